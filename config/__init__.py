@@ -1,0 +1,1 @@
+"""Typed settings, and the commented files a machine is configured with."""

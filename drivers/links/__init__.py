@@ -1,0 +1,1 @@
+"""Links: how bytes get to a device and back."""

@@ -1,0 +1,1 @@
+"""The world around a machine: hardware to the byte and to the pin, customers, faults."""

@@ -1,0 +1,9 @@
+"""What every test shares."""
+
+from hypothesis import settings
+
+# The same examples on every run, so that a red build is red again; `--hypothesis-profile=explore`
+# looks further. No deadline: a slow shared machine must not fail a true property.
+settings.register_profile("vendd", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.load_profile("vendd")

@@ -1,0 +1,1 @@
+"""What the machine sells and holds: pure values and rules, no I/O and no clock."""

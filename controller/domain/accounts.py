@@ -1,0 +1,37 @@
+"""The accounts of the double-entry ledger. A debit is positive; every record's lines sum to zero.
+
+Assets have positive balances, what we owe or have earned negative ones.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CASH_TUBES: Final = "cash.tubes"
+CASH_CASHBOX: Final = "cash.cashbox"
+CASH_STACKER: Final = "cash.stacker"
+CASH_ESCROW: Final = "cash.escrow"
+CARD_RECEIVABLE: Final = "card.receivable"  # approved by a reader, paid to us by its acquirer
+
+CREDIT_COINS: Final = "credit.coins"  # what a customer can still spend or get back
+CREDIT_BILLS: Final = "credit.bills"
+ESCROW_OWED: Final = "escrow.owed"  # the customer's bill while it is in escrow
+HELD_CASH: Final = "held.cash"  # locked for a vend that has not ended
+HELD_CARD: Final = "held.card"
+PAYOUT_OWED: Final = "payout.owed"  # ordered to leave the machine
+CLAIMS_CASH: Final = "claims.cash"
+CLAIMS_CARD: Final = "claims.card"
+
+REVENUE_CASH: Final = "revenue.cash"
+REVENUE_CARD: Final = "revenue.card"
+UNCLAIMED: Final = "unclaimed"  # money found that no record explains
+MISSING: Final = "missing"  # money gone that no record explains
+OPERATOR: Final = "operator"  # put in and taken out by staff
+
+CASH: Final = (CASH_TUBES, CASH_CASHBOX, CASH_STACKER, CASH_ESCROW)
+CREDIT: Final = (CREDIT_COINS, CREDIT_BILLS)
+CLAIMS: Final = (CLAIMS_CASH, CLAIMS_CARD)
+ALL: Final = (
+    *CASH, CARD_RECEIVABLE, *CREDIT, ESCROW_OWED, HELD_CASH, HELD_CARD, PAYOUT_OWED,
+    *CLAIMS, REVENUE_CASH, REVENUE_CARD, UNCLAIMED, MISSING, OPERATOR,
+)  # fmt: skip

@@ -1,0 +1,87 @@
+"""The exceptions of the project, sorted by who must act, and the stable fault codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class VenddError(Exception):
+    """Base of everything that the machine can explain."""
+
+
+class ConfigError(VenddError):
+    """The configuration is wrong: file, key, value and what is allowed. Refuse to start."""
+
+
+class LinkError(VenddError):
+    """Silence, bad checksum or a port that is gone, and *no effect is possible*: may be retried."""
+
+
+class PeerProtocolError(VenddError):
+    """The peripheral broke its specification: reset that peripheral."""
+
+
+class DeviceFault(VenddError):  # noqa: N818 - the field says fault, not error
+    """The device works and reports trouble: disable that function and keep selling."""
+
+    def __init__(self, code: FaultCode, detail: str = "") -> None:
+        """Keep the stable code beside the words."""
+        super().__init__(f"{code.value}: {detail}" if detail else code.value)
+        self.code = code
+        self.detail = detail
+
+
+class EffectUnknownError(VenddError):
+    """It may have happened: reconcile, never send it again."""
+
+
+class JournalError(VenddError):
+    """A record is not on disk: outputs off, take no money, exit; the reopened file decides."""
+
+
+class InvariantError(Exception):
+    """Our own bug, outside the tree: outputs off, stop, let the service manager restart us."""
+
+
+class FaultCode(StrEnum):
+    """Stable names of what can be wrong; part of the journal and of the link's contract."""
+
+    DEVICE_SILENT = "device.silent"
+    DEVICE_RESET_BY_ITSELF = "device.reset"
+    DEVICE_PROTOCOL = "device.protocol"
+    DEVICE_UNSUITABLE = "device.unsuitable"  # e.g. another currency, prices that cannot be sent
+    CHANGER_TUBE_JAM = "changer.tube_jam"
+    CHANGER_TUBE_SENSOR = "changer.tube_sensor"
+    CHANGER_ACCEPTOR_UNPLUGGED = "changer.acceptor_unplugged"
+    CHANGER_ROM = "changer.rom"
+    CHANGER_COIN_JAM = "changer.coin_jam"
+    CHANGER_ROUTING = "changer.routing"
+    CHANGER_COIN_REMOVED = "changer.coin_removed"
+    CHANGER_PAID_OTHER = "changer.paid_other"
+    BILL_MOTOR = "bill.motor"
+    BILL_SENSOR = "bill.sensor"
+    BILL_ROM = "bill.rom"
+    BILL_JAM = "bill.jam"
+    BILL_CASHBOX_OUT = "bill.cashbox_out"
+    BILL_STACKER_FULL = "bill.stacker_full"
+    BILL_REMOVED = "bill.removed"
+    BILL_STUCK_IN_ESCROW = "bill.stuck_in_escrow"
+    READER_MEDIA = "reader.media"
+    READER_TAMPER = "reader.tamper"
+    READER_COMMUNICATIONS = "reader.communications"
+    READER_SERVICE = "reader.service"
+    READER_FAILURE = "reader.failure"
+    READER_JAM = "reader.jam"
+    READER_REFUND = "reader.refund"
+    READER_OTHER = "reader.other"
+    COLUMN_JAMMED = "column.jammed"
+    COLUMN_NO_START = "column.no_start"
+    COLUMN_NO_HOME = "column.no_home"
+    COLUMN_NOT_SEEN = "column.not_seen"
+    COLUMN_EMPTY = "column.empty"
+    SENSOR_BLIND = "sensor.blind"
+    DOOR_OPEN = "door.open"
+    PANEL_DISPLAY = "panel.display"
+    JOURNAL_FULL = "journal.full"
+    JOURNAL_BROKEN = "journal.broken"
+    STOCK_LOW = "stock.low"

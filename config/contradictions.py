@@ -1,0 +1,159 @@
+"""What is wrong between the keys of a machine's file, although each key is right by itself."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from config.machine import MachineSettings, PinUse
+from config.models import MatrixKeypad, MatrixMotor
+
+# Lines that a Raspberry Pi's header brings out.
+_HEADER_PINS: Final = range(28)
+# Lines of the header that the kernel takes with a bus.
+_I2C_1_PINS: Final = (2, 3)
+_UART_PINS: Final = (14, 15)
+
+
+def contradictions(settings: MachineSettings) -> Iterator[str]:
+    """Yield what is wrong between keys, each as ``key = value: what and what is allowed``."""
+    yield from _planogram(settings)
+    yield from _motors(settings)
+    yield from _pins(settings)
+    yield from _devices(settings)
+
+
+def _planogram(settings: MachineSettings) -> Iterator[str]:
+    products = {product.id: product for product in settings.products}
+    yield from _repeats("products", "id", [p.id for p in settings.products])
+    yield from _repeats("columns", "selection", [c.selection for c in settings.columns])
+    yield from _repeats("columns", "item_number", [c.item_number for c in settings.columns])
+    for index, column in enumerate(settings.columns):
+        product = products.get(column.product)
+        if product is None:
+            known = ", ".join(sorted(products))
+            yield (
+                f'columns[{index}].product = "{column.product}": is no product; allowed: {known}'
+            )
+        elif column.price is None and product.price is None:
+            yield (
+                f"columns[{index}].price: is missing, and products has no price "
+                f'for "{column.product}" either'
+            )
+        if column.turn_s >= column.max_on_s:
+            yield (
+                f"columns[{index}].max_on_s = {column.max_on_s}: is no longer than one turn; "
+                f"allowed: more than turn_s = {column.turn_s}"
+            )
+
+
+def _repeats(table: str, key: str, values: Sequence[str | int]) -> Iterator[str]:
+    first: dict[str | int, int] = {}
+    for index, value in enumerate(values):
+        if value in first:
+            shown = json.dumps(value)
+            yield (
+                f"{table}[{index}].{key} = {shown}: stands in {table}[{first[value]}] already; "
+                "allowed: each once"
+            )
+        first.setdefault(value, index)
+
+
+def _motors(settings: MachineSettings) -> Iterator[str]:
+    lines = {"row": len(settings.gpio.rows), "column": len(settings.gpio.columns)}
+    crossings: dict[tuple[int, int], int] = {}
+    for index, column in enumerate(settings.columns):
+        motor = column.motor
+        if not isinstance(motor, MatrixMotor):
+            continue
+        for name, count in lines.items():
+            value = getattr(motor, name)
+            if value >= count:
+                allowed = f"0 to {count - 1}" if count else f"none, since gpio.{name}s is empty"
+                yield (
+                    f"columns[{index}].motor.{name} = {value}: is no line of gpio.{name}s; "
+                    f"allowed: {allowed}"
+                )
+        crossing = (motor.row, motor.column)
+        if crossing in crossings:
+            yield (
+                f"columns[{index}].motor = row {motor.row}, column {motor.column}: is the motor of "
+                f"columns[{crossings[crossing]}] already; allowed: each crossing once"
+            )
+        crossings.setdefault(crossing, index)
+
+
+def _pins(settings: MachineSettings) -> Iterator[str]:
+    users: dict[int, list[PinUse]] = defaultdict(list)
+    for use in settings.pin_uses():
+        users[use.pin.number].append(use)
+    shared_homes = {
+        f"columns[{index}].home"
+        for index, column in enumerate(settings.columns)
+        if isinstance(column.motor, MatrixMotor)
+    }
+    for number, uses in users.items():
+        first, *others = uses
+        for use in others:
+            # One motor of a matrix runs at a time, so that their cams may share one line.
+            both_homes = {first.key, use.key} <= shared_homes
+            if both_homes and use.pin == first.pin:
+                continue
+            reason = "with other prefixes " if both_homes else ""
+            yield (
+                f"{use.key} = {number}: is used {reason}by {first.key} already; "
+                "allowed: a pin of its own"
+            )
+    for use in settings.pin_uses():
+        if use.output and use.pin.pull != "none":
+            number = use.pin.number
+            yield (
+                f'{use.key} = "{use.pin}": pulls are for inputs; allowed: {number} or "!{number}"'
+            )
+    if settings.gpio.pin_factory != "lgpio":
+        return
+    taken: dict[int, str] = {}
+    if settings.display is not None and settings.display.bus == "/dev/i2c-1":
+        taken |= dict.fromkeys(_I2C_1_PINS, "display.bus = /dev/i2c-1")
+    if settings.mdb.link == "native":
+        taken |= dict.fromkeys(_UART_PINS, "mdb.link = native")
+    for use in settings.pin_uses():
+        if use.pin.number not in _HEADER_PINS:
+            yield f"{use.key} = {use.pin}: is not on a Raspberry Pi's header; allowed: 0 to 27"
+        elif use.pin.number in taken:
+            yield f"{use.key} = {use.pin}: belongs to {taken[use.pin.number]}; allowed: another pin"
+
+
+def _devices(settings: MachineSettings) -> Iterator[str]:
+    sensor = settings.drop_sensor
+    if sensor.fitted:
+        for name in ("latch", "clear", "test"):
+            if getattr(sensor, name) is None:
+                yield f"drop_sensor.{name}: is missing; a sensor that is fitted has this pin"
+    mdb = settings.mdb
+    if not any(d.enabled for d in (mdb.changer, mdb.bill, mdb.cashless1, mdb.cashless2)):
+        yield (
+            "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
+            "cashless1, cashless2"
+        )
+    if isinstance(settings.keypad, MatrixKeypad):
+        keypad = settings.keypad
+        shape = (len(keypad.rows), len(keypad.columns))
+        lines = keypad.layout
+        if len(lines) != shape[0] or any(len(line) != shape[1] for line in lines):
+            yield (
+                f"keypad.layout = {json.dumps(lines)}: does not fit the pins; allowed: "
+                f"{shape[0]} lines of {shape[1]} keys"
+            )
+        keys = "".join(lines)
+        strange = sorted(set(keys) - set("0123456789ABCD*#"))
+        if strange or len(set(keys)) != len(keys):
+            yield (
+                f"keypad.layout = {json.dumps(lines)}: allowed: 0 to 9, A to D, * (coin return) "
+                "and # (enter), each once"
+            )
+    api = settings.api
+    if api.act_group is not None and api.read_group is None:
+        yield "api.read_group: is missing; who may act is a part of who may look"

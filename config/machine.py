@@ -1,0 +1,101 @@
+"""A machine's whole configuration as one value, and the pins that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from config.models import (
+    Api,
+    Buzzer,
+    Column,
+    CurrentSense,
+    Display,
+    Door,
+    DropSensor,
+    Gpio,
+    Guard,
+    Journal,
+    KernelKeypad,
+    Log,
+    Machine,
+    MatrixKeypad,
+    MatrixMotor,
+    Mdb,
+    Policy,
+    Product,
+    Section,
+)
+from config.pins import Pin
+
+
+class PinUse(NamedTuple):
+    """What one key of the file does with a pin."""
+
+    key: str
+    pin: Pin
+    output: bool
+
+
+class MachineSettings(Section):
+    """Everything that a machine is told before it starts."""
+
+    machine: Machine
+    journal: Journal = Journal()
+    api: Api = Api()
+    mdb: Mdb
+    policy: Policy = Policy()
+    products: Annotated[tuple[Product, ...], Field(min_length=1)]
+    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=250)]
+    gpio: Gpio = Gpio()
+    drop_sensor: DropSensor = DropSensor()
+    current_sense: CurrentSense | None = None
+    door: Door | None = None
+    keypad: Annotated[MatrixKeypad | KernelKeypad, Field(discriminator="kind")] | None = None
+    display: Display | None = None
+    buzzer: Buzzer | None = None
+    guard: Guard = Guard()
+    log: Log = Log()
+
+    def price_of(self, column: Column) -> int:
+        """Return a column's price in minor units: its own, else its product's."""
+        if column.price is not None:
+            return column.price
+        price = next(p.price for p in self.products if p.id == column.product)
+        assert price is not None, "checked when the file was loaded"
+        return price
+
+    def pin_uses(self) -> Iterator[PinUse]:
+        """Yield every pin the file names, with its key and its direction."""
+        for name in ("rows", "columns"):
+            for index, pin in enumerate(getattr(self.gpio, name)):
+                yield PinUse(f"gpio.{name}[{index}]", pin, output=True)
+        for index, column in enumerate(self.columns):
+            key = f"columns[{index}]"
+            if not isinstance(column.motor, MatrixMotor):
+                yield PinUse(f"{key}.motor.pin", column.motor.pin, output=True)
+            if column.home is not None:
+                yield PinUse(f"{key}.home", column.home, output=False)
+            if column.empty is not None:
+                yield PinUse(f"{key}.empty", column.empty, output=False)
+        for name, output in (("latch", False), ("clear", True), ("test", True)):
+            pin = getattr(self.drop_sensor, name)
+            if pin is not None:
+                yield PinUse(f"drop_sensor.{name}", pin, output=output)
+        if self.current_sense is not None:
+            yield PinUse("current_sense.pin", self.current_sense.pin, output=False)
+        if self.door is not None:
+            yield PinUse("door.pin", self.door.pin, output=False)
+        if isinstance(self.keypad, MatrixKeypad):
+            for index, pin in enumerate(self.keypad.rows):
+                yield PinUse(f"keypad.rows[{index}]", pin, output=True)
+            for index, pin in enumerate(self.keypad.columns):
+                yield PinUse(f"keypad.columns[{index}]", pin, output=False)
+        if self.buzzer is not None:
+            yield PinUse("buzzer.pin", self.buzzer.pin, output=True)
+
+    def outputs(self) -> tuple[Pin, ...]:
+        """Return every pin that vendd drives, once each; off is the safe level of all of them."""
+        return tuple({use.pin.number: use.pin for use in self.pin_uses() if use.output}.values())

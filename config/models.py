@@ -1,0 +1,301 @@
+"""The sections of a machine's configuration file, one model each.
+
+Amounts are whole minor units of the machine's currency (cents). Units end each key's name. Defaults
+stand here once; the files under ``config/machines`` show them with their reasons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from config.pins import Pin
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def between(low: float, high: float, unit: str = "") -> AfterValidator:
+    """Bound a number, both ends included, with an error that names the whole range."""
+
+    def check(value: Any) -> Any:  # int or float, which the field's own type has settled
+        if not low <= value <= high:  # said this way round, NaN is refused as well
+            raise PydanticCustomError(
+                "between",
+                "is out of range; allowed: {low} to {high}{unit}",
+                {"low": low, "high": high, "unit": f" {unit}" if unit else ""},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+def shaped(pattern: str, words: str) -> AfterValidator:
+    """Hold a text to a pattern, with an error that says the pattern in words."""
+    form = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if form.fullmatch(value) is None:
+            raise PydanticCustomError("shape", "is malformed; allowed: {words}", {"words": words})
+        return value
+
+    return AfterValidator(check)
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise PydanticCustomError(
+            "zone", 'is no time zone; allowed: an IANA name, e.g. "Europe/Berlin"'
+        ) from error
+    return value
+
+
+def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise PydanticCustomError(
+            "repeats", "names {twice} twice; allowed: each once", {"twice": twice[0]}
+        )
+    return values
+
+
+Amount = Annotated[int, between(0, 99_999_999, "minor units")]
+Price = Annotated[int, between(1, 9_999_999, "minor units")]
+CoinOrBill = Annotated[int, between(1, 9_999_999, "minor units")]
+Values = Annotated[tuple[CoinOrBill, ...], AfterValidator(_without_repeats)]
+Language = Annotated[str, shaped(r"[a-z]{2}", 'two small letters, e.g. "de"')]
+Selection = Annotated[
+    str, shaped(r"[A-D][0-9]{1,2}|[0-9]{1,3}", 'what a customer can key, e.g. "A3" or "14"')
+]
+ProductId = Annotated[
+    str, shaped(r"[a-z0-9][a-z0-9-]{0,31}", "small letters, digits and dashes, 32 at most")
+]
+
+
+class Machine(Section):
+    """Who the machine is and where it stands."""
+
+    id: Annotated[
+        str, shaped(r"[a-z0-9][a-z0-9-]{0,31}", "small letters, digits and dashes, 32 at most")
+    ]
+    currency: Annotated[str, shaped(r"[A-Z]{3}", 'an ISO 4217 code, e.g. "EUR"')]
+    locale: Annotated[str, shaped(r"[a-z]{2}(_[A-Z]{2})?", 'a locale, e.g. "de_DE"')] = "en"
+    languages: Annotated[
+        tuple[Language, ...], Field(min_length=1), AfterValidator(_without_repeats)
+    ] = ("en",)  # the panel's; the first is shown unasked
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
+
+
+class Journal(Section):
+    """Where the facts are kept."""
+
+    path: Path = Path("journal.db")
+    ballast_bytes: Annotated[int, between(0, 1 << 30, "bytes")] = 8 << 20  # freed on a full disk
+    snapshot_every: Annotated[int, between(10, 1_000_000, "records")] = 1_000
+    retention_days: Annotated[int, between(1, 3_650, "days")] = 90  # of what the fleet has
+
+
+class Api(Section):
+    """The technician's door."""
+
+    socket: Path = Path("vendd.sock")
+    read_group: str | None = None  # may look; None: root and vendd's own user alone
+    act_group: str | None = None  # may act as well
+
+
+class Changer(Section):
+    """The coin changer."""
+
+    enabled: bool = False
+    accept: Values | None = None  # None: every coin it knows
+    keep: Mapping[CoinOrBill, Annotated[int, between(0, 255, "coins")]] = Field(
+        default_factory=dict
+    )
+
+
+class Bill(Section):
+    """The bill validator."""
+
+    enabled: bool = False
+    accept: Values | None = None  # None: every bill it knows
+    max_value: Amount | None = None  # the largest bill taken; None: no bound
+
+
+class Cashless(Section):
+    """One card reader."""
+
+    enabled: bool = False
+    level: Annotated[int, between(1, 3)] = 3  # the highest to speak, the reader's own may be lower
+    always_idle: bool = True  # where the reader offers it
+    name: Annotated[str, shaped(r".{1,20}", "1 to 20 characters")] = "Card"
+
+
+class Mdb(Section):
+    """The bus of the money devices."""
+
+    link: Literal["adapter", "native"] = "adapter"
+    port: Path
+    baud: Annotated[int, between(9_600, 1_000_000, "baud")] = 115_200  # of an adapter's serial port
+    changer: Changer = Changer()
+    bill: Bill = Bill()
+    cashless1: Cashless = Cashless()
+    cashless2: Cashless = Cashless()
+
+
+class Policy(Section):
+    """What the owner decides."""
+
+    max_credit: Amount = 5_000  # acceptors are inhibited above it
+    max_change: Amount = 2_000  # the most a vend may have to pay back
+    on_unknown: Literal["refund", "charge"] = "refund"  # the drop was not seen and can't be asked
+    credit_timeout_s: Annotated[float, between(0, 3_600, "s")] = 0.0  # 0: credit stays
+    exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
+    multi_vend: bool = False  # change is returned after each vend
+    must_vend: bool = False  # inserted money is returned only after a vend was tried
+
+
+class Product(Section):
+    """What is sold."""
+
+    id: ProductId
+    name: Annotated[str, shaped(r"\S(.{0,38}\S)?", "1 to 40 characters, no blanks around")]
+    price: Price | None = None  # of its columns that name none
+
+
+class DirectMotor(Section):
+    """A motor with a pin of its own."""
+
+    type: Literal["direct"]
+    pin: Pin
+
+
+class MatrixMotor(Section):
+    """A motor at a crossing of ``gpio.rows`` and ``gpio.columns``, each counted from 0."""
+
+    type: Literal["matrix"]
+    row: Annotated[int, between(0, 31)]
+    column: Annotated[int, between(0, 31)]
+
+
+class Column(Section):
+    """A motor and what it holds."""
+
+    selection: Selection
+    product: ProductId
+    price: Price | None = None  # None: the product's
+    capacity: Annotated[int, between(1, 999, "products")]
+    item_number: Annotated[int, between(1, 65_534)]  # the reader's name for it in VEND REQUEST
+    motor: Annotated[DirectMotor | MatrixMotor, Field(discriminator="type")]
+    home: Pin | None = None  # the cam's switch, on at home; columns of a matrix may share one
+    empty: Pin | None = None  # the column's own switch, on when it is empty
+    turn_s: Annotated[float, between(0.1, 20, "s")] = 2.5  # one turn, as measured
+    max_on_s: Annotated[float, between(0.1, 30, "s")] = 6.0  # no turn is longer; a burnt motor is
+    extra_turn: bool = True  # once more if nothing was seen to drop
+
+
+class Gpio(Section):
+    """The pins' chip, and the lines that the motors of a matrix share."""
+
+    pin_factory: Annotated[
+        str, shaped(r"[a-z][a-z0-9_]*", "a factory that gpiozero knows, e.g. lgpio or vendsim")
+    ] = "lgpio"
+    factory_arguments: Mapping[str, str | int] = Field(
+        default_factory=dict
+    )  # "./x" is a path below home
+    rows: tuple[Pin, ...] = ()
+    columns: tuple[Pin, ...] = ()
+
+
+class DropSensor(Section):
+    """The light barrier under the columns, with a latch outside of this computer."""
+
+    fitted: bool = False
+    latch: Pin | None = None  # in: on when something fell since the last clear
+    clear: Pin | None = None  # out: clears the latch
+    test: Pin | None = None  # out: switches the emitter off, for the self-test
+    settle_ms: Annotated[int, between(0, 5_000, "ms")] = 400  # a product's fall after the turn
+
+
+class CurrentSense(Section):
+    """A comparator on the motors' supply."""
+
+    pin: Pin  # in: on when a motor draws the current of one that stands still
+
+
+class Door(Section):
+    """The service door."""
+
+    pin: Pin  # in: on when the door is open
+
+
+class Buzzer(Section):
+    """The panel's voice."""
+
+    pin: Pin
+
+
+_Key = Annotated[str, shaped(r"[0-9A-D*#]", "0 to 9, A to D, * (coin return) or # (enter)")]
+
+# Linux input event codes of the keys that a `gpio-matrix-keypad` overlay usually names:
+# 1..9, 0, A..D, Esc and the keypad's asterisk for coin return, Enter for enter.
+_KERNEL_KEYS: Final[Mapping[int, str]] = MappingProxyType(
+    {code: str(code - 1) for code in range(2, 11)}
+    | {11: "0", 30: "A", 48: "B", 46: "C", 32: "D", 1: "*", 55: "*", 28: "#"}
+)
+
+
+class MatrixKeypad(Section):
+    """Keys scanned by vendd."""
+
+    kind: Literal["gpio-matrix"]
+    rows: Annotated[tuple[Pin, ...], Field(min_length=1, max_length=8)]  # out, one at a time
+    columns: Annotated[tuple[Pin, ...], Field(min_length=1, max_length=8)]  # in
+    layout: tuple[str, ...] = ("123A", "456B", "789C", "*0#D")  # a line per row
+    debounce_ms: Annotated[int, between(5, 200, "ms")] = 30
+    scan_ms: Annotated[int, between(2, 50, "ms")] = 10
+
+
+class KernelKeypad(Section):
+    """Keys scanned by the kernel and read from its input device."""
+
+    kind: Literal["evdev"]
+    path: Path  # /dev/input/by-path/...
+    codes: Mapping[int, _Key] = Field(default_factory=lambda: dict(_KERNEL_KEYS))
+
+
+class Display(Section):
+    """The customer's display."""
+
+    kind: Literal["hd44780-i2c"] = "hd44780-i2c"
+    bus: Annotated[
+        str,
+        shaped(r"/dev/i2c-\d+|socket:.+", '/dev/i2c-N, or "socket:PATH" of a simulator'),
+    ] = "/dev/i2c-1"
+    address: Annotated[int, between(0x03, 0x77)] = 0x27  # of its PCF8574 expander
+    cols: Literal[16, 20, 40] = 20
+    rows: Literal[2, 4] = 4
+
+
+class Guard(Section):
+    """The parent process that turns outputs off when vendd can't."""
+
+    heartbeat_timeout_ms: Annotated[int, between(100, 10_000, "ms")] = 500
+
+
+class Log(Section):
+    """What is said."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,86 @@
+"""A machine's configuration: one TOML file, read whole and checked whole before anything starts.
+
+``load`` either returns settings that a machine can run with, or raises ``ConfigError`` whose text
+has a line for every mistake: file, key, value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from config.contradictions import contradictions
+from config.explain import explain
+from config.machine import MachineSettings
+from config.models import KernelKeypad
+from controller.faults import ConfigError
+
+__all__ = ["MachineSettings", "load"]
+
+
+def load(path: Path, *, home: Path | None = None) -> MachineSettings:
+    """Read and check one machine's file.
+
+    Args:
+        path: The TOML file.
+        home: Stands for ``machine.home`` of the file, so that a second machine, a demo or a test
+            can run from the same file in a folder of its own.
+
+    Returns:
+        Settings whose paths are absolute.
+
+    Raises:
+        ConfigError: The file can't be read, is no TOML, or says something wrong; every mistake at
+            once (those between keys only once each key is right by itself).
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no TOML: {error}") from error
+    try:
+        # By way of JSON, where an array may become a tuple while nothing else is converted.
+        settings = MachineSettings.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(path, raw, error, MachineSettings))) from error
+    mistakes = list(contradictions(settings))
+    if mistakes:
+        raise ConfigError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+    return _with_paths_below(settings, home or settings.machine.home)
+
+
+def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
+    """Return the same settings with absolute paths."""
+    home = home.expanduser().absolute()
+
+    def below(path: Path) -> Path:
+        return home / path.expanduser()
+
+    display = settings.display
+    if display is not None and display.bus.startswith("socket:"):
+        bus = f"socket:{below(Path(display.bus.removeprefix('socket:')))}"
+        display = display.model_copy(update={"bus": bus})
+    keypad = settings.keypad
+    if isinstance(keypad, KernelKeypad):
+        keypad = keypad.model_copy(update={"path": below(keypad.path)})
+    arguments = {
+        name: str(below(Path(value)))
+        if isinstance(value, str) and value.startswith("./")
+        else value
+        for name, value in settings.gpio.factory_arguments.items()
+    }
+    return settings.model_copy(
+        update={
+            "machine": settings.machine.model_copy(update={"home": home}),
+            "journal": settings.journal.model_copy(update={"path": below(settings.journal.path)}),
+            "api": settings.api.model_copy(update={"socket": below(settings.api.socket)}),
+            "mdb": settings.mdb.model_copy(update={"port": below(settings.mdb.port)}),
+            "gpio": settings.gpio.model_copy(update={"factory_arguments": arguments}),
+            "display": display,
+            "keypad": keypad,
+        }
+    )

@@ -10,6 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("controller", "drivers", "cloud", "config", "simulator")
 
+# Tables and codecs of the wire, which both of its ends may read.
+WIRE = (
+    "drivers.mdb.blocks",
+    "drivers.mdb.fields",
+    "drivers.mdb.money",
+    "drivers.mdb.*_codec",
+    "drivers.mdb.*_commands",
+    "drivers.mdb.*_words",
+    "drivers.links.*_codec",
+    "drivers.links.parmrk",
+)
+
 # Bytes or values in, values out. They run on a laptop, in a browser, in a test of a million cases.
 PURE = (
     "controller.money",
@@ -20,10 +32,7 @@ PURE = (
     "controller.journal.fold",
     "controller.machine.table",
     "controller.saga.outcome",
-    "drivers.links.parmrk",
-    "drivers.links.adapter_text_codec",
-    "drivers.mdb.blocks",
-    "drivers.mdb.*_codec",
+    *WIRE,
 )
 IMPURE = frozenset(
     """

@@ -215,8 +215,8 @@ ONE_KEY = [
         "[lag]",
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, columns, "
-            "current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, log, machine, "
-            "mdb, policy, products"
+            "current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, log, "
+            "machine, mdb, policy, products"
         ),
     ),
 ]
@@ -291,8 +291,8 @@ BETWEEN_KEYS = [
         'home = "^!26"',
         "home = 26",
         (
-            "columns[1].home = 26: is used with other prefixes by columns[0].home already; allowed: a "
-            "pin of its own"
+            "columns[1].home = 26: is used with other prefixes by columns[0].home already; "
+            "allowed: a pin of its own"
         ),
     ),
     (
@@ -338,8 +338,8 @@ def test_a_machine_that_takes_no_money_is_refused(tmp_path: Path) -> None:
 
     assert _mistakes(path) == [
         (
-            "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, cashless1, "
-            "cashless2"
+            "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
+            "cashless1, cashless2"
         )
     ]
 

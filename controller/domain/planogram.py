@@ -1,0 +1,96 @@
+"""What the machine sells: products, columns, and the map from what is keyed to what turns.
+
+Pure and immutable; what is left in each column is ``controller.domain.stock``'s. A column is
+named by the selection that customers key for it. Prices are ``int`` minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from controller.faults import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a customer gets."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A motor and what it holds."""
+
+    name: str  # also the selection, "A3"
+    product: str  # the product's id
+    price: int  # minor units; 0: free
+    capacity: int  # products when full
+    item: int  # the number that a reader's VEND REQUEST and the audit know it by
+
+
+class Planogram:
+    """All products and columns, in the order of the configuration."""
+
+    __slots__ = ("_by_product", "columns", "products")
+
+    def __init__(self, products: Iterable[Product], columns: Iterable[Column]) -> None:
+        """Check that the parts fit.
+
+        Raises:
+            ConfigError: A name or an item number twice, an unknown product, a capacity below 1
+                or a negative price.
+        """
+        self.products: dict[str, Product] = {}
+        for product in products:
+            if product.id in self.products:
+                raise ConfigError(f"product {product.id!r} is there twice")
+            self.products[product.id] = product
+        self.columns: dict[str, Column] = {}
+        self._by_product: dict[str, tuple[str, ...]] = {}
+        items: dict[int, str] = {}
+        for column in columns:
+            name = column.name
+            if name in self.columns:
+                raise ConfigError(f"column {name!r} is there twice")
+            if column.product not in self.products:
+                raise ConfigError(f"column {name!r} holds {column.product!r}, which is no product")
+            if column.capacity < 1 or column.price < 0:
+                raise ConfigError(f"column {name!r}: {column.capacity=}, {column.price=}")
+            if (other := items.setdefault(column.item, name)) != name:
+                raise ConfigError(f"columns {other!r} and {name!r} have item number {column.item}")
+            self.columns[name] = column
+            self._by_product[column.product] = (*self._by_product.get(column.product, ()), name)
+
+    def find(self, selection: str) -> Column | None:
+        """Return the column that a customer keyed, or None when there is none."""
+        return self.columns.get(selection)
+
+    def product_of(self, column: str) -> Product:
+        """Return what a column holds. Raises KeyError."""
+        return self.products[self.columns[column].product]
+
+    def siblings(self, column: str) -> tuple[str, ...]:
+        """Return the other columns of the same product, in order. Raises KeyError."""
+        return tuple(n for n in self._by_product[self.columns[column].product] if n != column)
+
+    def prices(self) -> frozenset[int]:
+        """Return every price on the machine."""
+        return frozenset(column.price for column in self.columns.values())
+
+    def price_range(self) -> tuple[int, int]:
+        """Return the lowest and the highest price, as readers want them; (0, 0) without columns."""
+        prices = self.prices()
+        return (min(prices), max(prices)) if prices else (0, 0)
+
+    def with_prices(self, prices: Mapping[str, int]) -> Planogram:
+        """Return it with some columns' prices replaced; names it does not have are left out."""
+        return Planogram(
+            self.products.values(),
+            (
+                replace(column, price=prices.get(column.name, column.price))
+                for column in self.columns.values()
+            ),
+        )

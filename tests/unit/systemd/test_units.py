@@ -1,0 +1,102 @@
+"""The files under systemd/ are what systemd takes them for, and the unit is well confined."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+SYSTEMD = ROOT / "systemd"
+UNIT = SYSTEMD / "system" / "vendd.service"
+
+# 100 is wide open, 25 a service that could do little harm if it were taken over.
+EXPOSURE_LIMIT = 25
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_unit_is_confined() -> None:
+    _run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}", UNIT)
+
+
+def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
+    # The programs are looked for, too: those of this environment stand in for the installed ones.
+    unit = tmp_path / UNIT.name
+    programs = Path(sys.executable).parent
+    unit.write_text(UNIT.read_text().replace("/opt/vendd/bin", str(programs)))
+
+    said = _run("systemd-analyze", "verify", "--man=no", unit)
+
+    assert unit.name not in said
+
+
+def test_the_unit_starts_programs_that_this_project_installs() -> None:
+    commands = re.findall(r"^Exec\w+=(\S+)", UNIT.read_text(), flags=re.MULTILINE)
+
+    assert commands
+    for command in commands:
+        assert Path(command).parent == Path("/opt/vendd/bin")
+        assert (Path(sys.executable).parent / Path(command).name).exists()
+
+
+def test_the_users_and_groups_can_be_made() -> None:
+    _run("systemd-sysusers", "--dry-run", SYSTEMD / "sysusers.d" / "vendd.conf")
+
+
+def test_the_folders_can_be_made(tmp_path: Path) -> None:
+    # On a root folder of its own, owned by whoever runs the test.
+    conf = tmp_path / "vendd.conf"
+    text = (SYSTEMD / "tmpfiles.d" / "vendd.conf").read_text()
+    conf.write_text(text.replace("root root", "- -"))
+
+    _run("systemd-tmpfiles", f"--root={tmp_path}", "--create", conf)
+
+    assert (tmp_path / "etc" / "vendd").is_dir()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line
+        for line in (SYSTEMD / "udev" / "60-vendd.rules").read_text().splitlines()
+        if line and not line.startswith("#")
+    ],
+)
+def test_each_udev_rule_matches_something_and_sets_something(line: str) -> None:
+    token = re.compile(r'([A-Z]+)(\{[^}]+\})?(==|!=|\+=|=)"([^"]*)"')
+    tokens = [token.fullmatch(part.strip()) for part in line.split(",")]
+
+    assert all(tokens), line
+    operators = {part[3] for part in tokens if part is not None}
+    assert "==" in operators
+    assert "=" in operators
+
+
+def test_every_module_that_is_loaded_is_the_driver_of_a_device_that_is_allowed() -> None:
+    driver_of = {"i2c-dev": "char-i2c", "usbserial": "char-ttyUSB", "cdc_acm": "char-ttyACM"}
+    lines = (SYSTEMD / "modules-load.d" / "vendd.conf").read_text().splitlines()
+    modules = [line for line in lines if line and not line.startswith("#")]
+
+    allowed = set(re.findall(r"^DeviceAllow=(\S+) ", UNIT.read_text(), flags=re.MULTILINE))
+    assert modules == list(driver_of)
+    assert set(driver_of.values()) <= allowed
+
+
+def test_every_file_has_its_line_in_the_readme() -> None:
+    readme = (SYSTEMD / "README.md").read_text()
+
+    for path in SYSTEMD.rglob("*"):
+        if path.is_file() and path.name != "README.md":
+            assert f"`{path.relative_to(SYSTEMD)}`" in readme
+
+
+def test_the_tools_that_these_tests_need_are_installed_by_the_set_up() -> None:
+    assert shutil.which("systemd-analyze")
+    assert "systemd" in (ROOT / "run").read_text()

@@ -15,6 +15,8 @@ _HEADER_PINS: Final = range(28)
 # Lines of the header that the kernel takes with a bus.
 _I2C_1_PINS: Final = (2, 3)
 _UART_PINS: Final = (14, 15)
+# What a Raspberry Pi calls its mini UART.
+_MINI_UARTS: Final = ("/dev/ttyS0",)
 
 
 def contradictions(settings: MachineSettings) -> Iterator[str]:
@@ -119,6 +121,11 @@ def _pins(settings: MachineSettings) -> Iterator[str]:
         taken |= dict.fromkeys(_I2C_1_PINS, "display.bus = /dev/i2c-1")
     if settings.mdb.link == "native":
         taken |= dict.fromkeys(_UART_PINS, "mdb.link = native")
+        if str(settings.mdb.port) in _MINI_UARTS:
+            yield (
+                f'mdb.port = "{settings.mdb.port}": is the mini UART, which has no parity and so no '
+                "ninth bit; allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
+            )
     for use in settings.pin_uses():
         if use.pin.number not in _HEADER_PINS:
             yield f"{use.key} = {use.pin}: is not on a Raspberry Pi's header; allowed: 0 to 27"

@@ -72,7 +72,7 @@ def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Amount = Annotated[int, between(0, 99_999_999, "minor units")]
-Price = Annotated[int, between(1, 9_999_999, "minor units")]
+Price = Annotated[int, between(0, 9_999_999, "minor units")]  # 0: free
 CoinOrBill = Annotated[int, between(1, 9_999_999, "minor units")]
 Values = Annotated[tuple[CoinOrBill, ...], AfterValidator(_without_repeats)]
 Language = Annotated[str, shaped(r"[a-z]{2}", 'two small letters, e.g. "de"')]
@@ -165,6 +165,9 @@ class Policy(Section):
     exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
     multi_vend: bool = False  # change is returned after each vend
     must_vend: bool = False  # inserted money is returned only after a vend was tried
+    session_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # a card without a selection
+    approval_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # always idle: to show a card
+    refund_deadline_s: Annotated[float, between(1, 600, "s")] = 30.0  # then it becomes a claim
 
 
 class Product(Section):

@@ -178,8 +178,8 @@ ONE_KEY = [
     ),
     (
         "price = 150",
-        "price = 0",
-        "products[0].price = 0: is out of range; allowed: 1 to 9999999 minor units",
+        "price = -1",
+        "products[0].price = -1: is out of range; allowed: 0 to 9999999 minor units",
     ),
     (
         "capacity = 8",
@@ -330,6 +330,18 @@ def test_the_native_link_takes_the_pins_of_the_uart(tmp_path: Path) -> None:
     path = _changed(tmp_path, PI, ('link = "adapter"', 'link = "native"'), ('"^16"', "15"))
 
     assert _mistakes(path) == ["door.pin = 15: belongs to mdb.link = native; allowed: another pin"]
+
+
+def test_the_mini_uart_has_no_ninth_bit(tmp_path: Path) -> None:
+    port = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10K2XYZ-if00-port0"
+    path = _changed(tmp_path, PI, ('link = "adapter"', 'link = "native"'), (port, "/dev/ttyS0"))
+
+    assert _mistakes(path) == [
+        (
+            'mdb.port = "/dev/ttyS0": is the mini UART, which has no parity and so no ninth bit; '
+            "allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
+        )
+    ]
 
 
 def test_a_machine_that_takes_no_money_is_refused(tmp_path: Path) -> None:

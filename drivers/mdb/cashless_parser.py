@@ -50,10 +50,9 @@ from drivers.mdb.cashless_codec import (
     UserFileData,
     VendApproved,
     VendDenied,
-    decode_text,
 )
 from drivers.mdb.cashless_words import STATE_WORDS
-from drivers.mdb.fields import decode_identification, number
+from drivers.mdb.fields import ascii_text, decode_identification, number
 from drivers.mdb.ftl_codec import decode_message as decode_ftl
 from drivers.mdb.ftl_codec import is_ftl_code
 from drivers.mdb.money import decode_currency
@@ -327,7 +326,7 @@ def _begin_session(raw: bytes) -> BeginSession:
         return session
     return replace(
         session,
-        language=decode_text(rest[7:9]),
+        language=_language(rest[7:9]),
         currency=decode_currency(rest[9:11]),
         card_options=rest[11],
     )
@@ -337,3 +336,9 @@ def _amount(data: bytes) -> int | None:
     """The number, None when every bit is set."""
     value = int.from_bytes(data, "big")
     return None if value == (1 << 8 * len(data)) - 1 else value
+
+
+def _language(data: bytes) -> str | None:
+    """Two letters of a language, None when they are not printable ASCII."""
+    text = ascii_text(data)
+    return text if text and "?" not in text else None

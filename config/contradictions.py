@@ -123,8 +123,8 @@ def _pins(settings: MachineSettings) -> Iterator[str]:
         taken |= dict.fromkeys(_UART_PINS, "mdb.link = native")
         if str(settings.mdb.port) in _MINI_UARTS:
             yield (
-                f'mdb.port = "{settings.mdb.port}": is the mini UART, which has no parity and so no '
-                "ninth bit; allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
+                f'mdb.port = "{settings.mdb.port}": is the mini UART, which has no parity and so '
+                "no ninth bit; allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
             )
     for use in settings.pin_uses():
         if use.pin.number not in _HEADER_PINS:

@@ -124,7 +124,7 @@ def _pins(settings: MachineSettings) -> Iterator[str]:
         if str(settings.mdb.port) in _MINI_UARTS:
             yield (
                 f'mdb.port = "{settings.mdb.port}": is the mini UART, which has no parity and so '
-                "no ninth bit; allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
+                "no ninth bit; allowed: a PL011 (/dev/ttyAMA0), freed by dtoverlay=disable-bt"
             )
     for use in settings.pin_uses():
         if use.pin.number not in _HEADER_PINS:

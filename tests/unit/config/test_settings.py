@@ -339,7 +339,7 @@ def test_the_mini_uart_has_no_ninth_bit(tmp_path: Path) -> None:
     assert _mistakes(path) == [
         (
             'mdb.port = "/dev/ttyS0": is the mini UART, which has no parity and so no ninth bit; '
-            "allowed: /dev/ttyAMA0 or another PL011, freed by dtoverlay=disable-bt"
+            "allowed: a PL011 (/dev/ttyAMA0), freed by dtoverlay=disable-bt"
         )
     ]
 

@@ -1,0 +1,89 @@
+"""The lock, the distribution and the script `run` say the same as `pyproject.toml`."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def _declared() -> Iterator[Requirement]:
+    project = PROJECT["project"]
+    groups = [*project["optional-dependencies"].values(), *PROJECT["dependency-groups"].values()]
+    for text in [*project["dependencies"], *(line for group in groups for line in group)]:
+        yield Requirement(text)
+
+
+def _locked() -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", LOCK, flags=re.MULTILINE))
+
+
+def test_the_lock_names_no_address() -> None:
+    assert "://" not in LOCK
+    assert "--index" not in LOCK
+    assert not (ROOT / "uv.lock").exists()
+    assert not (ROOT / "pylock.toml").exists()
+
+
+def test_every_version_in_the_lock_has_its_hashes() -> None:
+    entries = re.split(r"\n(?=[a-z0-9])", LOCK.strip())
+
+    assert len(entries) == len(_locked())
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+
+
+def test_the_lock_holds_what_the_project_declares_within_its_bounds() -> None:
+    locked = _locked()
+
+    for requirement in _declared():
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement} is not locked: make the lock again"
+        assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    locked = _locked()
+
+    for requirement in _declared():
+        installed = distribution(requirement.name).version
+        assert installed == locked[canonicalize_name(requirement.name)]
+
+
+def test_the_wheel_holds_every_package() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+    assert sorted(packages) == sorted(
+        path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "benchmarks"
+    )
+
+
+def test_run_is_posix_shell() -> None:
+    dash = shutil.which("dash")
+    assert dash is not None
+    subprocess.run([dash, "-n", ROOT / "run"], check=True, timeout=10)
+
+
+def test_run_alone_prints_its_commands() -> None:
+    done = subprocess.run([ROOT / "run"], capture_output=True, text=True, timeout=10, check=True)
+
+    for command in ("demo", "test", "check", "bench"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_run_refuses_what_it_does_not_know() -> None:
+    done = subprocess.run(
+        [ROOT / "run", "dance"], capture_output=True, text=True, timeout=10, check=False
+    )
+
+    assert done.returncode != 0
+    assert "unknown command: dance" in done.stderr

@@ -1,0 +1,218 @@
+"""All columns of the cabinet behind the controller's ``Dispenser`` port.
+
+One motor at a time: the motors share their supply, their current sense and the drop sensor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from controller.clock import Clock
+from controller.faults import InvariantError
+from controller.ports import DispenseEvidence, DispenseOutcome, DispenseResult, SensorCheck
+from drivers.dispenser.column_motor import ColumnMotor
+from drivers.dispenser.current_sense import CurrentSense
+from drivers.dispenser.drop_sensor import DropSensor
+from drivers.dispenser.turn import Turn, TurnEnd, TurnInputs, TurnTimes
+from drivers.gpio.debounce import Debounced
+from drivers.gpio.lines import InputLine, Lines
+
+# Cam switches bounce for some milliseconds.
+HOME_DEBOUNCE_S: Final = 0.01
+
+_OUTCOMES: Final[Mapping[TurnEnd, DispenseOutcome]] = {
+    TurnEnd.NO_START: DispenseOutcome.NO_START,
+    TurnEnd.JAMMED: DispenseOutcome.JAMMED,
+    TurnEnd.NO_HOME: DispenseOutcome.NO_HOME,
+    TurnEnd.DOOR: DispenseOutcome.DOOR_OPENED,
+    TurnEnd.CUT: DispenseOutcome.NO_HOME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHardware:
+    """One column's wires and times."""
+
+    name: str  # the selection, e.g. "A1"
+    motor: ColumnMotor
+    times: TurnTimes
+    home: InputLine | None = None  # on at home
+    home_is_shared: bool = False  # other columns' cams stand on the same wire
+    empty: InputLine | None = None  # on when the column is empty
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one motor run did."""
+
+    end: TurnEnd
+    run_s: float
+    detail: str
+
+
+class GpioDispenser:
+    """Motors, switches and the drop sensor on GPIO.
+
+    Args:
+        lines: The pins, for ``all_off``.
+        clock: Time.
+        columns: Every column.
+        sensor: The drop sensor, if fitted.
+        current: The current sense, if fitted.
+        door: The service door's switch (on: open), if fitted. A door that opens in mid turn stops
+            the motor; one that stood open before does not (a technician tests motors).
+        settle_s: How long after the motor a product may still fall.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        clock: Clock,
+        columns: Mapping[str, ColumnHardware],
+        *,
+        sensor: DropSensor | None = None,
+        current: CurrentSense | None = None,
+        door: InputLine | None = None,
+        settle_s: float = 0.4,
+    ) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._columns = columns
+        self._sensor = sensor
+        self._current = current
+        self._door = door
+        self._settle_s = settle_s
+        self._one_at_a_time = asyncio.Lock()
+
+    async def check_sensor(self, column: str) -> SensorCheck:
+        """Self-test the drop sensor, clear its latch and read it back."""
+        self._hardware(column)
+        if self._sensor is None:
+            return SensorCheck.NOT_FITTED
+        async with self._one_at_a_time:
+            return await self._sensor.check()
+
+    async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:
+        """Run one column's motor one turn; its outputs are off on every way out.
+
+        A latch that is on before the first turn was not cleared and can prove nothing: BLIND,
+        not turned. On before the extra turn, the product fell late: DROPPED, not turned.
+        """
+        hardware = self._hardware(column)
+        async with self._one_at_a_time:
+            if hardware.empty is not None and hardware.empty.active:
+                return DispenseResult(DispenseOutcome.EMPTY)
+            sensor = self._sensor
+            if sensor is not None and sensor.latched:
+                if extra:
+                    return DispenseResult(DispenseOutcome.DROPPED, drops=1, detail="fell late")
+                return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
+            run = await self._run(hardware)
+            return await self._judge(run)
+
+    async def evidence(self, column: str) -> DispenseEvidence:
+        """Read latch and home switch; nothing moves."""
+        hardware = self._hardware(column)
+        home = hardware.home
+        async with self._one_at_a_time:
+            return DispenseEvidence(
+                latched=None if self._sensor is None else await self._sensor.evidence(),
+                at_home=None if home is None or hardware.home_is_shared else home.active,
+            )
+
+    def all_off(self) -> None:
+        """Drive every output to its safe level, now."""
+        self._lines.all_off()
+
+    def _hardware(self, column: str) -> ColumnHardware:
+        try:
+            return self._columns[column]
+        except KeyError:
+            raise InvariantError(f"there is no column {column!r}") from None
+
+    async def _run(self, hardware: ColumnHardware) -> _Run:
+        changed = asyncio.Event()
+        door_opened = False
+
+        def on_door(is_open: bool) -> None:
+            nonlocal door_opened
+            door_opened = door_opened or is_open
+            changed.set()
+
+        with ExitStack() as stack:
+            home = None
+            if hardware.home is not None:
+                home = Debounced(hardware.home, HOME_DEBOUNCE_S, lambda _: changed.set())
+                stack.callback(home.stop)
+            if self._current is not None:
+                stack.callback(self._current.listen(lambda _: changed.set()))
+            if self._door is not None:
+                stack.callback(self._door.listen(on_door))
+            motor = hardware.motor
+            stack.callback(motor.off)  # last in, first out: the motor stops before anything else
+            started = self._clock.monotonic_s()
+            if home is not None and not hardware.home_is_shared:
+                home.start()
+            motor.on(on_cut=changed.set)
+            if home is not None and hardware.home_is_shared:
+                home.start()  # a cam on a shared wire is seen while its own motor is selected
+            turn = Turn(
+                hardware.times,
+                started,
+                at_home=None if home is None else home.active,
+                sensed=self._current is not None,
+            )
+            while True:
+                now = self._clock.monotonic_s()
+                inputs = TurnInputs(
+                    home=None if home is None else home.active,
+                    stalled=None if self._current is None else self._current.stalled,
+                    door_open=door_opened,
+                    cut=motor.cut_why is not None,
+                )
+                end = turn.look(now, inputs)
+                if end is not None:
+                    break
+                await _wait(changed, turn.look_by() - now)
+            motor.off()
+            return _Run(end, self._clock.monotonic_s() - started, motor.cut_why or "")
+
+    async def _judge(self, run: _Run) -> DispenseResult:
+        sensor = self._sensor
+        turned = run.end is TurnEnd.TURNED
+        if sensor is None:
+            outcome = DispenseOutcome.UNKNOWN if turned else _OUTCOMES[run.end]
+            return DispenseResult(outcome, run.run_s, detail=run.detail)
+        if await self._drops_within(sensor, self._settle_s):
+            # A product that fell has been delivered, whatever else went wrong.
+            detail = "" if turned else run.detail or _OUTCOMES[run.end].value
+            return DispenseResult(DispenseOutcome.DROPPED, run.run_s, drops=1, detail=detail)
+        if not turned:
+            return DispenseResult(_OUTCOMES[run.end], run.run_s, detail=run.detail)
+        blind = sensor.last_check is SensorCheck.BLIND or await sensor.still_sees() is False
+        outcome = DispenseOutcome.BLIND if blind else DispenseOutcome.NOT_SEEN
+        return DispenseResult(outcome, run.run_s)
+
+    async def _drops_within(self, sensor: DropSensor, seconds: float) -> bool:
+        fallen = asyncio.Event()
+        forget: Callable[[], None] = sensor.listen(lambda _: fallen.set())
+        try:
+            if not sensor.latched:
+                await _wait(fallen, seconds)
+            return sensor.latched
+        finally:
+            forget()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for ``event``, then forget it; or until ``seconds`` are over."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()

@@ -55,6 +55,8 @@ def test_what_is_installed_is_what_is_locked() -> None:
     locked = _locked()
 
     for requirement in _declared():
+        if requirement.marker is not None:
+            continue  # the pins of a computer that has some
         installed = distribution(requirement.name).version
         assert installed == locked[canonicalize_name(requirement.name)]
 

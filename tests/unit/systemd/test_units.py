@@ -30,7 +30,7 @@ def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     # The programs are looked for, too: those of this environment stand in for the installed ones.
     unit = tmp_path / UNIT.name
     programs = Path(sys.executable).parent
-    unit.write_text(UNIT.read_text().replace("/opt/vendd/bin", str(programs)))
+    unit.write_text(UNIT.read_text().replace("/opt/vendd/.venv/bin", str(programs)))
 
     said = _run("systemd-analyze", "verify", "--man=no", unit)
 
@@ -42,7 +42,7 @@ def test_the_unit_starts_programs_that_this_project_installs() -> None:
 
     assert commands
     for command in commands:
-        assert Path(command).parent == Path("/opt/vendd/bin")
+        assert Path(command).parent == Path("/opt/vendd/.venv/bin")
         assert (Path(sys.executable).parent / Path(command).name).exists()
 
 

@@ -1,0 +1,1 @@
+"""The journal: every fact of the machine, written before it is acted upon."""

@@ -1,0 +1,232 @@
+"""Making a journal: at the first start, or in place of one that is broken.
+
+The new file is complete before the id file names it, so a power cut leaves the old journal or the
+new one. The old file stays where it is, untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from controller.clock import Clock
+from controller.faults import JournalError
+from controller.journal import base as bases
+from controller.journal import chain, reader
+from controller.journal.database import Access, Database, Statement, Storage, companions
+from controller.journal.envelope import Registry, check_postings, encode_body, to_ms
+from controller.journal.errors import DiskError, JournalRefusedError
+from controller.journal.fold import Fold, S
+from controller.journal.identity import (
+    Entropy,
+    MachineKey,
+    Witness,
+    journal_file,
+    make_key,
+    read_key,
+    read_witness,
+    write_witness,
+)
+from controller.journal.opening import Folded, check_identity, fold_start, fold_tail, locate
+from controller.journal.reader import Position, StoredRow
+from controller.journal.records import JournalBegun
+from controller.journal.schema import migrate
+from controller.journal.wall_label import WallLabel
+
+_UNFINISHED: Final = "journal.new"
+_CARRY: Final = (
+    "INSERT INTO carried (journal, seq, boot, body, hash, verified) VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+Carried = tuple[StoredRow, bool]  # a row of the old journal, and whether it verified
+
+
+@dataclass(frozen=True, slots=True)
+class BootInfo:
+    """Who is starting."""
+
+    machine: str
+    currency: str
+    software: str
+    config_digest: str
+    built: datetime  # when the software was built: time's floor
+    system_boot: str = ""  # the kernel's boot id; tells a restart from a power cut
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What could be read of the old journal."""
+
+    journal: bytes
+    last_seq: int  # of its good chain
+    confirmed_ms: int | None
+    state: bytes | None  # what the new journal inherits, encoded
+    carried: tuple[Carried, ...]  # readable records that the fleet does not have
+
+
+async def create(
+    storage: Storage,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    boot: BootInfo,
+    fold_version: int = 0,
+    old: Inheritance | None = None,
+    reason: str = "first start",
+    by: str = "",
+) -> bytes:
+    """Make a journal with its first record, switch to it and return its id."""
+    key = await read_key(storage) or await make_key(storage, entropy)
+    journal = entropy(chain.ID_BYTES)
+    begun = JournalBegun(
+        journal=journal.hex(),
+        machine=boot.machine,
+        currency=boot.currency,
+        previous=None if old is None else (old.journal.hex(), old.last_seq),
+        reason=reason,
+        by=by,
+    )
+    label = WallLabel(built_ms=to_ms(boot.built), confirmed_ms=old.confirmed_ms if old else None)
+    mono_ms = int(clock.monotonic_s() * 1000)
+    at_ms, confirmed = label.stamp(to_ms(clock.wall_utc()), mono_ms)
+    postings = begun.postings()
+    check_postings(begun.type, postings)
+    body = encode_body(
+        begun, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=None, postings=postings
+    )
+    digest = chain.link(chain.GENESIS, journal, 1, 1, body)
+    statements: list[Statement] = [
+        ("INSERT INTO journal (one, id) VALUES (1, ?)", (journal,)),
+        ("INSERT INTO record (seq, boot, body, hash) VALUES (1, 1, ?, ?)", (body, digest)),
+    ]
+    if old is not None:
+        statements += _inherited(journal, key, fold_version, old)
+    await storage.remove(companions(_UNFINISHED))
+    database = await storage.open(_UNFINISHED, Access.WRITE)
+    try:
+        await migrate(database)
+        await database.transaction(statements)
+    finally:
+        await database.close()
+    await storage.remove(companions(_UNFINISHED)[1:])
+    await storage.rename(_UNFINISHED, journal_file(journal))
+    await write_witness(storage, Witness(journal, 1, open=False))
+    return journal
+
+
+def _inherited(
+    journal: bytes, key: MachineKey, fold_version: int, old: Inheritance
+) -> Iterable[Statement]:
+    if old.state is not None:
+        at = Position(0, 0, chain.GENESIS, old.confirmed_ms)
+        yield bases.saving(bases.signed(key, journal, at, fold_version, old.state))
+    for (seq, boot, body, digest), verified in old.carried:
+        yield _CARRY, (old.journal, seq, boot, body, digest, int(verified))
+
+
+async def begin_new(
+    storage: Storage,
+    *,
+    fold: Fold[S],
+    registry: Registry,
+    clock: Clock,
+    entropy: Entropy,
+    boot: BootInfo,
+    reason: str,
+    by: str = "",
+) -> bytes:
+    """Begin a new journal in place of the one that is there, and return its id.
+
+    The old one must be closed. Whatever of it can be read and verified becomes the new one's
+    base through ``fold.inherit``; its readable records that the fleet has not acknowledged are
+    carried along, those behind the broken one too (marked as not verified).
+    """
+    old = await _read_old(storage, fold, registry)
+    return await create(
+        storage,
+        clock=clock,
+        entropy=entropy,
+        boot=boot,
+        fold_version=fold.version,
+        old=old,
+        reason=reason,
+        by=by,
+    )
+
+
+async def _read_old(storage: Storage, fold: Fold[S], registry: Registry) -> Inheritance | None:
+    try:
+        located = await locate(storage)
+    except JournalRefusedError:
+        witness = await read_witness(storage)
+        return Inheritance(witness.journal, 0, None, None, ()) if witness else None
+    if located is None:
+        return None
+    journal, _ = located
+    nothing = Inheritance(journal, 0, None, None, ())
+    try:
+        database = await storage.open(journal_file(journal), Access.READ)
+    except DiskError:
+        return nothing
+    try:
+        return await _inherit(database, storage, journal, fold, registry)
+    except JournalError:
+        return nothing
+    finally:
+        await database.close()
+
+
+async def _inherit(
+    database: Database, storage: Storage, journal: bytes, fold: Fold[S], registry: Registry
+) -> Inheritance:
+    acked = await check_identity(database, journal)
+    key = await read_key(storage)
+    folded: Folded[S] | None = None
+    last, confirmed_ms, state = 0, None, None
+    try:
+        folded, _, _ = await fold_start(database, journal, key, fold)
+        await fold_tail(database, journal, registry, folded)
+    except JournalRefusedError:
+        pass  # what is wrong with it is known; ``folded`` stands at its last good record
+    if folded is not None and folded.at.seq:
+        last, confirmed_ms = folded.at.seq, folded.at.confirmed_ms
+        state = fold.inherit(folded.state).encode()
+    rows = await _readable(database, acked)
+    carried = tuple((row, row[0] <= last) for row in rows)
+    return Inheritance(journal, last, confirmed_ms, state, carried)
+
+
+async def _readable(database: Database, after: int) -> Sequence[StoredRow]:
+    """Return every row behind ``after`` that can be read, across damaged pages."""
+    found: list[StoredRow] = []
+    try:
+        last = await reader.last_seq(database)
+    except DiskError:
+        last = after + reader.CHUNK
+    seq = after
+    while seq < last:
+        try:
+            rows = await reader.rows_after(database, seq)
+        except DiskError:
+            rows = await _one_by_one(database, seq, min(seq + reader.CHUNK, last))
+            seq = min(seq + reader.CHUNK, last)
+        else:
+            if not rows:
+                break
+            seq = rows[-1][0]
+        found += rows
+    return found
+
+
+async def _one_by_one(database: Database, after: int, last: int) -> list[StoredRow]:
+    found: list[StoredRow] = []
+    for seq in range(after + 1, last + 1):
+        try:
+            row = await reader.row_at(database, seq)
+        except DiskError:
+            continue
+        if row is not None:
+            found.append(row)
+    return found

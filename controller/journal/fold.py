@@ -1,0 +1,60 @@
+"""What the journal asks of the state that is folded from it."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from controller.journal.envelope import Record
+
+
+class State(Protocol):
+    """Current state, a pure function of the records. Its encoding depends on nothing else."""
+
+    def apply(self, record: Record) -> None:
+        """Take the next record in."""
+        ...
+
+    def encode(self) -> bytes:
+        """Return the state as bytes; equal states give equal bytes."""
+        ...
+
+    def prune_floor(self) -> int:
+        """Return the lowest seq that must stay readable.
+
+        That is the opening record of the oldest open saga, open claim, lot still in use, or
+        command id within its validity; ``next seq`` or more when nothing is needed.
+        """
+        ...
+
+
+S = TypeVar("S", bound=State)
+S_co = TypeVar("S_co", bound=State, covariant=True)
+
+
+class Fold(Protocol[S]):
+    """Makes states."""
+
+    @property
+    def version(self) -> int:
+        """Return the version of the encoding; a snapshot of another one is folded again."""
+        ...
+
+    def initial(self) -> S:
+        """Return the state before the first record."""
+        ...
+
+    def decode(self, raw: bytes, version: int) -> S:
+        """Return the state that ``encode`` wrote in ``version`` (a base outlives upgrades).
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        ...
+
+    def inherit(self, old: S) -> S:
+        """Return the state with which a new journal begins when ``old`` was the last one's.
+
+        Seqs begin anew there, so whatever names a record of the old journal must go or be named
+        differently.
+        """
+        ...

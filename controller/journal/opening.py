@@ -1,0 +1,267 @@
+"""Finding the journal at a start, checking it, and folding its tail.
+
+Nothing here decides what the machine does about a bad journal; it says what is wrong and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic
+
+from controller.journal import base as bases
+from controller.journal import reader
+from controller.journal.chain import ID_BYTES
+from controller.journal.database import Access, Database, Storage
+from controller.journal.envelope import EnvelopeError, Registry, UnknownData, decode
+from controller.journal.errors import (
+    DiskCorruptError,
+    JournalBrokenError,
+    JournalForeignError,
+    JournalMissingError,
+)
+from controller.journal.fold import Fold, S
+from controller.journal.identity import (
+    ID_FILE,
+    MachineKey,
+    Witness,
+    journal_file,
+    read_key,
+    read_witness,
+    write_witness,
+)
+from controller.journal.reader import Position
+from controller.journal.schema import migrate, version_of
+from controller.journal.snapshots import snapshots
+from controller.journal.wal import commits_behind
+
+_PREFIX: Final = "journal-"
+_SUFFIX: Final = ".db"
+
+Progress = Callable[[int], None]  # told the seq that was reached, now and then
+
+
+@dataclass(slots=True)
+class Folded(Generic[S]):
+    """How far the journal has been read, and what that makes."""
+
+    state: S
+    at: Position
+    unknown: int = 0  # records that this software does not understand, since the last snapshot
+    snapshot_seq: int = 0  # where the newest snapshot stands
+
+
+@dataclass(slots=True)
+class Opened(Generic[S]):
+    """A journal that has been found and read."""
+
+    database: Database
+    journal: bytes
+    key: MachineKey | None
+    acked_seq: int
+    base_seq: int
+    folded: Folded[S]
+
+
+async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
+    """Return the id of the journal in use and its witness; None before the first start.
+
+    Raises:
+        JournalMissingError: The id file is there and its journal is not.
+        JournalBrokenError: The id file is gone, and which of several journals was in use is open.
+    """
+    names = await storage.names()
+    witness = await read_witness(storage)
+    if witness is not None:
+        if journal_file(witness.journal) not in names:
+            raise JournalMissingError(f"journal {witness.journal.hex()} is gone")
+        return witness.journal, witness
+    found = [journal for name in names if (journal := _journal_of(name)) is not None]
+    if len(found) == 1:
+        return found[0], None  # a power cut between the first record and the id file
+    if found:
+        raise JournalBrokenError(f"{len(found)} journals and no readable {ID_FILE}")
+    if ID_FILE in names:
+        raise JournalMissingError(f"{ID_FILE} cannot be read and there is no journal")
+    return None
+
+
+def _journal_of(name: str) -> bytes | None:
+    if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+        return None
+    try:
+        journal = bytes.fromhex(name[len(_PREFIX) : -len(_SUFFIX)])
+    except ValueError:
+        return None
+    return journal if len(journal) == ID_BYTES else None
+
+
+async def check_identity(database: Database, journal: bytes) -> int:
+    """Return how far the fleet has this journal, once its file has said that it is this one.
+
+    Raises:
+        JournalForeignError: It is another one.
+        JournalMissingError: The file holds no journal.
+    """
+    if await version_of(database) == 0:
+        raise JournalMissingError(f"{journal_file(journal)} is empty")
+    rows = await database.query("SELECT id, acked_seq FROM journal")
+    if not rows:
+        raise JournalMissingError(f"{journal_file(journal)} names no journal")
+    found, acked = rows[0]
+    if found != journal:
+        raise JournalForeignError(f"the file is journal {found.hex()}, not {journal.hex()}")
+    return int(acked)
+
+
+async def fold_start(
+    database: Database, journal: bytes, key: MachineKey | None, fold: Fold[S]
+) -> tuple[Folded[S], int, int]:
+    """Return where folding starts, the base's seq, and the highest seq that a snapshot knows.
+
+    Raises:
+        JournalBrokenError: The base is not what this machine signed, or cannot be read.
+    """
+    base = await bases.load(database, journal, key)
+    base_seq = base.at.seq if base else 0
+    highest = 0
+    async for snapshot in snapshots(database, journal, fold.version):
+        highest = max(highest, snapshot.at.seq)
+        row = await _row_or_none(database, snapshot.at.seq)
+        if row is None or row[1] != snapshot.at.boot or row[3] != snapshot.at.hash:
+            continue
+        try:
+            state = fold.decode(snapshot.state, snapshot.fold)
+        except ValueError:
+            continue
+        seq = snapshot.at.seq
+        return Folded(state, snapshot.at, snapshot_seq=seq), base_seq, highest
+    if base is None:
+        return Folded(fold.initial(), reader.START), base_seq, highest
+    try:
+        state = fold.decode(base.state, base.fold)
+    except ValueError as error:
+        raise JournalBrokenError(f"the base at {base_seq} cannot be decoded: {error}") from error
+    return Folded(state, base.at, snapshot_seq=base_seq), base_seq, highest
+
+
+async def _row_or_none(database: Database, seq: int) -> reader.StoredRow | None:
+    try:
+        return await reader.row_at(database, seq)
+    except DiskCorruptError:
+        return None
+
+
+async def fold_tail(
+    database: Database,
+    journal: bytes,
+    registry: Registry,
+    folded: Folded[S],
+    progress: Progress | None = None,
+) -> None:
+    """Verify and fold everything behind ``folded``, in place.
+
+    Raises:
+        JournalBrokenError: ``folded`` stands at the last good record then.
+    """
+    at = folded.at
+    state = folded.state
+    confirmed_ms = at.confirmed_ms
+    async for rows in reader.walk(database, journal, at):
+        for seq, boot, body, digest in rows:
+            try:
+                record = decode(registry, seq=seq, boot=boot, body=body, digest=digest)
+            except EnvelopeError as error:
+                raise JournalBrokenError(str(error), seq=seq, last_good=seq - 1) from error
+            state.apply(record)
+            if record.confirmed:
+                confirmed_ms = record.at_ms
+            if isinstance(record.data, UnknownData):
+                folded.unknown += 1
+            folded.at = Position(seq, boot, digest, confirmed_ms)
+        if progress is not None:
+            progress(folded.at.seq)
+
+
+async def read_journal(
+    database: Database,
+    storage: Storage,
+    journal: bytes,
+    witness: Witness | None,
+    fold: Fold[S],
+    registry: Registry,
+    progress: Progress | None = None,
+) -> Opened[S]:
+    """Check an open database and fold it. Reads only.
+
+    Raises:
+        JournalRefusedError: Saying what is wrong with it.
+    """
+    try:
+        acked = await check_identity(database, journal)
+        key = await read_key(storage)
+        folded, base_seq, highest = await fold_start(database, journal, key, fold)
+        await fold_tail(database, journal, registry, folded, progress)
+    except DiskCorruptError as error:
+        raise JournalBrokenError(str(error)) from error
+    last = folded.at.seq
+    known = max(highest, witness.seq if witness else 0)
+    if last < known:
+        raise JournalBrokenError(
+            f"ends here, and {known} had been written: records were lost, or an old disk image",
+            seq=last + 1,
+            last_good=last,
+        )
+    return Opened(database, journal, key, acked, base_seq, folded)
+
+
+async def prepare_for_writing(
+    database: Database, storage: Storage, name: str, witness: Witness | None
+) -> None:
+    """Make durable what only the page cache may hold, and look for lost commits.
+
+    After a failed fsync the kernel may show bytes that the disk never got, and sync them no more.
+    Copying the log into the file writes them anew; only then is what was read believed.
+
+    Raises:
+        JournalBrokenError: The write-ahead log lost commits that had been durable.
+    """
+    if witness is not None and witness.open:
+        log = await storage.read(f"{name}-wal")
+        size = await database.checkpoint()
+        if not log:
+            raise JournalBrokenError("the journal's write-ahead log is gone")
+        if (lost := commits_behind(log, size.frames)) > 1:
+            raise JournalBrokenError(f"the write-ahead log is damaged: {lost} commits were lost")
+    else:
+        await database.checkpoint()
+    await migrate(database)
+
+
+async def begin_log(
+    database: Database, storage: Storage, witness: Witness | None, journal: bytes, seq: int
+) -> None:
+    """Start with an empty write-ahead log, the id file not expecting one."""
+    quiet = Witness(journal, seq, open=False)
+    if witness != quiet:
+        await write_witness(storage, quiet)
+    await database.checkpoint(truncate=True)
+
+
+async def open_reading(
+    storage: Storage, fold: Fold[S], registry: Registry, progress: Progress | None = None
+) -> Opened[S] | None:
+    """Open and fold without writing a byte; None when there is no journal yet."""
+    located = await locate(storage)
+    if located is None:
+        return None
+    journal, witness = located
+    try:
+        database = await storage.open(journal_file(journal), Access.READ)
+    except DiskCorruptError as error:
+        raise JournalBrokenError(str(error)) from error
+    try:
+        return await read_journal(database, storage, journal, witness, fold, registry, progress)
+    except BaseException:
+        await database.close()
+        raise

@@ -1,0 +1,573 @@
+"""The journal: one writer, group commit, and the state that is folded from it.
+
+``stage`` writes a record's bytes, chains it and takes it into the state at once; ``commit``
+returns when everything staged so far is durable. Whoever waits in the same turn of the loop
+shares one transaction and one fsync. A failed commit poisons the journal for good: outputs off,
+exit, and the reopened file decides what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import lru_cache
+from typing import Final, Generic
+
+from controller.clock import Clock
+from controller.faults import InvariantError, JournalError
+from controller.journal import ballast, beginning, chain, opening, pruning, reader, verify
+from controller.journal import snapshots as snaps
+from controller.journal.beginning import BootInfo
+from controller.journal.database import Access, Statement, Storage, Value
+from controller.journal.envelope import (
+    Record,
+    RecordData,
+    Registry,
+    check_postings,
+    decode,
+    encode_body,
+    to_ms,
+)
+from controller.journal.errors import (
+    DiskCorruptError,
+    DiskFullError,
+    DiskIoError,
+    DiskReadOnlyError,
+    JournalBrokenError,
+    JournalPoisonedError,
+    JournalReadOnlyError,
+)
+from controller.journal.fold import Fold, S
+from controller.journal.identity import (
+    Entropy,
+    Witness,
+    journal_file,
+    make_key,
+    write_witness,
+)
+from controller.journal.opening import Opened, Progress
+from controller.journal.reader import Position, StoredRow
+from controller.journal.records import BootStarted
+from controller.journal.snapshots import Snapshot
+from controller.journal.verify import VerifyReport
+from controller.journal.wall_label import WallLabel
+
+# Records per INSERT: four parameters each, and SQLite takes 32,766.
+_ROWS_PER_INSERT: Final = 256
+# Staged and not yet durable. A saga's turn stages a handful; more means that nobody commits.
+MAX_STAGED: Final = 20_000
+# Records after which the log is copied into the file when the machine is quiet, and when it is
+# not: half a MiB and two MiB of log, which the ballast has room for twice.
+CHECKPOINT_QUIET: Final = 256
+CHECKPOINT_BUSY: Final = 1_024
+_MS: Final = timedelta(milliseconds=1)
+QUIET_S: Final = 2.0  # nothing staged for so long: no customer is waiting for the disk
+
+
+@lru_cache(maxsize=_ROWS_PER_INSERT)
+def _insert(rows: int) -> str:
+    places = ",".join(["(?,?,?,?)"] * rows)
+    return f"INSERT INTO record (seq, boot, body, hash) VALUES {places}"  # noqa: S608 - constants
+
+
+class Journal(Generic[S]):
+    """An open journal. Made by ``open``; used from one task, committed from any."""
+
+    def __init__(
+        self,
+        opened: Opened[S],
+        *,
+        storage: Storage,
+        fold: Fold[S],
+        registry: Registry,
+        clock: Clock,
+        built_ms: int,
+        read_only: bool,
+    ) -> None:
+        folded = opened.folded
+        self.state: S = folded.state
+        self.read_only = read_only
+        self.disk_full = False  # the start found no room: the ballast is gone, sell nothing
+        self.why_read_only = ""
+        self.label = WallLabel(built_ms=built_ms, confirmed_ms=folded.at.confirmed_ms)
+        self._database = opened.database
+        self._storage = storage
+        self._fold = fold
+        self._registry = registry
+        self._clock = clock
+        self._key = opened.key
+        self._id = opened.journal
+        self._acked_seq = opened.acked_seq
+        self._base_seq = opened.base_seq
+        self._unknown = folded.unknown
+        self._next_seq = folded.at.seq + 1
+        self._durable = folded.at.seq
+        self._head = folded.at.hash
+        self._confirmed_ms = folded.at.confirmed_ms
+        # The record that begins a journal belongs to its first boot.
+        self._boot = folded.at.boot + 1 if folded.at.seq > 1 else 1
+        self._snapshot_seq = folded.snapshot_seq
+        self._checkpoint_seq = folded.at.seq
+        self._staged: list[Record] = []
+        self._last_stage_s = clock.monotonic_s()
+        self._flight: asyncio.Task[None] | None = None
+        self._copying: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed: JournalError | None = None
+        self._closed = False
+
+    # ------------------------------------------------------------------------------- opening
+
+    @classmethod
+    async def open(
+        cls,
+        storage: Storage,
+        *,
+        fold: Fold[S],
+        registry: Registry,
+        clock: Clock,
+        entropy: Entropy,
+        boot: BootInfo,
+        progress: Progress | None = None,
+    ) -> Journal[S]:
+        """Open the machine's journal, make it at the first start, and record this boot.
+
+        A full disk frees the ballast (``disk_full`` is set then: end what is open, sell nothing);
+        a disk that can't be written opens with ``read_only`` set and takes no record.
+
+        Raises:
+            JournalRefusedError: Out of service until a technician begins a new journal.
+            DiskError: Nothing can be read at all, or another process has the journal.
+        """
+        freed = False
+        while True:
+            try:
+                journal = await cls._open_writing(
+                    storage, fold, registry, clock, entropy, boot, progress
+                )
+            except DiskFullError as error:
+                cause: JournalError = error
+                try:
+                    if await ballast.free_ballast(storage):
+                        freed = True
+                        continue
+                except (DiskIoError, DiskReadOnlyError) as worse:
+                    cause = worse
+            except (DiskIoError, DiskReadOnlyError) as error:
+                cause = error
+            else:
+                journal.disk_full = freed
+                if not freed:
+                    await ballast.restore_ballast(storage)
+                return journal
+            opened = await opening.open_reading(storage, fold, registry, progress)
+            if opened is None:
+                raise cause
+            reading = cls(
+                opened,
+                storage=storage,
+                fold=fold,
+                registry=registry,
+                clock=clock,
+                built_ms=_ms(boot),
+                read_only=True,
+            )
+            reading.why_read_only = str(cause)
+            return reading
+
+    @classmethod
+    async def _open_writing(
+        cls,
+        storage: Storage,
+        fold: Fold[S],
+        registry: Registry,
+        clock: Clock,
+        entropy: Entropy,
+        boot: BootInfo,
+        progress: Progress | None,
+    ) -> Journal[S]:
+        located = await opening.locate(storage)
+        if located is None:
+            made = await beginning.create(storage, clock=clock, entropy=entropy, boot=boot)
+            located = made, Witness(made, 1, open=False)
+        id_, witness = located
+        name = journal_file(id_)
+        try:
+            database = await storage.open(name, Access.WRITE)
+        except DiskCorruptError as error:
+            raise JournalBrokenError(str(error)) from error
+        try:
+            await opening.check_identity(database, id_)
+            await opening.prepare_for_writing(database, storage, name, witness)
+            opened = await opening.read_journal(
+                database, storage, id_, witness, fold, registry, progress
+            )
+            if opened.key is None:
+                opened.key = await make_key(storage, entropy)
+            await opening.begin_log(database, storage, witness, id_, opened.folded.at.seq)
+            journal = cls(
+                opened,
+                storage=storage,
+                fold=fold,
+                registry=registry,
+                clock=clock,
+                built_ms=_ms(boot),
+                read_only=False,
+            )
+            journal.stage(
+                BootStarted(
+                    boot=journal.boot,
+                    software=boot.software,
+                    config_digest=boot.config_digest,
+                    system_boot=boot.system_boot,
+                )
+            )
+            await journal.commit()
+            await write_witness(storage, Witness(id_, journal.durable_seq, open=True))
+        except DiskCorruptError as error:
+            await database.close()
+            raise JournalBrokenError(str(error)) from error
+        except BaseException:
+            await database.close()
+            raise
+        return journal
+
+    # ---------------------------------------------------------------------------- what it is
+
+    @property
+    def journal_id(self) -> bytes:
+        """Return the journal's random id, 16 bytes."""
+        return self._id
+
+    @property
+    def boot(self) -> int:
+        """Return the number of this start, from 1."""
+        return self._boot
+
+    @property
+    def next_seq(self) -> int:
+        """Return the seq that the next record gets."""
+        return self._next_seq
+
+    @property
+    def durable_seq(self) -> int:
+        """Return the last seq that is known to be on the disk."""
+        return self._durable
+
+    @property
+    def base_seq(self) -> int:
+        """Return the seq up to which records were pruned."""
+        return self._base_seq
+
+    @property
+    def acked_seq(self) -> int:
+        """Return how far the fleet has acknowledged."""
+        return self._acked_seq
+
+    @property
+    def head(self) -> bytes:
+        """Return the hash of the last staged record."""
+        return self._head
+
+    @property
+    def failed(self) -> JournalError | None:
+        """Return why nothing can be recorded any more, or None."""
+        return self._failed
+
+    @property
+    def not_understood(self) -> int:
+        """Return how many records of the tail this software does not know (a downgrade)."""
+        return self._unknown
+
+    # ------------------------------------------------------------------------------- writing
+
+    def stage(self, data: RecordData, *, vend: int | None = None) -> Record:
+        """Give a record its seq, bytes and hash, and take it into the state.
+
+        It is durable when a later ``commit`` returns. ``vend`` is the seq of the record that
+        opened the saga; that record itself names its own (``next_seq``).
+
+        Raises:
+            JournalPoisonedError: A commit failed before.
+            JournalReadOnlyError: The journal was opened on a disk that can't be written.
+            InvariantError: The postings do not balance, or nobody commits.
+        """
+        self._check()
+        if len(self._staged) >= MAX_STAGED:
+            raise InvariantError(f"{MAX_STAGED} records are staged and nobody commits")
+        seq = self._next_seq
+        if vend is not None and not 0 < vend <= seq:
+            raise InvariantError(f"record {seq} names a saga {vend} that is not there")
+        postings = data.postings()
+        if postings:
+            check_postings(data.type, postings)
+        now_s = self._clock.monotonic_s()
+        mono_ms = int(now_s * 1000)
+        at_ms, confirmed = self.label.stamp(to_ms(self._clock.wall_utc()), mono_ms)
+        body = encode_body(
+            data, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=vend, postings=postings
+        )
+        record = Record(
+            seq=seq,
+            boot=self._boot,
+            at_ms=at_ms,
+            confirmed=confirmed,
+            mono_ms=mono_ms,
+            type=data.type,
+            version=data.version,
+            vend=vend,
+            data=data,
+            postings=postings,
+            body=body,
+            hash=chain.link(self._head, self._id, seq, self._boot, body),
+        )
+        try:
+            self.state.apply(record)
+        except BaseException as error:
+            # Half of it may be in the state: nothing may be decided on that state any more.
+            self._failed = JournalPoisonedError(f"record {seq} ({data.type}) did not fold: {error}")
+            raise
+        self._next_seq = seq + 1
+        self._head = record.hash
+        self._last_stage_s = now_s
+        if confirmed:
+            self._confirmed_ms = at_ms
+        self._staged.append(record)
+        return record
+
+    async def commit(self) -> None:
+        """Return when everything staged so far is durable.
+
+        Cancelling a caller does not cancel the transaction.
+
+        Raises:
+            JournalError: It is not, and never will be on this connection.
+        """
+        target = self._next_seq - 1
+        while self._durable < target:
+            self._check()
+            if self._flight is None:
+                self._flight = asyncio.get_running_loop().create_task(self._write())
+            await asyncio.shield(self._flight)
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise JournalPoisonedError(str(self._failed)) from self._failed
+        if self.read_only:
+            raise JournalReadOnlyError(self.why_read_only)
+        if self._closed:
+            raise JournalPoisonedError("the journal is closed")
+
+    def _poison(self, error: BaseException) -> None:
+        if self._failed is None:
+            self._failed = (
+                error if isinstance(error, JournalError) else JournalPoisonedError(repr(error))
+            )
+
+    async def _write(self) -> None:
+        """Write all that is staged in one transaction; errors end up in ``failed``."""
+        batch, self._staged = self._staged, []
+        try:
+            snapshot_seq = self._snapshot_seq
+            statements = _inserts(batch)
+            if self._next_seq - 1 - snapshot_seq >= snaps.SNAPSHOT_EVERY:
+                statements += snaps.saving(self._id, self._snapshot())
+                snapshot_seq = self._next_seq - 1
+            await self._database.transaction(statements)
+            self._durable = batch[-1].seq
+            self._snapshot_seq = snapshot_seq
+        except BaseException as error:
+            self._poison(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._plan_checkpoint()
+        finally:
+            self._flight = None
+
+    def _snapshot(self) -> Snapshot:
+        """Return the state as it is now, everything staged included."""
+        at = Position(self._next_seq - 1, self._boot, self._head, self._confirmed_ms)
+        return Snapshot(at, self._fold.version, self.state.encode())
+
+    # -------------------------------------------------------------------------- housekeeping
+
+    def _plan_checkpoint(self) -> None:
+        behind = self._durable - self._checkpoint_seq
+        if self._copying is not None or self._closed or behind < CHECKPOINT_QUIET:
+            return
+        if behind >= CHECKPOINT_BUSY:
+            self._copy()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(QUIET_S, self._when_quiet)
+
+    def _when_quiet(self) -> None:
+        self._timer = None
+        if self._clock.monotonic_s() - self._last_stage_s < QUIET_S:
+            self._plan_checkpoint()
+        elif self._failed is None and self._copying is None and not self._closed:
+            self._copy()
+
+    def _copy(self) -> None:
+        self._copying = asyncio.get_running_loop().create_task(self._checkpoint())
+
+    async def _checkpoint(self) -> None:
+        seq = self._durable
+        try:
+            await self._database.checkpoint()
+            self._checkpoint_seq = seq
+        except BaseException as error:
+            self._poison(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._copying = None
+
+    async def prune(self, retention: timedelta) -> int:
+        """Drop acknowledged records older than ``retention`` and return how many.
+
+        What the state still needs (``State.prune_floor``) stays. Ages are judged in confirmed
+        time only; before the time is known nothing is pruned.
+
+        Raises:
+            JournalError: The journal is broken, poisoned or read-only.
+        """
+        self._check()
+        mono_ms = int(self._clock.monotonic_s() * 1000)
+        now_ms, confirmed = self.label.stamp(0, mono_ms)
+        limit = min(self._acked_seq, self.state.prune_floor() - 1, self._durable - 1)
+        if not confirmed or self._key is None or limit <= self._base_seq:
+            return 0
+        cutoff_ms = now_ms - retention // _MS
+        before = self._base_seq
+        try:
+            base = await pruning.make_base(
+                self._database,
+                self._id,
+                self._key,
+                self._fold,
+                self._registry,
+                limit=limit,
+                cutoff_ms=cutoff_ms,
+            )
+            if base is None:
+                return 0
+            await pruning.replace(self._database, base)
+            self._base_seq = base.at.seq
+            await pruning.drop_records(self._database, base.at.seq)
+        except JournalError as error:
+            self._poison(error)
+            raise
+        return self._base_seq - before
+
+    async def acknowledge(self, seq: int, digest: bytes) -> bool:
+        """Note that the fleet has all records to ``seq``; False when that is another chain.
+
+        An acknowledgement beyond our last durable record, or with another hash than ours at that
+        seq, means that this disk was rolled back or cloned. An older one changes nothing.
+        """
+        self._check()
+        if seq > self._durable:
+            return False
+        if seq <= max(self._acked_seq, self._base_seq):
+            return True
+        row = await reader.row_at(self._database, seq)
+        if row is None or row[3] != digest:
+            return False
+        try:
+            await self._database.transaction([("UPDATE journal SET acked_seq = ?", (seq,))])
+        except JournalError as error:
+            self._poison(error)
+            raise
+        self._acked_seq = seq
+        return True
+
+    async def restore_ballast(self) -> bool:
+        """Set the room aside again, if the disk has it; ``disk_full`` ends then."""
+        if not self.read_only and await ballast.restore_ballast(self._storage):
+            self.disk_full = False
+        return await ballast.has_ballast(self._storage)
+
+    # ------------------------------------------------------------------------------- reading
+
+    async def read(self, first: int, last: int | None = None) -> list[Record]:
+        """Return the durable records from ``first`` to ``last`` (both included), oldest first.
+
+        At most ``reader.CHUNK`` records (512): ask again behind the last one for more.
+        """
+        rows = await reader.rows_after(self._database, first - 1)
+        return [
+            decode(self._registry, seq=seq, boot=boot, body=body, digest=digest)
+            for seq, boot, body, digest in rows
+            if last is None or seq <= last
+        ]
+
+    async def records(self, first: int = 1, last: int | None = None) -> AsyncIterator[Record]:
+        """Yield durable records from ``first`` on, in chunks that let commits get in between."""
+        while chunk := await self.read(first, last):
+            for record in chunk:
+                yield record
+            first = chunk[-1].seq + 1
+
+    async def rows(self, first: int = 1, last: int | None = None) -> AsyncIterator[StoredRow]:
+        """Yield (seq, boot, body, hash) as they stand in the file."""
+        after = first - 1
+        while rows := await reader.rows_after(self._database, after):
+            for row in rows:
+                if last is not None and row[0] > last:
+                    return
+                yield row
+            after = rows[-1][0]
+
+    async def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Check the whole file: base, every record, and the snapshots against the fold."""
+        return await verify.verify(
+            self._database, self._id, self._key, self._fold, self._registry, progress
+        )
+
+    # ------------------------------------------------------------------------------- closing
+
+    async def close(self) -> None:
+        """Make what is staged durable, leave a snapshot, and close; safe to call twice.
+
+        Raises:
+            JournalError: What was staged could not be made durable.
+        """
+        if self._closed:
+            return
+        try:
+            if not self.read_only and self._failed is None:
+                await self.commit()
+                await self._leave()
+        finally:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._copying is not None:
+                await asyncio.shield(self._copying)
+            await self._database.close()
+
+    async def _leave(self) -> None:
+        if self._copying is not None:
+            await asyncio.shield(self._copying)
+            self._check()
+        if self._durable > self._snapshot_seq:
+            await self._database.transaction(snaps.saving(self._id, self._snapshot()))
+        await write_witness(self._storage, Witness(self._id, self._durable, open=False))
+
+
+def _inserts(batch: list[Record]) -> list[Statement]:
+    statements: list[Statement] = []
+    for start in range(0, len(batch), _ROWS_PER_INSERT):
+        part = batch[start : start + _ROWS_PER_INSERT]
+        values: list[Value] = []
+        for record in part:
+            values += (record.seq, record.boot, record.body, record.hash)
+        statements.append((_insert(len(part)), values))
+    return statements
+
+
+def _ms(boot: BootInfo) -> int:
+    return to_ms(boot.built)

@@ -1,0 +1,396 @@
+"""What every MDB peripheral's driver does alike: greet, RESET, initialise, serve, lose, again.
+
+A driver is a listener of the bus (plain calls, once per poll) and a coroutine (`start`) that runs
+the dialogues. The life of a device: `greet` polls and never resets; `start` resets, initialises and
+serves; a reset of its own makes it initialise again without RESET; silence for the non-response
+time makes it lost, and from then on it gets a RESET every ten seconds, for ever.
+
+Source: MDB/ICP 4.2, section 2 (timing) and the initialisation sequences of sections 5 to 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum, unique
+from typing import Final
+
+from controller.faults import DeviceFault, FaultCode, LinkError, PeerProtocolError
+from controller.ports import (
+    BillInfo,
+    ChangerInfo,
+    DeviceEvent,
+    DeviceLost,
+    DeviceName,
+    DeviceReady,
+    DeviceSink,
+    DeviceWasReset,
+    FaultCleared,
+    FaultRaised,
+    Greeting,
+    Known,
+    ReaderInfo,
+)
+from drivers.links.mdb_link import Answer
+from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
+from drivers.mdb.scheduler import MdbBus
+from drivers.mdb.slots import Retry
+
+SECOND_RESET_S: Final = 1.0
+"""An unheard RESET is sent once more soon, since a single block is easily lost."""
+
+JUST_RESET_POLLS: Final = 10
+"""Plain ACKs instead of JUST RESET before RESET is sent again (1.5 s of polls)."""
+
+RESET_ROUNDS: Final = 3
+"""Rounds of that. Then the device is taken as reset: one that never says so still works."""
+
+GREET_TURNS: Final = 20
+"""Poll answers that `greet` waits for while money keeps coming (3 s), before it returns anyway."""
+
+
+@unique
+class Turn(Enum):
+    """How one poll ended."""
+
+    QUIET = "quiet"
+    ITEMS = "items"
+    LOST = "lost"
+
+
+class Lost(Exception):  # noqa: N818 - a turn of events inside a driver, no error
+    """The device is silent, or never acknowledged what it must."""
+
+
+class ResetItself(Exception):  # noqa: N818 - a turn of events inside a driver, no error
+    """The device was reset in the middle of a dialogue."""
+
+
+class FaultBook:
+    """Which faults of one part are open; each is told once until it is cleared."""
+
+    def __init__(self, part: str, notify: Callable[[DeviceEvent], None]) -> None:
+        self._part = part
+        self._notify = notify
+        self._open: dict[FaultCode, None] = {}
+
+    def raise_(self, code: FaultCode, detail: str = "") -> None:
+        """Tell a fault unless it is open already."""
+        if code not in self._open:
+            self._open[code] = None
+            self._notify(FaultRaised(self._part, code, detail))
+
+    def clear(self, *codes: FaultCode) -> None:
+        """Tell that the cause is gone, for those that are open."""
+        for code in codes:
+            if code in self._open:
+                del self._open[code]
+                self._notify(FaultCleared(self._part, code))
+
+    def clear_all(self) -> None:
+        """Clear whatever is open."""
+        self.clear(*tuple(self._open))
+
+    def __contains__(self, code: FaultCode) -> bool:
+        return code in self._open
+
+
+class MdbDriver(ABC):
+    """The common life of a peripheral; implements the bus's `Listener` in part.
+
+    Args:
+        name: Who it is to the controller.
+        bus: Gives it a slot.
+        sink: Where what it hears goes.
+        poll: The payload of its POLL.
+        reset: The payload of its RESET.
+        silence_s: Its non-response time.
+    """
+
+    def __init__(
+        self,
+        name: DeviceName,
+        bus: MdbBus,
+        sink: DeviceSink,
+        *,
+        poll: bytes,
+        reset: bytes,
+        silence_s: float,
+    ) -> None:
+        self._name = name
+        self._bus = bus
+        self._sink = sink
+        self._reset_payload = reset
+        self._slot = bus.attach(poll, self, silence_s)
+        self._faults = FaultBook(name.value, sink.notify)
+        self._turns: list[asyncio.Future[Turn]] = []
+        self._stir = asyncio.Event()
+        self._ready = False
+        self._served = False  # `start` has been called: resets are ours to handle
+        self._lost_told = False
+        self._reset_expected = False
+        self._reset_reported = False  # JUST RESET came and nothing else since: the same reset
+        self._was_reset = False
+        self._reset_at = float("-inf")
+
+    @property
+    def name(self) -> DeviceName:
+        """Return which peripheral this is."""
+        return self._name
+
+    @property
+    def ready(self) -> bool:
+        """Return whether it is initialised and answering."""
+        return self._ready
+
+    # --------------------------------------------------------------------------------- greet
+
+    async def greet(self, known: Known) -> Greeting:
+        """Poll without RESET; see `MdbDevice.greet`."""
+        self._adopt(known)
+        self._slot.start_polling()
+        for turns in range(GREET_TURNS):
+            if await self._turn() is Turn.LOST:
+                if not turns:
+                    self._slot.stop_polling()
+                    return Greeting(present=False)
+                break
+            if not turns:
+                await self._learn()
+            if not self._unsettled:
+                break
+        return Greeting(present=True, just_reset=self._was_reset)
+
+    # --------------------------------------------------------------------------------- start
+
+    async def start(self) -> None:
+        """Initialise and serve for ever; see `MdbDevice.start`."""
+        self._served = True
+        reset_first = True
+        while True:
+            try:
+                if reset_first:
+                    await self._reset()
+                reset_first = True
+                self._was_reset = False
+                await self._settle()
+                info = await self._initialise()
+                self._be_ready(info)
+                await self._serve()
+            except ResetItself:
+                reset_first = False
+            except Lost as lost:
+                self._tell_lost(str(lost))
+            except DeviceFault as fault:
+                self._faults.raise_(fault.code, fault.detail)
+                reset_first = not await self._sit_out()
+            except PeerProtocolError as wrong:
+                self._faults.raise_(FaultCode.DEVICE_PROTOCOL, str(wrong))
+                await asyncio.sleep(RESET_RETRY_S)
+            except LinkError:
+                await asyncio.sleep(SECOND_RESET_S)  # the bus reopens its port, and tells
+            finally:
+                self._ready = False
+                self._not_ready()
+
+    async def _reset(self) -> None:
+        """RESET until it is acknowledged, then poll until JUST RESET."""
+        unheard = rounds = 0
+        while True:
+            while not self._may_reset():
+                await self._turn_or(RESET_RETRY_S)
+            self._slot.stop_polling()
+            self._reset_expected = True
+            self._reset_reported = False
+            self._forget()
+            answer = await self._slot.command(self._reset_payload, Retry.ONCE, feed=True)
+            if answer.heard:
+                unheard = 0
+                self._note_own_reset()
+                rounds += 1
+                if await self._await_just_reset() or rounds >= RESET_ROUNDS:
+                    self._reset_expected = False
+                    return
+                continue
+            unheard += 1
+            if unheard == 1:
+                await asyncio.sleep(SECOND_RESET_S)
+                continue
+            self._tell_lost(f"{unheard} RESETs unanswered")
+            await asyncio.sleep(RESET_RETRY_S)
+
+    async def _await_just_reset(self) -> bool:
+        """Whether JUST RESET came; False after too many plain ACKs, or silence."""
+        self._slot.hold(SETTLE_S)
+        self._slot.start_polling()
+        for _ in range(JUST_RESET_POLLS):
+            if not self._reset_expected:
+                return True
+            if await self._turn() is Turn.LOST:
+                return False
+        return not self._reset_expected
+
+    async def _settle(self) -> None:
+        """Leave a device alone that has just been reset, then poll it."""
+        left = self._reset_at + SETTLE_S - asyncio.get_running_loop().time()
+        if left > 0:
+            self._slot.hold(left)
+        self._slot.start_polling()
+
+    def _be_ready(self, info: ChangerInfo | BillInfo | ReaderInfo) -> None:
+        self._ready = True
+        self._lost_told = False
+        self._stir.set()
+        self._faults.clear(
+            FaultCode.DEVICE_SILENT, FaultCode.DEVICE_PROTOCOL, FaultCode.DEVICE_UNSUITABLE
+        )
+        self._sink.notify(DeviceReady(self._name, info))
+
+    def _tell_lost(self, why: str) -> None:
+        if self._lost_told:
+            return
+        self._lost_told = True
+        self._faults.raise_(FaultCode.DEVICE_SILENT, why)
+        self._sink.notify(DeviceLost(self._name))
+
+    async def _sit_out(self) -> bool:
+        """Keep polling a device that is of no use; True when it reset itself, else RESET it."""
+        while True:
+            if self._was_reset:
+                return True
+            if await self._turn() is Turn.LOST:
+                return False
+
+    async def _serve(self) -> None:
+        """Do what is due until the device is reset or lost."""
+        while True:
+            self._check()
+            self._stir.clear()
+            try:
+                pause = await self._work()
+            except LinkError:
+                pause = SECOND_RESET_S
+            self._check()
+            if self._stir.is_set():
+                continue
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stir.wait()
+            except TimeoutError:
+                continue
+
+    # ----------------------------------------------------------------------------- dialogues
+
+    async def _tell(self, payload: bytes, retry: Retry = Retry.REPEAT) -> None:
+        """Send what must be acknowledged. Raises Lost or ResetItself."""
+        answer = await self._slot.command(payload, retry)
+        self._check()
+        if not answer.heard:
+            raise Lost(f"{payload.hex(' ')} was never acknowledged")
+
+    async def _ask(self, payload: bytes, retry: Retry = Retry.REPEAT) -> Answer:
+        """Ask for data; the caller judges silence. Raises Lost or ResetItself."""
+        answer = await self._slot.command(payload, retry)
+        self._check()
+        return answer
+
+    def _check(self) -> None:
+        if self._was_reset:
+            raise ResetItself
+        if self._slot.lost:
+            raise Lost(f"silent for {self._slot.silence_limit_s:.1f} s")
+
+    async def _turn(self) -> Turn:
+        """Wait for the next poll's end that says something (or for the loss of the device)."""
+        if self._slot.lost and not self._slot.polling:
+            return Turn.LOST
+        waiter: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        self._turns.append(waiter)
+        return await waiter
+
+    async def _turn_or(self, seconds: float) -> Turn | None:
+        """As `_turn`, but for at most so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._turn()
+        except TimeoutError:
+            return None
+
+    def _end_turn(self, turn: Turn) -> None:
+        if self._turns:
+            waiting, self._turns = self._turns, []
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(turn)
+
+    # ------------------------------------------------------------------- the bus calls these
+
+    def on_lost(self) -> None:
+        """The device has been silent for its non-response time."""
+        self._stir.set()
+        self._end_turn(Turn.LOST)
+
+    @abstractmethod
+    def on_quiet(self) -> None:
+        """POLL was answered by an ACK."""
+
+    @abstractmethod
+    def on_items(self, data: bytes) -> asyncio.Future[None] | None:
+        """POLL was answered by data."""
+
+    @abstractmethod
+    def on_told(self, *, acked: bool) -> None:
+        """An answer with money was acknowledged or not."""
+
+    def _note_just_reset(self) -> None:
+        """JUST RESET was in a poll answer."""
+        self._slot.poll_soon()  # tells whether our ACK was heard
+        if self._reset_reported:
+            return
+        self._reset_reported = True
+        self._reset_at = asyncio.get_running_loop().time()
+        self._forget()
+        if self._reset_expected:
+            self._reset_expected = False
+            return
+        self._was_reset = True
+        self._stir.set()
+        if self._served:
+            self._sink.notify(DeviceWasReset(self._name))
+
+    def _note_own_reset(self) -> None:
+        self._reset_at = asyncio.get_running_loop().time()
+
+    # ------------------------------------------------------------------------ each device's own
+
+    @property
+    def _unsettled(self) -> bool:
+        """Whether `greet` should wait for another poll answer: money may be repeated."""
+        return False
+
+    def _may_reset(self) -> bool:
+        """Whether a RESET would do no harm now."""
+        return True
+
+    def _forget(self) -> None:
+        """A reset emptied the device: nothing of it will be repeated."""
+
+    def _not_ready(self) -> None:
+        """The device left service."""
+
+    @abstractmethod
+    def _adopt(self, known: Known) -> None:
+        """Take over what the journal remembers."""
+
+    async def _learn(self) -> None:
+        """In `greet`: find out without RESET what is needed to value its money."""
+
+    @abstractmethod
+    async def _initialise(self) -> ChangerInfo | BillInfo | ReaderInfo:
+        """The bring-up sequence after a reset. Raises Lost, ResetItself, DeviceFault,
+        PeerProtocolError."""
+
+    @abstractmethod
+    async def _work(self) -> float:
+        """Do what is due in service; return seconds until something is due by itself."""

@@ -1,0 +1,87 @@
+"""Telling a repeated poll answer from a new one. Pure.
+
+A peripheral keeps what it has reported until it hears our ACK. When the ACK is withheld, or lost on
+the line, or died with us in a power cut, the next answer begins with the same items, perhaps with
+newer ones behind them. Only *one-shot* items take part (coins, bills, button presses); conditions
+that are reported in every poll say nothing about repetition.
+
+Source: MDB/ICP 4.2, section 5 ("poll again after about 20 ms; an identical message then is a
+repeat") and section 2 (flow control: newer items are appended).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum, unique
+
+
+@unique
+class _Proof(Enum):
+    """What is known about our last acknowledgement."""
+
+    HEARD = "heard"  # or there was nothing to acknowledge
+    UNKNOWN = "unknown"  # sent, or sent by somebody who died: the next answer tells
+    WITHHELD = "withheld"  # not sent: the device must repeat
+
+
+class RepeatFilter:
+    """Remembers the last answer's items until its acknowledgement is proved."""
+
+    __slots__ = ("_last", "_owed", "_proof")
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, ...] = ()
+        self._owed: Counter[bytes] = Counter()
+        self._proof = _Proof.HEARD
+
+    @property
+    def pending(self) -> bool:
+        """Whether the last answer may come again."""
+        return self._proof is not _Proof.HEARD
+
+    def restore(self, items: Sequence[bytes]) -> None:
+        """After a restart: these were recorded, and nobody knows whether they were acknowledged."""
+        self._last = tuple(items)
+        self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
+        self._owed.clear()
+
+    def clear(self) -> None:
+        """The device was reset: it holds nothing any more."""
+        self._last = ()
+        self._proof = _Proof.HEARD
+        self._owed.clear()
+
+    def quiet(self) -> None:
+        """The device has nothing to say: our ACK was heard."""
+        if self._proof is not _Proof.HEARD:
+            self.clear()
+
+    def told(self, *, acked: bool) -> None:
+        """Note what became of the answer last given to `fresh`."""
+        if self._last:
+            self._proof = _Proof.UNKNOWN if acked else _Proof.WITHHELD
+
+    def fresh(self, items: Sequence[bytes]) -> list[bool]:
+        """Tell for each one-shot item of an answer whether it is new.
+
+        Items that head the answer and are the whole last answer (in any order among themselves)
+        are its repeat. If the ACK was certainly withheld, its items are repeats wherever they
+        stand, even when the device spreads them over several answers.
+        """
+        new = [True] * len(items)
+        if self._proof is not _Proof.HEARD and items:
+            count = len(self._last)
+            if tuple(items[:count]) == self._last or (
+                len(items) >= count and Counter(items[:count]) == Counter(self._last)
+            ):
+                new[:count] = [False] * count
+            elif self._proof is _Proof.WITHHELD:
+                self._owed.update(self._last)
+        for index, item in enumerate(items):
+            if new[index] and self._owed[item] > 0:
+                self._owed[item] -= 1
+                new[index] = False
+        self._last = tuple(items)
+        self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
+        return new

@@ -1,0 +1,285 @@
+"""The one owner of the line: who is asked next, when, and what is said after the answer.
+
+One task runs `MdbBus.run`. Each peripheral has a slot: it is polled every 150 ms, a queued command
+takes the place of its next poll, and no transaction of one device ever waits for another device's
+coroutine. Poll answers go to the slot's listener by plain call; whether they are acknowledged at
+once, after the journal's commit, or not at all (so that the device repeats them) is decided here.
+
+Loop time is the only time: it is the monotonic base of the whole machine.
+
+Source: MDB/ICP 4.2, section 2 (timing), section 5 (the 20 ms rule) and appendix 3 (repetition).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from controller.faults import FaultCode, LinkError
+from controller.ports import DeviceSink, FaultCleared, FaultRaised
+from drivers.links.mdb_link import ACKED, AnswerKind, MdbLink
+from drivers.mdb.slots import NEVER, POLL_S, Command, Listener, Slot
+
+BUS_PART: Final = "mdb"
+"""The line itself, as the `part` of its fault."""
+
+ACK_BUDGET_S: Final = 0.0035
+"""From an answer's last byte until we must know whether to acknowledge it. The ACK is due within
+5 ms; the rest is for the operating system."""
+
+REOPEN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between attempts to open a lost port; the last one repeats. A USB plug that is put back
+enumerates within a second or two."""
+
+
+@dataclass(slots=True)
+class BusCounters:
+    """What the bus did, for tests, benchmarks and the technician."""
+
+    polls: int = 0
+    commands: int = 0
+    withheld: int = 0
+    skipped_polls: int = 0
+    worst_late_s: float = 0.0
+
+
+class MdbBus:
+    """The bus: slots in the order of attachment, one task, one link.
+
+    Args:
+        link: Opened and reopened by `run`.
+        sink: Where a dead line is told.
+        idle_until: Optional. Asked when nothing waits and every device had nothing to say: the
+            loop time before which no device will have anything to say either. Polls until then
+            count as answered by ACK and are not sent (a simulator that knows its world).
+
+    Attributes:
+        down: Why nothing can be sent now, None while the line works.
+    """
+
+    def __init__(
+        self, link: MdbLink, sink: DeviceSink, idle_until: Callable[[], float] | None = None
+    ) -> None:
+        self.link = link
+        self._sink = sink
+        self._idle_until = idle_until
+        self._slots: list[Slot] = []
+        self._nap: asyncio.Future[None] | None = None
+        self._nap_until = 0.0
+        self._failure: BaseException | None = None
+        self._fault_told = False
+        self.down: str | None = None
+        self.counters = BusCounters()
+
+    def attach(self, poll: bytes, listener: Listener, silence_s: float) -> Slot:
+        """Give a device its slot; it is not polled before its driver says so."""
+        slot = Slot(self, poll, listener, silence_s)
+        self._slots.append(slot)
+        return slot
+
+    async def run(self) -> None:
+        """Own the line until cancelled.
+
+        Raises:
+            JournalError: Money could not be written; it was not acknowledged where the link can
+                withhold, and nothing more is sent.
+        """
+        attempt = 0
+        try:
+            while True:
+                try:
+                    await self.link.open()
+                    self._up()
+                    attempt = 0
+                    await self._serve()
+                except LinkError as cause:
+                    self._fall(str(cause))
+                    pause = REOPEN_S[min(attempt, len(REOPEN_S) - 1)]
+                    attempt += 1
+                    await asyncio.sleep(pause)
+                    self._note_silence()
+        finally:
+            self._fall("the MDB bus was stopped", tell=False)
+            self.link.close()
+
+    def rouse(self) -> None:
+        """Whoever answers `idle_until` was wrong: somebody acted. Poll from now on again."""
+        now = asyncio.get_running_loop().time()
+        for slot in self._slots:
+            slot.take_back(now)
+
+    def sooner(self, due: float) -> None:
+        """Wake up if something is due before the nap ends."""
+        nap = self._nap
+        if nap is not None and due < self._nap_until and not nap.done():
+            nap.set_result(None)
+
+    # ------------------------------------------------------------------------------ the loop
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        slots = self._slots
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            slot = None
+            due = NEVER
+            for candidate in slots:
+                if candidate.due < due:
+                    slot, due = candidate, candidate.due
+            now = loop.time()
+            if slot is None or due > now:
+                if self._idle_until is not None and self._skip(due):
+                    continue
+                await self._sleep_until(due)
+                continue
+            self.counters.worst_late_s = max(self.counters.worst_late_s, now - due)
+            command = slot.next_command()
+            if command is not None:
+                await self._command(slot, command, now)
+            elif slot.polling:
+                await self._poll(slot, now)
+            slot.replan()
+
+    async def _sleep_until(self, due: float) -> None:
+        loop = asyncio.get_running_loop()
+        nap: asyncio.Future[None] = loop.create_future()
+        self._nap, self._nap_until = nap, due
+        timer = None if due == NEVER else loop.call_at(due, _wake, nap)
+        try:
+            await nap
+        finally:
+            self._nap = None
+            if timer is not None:
+                timer.cancel()
+
+    def _skip(self, due: float) -> bool:
+        """Take idle polls as answered, when somebody knows that they would be."""
+        assert self._idle_until is not None
+        for slot in self._slots:
+            if not slot.idle:
+                return False
+        horizon = self._idle_until()
+        if horizon <= due + POLL_S:
+            return False
+        skipped = 0
+        for slot in self._slots:
+            skipped += slot.skip_to(horizon)
+        self.counters.skipped_polls += skipped
+        return skipped > 0
+
+    # -------------------------------------------------------------------------- transactions
+
+    async def _poll(self, slot: Slot, now: float) -> None:
+        slot.begin_poll(now)
+        self.counters.polls += 1
+        answer = await self.link.exchange(slot.poll)
+        if answer is ACKED:
+            slot.heard_at = now
+            slot.lost = False
+            slot.quiet = True
+            slot.listener.on_quiet()
+            return
+        slot.quiet = False
+        if answer.kind is AnswerKind.DATA:
+            slot.heard_at = now
+            slot.lost = False
+            await self._items(slot, answer.data)
+        elif answer.kind is AnswerKind.ACK:
+            slot.heard_at = now  # alive; but a flipped bit is no proof of "nothing to say"
+        else:
+            self._missed(slot)
+
+    async def _items(self, slot: Slot, data: bytes) -> None:
+        future = slot.listener.on_items(data)
+        link = self.link
+        if future is None:
+            link.ack()
+            return
+        if not link.capabilities.withholds_ack:
+            # the adapter has acknowledged; the record follows, and a failure stops the bus
+            self._watch(slot, future)
+            slot.listener.on_told(acked=True)
+            slot.poll_soon()
+            return
+        if not future.done():
+            left = link.answered_at + ACK_BUDGET_S - asyncio.get_running_loop().time()
+            if left > 0:
+                await asyncio.wait((future,), timeout=left)
+        if future.done() and not future.cancelled():
+            future.result()  # a record that is not on disk: JournalError, no ACK
+            link.ack()
+            slot.listener.on_told(acked=True)
+            slot.poll_soon()
+            return
+        # Silence makes the device say it again, and the repeat is acknowledged once this one is
+        # durable. However long the disk takes: what it fails to write must still be in the device.
+        self.counters.withheld += 1
+        slot.listener.on_told(acked=False)
+        self._watch(slot, future)
+
+    async def _command(self, slot: Slot, command: Command, now: float) -> None:
+        slot.begin_command(command, now)
+        self.counters.commands += 1
+        slot.quiet = False
+        answer = await self.link.exchange(command.payload)
+        if answer.heard:
+            slot.heard_at = now
+            slot.lost = False
+            if answer.kind is AnswerKind.DATA:
+                if command.feed:
+                    slot.listener.on_items(answer.data)
+                self.link.ack()
+        else:
+            self._missed(slot)
+        slot.end_command(command, answer, asyncio.get_running_loop().time())
+
+    def _missed(self, slot: Slot) -> None:
+        now = asyncio.get_running_loop().time()
+        if not slot.lost and now - slot.heard_at >= slot.silence_limit_s:
+            slot.lost = True
+            slot.listener.on_lost()
+
+    def _watch(self, slot: Slot, future: asyncio.Future[None]) -> None:
+        def journaled(done: asyncio.Future[None]) -> None:
+            if done.cancelled():
+                return
+            failure = done.exception()
+            if failure is not None:
+                self._failure = failure
+                self.sooner(-NEVER)
+            else:
+                slot.poll_soon()
+
+        future.add_done_callback(journaled)
+
+    # ------------------------------------------------------------------------------ the line
+
+    def _up(self) -> None:
+        self.down = None
+        if self._fault_told:
+            self._fault_told = False
+            self._sink.notify(FaultCleared(BUS_PART, FaultCode.DEVICE_SILENT))
+        for slot in self._slots:
+            slot.replan()
+
+    def _fall(self, why: str, *, tell: bool = True) -> None:
+        self.down = why
+        if tell and not self._fault_told:
+            self._fault_told = True
+            self._sink.notify(FaultRaised(BUS_PART, FaultCode.DEVICE_SILENT, why))
+        for slot in self._slots:
+            slot.quiet = False
+            slot.fail_all(why)
+
+    def _note_silence(self) -> None:
+        for slot in self._slots:
+            if slot.polling:
+                self._missed(slot)
+
+
+def _wake(nap: asyncio.Future[None]) -> None:
+    if not nap.done():
+        nap.set_result(None)

@@ -1,0 +1,298 @@
+"""One device's place on the bus: its queue of commands, its rhythm of polls, its silence clock.
+
+The slot decides *what* is due and *when*; `scheduler.MdbBus` sends it. A driver holds its slot and
+nothing else of the bus.
+
+Source: MDB/ICP 4.2, section 2 (timing) and appendix 3 (repetition).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final, Protocol
+
+from controller.faults import LinkError
+from drivers.links.mdb_link import SILENT, Answer
+from drivers.mdb.blocks import DUPLICATE_POLL_S
+
+POLL_S: Final = 0.150
+"""Poll interval of each device, start to start; the standard recommends 125-200 ms."""
+
+POLL_LATEST_S: Final = 0.200
+"""A command may take a poll's place, but never push the next poll beyond this."""
+
+COMMAND_GAP_S: Final = 0.025
+"""Between two transactions with one device; the standard's shortest interval."""
+
+RETRY_GAP_S: Final = 0.100
+"""Between the tries of a command and the polls among them: an unheard block costs 30 ms of line,
+and the other devices want their polls on time."""
+
+ASK_TRIES: Final = 4
+"""Tries of a question that a device may simply not know: silence then means "not supported"."""
+
+QUEUE_LIMIT: Final = 16
+"""Commands that may wait for one device. Dialogues wait for each answer, so more is our own bug."""
+
+NEVER: Final = math.inf
+
+
+@unique
+class Retry(Enum):
+    """What to do with a command that was not acknowledged (the table of section 11)."""
+
+    REPEAT = "repeat"
+    """Again, alternating with POLL, for the device's non-response time."""
+    ASK = "ask"
+    """Again, a few times: a question that older devices do not know."""
+    ONCE = "once"
+    """Never: a lost ACK does not mean that the command was lost. Payouts, and RESET."""
+
+
+class Listener(Protocol):
+    """A device driver, as the bus sees it. No call may block."""
+
+    def on_quiet(self) -> None:
+        """POLL was answered by an ACK: nothing to say."""
+        ...
+
+    def on_items(self, data: bytes) -> asyncio.Future[None] | None:
+        """POLL was answered by data.
+
+        Returns:
+            None to acknowledge at once; else a future that is done when everything in the answer
+            is durable, and that the acknowledgement waits for.
+        """
+        ...
+
+    def on_told(self, *, acked: bool) -> None:
+        """Say whether the answer whose future was returned has been acknowledged."""
+        ...
+
+    def on_lost(self) -> None:
+        """The device has been silent for its non-response time; told once."""
+        ...
+
+
+@dataclass(slots=True)
+class Command:
+    """A command on its way; the bus's and the slot's own."""
+
+    payload: bytes
+    retry: Retry
+    done: asyncio.Future[Answer]
+    wanted: Callable[[], bool] | None
+    feed: bool
+    tries: int = 0
+    first_at: float = 0.0
+
+
+class Bus(Protocol):
+    """What a slot asks of the bus."""
+
+    @property
+    def down(self) -> str | None:
+        """Return why nothing can be sent now, None while the line works."""
+        ...
+
+    def sooner(self, due: float) -> None:
+        """Wake up if something is due before the bus meant to."""
+        ...
+
+
+class Slot:
+    """One device's place on the bus; made by `MdbBus.attach`, used by its driver alone.
+
+    Attributes:
+        heard_at: Loop time of the last valid answer; starts when polling starts.
+        silence_limit_s: Silence after which the device counts as lost.
+    """
+
+    __slots__ = (
+        "_bus", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling", "_queue",
+        "_retry_at", "_started_at", "due", "heard_at", "listener", "lost", "poll", "quiet",
+        "silence_limit_s",
+    )  # fmt: skip
+
+    def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
+        self._bus = bus
+        self.poll = poll
+        self.listener = listener
+        self.silence_limit_s = silence_s + POLL_S
+        self._queue: deque[Command] = deque()
+        self._polling = False
+        self._poll_first = False
+        self._poll_due = 0.0
+        self._polled_at = -NEVER
+        self._started_at = -NEVER
+        self._hold_until = 0.0
+        self._retry_at = 0.0
+        self.heard_at = 0.0
+        self.lost = False
+        self.quiet = False
+        self.due = NEVER
+
+    @property
+    def polling(self) -> bool:
+        """Whether the device is polled."""
+        return self._polling
+
+    def start_polling(self, *, fresh: bool = True) -> None:
+        """Poll from the next free moment on; with `fresh` the silence clock starts again."""
+        now = asyncio.get_running_loop().time()
+        if fresh:
+            self.heard_at = now
+            self.lost = False
+        if not self._polling:
+            self._polling = True
+            self._poll_due = now
+        self.replan()
+
+    def stop_polling(self) -> None:
+        """Leave the device alone, queued commands aside."""
+        self._polling = False
+        self.replan()
+
+    def hold(self, seconds: float) -> None:
+        """Say nothing to the device for a while: the pause after a reset."""
+        self._hold_until = asyncio.get_running_loop().time() + seconds
+        self.replan()
+
+    def poll_soon(self, seconds: float = DUPLICATE_POLL_S) -> None:
+        """Poll earlier than the rhythm has it, `seconds` from now."""
+        if self._polling:
+            self._poll_due = min(self._poll_due, asyncio.get_running_loop().time() + seconds)
+            self.replan()
+
+    async def command(
+        self,
+        payload: bytes,
+        retry: Retry = Retry.REPEAT,
+        *,
+        wanted: Callable[[], bool] | None = None,
+        feed: bool = False,
+    ) -> Answer:
+        """Send a command in the place of the next poll and bring its answer.
+
+        Args:
+            payload: Address byte and data, no checksum.
+            retry: What to do without an ACK.
+            wanted: Asked before each further try; False ends them.
+            feed: Hand an answer's data to the listener too, before anything else is said to the
+                device (cashless messages may come as an answer or by a later POLL).
+
+        Returns:
+            The last try's answer: anything but ACK or DATA means that it was never acknowledged.
+
+        Raises:
+            LinkError: The line was down and the command never left.
+        """
+        if self._bus.down is not None:
+            raise LinkError(self._bus.down)
+        if len(self._queue) >= QUEUE_LIMIT:
+            raise LinkError(f"{QUEUE_LIMIT} commands wait for {self.poll[0] & 0xF8:02X}")
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append(Command(payload, retry, done, wanted, feed))
+        self.replan()
+        return await done
+
+    # ------------------------------------------------------------------------- the bus's side
+
+    def replan(self) -> None:
+        """Work out when the device is next due, and tell the bus if that is sooner."""
+        due = self._poll_due if self._polling else NEVER
+        if self._queue:
+            if self._poll_first and self._polling:
+                due = max(self._started_at + COMMAND_GAP_S, self._retry_at)
+            else:
+                due = min(due, max(self._started_at + COMMAND_GAP_S, self._retry_at))
+        self.due = due if due > self._hold_until else self._hold_until
+        self._bus.sooner(self.due)
+
+    def next_command(self) -> Command | None:
+        """The command to send now, None for a poll."""
+        queue = self._queue
+        while queue and queue[0].done.done():
+            queue.popleft()  # its driver was cancelled
+        if not queue or (self._poll_first and self._polling):
+            return None
+        return queue[0]
+
+    def begin_poll(self, now: float) -> None:
+        """Note that a poll goes out."""
+        self._started_at = self._polled_at = now
+        self._poll_due = now + POLL_S
+        self._poll_first = False
+
+    def begin_command(self, command: Command, now: float) -> None:
+        """Note that a command goes out."""
+        if not command.tries:
+            command.first_at = now
+        command.tries += 1
+        self._started_at = now
+        # the poll it displaces comes later, but not too late
+        self._poll_due = max(
+            min(now + POLL_S, self._polled_at + POLL_LATEST_S), now + COMMAND_GAP_S
+        )
+
+    def end_command(self, command: Command, answer: Answer, now: float) -> None:
+        """Finish a command, or plan its next try behind a poll."""
+        wanted = command.wanted is None or command.wanted()
+        again = wanted and not answer.heard and not command.done.done()
+        if again:
+            match command.retry:
+                case Retry.REPEAT:
+                    again = now - command.first_at < self.silence_limit_s
+                case Retry.ASK:
+                    again = command.tries < ASK_TRIES
+                case Retry.ONCE:
+                    again = False
+        if again:
+            self._poll_first = True
+            self._retry_at = now + RETRY_GAP_S
+            return
+        self._retry_at = 0.0
+        if self._queue and self._queue[0] is command:
+            self._queue.popleft()
+        if not command.done.done():
+            command.done.set_result(answer)
+
+    def fail_all(self, why: str) -> None:
+        """The line is down: what never left is a LinkError, what may have left was not answered."""
+        while self._queue:
+            command = self._queue.popleft()
+            if command.done.done():
+                continue
+            if command.tries:
+                command.done.set_result(SILENT)
+            else:
+                command.done.set_exception(LinkError(why))
+        self.replan()
+
+    def skip_to(self, horizon: float) -> int:
+        """Move the next poll to the first beat not before `horizon`; returns the polls skipped."""
+        if not self._polling or self._poll_due >= horizon:
+            return 0
+        beats = math.ceil((horizon - self._poll_due) / POLL_S)
+        self._poll_due += beats * POLL_S
+        self._polled_at = self.heard_at = self._poll_due - POLL_S
+        self.replan()
+        return beats
+
+    def take_back(self, now: float) -> None:
+        """Undo `skip_to` from `now` on: poll at the next beat."""
+        if self._polling and self._poll_due > now + POLL_S:
+            beats = math.floor((self._poll_due - now) / POLL_S)
+            self._poll_due -= beats * POLL_S
+            self._polled_at = self.heard_at = self._poll_due - POLL_S
+            self.replan()
+
+    @property
+    def idle(self) -> bool:
+        """Whether the last poll was answered by an ACK and no command waits (or it sleeps)."""
+        return not self._queue and (self.quiet or not self._polling)

@@ -1,0 +1,57 @@
+"""What the panel should say, as a value: decided by the machine, put into words by ``render``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Message(StrEnum):
+    """The one thing that the customer is told at a moment."""
+
+    STARTING = "starting"  # booting or recovering
+    WELCOME = "welcome"
+    CREDIT = "credit"  # money is in; choose
+    PRICE = "price"  # of the selection that was keyed
+    INSERT_MORE = "insert_more"  # the credit does not cover the price; amount: what is missing
+    SOLD_OUT = "sold_out"
+    UNAVAILABLE = "unavailable"  # the column has a fault
+    INVALID_SELECTION = "invalid_selection"
+    EXACT_CHANGE_ONLY = "exact_change_only"  # this sale would need change that is not there
+    BILL_REFUSED = "bill_refused"  # no change for it
+    CARD_PRESENT = "card_present"  # hold it to the reader
+    CARD_WAIT = "card_wait"  # the reader decides
+    CARD_APPROVED = "card_approved"
+    CARD_DECLINED = "card_declined"
+    CARD_TEXT = "card_text"  # what the reader wants shown, in ``product``
+    VENDING = "vending"
+    TRYING_AGAIN = "trying_again"  # not seen to drop
+    TAKE_PRODUCT = "take_product"
+    NOT_DISPENSED = "not_dispensed"  # given up; what is given back is said next
+    PAYING_CHANGE = "paying_change"
+    COIN_RETURN = "coin_return"
+    REFUND_COINS = "refund_coins"
+    REFUND_CARD = "refund_card"
+    CLAIM = "claim"  # amount and code of a promise
+    THANKS = "thanks"
+    OUT_OF_SERVICE = "out_of_service"
+    OWED = "owed"  # out of service with a customer's money in the books
+    SERVICE = "service"  # a technician is at work
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """Everything that may stand on the display; amounts are minor units of ``currency``."""
+
+    message: Message
+    currency: str
+    language: str | None = None  # None: the machine's first
+    selection: str = ""  # keyed so far, or being sold
+    product: str = ""
+    price: int | None = None
+    credit: int = 0
+    amount: int | None = None  # missing, paid back or owed, as the message says
+    code: str = ""  # of a claim
+    exact_change: bool = False
+    cards: bool = True  # a reader works
+    cash: bool = True  # coins or bills are taken

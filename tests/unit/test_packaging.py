@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -61,12 +63,25 @@ def test_what_is_installed_is_what_is_locked() -> None:
         assert installed == locked[canonicalize_name(requirement.name)]
 
 
-def test_the_wheel_holds_every_package() -> None:
+def test_the_wheel_holds_every_package_with_its_data(tmp_path: Path) -> None:
     packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-
     assert sorted(packages) == sorted(
         path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "benchmarks"
     )
+
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+
+    here = {
+        str(path.relative_to(ROOT))
+        for package in packages
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert here <= held
 
 
 def test_run_is_posix_shell() -> None:

@@ -1,0 +1,142 @@
+"""What a technician may have done: one value per acting call.
+
+Amounts are ``int`` minor units of the machine's currency. A command is carried out by the actor,
+between two inputs like any other, and journaled with who called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FillStock:
+    """A column was filled up to its capacity; None: every column."""
+
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetStock:
+    """A column was counted."""
+
+    column: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrice:
+    """A column's price from now on."""
+
+    column: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnableColumn:
+    """Sell from a column again; its faults count as repaired."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisableColumn:
+    """Sell no more from a column."""
+
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnCredit:
+    """Pay the customer's credit back, as the coin return key does."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantCredit:
+    """Give credit that nobody paid in: goodwill, or a claim honoured at the machine."""
+
+    amount: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Cash box and stacker were emptied and counted; the ledger's differences are booked."""
+
+    cashbox: int
+    stacker: int
+    bills: int  # how many bills were taken out of the stacker
+
+
+@dataclass(frozen=True, slots=True)
+class TryVend:
+    """Deliver one product without payment; service mode only."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryMotor:
+    """Turn a column's motor once and say what the sensors saw; service mode only."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayCoins:
+    """Pay ``amount`` out of the tubes to staff; service mode only."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountTubes:
+    """Ask the changer what is in its tubes and book the difference to what was believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillCoins:
+    """Begin or end coin fill mode, where coins go to the tubes and are no credit; service mode."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnableReader:
+    """Let a card reader take cards, or not."""
+
+    device: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnterService:
+    """Take the machine out of sale."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveService:
+    """Give it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseClaim:
+    """Staff settled a claim from outside the machine; ``how`` says in what way."""
+
+    code: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginJournal:
+    """Begin a new journal after the old one was lost or damaged; it names the old one."""
+
+    reason: str
+
+
+Command = (
+    FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
+    | Collect | TryVend | TryMotor | PayCoins | CountTubes | FillCoins | EnableReader
+    | EnterService | LeaveService | CloseClaim | BeginJournal
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""What the owner of a machine decides, as the brain uses it (config/models.py describes each)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Amounts in minor units, times in seconds of the monotonic clock."""
+
+    max_credit: int = 5_000
+    max_change: int = 2_000
+    on_unknown: Literal["refund", "charge"] = "refund"
+    credit_timeout_s: float = 0.0  # 0: credit stays
+    exact_change_margin: int = 100
+    multi_vend: bool = False
+    must_vend: bool = False
+    session_timeout_s: float = 60.0  # a card session without a selection is ended after this
+    approval_timeout_s: float = 60.0  # always idle: how long a customer may take to show a card
+    refund_deadline_s: float = 30.0  # a payout the changer can't take by then becomes a claim
+    coins_accepted: frozenset[int] | None = None  # values; None: all that the changer knows
+    bills_accepted: frozenset[int] | None = None
+    tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches

@@ -1,0 +1,436 @@
+"""Decisions: one input at a time, the state it sees, the records and effects it makes.
+
+Synchronous and without I/O. The runner feeds it, commits what it wrote, and only then lets its
+effects begin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from controller.faults import FaultCode
+from controller.journal import records as rec
+from controller.machine import effects as fx
+from controller.machine.cash import CashHandling
+from controller.machine.commands import obey
+from controller.machine.desk import Desk
+from controller.machine.inputs import (
+    Act,
+    Boot,
+    CommandRefused,
+    Heard,
+    Input,
+    Money,
+    Outcome,
+    Stop,
+    Timer,
+)
+from controller.machine.keys import Keys
+from controller.machine.table import Mode, Trigger
+from controller.panel.view import Message
+from controller.ports import (
+    BillInfo,
+    BillsReport,
+    ChangerInfo,
+    CoinsReport,
+    DeviceEvent,
+    DeviceLost,
+    DeviceName,
+    DeviceReady,
+    DeviceWasReset,
+    DispenseResult,
+    DoorChanged,
+    EscrowLever,
+    FaultCleared,
+    FaultRaised,
+    KeyPressed,
+    ReaderDisplay,
+    ReaderInfo,
+    SensorCheck,
+    SessionBegun,
+    SessionCancelRequested,
+    SessionEnded,
+    StackerCount,
+    TubeCounts,
+)
+from controller.saga import recovery as boot
+from controller.saga import vend
+
+SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
+
+
+class Brain:
+    """The machine's mind."""
+
+    def __init__(self, desk: Desk, devices: tuple[DeviceName, ...]) -> None:
+        """Bind the desk; ``devices`` are those the configuration names."""
+        self.desk = desk
+        self.devices = devices
+        self.recovery: boot.Recovery | None = None
+        self.keys = Keys(desk)
+        self.cash = CashHandling(desk)
+        self.stopping = ""
+        self._stop_requested = False
+
+    # ------------------------------------------------------------------------------ inputs
+
+    def take(self, item: Input) -> None:
+        """Decide about one input."""
+        match item:
+            case Money(report=CoinsReport() as coins):
+                self.cash.coins(coins)
+            case Money(report=BillsReport() as bills):
+                self.cash.bills(bills)
+            case Heard(event=event):
+                self._heard(event)
+            case Outcome(effect=effect, result=result):
+                self._outcome(effect, result)
+            case Timer(name=name):
+                self._timer(name)
+            case Act(command=command, by=by, reply=reply):
+                try:
+                    answer = obey(self.desk, command, by, reply)
+                except CommandRefused as refusal:
+                    if not reply.done():
+                        reply.set_exception(refusal)
+                else:
+                    if answer is not None and not reply.done():
+                        reply.set_result(answer)
+            case Boot():
+                self._open_stock()
+                self.recovery = boot.begin(self.desk, self.devices)
+            case Stop(reason=reason):
+                self._stop(reason)
+            case _:
+                raise AssertionError(f"no such input: {item}")
+        self._after()
+
+    def _after(self) -> None:
+        """Bring the mode in line with what is true, whatever the input was."""
+        desk = self.desk
+        if self.recovery is not None and self.recovery.phase is boot.Phase.END:
+            boot.proceed(desk, self.recovery)
+        if desk.live.reselect and desk.mode.selling:
+            selection, desk.live.reselect = desk.live.reselect, ""
+            if desk.state.credit.total >= desk.planogram.columns[selection].price:
+                vend.select(desk, selection)
+        if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
+            self._settle_mode()
+        if self.stopping and not desk.state.sagas and not self._stop_requested:
+            self._stop_requested = True
+            desk.write(rec.StopRequested(reason=self.stopping))
+            desk.do(fx.Exit(self.stopping))
+
+    def _settle_mode(self) -> None:
+        desk = self.desk
+        blocked = self.blocked()
+        if blocked and desk.mode is not Mode.OUT_OF_SERVICE:
+            desk.fire(Trigger.FAIL)
+        elif not blocked and desk.mode is Mode.OUT_OF_SERVICE:
+            desk.fire(Trigger.HEAL)
+        if desk.mode.selling:
+            present = desk.state.credit.total > 0 or desk.live.session is not None
+            if present and desk.mode is Mode.IDLE:
+                desk.fire(Trigger.MONEY)
+            elif not present and desk.mode is Mode.CREDIT:
+                desk.fire(Trigger.SPENT)
+
+    def blocked(self) -> str:
+        """Return why nothing may be sold now, or an empty string."""
+        desk = self.desk
+        if desk.live.door_open:
+            return "door open"
+        if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults:
+            return "drop sensor blind"
+        if self.devices and not desk.live.ready:
+            return "no payment device answers"
+        return ""
+
+    # ------------------------------------------------------------------------------- heard
+
+    def _heard(self, event: DeviceEvent) -> None:
+        desk = self.desk
+        match event:
+            case KeyPressed(key=key):
+                self.keys.pressed(key)
+            case EscrowLever():
+                self.keys.cancel()
+            case DoorChanged(open=is_open):
+                self._door(is_open)
+            case FaultRaised(part=part, code=code, detail=detail):
+                desk.raise_fault(part, code, detail)
+                desk.live.stacker_full |= code is FaultCode.BILL_STACKER_FULL
+            case FaultCleared(part=part, code=code):
+                desk.clear_fault(part, code)
+                desk.live.stacker_full &= code is not FaultCode.BILL_STACKER_FULL
+            case DeviceReady(device=device, info=info):
+                self._ready(device, info)
+            case DeviceLost(device=device):
+                self._gone(device)
+                self._lost(device)
+            case DeviceWasReset(device=device):
+                self._gone(device)
+            case _:
+                self._heard_from_reader(event)
+
+    def _heard_from_reader(self, event: DeviceEvent) -> None:
+        desk, live = self.desk, self.desk.live
+        match event:
+            case SessionBegun(device=device, funds=funds, language=language):
+                self._session(device, funds, language)
+            case SessionCancelRequested(device=device):
+                self._session_cancel(device)
+            case SessionEnded(device=device):
+                if live.session is device:
+                    live.session, live.session_funds, live.session_language = None, None, ""
+            case ReaderDisplay(text=text, seconds=seconds):
+                desk.tell(Message.CARD_TEXT, text=text, seconds=min(seconds, 60.0))
+            case _:
+                raise AssertionError(f"no such event: {event}")
+
+    def _gone(self, device: DeviceName) -> None:
+        """What a device told before its reset or its silence holds no longer."""
+        live = self.desk.live
+        live.ready.pop(device, None)
+        if device is DeviceName.CHANGER:
+            live.tubes_checked = False
+        elif device is DeviceName.BILL:
+            live.stacker_checked = False
+        if live.session is device:
+            live.session, live.session_funds, live.session_language = None, None, ""
+
+    def _door(self, is_open: bool) -> None:
+        desk = self.desk
+        desk.live.door_open = is_open
+        if is_open:
+            desk.raise_fault("door", FaultCode.DOOR_OPEN)
+        else:
+            desk.clear_fault("door", FaultCode.DOOR_OPEN)
+            if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
+                desk.do(fx.CountTubes("check"))
+
+    def _ready(self, device: DeviceName, info: ChangerInfo | BillInfo | ReaderInfo) -> None:
+        desk, live = self.desk, self.desk.live
+        live.ready[device] = info
+        described = _plain(asdict(info))
+        if desk.state.devices.get(device.value) != described:
+            desk.write(rec.DeviceIdentified(device=device.value, info=described))
+        desk.clear_fault(device.value, FaultCode.DEVICE_SILENT)
+        if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
+            boot.started(desk, self.recovery, device)
+            if self.recovery.phase in (boot.Phase.GREET, boot.Phase.ASK, boot.Phase.START):
+                return  # the count comes as a phase of its own
+        if device is DeviceName.CHANGER and not live.tubes_checked:
+            desk.do(fx.CountTubes("boot"))
+        elif device is DeviceName.BILL and not live.stacker_checked:
+            desk.do(fx.CountStacker("boot"))
+
+    def _lost(self, device: DeviceName) -> None:
+        desk = self.desk
+        desk.raise_fault(device.value, FaultCode.DEVICE_SILENT)
+        if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
+            boot.started(desk, self.recovery, device)
+
+    def _session(self, device: DeviceName, funds: int | None, language: str) -> None:
+        desk, live = self.desk, self.desk.live
+        if not desk.mode.selling or (live.session is not None and live.session is not device):
+            desk.do(fx.EndSession(device))
+            return
+        live.session, live.session_funds, live.session_language = device, funds, language
+        live.notice = None
+        desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
+
+    def _session_cancel(self, device: DeviceName) -> None:
+        saga = self.desk.customer_saga()
+        if saga is not None and saga.device == device.value:
+            vend.cancel_approval(self.desk, saga)  # a request is cancelled, a vend is finished
+            return
+        self.desk.do(fx.EndSession(device))
+
+    # ---------------------------------------------------------------------------- outcomes
+
+    def _outcome(self, effect: fx.Effect, result: Any) -> None:
+        desk = self.desk
+        vend_seq = getattr(effect, "vend", None)
+        saga = desk.state.sagas.get(vend_seq) if vend_seq is not None else None
+        match effect:
+            case fx.Greet(device=device):
+                assert self.recovery is not None, "greetings belong to recovery"
+                boot.greeted(desk, self.recovery, device, result)
+            case fx.CountTubes(cause=cause):
+                self._tubes_counted(cause, result)
+            case fx.CountStacker(cause=cause):
+                self._stacker_counted(result, cause)
+            case fx.StackBill() | fx.ReturnBill():
+                self.cash.escrow_asked(result)
+            case fx.CheckSensor(column=column) if saga is not None:
+                vend.sensor_checked(desk, saga, column, result)
+            case fx.CheckSensor():
+                self._sensor_rechecked(result)
+            case fx.Turn(column=column) if saga is not None:
+                vend.turn_finished(desk, saga, column, result)
+            case fx.Turn(column=column):
+                self._motor_tested(column, result)
+            case fx.RequestApproval() if saga is not None:
+                vend.approval_finished(desk, saga, result)
+            case fx.Settle(success=success, after_restart=False) if saga is not None:
+                vend.settle_finished(desk, saga, success=success, result=result)
+            case fx.Payout() if saga is not None:
+                vend.payout_finished(desk, saga, result)
+            case _:
+                self._recovery_outcome(effect, result)
+        if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults and isinstance(
+            effect, fx.CheckSensor | fx.Turn
+        ):
+            desk.do(fx.Wake("sensor", SENSOR_RETRY_S))
+
+    def _recovery_outcome(self, effect: fx.Effect, result: Any) -> None:
+        desk = self.desk
+        vend_seq = getattr(effect, "vend", None)
+        saga = desk.state.sagas.get(vend_seq) if vend_seq is not None else None
+        if saga is None or vend_seq is None or self.recovery is None:
+            return
+        match effect:
+            case fx.ReadEvidence():
+                boot.evidence_read(desk, saga, result)
+            case fx.CancelApproval(after_restart=True):
+                boot.cancelled(desk, saga, result)
+            case fx.Settle(success=success, after_restart=True):
+                boot.settled(desk, saga, success=success, result=result)
+            case fx.PayoutEvidenceAfterRestart():
+                boot.payout_cleared(desk, saga, result)
+            case _:
+                return
+        self.recovery.waiting.discard(f"saga {vend_seq}")
+        boot.proceed(desk, self.recovery)
+
+    def _tubes_counted(self, cause: str, result: TubeCounts | fx.Failed) -> None:
+        desk = self.desk
+        if isinstance(result, TubeCounts):
+            desk.live.defective_tubes = result.defective
+            saga = desk.customer_saga()
+            if saga is not None and saga.intent == "payout":
+                if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
+                    boot.payout_counted(desk, saga, result)
+            else:
+                first = not desk.state.tubes_counted
+                vend.book_tubes(desk, result.counts, "first_start" if first else cause)
+            desk.live.tubes_checked = True
+        elif DeviceName.CHANGER in desk.live.ready:
+            desk.do(fx.Wake("tubes", 5.0))
+        self._counted("tubes")
+        tubes = [{"type": t, "value": v, "count": n} for t, v, n in desk.state.tube_coins()]
+        desk.answer("tubes", {"ok": isinstance(result, TubeCounts), "tubes": tubes})
+        for open_saga in list(desk.state.sagas.values()):
+            if self.recovery is None or self.recovery.phase in (boot.Phase.END, boot.Phase.DONE):
+                vend.advance(desk, open_saga)
+
+    def _stacker_counted(self, result: StackerCount | fx.Failed, cause: str) -> None:
+        desk = self.desk
+        if isinstance(result, StackerCount):
+            desk.live.stacker_full = result.full
+            self.cash.stacker_counted(result, after_reset=cause == "boot")
+            desk.live.stacker_checked = True
+        elif DeviceName.BILL in desk.live.ready:
+            desk.do(fx.Wake("stacker", 5.0))
+        self._counted("stacker")
+
+    def _counted(self, what: str) -> None:
+        if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
+            self.recovery.waiting.discard(what)
+            boot.proceed(self.desk, self.recovery)
+
+    def _motor_tested(self, column: str, result: DispenseResult | fx.Failed) -> None:
+        desk = self.desk
+        answer: dict[str, Any]
+        if isinstance(result, fx.Failed):
+            answer = {"column": column, "outcome": "unknown", "detail": result.detail}
+        else:
+            answer = {
+                "column": column,
+                "outcome": result.outcome.value,
+                "drops": result.drops,
+                "run_ms": round(result.run_s * 1000),
+                "detail": result.detail,
+            }
+            if result.drops:
+                before = desk.state.stock.of(column).count
+                after = max(0, before - result.drops)
+                desk.write(rec.StockSet(column=column, count=after, before=before, by="motor test"))
+        desk.answer("motor", answer)
+
+    def _sensor_rechecked(self, result: SensorCheck | fx.Failed) -> None:
+        if isinstance(result, SensorCheck) and result is not SensorCheck.BLIND:
+            self.desk.clear_fault("sensor", FaultCode.SENSOR_BLIND)
+
+    # ------------------------------------------------------------------------------ timers
+
+    def _timer(self, name: str) -> None:
+        desk = self.desk
+        what, _, rest = name.partition(" ")
+        saga = desk.state.sagas.get(int(rest)) if rest.isdecimal() else None
+        match what:
+            case "recovery" if self.recovery is not None:
+                boot.deadline(desk, self.recovery)
+            case "approval" if saga is not None:
+                vend.cancel_approval(desk, saga)
+            case "payout" if saga is not None:
+                vend.advance(desk, saga)
+            case "session":
+                idle = desk.mode is Mode.CREDIT
+                if desk.live.session is not None and desk.live.session.value == rest and idle:
+                    desk.do(fx.EndSession(desk.live.session))
+            case "sensor":
+                if not desk.state.sagas:
+                    first = next(iter(desk.planogram.columns))
+                    desk.do(fx.CheckSensor(0, first))
+            case _:
+                self._cash_timer(what)
+
+    def _cash_timer(self, what: str) -> None:
+        match what:
+            case "escrow":
+                self.cash.escrow_overdue()
+            case "tubes":
+                self.desk.do(fx.CountTubes("boot"))
+            case "stacker":
+                self.desk.do(fx.CountStacker("boot"))
+            case "keys":
+                self.keys.timed_out()
+            case "credit":
+                self.cash.credit_timed_out()
+            case _:
+                pass  # "show": only the view is drawn again
+
+    # -------------------------------------------------------------------------------- stop
+
+    def _stop(self, reason: str) -> None:
+        """Begin nothing new; what is open ends or compensates first."""
+        desk = self.desk
+        self.stopping = reason
+        desk.fire(Trigger.STOP)
+        saga = desk.customer_saga()
+        if saga is not None:
+            vend.cancel_approval(desk, saga)
+        if desk.live.session is not None and saga is None:
+            desk.do(fx.EndSession(desk.live.session))
+
+    def _open_stock(self) -> None:
+        """At the very first start, believe that each column is full."""
+        desk = self.desk
+        if desk.state.stock_known:
+            return
+        for column in desk.base_planogram.columns.values():
+            desk.write(
+                rec.StockSet(column=column.name, count=column.capacity, before=0, cause="opening")
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists, as JSON will, so that what is written equals what is read."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

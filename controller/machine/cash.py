@@ -1,0 +1,264 @@
+"""Cash that arrives: coins, bills in escrow, bills stacked, and what the stacker's count proves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.domain.tubes import can_change
+from controller.faults import FaultCode
+from controller.journal import records as rec
+from controller.machine.desk import Desk
+from controller.machine.effects import CountStacker, Failed, ReturnBill, StackBill, Wake
+from controller.machine.table import Mode
+from controller.panel.view import Message
+from controller.ports import (
+    BillEvent,
+    BillEventKind,
+    BillsReport,
+    CoinRoute,
+    CoinsReport,
+    StackerCount,
+)
+from controller.saga import vend
+
+ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
+
+
+class CashHandling:
+    """Books what changer and validator report."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Bind the desk."""
+        self._desk = desk
+        self._escrow_tries = 0
+
+    # ------------------------------------------------------------------------------- coins
+
+    def coins(self, report: CoinsReport) -> None:
+        """Write down what arrived and what staff let out."""
+        desk = self._desk
+        answer = report.answer.hex()
+        manual = tuple((m.type, m.value, m.count, m.left) for m in report.manual)
+        if manual:
+            desk.write(rec.CoinsReleased(device=report.device.value, answer=answer, coins=manual))
+        coins = tuple(
+            (c.type, c.value, c.route.value, c.tube_count)
+            for c in report.deposited
+            if c.route is not CoinRoute.REJECT
+        )
+        if coins or report.suspect:
+            filling = desk.live.fill_mode and desk.mode is Mode.SERVICE
+            desk.write(
+                rec.CoinsDeposited(
+                    device=report.device.value,
+                    answer=answer,
+                    coins=coins,
+                    suspect=report.suspect,
+                    owner="operator" if filling else "customer",
+                )
+            )
+            self._credited()
+        if report.suspect:
+            desk.flag("coin not told from a repeat", None)
+
+    def _credited(self) -> None:
+        """Show the credit; a reader that waits for a card may not be needed any more."""
+        desk = self._desk
+        if desk.mode.selling:
+            desk.live.notice = None
+        if desk.policy.credit_timeout_s:
+            desk.do(Wake("credit", desk.policy.credit_timeout_s))
+        saga = desk.customer_saga()
+        if (
+            desk.mode is Mode.AUTHORISING
+            and desk.live.session is None
+            and saga is not None
+            and desk.state.credit.total + saga.held_coins + saga.held_bills >= saga.price
+        ):
+            desk.live.reselect = saga.selection
+            vend.cancel_approval(desk, saga)
+
+    def credit_timed_out(self) -> None:
+        """Give forgotten credit back, if nothing moved it meanwhile."""
+        desk = self._desk
+        newest = max((lot.seq for lot in desk.state.credit.lots), default=0)
+        if desk.mode is Mode.CREDIT and newest and not desk.state.sagas:
+            vend.give_credit_back(desk, "timeout")
+
+    # ------------------------------------------------------------------------------- bills
+
+    def bills(self, report: BillsReport) -> None:
+        """Write down what happened to each bill, and decide about one in escrow."""
+        answer = report.answer.hex()
+        for event in report.events:
+            match event.kind:
+                case BillEventKind.ESCROWED:
+                    self._escrowed(report, answer, event)
+                case BillEventKind.STACKED | BillEventKind.RECYCLED:
+                    self._stacked(report, answer, event)
+                case BillEventKind.RETURNED:
+                    self._returned(report, answer, event)
+                case _:
+                    pass  # rejected before it was ours: audit only
+
+    def _escrowed(self, report: BillsReport, answer: str, event: BillEvent) -> None:
+        desk = self._desk
+        device = report.device.value
+        desk.write(
+            rec.BillEscrowed(device=device, answer=answer, bill=event.type, value=event.value)
+        )
+        refusal = self._refuses(event.value)
+        self._escrow_tries = 0
+        if refusal:
+            desk.write(
+                rec.BillReturnIntended(
+                    device=device, bill=event.type, value=event.value, reason=refusal
+                )
+            )
+            desk.do(ReturnBill())
+            desk.tell(Message.BILL_REFUSED, amount=event.value)
+        else:
+            desk.write(
+                rec.StackIntended(
+                    device=device,
+                    bill=event.type,
+                    value=event.value,
+                    stacker=desk.state.stacker,
+                )
+            )
+            desk.do(StackBill())
+        desk.do(Wake("escrow", ESCROW_DEADLINE_S))
+
+    def _refuses(self, value: int) -> str:
+        """Return why a bill in escrow can't be taken, or an empty string."""
+        desk = self._desk
+        if not desk.mode.selling:
+            return "not selling"
+        allowed = desk.policy.bills_accepted
+        if not value or (allowed is not None and value not in allowed):
+            return "not accepted"
+        credit = desk.state.credit.total + value
+        if credit > desk.policy.max_credit:
+            return "credit limit"
+        if not changeable(desk, credit):
+            return "no change"
+        return ""
+
+    def _stacked(self, report: BillsReport, answer: str, event: BillEvent) -> None:
+        desk = self._desk
+        held = desk.state.escrow
+        desk.write(
+            rec.BillStacked(
+                device=report.device.value,
+                answer=answer,
+                bill=event.type,
+                value=event.value,
+                escrowed=held is not None,
+                claimed=held is not None and held.claimed,
+            )
+        )
+        desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._credited()
+
+    def _returned(self, report: BillsReport, answer: str, event: BillEvent) -> None:
+        desk = self._desk
+        held = desk.state.escrow
+        desk.write(
+            rec.BillReturned(
+                device=report.device.value,
+                answer=answer,
+                bill=event.type,
+                value=held.value if held is not None else event.value,
+                escrowed=held is not None,
+                claimed=held is not None and held.claimed,
+            )
+        )
+        desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
+
+    def escrow_asked(self, result: object) -> None:
+        """ESCROW was acknowledged (the result comes by poll) or not: then the count decides."""
+        if isinstance(result, Failed) and self._desk.state.escrow is not None:
+            self._desk.do(CountStacker("check"))
+
+    def escrow_overdue(self) -> None:
+        """Neither stacked nor returned in time: ask the stacker, then the other way, then claim."""
+        desk = self._desk
+        held = desk.state.escrow
+        if held is None or held.claimed:
+            return
+        desk.raise_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+        desk.do(CountStacker("check"))
+
+    def stacker_counted(self, result: StackerCount, *, after_reset: bool) -> None:
+        """Let STACKER settle what became of the bill in escrow, then compare the counts.
+
+        A RESET returns what is in escrow, so after one a bill that was not stacked is out.
+        """
+        desk, state = self._desk, self._desk.state
+        held = state.escrow
+        if held is not None:
+            if result.bills == state.stacker + 1:
+                desk.write(
+                    rec.BillStacked(
+                        device=held.device,
+                        answer="",
+                        bill=held.bill,
+                        value=held.value,
+                        escrowed=True,
+                        proof="counted",
+                        claimed=held.claimed,
+                    )
+                )
+                self._credited()
+            elif after_reset:
+                desk.write(
+                    rec.BillReturned(
+                        device=held.device,
+                        answer="",
+                        bill=held.bill,
+                        value=held.value,
+                        proof="counted",
+                        claimed=held.claimed,
+                    )
+                )
+            elif not held.claimed:
+                self._ask_again()
+        if not state.stacker_counted or result.bills != state.stacker:
+            cause = "boot" if state.stacker_counted else "first_start"
+            if state.stacker_counted and result.bills > state.stacker:
+                desk.flag("bills in the stacker that no record explains", None)
+            desk.write(
+                rec.StackerCounted.model_validate(
+                    {"cause": cause, "counted": result.bills, "believed": state.stacker}
+                )
+            )
+
+    def _ask_again(self) -> None:
+        """The bill may still be in escrow: return it; if it stays, its customer gets a claim."""
+        desk = self._desk
+        held = desk.state.escrow
+        assert held is not None, "asked about a bill"
+        self._escrow_tries += 1
+        if self._escrow_tries > 1:
+            vend.claim_escrow(desk, held.value)
+            return
+        desk.write(
+            rec.BillReturnIntended(
+                device=held.device, bill=held.bill, value=held.value, reason="unsure"
+            )
+        )
+        desk.do(ReturnBill())
+        desk.do(Wake("escrow", ESCROW_DEADLINE_S))
+
+
+def changeable(desk: Desk, credit: int) -> bool:
+    """Tell whether a customer with ``credit`` could buy something and get the rest back."""
+    limit = desk.policy.max_change
+    tubes = desk.tubes()
+    for price in sorted(desk.planogram.prices(), reverse=True):
+        change = credit - price
+        if 0 <= change <= limit and (not change or can_change(change, tubes)):
+            return True
+        if change > limit:
+            break
+    return all(price > credit for price in desk.planogram.prices())

@@ -1,0 +1,268 @@
+"""A technician's commands, decided like any other input and journaled with who called."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from dataclasses import asdict
+from typing import Any
+
+from controller.domain import accounts as acc
+from controller.domain import commands as cmd
+from controller.domain.tubes import plan_payout
+from controller.faults import FaultCode
+from controller.journal import records as rec
+from controller.machine import effects as fx
+from controller.machine.desk import Desk
+from controller.machine.inputs import CommandRefused
+from controller.machine.table import Mode, Trigger
+from controller.ports import DeviceName
+from controller.saga import claims, vend
+
+Reply = Future[dict[str, Any]]
+
+
+def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, Any] | None:
+    """Carry out one command; None when the answer comes later through ``reply``.
+
+    Raises:
+        CommandRefused: Not now, or not so; the text says why and what to do.
+    """
+    match command:
+        case cmd.FillStock() | cmd.SetStock():
+            return _stock(desk, command, by)
+        case cmd.SetPrice() | cmd.EnableColumn() | cmd.DisableColumn():
+            return _shelf(desk, command, by)
+        case cmd.EnterService() | cmd.LeaveService():
+            enter = isinstance(command, cmd.EnterService)
+            return _enter_service(desk, by) if enter else _leave_service(desk, by)
+        case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes():
+            _later(desk, command, by, reply)
+            return None
+        case cmd.BeginJournal():
+            raise CommandRefused("this journal is whole; a new one is begun only after a damage")
+        case _:
+            return _money(desk, command, by, reply)
+
+
+def _shelf(
+    desk: Desk, command: cmd.SetPrice | cmd.EnableColumn | cmd.DisableColumn, by: str
+) -> dict[str, Any]:
+    match command:
+        case cmd.SetPrice(column=column, price=price):
+            before = _column(desk, column).price
+            if price < 1:
+                raise CommandRefused(f"a price is at least 1 minor unit, not {price}")
+            desk.write(rec.PriceSet(column=column, price=price, before=before, by=by))
+            return {"column": column, "price": price, "before": before}
+        case cmd.EnableColumn(column=column):
+            return _enable(desk, column, by)
+        case cmd.DisableColumn(column=column, reason=reason):
+            _column(desk, column)
+            desk.write(rec.ColumnDisabled(column=column, reason=reason or "by staff", by=by))
+            return {"column": column, "disabled": reason or "by staff"}
+
+
+def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, Any] | None:
+    match command:
+        case cmd.ReturnCredit():
+            return _return_credit(desk, by, reply)
+        case cmd.GrantCredit(amount=amount, reason=reason):
+            if not 0 < amount <= desk.policy.max_credit:
+                raise CommandRefused(f"credit is 1 to {desk.policy.max_credit}, not {amount}")
+            desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
+            return {"credit": desk.state.credit.total, "granted": amount}
+        case cmd.Collect():
+            return _collect(desk, command, by)
+        case cmd.CloseClaim(code=code, how=how):
+            return _close_claim(desk, code, how, by)
+        case cmd.EnableReader(device=device, on=on):
+            name = _device(device)
+            desk.write(rec.OperatorActed(by=by, what="reader", arguments=asdict(command)))
+            (desk.live.readers_off.discard if on else desk.live.readers_off.add)(name)
+            return {"device": device, "on": on}
+        case cmd.FillCoins(on=on):
+            _need_service(desk)
+            _need_changer(desk)
+            desk.write(rec.OperatorActed(by=by, what="coins fill", arguments=asdict(command)))
+            desk.live.fill_mode = on
+            return {"fill_mode": on, "tubes": desk.state.ledger.balance(acc.CASH_TUBES)}
+    raise CommandRefused(f"not known here: {command}")
+
+
+def _later(
+    desk: Desk,
+    command: cmd.TryVend | cmd.TryMotor | cmd.PayCoins | cmd.CountTubes,
+    by: str,
+    reply: Reply,
+) -> None:
+    """Begin what takes a while; its end answers."""
+    match command:
+        case cmd.CountTubes():
+            _need_changer(desk)
+            if desk.state.sagas:
+                raise CommandRefused("a vend or payout is under way; try again when it has ended")
+            desk.write(rec.OperatorActed(by=by, what="coins count"))
+            desk.live.replies["tubes"] = reply
+            desk.do(fx.CountTubes("fill" if desk.live.fill_mode else "check"))
+        case cmd.TryVend(column=column):
+            _need_service(desk)
+            _column(desk, column)
+            saga = vend.open_test(desk, column, by)
+            desk.live.replies[f"vend {saga.vend}"] = reply
+        case cmd.TryMotor(column=column):
+            _need_service(desk)
+            _column(desk, column)
+            if "motor" in desk.live.replies:
+                raise CommandRefused("another motor test is running")
+            desk.write(rec.OperatorActed(by=by, what="motor test", arguments=asdict(command)))
+            desk.live.replies["motor"] = reply
+            desk.do(fx.Turn(0, column, extra=False))
+        case cmd.PayCoins(amount=amount):
+            _need_service(desk)
+            _need_changer(desk)
+            if desk.state.credit.total:
+                raise CommandRefused("there is a customer's credit; return it first")
+            if amount < 1 or plan_payout(amount, desk.tubes()) is None:
+                raise CommandRefused(f"{amount} can't be paid exactly from the tubes")
+            desk.write(rec.CreditGranted(amount=amount, reason="paid out by staff", by=by))
+            paying = vend.give_credit_back(desk, "staff payout")
+            assert paying is not None, "credit was just granted"
+            desk.live.replies[f"vend {paying.vend}"] = reply
+
+
+def _column(desk: Desk, name: str) -> Any:
+    column = desk.planogram.find(name)
+    if column is None:
+        known = ", ".join(desk.planogram.columns)
+        raise CommandRefused(f"no column {name!r}; there are: {known}")
+    return column
+
+
+def _device(name: str) -> DeviceName:
+    try:
+        return DeviceName(name)
+    except ValueError:
+        known = ", ".join(device.value for device in DeviceName)
+        raise CommandRefused(f"no device {name!r}; there are: {known}") from None
+
+
+def _need_service(desk: Desk) -> None:
+    if desk.mode is not Mode.SERVICE:
+        raise CommandRefused("only in service mode: `vendctl service on` first")
+    if desk.state.sagas:
+        raise CommandRefused("a vend or payout is under way; try again when it has ended")
+
+
+def _need_changer(desk: Desk) -> None:
+    if DeviceName.CHANGER not in desk.live.ready:
+        raise CommandRefused("the coin changer does not answer")
+
+
+def _stock(desk: Desk, command: cmd.FillStock | cmd.SetStock, by: str) -> dict[str, Any]:
+    if isinstance(command, cmd.SetStock):
+        column = _column(desk, command.column)
+        if not 0 <= command.count <= column.capacity:
+            raise CommandRefused(
+                f"{command.column} holds 0 to {column.capacity}, not {command.count}"
+            )
+        counts = {command.column: command.count}
+    elif command.column is not None:
+        counts = {command.column: _column(desk, command.column).capacity}
+    else:
+        counts = {name: column.capacity for name, column in desk.planogram.columns.items()}
+    cause = "set" if isinstance(command, cmd.SetStock) else "fill"
+    for name, count in counts.items():
+        before = desk.state.stock.of(name).count
+        desk.write(
+            rec.StockSet.model_validate(
+                {"column": name, "count": count, "before": before, "cause": cause, "by": by}
+            )
+        )
+        if count and desk.state.stock.of(name).disabled == FaultCode.COLUMN_EMPTY.value:
+            _enable(desk, name, by)
+    return {"stock": counts}
+
+
+def _enable(desk: Desk, column: str, by: str) -> dict[str, Any]:
+    _column(desk, column)
+    desk.write(rec.ColumnEnabled(column=column, by=by))
+    for key in [k for k in desk.state.faults if k.split(" ", 1)[0] == column]:
+        desk.clear_fault(column, FaultCode(key.split(" ", 1)[1]), by)
+    return {"column": column, "disabled": ""}
+
+
+def _return_credit(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
+    if desk.state.sagas:
+        raise CommandRefused("a vend or payout is under way; try again when it has ended")
+    desk.write(rec.OperatorActed(by=by, what="credit return"))
+    saga = vend.give_credit_back(desk, "by staff")
+    if saga is None:
+        return {"paid_back": 0, "claimed": 0}
+    if saga.vend not in desk.state.sagas:  # ended at once: nothing could be paid
+        return {"paid_back": saga.paid_back, "claimed": saga.claimed}
+    desk.live.replies[f"vend {saga.vend}"] = reply
+    return None
+
+
+def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
+    if desk.state.sagas:
+        raise CommandRefused("a vend or payout is under way; try again when it has ended")
+    if min(command.cashbox, command.stacker, command.bills) < 0:
+        raise CommandRefused("counts are not negative")
+    data = rec.CashCollected(
+        cashbox_counted=command.cashbox,
+        cashbox_expected=desk.state.ledger.balance(acc.CASH_CASHBOX),
+        stacker_counted=command.stacker,
+        stacker_expected=desk.state.ledger.balance(acc.CASH_STACKER),
+        bills_taken=command.bills,
+        by=by,
+    )
+    desk.write(data)
+    return {
+        "cashbox": {"counted": data.cashbox_counted, "expected": data.cashbox_expected},
+        "stacker": {"counted": data.stacker_counted, "expected": data.stacker_expected},
+        "difference": data.cashbox_counted
+        + data.stacker_counted
+        - data.cashbox_expected
+        - data.stacker_expected,
+    }
+
+
+def _enter_service(desk: Desk, by: str) -> dict[str, Any]:
+    if desk.mode is Mode.SERVICE:
+        return {"service": True, "by": desk.state.service_by}
+    if not (desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE):
+        raise CommandRefused(f"the machine is {desk.mode.value}; try again when it has ended")
+    desk.write(rec.ServiceEntered(by=by))
+    desk.fire(Trigger.ENTER_SERVICE)
+    if desk.live.session is not None:
+        desk.do(fx.EndSession(desk.live.session))
+    return {"service": True, "by": by}
+
+
+def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
+    if desk.mode is not Mode.SERVICE:
+        return {"service": False}
+    if desk.state.sagas:
+        raise CommandRefused("a test or payout is under way; try again when it has ended")
+    desk.live.fill_mode = False
+    desk.write(rec.ServiceLeft(by=by))
+    desk.fire(Trigger.LEAVE_SERVICE)
+    if DeviceName.CHANGER in desk.live.ready:
+        desk.do(fx.CountTubes("fill"))
+    return {"service": False}
+
+
+def _close_claim(desk: Desk, code: str, how: str, by: str) -> dict[str, Any]:
+    digits = code.replace(" ", "")
+    if not claims.well_formed(digits):
+        raise CommandRefused("a digit of the code is wrong: its check digits do not fit")
+    for claim in desk.state.claims.values():
+        if claim.code == digits:
+            desk.write(
+                rec.ClaimClosed(
+                    claim=claim.seq, amount=claim.amount, tender=claim.tender, how=how, by=by
+                )
+            )
+            return {"claim": claim.seq, "amount": claim.amount, "tender": claim.tender}
+    raise CommandRefused("no open claim of this machine has that code")

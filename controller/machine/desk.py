@@ -1,0 +1,228 @@
+"""What a decision may see and use during one turn: the state, the records it writes, its effects.
+
+Everything written here becomes durable in one commit; the effects begin only after it.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from controller.clock import Clock
+from controller.domain.planogram import Planogram
+from controller.domain.policy import Policy
+from controller.domain.tubes import ChangeRule, TubeCoins
+from controller.faults import FaultCode
+from controller.journal import records as rec
+from controller.journal.envelope import Record, RecordData
+from controller.journal.store import Journal
+from controller.machine.effects import Effect, Wake
+from controller.machine.modes import Modes
+from controller.machine.table import Mode, Trigger
+from controller.panel.view import Message
+from controller.ports import (
+    BillInfo,
+    ChangerInfo,
+    DeviceName,
+    Greeting,
+    ReaderInfo,
+)
+from controller.state import Saga, State
+
+READERS: Final = (DeviceName.CASHLESS1, DeviceName.CASHLESS2)
+NOTICE_S: Final = 4.0  # how long a customer gets to read what has just happened
+CLAIM_NOTICE_S: Final = 60.0  # a claim's code has to be copied by hand
+
+
+@dataclass(slots=True)
+class Notice:
+    """Something the customer is told for a while, over what the mode would show."""
+
+    message: Message
+    until_s: float
+    selection: str = ""
+    price: int | None = None
+    amount: int | None = None
+    code: str = ""
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Live:
+    """What is true only while this process lives; never needed to decide who owns which cent."""
+
+    ready: dict[DeviceName, ChangerInfo | BillInfo | ReaderInfo] = field(default_factory=dict)
+    greetings: dict[DeviceName, Greeting] = field(default_factory=dict)
+    started: set[DeviceName] = field(default_factory=set)
+    tubes_checked: bool = False  # counted since the changer was last initialised
+    stacker_checked: bool = False
+    defective_tubes: frozenset[int] = frozenset()
+    stacker_full: bool = False
+    session: DeviceName | None = None
+    session_funds: int | None = None
+    session_language: str = ""
+    keyed: str = ""
+    door_open: bool = False
+    busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
+    notice: Notice | None = None
+    reselect: str = ""  # the customer paid cash while the reader was being asked
+    settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
+    fill_mode: bool = False
+    readers_off: set[DeviceName] = field(default_factory=set)
+    replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
+
+
+class Desk:
+    """The turn's context; one object for the life of the process."""
+
+    def __init__(
+        self,
+        journal: Journal[State],
+        planogram: Planogram,
+        policy: Policy,
+        clock: Clock,
+        mint: Callable[[int, int], str],
+    ) -> None:
+        """Bind the parts; ``mint(seq, amount)`` makes a claim's code."""
+        self.journal = journal
+        self.base_planogram = planogram
+        self.policy = policy
+        self.clock = clock
+        self.mint = mint
+        self.modes = Modes()
+        self.live = Live()
+        self.effects: list[Effect] = []
+        self._planogram = planogram
+        self._prices: dict[str, int] = {}
+        self._rule: ChangeRule | None = None
+        self._rule_key: tuple[object, ...] = ()
+
+    # ------------------------------------------------------------------------------ seeing
+
+    @property
+    def state(self) -> State:
+        """Return the fold of everything written so far, this turn included."""
+        return self.journal.state
+
+    @property
+    def mode(self) -> Mode:
+        """Return the machine's mode."""
+        return self.modes.mode
+
+    @property
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return self.clock.monotonic_s()
+
+    @property
+    def planogram(self) -> Planogram:
+        """Return what is sold, with the prices in force."""
+        if self.state.prices != self._prices:
+            self._prices = dict(self.state.prices)
+            self._planogram = self.base_planogram.with_prices(self._prices)
+        return self._planogram
+
+    def customer_saga(self) -> Saga | None:
+        """Return the open saga, if there is one (there is never more than one customer)."""
+        return next(iter(self.state.sagas.values()), None)
+
+    def tubes(self) -> list[TubeCoins]:
+        """Return what change can be paid from now: no defective tubes, the reserve left alone."""
+        if DeviceName.CHANGER not in self.live.ready or not self.live.tubes_checked:
+            return []
+        kept = dict(self.policy.tubes_kept)
+        bad = self.live.defective_tubes
+        return [
+            TubeCoins(type_, value, max(0, count - kept.get(value, 0)))
+            for type_, value, count in self.state.tube_coins()
+            if value and type_ not in bad
+        ]
+
+    def change_rule(self) -> ChangeRule:
+        """Return the rule for "exact change only" under the prices and devices of now."""
+        accepted = tuple(sorted(self.accepted_values()))
+        key = (self.planogram, accepted)
+        if self._rule is None or key != self._rule_key:
+            self._rule_key = key
+            self._rule = ChangeRule(self.planogram.prices(), accepted, self.policy.max_change)
+        return self._rule
+
+    def accepted_values(self) -> set[int]:
+        """Return the denominations that the ready devices and the owner accept."""
+        values: set[int] = set()
+        changer = self.live.ready.get(DeviceName.CHANGER)
+        if isinstance(changer, ChangerInfo):
+            allowed = self.policy.coins_accepted
+            values |= {
+                c.value
+                for c in changer.coins
+                if c.value and (allowed is None or c.value in allowed)
+            }
+        bill = self.live.ready.get(DeviceName.BILL)
+        if isinstance(bill, BillInfo):
+            allowed = self.policy.bills_accepted
+            values |= {
+                b.value for b in bill.bills if b.value and (allowed is None or b.value in allowed)
+            }
+        return values
+
+    # ------------------------------------------------------------------------------- doing
+
+    def write(self, data: RecordData, vend: int | None = None) -> Record:
+        """Stage a record: it is folded in at once and durable at the end of the turn."""
+        return self.journal.stage(data, vend=vend)
+
+    def open(self, data: RecordData) -> Saga:
+        """Stage the record that opens a saga and return the saga."""
+        record = self.journal.stage(data, vend=self.journal.next_seq)
+        return self.state.sagas[record.seq]
+
+    def do(self, effect: Effect) -> None:
+        """Want an effect after this turn's commit."""
+        self.effects.append(effect)
+
+    def fire(self, trigger: Trigger) -> None:
+        """Move the machine."""
+        self.modes.fire(trigger)
+
+    def step(self, trigger: Trigger) -> None:
+        """Move the machine with a saga, unless it is recovering, served, stopping or off."""
+        if self.mode.vending or self.mode.selling:
+            self.modes.fire(trigger)
+
+    def tell(
+        self,
+        message: Message,
+        *,
+        seconds: float = NOTICE_S,
+        selection: str = "",
+        price: int | None = None,
+        amount: int | None = None,
+        code: str = "",
+        text: str = "",
+    ) -> None:
+        """Show the customer something for a while; ``text`` is a reader's own."""
+        self.live.notice = Notice(message, self.now + seconds, selection, price, amount, code, text)
+        self.do(Wake("show", seconds))
+
+    def answer(self, key: str, result: dict[str, Any]) -> None:
+        """Answer the command that waits under ``key``, if one does."""
+        reply = self.live.replies.pop(key, None)
+        if reply is not None and not reply.done():
+            reply.set_result(result)
+
+    def raise_fault(self, part: str, code: FaultCode, detail: str = "") -> None:
+        """Record a fault, once per cause."""
+        if f"{part} {code.value}" not in self.state.faults:
+            self.write(rec.FaultRaised(part=part, code=code.value, detail=detail[:200]))
+
+    def clear_fault(self, part: str, code: FaultCode, by: str = "") -> None:
+        """Record that a fault's cause is gone, if it stood."""
+        if f"{part} {code.value}" in self.state.faults:
+            self.write(rec.FaultCleared(part=part, code=code.value, by=by))
+
+    def flag(self, reason: str, vend: int | None, amount: int = 0) -> None:
+        """Ask for a person's look: evidence was missing and a rule decided."""
+        self.write(rec.ReviewFlagged(reason=reason, amount=amount), vend)

@@ -1,0 +1,174 @@
+"""What the brain wants done: values, carried out by the runner, answered by an ``Outcome`` input.
+
+An effect begins only when every record staged before it is durable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.ports import DeviceName, PayoutOrder, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """First contact with a device, without RESET."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class StartDevice:
+    """Recovery has asked its questions: RESET, initialise, keep polling."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class CountTubes:
+    """Ask TUBE STATUS."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountStacker:
+    """Ask STACKER; ``cause`` "boot" says that the validator was just reset and initialised."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackBill:
+    """Stack the bill in escrow (its intent is durable)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnBill:
+    """Return the bill in escrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSensor:
+    """Self-test the drop sensor and clear its latch."""
+
+    vend: int
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Turn a column's motor once."""
+
+    vend: int
+    column: str
+    extra: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvidence:
+    """After a restart: what latch and home switch say about a turn."""
+
+    vend: int
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestApproval:
+    """VEND REQUEST."""
+
+    vend: int
+    device: DeviceName
+    amount: int
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelApproval:
+    """VEND CANCEL; the outcome of the request comes back by ``RequestApproval`` while running.
+
+    ``after_restart``: nobody waits for the request any more; this effect's outcome decides.
+    """
+
+    vend: int
+    device: DeviceName
+    after_restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """VEND SUCCESS or VEND FAILURE."""
+
+    vend: int
+    device: DeviceName
+    success: bool
+    item: int
+    after_restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """SESSION COMPLETE."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCashSale:
+    """CASH SALE, for the reader's audit."""
+
+    device: DeviceName
+    amount: int
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Pay coins."""
+
+    vend: int
+    order: PayoutOrder
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutEvidenceAfterRestart:
+    """Poll until idle, then PAYOUT STATUS and tubes."""
+
+    vend: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beep:
+    """Sound the buzzer."""
+
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Come back as a ``Timer`` input after a while."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Everything open has ended: leave the process."""
+
+    reason: str
+
+
+Effect = (
+    Greet | StartDevice | CountTubes | CountStacker | StackBill | ReturnBill | CheckSensor | Turn
+    | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession | ReportCashSale
+    | Payout | PayoutEvidenceAfterRestart | Beep | Wake | Exit
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An effect that could not be carried out; ``unknown`` if it may have happened all the same."""
+
+    unknown: bool
+    detail: str

@@ -1,0 +1,83 @@
+"""What keys mean: a selection is keyed letter by letter or digit by digit; "*" gives back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.machine.desk import Desk
+from controller.machine.effects import Beep, EndSession, Wake
+from controller.machine.table import Mode
+from controller.panel.view import Message
+from controller.ports import Tone
+from controller.saga import vend
+
+CANCEL: Final = "*"
+ENTER: Final = "#"
+KEY_TIMEOUT_S: Final = 5.0  # a half-keyed selection is forgotten
+
+
+class Keys:
+    """Collects keys into selections."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Bind the desk."""
+        self._desk = desk
+
+    def pressed(self, key: str) -> None:
+        """Take one key."""
+        desk = self._desk
+        desk.do(Beep(Tone.KEY))
+        if key == CANCEL:
+            self.cancel()
+            return
+        if not desk.mode.selling:
+            return
+        live = desk.live
+        if key == ENTER:
+            keyed, live.keyed = live.keyed, ""
+            if keyed:
+                vend.select(desk, keyed)
+            return
+        if key.isalpha():
+            live.keyed = ""
+        live.keyed = (live.keyed + key)[-4:]
+        names = desk.planogram.columns
+        longer = any(name.startswith(live.keyed) and name != live.keyed for name in names)
+        if live.keyed in names and not longer:
+            keyed, live.keyed = live.keyed, ""
+            live.notice = None
+            vend.select(desk, keyed)
+        elif longer or live.keyed in names:
+            live.notice = None
+            desk.do(Wake("keys", KEY_TIMEOUT_S))
+        else:
+            keyed, live.keyed = live.keyed, ""
+            desk.tell(Message.INVALID_SELECTION, selection=keyed)
+            desk.do(Beep(Tone.ERROR))
+
+    def timed_out(self) -> None:
+        """Take a complete selection that could have gone on, forget any other."""
+        desk = self._desk
+        keyed, desk.live.keyed = desk.live.keyed, ""
+        if keyed in desk.planogram.columns and desk.mode.selling:
+            vend.select(desk, keyed)
+
+    def cancel(self) -> None:
+        """Coin return: first what is keyed, then the card session, then the credit."""
+        desk, live = self._desk, self._desk.live
+        if live.keyed:
+            live.keyed = ""
+            return
+        saga = desk.customer_saga()
+        if saga is not None:
+            vend.cancel_approval(desk, saga)
+            return
+        if not desk.mode.selling:
+            return
+        live.notice = None
+        if live.session is not None:
+            desk.do(EndSession(live.session))
+        if desk.mode is Mode.CREDIT and desk.policy.must_vend and desk.state.credit.total:
+            desk.tell(Message.MUST_VEND)
+            return
+        vend.give_credit_back(desk, "coin return")

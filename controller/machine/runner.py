@@ -1,0 +1,325 @@
+"""The one actor: take inputs, decide, commit, then act; and tell drivers and panel what holds.
+
+One turn takes everything that is waiting (bounded), so that its records share one fsync. While a
+turn's commit is on its way the bus goes on being polled and further inputs wait in the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from controller.faults import (
+    EffectUnknownError,
+    InvariantError,
+    JournalError,
+    LinkError,
+    PeerProtocolError,
+)
+from controller.journal.envelope import Record
+from controller.machine import effects as fx
+from controller.machine.brain import Brain
+from controller.machine.desk import READERS, Desk
+from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, Stop, Timer
+from controller.machine.screen import NOTHING, Acceptance, acceptance, view
+from controller.panel.render import Renderer
+from controller.ports import (
+    BillValidator,
+    CardReader,
+    Changer,
+    DeviceEvent,
+    DeviceName,
+    Hands,
+    Heartbeat,
+    Known,
+    MdbDevice,
+    MoneyReport,
+    PayoutEvidence,
+    TubeCounts,
+)
+
+QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
+TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long
+HEARTBEAT_S: Final = 0.1  # five beats within the guard's 500 ms
+
+log = structlog.get_logger("machine")
+
+Watcher = Callable[[Record], None]
+
+
+class Machine:
+    """The actor and everything it moves. It is also the sink of all drivers."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        hands: Hands,
+        renderer: Renderer,
+        known: Callable[[DeviceName], Known],
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
+        """Bind the parts; nothing moves before ``run``."""
+        self.desk = desk
+        self.hands = hands
+        self.brain = Brain(desk, tuple(self._devices()))
+        self.screen: tuple[str, ...] = ()
+        self.on_record: list[Watcher] = []
+        self.on_turn: list[Callable[[], None]] = []
+        self._renderer = renderer
+        self._known = known
+        self._heartbeat = heartbeat
+        self._queue: asyncio.Queue[Input] = asyncio.Queue(QUEUE_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._acceptance: Acceptance = NOTHING
+        self._prices: tuple[int, int] = (-1, -1)
+        self._view: object = None
+        self._exit: str | None = None
+
+    # ------------------------------------------------------------------------ as the sink
+
+    def money(self, report: MoneyReport) -> asyncio.Future[None]:
+        """Take a money report; the future is done when it is durable."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(Money(report, durable))
+        return durable
+
+    def notify(self, event: DeviceEvent) -> None:
+        """Take any other event."""
+        self._queue.put_nowait(Heard(event))
+
+    # ------------------------------------------------------------------------ for others
+
+    async def act(self, command: Any, by: str) -> dict[str, Any]:
+        """Have a technician's command decided. Raises CommandRefused."""
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        await self._queue.put(Act(command, by, reply))
+        return await reply
+
+    def stop(self, reason: str) -> None:
+        """Ask for a graceful end: what is open ends or compensates, then ``run`` returns."""
+        self._queue.put_nowait(Stop(reason))
+
+    # ---------------------------------------------------------------------------- the loop
+
+    async def run(self) -> str:
+        """Recover, sell, stop; returns why it ended.
+
+        Raises:
+            JournalError: A record is not on disk: outputs are off and nothing more is taken.
+        """
+        self._queue.put_nowait(Boot())
+        self._beat()
+        try:
+            while self._exit is None:
+                batch = [await self._queue.get()]
+                while len(batch) < TURN_MAX and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._turn(batch)
+            return self._exit
+        finally:
+            self.hands.dispenser.all_off()
+            for handle in self._timers.values():
+                handle.cancel()
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._fail_waiting()
+
+    async def _turn(self, batch: list[Input]) -> None:
+        desk = self.desk
+        first = desk.journal.next_seq
+        for item in batch:
+            self.brain.take(item)
+        effects, desk.effects = desk.effects, []
+        if desk.journal.next_seq != first:
+            try:
+                await desk.journal.commit()
+            except JournalError as error:
+                for item in batch:
+                    if isinstance(item, Money) and not item.durable.done():
+                        item.durable.set_exception(error)
+                        item.durable.exception()  # seen here, should its driver be gone
+                raise
+        for item in batch:
+            if isinstance(item, Money) and not item.durable.done():
+                item.durable.set_result(None)
+        for effect in effects:
+            self._begin(effect)
+        self._tell()
+        for watcher in self.on_turn:
+            watcher()
+
+    def _fail_waiting(self) -> None:
+        """Tell whoever still waits that nobody will answer."""
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if isinstance(item, Money) and not item.durable.done():
+                item.durable.cancel()
+            elif isinstance(item, Act) and not item.reply.done():
+                item.reply.cancel()
+        for reply in self.desk.live.replies.values():
+            if not reply.done():
+                reply.cancel()
+
+    def _beat(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
+            self._timers["beat"] = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
+
+    # ------------------------------------------------------------- what holds, told onwards
+
+    def _tell(self) -> None:
+        """Tell acceptors and panel what holds now, where it changed."""
+        desk, hands = self.desk, self.hands
+        wanted = acceptance(desk)
+        if wanted != self._acceptance:
+            if hands.changer is not None:
+                hands.changer.accept(wanted.coins, manual=wanted.manual)
+            if hands.bill is not None:
+                hands.bill.accept(wanted.bills)
+            for name, reader in hands.readers.items():
+                reader.enable(wanted.cards and name not in desk.live.readers_off)
+            self._acceptance = wanted
+        prices = desk.planogram.price_range()
+        if prices != self._prices:
+            for reader in hands.readers.values():
+                reader.set_prices(*prices)
+            self._prices = prices
+        shown = view(desk)
+        if shown != self._view:
+            self._view = shown
+            lines = self._renderer.render(shown)
+            if lines != self.screen:
+                self.screen = lines
+                hands.display.show(lines)
+
+    # ----------------------------------------------------------------------------- effects
+
+    def _begin(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.Beep(tone=tone):
+                self.hands.buzzer.beep(tone)
+            case fx.Wake(name=name, seconds=seconds):
+                old = self._timers.pop(name, None)
+                if old is not None:
+                    old.cancel()
+                self._timers[name] = asyncio.get_running_loop().call_later(
+                    seconds, self._wake, name
+                )
+            case fx.Exit(reason=reason):
+                self._exit = reason
+            case _:
+                task = asyncio.get_running_loop().create_task(self._carry_out(effect))
+                self._tasks.add(task)
+                task.add_done_callback(self._done)
+
+    def _wake(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self._queue.put_nowait(Timer(name))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("effect.broke", error=repr(error))
+            self._queue.put_nowait(Stop(f"bug: {error!r}"))
+
+    async def _carry_out(self, effect: fx.Effect) -> None:
+        try:
+            result = await self._perform(effect)
+        except EffectUnknownError as error:
+            result = fx.Failed(unknown=True, detail=str(error))
+        except (LinkError, PeerProtocolError) as error:
+            result = fx.Failed(unknown=False, detail=str(error))
+        await self._queue.put(Outcome(effect, result))
+
+    async def _perform(self, effect: fx.Effect) -> Any:
+        dispenser = self.hands.dispenser
+        match effect:
+            case fx.CheckSensor(column=column):
+                return await dispenser.check_sensor(column)
+            case fx.Turn(column=column, extra=extra):
+                return await dispenser.turn(column, extra=extra)
+            case fx.ReadEvidence(column=column):
+                return await dispenser.evidence(column)
+            case fx.Greet(device=device):
+                return await self._device(device).greet(self._known(device))
+            case fx.StartDevice(device=device):
+                return await self._device(device).start()
+            case fx.CountTubes() | fx.Payout() | fx.PayoutEvidenceAfterRestart():
+                return await self._perform_coins(self._changer(), effect)
+            case fx.CountStacker():
+                return await self._bill().stacker()
+            case fx.StackBill() | fx.ReturnBill():
+                bill = self._bill()
+                stacking = isinstance(effect, fx.StackBill)
+                return await (bill.stack() if stacking else bill.return_bill())
+            case _:
+                return await self._perform_card(effect)
+
+    async def _perform_coins(
+        self,
+        changer: Changer,
+        effect: fx.CountTubes | fx.Payout | fx.PayoutEvidenceAfterRestart,
+    ) -> TubeCounts | PayoutEvidence:
+        match effect:
+            case fx.CountTubes():
+                return await changer.tubes()
+            case fx.Payout(order=order):
+                return await changer.payout(order)
+            case fx.PayoutEvidenceAfterRestart():
+                return await changer.payout_evidence()
+
+    async def _perform_card(self, effect: fx.Effect) -> Any:
+        match effect:
+            case fx.RequestApproval(device=device, amount=amount, item=item):
+                return await self._reader(device).request_vend(amount, item)
+            case fx.CancelApproval(device=device):
+                return await self._reader(device).cancel_vend()
+            case fx.Settle(device=device, success=True, item=item):
+                return await self._reader(device).vend_success(item)
+            case fx.Settle(device=device):
+                return await self._reader(device).vend_failure()
+            case fx.EndSession(device=device):
+                return await self._reader(device).end_session()
+            case fx.ReportCashSale(device=device, amount=amount, item=item):
+                return await self._reader(device).cash_sale(amount, item)
+            case _:
+                raise InvariantError(f"nobody carries out {effect}")
+
+    # ----------------------------------------------------------------------------- devices
+
+    def _devices(self) -> list[DeviceName]:
+        names = []
+        if self.hands.changer is not None:
+            names.append(DeviceName.CHANGER)
+        if self.hands.bill is not None:
+            names.append(DeviceName.BILL)
+        return [*names, *(name for name in READERS if name in self.hands.readers)]
+
+    def _device(self, name: DeviceName) -> MdbDevice:
+        if name is DeviceName.CHANGER:
+            return self._changer()
+        if name is DeviceName.BILL:
+            return self._bill()
+        return self._reader(name)
+
+    def _changer(self) -> Changer:
+        if self.hands.changer is None:
+            raise LinkError("there is no coin changer")
+        return self.hands.changer
+
+    def _bill(self) -> BillValidator:
+        if self.hands.bill is None:
+            raise LinkError("there is no bill validator")
+        return self.hands.bill
+
+    def _reader(self, name: DeviceName) -> CardReader:
+        reader = self.hands.readers.get(name)
+        if reader is None:
+            raise LinkError(f"there is no {name.value}")
+        return reader

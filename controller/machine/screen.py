@@ -1,0 +1,128 @@
+"""From what is true to what the customer reads and what the acceptors take. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.machine.cash import changeable
+from controller.machine.desk import READERS, Desk
+from controller.machine.table import Mode
+from controller.panel.view import Message, PanelView
+from controller.ports import BillInfo, ChangerInfo, DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What may be taken now."""
+
+    coins: frozenset[int] = frozenset()  # coin types
+    bills: frozenset[int] = frozenset()  # bill types
+    cards: bool = False
+    manual: bool = False  # the changer's own dispense switches
+
+
+NOTHING = Acceptance()
+
+
+def acceptance(desk: Desk) -> Acceptance:
+    """Return what the acceptors should take in this state."""
+    state, live, policy = desk.state, desk.live, desk.policy
+    if desk.mode is Mode.SERVICE:
+        changer = live.ready.get(DeviceName.CHANGER)
+        filled: frozenset[int] = frozenset()
+        if isinstance(changer, ChangerInfo) and live.fill_mode:
+            filled = frozenset(c.type for c in changer.coins if c.value)
+        return Acceptance(coins=filled, manual=True)
+    choosing = desk.mode is Mode.AUTHORISING and live.session is None
+    if not (desk.mode.selling or choosing):
+        return Acceptance(cards=desk.mode.vending and live.session is not None)
+    credit = state.credit.total
+    coins: frozenset[int] = frozenset()
+    changer = live.ready.get(DeviceName.CHANGER)
+    if isinstance(changer, ChangerInfo) and live.tubes_checked:
+        allowed = policy.coins_accepted
+        coins = frozenset(
+            c.type
+            for c in changer.coins
+            if c.value
+            and (allowed is None or c.value in allowed)
+            and credit + c.value <= policy.max_credit
+        )
+    bills: frozenset[int] = frozenset()
+    validator = live.ready.get(DeviceName.BILL)
+    if (
+        isinstance(validator, BillInfo)
+        and not choosing
+        and not live.stacker_full
+        and live.stacker_checked
+        and state.escrow is None
+    ):
+        allowed = policy.bills_accepted
+        bills = frozenset(
+            b.type
+            for b in validator.bills
+            if b.value
+            and (allowed is None or b.value in allowed)
+            and credit + b.value <= policy.max_credit
+            and changeable(desk, credit + b.value)
+        )
+    return Acceptance(coins, bills, cards=True)
+
+
+def exact_change_only(desk: Desk) -> bool:
+    """Tell whether some accepted coin could leave a customer without change."""
+    if DeviceName.CHANGER not in desk.live.ready:
+        return False
+    return desk.change_rule().exact_change_only(desk.tubes())
+
+
+def view(desk: Desk) -> PanelView:
+    """Return what to show now."""
+    live, state = desk.live, desk.state
+    currency = state.currency
+    language = live.session_language or None
+    credit = state.credit.total
+    notice = live.notice
+    if notice is not None and desk.now < notice.until_s:
+        return PanelView(
+            notice.message,
+            currency,
+            language=language,
+            selection=notice.selection,
+            product=notice.text or _product(desk, notice.selection),
+            price=notice.price,
+            credit=credit,
+            amount=notice.amount,
+            code=notice.code,
+        )
+    match desk.mode:
+        case Mode.BOOTING | Mode.RECOVERING:
+            message = Message.STARTING
+        case Mode.SERVICE:
+            message = Message.SERVICE
+        case Mode.OUT_OF_SERVICE | Mode.STOPPING:
+            message = Message.OUT_OF_SERVICE
+        case Mode.CREDIT if live.session is not None and not credit:
+            message = Message.SESSION
+        case Mode.CREDIT:
+            message = Message.CREDIT
+        case Mode.IDLE:
+            message = Message.WELCOME
+        case _:
+            message = Message.STARTING
+    return PanelView(
+        message,
+        currency,
+        language=language,
+        selection=live.keyed,
+        credit=credit,
+        amount=live.session_funds if message is Message.SESSION else None,
+        exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
+        cash=DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready,
+        cards=any(name in live.ready for name in READERS),
+    )
+
+
+def _product(desk: Desk, selection: str) -> str:
+    column = desk.planogram.find(selection)
+    return desk.planogram.products[column.product].name if column is not None else ""

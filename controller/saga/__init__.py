@@ -1,0 +1,1 @@
+"""The vend saga: intent, act, outcome; compensation in reverse; recovery by the same steps."""

@@ -1,0 +1,82 @@
+"""What a payout did: the changer's own account against the difference of its tubes. Pure.
+
+Two proofs exist: PAYOUT STATUS (level 3) and the tube counts before and after, corrected by what
+was deposited and released meanwhile, which the believed counts already are. Where they disagree,
+or a count is capped, nobody knows: the smaller is booked as paid, the rest becomes a flagged claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from controller.ports import PayoutEvidence, TubeCounts
+
+COUNT_CAP: Final = 255  # a changer reports no more (MDB/ICP 4.2, section 5, TUBE STATUS)
+
+Tube = tuple[int, int, int]  # (type, value, believed count, the payout under way not taken out)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What to book."""
+
+    paid: tuple[tuple[int, int, int], ...]  # (type, value, count)
+    proof: Literal["status", "tubes", "both", "none"]
+    certain: bool
+
+    @property
+    def amount(self) -> int:
+        """Return what left the tubes, in minor units."""
+        return sum(value * count for _, value, count in self.paid)
+
+
+def _by_tubes(tubes: Sequence[Tube], after: TubeCounts) -> dict[int, int] | None:
+    """Return coins gone per type, or None where the counts can't tell (capped, defective)."""
+    gone: dict[int, int] = {}
+    for type_, _, believed in tubes:
+        counted = after.counts[type_] if type_ < len(after.counts) else 0
+        if counted == believed:
+            continue
+        if counted >= COUNT_CAP or believed > COUNT_CAP or type_ in after.defective:
+            return None
+        gone[type_] = believed - counted
+    return gone
+
+
+def reconcile(ordered: int, tubes: Sequence[Tube], evidence: PayoutEvidence) -> Reconciled:
+    """Decide what a payout of ``ordered`` minor units paid.
+
+    Args:
+        ordered: The payout's amount.
+        tubes: Every tube with the count believed now, deposits since the intent included.
+        evidence: What the changer told afterwards.
+    """
+    values = {type_: value for type_, value, _ in tubes}
+    status = None
+    if evidence.status is not None and not evidence.was_reset:
+        status = {t: n for t, n in enumerate(evidence.status) if n}
+        if any(t not in values for t in status):
+            status = None  # pays types that it has no tube for: not an account to book from
+    diff = _by_tubes(tubes, evidence.tubes) if evidence.tubes is not None else None
+    if diff is not None and any(n < 0 for n in diff.values()):
+        # A tube grew: coins arrived that were not reported yet. What shrank is still gone.
+        diff = {t: n for t, n in diff.items() if n > 0} if status is None else diff
+
+    def lines(gone: dict[int, int]) -> tuple[tuple[int, int, int], ...]:
+        return tuple((t, values[t], n) for t, n in sorted(gone.items()) if n > 0)
+
+    def worth(gone: dict[int, int]) -> int:
+        return sum(values[t] * n for t, n in gone.items())
+
+    if status is not None and diff is not None:
+        if status == diff:
+            return Reconciled(lines(status), "both", certain=True)
+        lesser = status if worth(status) <= worth(diff) else diff
+        return Reconciled(lines(lesser), "both", certain=worth(lesser) >= ordered)
+    if status is not None:
+        return Reconciled(lines(status), "status", certain=evidence.idle)
+    if diff is not None:
+        return Reconciled(lines(diff), "tubes", certain=evidence.idle)
+    return Reconciled((), "none", certain=False)

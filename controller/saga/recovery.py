@@ -1,0 +1,313 @@
+"""Recovery on boot, as one table: last durable record of a saga -> what is asked, and of whom.
+
+The order is fixed, because a RESET charges every approved card, aborts a payout and returns the
+bill in escrow:
+
+1. *greet*: every device is polled without a RESET; money it still held is journaled.
+2. *ask*: acts with an intent and no outcome are cleared up with the hardware (latch, reader,
+   changer, stacker), and approved vends get SUCCESS or FAILURE.
+3. *start*: devices are reset and initialised.
+4. *count*: tubes and stacker are compared with the ledger.
+5. *end*: every open saga is driven to its end (refunds, payouts, claims); then the machine sells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from controller.journal import records as rec
+from controller.machine.desk import Desk
+from controller.machine.effects import (
+    CancelApproval,
+    CountStacker,
+    CountTubes,
+    Failed,
+    Greet,
+    PayoutEvidenceAfterRestart,
+    ReadEvidence,
+    Settle,
+    StartDevice,
+    Wake,
+)
+from controller.machine.table import Mode, Trigger
+from controller.ports import (
+    CancelOutcome,
+    DeviceName,
+    DispenseEvidence,
+    DispenseOutcome,
+    Greeting,
+    PayoutEvidence,
+    RefundOutcome,
+    SettleOutcome,
+    TubeCounts,
+)
+from controller.saga import vend
+from controller.state import Saga
+
+START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
+
+
+class Phase(StrEnum):
+    """Where recovery stands."""
+
+    GREET = "greet"
+    ASK = "ask"
+    START = "start"
+    COUNT = "count"
+    END = "end"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Recovery:
+    """Progress of one boot. ``waiting`` names what the phase still waits for."""
+
+    devices: tuple[DeviceName, ...]
+    phase: Phase = Phase.GREET
+    waiting: set[str] = field(default_factory=set)
+    asked: set[tuple[int, str]] = field(default_factory=set)
+    sagas: tuple[int, ...] = ()
+
+
+def begin(desk: Desk, devices: tuple[DeviceName, ...]) -> Recovery:
+    """Start with the greetings."""
+    recovery = Recovery(devices, sagas=tuple(desk.state.sagas))
+    desk.fire(Trigger.START)
+    for name in devices:
+        recovery.waiting.add(name.value)
+        desk.do(Greet(name))
+    proceed(desk, recovery)
+    return recovery
+
+
+def greeted(desk: Desk, recovery: Recovery, device: DeviceName, result: Greeting | Failed) -> None:
+    """A device's first contact is over."""
+    greeting = Greeting(present=False) if isinstance(result, Failed) else result
+    desk.live.greetings[device] = greeting
+    recovery.waiting.discard(device.value)
+    proceed(desk, recovery)
+
+
+def started(desk: Desk, recovery: Recovery, device: DeviceName) -> None:
+    """A device is ready, or is known to be silent."""
+    recovery.waiting.discard(device.value)
+    proceed(desk, recovery)
+
+
+def deadline(desk: Desk, recovery: Recovery) -> None:
+    """Go on without the devices that are not ready yet."""
+    if recovery.phase in (Phase.START, Phase.COUNT):
+        recovery.waiting.clear()
+        proceed(desk, recovery)
+
+
+def proceed(desk: Desk, recovery: Recovery) -> None:
+    """Go to the next phase when nothing is waited for any more."""
+    while not recovery.waiting and recovery.phase is not Phase.DONE:
+        match recovery.phase:
+            case Phase.GREET:
+                recovery.phase = Phase.ASK
+            case Phase.ASK:
+                if _ask(desk, recovery):
+                    return
+                recovery.phase = Phase.START
+                for name in recovery.devices:
+                    desk.do(StartDevice(name))
+                    if _present(desk, name):
+                        recovery.waiting.add(name.value)
+                desk.do(Wake("recovery", START_DEADLINE_S))
+            case Phase.START:
+                recovery.phase = Phase.COUNT
+                if DeviceName.CHANGER in desk.live.ready:
+                    recovery.waiting.add("tubes")
+                    desk.do(CountTubes("boot"))
+                if DeviceName.BILL in desk.live.ready:
+                    recovery.waiting.add("stacker")
+                    desk.do(CountStacker("boot"))
+            case Phase.COUNT:
+                recovery.phase = Phase.END
+                for saga in list(desk.state.sagas.values()):
+                    _resolve_without_hardware(desk, saga)
+                    vend.advance(desk, saga)
+            case _:
+                _finish(desk, recovery)
+                return
+
+
+def _finish(desk: Desk, recovery: Recovery) -> None:
+    """Sell, once every saga has ended."""
+    if desk.state.sagas:
+        return
+    recovery.phase = Phase.DONE
+    desk.write(rec.BootFinished(sagas=recovery.sagas))
+    if desk.mode is Mode.RECOVERING:
+        desk.fire(Trigger.ENTER_SERVICE if desk.state.service_by else Trigger.RECOVERED)
+
+
+def _present(desk: Desk, name: DeviceName) -> bool:
+    greeting = desk.live.greetings.get(name)
+    return greeting is not None and greeting.present
+
+
+def _was_reset(desk: Desk, name: DeviceName) -> bool:
+    """Tell whether the device lost what it knew: a power cut, or a bus break."""
+    greeting = desk.live.greetings.get(name)
+    return greeting is not None and greeting.just_reset
+
+
+def _ask(desk: Desk, recovery: Recovery) -> bool:
+    """Ask the hardware about every unfinished act; True while an answer is awaited."""
+    for saga in list(desk.state.sagas.values()):
+        key = (saga.vend, f"{saga.intent} {len(saga.turns)} {saga.card}")
+        if key in recovery.asked:
+            continue
+        recovery.asked.add(key)
+        if _ask_about(desk, saga):
+            recovery.waiting.add(f"saga {saga.vend}")
+            return True
+    return False
+
+
+def _ask_about(desk: Desk, saga: Saga) -> bool:
+    """Take one row of the table; True if an effect will answer."""
+    match saga.intent:
+        case "dispense":
+            desk.do(ReadEvidence(saga.vend, saga.column))
+            return True
+        case "approval":
+            reader = DeviceName(saga.device)
+            if _present(desk, reader) and not _was_reset(desk, reader):
+                desk.do(CancelApproval(saga.vend, reader, after_restart=True))
+                return True
+            cancelled(desk, saga, CancelOutcome.UNKNOWN)
+        case "settle":
+            return _settle_again(desk, saga, success=saga.intent_success)
+        case "payout":
+            if _present(desk, DeviceName.CHANGER):
+                desk.do(PayoutEvidenceAfterRestart(saga.vend))
+                return True
+        case _:
+            pass
+    if saga.intent:
+        return False
+    if saga.kind == "vend" and not saga.dispensed and not saga.failed:
+        # Before the (next) dispense intent: compensate everything.
+        desk.write(rec.DispenseRefused(column=saga.column, reason="restart"), saga.vend)
+    if saga.card == "approved":
+        # The reader must hear it before any RESET, which would charge the card.
+        desk.write(
+            rec.SettleIntended(
+                device=saga.device,
+                success=saga.dispensed,
+                item=saga.item,
+                amount=saga.card_amount,
+            ),
+            saga.vend,
+        )
+        return _settle_again(desk, saga, success=saga.dispensed)
+    return False
+
+
+def _settle_again(desk: Desk, saga: Saga, *, success: bool) -> bool:
+    """Tell the reader (again), unless it can't know the vend any more."""
+    reader = DeviceName(saga.device)
+    if _present(desk, reader) and not _was_reset(desk, reader):
+        desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
+        return True
+    if success:
+        settled(desk, saga, success=True, result=SettleOutcome.RESET)
+    elif _was_reset(desk, reader):
+        settled(desk, saga, success=False, result=RefundOutcome.CHARGED)
+    else:
+        settled(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
+    return False
+
+
+def evidence_read(desk: Desk, saga: Saga, result: DispenseEvidence | Failed) -> None:
+    """What the latch and the home switch say about a turn that nobody watched to its end.
+
+    The latch is outside of vendd and keeps what fell; a power cut clears it, and then it proves
+    nothing.
+    """
+    latched = None if isinstance(result, Failed) or desk.state.power_was_cut else result.latched
+    at_home = None if isinstance(result, Failed) else result.at_home
+    detail = f"after restart; latch {latched}, home {at_home}, power cut {desk.state.power_was_cut}"
+    if latched is None:
+        outcome, proof, drops = DispenseOutcome.UNKNOWN, "none", 0
+    elif latched:
+        outcome, proof, drops = DispenseOutcome.DROPPED, "latch", 1
+    else:
+        outcome, proof, drops = DispenseOutcome.NOT_SEEN, "latch", 0
+    column = saga.column
+    desk.write(
+        rec.DispenseFinished.model_validate(
+            {
+                "column": column,
+                "outcome": outcome.value,
+                "drops": drops,
+                "proof": proof,
+                "detail": detail,
+            }
+        ),
+        saga.vend,
+    )
+    if outcome is DispenseOutcome.UNKNOWN:
+        desk.flag("drop not known", saga.vend, saga.price)
+        desk.write(rec.DispenseDecided(column=column, policy=desk.policy.on_unknown), saga.vend)
+    elif outcome is DispenseOutcome.NOT_SEEN:
+        desk.write(rec.DispenseRefused(column=column, reason="restart"), saga.vend)
+
+
+def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:
+    """What became of a VEND REQUEST that was open when vendd died."""
+    if saga.intent != "approval":
+        return
+    if result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
+        data = rec.ApprovalFinished(
+            device=saga.device, outcome="cancelled", detail=f"after restart: {result}"
+        )
+    else:
+        desk.flag("approval unknown", saga.vend, saga.card_amount)
+        data = rec.ApprovalFinished(
+            device=saga.device, outcome="unknown", amount=saga.card_amount, detail="after restart"
+        )
+    desk.write(data, saga.vend)
+
+
+def settled(
+    desk: Desk, saga: Saga, *, success: bool, result: SettleOutcome | RefundOutcome | Failed
+) -> None:
+    """The reader heard (or can't have heard) how the vend ended."""
+    if saga.intent != "settle":
+        return
+    outcome = "unknown" if isinstance(result, Failed) else result.value
+    if outcome == "unknown" and not success:
+        desk.flag("card refund unknown", saga.vend, saga.card_amount)
+    desk.write(
+        rec.SettleFinished(
+            device=saga.device, success=success, outcome=outcome, amount=saga.card_amount
+        ),
+        saga.vend,
+    )
+
+
+def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
+    """The changer told what it paid; the refund itself goes on after the count."""
+    if saga.intent != "payout":
+        return
+    if isinstance(result, Failed):
+        return  # ask the tubes once it is initialised
+    vend.book_payout(desk, saga, result)
+
+
+def _resolve_without_hardware(desk: Desk, saga: Saga) -> None:
+    """After the count: a payout whose changer never answered stays unknown, flagged."""
+    if saga.intent == "payout" and DeviceName.CHANGER not in desk.live.ready:
+        vend.book_payout(desk, saga, PayoutEvidence(idle=False))
+
+
+def payout_counted(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
+    """The changer is initialised and counted: its tubes are the only proof that is left."""
+    vend.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))

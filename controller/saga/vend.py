@@ -1,0 +1,595 @@
+"""The vend saga: reserve, authorise, dispense, settle, change; each an intent, an act, an outcome.
+
+``advance`` looks only at the folded saga and takes the next step; it is called after every
+outcome and, at boot, for every open saga, so recovery runs the very steps that selling runs.
+Compensators run in reverse order and only ever act on what the fold says is still held: card,
+then cash, then the payout, and last the claim.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.domain.stock import Refusal
+from controller.domain.tubes import best_partial, can_change
+from controller.faults import FaultCode
+from controller.journal import records as rec
+from controller.machine.desk import CLAIM_NOTICE_S, READERS, Desk
+from controller.machine.effects import (
+    Beep,
+    CancelApproval,
+    CheckSensor,
+    EndSession,
+    Failed,
+    Payout,
+    ReportCashSale,
+    RequestApproval,
+    Settle,
+    Turn,
+    Wake,
+)
+from controller.machine.table import Trigger
+from controller.panel.view import Message
+from controller.ports import (
+    Approved,
+    ChangerInfo,
+    Denied,
+    DeviceName,
+    DispenseOutcome,
+    DispenseResult,
+    PayoutEvidence,
+    PayoutOrder,
+    ReaderInfo,
+    RefundOutcome,
+    SensorCheck,
+    SettleOutcome,
+    Tone,
+)
+from controller.saga.payout import reconcile
+from controller.state import Saga
+
+MAX_PAYOUTS: Final = 4  # orders for one debt: what four could not pay is a claim
+PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
+
+_COLUMN_FAULTS: Final = {
+    DispenseOutcome.JAMMED: FaultCode.COLUMN_JAMMED,
+    DispenseOutcome.NO_START: FaultCode.COLUMN_NO_START,
+    DispenseOutcome.NO_HOME: FaultCode.COLUMN_NO_HOME,
+    DispenseOutcome.NOT_SEEN: FaultCode.COLUMN_NOT_SEEN,
+    DispenseOutcome.EMPTY: FaultCode.COLUMN_EMPTY,
+}
+_KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
+
+
+# ------------------------------------------------------------------------------------ begin
+
+
+def select(desk: Desk, selection: str) -> Saga | None:
+    """A customer keyed a selection: open a vend, or say why not."""
+    column = desk.planogram.find(selection)
+    if column is None:
+        desk.tell(Message.INVALID_SELECTION, selection=selection)
+        desk.do(Beep(Tone.ERROR))
+        return None
+    candidates = desk.state.stock.candidates(desk.planogram, selection)
+    if isinstance(candidates, Refusal):
+        off = candidates is Refusal.OUT_OF_ORDER
+        desk.tell(
+            Message.UNAVAILABLE if off else Message.SOLD_OUT,
+            selection=selection,
+            price=column.price,
+        )
+        desk.do(Beep(Tone.ERROR))
+        return None
+    price, credit = column.price, desk.state.credit.total
+    reader = None if credit >= price else _reader_for(desk)
+    if credit < price and reader is None:
+        if credit:
+            desk.tell(Message.INSERT_MORE, selection=selection, price=price, amount=price - credit)
+        else:
+            desk.tell(Message.PRICE, selection=selection, price=price)
+        return None
+    change = max(0, credit - price)
+    if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
+        desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
+        desk.do(Beep(Tone.ERROR))
+        return None
+    saga = desk.open(
+        rec.VendOpened(
+            selection=selection,
+            column=candidates[0],
+            product=column.product,
+            price=price,
+            item=column.item,
+        )
+    )
+    desk.step(Trigger.SELECT)
+    cash = desk.state.credit.pick(min(credit, price))
+    if cash is not None and cash.amount:
+        desk.write(
+            rec.CreditAuthorised(coins=cash.coins, bills=cash.bills, lots=cash.lots), saga.vend
+        )
+    if reader is not None:
+        saga = _request_approval(desk, saga, reader)
+    advance(desk, saga)
+    return saga
+
+
+def open_test(desk: Desk, column: str, by: str) -> Saga:
+    """A technician's test vend: everything but the money."""
+    found = desk.planogram.columns[column]
+    saga = desk.open(
+        rec.VendOpened(
+            selection=column, column=column, product=found.product, price=0, item=found.item,
+            test=True, by=by,
+        )
+    )  # fmt: skip
+    advance(desk, saga)
+    return saga
+
+
+def give_credit_back(desk: Desk, reason: str) -> Saga | None:
+    """Pay out all credit without a vend; None when there is none."""
+    amount = desk.state.credit.total
+    if not amount:
+        return None
+    saga = desk.open(rec.CreditReturnOpened(amount=amount, reason=reason))
+    advance(desk, saga)
+    return saga
+
+
+def _reader_for(desk: Desk) -> DeviceName | None:
+    """Return the reader to ask: the one with a session, else one that is always idle."""
+    if desk.live.session is not None:
+        return desk.live.session
+    for name in READERS:
+        info = desk.live.ready.get(name)
+        if isinstance(info, ReaderInfo) and info.always_idle:
+            return name
+    return None
+
+
+def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
+    amount = saga.price - saga.held_coins - saga.held_bills
+    desk.write(rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item), saga.vend)
+    desk.step(Trigger.AUTHORISE)
+    desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
+    if desk.live.session is None:
+        desk.tell(
+            Message.CARD_PRESENT, selection=saga.selection, price=amount,
+            seconds=desk.policy.approval_timeout_s,
+        )  # fmt: skip
+        desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
+    else:
+        desk.tell(Message.CARD_WAIT, selection=saga.selection, price=amount, seconds=60.0)
+    return saga
+
+
+# ---------------------------------------------------------------------------------- advance
+
+
+def advance(desk: Desk, saga: Saga) -> None:
+    """Take the saga's next step, or none while an act of its is under way."""
+    if saga.intent or saga.vend in desk.live.busy:
+        return
+    if saga.kind == "vend":
+        if saga.dispensed:
+            if not _settle(desk, saga):
+                return
+        elif not saga.failed:
+            _dispense(desk, saga)
+            return
+        elif not _compensate(desk, saga):
+            return
+    _pay_back(desk, saga)
+
+
+def _dispense(desk: Desk, saga: Saga) -> None:
+    column = _next_column(desk, saga)
+    if column is None:
+        last = saga.turns[-1][1] if saga.turns else "column off"
+        desk.write(rec.DispenseRefused(column=saga.column, reason=last), saga.vend)
+        advance(desk, saga)
+        return
+    desk.step(Trigger.DISPENSE)
+    if len(saga.turns) and column != saga.turns[-1][0]:
+        desk.tell(Message.TRYING_AGAIN, seconds=30.0)
+    else:
+        desk.tell(Message.VENDING, selection=saga.selection, seconds=30.0)
+    desk.live.busy[saga.vend] = "check"
+    desk.do(CheckSensor(saga.vend, column))
+
+
+def _next_column(desk: Desk, saga: Saga) -> str | None:
+    """Return the column to turn: the reserved one, once more, then others of the product."""
+    if not saga.turns:
+        return saga.column
+    column, outcome = saga.turns[-1]
+    mine = [o for c, o in saga.turns if c == column]
+    if outcome == DispenseOutcome.NOT_SEEN and len(mine) == 1:
+        return column
+    if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
+        return None
+    tried = {c for c, _ in saga.turns}
+    candidates = desk.state.stock.candidates(desk.planogram, saga.selection)
+    if isinstance(candidates, Refusal):
+        return None
+    return next((c for c in candidates if c not in tried), None)
+
+
+def _settle(desk: Desk, saga: Saga) -> bool:
+    """Earn the money. False while the reader is being told."""
+    desk.step(Trigger.SETTLE)
+    if saga.card == "approved":
+        _tell_reader(desk, saga, success=True)
+        return False
+    cash = saga.held_coins + saga.held_bills
+    if cash:
+        desk.write(rec.VendSettled(cash=cash, lots=tuple(saga.lots)), saga.vend)
+        for name in READERS:
+            info = desk.live.ready.get(name)
+            if isinstance(info, ReaderInfo) and info.cash_sale:
+                desk.do(ReportCashSale(name, cash, saga.item))
+    return True
+
+
+def _compensate(desk: Desk, saga: Saga) -> bool:
+    """Undo in reverse. False while the reader is being told."""
+    desk.step(Trigger.COMPENSATE)
+    if saga.card == "approved":
+        _tell_reader(desk, saga, success=False)
+        return False
+    if saga.card == "lost" and saga.card_amount:
+        # Card money never becomes coins: what the reader can't give back is a claim.
+        _open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")
+    if saga.held_coins or saga.held_bills:
+        desk.write(
+            rec.CreditRestored(coins=saga.held_coins, bills=saga.held_bills, lots=tuple(saga.lots)),
+            saga.vend,
+        )
+    return True
+
+
+def _tell_reader(desk: Desk, saga: Saga, *, success: bool) -> None:
+    desk.write(
+        rec.SettleIntended(
+            device=saga.device, success=success, item=saga.item, amount=saga.card_amount
+        ),
+        saga.vend,
+    )
+    desk.do(Settle(saga.vend, DeviceName(saga.device), success, saga.item))
+
+
+def _open_claim(
+    desk: Desk, saga: Saga, amount: int, tender: str, reason: str, *, escrow: bool = False
+) -> None:
+    code = desk.mint(desk.journal.next_seq, amount)
+    flagged = bool(saga.flags) or not saga.payout_certain
+    desk.write(
+        rec.ClaimOpened(
+            amount=amount,
+            tender="card" if tender == "card" else "cash",
+            code=code,
+            reason=reason,
+            device=saga.device if tender == "card" else "",
+            flagged=flagged,
+            lots=tuple(saga.payout_lots) if tender == "cash" else (),
+            escrow=escrow,
+        ),
+        saga.vend,
+    )
+    desk.tell(Message.CLAIM, amount=amount, code=code, seconds=CLAIM_NOTICE_S)
+    desk.do(Beep(Tone.CLAIM))
+
+
+def claim_escrow(desk: Desk, amount: int) -> None:
+    """A bill is stuck in escrow: its customer gets a claim for it (field lesson: weak stacker)."""
+    saga = desk.open(rec.CreditReturnOpened(amount=0, reason="bill stuck in escrow"))
+    _open_claim(desk, saga, amount, "cash", "bill stuck in escrow", escrow=True)
+    desk.write(rec.VendClosed(result="claimed"), saga.vend)
+
+
+# --------------------------------------------------------------------------------- pay back
+
+
+def _returns_credit(desk: Desk, saga: Saga) -> bool:
+    """Tell whether this saga's end gives the remaining credit back."""
+    if saga.kind == "return":
+        return True
+    if saga.test:
+        return False
+    if saga.dispensed:
+        return not desk.policy.multi_vend
+    return saga.failed not in _KEEPS_CREDIT
+
+
+def _pay_back(desk: Desk, saga: Saga) -> None:
+    credit = desk.state.credit.total if _returns_credit(desk, saga) else 0
+    total = saga.owed + credit
+    if not total:
+        _close(desk, saga)
+        return
+    desk.step(Trigger.PAY_OUT)
+    if _wait_for_changer(desk, saga):
+        return
+    plan = best_partial(total, desk.tubes()) if saga.payouts < MAX_PAYOUTS else None
+    if not saga.payout_certain:
+        plan = None  # what is left may have been paid: a person must look before more leaves
+    picked = desk.state.credit.pick(credit)
+    assert picked is not None, "the total is always there"
+    if plan is None or not plan.amount:
+        if credit:
+            desk.write(
+                rec.ShortfallBooked(coins=picked.coins, bills=picked.bills, lots=picked.lots),
+                saga.vend,
+            )
+        reason = "payout uncertain" if not saga.payout_certain else "not enough coins"
+        _open_claim(desk, saga, saga.owed, "cash", reason)
+        _close(desk, saga)
+        return
+    info = desk.live.ready.get(DeviceName.CHANGER)
+    by_value = isinstance(info, ChangerInfo) and info.pays_by_value
+    desk.write(
+        rec.PayoutIntended(
+            amount=plan.amount,
+            plan=plan.coins,
+            by_value=by_value,
+            coins=picked.coins,
+            bills=picked.bills,
+            lots=picked.lots,
+            tubes=tuple(desk.state.tube_coins()),
+            reason=saga.reason or ("change" if saga.dispensed else "refund"),
+            attempt=saga.payouts + 1,
+        ),
+        saga.vend,
+    )
+    desk.do(Payout(saga.vend, PayoutOrder(plan.amount, plan.coins, by_value)))
+    message = Message.PAYING_CHANGE if saga.dispensed else Message.REFUND_COINS
+    desk.tell(message, amount=plan.amount, seconds=30.0)
+
+
+def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
+    """Give an absent changer until the deadline before its debt becomes a claim."""
+    if desk.live.tubes_checked and DeviceName.CHANGER in desk.live.ready:
+        desk.live.settling_since.pop(saga.vend, None)
+        return False
+    if DeviceName.CHANGER.value not in desk.state.devices:
+        return False  # there never was one
+    since = desk.live.settling_since.setdefault(saga.vend, desk.now)
+    if desk.now - since >= desk.policy.refund_deadline_s:
+        return False
+    desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
+    desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
+    return True
+
+
+def _close(desk: Desk, saga: Saga) -> None:
+    if saga.test:
+        result = "tested"
+    elif saga.dispensed:
+        result = "sold"
+    elif saga.claimed:
+        result = "claimed"
+    elif saga.kind == "vend" and saga.failed in _KEEPS_CREDIT:
+        result = "refused"
+    else:
+        result = "refunded"
+    desk.write(
+        rec.VendClosed.model_validate({"result": result, "flags": tuple(saga.flags)}), saga.vend
+    )
+    desk.live.settling_since.pop(saga.vend, None)
+    desk.answer(
+        f"vend {saga.vend}",
+        {
+            "vend": saga.vend,
+            "result": result,
+            "turns": [{"column": c, "outcome": o} for c, o in saga.turns],
+            "reason": saga.failed,
+            "paid_back": saga.paid_back,
+            "claimed": saga.claimed,
+        },
+    )
+    if saga.device:
+        desk.do(EndSession(DeviceName(saga.device)))
+    _farewell(desk, saga)
+    if desk.mode.vending:
+        desk.fire(Trigger.FINISH)
+
+
+def _farewell(desk: Desk, saga: Saga) -> None:
+    """Say what came of it; a claim's code stays on the display."""
+    if saga.claimed:
+        return
+    if saga.dispensed:
+        desk.tell(Message.TAKE_PRODUCT, selection=saga.selection)
+        desk.do(Beep(Tone.OK))
+    elif saga.failed in ("denied",):
+        desk.tell(Message.CARD_DECLINED, selection=saga.selection, price=saga.price)
+        desk.do(Beep(Tone.ERROR))
+    elif saga.card == "refunded":
+        desk.tell(Message.REFUND_CARD, amount=saga.card_amount or None)
+        desk.do(Beep(Tone.ERROR))
+    elif saga.paid_back and saga.kind == "vend":
+        desk.tell(Message.REFUND_COINS, amount=saga.paid_back)
+        desk.do(Beep(Tone.ERROR))
+    elif saga.paid_back:
+        desk.tell(Message.COIN_RETURN, amount=saga.paid_back)
+    else:
+        desk.live.notice = None
+
+
+# -------------------------------------------------------------------------------- outcomes
+
+
+def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed) -> None:
+    """VEND REQUEST was answered, or not."""
+    if saga.intent != "approval":
+        return
+    device = saga.device
+    if isinstance(result, Approved):
+        amount = result.amount if result.amount is not None else 0
+        data = rec.ApprovalFinished(
+            device=device, outcome="approved", amount=amount, token=result.amount is None
+        )
+        desk.write(data, saga.vend)
+        desk.tell(Message.CARD_APPROVED, selection=saga.selection, price=amount, seconds=30.0)
+    elif isinstance(result, Denied):
+        cancelled = result.reason == "cancelled"
+        desk.write(
+            rec.ApprovalFinished(
+                device=device,
+                outcome="cancelled" if cancelled else "denied",
+                detail=result.reason[:100],
+            ),
+            saga.vend,
+        )
+    elif result.unknown:
+        # It may have been charged, and the reader's own reset will make that final.
+        desk.flag("approval unknown", saga.vend, saga.card_amount)
+        desk.write(
+            rec.ApprovalFinished(
+                device=device,
+                outcome="unknown",
+                amount=saga.card_amount,
+                detail=result.detail[:100],
+            ),
+            saga.vend,
+        )
+    else:
+        desk.write(
+            rec.ApprovalFinished(device=device, outcome="not_sent", detail=result.detail[:100]),
+            saga.vend,
+        )
+    advance(desk, saga)
+
+
+def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Failed) -> None:
+    """The drop sensor can see, or the vend ends here."""
+    desk.live.busy.pop(saga.vend, None)
+    if saga.failed or saga.dispensed or saga.intent:
+        return
+    if isinstance(result, Failed) or result is SensorCheck.BLIND:
+        desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
+        desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
+        advance(desk, saga)
+        return
+    extra = bool(saga.turns) and saga.turns[-1][0] == column
+    desk.write(
+        rec.DispenseIntended(
+            column=column, attempt=len(saga.turns) + 1, extra=extra, sensor=result.value
+        ),
+        saga.vend,
+    )
+    desk.do(Turn(saga.vend, column, extra))
+
+
+def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | Failed) -> None:
+    """The motor has stopped."""
+    if saga.intent != "dispense":
+        return
+    if isinstance(result, Failed):
+        result = DispenseResult(DispenseOutcome.UNKNOWN, detail=result.detail)
+    outcome = result.outcome
+    desk.write(
+        rec.DispenseFinished(
+            column=column,
+            outcome=outcome.value,
+            drops=result.drops,
+            run_ms=round(result.run_s * 1000),
+            detail=result.detail[:100],
+        ),
+        saga.vend,
+    )
+    judge_turn(desk, saga, column, outcome)
+    if result.drops > 1:
+        desk.flag("double drop", saga.vend)
+    advance(desk, saga)
+
+
+def judge_turn(desk: Desk, saga: Saga, column: str, outcome: DispenseOutcome) -> None:
+    """Draw the consequences of a turn: faults, columns off, what nobody saw."""
+    again = outcome is DispenseOutcome.NOT_SEEN and [c for c, _ in saga.turns].count(column) == 1
+    fault = _COLUMN_FAULTS.get(outcome)
+    if fault is not None and not again:
+        desk.raise_fault(column, fault)
+        if not desk.state.stock.of(column).disabled:
+            desk.write(rec.ColumnDisabled(column=column, reason=fault.value))
+    if outcome in (DispenseOutcome.UNKNOWN, DispenseOutcome.BLIND):
+        if outcome is DispenseOutcome.BLIND:
+            desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
+        desk.flag("drop not known", saga.vend, saga.price)
+        desk.write(rec.DispenseDecided(column=column, policy=desk.policy.on_unknown), saga.vend)
+
+
+def settle_finished(
+    desk: Desk, saga: Saga, *, success: bool, result: SettleOutcome | RefundOutcome | Failed
+) -> None:
+    """VEND SUCCESS or VEND FAILURE was heard, or not."""
+    if saga.intent != "settle":
+        return
+    outcome = "unknown" if isinstance(result, Failed) else result.value
+    if outcome == "unknown" and not success:
+        desk.flag("card refund unknown", saga.vend, saga.card_amount)
+    desk.write(
+        rec.SettleFinished(
+            device=saga.device, success=success, outcome=outcome, amount=saga.card_amount
+        ),
+        saga.vend,
+    )
+    advance(desk, saga)
+
+
+def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
+    """Coins have left, or not."""
+    if saga.intent != "payout":
+        return
+    if isinstance(result, Failed) and not result.unknown:
+        desk.write(
+            rec.PayoutFinished(ordered=saga.ordered, paid=(), proof="tubes", certain=True),
+            saga.vend,
+        )
+    else:
+        book_payout(
+            desk, saga, PayoutEvidence(idle=False) if isinstance(result, Failed) else result
+        )
+    advance(desk, saga)
+
+
+def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
+    """Write down what a payout did, and any difference of the tubes that it does not explain."""
+    done = reconcile(saga.ordered, desk.state.tube_coins(), evidence)
+    if done.amount > saga.ordered:
+        desk.flag("payout paid too much", saga.vend, done.amount - saga.ordered)
+    elif not done.certain:
+        desk.flag("payout unknown", saga.vend, saga.ordered - done.amount)
+    desk.write(
+        rec.PayoutFinished(
+            ordered=saga.ordered, paid=done.paid, proof=done.proof, certain=done.certain
+        ),
+        saga.vend,
+    )
+    if evidence.tubes is not None:
+        desk.live.defective_tubes = evidence.tubes.defective
+        book_tubes(desk, evidence.tubes.counts, "payout")
+
+
+def book_tubes(desk: Desk, counts: tuple[int, ...], cause: str, by: str = "") -> None:
+    """Compare a tube count with the ledger and write down any difference."""
+    rows = [
+        (type_, value, counts[type_] if type_ < len(counts) else 0, believed)
+        for type_, value, believed in desk.state.tube_coins()
+    ]
+    if cause != "first_start" and all(counted == believed for _, _, counted, believed in rows):
+        return
+    if cause != "first_start":
+        # A capped count proves nothing about coins beyond it.
+        rows = [row for row in rows if row[2] != row[3] and not (row[2] == 255 and row[3] > 255)]
+        if not rows:
+            return
+    desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": tuple(rows), "by": by}))
+
+
+def cancel_approval(desk: Desk, saga: Saga) -> None:
+    """The customer (or a time-out) ends a request that has no answer yet."""
+    if saga.intent == "approval":
+        desk.do(CancelApproval(saga.vend, DeviceName(saga.device)))

@@ -1,0 +1,634 @@
+"""Current state as a fold over the journal: nothing here is true that a record did not say.
+
+``State.apply`` is the only writer. Snapshots are an encoded ``State``; deleting them changes
+nothing, because folding again gives the same one (a test says so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, cast
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+
+from controller.domain import accounts as acc
+from controller.domain.credit import Credit, Pocket
+from controller.domain.ledger import Ledger
+from controller.domain.stock import Stock
+from controller.journal import records as rec
+from controller.journal.envelope import Record, RecordData
+
+Intent = Literal["", "approval", "dispense", "settle", "payout"]
+
+MAX_CLOSED = 32  # ended sagas kept for `status` and `watch`; older ones are in the journal
+
+
+@dataclass(slots=True)
+class Saga:
+    """One vend (or one return of credit) between its opening and its closing record."""
+
+    vend: int
+    kind: Literal["vend", "return"]
+    opened_mono_ms: int = 0
+    boot: int = 0
+    # what was selected
+    selection: str = ""
+    column: str = ""
+    product: str = ""
+    price: int = 0
+    item: int = 0
+    test: bool = False
+    # cash locked for it
+    held_coins: int = 0
+    held_bills: int = 0
+    lots: list[tuple[int, int]] = field(default_factory=list)
+    cash_settled: bool = False
+    # card part
+    device: str = ""
+    card_amount: int = 0
+    card: Literal["", "approved", "denied", "settled", "refunded", "lost"] = ""
+    card_token: bool = False
+    # the act that has an intent and no outcome yet
+    intent: Intent = ""
+    intent_success: bool = True  # settle: VEND SUCCESS or VEND FAILURE
+    intent_boot: int = 0
+    # dispensing: (column, outcome) per turn
+    turns: list[tuple[str, str]] = field(default_factory=list)
+    dispensed: bool = False
+    failed: str = ""  # why it will not be delivered; "" while it still may
+    # paying out
+    owed: int = 0  # ordered and not known to have left
+    ordered: int = 0  # the amount of the payout under way
+    plan: list[tuple[int, int]] = field(default_factory=list)
+    by_value: bool = False
+    payouts: int = 0
+    payout_certain: bool = True
+    payout_lots: list[tuple[int, int]] = field(default_factory=list)
+    reason: str = ""
+    # what came out
+    paid_back: int = 0
+    claimed: int = 0
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Claim:
+    """An open promise."""
+
+    seq: int
+    vend: int
+    amount: int
+    tender: Literal["cash", "card"]
+    code: str
+    reason: str
+    flagged: bool
+
+
+@dataclass(slots=True)
+class Escrow:
+    """A bill that is held and not ours."""
+
+    device: str
+    bill: int
+    value: int
+    asked: Literal["", "stack", "return"] = ""
+    stacker: int = 0  # STACKER's count in the intent
+    claimed: bool = False  # it is stuck, and its customer has a claim for it
+
+
+@dataclass(slots=True)
+class Closed:
+    """What became of an ended saga, for people who look at the machine now."""
+
+    vend: int
+    kind: str
+    selection: str
+    column: str
+    price: int
+    result: str
+    paid_back: int
+    claimed: int
+    flags: list[str]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the journal began (EVA-DTS names them; the export maps them)."""
+
+    vends: int = 0
+    vends_cash: int = 0
+    vends_card: int = 0
+    value: int = 0
+    refunds: int = 0
+    claims: int = 0
+    tests: int = 0
+    flagged: int = 0
+    power_cuts: int = 0
+
+
+def _credit(value: Any) -> Credit:
+    return value if isinstance(value, Credit) else Credit.from_json(value)
+
+
+def _ledger(value: Any) -> Ledger:
+    return value if isinstance(value, Ledger) else Ledger(value)
+
+
+def _stock(value: Any) -> Stock:
+    return value if isinstance(value, Stock) else Stock.from_json(value)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the machine knows, after the record ``seq``."""
+
+    seq: int = 0
+    journal: str = ""
+    machine: str = ""
+    currency: str = ""
+    boot: int = 0
+    system_boot: str = ""
+    power_was_cut: bool = False  # this boot began with another system boot than the last one
+    recovered: bool = False
+    ledger: Annotated[Ledger, PlainValidator(_ledger), PlainSerializer(Ledger.to_json)] = field(
+        default_factory=Ledger
+    )
+    credit: Annotated[Credit, PlainValidator(_credit), PlainSerializer(Credit.to_json)] = field(
+        default_factory=Credit
+    )
+    tubes: dict[int, int] = field(default_factory=dict)
+    tubes_counted: bool = False
+    stacker: int = 0
+    stacker_counted: bool = False
+    escrow: Escrow | None = None
+    devices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    last_answers: dict[str, str] = field(default_factory=dict)
+    sagas: dict[int, Saga] = field(default_factory=dict)
+    closed: list[Closed] = field(default_factory=list)
+    claims: dict[int, Claim] = field(default_factory=dict)
+    stock: Annotated[Stock, PlainValidator(_stock), PlainSerializer(Stock.to_json)] = field(
+        default_factory=Stock
+    )
+    stock_known: bool = False  # the opening counts were recorded
+    prices: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
+    service_by: str = ""
+    counters: Counters = field(default_factory=Counters)
+
+    # ------------------------------------------------------------------ questions
+
+    def tube_value(self, type_: int) -> int:
+        """Return a coin type's value as the changer last told it; 0 when it never did."""
+        info = self.devices.get("changer")
+        for coin in info["coins"] if info else ():
+            if coin["type"] == type_:
+                return cast("int", coin["value"])
+        return 0
+
+    def tube_coins(self) -> list[tuple[int, int, int]]:
+        """Return (type, value, believed count) of each coin type that has a tube."""
+        info = self.devices.get("changer")
+        if not info:
+            return []
+        return [
+            (c["type"], c["value"], self.tubes.get(c["type"], 0))
+            for c in info["coins"]
+            if c["in_tube"]
+        ]
+
+    def prune_floor(self) -> int:
+        """Return the lowest seq that must stay readable: open sagas, claims, credit lots."""
+        needed = [*self.sagas, *self.claims, *(lot.seq for lot in self.credit.lots)]
+        needed += [seq for saga in self.sagas.values() for seq, _ in saga.payout_lots]
+        return min(needed, default=self.seq + 1)
+
+    # -------------------------------------------------------------------- folding
+
+    def apply(self, record: Record) -> None:
+        """Fold one record in. Unknown types still post to the ledger and move ``seq``."""
+        self.seq = record.seq
+        if record.postings:
+            self.ledger.post(record.postings)
+        fold = _FOLDS.get(record.type)
+        if fold is not None:
+            fold(self, record, record.data)
+
+    def encode(self) -> bytes:
+        """Return the snapshot's bytes."""
+        return _ADAPTER.dump_json(self)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> State:
+        """Read a snapshot. Raises ValueError when it is none."""
+        return _ADAPTER.validate_json(raw)
+
+    @classmethod
+    def initial(cls) -> State:
+        """Return the state before the first record."""
+        return cls()
+
+    def saga_of(self, record: Record) -> Saga:
+        """Return the open saga a record belongs to. Raises ValueError when there is none."""
+        if record.vend is None or record.vend not in self.sagas:
+            raise ValueError(f"record {record.seq} ({record.type}) belongs to no open saga")
+        return self.sagas[record.vend]
+
+
+_Fold = Callable[[State, "Record", Any], None]
+
+
+def _journal_begun(s: State, _r: Record, d: rec.JournalBegun) -> None:
+    s.journal, s.machine, s.currency = d.journal, d.machine, d.currency
+
+
+def _boot_started(s: State, _r: Record, d: rec.BootStarted) -> None:
+    cut = bool(s.system_boot) and s.system_boot != d.system_boot
+    s.power_was_cut = cut
+    s.counters.power_cuts += cut
+    s.boot, s.system_boot, s.recovered = d.boot, d.system_boot, False
+
+
+def _boot_finished(s: State, _r: Record, _d: rec.BootFinished) -> None:
+    s.recovered = True
+
+
+def _device_identified(s: State, _r: Record, d: rec.DeviceIdentified) -> None:
+    s.devices[d.device] = dict(d.info)
+
+
+def _fault_raised(s: State, _r: Record, d: rec.FaultRaised) -> None:
+    s.faults[f"{d.part} {d.code}"] = d.detail
+
+
+def _fault_cleared(s: State, _r: Record, d: rec.FaultCleared) -> None:
+    s.faults.pop(f"{d.part} {d.code}", None)
+
+
+def _review_flagged(s: State, r: Record, d: rec.ReviewFlagged) -> None:
+    s.counters.flagged += 1
+    if r.vend is not None and r.vend in s.sagas:
+        s.sagas[r.vend].flags.append(d.reason)
+
+
+def _coins_deposited(s: State, r: Record, d: rec.CoinsDeposited) -> None:
+    s.last_answers[d.device] = d.answer
+    total = 0
+    for type_, value, route, _ in d.coins:
+        total += value
+        if route == "tube":
+            s.tubes[type_] = s.tubes.get(type_, 0) + 1
+    if total and d.owner == "customer":
+        s.credit.deposit(r.seq, Pocket.COINS, total)
+
+
+def _coins_released(s: State, _r: Record, d: rec.CoinsReleased) -> None:
+    s.last_answers[d.device] = d.answer
+    for type_, _, count, _ in d.coins:
+        s.tubes[type_] = s.tubes.get(type_, 0) - count
+
+
+def _bill_escrowed(s: State, _r: Record, d: rec.BillEscrowed) -> None:
+    s.last_answers[d.device] = d.answer
+    s.escrow = Escrow(d.device, d.bill, d.value)
+
+
+def _stack_intended(s: State, _r: Record, d: rec.StackIntended) -> None:
+    claimed = s.escrow is not None and s.escrow.claimed
+    s.escrow = Escrow(d.device, d.bill, d.value, "stack", d.stacker, claimed)
+
+
+def _bill_return_intended(s: State, _r: Record, d: rec.BillReturnIntended) -> None:
+    claimed = s.escrow is not None and s.escrow.claimed
+    s.escrow = Escrow(d.device, d.bill, d.value, "return", s.stacker, claimed)
+
+
+def _bill_stacked(s: State, r: Record, d: rec.BillStacked) -> None:
+    if d.answer:
+        s.last_answers[d.device] = d.answer
+    s.stacker += 1
+    if d.escrowed:
+        s.escrow = None
+    if d.value and not d.claimed:
+        s.credit.deposit(r.seq, Pocket.BILLS, d.value)
+
+
+def _bill_returned(s: State, _r: Record, d: rec.BillReturned) -> None:
+    if d.answer:
+        s.last_answers[d.device] = d.answer
+    if d.escrowed:
+        s.escrow = None
+
+
+def _tubes_counted(s: State, _r: Record, d: rec.TubesCounted) -> None:
+    s.tubes_counted = True
+    for type_, _, counted, _ in d.tubes:
+        s.tubes[type_] = counted
+
+
+def _stacker_counted(s: State, _r: Record, d: rec.StackerCounted) -> None:
+    s.stacker_counted = True
+    s.stacker = d.counted
+
+
+def _cash_collected(s: State, _r: Record, d: rec.CashCollected) -> None:
+    s.stacker -= d.bills_taken
+
+
+def _vend_opened(s: State, r: Record, d: rec.VendOpened) -> None:
+    s.sagas[r.seq] = Saga(
+        vend=r.seq, kind="vend", opened_mono_ms=r.mono_ms, boot=r.boot, selection=d.selection,
+        column=d.column, product=d.product, price=d.price, item=d.item, test=d.test,
+    )  # fmt: skip
+
+
+def _credit_return_opened(s: State, r: Record, d: rec.CreditReturnOpened) -> None:
+    s.sagas[r.seq] = Saga(
+        vend=r.seq, kind="return", opened_mono_ms=r.mono_ms, boot=r.boot, reason=d.reason
+    )
+
+
+def _credit_authorised(s: State, r: Record, d: rec.CreditAuthorised) -> None:
+    saga = s.saga_of(r)
+    s.credit.lock(d.lots)
+    saga.held_coins += d.coins
+    saga.held_bills += d.bills
+    saga.lots.extend(d.lots)
+
+
+def _credit_restored(s: State, r: Record, d: rec.CreditRestored) -> None:
+    saga = s.saga_of(r)
+    s.credit.restore(d.lots)
+    saga.held_coins -= d.coins
+    saga.held_bills -= d.bills
+    saga.lots = []
+
+
+def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
+    saga = s.saga_of(r)
+    saga.intent, saga.intent_boot = "approval", r.boot
+    saga.device, saga.card_amount = d.device, d.amount
+
+
+def _approval_finished(s: State, r: Record, d: rec.ApprovalFinished) -> None:
+    saga = s.saga_of(r)
+    saga.intent = ""
+    saga.card_amount, saga.card_token = d.amount, d.token
+    if d.outcome == "approved":
+        saga.card = "approved"
+    elif d.outcome in ("charged", "unknown"):
+        saga.card, saga.failed = "lost", saga.failed or d.outcome
+    else:
+        saga.card, saga.failed = "denied", saga.failed or d.outcome
+
+
+def _dispense_intended(s: State, r: Record, d: rec.DispenseIntended) -> None:
+    saga = s.saga_of(r)
+    saga.intent, saga.intent_boot, saga.column = "dispense", r.boot, d.column
+
+
+def _dispense_finished(s: State, r: Record, d: rec.DispenseFinished) -> None:
+    saga = s.saga_of(r)
+    saga.intent = ""
+    saga.turns.append((d.column, d.outcome))
+    if d.outcome == "dropped":
+        saga.dispensed = True
+    taken = max(d.drops, d.outcome == "dropped")
+    if taken:
+        s.stock.take(d.column, taken)
+    elif d.outcome == "empty":
+        s.stock.found_empty(d.column)
+
+
+def _dispense_decided(s: State, r: Record, d: rec.DispenseDecided) -> None:
+    saga = s.saga_of(r)
+    s.stock.doubt(d.column)
+    if d.policy == "charge":
+        saga.dispensed = True
+    else:
+        saga.failed = saga.failed or "unknown"
+
+
+def _dispense_refused(s: State, r: Record, d: rec.DispenseRefused) -> None:
+    saga = s.saga_of(r)
+    saga.failed = saga.failed or d.reason
+
+
+def _settle_intended(s: State, r: Record, d: rec.SettleIntended) -> None:
+    saga = s.saga_of(r)
+    saga.intent, saga.intent_boot, saga.intent_success = "settle", r.boot, d.success
+
+
+def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
+    saga = s.saga_of(r)
+    saga.intent = ""
+    if d.success:
+        saga.card = "settled"
+    else:
+        saga.card = "refunded" if d.outcome == "refunded" else "lost"
+        saga.paid_back += d.amount if saga.card == "refunded" else 0
+
+
+def _vend_settled(s: State, r: Record, d: rec.VendSettled) -> None:
+    saga = s.saga_of(r)
+    s.credit.earn(d.lots)
+    saga.cash_settled = True
+    saga.held_coins = saga.held_bills = 0
+
+
+def _payout_intended(s: State, r: Record, d: rec.PayoutIntended) -> None:
+    saga = s.saga_of(r)
+    s.credit.withdraw(d.lots)
+    saga.intent, saga.intent_boot = "payout", r.boot
+    saga.owed += d.coins + d.bills
+    saga.ordered, saga.plan, saga.by_value = d.amount, list(d.plan), d.by_value
+    saga.payouts = d.attempt
+    saga.payout_lots.extend(d.lots)
+
+
+def _payout_finished(s: State, r: Record, d: rec.PayoutFinished) -> None:
+    saga = s.saga_of(r)
+    saga.intent = ""
+    for type_, _, count in d.paid:
+        s.tubes[type_] = s.tubes.get(type_, 0) - count
+    saga.owed -= min(d.amount, d.ordered)
+    saga.paid_back += d.amount
+    saga.payout_certain = saga.payout_certain and d.certain
+
+
+def _shortfall_booked(s: State, r: Record, d: rec.ShortfallBooked) -> None:
+    saga = s.saga_of(r)
+    s.credit.withdraw(d.lots)
+    saga.owed += d.coins + d.bills
+    saga.payout_lots.extend(d.lots)
+
+
+def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
+    saga = s.saga_of(r)
+    s.claims[r.seq] = Claim(r.seq, saga.vend, d.amount, d.tender, d.code, d.reason, d.flagged)
+    s.counters.claims += 1
+    saga.claimed += d.amount
+    if d.escrow:
+        if s.escrow is not None:
+            s.escrow.claimed = True
+    elif d.tender == "cash":
+        saga.owed -= d.amount
+    else:
+        saga.card, saga.card_amount = "refunded", 0
+
+
+def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
+    s.claims.pop(d.claim, None)
+
+
+def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
+    saga = s.saga_of(r)
+    del s.sagas[saga.vend]
+    if d.result == "sold":
+        s.counters.vends += 1
+        s.counters.value += saga.price
+        s.counters.vends_card += saga.card == "settled"
+        s.counters.vends_cash += saga.card != "settled"
+    elif d.result == "tested":
+        s.counters.tests += 1
+    elif saga.kind == "vend":
+        s.counters.refunds += 1
+    s.closed.append(
+        Closed(
+            saga.vend, saga.kind, saga.selection, saga.column, saga.price, d.result,
+            saga.paid_back, saga.claimed, list(dict.fromkeys([*saga.flags, *d.flags])),
+        )
+    )  # fmt: skip
+    del s.closed[:-MAX_CLOSED]
+
+
+def _stock_set(s: State, _r: Record, d: rec.StockSet) -> None:
+    s.stock_known = True
+    s.stock.set(d.column, d.count)
+
+
+def _price_set(s: State, _r: Record, d: rec.PriceSet) -> None:
+    s.prices[d.column] = d.price
+
+
+def _column_enabled(s: State, _r: Record, d: rec.ColumnEnabled) -> None:
+    s.stock.enable(d.column)
+
+
+def _column_disabled(s: State, _r: Record, d: rec.ColumnDisabled) -> None:
+    s.stock.disable(d.column, d.reason)
+
+
+def _service_entered(s: State, _r: Record, d: rec.ServiceEntered) -> None:
+    s.service_by = d.by or "staff"
+
+
+def _service_left(s: State, _r: Record, _d: rec.ServiceLeft) -> None:
+    s.service_by = ""
+
+
+def _credit_granted(s: State, r: Record, d: rec.CreditGranted) -> None:
+    s.credit.deposit(r.seq, Pocket.COINS, d.amount)
+
+
+_FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
+    rec.JournalBegun: _journal_begun,
+    rec.BootStarted: _boot_started,
+    rec.BootFinished: _boot_finished,
+    rec.DeviceIdentified: _device_identified,
+    rec.FaultRaised: _fault_raised,
+    rec.FaultCleared: _fault_cleared,
+    rec.ReviewFlagged: _review_flagged,
+    rec.CoinsDeposited: _coins_deposited,
+    rec.CoinsReleased: _coins_released,
+    rec.BillEscrowed: _bill_escrowed,
+    rec.StackIntended: _stack_intended,
+    rec.BillReturnIntended: _bill_return_intended,
+    rec.BillStacked: _bill_stacked,
+    rec.BillReturned: _bill_returned,
+    rec.TubesCounted: _tubes_counted,
+    rec.StackerCounted: _stacker_counted,
+    rec.CashCollected: _cash_collected,
+    rec.VendOpened: _vend_opened,
+    rec.CreditAuthorised: _credit_authorised,
+    rec.CreditRestored: _credit_restored,
+    rec.ApprovalRequested: _approval_requested,
+    rec.ApprovalFinished: _approval_finished,
+    rec.DispenseIntended: _dispense_intended,
+    rec.DispenseFinished: _dispense_finished,
+    rec.DispenseDecided: _dispense_decided,
+    rec.DispenseRefused: _dispense_refused,
+    rec.SettleIntended: _settle_intended,
+    rec.SettleFinished: _settle_finished,
+    rec.VendSettled: _vend_settled,
+    rec.VendClosed: _vend_closed,
+    rec.CreditReturnOpened: _credit_return_opened,
+    rec.PayoutIntended: _payout_intended,
+    rec.PayoutFinished: _payout_finished,
+    rec.ShortfallBooked: _shortfall_booked,
+    rec.ClaimOpened: _claim_opened,
+    rec.ClaimClosed: _claim_closed,
+    rec.StockSet: _stock_set,
+    rec.PriceSet: _price_set,
+    rec.ColumnEnabled: _column_enabled,
+    rec.ColumnDisabled: _column_disabled,
+    rec.ServiceEntered: _service_entered,
+    rec.ServiceLeft: _service_left,
+    rec.CreditGranted: _credit_granted,
+}
+_FOLDS: Final[dict[str, _Fold]] = {model.type: fold for model, fold in _FOLD_FUNCTIONS.items()}
+_ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
+
+
+class StateFold:
+    """Makes states for the journal."""
+
+    version: Final = 1
+
+    def initial(self) -> State:
+        """Return the state before the first record."""
+        return State()
+
+    def decode(self, raw: bytes, version: int) -> State:
+        """Read a snapshot or a base. Raises ValueError when it is none of this version."""
+        if version != self.version:
+            raise ValueError(f"state version {version}, this software reads {self.version}")
+        return State.decode(raw)
+
+    def inherit(self, old: State) -> State:
+        """Return what a new journal begins with after a broken one.
+
+        Open sagas can't be followed any further: what they held or owed becomes the customer's
+        credit again, paid like any other; lots and claims of the old journal have negative seqs.
+        """
+        new = State.decode(old.encode())
+        new.seq, new.journal, new.sagas, new.recovered = 0, "", {}, False
+        moved = Credit()
+        rows: list[tuple[int, Pocket, int]] = [
+            (lot.seq, lot.pocket, lot.free + lot.held) for lot in old.credit.lots
+        ]
+        for saga in old.sagas.values():
+            if saga.owed:
+                rows.append((saga.vend, Pocket.COINS, saga.owed))
+                new.ledger.post(((acc.PAYOUT_OWED, saga.owed), (acc.CREDIT_COINS, -saga.owed)))
+            if saga.card == "approved":
+                new.ledger.post(
+                    ((acc.HELD_CARD, saga.card_amount), (acc.UNCLAIMED, -saga.card_amount))
+                )
+            if not saga.cash_settled and (saga.held_coins or saga.held_bills):
+                new.ledger.post(
+                    (
+                        (acc.HELD_CASH, saga.held_coins + saga.held_bills),
+                        (acc.CREDIT_COINS, -saga.held_coins),
+                        (acc.CREDIT_BILLS, -saga.held_bills),
+                    )
+                )
+        first = max((seq for seq, _, _ in rows), default=0) + 1
+        for seq, pocket, amount in sorted(rows):
+            moved.deposit(seq - first, pocket, amount)
+        new.credit = moved
+        last = max(old.claims, default=0) + 1
+        new.claims = {seq - last: claim for seq, claim in old.claims.items()}
+        for seq, claim in new.claims.items():
+            claim.seq = seq
+        return new

@@ -98,7 +98,7 @@ class KernelKeys:
 
     Args:
         plan: Which event code means which key.
-        now_s: The clock that stamps events.
+        now_s: Seconds since 1970, for the events' stamps.
         sink: Takes the bytes of one report; what it can't deliver is lost, as with a device that
             nobody has open.
     """

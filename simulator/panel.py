@@ -10,6 +10,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from config.models import KernelKeypad, MatrixKeypad
+from controller.clock import Clock
 from simulator.display import DisplayModule
 from simulator.i2c_server import I2cBus
 from simulator.keypad import KernelKeys, Keypad, MatrixKeys, NoKeys
@@ -47,6 +48,7 @@ class Panel:
 
     Args:
         loop: Gives timers.
+        clock: Its wall time labels key events.
         board: The pins.
         bus: The display's I2C bus.
         settings: Which parts there are, and how they are wired.
@@ -55,11 +57,13 @@ class Panel:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        clock: Clock,
         board: PinBoard,
         bus: I2cBus,
         settings: MachineSettings,
     ) -> None:
         self._loop = loop
+        self._clock = clock
         self._board = board
         self.history: deque[Frame] = deque(maxlen=FRAMES_KEPT)
         self.beeps: deque[Beep] = deque(maxlen=BEEPS_KEPT)
@@ -89,7 +93,7 @@ class Panel:
         if isinstance(plan, MatrixKeypad):
             return MatrixKeys(self._board, plan)
         if isinstance(plan, KernelKeypad):
-            return KernelKeys(plan, self._loop.time, lambda _: None)
+            return KernelKeys(plan, lambda: self._clock.wall_utc().timestamp(), lambda _: None)
         return NoKeys()
 
     @property

@@ -1,0 +1,106 @@
+"""What stands around the controller: which money devices, which coins and bills, how full.
+
+A machine's own file says which devices it talks to and how they are wired. What they are made of
+is no business of the controller's, so it stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.machine import MachineSettings
+from controller.money import exponent
+from simulator.peripherals.bill import BillSettings, BillSpec
+from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
+
+
+@dataclass(frozen=True, slots=True)
+class _Cash:
+    """What is in the purses of a country, in minor units."""
+
+    number: int  # ISO 4217, as packed BCD behind a 1
+    tubes: tuple[int, ...]  # coins that a changer can pay out
+    coins: tuple[int, ...]  # coins that go to the cash box
+    bills: tuple[int, ...]
+    coin_scaling: int
+    bill_scaling: int
+
+
+_CASH: Final[Mapping[str, _Cash]] = {
+    "EUR": _Cash(0x1978, (5, 10, 20, 50, 100), (200,), (500, 1_000, 2_000, 5_000), 5, 500),
+    "USD": _Cash(0x1840, (5, 10, 25), (100,), (100, 500, 1_000, 2_000), 5, 100),
+    "GBP": _Cash(0x1826, (5, 10, 20, 50, 100), (200,), (500, 1_000, 2_000), 5, 500),
+    "CHF": _Cash(0x1756, (10, 20, 50, 100), (200, 500), (1_000, 2_000, 5_000), 10, 1_000),
+    "JPY": _Cash(0x1392, (10, 50, 100), (500,), (1_000, 5_000), 10, 1_000),
+}
+
+_TUBE_CAPACITY: Final = 80
+_TUBE_FILL: Final = 30
+
+
+class UnknownCurrencyError(ValueError):
+    """Nobody here knows the coins of this currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldPlan:
+    """The devices of one world; None where the machine has none."""
+
+    changer: ChangerSettings | None = None
+    bill: BillSettings | None = None
+    readers: tuple[str, ...] = ()
+    stock: Mapping[str, int] = field(default_factory=dict)  # columns not named are full
+
+
+def plan_for(settings: MachineSettings) -> WorldPlan:
+    """Return what one usually finds in such a machine.
+
+    Raises:
+        UnknownCurrencyError: Its currency has no coins here.
+    """
+    mdb = settings.mdb
+    readers = tuple(name for name in ("cashless1", "cashless2") if getattr(mdb, name).enabled)
+    return WorldPlan(
+        changer=changer_for(settings.machine.currency) if mdb.changer.enabled else None,
+        bill=bill_for(settings.machine.currency) if mdb.bill.enabled else None,
+        readers=readers,
+    )
+
+
+def changer_for(currency: str) -> ChangerSettings:
+    """Return a changer for a currency. Raises UnknownCurrencyError."""
+    cash = _cash(currency)
+    digits = exponent(currency)
+    tubes = tuple(CoinSpec(value, _TUBE_CAPACITY, _TUBE_FILL) for value in cash.tubes)
+    return ChangerSettings(
+        currency=cash.number,
+        exponent=digits,
+        decimals=digits,
+        scaling=cash.coin_scaling,
+        coins=tubes + tuple(CoinSpec(value) for value in cash.coins),
+    )
+
+
+def bill_for(currency: str) -> BillSettings:
+    """Return a bill validator for a currency, its stacker empty. Raises UnknownCurrencyError."""
+    cash = _cash(currency)
+    digits = exponent(currency)
+    return BillSettings(
+        currency=cash.number,
+        exponent=digits,
+        decimals=digits,
+        scaling=cash.bill_scaling,
+        bills=tuple(BillSpec(value) for value in cash.bills),
+    )
+
+
+def _cash(currency: str) -> _Cash:
+    found = _CASH.get(currency)
+    if found is None:
+        raise UnknownCurrencyError(
+            f"machine.currency = {currency}: its coins are not known here; "
+            f"known: {', '.join(_CASH)}"
+        )
+    return found

@@ -1,0 +1,376 @@
+"""A whole machine's surroundings, put together: money devices, cabinet, panel, pins, the truth.
+
+One ``World`` serves both ways of running. In one process under virtual time a controller gets
+``port()``, ``pins()``, ``i2c`` and ``panel.keypad``; in a process of its own (``machine.py``) the
+same objects stand behind a pty, sockets and a FIFO. Everything happens on timers of the loop that
+is given; nothing here sleeps, and nothing here knows what a controller believes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final, Literal, TypeVar
+
+from config.machine import MachineSettings
+from controller.clock import Clock
+from simulator.cabinet import Cabinet, UnknownPartError
+from simulator.faults import FaultRegistry
+from simulator.i2c_server import I2cBus
+from simulator.line import LineFaults
+from simulator.panel import Frame, Panel
+from simulator.peripherals.base import Peripheral, Timeline
+from simulator.peripherals.bill import SimBill
+from simulator.peripherals.changer import SimChanger
+from simulator.pins.board import Edge, OnRelease, PinBoard
+from simulator.pins.factory import SimulatorFactory
+from simulator.plan import WorldPlan, plan_for
+from simulator.ports import MemoryNinthBitPort, MemoryPort
+from simulator.truth import SLOT, Fact, Truth, tube
+from simulator.wires import AdapterWire, Bus, NativeWire, Pacing
+
+STATE_VERSION: Final = 1
+
+# A controller has this long, on the wall, to stop a motor that has come home.
+BRAKE_S: Final = 0.05
+
+Link = Literal["adapter", "native"]
+EventSink = Callable[[str, dict[str, Any]], None]
+Device = TypeVar("Device", bound=Peripheral)
+
+
+class WatchedTruth(Truth):
+    """The truth, and somebody who is told of each fact."""
+
+    on_fact: Callable[[Fact], None] | None = None
+
+    def note(self, what: str, detail: str, customer: str | None = None) -> None:
+        """Write a line into the log and tell of it."""
+        super().note(what, detail, customer)
+        if self.on_fact is not None:
+            self.on_fact(self.log[-1])
+
+
+class World:
+    """One machine's surroundings.
+
+    Args:
+        loop: Gives timers and time; virtual or real.
+        clock: Its wall time labels the kernel's key events; its monotonic time is the loop's.
+        settings: The machine's own file.
+        plan: What the money devices are made of; by default what suits the settings.
+        link: How the bus is reached; by default what the settings say.
+        speed: How much faster than life everything physical is. Bus times, fingers and a
+            controller's time to brake stay what they are.
+        on_release: What pins do when the process that drives them ends.
+        pacing: How finely the native wire times the bytes of an answer.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        settings: MachineSettings,
+        *,
+        plan: WorldPlan | None = None,
+        link: Link | None = None,
+        speed: float = 1.0,
+        on_release: OnRelease = OnRelease.KEEP,
+        pacing: Pacing = Pacing.BYTE,
+    ) -> None:
+        self.loop = loop
+        self.settings = settings
+        self.plan = plan or plan_for(settings)
+        self.link: Link = link or settings.mdb.link
+        self.timeline = Timeline(loop, speed)
+        self.truth = WatchedTruth(loop.time)
+        self.board = PinBoard(loop.time, on_release=on_release)
+        self.i2c = I2cBus()
+        self.powered = True
+        self.unplugged: set[str] = set()
+        self.on_line: Callable[[bool], None] | None = None  # told when the bus's cable is pulled
+        self._sinks: list[EventSink] = []
+        self.cabinet = Cabinet(self.timeline, self.board, settings, self.truth, brake_s=BRAKE_S)
+        self.panel = Panel(loop, clock, self.board, self.i2c, settings)
+        self.devices: dict[str, Peripheral] = {}
+        self.changer = self._make_changer()
+        self.bill = self._make_bill()
+        self.line = LineFaults()
+        self.bus_line = LineFaults()
+        self.bus = Bus(self.devices.values())
+        self.wire = self._make_wire(pacing)
+        self._ports: list[MemoryPort] = []
+        for plan_column in settings.columns:
+            name = plan_column.selection
+            self.cabinet.load(name, self.plan.stock.get(name))
+        self.faults = self._register_faults()
+        self.truth.on_fact = self._fact
+        self.board.on_edge = self._edge
+        self.panel.on_frame = self._frame
+
+    # ------------------------------------------------------------- what a controller connects to
+
+    def port(self) -> MemoryPort:
+        """Return a new end of the bus's cable, as a tty that is opened anew."""
+        self._ports = [port for port in self._ports if port.open]
+        wire = self.wire
+        port = MemoryNinthBitPort(wire) if isinstance(wire, NativeWire) else MemoryPort(wire)
+        self._ports.append(port)
+        if "line" in self.unplugged:
+            port.unplug()
+        return port
+
+    def pins(self) -> SimulatorFactory:
+        """Return a new pin factory, as a process opens the GPIO chip; without threads."""
+        return SimulatorFactory(board=self.board)
+
+    # -------------------------------------------------------------------------- what customers do
+
+    def insert_coin(self, value: int, *, name: str = "") -> None:
+        """Put a coin into the slot. Raises UnknownPartError without a changer."""
+        self._need(self.changer, "changer").insert_coin(value, name=name)
+
+    def insert_bill(self, value: int) -> bool:
+        """Offer a bill; False when it is not even pulled in. Raises UnknownPartError."""
+        return self._need(self.bill, "bill").insert_bill(value)
+
+    def press_keys(self, keys: str) -> None:
+        """Press keys one after the other; returns at once. Raises UnknownKeyError."""
+        self.panel.press(keys)
+
+    def pull_lever(self) -> None:
+        """Press the coin return lever. Raises UnknownPartError without a changer."""
+        self._need(self.changer, "changer").press_lever()
+
+    def take_product(self) -> tuple[str, ...]:
+        """Take what lies in the bin; returns the products' names."""
+        return self.cabinet.take_products()
+
+    def take_money(self) -> int:
+        """Take what lies in the coin and bill tray; returns its value."""
+        return self.truth.take_tray()
+
+    # ------------------------------------------------------------------------ what technicians do
+
+    def fill_tube(self, value: int, count: int | None = None) -> int:
+        """Put coins of a value into their tube by hand, as many as fit by default.
+
+        Returns:
+            How many are in the tube.
+        """
+        changer, kind, capacity = self._tube(value)
+        place = tube(kind)
+        if count is None:
+            count = capacity - self.truth.count(place)
+        if count > 0:
+            changer.fill_tube(kind, count)
+        return self.truth.count(place)
+
+    def empty_tube(self, value: int, leave: int = 0) -> int:
+        """Take coins of a value out of their tube; returns how many were taken."""
+        changer, kind, _ = self._tube(value)
+        count = self.truth.count(tube(kind)) - leave
+        if count > 0:
+            changer.empty_tube(kind, count)
+        return max(count, 0)
+
+    def tubes(self) -> dict[int, int]:
+        """Return how many coins are in the tubes, by value."""
+        if self.changer is None:
+            return {}
+        return {
+            coin.value: self.truth.count(tube(kind))
+            for kind, coin in enumerate(self.changer.settings.coin_table())
+            if coin.capacity
+        }
+
+    def unplug(self, part: str) -> None:
+        """Pull a part's cable: a device, ``display`` or ``line`` (the bus at the controller).
+
+        Raises:
+            UnknownPartError: There is no such cable.
+        """
+        self._cable(part, plugged=False)
+
+    def plug(self, part: str) -> None:
+        """Put a part's cable back. Raises UnknownPartError."""
+        self._cable(part, plugged=True)
+
+    def cut_power(self) -> None:
+        """Take the power of the whole machine away, the controller's computer included."""
+        if not self.powered:
+            return
+        self.powered = False
+        self.truth.note("power", "cut")
+        self.board.power_cut()
+        self.cabinet.power(False)
+        self.panel.power(False)
+        for name, device in self.devices.items():
+            if name not in self.unplugged:
+                device.power_off()
+        if isinstance(self.wire, AdapterWire):
+            self.wire.restart()
+
+    def restore_power(self) -> None:
+        """Give the power back."""
+        if self.powered:
+            return
+        self.powered = True
+        self.truth.note("power", "restored")
+        self.cabinet.power(True)
+        if "display" not in self.unplugged:
+            self.panel.power(True)
+        for name, device in self.devices.items():
+            if name not in self.unplugged:
+                device.power_on()
+
+    # ------------------------------------------------------------------------------- what is seen
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nothing moves and nothing waits to be told."""
+        changer, bill = self.changer, self.bill
+        return (
+            not self.cabinet.busy()
+            and not self.panel.pressing
+            and self.panel.settled
+            and (changer is None or not (changer.paying or self.truth.count(SLOT)))
+            and (bill is None or not bill.busy)
+            and self.bus.quiet
+        )
+
+    def listen(self, sink: EventSink) -> Callable[[], None]:
+        """Call ``sink`` with each fact, display frame and pin edge; returns what ends it."""
+        self._sinks.append(sink)
+        return lambda: self._sinks.remove(sink)
+
+    # --------------------------------------------------------------------------------- its state
+
+    def to_state(self) -> dict[str, Any]:
+        """Return all that outlives a restart of the simulator, as JSON values."""
+        return {
+            "version": STATE_VERSION,
+            "truth": self.truth.to_state(),
+            "cabinet": self.cabinet.to_state(),
+            "devices": {name: device.to_state() for name, device in self.devices.items()},
+            "unplugged": sorted(self.unplugged),
+            "powered": self.powered,
+        }
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Become what ``to_state`` returned; the money devices start as after power-up.
+
+        Raises:
+            ValueError: It is the state of another version of this program.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise ValueError(f"state of version {state.get('version')}, not {STATE_VERSION}")
+        self.truth.from_state(state["truth"])
+        for name, data in state["devices"].items():
+            if name in self.devices:
+                self.devices[name].from_state(data)
+        self.cabinet.from_state(state["cabinet"])
+        for part in state["unplugged"]:
+            self.unplug(part)
+        if not state["powered"]:
+            self.cut_power()
+
+    # ------------------------------------------------------------------------------------ inside
+
+    def _make_changer(self) -> SimChanger | None:
+        if self.plan.changer is None:
+            return None
+        changer = SimChanger(self.timeline, self.truth, self.plan.changer)
+        self.devices[changer.name] = changer
+        return changer
+
+    def _make_bill(self) -> SimBill | None:
+        if self.plan.bill is None:
+            return None
+        bill = SimBill(self.timeline, self.truth, self.plan.bill)
+        self.devices[bill.name] = bill
+        return bill
+
+    def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
+        if self.link == "native":
+            return NativeWire(self.loop, self.bus, self.line, pacing=pacing)
+        return AdapterWire(self.loop, self.bus, self.line, self.bus_line)
+
+    def _register_faults(self) -> FaultRegistry:
+        registry = FaultRegistry()
+        for name, device in self.devices.items():
+            registry.add(name, _getter(device, "faults"))
+        for name, spiral in self.cabinet.spirals.items():
+            registry.add(name, _getter(spiral, "faults"), spiral.faults_changed)
+        sensor = self.cabinet.sensor
+        registry.add("sensor", _getter(sensor, "faults"), sensor.faults_changed)
+        registry.add("line", lambda: self.line)
+        if self.link == "adapter":
+            registry.add("bus", lambda: self.bus_line)
+        return registry
+
+    @staticmethod
+    def _need(device: Device | None, name: str) -> Device:
+        if device is None:
+            raise UnknownPartError(f"this machine has no {name}")
+        return device
+
+    def _tube(self, value: int) -> tuple[SimChanger, int, int]:
+        """Return the changer, a coin's type and its tube's capacity."""
+        changer = self._need(self.changer, "changer")
+        for kind, coin in enumerate(changer.settings.coin_table()):
+            if coin.value == value and coin.capacity:
+                return changer, kind, coin.capacity
+        known = ", ".join(str(coin) for coin in self.tubes())
+        raise UnknownPartError(f"no tube for coins of {value}; there are tubes for: {known}")
+
+    def _cable(self, part: str, *, plugged: bool) -> None:
+        known = (*self.devices, "display", "line")
+        if part not in known:
+            raise UnknownPartError(f"no cable {part!r}; there are: {', '.join(known)}")
+        if plugged == (part not in self.unplugged):
+            return
+        self.truth.note("cable", f"{part} {'plugged in' if plugged else 'unplugged'}")
+        if plugged:
+            self.unplugged.discard(part)
+        else:
+            self.unplugged.add(part)
+        if part == "line":
+            self._plug_line(plugged)
+        elif part == "display":
+            if self.powered:
+                self.panel.plug_display(plugged)
+        elif self.powered:
+            device = self.devices[part]
+            if plugged:
+                device.power_on()
+            else:
+                device.power_off()
+
+    def _plug_line(self, plugged: bool) -> None:
+        if not plugged:
+            for port in self._ports:
+                port.unplug()
+        if self.on_line is not None:
+            self.on_line(plugged)
+
+    def _tell(self, kind: str, data: dict[str, Any]) -> None:
+        for sink in tuple(self._sinks):
+            sink(kind, data)
+
+    def _fact(self, fact: Fact) -> None:
+        if self._sinks:
+            self._tell("fact", asdict(fact))
+
+    def _edge(self, edge: Edge) -> None:
+        if self._sinks:
+            self._tell("edge", asdict(edge))
+
+    def _frame(self, frame: Frame) -> None:
+        if self._sinks:
+            self._tell("display", asdict(frame))
+
+
+def _getter(owner: object, name: str) -> Callable[[], Any]:
+    return lambda: getattr(owner, name)

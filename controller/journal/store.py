@@ -16,10 +16,11 @@ from typing import Final, Generic
 
 from controller.clock import Clock
 from controller.faults import InvariantError, JournalError
-from controller.journal import ballast, beginning, chain, opening, pruning, reader, verify
+from controller.journal import ballast, chain, opening, pruning, reader, starting, verify
 from controller.journal import snapshots as snaps
 from controller.journal.beginning import BootInfo
-from controller.journal.database import Access, Statement, Storage, Value
+from controller.journal.checkpoints import Checkpointer
+from controller.journal.database import Statement, Storage, Value
 from controller.journal.envelope import (
     Record,
     RecordData,
@@ -30,11 +31,10 @@ from controller.journal.envelope import (
     to_ms,
 )
 from controller.journal.errors import (
-    DiskCorruptError,
+    DiskError,
     DiskFullError,
     DiskIoError,
     DiskReadOnlyError,
-    JournalBrokenError,
     JournalPoisonedError,
     JournalReadOnlyError,
 )
@@ -42,8 +42,6 @@ from controller.journal.fold import Fold, S
 from controller.journal.identity import (
     Entropy,
     Witness,
-    journal_file,
-    make_key,
     write_witness,
 )
 from controller.journal.opening import Opened, Progress
@@ -57,12 +55,7 @@ from controller.journal.wall_label import WallLabel
 _ROWS_PER_INSERT: Final = 256
 # Staged and not yet durable. A saga's turn stages a handful; more means that nobody commits.
 MAX_STAGED: Final = 20_000
-# Records after which the log is copied into the file when the machine is quiet, and when it is
-# not: half a MiB and two MiB of log, which the ballast has room for twice.
-CHECKPOINT_QUIET: Final = 256
-CHECKPOINT_BUSY: Final = 1_024
 _MS: Final = timedelta(milliseconds=1)
-QUIET_S: Final = 2.0  # nothing staged for so long: no customer is waiting for the disk
 
 
 @lru_cache(maxsize=_ROWS_PER_INSERT)
@@ -77,20 +70,18 @@ class Journal(Generic[S]):
     def __init__(
         self,
         opened: Opened[S],
-        *,
         storage: Storage,
         fold: Fold[S],
         registry: Registry,
         clock: Clock,
-        built_ms: int,
-        read_only: bool,
+        boot: BootInfo,
     ) -> None:
         folded = opened.folded
         self.state: S = folded.state
-        self.read_only = read_only
+        self.read_only = False
         self.disk_full = False  # the start found no room: the ballast is gone, sell nothing
         self.why_read_only = ""
-        self.label = WallLabel(built_ms=built_ms, confirmed_ms=folded.at.confirmed_ms)
+        self.label = WallLabel(built_ms=to_ms(boot.built), confirmed_ms=folded.at.confirmed_ms)
         self._database = opened.database
         self._storage = storage
         self._fold = fold
@@ -108,12 +99,9 @@ class Journal(Generic[S]):
         # The record that begins a journal belongs to its first boot.
         self._boot = folded.at.boot + 1 if folded.at.seq > 1 else 1
         self._snapshot_seq = folded.snapshot_seq
-        self._checkpoint_seq = folded.at.seq
         self._staged: list[Record] = []
-        self._last_stage_s = clock.monotonic_s()
         self._flight: asyncio.Task[None] | None = None
-        self._copying: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._checkpointer = Checkpointer(opened.database, folded.at.seq, self._poison)
         self._failed: JournalError | None = None
         self._closed = False
 
@@ -143,16 +131,18 @@ class Journal(Generic[S]):
         freed = False
         while True:
             try:
-                journal = await cls._open_writing(
+                opened = await starting.open_writing(
                     storage, fold, registry, clock, entropy, boot, progress
                 )
+                journal = cls(opened, storage, fold, registry, clock, boot)
+                await journal._record_boot(boot)
             except DiskFullError as error:
                 cause: JournalError = error
                 try:
                     if await ballast.free_ballast(storage):
                         freed = True
                         continue
-                except (DiskIoError, DiskReadOnlyError) as worse:
+                except DiskError as worse:
                     cause = worse
             except (DiskIoError, DiskReadOnlyError) as error:
                 cause = error
@@ -161,77 +151,30 @@ class Journal(Generic[S]):
                 if not freed:
                     await ballast.restore_ballast(storage)
                 return journal
-            opened = await opening.open_reading(storage, fold, registry, progress)
-            if opened is None:
+            reading = await opening.open_reading(storage, fold, registry, progress)
+            if reading is None:
                 raise cause
-            reading = cls(
-                opened,
-                storage=storage,
-                fold=fold,
-                registry=registry,
-                clock=clock,
-                built_ms=_ms(boot),
-                read_only=True,
-            )
-            reading.why_read_only = str(cause)
-            return reading
+            journal = cls(reading, storage, fold, registry, clock, boot)
+            journal.read_only = True
+            journal.why_read_only = str(cause)
+            return journal
 
-    @classmethod
-    async def _open_writing(
-        cls,
-        storage: Storage,
-        fold: Fold[S],
-        registry: Registry,
-        clock: Clock,
-        entropy: Entropy,
-        boot: BootInfo,
-        progress: Progress | None,
-    ) -> Journal[S]:
-        located = await opening.locate(storage)
-        if located is None:
-            made = await beginning.create(storage, clock=clock, entropy=entropy, boot=boot)
-            located = made, Witness(made, 1, open=False)
-        id_, witness = located
-        name = journal_file(id_)
+    async def _record_boot(self, boot: BootInfo) -> None:
+        """Write the first record of this start: the proof that the disk takes records."""
         try:
-            database = await storage.open(name, Access.WRITE)
-        except DiskCorruptError as error:
-            raise JournalBrokenError(str(error)) from error
-        try:
-            await opening.check_identity(database, id_)
-            await opening.prepare_for_writing(database, storage, name, witness)
-            opened = await opening.read_journal(
-                database, storage, id_, witness, fold, registry, progress
-            )
-            if opened.key is None:
-                opened.key = await make_key(storage, entropy)
-            await opening.begin_log(database, storage, witness, id_, opened.folded.at.seq)
-            journal = cls(
-                opened,
-                storage=storage,
-                fold=fold,
-                registry=registry,
-                clock=clock,
-                built_ms=_ms(boot),
-                read_only=False,
-            )
-            journal.stage(
+            self.stage(
                 BootStarted(
-                    boot=journal.boot,
+                    boot=self._boot,
                     software=boot.software,
                     config_digest=boot.config_digest,
                     system_boot=boot.system_boot,
                 )
             )
-            await journal.commit()
-            await write_witness(storage, Witness(id_, journal.durable_seq, open=True))
-        except DiskCorruptError as error:
-            await database.close()
-            raise JournalBrokenError(str(error)) from error
+            await self.commit()
+            await write_witness(self._storage, Witness(self._id, self._durable, open=True))
         except BaseException:
-            await database.close()
+            await self._database.close()
             raise
-        return journal
 
     # ---------------------------------------------------------------------------- what it is
 
@@ -302,8 +245,7 @@ class Journal(Generic[S]):
         postings = data.postings()
         if postings:
             check_postings(data.type, postings)
-        now_s = self._clock.monotonic_s()
-        mono_ms = int(now_s * 1000)
+        mono_ms = int(self._clock.monotonic_s() * 1000)
         at_ms, confirmed = self.label.stamp(to_ms(self._clock.wall_utc()), mono_ms)
         body = encode_body(
             data, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=vend, postings=postings
@@ -330,7 +272,6 @@ class Journal(Generic[S]):
             raise
         self._next_seq = seq + 1
         self._head = record.hash
-        self._last_stage_s = now_s
         if confirmed:
             self._confirmed_ms = at_ms
         self._staged.append(record)
@@ -345,8 +286,10 @@ class Journal(Generic[S]):
             JournalError: It is not, and never will be on this connection.
         """
         target = self._next_seq - 1
+        self._check()
         while self._durable < target:
-            self._check()
+            if self._failed is not None:
+                raise self._failed
             if self._flight is None:
                 self._flight = asyncio.get_running_loop().create_task(self._write())
             await asyncio.shield(self._flight)
@@ -382,7 +325,7 @@ class Journal(Generic[S]):
             if not isinstance(error, Exception):
                 raise
         else:
-            self._plan_checkpoint()
+            self._checkpointer.committed(self._durable)
         finally:
             self._flight = None
 
@@ -392,38 +335,6 @@ class Journal(Generic[S]):
         return Snapshot(at, self._fold.version, self.state.encode())
 
     # -------------------------------------------------------------------------- housekeeping
-
-    def _plan_checkpoint(self) -> None:
-        behind = self._durable - self._checkpoint_seq
-        if self._copying is not None or self._closed or behind < CHECKPOINT_QUIET:
-            return
-        if behind >= CHECKPOINT_BUSY:
-            self._copy()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(QUIET_S, self._when_quiet)
-
-    def _when_quiet(self) -> None:
-        self._timer = None
-        if self._clock.monotonic_s() - self._last_stage_s < QUIET_S:
-            self._plan_checkpoint()
-        elif self._failed is None and self._copying is None and not self._closed:
-            self._copy()
-
-    def _copy(self) -> None:
-        self._copying = asyncio.get_running_loop().create_task(self._checkpoint())
-
-    async def _checkpoint(self) -> None:
-        seq = self._durable
-        try:
-            await self._database.checkpoint()
-            self._checkpoint_seq = seq
-        except BaseException as error:
-            self._poison(error)
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._copying = None
 
     async def prune(self, retention: timedelta) -> int:
         """Drop acknowledged records older than ``retention`` and return how many.
@@ -543,16 +454,12 @@ class Journal(Generic[S]):
                 await self._leave()
         finally:
             self._closed = True
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._copying is not None:
-                await asyncio.shield(self._copying)
+            await self._checkpointer.stop()
             await self._database.close()
 
     async def _leave(self) -> None:
-        if self._copying is not None:
-            await asyncio.shield(self._copying)
-            self._check()
+        await self._checkpointer.stop()
+        self._check()
         if self._durable > self._snapshot_seq:
             await self._database.transaction(snaps.saving(self._id, self._snapshot()))
         await write_witness(self._storage, Witness(self._id, self._durable, open=False))
@@ -567,7 +474,3 @@ def _inserts(batch: list[Record]) -> list[Statement]:
             values += (record.seq, record.boot, record.body, record.hash)
         statements.append((_insert(len(part)), values))
     return statements
-
-
-def _ms(boot: BootInfo) -> int:
-    return to_ms(boot.built)

@@ -7,13 +7,14 @@ is no business of the controller's, so it stands here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from config.machine import MachineSettings
 from controller.money import exponent
 from simulator.peripherals.bill import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
+from simulator.peripherals.reader_settings import Card, ReaderSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class WorldPlan:
 
     changer: ChangerSettings | None = None
     bill: BillSettings | None = None
-    readers: tuple[str, ...] = ()
+    readers: Mapping[str, ReaderSettings] = field(default_factory=dict)  # by device name
+    cards: tuple[Card, ...] = ()  # in the customers' pockets
     stock: Mapping[str, int] = field(default_factory=dict)  # columns not named are full
 
 
@@ -61,11 +63,17 @@ def plan_for(settings: MachineSettings) -> WorldPlan:
         UnknownCurrencyError: Its currency has no coins here.
     """
     mdb = settings.mdb
-    readers = tuple(name for name in ("cashless1", "cashless2") if getattr(mdb, name).enabled)
+    reader = reader_for(settings.machine.currency)
+    readers = {
+        name: replace(reader, serial=f"{number:012d}")
+        for number, name in enumerate(("cashless1", "cashless2"), 1)
+        if getattr(mdb, name).enabled
+    }
     return WorldPlan(
         changer=changer_for(settings.machine.currency) if mdb.changer.enabled else None,
         bill=bill_for(settings.machine.currency) if mdb.bill.enabled else None,
         readers=readers,
+        cards=cards(),
     )
 
 
@@ -93,6 +101,25 @@ def bill_for(currency: str) -> BillSettings:
         decimals=digits,
         scaling=cash.bill_scaling,
         bills=tuple(BillSpec(value) for value in cash.bills),
+    )
+
+
+def reader_for(currency: str) -> ReaderSettings:
+    """Return a card reader for a currency. Raises UnknownCurrencyError."""
+    digits = exponent(currency)
+    return ReaderSettings(currency=_cash(currency).number, exponent=digits, decimals=digits)
+
+
+def cards() -> tuple[Card, ...]:
+    """Return what people hold to readers: each call new ones, since balances change."""
+    return (
+        Card("card"),
+        Card("declined", decline=True),
+        Card("prepaid", balance=1_000, revaluable=True),
+        Card("empty", balance=0),
+        Card("discount", discount_percent=10),
+        Card("token", token=True),
+        Card("one-way", refundable=False),
     )
 
 

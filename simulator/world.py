@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Literal, TypeVar
 
 from config.machine import MachineSettings
@@ -23,6 +23,7 @@ from simulator.panel import Frame, Panel
 from simulator.peripherals.base import Peripheral, Timeline
 from simulator.peripherals.bill import SimBill
 from simulator.peripherals.changer import SimChanger
+from simulator.peripherals.reader import SimReader
 from simulator.pins.board import Edge, OnRelease, PinBoard
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan, plan_for
@@ -96,6 +97,8 @@ class World:
         self.devices: dict[str, Peripheral] = {}
         self.changer = self._make_changer()
         self.bill = self._make_bill()
+        self.readers = self._make_readers()
+        self.cards = {card.name: replace(card) for card in self.plan.cards}
         self.line = LineFaults()
         self.bus_line = LineFaults()
         self.bus = Bus(self.devices.values())
@@ -134,6 +137,33 @@ class World:
     def insert_bill(self, value: int) -> bool:
         """Offer a bill; False when it is not even pulled in. Raises UnknownPartError."""
         return self._need(self.bill, "bill").insert_bill(value)
+
+    def present_card(self, card: str = "card", reader: str | None = None) -> bool:
+        """Hold a card to a reader, by default the first one.
+
+        Returns:
+            False when the reader takes no notice: it is disabled, dead or busy.
+
+        Raises:
+            UnknownPartError: There is no such card or reader.
+        """
+        found = self.cards.get(card)
+        if found is None:
+            raise UnknownPartError(f"no card {card!r}; there are: {', '.join(self.cards)}")
+        return self.reader(reader).present_card(found)
+
+    def remove_card(self, reader: str | None = None) -> None:
+        """Pull the card, or press the reader's cancel key. Raises UnknownPartError."""
+        self.reader(reader).cancel_session()
+
+    def reader(self, name: str | None = None) -> SimReader:
+        """Return a reader, by default the first one. Raises UnknownPartError."""
+        if not self.readers:
+            raise UnknownPartError("this machine has no card reader")
+        found = self.readers.get(name or next(iter(self.readers)))
+        if found is None:
+            raise UnknownPartError(f"no reader {name!r}; there are: {', '.join(self.readers)}")
+        return found
 
     def press_keys(self, keys: str) -> None:
         """Press keys one after the other; returns at once. Raises UnknownKeyError."""
@@ -237,6 +267,7 @@ class World:
             and self.panel.settled
             and (changer is None or not (changer.paying or self.truth.count(SLOT)))
             and (bill is None or not bill.busy)
+            and not any(reader.approved for reader in self.readers.values())
             and self.bus.quiet
         )
 
@@ -254,6 +285,7 @@ class World:
             "truth": self.truth.to_state(),
             "cabinet": self.cabinet.to_state(),
             "devices": {name: device.to_state() for name, device in self.devices.items()},
+            "balances": {card.name: card.balance for card in self.cards.values()},
             "unplugged": sorted(self.unplugged),
             "powered": self.powered,
         }
@@ -271,6 +303,9 @@ class World:
             if name in self.devices:
                 self.devices[name].from_state(data)
         self.cabinet.from_state(state["cabinet"])
+        for name, balance in state["balances"].items():
+            if name in self.cards:
+                self.cards[name].balance = balance
         for part in state["unplugged"]:
             self.unplug(part)
         if not state["powered"]:
@@ -291,6 +326,14 @@ class World:
         bill = SimBill(self.timeline, self.truth, self.plan.bill)
         self.devices[bill.name] = bill
         return bill
+
+    def _make_readers(self) -> dict[str, SimReader]:
+        readers = {
+            name: SimReader(self.timeline, self.truth, plan, name=name)
+            for name, plan in self.plan.readers.items()
+        }
+        self.devices.update(readers)
+        return readers
 
     def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
         if self.link == "native":

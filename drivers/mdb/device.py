@@ -133,6 +133,7 @@ class MdbDriver(ABC):
         self._reset_reported = False  # JUST RESET came and nothing else since: the same reset
         self._was_reset = False
         self._reset_at = float("-inf")
+        self.resets = 0  # those that nobody here asked for
 
     @property
     def name(self) -> DeviceName:
@@ -242,9 +243,6 @@ class MdbDriver(ABC):
         self._ready = True
         self._lost_told = False
         self._stir.set()
-        self._faults.clear(
-            FaultCode.DEVICE_SILENT, FaultCode.DEVICE_PROTOCOL, FaultCode.DEVICE_UNSUITABLE
-        )
         self._sink.notify(DeviceReady(self._name, info))
 
     def _tell_lost(self, why: str) -> None:
@@ -355,6 +353,7 @@ class MdbDriver(ABC):
             self._reset_expected = False
             return
         self._was_reset = True
+        self.resets += 1
         self._stir.set()
         if self._served:
             self._sink.notify(DeviceWasReset(self._name))
@@ -373,9 +372,11 @@ class MdbDriver(ABC):
         """Whether a RESET would do no harm now."""
         return True
 
+    @abstractmethod
     def _forget(self) -> None:
         """A reset emptied the device: nothing of it will be repeated."""
 
+    @abstractmethod
     def _not_ready(self) -> None:
         """The device left service."""
 
@@ -383,13 +384,20 @@ class MdbDriver(ABC):
     def _adopt(self, known: Known) -> None:
         """Take over what the journal remembers."""
 
+    @abstractmethod
     async def _learn(self) -> None:
         """In `greet`: find out without RESET what is needed to value its money."""
 
     @abstractmethod
     async def _initialise(self) -> ChangerInfo | BillInfo | ReaderInfo:
-        """The bring-up sequence after a reset. Raises Lost, ResetItself, DeviceFault,
-        PeerProtocolError."""
+        """Run the bring-up sequence after a reset.
+
+        Raises:
+            Lost: Something was never acknowledged.
+            ResetItself: Begin again, without RESET.
+            DeviceFault: It works and is of no use here.
+            PeerProtocolError: It answered nonsense.
+        """
 
     @abstractmethod
     async def _work(self) -> float:

@@ -135,7 +135,6 @@ class MdbBus:
                     continue
                 await self._sleep_until(due)
                 continue
-            self.counters.worst_late_s = max(self.counters.worst_late_s, now - due)
             command = slot.next_command()
             if command is not None:
                 await self._command(slot, command, now)
@@ -173,8 +172,9 @@ class MdbBus:
     # -------------------------------------------------------------------------- transactions
 
     async def _poll(self, slot: Slot, now: float) -> None:
-        slot.begin_poll(now)
-        self.counters.polls += 1
+        counters = self.counters
+        counters.polls += 1
+        counters.worst_late_s = max(counters.worst_late_s, slot.begin_poll(now))
         answer = await self.link.exchange(slot.poll)
         if answer is ACKED:
             slot.heard_at = now

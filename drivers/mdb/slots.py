@@ -223,11 +223,13 @@ class Slot:
             return None
         return queue[0]
 
-    def begin_poll(self, now: float) -> None:
-        """Note that a poll goes out."""
+    def begin_poll(self, now: float) -> float:
+        """Note that a poll goes out; return how late it is, seconds."""
+        late = now - max(self._poll_due, self._hold_until)
         self._started_at = self._polled_at = now
         self._poll_due = now + POLL_S
         self._poll_first = False
+        return late
 
     def begin_command(self, command: Command, now: float) -> None:
         """Note that a command goes out."""

@@ -1,0 +1,138 @@
+"""The text protocol of MDB-USB and MDB HAT adapters in generic master mode: lines and values.
+
+Pure. An upper-case letter is our command, its lower-case form the adapter's answer; hexadecimal in
+either case; lines end with LF, CR or both. The adapter adds and verifies checksums and acknowledges
+data by itself.
+
+Source: Qibixx "Generic Master" and "Configuration" pages (docs.qibixx.com).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+LINE_LIMIT: Final = 256
+"""Longest line we keep: an answer has at most 72 digits. More without an end is noise."""
+
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """`p,<hex>`: the device's data, already acknowledged by the adapter."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """`p,ACK`: the device acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAcked:
+    """`p,NACK`: no answer, or NAK; the adapter does not tell which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`v,…` or `h,…`: software or hardware."""
+
+    letter: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """`m,ACK`, `f,NACK` and the like: a setting was taken, or not."""
+
+    letter: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Anything else: another mode's message, or a damaged line."""
+
+    text: str
+
+    @property
+    def was_answer(self) -> bool:
+        """Whether it looks like the damaged answer to a block."""
+        return self.text[:1] == "p"
+
+
+Line = Data | Acked | NotAcked | Version | Confirmed | Unknown
+
+
+def request_line(payload: bytes) -> bytes:
+    """The line that sends a block: `R,xx` or `R,xx,yyyy`; the payload has no checksum."""
+    head = f"R,{payload[0]:02X}"
+    rest = payload[1:].hex().upper()
+    return f"{head},{rest}\n".encode() if rest else f"{head}\n".encode()
+
+
+def command_line(*words: str) -> bytes:
+    """Any other command: `command_line("F", "RESPTIMEOUT", "20")`."""
+    return (",".join(words) + "\n").encode()
+
+
+BUS_RESET: Final = command_line("R", "RESET")
+VERSION: Final = command_line("V")
+HARDWARE: Final = command_line("H")
+MASTER_ON: Final = command_line("M", "1")
+
+
+def decode_line(text: str) -> Line:
+    """What one line (without its end) says; never raises."""
+    letter, _, rest = text.partition(",")
+    if letter == "p":
+        if rest == "ACK":
+            return Acked()
+        if rest == "NACK":
+            return NotAcked()
+        if _HEX.fullmatch(rest):
+            return Data(bytes.fromhex(rest))
+        return Unknown(text)
+    if letter in ("v", "h"):
+        return Version(letter, rest)
+    if letter in ("m", "f", "d", "c", "l") and rest in ("ACK", "NACK"):
+        return Confirmed(letter, rest == "ACK")
+    return Unknown(text)
+
+
+class LineReader:
+    """Cuts a stream into lines; safe to feed in pieces of any size."""
+
+    __slots__ = ("_buffer", "_skipping")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._skipping = False
+
+    def reset(self) -> None:
+        """Forget the beginning of a line."""
+        self._buffer.clear()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that are complete now, blank ones left out.
+
+        A line longer than `LINE_LIMIT` is dropped to its end. Bytes that are no ASCII become `?`.
+        """
+        lines: list[str] = []
+        buffer = self._buffer
+        for byte in data:
+            if byte in b"\r\n":
+                if buffer and not self._skipping:
+                    lines.append(buffer.decode("ascii", "replace").replace("\ufffd", "?").strip())
+                buffer.clear()
+                self._skipping = False
+            elif not self._skipping:
+                buffer.append(byte)
+                if len(buffer) > LINE_LIMIT:
+                    buffer.clear()
+                    self._skipping = True
+        return [line for line in lines if line]

@@ -1,0 +1,67 @@
+"""Puts a bus and its devices together; what the composition root calls.
+
+Source: MDB/ICP 4.2, section 2 (addresses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controller.clock import Clock
+from controller.ports import DeviceName, DeviceSink
+from drivers.links.adapter_text import ADAPTER_BAUD, AdapterTextLink
+from drivers.links.mdb_link import MdbLink
+from drivers.links.ninth_bit import NinthBitLink
+from drivers.links.tty import open_byte_port, open_ninth_bit_port
+from drivers.mdb.changer import MdbChanger
+from drivers.mdb.scheduler import MdbBus
+
+
+@dataclass(slots=True)
+class MdbParts:
+    """The bus and what stands on it; a device that the machine does not have is None."""
+
+    bus: MdbBus
+    changer: MdbChanger | None = None
+
+    async def run(self) -> None:
+        """Own the line until cancelled; see `MdbBus.run`."""
+        await self.bus.run()
+
+
+def build_mdb(
+    *,
+    link: MdbLink,
+    sink: DeviceSink,
+    clock: Clock,
+    currency: str,
+    devices: frozenset[DeviceName],
+    idle_until: Callable[[], float] | None = None,
+) -> MdbParts:
+    """Make the bus and the drivers of `devices`, in the order of their addresses.
+
+    Args:
+        link: As `native_link` or `adapter_link` make it, or over a simulated port.
+        sink: Where money, events and faults go.
+        clock: Wall time for a reader that asks for it.
+        currency: The machine's, ISO 4217 letters.
+        devices: What the machine has.
+        idle_until: See `MdbBus`.
+    """
+    bus = MdbBus(link, sink, idle_until)
+    parts = MdbParts(bus)
+    if DeviceName.CHANGER in devices:
+        parts.changer = MdbChanger(bus, sink, currency=currency)
+    return parts
+
+
+def native_link(path: str) -> NinthBitLink:
+    """A UART with mark and space parity, or a simulator's pseudo terminal."""
+    return NinthBitLink(lambda: open_ninth_bit_port(path, Path("/")))
+
+
+def adapter_link(path: str, baud: int = ADAPTER_BAUD) -> AdapterTextLink:
+    """An MDB-USB or MDB HAT adapter."""
+    return AdapterTextLink(lambda: open_byte_port(path, baud))

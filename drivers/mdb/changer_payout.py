@@ -1,0 +1,199 @@
+"""Paying out: one command after the other, each sent once, and the evidence of what fell.
+
+By coins (DISPENSE, both levels) or by value (PAYOUT, level 3 with alternative payout). No payout
+command is ever repeated: a lost ACK does not mean a lost command. What was paid is told by PAYOUT
+STATUS where there is one, and by the tubes.
+
+Source: MDB/ICP 4.2, section 5 (DISPENSE, PAYOUT, PAYOUT STATUS, PAYOUT VALUE POLL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from controller.faults import LinkError
+from drivers.links.mdb_link import Answer, AnswerKind
+from drivers.mdb.blocks import PAYOUT_ANSWER_S, MdbBlockError
+from drivers.mdb.changer_codec import PayoutStatus, decode_payout_status
+from drivers.mdb.changer_commands import (
+    MAX_DISPENSE_COUNT,
+    MAX_PAYOUT_VALUE,
+    AskPayoutStatus,
+    Dispense,
+    Payout,
+    PayoutValuePoll,
+    encode_command,
+)
+from drivers.mdb.device import Turn
+from drivers.mdb.slots import Retry
+
+BUSY_LIMIT_S: Final = 60.0
+"""One command's payout. The standard sets no limit; fifteen coins from the slowest hopper take
+half of it, and a changer that is busy for longer is stuck."""
+
+UNHEARD_VALUE_POLLS: Final = 5
+"""Value polls without an answer before we watch the ordinary poll instead."""
+
+_STATUS: Final = encode_command(AskPayoutStatus())
+_VALUE_POLL: Final = encode_command(PayoutValuePoll())
+
+
+class PayingChanger(Protocol):
+    """What a payout needs of the changer's driver."""
+
+    @property
+    def busy(self) -> bool:
+        """Return whether the last poll answer said that a payout runs (or details must wait)."""
+        ...
+
+    @property
+    def resets(self) -> int:
+        """Return how often it reported a reset that nobody asked for."""
+        ...
+
+    @property
+    def withholds_ack(self) -> bool:
+        """Return whether an answer that did not reach us is still held by the changer."""
+        ...
+
+    async def send(self, payload: bytes, retry: Retry) -> Answer:
+        """Send a command. Raises LinkError when it never left."""
+        ...
+
+    async def turn(self, seconds: float) -> Turn | None:
+        """Wait for the next poll's answer, None when there was none in that time."""
+        ...
+
+
+async def pay_coins(changer: PayingChanger, coins: tuple[tuple[int, int], ...]) -> bool:
+    """DISPENSE each (type, count), at most 15 coins at a time, waiting for each to end.
+
+    Stops at the first command whose ACK was not seen, at a reset and at a loss: the evidence then
+    tells how far it came.
+
+    Returns:
+        Whether the changer is known to have stopped paying.
+
+    Raises:
+        LinkError: The first command never left; nothing was paid.
+    """
+    started = changer.resets
+    first = True
+    for coin_type, count in coins:
+        left = count
+        while left > 0:
+            part = min(left, MAX_DISPENSE_COUNT)
+            left -= part
+            try:
+                answer = await changer.send(encode_command(Dispense(coin_type, part)), Retry.ONCE)
+            except LinkError:
+                if first:
+                    raise
+                return await wait_idle(changer)
+            first = False
+            if not await wait_idle(changer):
+                return False
+            if not answer.heard or changer.resets != started:
+                return True
+    return True
+
+
+async def pay_value(changer: PayingChanger, value: int) -> tuple[bool, tuple[int, ...] | None]:
+    """PAYOUT a scaled value, 255 units at a time, letting the changer pick the coins.
+
+    Returns:
+        Whether it is known to have stopped, and the coins paid by type over all commands (None
+        when a PAYOUT STATUS was not to be had).
+
+    Raises:
+        LinkError: The first command never left; nothing was paid.
+    """
+    started = changer.resets
+    paid: tuple[int, ...] | None = None
+    left = value
+    while left > 0:
+        part = min(left, MAX_PAYOUT_VALUE)
+        left -= part
+        try:
+            answer = await changer.send(encode_command(Payout(part)), Retry.ONCE)
+        except LinkError:
+            if paid is None:
+                raise
+            return await wait_idle(changer), None
+        idle = await _watch_value(changer)
+        if not idle:
+            return False, None
+        if changer.resets != started:
+            return True, None
+        status = await ask_status(changer)
+        if status is None or (not answer.heard and not any(status)):
+            return True, None
+        paid = status if paid is None else tuple(map(sum, zip(paid, status, strict=True)))
+        if not answer.heard:
+            break
+    return True, paid
+
+
+async def wait_idle(changer: PayingChanger) -> bool:
+    """Poll until an answer is neither "busy" nor silence; False when that does not come."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + BUSY_LIMIT_S
+    while (left := end - loop.time()) > 0:
+        turn = await changer.turn(left)
+        if turn is Turn.LOST:
+            return False
+        if turn is not None and not changer.busy:
+            return True
+    return False
+
+
+async def _watch_value(changer: PayingChanger) -> bool:
+    """Ask the value paid until "finished", a poll between, so that jams and resets are seen."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + BUSY_LIMIT_S
+    started = changer.resets
+    unheard = 0
+    while loop.time() < end and unheard < UNHEARD_VALUE_POLLS:
+        try:
+            answer = await changer.send(_VALUE_POLL, Retry.ONCE)
+        except LinkError:
+            break
+        if answer.kind is AnswerKind.ACK:
+            break
+        unheard = 0 if answer.heard else unheard + 1
+        if await changer.turn(PAYOUT_ANSWER_S) is Turn.LOST:
+            return False
+        if changer.resets != started:
+            return True
+    # Also after "finished": one flipped or lost byte makes an ACK of "nothing yet".
+    return await wait_idle(changer)
+
+
+async def ask_status(changer: PayingChanger) -> tuple[int, ...] | None:
+    """PAYOUT STATUS, which an ACK alone calls busy; None when it is not to be had.
+
+    The changer forgets it once it is acknowledged. So on an adapter an answer that got lost behind
+    the adapter's own ACK is gone, and must not be asked again: zeros would come.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PAYOUT_ANSWER_S
+    unheard = 0
+    while loop.time() < end and unheard < UNHEARD_VALUE_POLLS:
+        try:
+            answer = await changer.send(_STATUS, Retry.ONCE)
+        except LinkError:
+            return None
+        if answer.kind is AnswerKind.DATA:
+            try:
+                status = decode_payout_status(answer.data)
+            except MdbBlockError:
+                return None
+            assert isinstance(status, PayoutStatus), "data is no lone ACK"
+            return status.counts
+        if answer.kind is AnswerKind.GARBLED and not changer.withholds_ack:
+            return None
+        unheard = 0 if answer.heard else unheard + 1
+        if await changer.turn(PAYOUT_ANSWER_S) is Turn.LOST:
+            return None
+    return None

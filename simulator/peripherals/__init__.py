@@ -1,0 +1,1 @@
+"""MDB peripherals to the byte, on the far side of the wire."""

@@ -1,0 +1,410 @@
+"""What every simulated MDB peripheral does: blocks in, answers out, items kept until acknowledged.
+
+A peripheral is a synchronous state machine. A wire hands it whole blocks and tells it what the
+master acknowledged; its own motors and timers run on a `Timeline`, whose loop may be virtual or
+real. It never looks at what a controller believes.
+
+Source: MDB/ICP 4.2, section 2 and appendix 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from drivers.mdb.blocks import ACK, MAX_BLOCK_BYTES, NAK, checksum
+from simulator.peripherals.faults import PeripheralFaults, faults_from_state, faults_to_state
+from simulator.truth import Truth
+
+ACK_ONLY: Final = b""
+"""A reply without data: the wire sends a lone ACK."""
+
+Reply = bytes | None
+"""Data without its checksum, `ACK_ONLY`, or None for silence."""
+
+
+class Timeline:
+    """The physical time of a machine: motors, coins and cards, `speed` times faster than life.
+
+    Bus times do not go through here; they stay what the standard says.
+
+    Args:
+        loop: Where timers live.
+        speed: Divides every physical duration; above zero.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, speed: float = 1.0) -> None:
+        if speed <= 0:
+            raise ValueError("speed must be above zero")
+        self.loop = loop
+        self.speed = speed
+
+    def now(self) -> float:
+        """Return the loop's seconds."""
+        return self.loop.time()
+
+    def after(
+        self, seconds: float, callback: Callable[..., object], *args: object
+    ) -> asyncio.TimerHandle:
+        """Call back after `seconds` of physical time."""
+        return self.loop.call_later(seconds / self.speed, callback, *args)
+
+    def real(self, seconds: float) -> float:
+        """Return how long `seconds` of physical time take."""
+        return seconds / self.speed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peripheral puts on the line.
+
+    Args:
+        delay_s: From the end of the master's block to the answer's first start bit.
+        data: All bytes, checksum included; a single byte is ACK or NAK. The last carries the
+            mode bit.
+        stubborn: Sent even when the master has begun another block meanwhile (a late answer).
+    """
+
+    delay_s: float
+    data: bytes
+    stubborn: bool = False
+
+    @property
+    def wants_ack(self) -> bool:
+        """Tell whether the master owes an acknowledgement."""
+        return len(self.data) > 1
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """Something to tell at a POLL, kept until the master has acknowledged it."""
+
+    data: bytes
+    alone: bool = False  # never beside another item
+    on_sent: Callable[[], None] | None = None  # when it first leaves
+    on_acked: Callable[[], None] | None = None
+    sent: bool = False
+
+
+class Peripheral(ABC):
+    """One device on the bus.
+
+    Args:
+        name: As in records and commands: "changer", "bill", "cashless1".
+        address: Base address, the lower three bits clear.
+        timeline: Physical time.
+        truth: Where things are.
+        faults: What goes wrong.
+        response_s: From the end of a block to the answer, at most 0.005.
+        boot_s: Silence after power-up, a break or RESET, physical time.
+    """
+
+    max_poll = 16
+
+    def __init__(
+        self,
+        name: str,
+        address: int,
+        timeline: Timeline,
+        truth: Truth,
+        faults: PeripheralFaults,
+        *,
+        response_s: float,
+        boot_s: float,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.powered = True
+        self._timeline = timeline
+        self._truth = truth
+        self._common = faults
+        self._response_s = response_s
+        self._boot_s = boot_s
+        self._mute_until = 0.0
+        self._queue: list[Item] = []
+        self._offered: list[Item] = []
+        self._on_ack: Callable[[], None] | None = None
+        self._last = b""
+
+    # -- the wire's side ---------------------------------------------------------------------
+
+    @abstractmethod
+    def length_of(self, head: bytes) -> int | None:
+        """Return a block's length, checksum included, from its first bytes.
+
+        Returns:
+            None while more bytes are needed to tell, 0 for a command it does not know (only a
+            pause ends such a block).
+        """
+
+    def receive(self, block: bytes, now: float) -> Answer | None:
+        """Take a block whose address is ours; None is silence.
+
+        Whatever was offered before and not acknowledged stays for a later POLL.
+        """
+        faults = self._common
+        self._offered = []
+        self._on_ack = None
+        if not self.powered or faults.silent or now < self._mute_until:
+            return None
+        if faults.silent_commands > 0:
+            faults.silent_commands -= 1
+            return None
+        if len(block) < 2 or block[-1] != checksum(block[:-1]):
+            return None
+        if faults.naks > 0:
+            faults.naks -= 1
+            return Answer(self._response_s, bytes((NAK,)))
+        reply = self._handle(block[:-1])
+        if reply is None:
+            return None
+        if faults.lost_answers > 0:
+            faults.lost_answers -= 1
+            return None
+        return self._answer(reply)
+
+    def acked(self) -> None:
+        """Hear the master's ACK: what was delivered is dropped."""
+        if self._common.deaf_to_acks > 0:
+            self._common.deaf_to_acks -= 1
+            self.naked()
+            return
+        offered, on_ack = self._offered, self._on_ack
+        self._offered, self._on_ack = [], None
+        if offered and self._common.repeated_items > 0:
+            self._common.repeated_items -= 1
+        else:
+            for item in offered:
+                if item in self._queue:
+                    self._queue.remove(item)
+                if item.on_acked is not None:
+                    item.on_acked()
+        if on_ack is not None:
+            on_ack()
+
+    def naked(self) -> None:
+        """Hear NAK, or nothing in time: what was delivered stays."""
+        self._offered = []
+        self._on_ack = None
+
+    def ret(self) -> Answer | None:
+        """Hear RET: the same block again."""
+        if not self.powered or self._common.silent or not self._last:
+            return None
+        return self._answer(self._last)
+
+    def chatters(self) -> bool:
+        """Tell whether it wrongly answers a command that is for another."""
+        if self.powered and self._common.chatter > 0:
+            self._common.chatter -= 1
+            return True
+        return False
+
+    # -- the world's side --------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether a POLL now would bring a plain ACK and change nothing."""
+        return self.powered and not self._queue and not self._conditions()
+
+    def mute(self, seconds: float) -> None:
+        """Neither hear nor answer for `seconds` of bus time; timers and motors go on."""
+        self._mute_until = max(self._mute_until, self._timeline.now() + seconds)
+
+    def power_off(self) -> None:
+        """Lose the supply: running work ends where it is, nothing is heard."""
+        if self.powered:
+            self._truth.note("power", f"{self.name} off")
+            self._lose_power()
+            self._clear()
+            self.powered = False
+
+    def power_on(self) -> None:
+        """Get the supply back: the state after a reset."""
+        if not self.powered:
+            self.powered = True
+            self._truth.note("power", f"{self.name} on")
+            self._restart("power")
+
+    def bus_break(self) -> None:
+        """Hear a break of at least 100 ms: the state after a reset."""
+        if self.powered:
+            self._end_work("break")
+            self._restart("break")
+
+    def self_reset(self) -> None:
+        """Reset by itself, at any moment."""
+        if self.powered:
+            self._truth.note("reset", f"{self.name} by itself")
+            self._end_work("self")
+            self._restart("self")
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what outlives a loss of power, as JSON values."""
+        return {"faults": faults_to_state(self._common)}
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Become what `to_state` returned, as after power-up."""
+        faults_from_state(self._common, state["faults"])
+        self._restart("power")
+
+    # -- for the devices ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _handle(self, payload: bytes) -> Reply:
+        """Carry out a command whose checksum was right."""
+
+    @abstractmethod
+    def _reset_state(self, cause: str) -> None:
+        """Enter the state after power-up, break or RESET, and queue JUST RESET."""
+
+    @abstractmethod
+    def _end_work(self, cause: str) -> None:
+        """End what is running, as the device does on RESET; it still has power."""
+
+    @abstractmethod
+    def _lose_power(self) -> None:
+        """End what is running without any power."""
+
+    def _conditions(self) -> tuple[int, ...]:
+        """Return the one-byte states that are repeated at each POLL."""
+        return ()
+
+    def _restart(self, cause: str) -> None:
+        self._clear()
+        self._mute_until = self._timeline.now() + self._timeline.real(self._boot_s)
+        self._reset_state(cause)
+
+    def _clear(self) -> None:
+        self._queue.clear()
+        self._offered = []
+        self._on_ack = None
+        self._last = b""
+
+    def _tell(
+        self,
+        data: bytes,
+        *,
+        alone: bool = False,
+        on_sent: Callable[[], None] | None = None,
+        on_acked: Callable[[], None] | None = None,
+    ) -> Item:
+        """Queue something for the next POLL."""
+        item = Item(data, alone, on_sent, on_acked)
+        self._queue.append(item)
+        return item
+
+    def _pending_bytes(self) -> int:
+        return sum(len(item.data) for item in self._queue)
+
+    def _poll(self) -> bytes:
+        """Compose the answer to a POLL: items first, in order, then states, as far as they fit."""
+        offered: list[Item] = []
+        size = 0
+        for item in self._queue:
+            size += len(item.data)
+            if size > self.max_poll or (offered and (item.alone or offered[0].alone)):
+                break
+            offered.append(item)
+        states = () if offered and offered[0].alone else self._conditions()
+        return self._offer(offered, states)
+
+    def _offer(self, items: list[Item], states: tuple[int, ...] = ()) -> bytes:
+        self._offered = items
+        for item in items:
+            if not item.sent:
+                item.sent = True
+                if item.on_sent is not None:
+                    item.on_sent()
+        order = items
+        if len(items) > 1 and self._common.reversed_items > 0:
+            self._common.reversed_items -= 1
+            order = items[::-1]
+        body = b"".join(item.data for item in order)
+        return body + bytes(states)[: max(0, self.max_poll - len(body))]
+
+    def _answer(self, reply: bytes) -> Answer:
+        faults = self._common
+        self._last = reply
+        data = reply + bytes((checksum(reply),)) if reply else bytes((ACK,))
+        if reply and faults.bad_checksums > 0:
+            faults.bad_checksums -= 1
+            data = data[:-1] + bytes(((data[-1] + 1) & 0xFF,))
+        if faults.late_answers > 0:
+            faults.late_answers -= 1
+            return Answer(faults.late_s, data, stubborn=True)
+        return Answer(self._response_s, data)
+
+
+def fixed_lengths(payload: bytes, lengths: Mapping[bytes, int]) -> int | None:
+    """Look a head up in a table of payload lengths by first byte, or by first and second.
+
+    Returns:
+        The block's length, None while the second byte is missing, 0 when unknown.
+    """
+    if not payload:
+        return None
+    size = lengths.get(payload[:1])
+    if size is None and any(key[:1] == payload[:1] for key in lengths):
+        if len(payload) < 2:
+            return None
+        size = lengths.get(payload[:2])
+    return 0 if size is None else min(size + 1, MAX_BLOCK_BYTES)
+
+
+class NamePlate(Protocol):
+    """What a device's settings say about its maker."""
+
+    @property
+    def manufacturer(self) -> str:
+        """Three letters."""
+
+    @property
+    def serial(self) -> str:
+        """At most twelve characters; zeros are put in front."""
+
+    @property
+    def model(self) -> str:
+        """At most twelve characters; blanks are put behind."""
+
+    @property
+    def software(self) -> int:
+        """Packed BCD: 0x0123 is 1.23."""
+
+
+def identification(plate: NamePlate) -> bytes:
+    """Lay out manufacturer, serial, model and software version: 29 bytes."""
+    text = f"{plate.manufacturer:<3.3}{plate.serial:0>12.12}{plate.model:<12.12}"
+    return text.encode("ascii") + plate.software.to_bytes(2, "big")
+
+
+def scaled_units(value_minor: int, factor: int, shift: int, *, largest: int) -> int:
+    """Return an amount in a device's units.
+
+    Args:
+        value_minor: Minor units of the currency.
+        factor: The device's scaling factor.
+        shift: The device's decimal places less the currency's.
+        largest: Largest number the field can hold.
+
+    Raises:
+        ValueError: The amount is no whole number of units, or too large.
+    """
+    numerator, unit = value_minor, factor
+    if shift >= 0:
+        numerator *= int(10**shift)
+    else:
+        unit *= int(10**-shift)
+    units, rest = divmod(numerator, unit)
+    if rest or not 0 <= units <= largest:
+        raise ValueError(f"{value_minor} minor units cannot be told in units of {factor}")
+    return units
+
+
+def minor_units(units: int, factor: int, shift: int) -> int:
+    """Return the minor units of a device's amount, rounded down; the way back of `scaled_units`."""
+    amount = units * factor
+    return amount // int(10**shift) if shift >= 0 else amount * int(10**-shift)

@@ -1,0 +1,471 @@
+"""The bus between a host and its peripherals, and the two ways a host reaches it.
+
+`NativeWire` is a UART with a ninth bit: the host sends blocks and acknowledges by itself, and
+receives in PARMRK form. `AdapterWire` is the box with a text protocol that does timing, checksums
+and acknowledgements for the host. Both keep the standard's times: 1.146 ms a byte.
+
+Source: MDB/ICP 4.2, section 2; the public pages of the MDB-USB adapter's maker (generic master).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from drivers.mdb.blocks import (
+    ACK,
+    ADDRESS_MASK,
+    BREAK_MIN_S,
+    BYTE_TIME_S,
+    INTER_BYTE_TOLERANT_S,
+    MAX_BLOCK_BYTES,
+    RESPONSE_S,
+    RESPONSE_TOLERANT_S,
+    Control,
+    checksum,
+    classify_control,
+)
+from simulator.line import LineFaults
+from simulator.peripherals.base import Answer, Peripheral
+
+_CONTROLS: Final = frozenset({0x00, 0xAA, 0xFF})
+
+ADAPTER_BAUD: Final = 115_200
+_CHAR_S: Final = 10 / ADAPTER_BAUD
+_MAX_LINE: Final = 256
+"""Characters of a command that never ends: the adapter drops it."""
+_MAX_QUEUE: Final = 64
+"""Commands that wait in the adapter; a host sends one at a time, so more is noise."""
+
+
+class Bus:
+    """The peripherals on one line, and who owes whom an acknowledgement.
+
+    Args:
+        peripherals: At most one for each address.
+    """
+
+    def __init__(self, peripherals: Iterable[Peripheral]) -> None:
+        self.peripherals = {device.address: device for device in peripherals}
+        self._unacked: Peripheral | None = None
+
+    def length_of(self, head: bytes) -> int | None:
+        """Return the length of the block that begins so; 0 when nobody can tell."""
+        device = self.peripherals.get(head[0] & ADDRESS_MASK)
+        return 0 if device is None else device.length_of(head)
+
+    def deliver(self, block: bytes, now: float) -> Answer | None:
+        """Hand a block to whom it is for; an acknowledgement still owed counts as not given."""
+        self.unanswered()
+        device = self.peripherals.get(block[0] & ADDRESS_MASK)
+        answer: Answer | None = None
+        if device is not None:
+            size = device.length_of(block)
+            if size is None or size > len(block):
+                size = -1
+            if size >= 0:
+                answer = device.receive(block[:size] if size else block, now)
+                if answer is not None and answer.wants_ack:
+                    self._unacked = device
+        for other in self.peripherals.values():
+            if other is not device and other.chatters():
+                answer = answer or Answer(RESPONSE_S / 2, bytes((ACK,)))
+                answer = Answer(answer.delay_s, bytes((ACK, *answer.data)))
+        return answer
+
+    def control(self, byte: int) -> Answer | None:
+        """Hand the host's lone byte to the device that has just sent data; others ignore it."""
+        device, self._unacked = self._unacked, None
+        if device is None:
+            return None
+        match classify_control(byte):
+            case Control.ACK:
+                device.acked()
+                return None
+            case Control.RET:
+                answer = device.ret()
+                if answer is not None and answer.wants_ack:
+                    self._unacked = device
+                return answer
+            case _:
+                device.naked()
+                return None
+
+    def unanswered(self) -> None:
+        """Note that the host gave no acknowledgement in time."""
+        device, self._unacked = self._unacked, None
+        if device is not None:
+            device.naked()
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Tell whether a device has sent data and heard nothing yet."""
+        return self._unacked is not None
+
+    def break_line(self) -> None:
+        """Reset every peripheral."""
+        self._unacked = None
+        for device in self.peripherals.values():
+            device.bus_break()
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether every POLL now would bring a plain ACK and change nothing."""
+        return all(device.quiet for device in self.peripherals.values())
+
+
+class Pacing(StrEnum):
+    """How finely an answer's bytes are timed."""
+
+    BYTE = "byte"  # each on its own, as a UART delivers them
+    EDGES = "edges"  # the first at its time, the rest with the last: two events for any length
+
+
+class NativeWire:
+    """A UART with a ninth bit, seen from the host's side.
+
+    `host_block` knows where a block begins. `feed` takes a plain stream of bytes, as a pty gives
+    it (a pty drops parity): there the first byte after a finished block is the address, the
+    block's length follows from its command, and a pause ends what is not finished.
+
+    Args:
+        loop: Bus time; never sped up.
+        bus: The peripherals.
+        line: What goes wrong on the line.
+        pacing: How finely answers are timed.
+        block_gap_s: Pause that ends an unfinished block in a plain stream.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bus: Bus,
+        line: LineFaults,
+        *,
+        pacing: Pacing = Pacing.BYTE,
+        block_gap_s: float = INTER_BYTE_TOLERANT_S,
+    ) -> None:
+        self.bus = bus
+        self.line = line
+        self._loop = loop
+        self._pacing = pacing
+        self._gap_s = block_gap_s
+        self._sink: Callable[[bytes], None] | None = None
+        self._host_free = 0.0  # when the host's transmitter has sent all it was given
+        self._answering: list[asyncio.TimerHandle] = []
+        self._answer_ends = 0.0
+        self._heard_at = 0.0  # when the host got its last byte: what is later never overtakes it
+        self._stubborn = False
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._head = bytearray()
+        self._head_at = 0.0
+
+    # -- the host's side ---------------------------------------------------------------------
+
+    def attach(self, sink: Callable[[bytes], None]) -> None:
+        """Send what the host receives to `sink`."""
+        self._sink = sink
+
+    def detach(self, sink: Callable[[bytes], None]) -> None:
+        """Stop sending to `sink`; bytes for nobody are lost."""
+        if self._sink == sink:
+            self._sink = None
+
+    def host_block(self, block: bytes) -> None:
+        """Take a block whose first byte carries the mode bit."""
+        heard = self.line.towards_devices(block)
+        begun = max(self._loop.time(), self._host_free)
+        self._host_free = begun + len(block) * BYTE_TIME_S
+        if begun < self._answer_ends and not self._stubborn:
+            self._loop.call_at(begun + BYTE_TIME_S, self._silence)
+        if heard:
+            self._loop.call_at(self._host_free, self._block, heard)
+
+    def host_write(self, data: bytes) -> None:
+        """Take bytes without the mode bit: the host's ACK, NAK or RET."""
+        begun = max(self._loop.time(), self._host_free)
+        self._host_free = begun + len(data) * BYTE_TIME_S
+        for index, byte in enumerate(data):
+            for heard in self.line.ack_towards_devices(byte):
+                self._loop.call_at(begun + (index + 1) * BYTE_TIME_S, self._control, heard)
+
+    def host_break(self, seconds: float) -> None:
+        """Take a break that begins now; one shorter than 100 ms does nothing."""
+        self._host_free = max(self._loop.time(), self._host_free) + seconds
+        if seconds >= BREAK_MIN_S and not self.line.dead:
+            self._silence()
+            self.bus.break_line()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from a stream that has lost the ninth bit."""
+        now = self._loop.time()
+        if self._head and now - self._head_at > self._gap_s:
+            self._flush()
+        self._head_at = now
+        for byte in data:
+            head = self._head
+            if not head and byte in _CONTROLS:
+                # No device of ours has such an address, and an ACK to nobody does no harm.
+                self.host_write(bytes((byte,)))
+                continue
+            head.append(byte)
+            size = self.bus.length_of(bytes(head))
+            if (size and len(head) >= size) or len(head) >= MAX_BLOCK_BYTES:
+                self._flush()
+        if self._head:
+            self._loop.call_later(self._gap_s * 1.01, self._pause_over, now)
+
+    def _pause_over(self, since: float) -> None:
+        if self._head and self._head_at == since:
+            self._flush()
+
+    def _flush(self) -> None:
+        block = bytes(self._head)
+        self._head.clear()
+        self.host_block(block)
+
+    # -- the devices' side -------------------------------------------------------------------
+
+    def _block(self, block: bytes) -> None:
+        self._end_ack_wait()
+        answer = self.bus.deliver(block, self._loop.time())
+        if answer is not None:
+            self._send(answer)
+
+    def _control(self, byte: int) -> None:
+        if self._ack_timer is None:
+            return
+        self._end_ack_wait()
+        answer = self.bus.control(byte)
+        if answer is not None:
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        marked = self.line.towards_host(answer.data)
+        begun = self._loop.time() + answer.delay_s
+        end = begun + len(answer.data) * BYTE_TIME_S
+        self._answer_ends = end
+        self._stubborn = answer.stubborn
+        late = max(self.line.latency_s(), self._heard_at - begun)
+        self._heard_at = end + late
+        call_at = self._loop.call_at
+        handles = self._answering
+        handles.clear()
+        if self._pacing is Pacing.BYTE:
+            for index, (byte, mode) in enumerate(marked):
+                at = begun + (index + 1) * BYTE_TIME_S + late
+                handles.append(call_at(at, self._to_host, parmrk(byte, mode)))
+        elif marked:
+            first, *rest = (parmrk(byte, mode) for byte, mode in marked)
+            handles.append(call_at(begun + BYTE_TIME_S + late, self._to_host, first))
+            if rest:
+                handles.append(call_at(end + late, self._to_host, b"".join(rest)))
+        if answer.wants_ack:
+            self._ack_timer = call_at(end + RESPONSE_TOLERANT_S + BYTE_TIME_S, self._ack_wait_over)
+
+    def _to_host(self, data: bytes) -> None:
+        for chunk in self.line.chunks(data):
+            if self._sink is not None:
+                self._sink(chunk)
+
+    def _silence(self) -> None:
+        """Stop an answer that another block has cut short."""
+        for handle in self._answering:
+            handle.cancel()
+        self._answering.clear()
+
+    def _ack_wait_over(self) -> None:
+        self._ack_timer = None
+        self.bus.unanswered()
+
+    def _end_ack_wait(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+
+
+def parmrk(byte: int, mode: bool) -> bytes:
+    """Return a received byte as a tty with PARMRK delivers it, receive parity being space."""
+    if mode:
+        return bytes((0xFF, 0x00, byte))
+    return b"\xff\xff" if byte == 0xFF else bytes((byte,))
+
+
+@dataclass(slots=True)
+class AdapterSettings:
+    """How the box behaves."""
+
+    version: str = "v,4.0.3.0,2c0042001351363434393330"
+    hardware: str = "h,4.1,01"
+    response_timeout_s: float = RESPONSE_S
+    answers_reset: bool = True  # says p,ACK to R,RESET
+
+
+class AdapterWire:
+    """A USB adapter that is the bus master for its host: text commands in, text answers out.
+
+    Args:
+        loop: Bus time; never sped up.
+        bus: The peripherals.
+        line: What goes wrong between host and adapter.
+        bus_line: What goes wrong between adapter and peripherals.
+        settings: How the box behaves.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bus: Bus,
+        line: LineFaults,
+        bus_line: LineFaults,
+        settings: AdapterSettings | None = None,
+    ) -> None:
+        self.bus = bus
+        self.line = line
+        self.bus_line = bus_line
+        self.settings = settings or AdapterSettings()
+        self.master = False
+        self._loop = loop
+        self._sink: Callable[[bytes], None] | None = None
+        self._text = bytearray()
+        self._commands: deque[str] = deque(maxlen=_MAX_QUEUE)
+        self._busy = False
+        self._timeout_s = self.settings.response_timeout_s
+
+    def attach(self, sink: Callable[[bytes], None]) -> None:
+        """Send the adapter's lines to `sink`."""
+        self._sink = sink
+
+    def detach(self, sink: Callable[[bytes], None]) -> None:
+        """Stop sending to `sink`; lines for nobody are lost."""
+        if self._sink == sink:
+            self._sink = None
+
+    def host_write(self, data: bytes) -> None:
+        """Take text from the host; lines end with LF, CR or both."""
+        heard = self.line.text_towards_devices(data)
+        if heard:
+            self._loop.call_later(len(data) * _CHAR_S, self._take, heard)
+
+    feed = host_write
+
+    def restart(self) -> None:
+        """Lose the adapter's own supply: its memory, not that of the bus."""
+        self.master = False
+        self._text.clear()
+        self._commands.clear()
+        self._timeout_s = self.settings.response_timeout_s
+
+    def _take(self, data: bytes) -> None:
+        for byte in data:
+            if byte in b"\r\n":
+                if self._text:
+                    self._commands.append(self._text.decode("ascii", "replace").strip())
+                    self._text.clear()
+            else:
+                self._text.append(byte)
+                if len(self._text) > _MAX_LINE:
+                    self._text.clear()
+        self._next()
+
+    def _next(self) -> None:
+        while self._commands and not self._busy:
+            self._run(self._commands.popleft())
+
+    def _run(self, command: str) -> None:
+        word, _, rest = command.partition(",")
+        match word, rest:
+            case "V", "":
+                self._say(self.settings.version)
+            case "H", "":
+                self._say(self.settings.hardware)
+            case "M", "0" | "1":
+                self.master = rest == "1"
+                self._say("m,ACK")
+            case "R", "RESET" if self.master:
+                self._break()
+            case "R", _ if self.master:
+                self._request(rest)
+            case "F", _ if rest.startswith("RESPTIMEOUT,"):
+                self._set_timeout(rest.partition(",")[2])
+            case "L" | "X", "0" | "1":
+                self._say(f"{word.lower()},ACK")
+            case _:
+                self._say(f"{word[:1].lower() if word[:1].isalpha() else 'e'},NACK")
+
+    def _set_timeout(self, text: str) -> None:
+        if text.isdecimal() and 10 <= int(text) <= 1000:
+            self._timeout_s = int(text) / 1000
+            self._say("f,ACK")
+        else:
+            self._say("f,NACK")
+
+    def _break(self) -> None:
+        self._busy = True
+        if not self.bus_line.dead:
+            self.bus.break_line()
+        self._loop.call_later(0.2, self._done, "p,ACK" if self.settings.answers_reset else None)
+
+    def _request(self, text: str) -> None:
+        try:
+            payload = bytes.fromhex(text.replace(",", ""))
+        except ValueError:
+            payload = b""
+        if not payload or len(payload) >= MAX_BLOCK_BYTES:
+            self._say("p,NACK")
+            return
+        block = payload + bytes((checksum(payload),))
+        self._busy = True
+        self._loop.call_later(len(block) * BYTE_TIME_S, self._send_block, block)
+
+    def _send_block(self, block: bytes) -> None:
+        heard = self.bus_line.towards_devices(block)
+        answer = self.bus.deliver(heard, self._loop.time()) if heard else None
+        if answer is None or answer.delay_s > self._timeout_s:
+            self.bus.unanswered()
+            self._loop.call_later(self._timeout_s, self._done, "p,NACK")
+            return
+        marked = self.bus_line.towards_host(answer.data)
+        data = bytes(byte for byte, _ in marked)
+        wait = answer.delay_s + len(answer.data) * BYTE_TIME_S
+        whole = bool(marked) and marked[-1][1] and not any(mode for _, mode in marked[:-1])
+        if not whole or (len(data) > 1 and data[-1] != checksum(data[:-1])):
+            self._loop.call_later(max(wait, self._timeout_s), self._refuse)
+        elif len(data) == 1:
+            word = "p,ACK" if data[0] == ACK else "p,NACK"
+            self._loop.call_later(wait, self._done, word)
+        else:
+            self._loop.call_later(wait + BYTE_TIME_S, self._accept, data[:-1])
+
+    def _refuse(self) -> None:
+        self.bus.unanswered()
+        self._done("p,NACK")
+
+    def _accept(self, payload: bytes) -> None:
+        """Acknowledge by itself, whether or not a host is there to read the line."""
+        heard = self.bus_line.ack_towards_devices(ACK)
+        if heard:
+            self.bus.control(heard[0])
+        else:
+            self.bus.unanswered()
+        self._done(f"p,{payload.hex().upper()}")
+
+    def _done(self, line: str | None) -> None:
+        self._busy = False
+        if line is not None:
+            self._say(line)
+        self._next()
+
+    def _say(self, line: str) -> None:
+        data = f"{line}\n".encode("ascii")
+        self._loop.call_later(len(data) * _CHAR_S + self.line.latency_s(), self._to_host, data)
+
+    def _to_host(self, data: bytes) -> None:
+        heard = self.line.text_towards_host(data)
+        for chunk in self.line.chunks(heard):
+            if self._sink is not None:
+                self._sink(chunk)

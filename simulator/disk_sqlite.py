@@ -86,16 +86,16 @@ class _OpenFile:
         self._writable = writable
 
     def _change(self, work: Callable[[], None]) -> None:
-        if self._vfs.detached or not self._writable:
-            raise apsw.IOError("nobody may write here any more")
+        if self._vfs.gone:
+            return  # SQLite tidies up after a process that is no more: it reaches nothing
+        if not self._writable:
+            raise apsw.ReadOnlyError(self._name)
         try:
             work()
         except OSError as error:
             raise _to_sqlite(error) from error
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's names
-        if self._vfs.detached or self._disk.dead:
-            raise apsw.IOError("the machine is dead")
         return bytes(self._disk.files[self._name].data[offset : offset + amount])
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
@@ -115,7 +115,7 @@ class _OpenFile:
         return len(self._disk.files[self._name].data)
 
     def xClose(self) -> None:  # noqa: N802
-        if self._temporary and not self._vfs.detached and not self._disk.dead:
+        if self._temporary:
             self._disk.files.pop(self._name, None)
 
     def xLock(self, level: int) -> None:  # noqa: N802
@@ -151,9 +151,12 @@ class _Vfs(apsw.VFS):
         self.name = f"vendsim-disk-{id(self):x}"
         super().__init__(self.name, base="")
 
+    @property
+    def gone(self) -> bool:
+        """Tell whether the process has been killed or the power cut."""
+        return self.detached or self.disk.dead
+
     def xOpen(self, name: object, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
-        if self.detached or self.disk.dead:
-            raise apsw.CantOpenError("the machine is dead")
         temporary = name is None
         if temporary:
             self._temporaries += 1
@@ -163,7 +166,7 @@ class _Vfs(apsw.VFS):
         wanted = flags[0]
         writable = bool(wanted & apsw.SQLITE_OPEN_READWRITE) and not self.read_only
         if plain not in self.disk.files:
-            if not writable or not wanted & apsw.SQLITE_OPEN_CREATE:
+            if self.gone or not writable or not wanted & apsw.SQLITE_OPEN_CREATE:
                 raise apsw.CantOpenError(plain)
             try:
                 self.disk.create(plain)
@@ -183,8 +186,10 @@ class _Vfs(apsw.VFS):
         return pathname in self.disk.files
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
-        if self.detached or self.read_only:
-            raise apsw.IOError("nobody may write here any more")
+        if self.gone:
+            return
+        if self.read_only:
+            raise apsw.ReadOnlyError(filename)
         if filename not in self.disk.files:
             return
         try:
@@ -279,15 +284,20 @@ class InlineDatabase:
 
     async def close(self) -> None:
         """End the connection."""
+        if self._connection is not None:
+            self.abandon()
+            await _pass_time(self._vfs)
+
+    def abandon(self) -> None:
+        """End the connection at once; nothing reaches the disk when the process is dead."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(force=True)
-            await _pass_time(self._vfs)
 
 
 async def _unless_dead(vfs: _Vfs) -> None:
     """Never return on a machine without power: nobody is there to see an error."""
-    if vfs.disk.dead or vfs.detached:
+    if vfs.gone:
         await asyncio.get_running_loop().create_future()
 
 
@@ -305,6 +315,7 @@ class DiskStorage:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self._vfs = _Vfs(disk)
+        self._opened: list[InlineDatabase] = []
 
     def kill(self) -> None:
         """End the process as SIGKILL does: nothing of it reaches the disk any more.
@@ -312,6 +323,9 @@ class DiskStorage:
         What it wrote stays in the page cache; a new ``DiskStorage`` on the same disk sees it.
         """
         self._vfs.detached = True
+        for database in self._opened:
+            database.abandon()
+        self._opened.clear()
 
     async def open(self, name: str, access: Access) -> InlineDatabase:
         """Open a database."""
@@ -335,6 +349,7 @@ class DiskStorage:
             await _unless_dead(vfs)
             raise _from_sqlite(error) from error
         database = InlineDatabase(connection, vfs)
+        self._opened.append(database)
         try:
             for pragma in pragmas:
                 await database.query(pragma)

@@ -14,7 +14,8 @@ from typing import Any, Literal, overload
 from controller.faults import ConfigError
 from simulator.line import LineFaults
 from simulator.peripherals.base import Peripheral, Timeline
-from simulator.peripherals.bill import BillSettings, SimBill
+from simulator.peripherals.bill import SimBill
+from simulator.peripherals.bill_settings import BillSettings
 from simulator.peripherals.changer import SimChanger
 from simulator.peripherals.changer_settings import ChangerSettings
 from simulator.peripherals.reader import SimReader

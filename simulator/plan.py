@@ -12,7 +12,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from controller.money import exponent
-from simulator.peripherals.bill import BillSettings, BillSpec
+from simulator.peripherals.bill_settings import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
 from simulator.peripherals.reader_settings import Card, ReaderSettings
 

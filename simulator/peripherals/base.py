@@ -13,9 +13,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from drivers.mdb.blocks import ACK, MAX_BLOCK_BYTES, NAK, checksum
+from drivers.mdb.blocks import ACK, NAK, checksum
 from simulator.peripherals.faults import PeripheralFaults, faults_from_state, faults_to_state
 from simulator.truth import Truth
 
@@ -337,74 +337,3 @@ class Peripheral(ABC):
             faults.late_answers -= 1
             return Answer(faults.late_s, data, stubborn=True)
         return Answer(self._response_s, data)
-
-
-def fixed_lengths(payload: bytes, lengths: Mapping[bytes, int]) -> int | None:
-    """Look a head up in a table of payload lengths by first byte, or by first and second.
-
-    Returns:
-        The block's length, None while the second byte is missing, 0 when unknown.
-    """
-    if not payload:
-        return None
-    size = lengths.get(payload[:1])
-    if size is None and any(key[:1] == payload[:1] for key in lengths):
-        if len(payload) < 2:
-            return None
-        size = lengths.get(payload[:2])
-    return 0 if size is None else min(size + 1, MAX_BLOCK_BYTES)
-
-
-class NamePlate(Protocol):
-    """What a device's settings say about its maker."""
-
-    @property
-    def manufacturer(self) -> str:
-        """Three letters."""
-
-    @property
-    def serial(self) -> str:
-        """At most twelve characters; zeros are put in front."""
-
-    @property
-    def model(self) -> str:
-        """At most twelve characters; blanks are put behind."""
-
-    @property
-    def software(self) -> int:
-        """Packed BCD: 0x0123 is 1.23."""
-
-
-def identification(plate: NamePlate) -> bytes:
-    """Lay out manufacturer, serial, model and software version: 29 bytes."""
-    text = f"{plate.manufacturer:<3.3}{plate.serial:0>12.12}{plate.model:<12.12}"
-    return text.encode("ascii") + plate.software.to_bytes(2, "big")
-
-
-def scaled_units(value_minor: int, factor: int, shift: int, *, largest: int) -> int:
-    """Return an amount in a device's units.
-
-    Args:
-        value_minor: Minor units of the currency.
-        factor: The device's scaling factor.
-        shift: The device's decimal places less the currency's.
-        largest: Largest number the field can hold.
-
-    Raises:
-        ValueError: The amount is no whole number of units, or too large.
-    """
-    numerator, unit = value_minor, factor
-    if shift >= 0:
-        numerator *= int(10**shift)
-    else:
-        unit *= int(10**-shift)
-    units, rest = divmod(numerator, unit)
-    if rest or not 0 <= units <= largest:
-        raise ValueError(f"{value_minor} minor units cannot be told in units of {factor}")
-    return units
-
-
-def minor_units(units: int, factor: int, shift: int) -> int:
-    """Return the minor units of a device's amount, rounded down; the way back of `scaled_units`."""
-    amount = units * factor
-    return amount // int(10**shift) if shift >= 0 else amount * int(10**-shift)

@@ -7,29 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any, Final
 
 from drivers.mdb.bill_codec import BillRoute, ValidatorStatus
 from drivers.mdb.blocks import Address
-from simulator.peripherals.base import (
-    ACK_ONLY,
-    Peripheral,
-    Reply,
-    Timeline,
-    fixed_lengths,
-    identification,
-    scaled_units,
-)
-from simulator.peripherals.faults import (
-    PeripheralFaults,
-    amount,
-    counter,
-    switch,
-    whole,
-    word,
-)
+from simulator.peripherals.base import ACK_ONLY, Peripheral, Reply, Timeline
+from simulator.peripherals.bill_settings import AfterPowerUp, BillFaults, BillSettings
+from simulator.peripherals.layout import fixed_lengths, identification
 from simulator.truth import (
     CUSTOMER,
     ESCROW,
@@ -51,83 +36,6 @@ _LENGTHS: Final[Mapping[bytes, int]] = {
     b"\x37\x0a": 2,
     b"\x37\xfa": 7, b"\x37\xfb": 5, b"\x37\xfd": 4, b"\x37\xfe": 7,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class BillSpec:
-    """One bill type: its value in minor units (0: unused), or a token."""
-
-    value: int = 0
-    token: bool = False
-
-
-class AfterPowerUp(StrEnum):
-    """What becomes of a bill in escrow when power comes back, or at a reset."""
-
-    RETURN = "return"
-    STACK = "stack"
-
-
-@dataclass(frozen=True, slots=True)
-class BillSettings:
-    """A validator as it leaves the factory. Times are physical seconds unless said otherwise."""
-
-    level: int = 1
-    currency: int = 0x1978
-    exponent: int = 2
-    scaling: int = 500
-    decimals: int = 2
-    bills: tuple[BillSpec, ...] = field(
-        default_factory=lambda: tuple(BillSpec(value) for value in (500, 1000, 2000, 5000))
-    )
-    setup_values: int = 0  # bill values sent in SETUP: unused ones are added up to this number
-    security: int = 0xFFFF
-    has_escrow: bool = True
-    stacker_capacity: int = 600
-    stacked_before: int = 0  # bills in the stacker when the world begins
-    options: int = 0  # level 2 only
-    manufacturer: str = "XYZ"
-    serial: str = "B00000000815"
-    model: str = "BILL-1"
-    software: int = 0x0100
-    intake_s: float = 1.0
-    stack_s: float = 1.2
-    return_s: float = 0.8
-    reports_disabled: bool = True  # 09 at each POLL while nothing is accepted
-    reports_busy: bool = True  # 03 while a bill moves
-    reports_reset_return: bool = False  # "returned" for a bill given back by a reset
-    after_power_up: AfterPowerUp = AfterPowerUp.RETURN
-    response_s: float = 0.0015
-    boot_s: float = 0.1
-
-    def scaled(self, bill: BillSpec) -> int:
-        """Return a bill's value byte; ValueError when it can't be told."""
-        if bill.token:
-            return 0xFF
-        return scaled_units(bill.value, self.scaling, self.decimals - self.exponent, largest=0xFE)
-
-
-@dataclass(slots=True)
-class BillFaults(PeripheralFaults):
-    """What can go wrong with a validator."""
-
-    jam_on_stack: int = counter("the next N bills jam on their way to the stacker (05)")
-    jam_on_return: int = counter("the next N bills jam on their way back (05)")
-    weak_stacker: str = word(
-        "the stacker motor fails: 'lost' stacks without a report, 'late' reports after "
-        "`weak_late_s`, 'held' leaves the bill in escrow, 'uncounted' neither reports nor counts"
-    )
-    weak_late_s: float = amount("how late a late stacker reports, physical seconds", 20.0)
-    reset_in_stack: str = word(
-        "the next stacking ends in a self-reset: 'before' or 'after' the bill is in"
-    )
-    stack_when_returning: int = counter("the next N bills to be returned are stacked instead")
-    return_when_stacking: int = counter("the next N bills to be stacked are returned instead")
-    rejects: int = counter("the next N bills are not recognised (0B)")
-    stacker_error: int = whole("told stacker count less true count", 0)
-    disabled: bool = switch("disabled by itself (09), whatever it is told")
-    rom_error: bool = switch("reports a ROM checksum error (04) after each reset")
-    undefined_byte: int = counter("the next N bill events come behind an undefined byte (14)")
 
 
 class _Motion(Enum):

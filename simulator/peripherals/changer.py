@@ -10,14 +10,7 @@ from typing import Any, Final
 
 from drivers.mdb.blocks import Address
 from drivers.mdb.changer_codec import ChangerStatus, CoinRoute
-from simulator.peripherals.base import (
-    ACK_ONLY,
-    Peripheral,
-    Reply,
-    Timeline,
-    fixed_lengths,
-    identification,
-)
+from simulator.peripherals.base import ACK_ONLY, Peripheral, Reply, Timeline
 from simulator.peripherals.changer_payout import MAX_COUNT, Payout, Tubes, coin_thing
 from simulator.peripherals.changer_settings import (
     OPTION_ALTERNATIVE_PAYOUT,
@@ -27,6 +20,7 @@ from simulator.peripherals.changer_settings import (
     ChangerFaults,
     ChangerSettings,
 )
+from simulator.peripherals.layout import fixed_lengths, identification
 from simulator.truth import CASHBOX, CUSTOMER, SLOT, TECHNICIAN, TRAY, Kind, Thing, Truth, tube
 
 _SILENT_AT_MOST_S: Final = 1.5

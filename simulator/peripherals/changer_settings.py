@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from simulator.peripherals.base import scaled_units
 from simulator.peripherals.faults import (
     PeripheralFaults,
     amount,
@@ -15,6 +14,7 @@ from simulator.peripherals.faults import (
     switch,
     whole,
 )
+from simulator.peripherals.layout import scaled_units
 
 OPTION_ALTERNATIVE_PAYOUT: Final = 1 << 0
 OPTION_DIAGNOSTICS: Final = 1 << 1

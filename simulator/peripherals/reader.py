@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from drivers.mdb.blocks import Address
 from simulator.peripherals import reader_messages as say
-from simulator.peripherals.base import ACK_ONLY, Item, Peripheral, Reply, Timeline, fixed_lengths
+from simulator.peripherals.base import ACK_ONLY, Item, Peripheral, Reply, Timeline
+from simulator.peripherals.layout import fixed_lengths
 from simulator.peripherals.reader_settings import (
     OPTION_32_BIT,
     OPTION_ALWAYS_IDLE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from simulator.peripherals.base import identification, minor_units, scaled_units
+from simulator.peripherals.layout import identification, minor_units, scaled_units
 from simulator.peripherals.reader_settings import Card, ReaderSettings
 
 JUST_RESET: Final = b"\x00"

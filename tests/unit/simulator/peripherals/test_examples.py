@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from simulator.bench import BenchSettings, MdbBench
 from simulator.clock import run_virtual
 from simulator.conversation import ScriptedMaster
-from simulator.peripherals.bill import BillSettings, BillSpec
+from simulator.peripherals.bill_settings import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
 from simulator.peripherals.reader_settings import (
     OPTION_32_BIT,

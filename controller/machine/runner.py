@@ -73,11 +73,13 @@ class Machine:
         self._heartbeat = heartbeat
         self._queue: asyncio.Queue[Input] = asyncio.Queue(QUEUE_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._acceptance: Acceptance = NOTHING
         self._prices: tuple[int, int] = (-1, -1)
         self._view: object = None
         self._exit: str | None = None
+        self._turning = False
 
     # ------------------------------------------------------------------------ as the sink
 
@@ -98,6 +100,11 @@ class Machine:
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         await self._queue.put(Act(command, by, reply))
         return await reply
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nothing waits to be decided and no act is under way."""
+        return self._queue.empty() and not self._tasks and not self._turning
 
     def stop(self, reason: str) -> None:
         """Ask for a graceful end: what is open ends or compensates, then ``run`` returns."""
@@ -124,7 +131,7 @@ class Machine:
             self.hands.dispenser.all_off()
             for handle in self._timers.values():
                 handle.cancel()
-            tasks = list(self._tasks)
+            tasks = [*self._tasks, *self._lives]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,6 +140,7 @@ class Machine:
     async def _turn(self, batch: list[Input]) -> None:
         desk = self.desk
         first = desk.journal.next_seq
+        self._turning = True
         for item in batch:
             self.brain.take(item)
         effects, desk.effects = desk.effects, []
@@ -151,6 +159,7 @@ class Machine:
         for effect in effects:
             self._begin(effect)
         self._tell()
+        self._turning = False
         for watcher in self.on_turn:
             watcher()
 
@@ -215,7 +224,8 @@ class Machine:
                 self._exit = reason
             case _:
                 task = asyncio.get_running_loop().create_task(self._carry_out(effect))
-                self._tasks.add(task)
+                tasks = self._lives if isinstance(effect, fx.StartDevice) else self._tasks
+                tasks.add(task)
                 task.add_done_callback(self._done)
 
     def _wake(self, name: str) -> None:
@@ -224,6 +234,7 @@ class Machine:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._lives.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("effect.broke", error=repr(error))
             self._queue.put_nowait(Stop(f"bug: {error!r}"))

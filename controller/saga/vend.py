@@ -28,7 +28,7 @@ from controller.machine.effects import (
     Turn,
     Wake,
 )
-from controller.machine.table import Trigger
+from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
     Approved,
@@ -219,7 +219,8 @@ def _next_column(desk: Desk, saga: Saga) -> str | None:
 
 def _settle(desk: Desk, saga: Saga) -> bool:
     """Earn the money. False while the reader is being told."""
-    desk.step(Trigger.SETTLE)
+    if desk.mode is not Mode.PAYING_OUT:
+        desk.step(Trigger.SETTLE)
     if saga.card == "approved":
         _tell_reader(desk, saga, success=True)
         return False
@@ -235,7 +236,8 @@ def _settle(desk: Desk, saga: Saga) -> bool:
 
 def _compensate(desk: Desk, saga: Saga) -> bool:
     """Undo in reverse. False while the reader is being told."""
-    desk.step(Trigger.COMPENSATE)
+    if desk.mode is not Mode.PAYING_OUT:
+        desk.step(Trigger.COMPENSATE)
     if saga.card == "approved":
         _tell_reader(desk, saga, success=False)
         return False

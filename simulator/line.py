@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from simulator.peripherals.faults import amount, counter, switch
+
 Marked = tuple[int, bool]
 """A byte towards the host and its mode bit."""
 
@@ -24,21 +26,21 @@ class LineFaults:
     """
 
     seed: int = 0
-    dead: bool = False  # nothing passes, either way
-    loss: float = 0.0  # chance that a byte is lost
-    flip: float = 0.0  # chance that a bit of a byte is turned
-    noise: float = 0.0  # chance that a byte is followed by an invented one
-    chop: bool = False  # the host reads pieces of drawn size
-    single: bool = False  # the host reads one byte at a time
-    delay_s: float = 0.0  # added towards the host
-    jitter_s: float = 0.0  # drawn between 0 and this, added as well
-    lose_blocks: int = 0  # the next N blocks of the host are not heard
-    flip_blocks: int = 0  # the next N blocks of the host arrive with a flipped bit
-    lose_answers: int = 0  # the next N data blocks of devices are lost
-    flip_answers: int = 0  # the next N data blocks of devices arrive with a flipped bit
-    lose_host_acks: int = 0  # the next N ACK, NAK or RET of the host are lost
-    lose_device_acks: int = 0  # the next N lone ACKs of devices are lost
-    drop_mode_bits: int = 0  # the next N answers arrive without their mode bit
+    dead: bool = switch("nothing passes, either way")
+    loss: float = amount("chance that a byte is lost")
+    flip: float = amount("chance that a bit of a byte is turned")
+    noise: float = amount("chance that a byte is followed by an invented one")
+    chop: bool = switch("the host reads pieces of drawn size")
+    single: bool = switch("the host reads one byte at a time")
+    delay_s: float = amount("added towards the host")
+    jitter_s: float = amount("drawn between 0 and this, added as well")
+    lose_blocks: int = counter("the next N blocks of the host are not heard")
+    flip_blocks: int = counter("the next N blocks of the host arrive with a flipped bit")
+    lose_answers: int = counter("the next N data blocks of devices are lost")
+    flip_answers: int = counter("the next N data blocks of devices arrive with a flipped bit")
+    lose_host_acks: int = counter("the next N ACK, NAK or RET of the host are lost")
+    lose_device_acks: int = counter("the next N lone ACKs of devices are lost")
+    drop_mode_bits: int = counter("the next N answers arrive without their mode bit")
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

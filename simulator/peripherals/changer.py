@@ -5,7 +5,7 @@ Source: MDB/ICP 4.2, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from drivers.mdb.blocks import Address
@@ -20,8 +20,9 @@ from simulator.peripherals.changer_settings import (
     ChangerFaults,
     ChangerSettings,
 )
+from simulator.peripherals.changer_slot import CoinPath
 from simulator.peripherals.layout import fixed_lengths, identification
-from simulator.truth import CASHBOX, CUSTOMER, SLOT, TECHNICIAN, TRAY, Kind, Thing, Truth, tube
+from simulator.truth import CASHBOX, SLOT, TECHNICIAN, TRAY, Kind, Thing, Truth, tube
 
 _SILENT_AT_MOST_S: Final = 1.5
 """A changer that is silent while it pays still answers within its 2 s non-response time."""
@@ -82,8 +83,7 @@ class SimChanger(Peripheral):
             ended=self._payout_ended,
             reset=self.self_reset,
         )
-        self._coins_in_flight = 0
-        self._generation = 0
+        self._path = CoinPath(self.settings, self.faults, self.tubes, timeline, truth, self)
         for kind, coin in enumerate(self.settings.coin_table()):
             if coin.coins:
                 truth.move(coin_thing(coin), TECHNICIAN, tube(kind), coin.coins, why="first fill")
@@ -274,19 +274,42 @@ class SimChanger(Peripheral):
 
     def _lose_power(self) -> None:
         self._end_work("power")
-        self._generation += 1  # coins on their way fall through the open gate
-        self._coins_in_flight = 0
-        self._truth.empty(SLOT, TRAY, why="no power")
+        self._path.lose_power()
 
     def _payout_ended(self, jammed: int | None) -> None:
         if jammed is not None:
             self.faults.defective[jammed] = 1
-            self._tell_status(ChangerStatus.TUBE_JAM)
+            self.tell_status(ChangerStatus.TUBE_JAM)
 
-    def _tell_status(self, status: ChangerStatus) -> None:
+    # -- what the coin path asks and tells ---------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the acceptor works at all."""
+        return self.powered and not self.faults.acceptor_unplugged
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether an item of so many bytes still fits into one POLL answer."""
+        return self._pending_bytes() + size <= self.max_poll
+
+    def tell_status(self, status: ChangerStatus) -> None:
         """Queue a one-time status; dropped when sixteen bytes wait already."""
-        if self.powered and self._pending_bytes() < self.max_poll:
+        if self.powered and self.has_room(1):
             self._tell(bytes((status,)))
+
+    def tell_coin(self, route: CoinRoute, kind: int) -> None:
+        """Queue a deposited coin, with the count of its tube now."""
+        count = self.tubes.told(kind) if self.tubes.has_tube(kind) else 0
+        self._tell(bytes((0x40 | route << 4 | kind, count)))
+
+    def tell_slug(self) -> None:
+        """Count a slug, in the item that still waits if there is one."""
+        for item in self._queue:
+            if not item.sent and item.data[0] >> 5 == 1 and item.data[0] < 0x3F:
+                item.data = bytes((item.data[0] + 1,))
+                return
+        if self.has_room(1):
+            self._tell(b"\x21")
 
     # -- the customer ------------------------------------------------------------------------
 
@@ -298,102 +321,16 @@ class SimChanger(Peripheral):
             name: "token" for a token, "slug" for a worthless disc.
             coin_type: Which of two types of one value it is.
         """
-        thing = Thing(Kind.COIN, value, name)
-        self._truth.move(thing, CUSTOMER, SLOT)
-        if not self.powered or self.faults.acceptor_unplugged:
-            self._truth.move(thing, SLOT, TRAY, why="acceptor dead")
-            return
-        kind = coin_type
-        if kind is None:
-            kind = next(
-                (
-                    index
-                    for index, coin in enumerate(self.tubes.coins)
-                    if coin_thing(coin) == thing and (coin.value or coin.token)
-                ),
-                None,
-            )
-        self._coins_in_flight += 1
-        self._later(self._sort, thing, kind)
-
-    def _later(self, callback: Callable[..., None], *args: object) -> None:
-        """Call back after the transport time, unless power is lost meanwhile."""
-        generation = self._generation
-
-        def arrive() -> None:
-            if generation == self._generation:
-                callback(*args)
-
-        self._timeline.after(self.settings.transport_s, arrive)
-
-    def _sort(self, thing: Thing, kind: int | None) -> None:
-        self._coins_in_flight -= 1
-        faults = self.faults
-        if faults.coin_jam:
-            self._tell_status(ChangerStatus.COIN_JAM)
-            return
-        if kind is None:
-            self._reject(thing, "unknown")
-            if self.settings.reports_slugs:
-                self._count_slug()
-            return
-        room = self._pending_bytes() + 2 <= self.max_poll
-        if not self.accepted >> kind & 1 or not room or faults.acceptor_unplugged:
-            self._reject(thing, "inhibited" if room else "nobody listens")
-            if self.settings.reports_rejects and room and self.accepted:
-                self._tell_coin(CoinRoute.REJECT, kind)
-            return
-        if faults.double_arrivals > 0:
-            faults.double_arrivals -= 1
-            self._reject(thing, "double arrival")
-            self._tell_status(ChangerStatus.DOUBLE_ARRIVAL)
-        elif faults.lost_credits > 0:
-            faults.lost_credits -= 1
-            self._reject(thing, "no credit")
-            self._tell_status(ChangerStatus.NO_CREDIT)
-        else:
-            self._keep(thing, kind)
-
-    def _keep(self, thing: Thing, kind: int) -> None:
-        tubes, faults = self.tubes, self.faults
-        to_tube = (
-            tubes.has_tube(kind) and not tubes.is_full(kind) and not faults.defective.get(kind)
-        )
-        if to_tube and faults.misroutes > 0:
-            faults.misroutes -= 1
-            self._truth.move(thing, SLOT, CASHBOX, why="wrong route")
-            self._tell_coin(CoinRoute.TUBE, kind)
-            self._tell_status(ChangerStatus.ROUTING_ERROR)
-        elif to_tube:
-            self._truth.move(thing, SLOT, tube(kind))
-            self._tell_coin(CoinRoute.TUBE, kind)
-        else:
-            self._truth.move(thing, SLOT, CASHBOX)
-            self._tell_coin(CoinRoute.CASHBOX, kind)
-
-    def _tell_coin(self, route: CoinRoute, kind: int) -> None:
-        count = self.tubes.told(kind) if self.tubes.has_tube(kind) else 0
-        self._tell(bytes((0x40 | route << 4 | kind, count)))
-
-    def _reject(self, thing: Thing, why: str) -> None:
-        self._truth.move(thing, SLOT, TRAY, why=why)
-
-    def _count_slug(self) -> None:
-        for item in self._queue:
-            if not item.sent and item.data[0] >> 5 == 1 and item.data[0] < 0x3F:
-                item.data = bytes((item.data[0] + 1,))
-                return
-        if self._pending_bytes() < self.max_poll:
-            self._tell(b"\x21")
+        self._path.insert(Thing(Kind.COIN, value, name), coin_type)
 
     def press_lever(self) -> None:
-        """Press the coin return lever once; it also frees a coin that jams."""
-        self._tell_status(ChangerStatus.ESCROW_REQUEST)
+        """Press the coin return lever once."""
+        self.tell_status(ChangerStatus.ESCROW_REQUEST)
 
     def steal_credited_coin(self, value: int) -> None:
         """Pull a credited coin out of the cash box on a string (0D)."""
         self._truth.move(Thing(Kind.COIN, value), CASHBOX, TRAY, why="fraud")
-        self._tell_status(ChangerStatus.CREDITED_COIN_REMOVED)
+        self.tell_status(ChangerStatus.CREDITED_COIN_REMOVED)
 
     # -- the technician ----------------------------------------------------------------------
 
@@ -422,14 +359,14 @@ class SimChanger(Peripheral):
         out = 0
         while out < min(count, 7) and self.tubes.take(coin_type, TECHNICIAN, "switch"):
             out += 1
-        if out and self._pending_bytes() + 2 <= self.max_poll:
+        if out and self.has_room(2):
             self._tell(bytes((0x80 | out << 4 | coin_type, self.tubes.told(coin_type))))
         return out
 
     def break_tube_sensor(self, coin_type: int) -> None:
         """Make a tube's sensor defective (04 once, then full and empty at once)."""
         self.faults.defective[coin_type] = 1
-        self._tell_status(ChangerStatus.TUBE_SENSOR)
+        self.tell_status(ChangerStatus.TUBE_SENSOR)
 
     def mend_tube(self, coin_type: int) -> None:
         """Clear a jam or a defective sensor."""
@@ -437,9 +374,7 @@ class SimChanger(Peripheral):
 
     def clear_coin_jam(self) -> None:
         """Take the jammed coin out and give it back."""
-        self.faults.coin_jam = False
-        if not self._coins_in_flight:
-            self._truth.empty(SLOT, TRAY, why="jam cleared")
+        self._path.clear_jam()
 
     def end_fill_mode(self) -> None:
         """End the controlled manual mode; the reports stay until they are read."""
@@ -458,4 +393,6 @@ class SimChanger(Peripheral):
         self._fill_report = {int(kind): count for kind, count in state["fill"].items()}
         self._takeout_report = {int(kind): count for kind, count in state["takeout"].items()}
         self._lose_power()
+        if not state["faults"].get("coin_jam"):
+            self._truth.empty(SLOT, TRAY, why="no power")
         super().from_state(state)

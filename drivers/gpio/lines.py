@@ -26,7 +26,7 @@ class OutputLine:
     """An output: off is its safe level, and it never stays on for longer than ``max_on_s``."""
 
     def __init__(
-        self, pin: Any, owner: str, *, active_low: bool, max_on_s: float, watch: OnTimeWatch
+        self, pin: Any, owner: str, *, active_low: bool, max_on_s: float | None, watch: OnTimeWatch
     ) -> None:
         self._pin = pin
         self.owner = owner
@@ -62,7 +62,8 @@ class OutputLine:
             self._run += 1
             self._cut_why = None
             self._on_cut = _on_loop(on_cut)
-            self._watch.arm(self, self._run, self.max_on_s)
+            if self.max_on_s is not None:
+                self._watch.arm(self, self._run, self.max_on_s)
             self._is_on = True
             self._write(on=True)
 
@@ -72,7 +73,8 @@ class OutputLine:
             self._write(on=False)
             self._is_on = False
             self._on_cut = None
-            self._watch.disarm(self)
+            if self.max_on_s is not None:
+                self._watch.disarm(self)
 
     def cut(self, run: int, why: str) -> None:
         """Switch off from outside, if run number ``run`` is still the one that is on."""
@@ -183,13 +185,14 @@ class Lines:
         if at_exit:
             atexit.register(self.close)
 
-    def output(self, shape: PinShape, owner: str, *, max_on_s: float) -> OutputLine:
+    def output(self, shape: PinShape, owner: str, *, max_on_s: float | None) -> OutputLine:
         """Open an output at its safe level (off).
 
         Args:
             shape: Which pin.
             owner: Who uses it, in the words of the configuration.
-            max_on_s: The longest time it may be on without being switched off, in seconds.
+            max_on_s: The longest time it may be on without being switched off, in seconds. None
+                only for a line that moves, heats and locks nothing, such as a keypad's row.
 
         Raises:
             ConfigError: The pin has an owner already, does not exist or cannot be opened.

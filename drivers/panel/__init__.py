@@ -1,0 +1,1 @@
+"""What the customer touches and reads: keypad, display, buzzer; and the service door."""

@@ -1,0 +1,101 @@
+"""From text to the codes of an HD44780 with ROM A00, eight letters of one's own included.
+
+The ROM has ä ö ü ñ ß and no accents, no capital umlauts and no euro sign. What a text needs of
+those is drawn into the eight custom characters; what does not fit there, or has no drawing, is
+written without its accent. Pure.
+Source: Hitachi HD44780U data sheet, table 4 (ROM code A00).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from RPLCD.codecs.hd44780_a00 import encoding_table
+
+CUSTOM: Final = 8  # custom characters of the chip, codes 0 to 7
+_BLANK: Final = 0x20
+_UNKNOWN: Final = ord("?")
+_FIRST_ROM_CODE: Final = 0x20
+
+_ROM: Final[dict[str, int]] = {
+    **{letter: code for letter, code in encoding_table.items() if code >= _FIRST_ROM_CODE},
+    "ß": encoding_table["β"],  # drawn as one
+    "\u2019": ord("'"),
+    "\u00b4": ord("'"),
+    "\u202f": _BLANK,
+    "\\": ord("/"),
+    "~": ord("-"),
+}
+
+# Letters that Unicode does not take apart, and signs that the ROM has in a plainer form.
+_PLAINER: Final[dict[str, str]] = dict(zip("ÆæØøŁłĐđı…«»“”„‘", 'AaOoLlDdi."""""\'', strict=True))
+
+_DRAWINGS: Final[dict[str, str]] = {
+    "€": "..###/.#.../####./.#.../####./.#.../..###/.....",
+    "Ä": "#...#/.###./#...#/#...#/#####/#...#/#...#/.....",
+    "Ö": "#...#/.###./#...#/#...#/#...#/#...#/.###./.....",
+    "Ü": "#...#/...../#...#/#...#/#...#/#...#/.###./.....",
+    "á": "...#./..#../.###./....#/.####/#...#/.####/.....",
+    "é": "...#./..#../.###./#...#/#####/#..../.###./.....",
+    "í": "...#./..#../...../.##../..#../..#../.###./.....",
+    "ó": "...#./..#../...../.###./#...#/#...#/.###./.....",
+    "ú": "...#./..#../#...#/#...#/#...#/#..##/.##.#/.....",
+    "Ñ": ".##.#/#..#./...../#...#/##..#/#.#.#/#..##/.....",
+    "É": "...#./..#../#####/#..../###../#..../#####/.....",
+    "à": ".#.../..#../.###./....#/.####/#...#/.####/.....",
+    "è": ".#.../..#../.###./#...#/#####/#..../.###./.....",
+    "ç": "...../.###./#..../#...#/.###./..#../.##../.....",
+    "¿": "..#../...../..#../.#.../#..../#...#/.###./.....",
+    "¡": "..#../...../..#../..#../..#../..#../..#../.....",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What to send: drawings to load first, then the codes of each line."""
+
+    load: tuple[tuple[int, tuple[int, ...]], ...]  # (slot, eight rows of five dots)
+    rows: tuple[bytes, ...]
+
+
+class Glyphs:
+    """Which letter stands in which custom character now."""
+
+    def __init__(self) -> None:
+        self._slots: list[str | None] = [None] * CUSTOM
+
+    def fit(self, lines: Sequence[str], cols: int, rows: int) -> Screen:
+        """Encode lines for a glass of ``cols`` x ``rows`` and take the slots that they need."""
+        text = [line[:cols].ljust(cols) for line in [*lines, *[""] * rows][:rows]]
+        text = [unicodedata.normalize("NFC", line)[:cols].ljust(cols) for line in text]
+        # The euro first: a price without its sign is worse than a word without its accent.
+        letters = sorted(dict.fromkeys("".join(text)), key=lambda letter: letter != "€")
+        wanted = [letter for letter in letters if letter in _DRAWINGS][:CUSTOM]
+        free = [slot for slot, letter in enumerate(self._slots) if letter not in wanted]
+        load = []
+        for letter in wanted:
+            if letter not in self._slots:
+                slot = free.pop(0)
+                self._slots[slot] = letter
+                load.append((slot, _dots(_DRAWINGS[letter])))
+        codes = {letter: slot for slot, letter in enumerate(self._slots) if letter in wanted}
+        encoded = tuple(bytes(codes.get(c, _plain(c)) for c in line) for line in text)
+        return Screen(tuple(load), encoded)
+
+
+def _plain(letter: str) -> int:
+    """Return the ROM's code of a letter, or of what comes nearest."""
+    code = _ROM.get(letter)
+    if code is not None:
+        return code
+    base = _PLAINER.get(letter) or unicodedata.normalize("NFKD", letter)[0]
+    if base == letter and (letter.isspace() or unicodedata.category(letter)[0] == "C"):
+        return _BLANK
+    return _ROM.get(base, _UNKNOWN)
+
+
+def _dots(drawing: str) -> tuple[int, ...]:
+    return tuple(int(row.replace(".", "0").replace("#", "1"), 2) for row in drawing.split("/"))

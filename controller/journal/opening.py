@@ -13,14 +13,14 @@ from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.chain import ID_BYTES
 from controller.journal.database import Access, Database, Storage
-from controller.journal.envelope import EnvelopeError, Registry, UnknownData, decode
+from controller.journal.envelope import EnvelopeError, Record, Registry, UnknownData, decode
 from controller.journal.errors import (
     DiskCorruptError,
     JournalBrokenError,
     JournalForeignError,
     JournalMissingError,
 )
-from controller.journal.fold import Fold, S
+from controller.journal.fold import Fold, S, State
 from controller.journal.identity import (
     ID_FILE,
     MachineKey,
@@ -169,11 +169,7 @@ async def fold_tail(
     confirmed_ms = at.confirmed_ms
     async for rows in reader.walk(database, journal, at):
         for seq, boot, body, digest in rows:
-            try:
-                record = decode(registry, seq=seq, boot=boot, body=body, digest=digest)
-            except EnvelopeError as error:
-                raise JournalBrokenError(str(error), seq=seq, last_good=seq - 1) from error
-            state.apply(record)
+            record = fold_row(registry, state, (seq, boot, body, digest))
             if record.confirmed:
                 confirmed_ms = record.at_ms
             if isinstance(record.data, UnknownData):
@@ -181,6 +177,24 @@ async def fold_tail(
             folded.at = Position(seq, boot, digest, confirmed_ms)
         if progress is not None:
             progress(folded.at.seq)
+
+
+def fold_row(registry: Registry, state: State, row: reader.StoredRow) -> Record:
+    """Decode one verified row and take it into the state.
+
+    Raises:
+        JournalBrokenError: It is not of our form, or the state refuses it.
+    """
+    seq, boot, body, digest = row
+    try:
+        record = decode(registry, seq=seq, boot=boot, body=body, digest=digest)
+        state.apply(record)
+    except EnvelopeError as error:
+        raise JournalBrokenError(str(error), seq=seq, last_good=seq - 1) from error
+    except Exception as error:
+        problem = f"does not fold: {type(error).__name__}: {error}"
+        raise JournalBrokenError(problem, seq=seq, last_good=seq - 1) from error
+    return record
 
 
 async def read_journal(

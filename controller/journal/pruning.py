@@ -11,10 +11,11 @@ from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.base import Base
 from controller.journal.database import Database
-from controller.journal.envelope import Registry, decode, read_head
+from controller.journal.envelope import Registry, read_head
 from controller.journal.errors import JournalBrokenError
 from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey
+from controller.journal.opening import fold_row
 from controller.journal.reader import Position
 
 # Fewer are not worth folding the journal again.
@@ -51,8 +52,7 @@ async def make_base(
     confirmed_ms = start.confirmed_ms
     async for rows in reader.walk(database, journal, start):
         for seq, boot, body, digest in rows:
-            record = decode(registry, seq=seq, boot=boot, body=body, digest=digest)
-            state.apply(record)
+            record = fold_row(registry, state, (seq, boot, body, digest))
             if record.confirmed:
                 confirmed_ms = record.at_ms
             at = Position(seq, boot, digest, confirmed_ms)

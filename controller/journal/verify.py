@@ -8,7 +8,7 @@ from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.base import Base
 from controller.journal.database import Access, Database, Storage
-from controller.journal.envelope import EnvelopeError, Registry, UnknownData, decode
+from controller.journal.envelope import Registry, UnknownData
 from controller.journal.errors import (
     DiskCorruptError,
     JournalBrokenError,
@@ -17,7 +17,7 @@ from controller.journal.errors import (
 )
 from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey, journal_file, read_key
-from controller.journal.opening import Progress, check_identity, locate
+from controller.journal.opening import Progress, check_identity, fold_row, locate
 from controller.journal.snapshots import Snapshot, snapshots
 
 
@@ -99,11 +99,7 @@ async def _walk(
         raise JournalBrokenError(f"the base at {start.seq} cannot be decoded: {error}") from error
     async for rows in reader.walk(database, journal, start):
         for seq, boot, body, digest in rows:
-            try:
-                record = decode(registry, seq=seq, boot=boot, body=body, digest=digest)
-            except EnvelopeError as error:
-                raise JournalBrokenError(str(error), seq=seq, last_good=seq - 1) from error
-            state.apply(record)
+            record = fold_row(registry, state, (seq, boot, body, digest))
             tally.records += 1
             tally.last_good = seq
             tally.unknown += isinstance(record.data, UnknownData)

@@ -123,6 +123,7 @@ class MdbBlockError(ValueError):
 
     Attributes:
         reason: What is wrong, for code to decide on.
+        message: What is wrong, for people, without the bytes.
         data: The bytes it was found in (may be empty when a value was to be encoded).
     """
 
@@ -130,6 +131,7 @@ class MdbBlockError(ValueError):
         where = f" in {hex_bytes(data)}" if data else ""
         super().__init__(f"{message}{where}")
         self.reason = reason
+        self.message = message
         self.data = data
 
 

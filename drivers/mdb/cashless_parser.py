@@ -127,7 +127,7 @@ def _exact_cut(payload: bytes, context: CashlessContext) -> tuple[list[int], int
     best: list[tuple[int, int] | None] = [None] * size + [(0, 0)]
     for at in range(size - 1, -1, -1):
         chosen: tuple[int, int] | None = None
-        for rank, length in enumerate(_lengths(payload, at, context)):
+        for rank, length in enumerate(message_lengths(payload, at, context)):
             rest = best[at + length] if at + length <= size else None
             if rest is None:
                 continue
@@ -154,7 +154,7 @@ def _cut_in_use(payload: bytes, context: CashlessContext) -> tuple[list[int], Md
     at = 0
     while True:
         code = payload[at]
-        candidates = _lengths(payload, at, context)
+        candidates = message_lengths(payload, at, context)
         if not candidates:
             what = (
                 "a 00 behind another message" if code == 0 else f"unknown message code {code:02X}"
@@ -170,7 +170,7 @@ def _cut_in_use(payload: bytes, context: CashlessContext) -> tuple[list[int], Md
         at += candidates[0]
 
 
-def _lengths(payload: bytes, at: int, context: CashlessContext) -> tuple[int, ...]:
+def message_lengths(payload: bytes, at: int, context: CashlessContext) -> tuple[int, ...]:
     """Possible lengths of the message at `at`, the one in use first; none when there is none."""
     code = payload[at]
     fixed = _FIXED.get(code)

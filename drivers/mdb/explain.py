@@ -1,0 +1,457 @@
+"""An MDB exchange in words: every byte of a request and its answer.
+
+For `vendctl decode mdb`. Pure: no port, no clock, no log, and no exception for whatever bytes are
+given: what can't be understood is an error in the result beside everything that could be read.
+
+Source: MDB/ICP 4.2.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from drivers.mdb import explain_bill, explain_cashless, explain_changer
+from drivers.mdb.blocks import (
+    COMMAND_MASK,
+    MAX_BLOCK_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Address,
+    BlockFault,
+    Control,
+    MdbBlockError,
+    checksum,
+    classify_control,
+    device_of,
+    hex_bytes,
+)
+from drivers.mdb.cashless_codec import CashlessContext
+from drivers.mdb.explain_parts import CutShort, Field, Money, Part, Scribe, device_words
+from drivers.mdb.money import Scale
+
+Key = tuple[int, int | None]
+"""Command (for a reader its lower three bits) and sub-command, None without one."""
+
+
+@unique
+class Device(StrEnum):
+    """What stands on the peripheral's side."""
+
+    CHANGER = "changer"
+    BILL = "bill"
+    CASHLESS = "cashless"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockExplanation:
+    """One block. The fields of its parts cover each of its bytes, in order."""
+
+    direction: str
+    """`VMC to coin changer`, or the other way."""
+    name: str
+    """`POLL`, `SETUP answer`, `ACK`."""
+    meaning: str
+    bytes: str
+    """As given, hexadecimal pairs."""
+    parts: tuple[Part, ...]
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A request and its answer, either of which may be missing."""
+
+    device: Device
+    request: BlockExplanation | None
+    response: BlockExplanation | None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """All errors, each naming its block."""
+        blocks = (("request", self.request), ("response", self.response))
+        return tuple(
+            f"{name}: {error}" for name, block in blocks if block for error in block.errors
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON: plain dicts, lists, strings, numbers."""
+        return {**asdict(self), "device": str(self.device), "errors": list(self.errors)}
+
+
+_ADDRESSES: Final = {
+    Device.CHANGER: (Address.CHANGER,),
+    Device.BILL: (Address.BILL_VALIDATOR,),
+    Device.CASHLESS: (Address.CASHLESS_1, Address.CASHLESS_2),
+}
+_DEVICE_AT: Final[dict[int, Device]] = {
+    address: device for device, addresses in _ADDRESSES.items() for address in addresses
+}
+_POLL_KEYS: Final[dict[Device, Key]] = {
+    Device.CHANGER: (0x0B, None),
+    Device.BILL: (0x33, None),
+    Device.CASHLESS: (2, None),
+}
+_COMMAND_NAMES: Final = {
+    Device.CHANGER: explain_changer.COMMAND_NAMES,
+    Device.BILL: explain_bill.COMMAND_NAMES,
+    Device.CASHLESS: explain_cashless.COMMAND_NAMES,
+}
+_REQUESTS: Final[dict[Device, Callable[[Scribe], None]]] = {
+    Device.CHANGER: explain_changer.explain_request,
+    Device.BILL: explain_bill.explain_request,
+    Device.CASHLESS: explain_cashless.explain_request,
+}
+_ACKS: Final[dict[Device, Callable[[Key], str | None]]] = {
+    Device.CHANGER: explain_changer.ack_words,
+    Device.BILL: explain_bill.ack_words,
+    Device.CASHLESS: explain_cashless.ack_words,
+}
+
+
+def parse_hex(text: str) -> bytes:
+    """Bytes of a pasted trace: `0B* 0B`, `0x0B,0x0B`, `0b:0b`, `0B0B`.
+
+    Blanks, commas, colons, dashes, `0x` and the `*` that marks a mode bit are skipped.
+
+    Raises:
+        MdbBlockError: BAD_HEX, naming the position (from 1) of the first character that does not
+            belong, or of a byte with a single digit.
+    """
+    digits: list[str] = []
+    first_digit = 0
+    data = bytearray()
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if text[position : position + 2] in ("0x", "0X") and not digits:
+            position += 2
+            continue
+        if character in _SEPARATORS:
+            _refuse_half(digits, first_digit)
+        elif character in _HEX_DIGITS:
+            if not digits:
+                first_digit = position
+            digits.append(character)
+            if len(digits) == 2:
+                data.append(int("".join(digits), 16))
+                digits.clear()
+        else:
+            raise MdbBlockError(
+                BlockFault.BAD_HEX,
+                f"{character!r} at position {position + 1} is no hexadecimal digit",
+            )
+        position += 1
+    _refuse_half(digits, first_digit)
+    return bytes(data)
+
+
+_SEPARATORS: Final = frozenset(" \t\r\n,;:-_*")
+_HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
+
+
+def _refuse_half(digits: list[str], at: int) -> None:
+    if digits:
+        raise MdbBlockError(
+            BlockFault.BAD_HEX, f"a byte has two digits, {digits[0]!r} at position {at + 1} is one"
+        )
+
+
+def explain(
+    device: Device | str,
+    request: bytes | None,
+    response: bytes | None,
+    *,
+    level: int | None = None,
+    expanded: bool = False,
+    checksum: bool = True,
+    scale: Scale | None = None,
+    currency: str = "",
+) -> Explanation:
+    """Explain every byte of an exchange.
+
+    Args:
+        device: Who is on the peripheral's side.
+        request: What the VMC sent, None if unknown; the response is then read as a POLL answer.
+        response: What came back, None if unknown.
+        level: The level in use, None to find out from the bytes where that is possible.
+        expanded: Expanded currency mode (cashless).
+        checksum: The blocks end with their checksum, as on the wire.
+        scale: Scaling factor and decimals of the device, to state amounts as money. A SETUP answer
+            in the same exchange brings its own.
+        currency: ISO 4217 letters to write behind amounts.
+
+    Raises:
+        MdbBlockError: Neither request nor response, or a device that does not exist. Never for
+            the bytes themselves.
+    """
+    if not request and not response:
+        raise MdbBlockError(BlockFault.EMPTY, "nothing to explain: neither request nor response")
+    try:
+        chosen = Device(device)
+    except ValueError as wrong:
+        names = ", ".join(Device)
+        raise MdbBlockError(
+            BlockFault.BAD_VALUE, f"device is one of {names}, not {device!r}"
+        ) from wrong
+    reader = _Reader(chosen, level, expanded, checksum, Money(scale, currency))
+    explained_request = reader.request(request) if request else None
+    explained_response = reader.response(response) if response else None
+    return Explanation(chosen, explained_request, explained_response)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What is known while one exchange is explained."""
+
+    device: Device
+    level: int | None
+    expanded: bool
+    checksum: bool
+    money: Money
+    address: int = 0
+    key: Key | None = None
+
+    def request(self, block: bytes) -> BlockExplanation:
+        """Explain what the VMC sent, and remember what it asked for."""
+        control = _CONTROLS.get(block[0]) if len(block) == 1 else None
+        if control is not None:
+            return _lone("VMC to peripheral", control.value, _VMC_CONTROL_WORDS[control], block)
+        self.address = device_of(block[0])
+        direction = f"VMC to {device_words(self.address)}"
+        scribe = Scribe(self._payload(block), self.money)
+        self._check_address(scribe)
+        self._check_size(scribe, block)
+        name = self._command(scribe)
+        self._close(scribe, block)
+        return _block(direction, name, "", block, scribe)
+
+    def response(self, block: bytes) -> BlockExplanation:
+        """Explain what the peripheral sent, in the light of the request."""
+        key = self.key or _POLL_KEYS[self.device]
+        address = self.address or _ADDRESSES[self.device][0]
+        direction = f"{device_words(address)} to VMC"
+        if len(block) == 1 and (self.checksum or not self._is_data(block[0], key)):
+            return self._lone_from_peripheral(block, direction, key)
+        scribe = Scribe(self._payload(block), self.money)
+        self._check_size(scribe, block)
+        if len(block) == 1 and block[0] in _CONTROLS:
+            scribe.notes.append(
+                "without checksums a lone byte of data looks like a control byte; as an ACK it "
+                f"would mean: {_ACKS[self.device](key) or 'accepted'}"
+            )
+        try:
+            name = self._answer(scribe, key)
+        except CutShort:
+            name = "answer, cut short"
+        self._close(scribe, block)
+        if self.device is Device.CASHLESS:
+            read = [part.name for part in scribe.parts if part.name not in _NO_MESSAGES]
+            name = ", ".join(read) or name
+        return _block(direction, name, "", block, scribe)
+
+    # ------------------------------------------------------------------ requests
+
+    def _check_address(self, scribe: Scribe) -> None:
+        addressed = _DEVICE_AT.get(self.address)
+        if addressed is self.device:
+            return
+        scribe.errors.append(
+            f"address {self.address:02X} is the {device_words(self.address)}, not a {self.device}"
+        )
+        if addressed is not None:
+            scribe.notes.append(f"read as an exchange with the {device_words(self.address)}")
+            self.device = addressed
+
+    def _command(self, scribe: Scribe) -> str:
+        first = scribe.data[0]
+        scribe.begin("request")
+        if _DEVICE_AT.get(self.address) is None:
+            scribe.take(1, "address", f"{device_words(self.address)}, command {first & 7}")
+            scribe.unread("a device this decoder does not know")
+            return "unknown"
+        number = first & COMMAND_MASK if self.device is Device.CASHLESS else first
+        name = _COMMAND_NAMES[self.device].get(number, "unknown command")
+        address = f"{device_words(self.address)} ({self.address:02X})"
+        scribe.take(1, "address", f"{address}, command {first & 7}: {name}")
+        sub = scribe.data[1] if len(scribe.data) > 1 else None
+        self.key = (number, sub if self._has_sub_command(number, name) else None)
+        self._check_level(scribe, name, sub)
+        try:
+            _REQUESTS[self.device](scribe)
+        except CutShort:
+            return f"{name}, cut short"
+        return self._full_name(name)
+
+    def _has_sub_command(self, number: int, name: str) -> bool:
+        if self.device is Device.CASHLESS:
+            return number not in (0, _POLL_KEYS[Device.CASHLESS][0])
+        return name == "EXPANSION"
+
+    def _check_level(self, scribe: Scribe, name: str, sub: int | None) -> None:
+        if self.level is None or name != "EXPANSION":
+            return
+        if self.device is Device.CHANGER and self.level < 3:
+            scribe.notes.append("a changer below level 3 has no EXPANSION command")
+        if self.device is Device.BILL and self.level < 2 and sub != 0:
+            scribe.notes.append("a level 1 validator knows no EXPANSION but 00")
+
+    def _full_name(self, name: str) -> str:
+        assert self.key is not None, "set by _command"
+        number, sub = self.key
+        if sub is None:
+            return name
+        if self.device is Device.CASHLESS:
+            return explain_cashless.SUB_NAMES.get((number, sub), name)
+        subs = explain_changer.SUB_NAMES
+        if self.device is Device.BILL:
+            subs = explain_bill.SUB_NAMES
+        return f"{name} {subs[sub]}" if sub in subs else name
+
+    # ----------------------------------------------------------------- responses
+
+    def _is_data(self, byte: int, key: Key) -> bool:
+        """Without checksums: whether a lone byte of an answer is data rather than control.
+
+        RET comes from the VMC only. A 00 is data where data of one byte 00 has a meaning of its
+        own: JUST RESET of a reader, and the answers about a payout.
+        """
+        match _CONTROLS.get(byte):
+            case Control.ACK:
+                return self.device is Device.CASHLESS or key[1] in _PAYOUT_SUBS[self.device]
+            case Control.NAK:
+                return False
+            case _:
+                return True
+
+    def _lone_from_peripheral(self, block: bytes, direction: str, key: Key) -> BlockExplanation:
+        control = _CONTROLS.get(block[0])
+        if control is Control.ACK:
+            words = _ACKS[self.device](key)
+            if words is not None:
+                return _lone(direction, "ACK", words, block)
+            error = "an ACK alone where data is owed: this device answers at once or stays silent"
+            return _lone(direction, "ACK", error, block, error)
+        if control is Control.NAK:
+            return _lone(direction, "NAK", "the peripheral saw a bad checksum: repeat", block)
+        if control is Control.RET:
+            error = "RET may be sent by the VMC only"
+            return _lone(direction, "RET", error, block, error)
+        near = classify_control(block[0])
+        error = f"{block[0]:02X} alone is neither ACK, NAK nor a data block with a checksum"
+        if near is not None:
+            error += f"; by its set bits it is taken for {near.value}"
+        return _lone(direction, "broken", error, block, error)
+
+    def _answer(self, scribe: Scribe, key: Key) -> str:
+        match self.device:
+            case Device.CHANGER:
+                return explain_changer.explain_answer(scribe, key)
+            case Device.BILL:
+                return explain_bill.explain_answer(scribe, key)
+            case Device.CASHLESS:
+                context = CashlessContext(self.level, self.expanded)
+                explain_cashless.explain_messages(scribe, context)
+                return "answer"
+
+    # -------------------------------------------------------------------- blocks
+
+    def _payload(self, block: bytes) -> bytes:
+        return block[:-1] if self.checksum and len(block) > 1 else block
+
+    def _check_size(self, scribe: Scribe, block: bytes) -> None:
+        most = MAX_BLOCK_BYTES if self.checksum else MAX_PAYLOAD_BYTES
+        if len(block) > most:
+            scribe.errors.append(f"{len(block)} bytes, a block has {most} at most")
+        if self.checksum and len(block) == 1:
+            scribe.errors.append("cut short: no checksum")
+
+    def _close(self, scribe: Scribe, block: bytes) -> None:
+        scribe.finish()
+        if not self.checksum or len(block) < 2:
+            return
+        expected, actual = checksum(block[:-1]), block[-1]
+        words = "correct" if expected == actual else f"wrong: expected {expected:02X}"
+        if expected != actual:
+            scribe.errors.append(
+                f"wrong checksum: {actual:02X}, the bytes before it add up to {expected:02X}"
+            )
+            scribe.notes.append("if the bytes carry no checksum, say so (--no-checksum)")
+        scribe.trailer(actual, "checksum", words)
+
+
+_VMC_CONTROL_WORDS: Final = {
+    Control.ACK: "the VMC has received the data",
+    Control.NAK: "the VMC saw a bad checksum; the peripheral keeps its data",
+    Control.RET: "the VMC wants the last data block again",
+}
+_CONTROLS: Final = {0x00: Control.ACK, 0xFF: Control.NAK, 0xAA: Control.RET}
+"""The control bytes exactly; a peripheral's lone byte of another value is worth an error."""
+_NO_MESSAGES: Final = frozenset({"checksum", "filler", "leftover"})
+_PAYOUT_SUBS: Final[dict[Device, frozenset[int | None]]] = {
+    Device.CHANGER: frozenset({0x03, 0x04}),
+    Device.BILL: frozenset({0x08}),
+    Device.CASHLESS: frozenset(),
+}
+
+
+def _lone(
+    direction: str, name: str, meaning: str, block: bytes, error: str | None = None
+) -> BlockExplanation:
+    value = Field(0, hex_bytes(block), "control byte", block[0], f"{name}: {meaning}")
+    part = Part(name, meaning, (value,))
+    errors = () if error is None else (error,)
+    return BlockExplanation(direction, name, meaning, hex_bytes(block), (part,), errors, ())
+
+
+def _block(
+    direction: str, name: str, meaning: str, block: bytes, scribe: Scribe
+) -> BlockExplanation:
+    return BlockExplanation(
+        direction,
+        name,
+        meaning,
+        hex_bytes(block),
+        tuple(scribe.parts),
+        tuple(scribe.errors),
+        tuple(scribe.notes),
+    )
+
+
+BYTES_PER_LINE: Final = 8
+"""A longer field goes on in the next line, so that the columns stay narrow."""
+
+
+def render(explanation: Explanation) -> list[str]:
+    """The explanation for people: aligned columns of bytes, field and meaning."""
+    lines: list[str] = []
+    for title, block in (("request", explanation.request), ("response", explanation.response)):
+        if block is not None:
+            lines += [""] if lines else []
+            lines += _render_block(title, block)
+    return lines
+
+
+def _render_block(title: str, block: BlockExplanation) -> list[str]:
+    lines = [f"{title}: {block.direction}: {block.name}"]
+    fields = [field for part in block.parts for field in part.fields]
+    hex_width = max(min(len(field.bytes), 3 * BYTES_PER_LINE - 1) for field in fields)
+    name_width = max(len(field.name) for field in fields)
+    messages = [part for part in block.parts if part.name not in ("request", "checksum")]
+    for part in block.parts:
+        if part in messages and len(messages) > 1:
+            words = f" ({part.meaning})" if part.meaning else ""
+            lines.append(f"  {messages.index(part) + 1}. {part.name}{words}")
+        for field in part.fields:
+            lines += _render_field(field, hex_width, name_width)
+    lines += [f"  error: {error}" for error in block.errors]
+    lines += [f"  note: {note}" for note in block.notes]
+    return lines
+
+
+def _render_field(field: Field, hex_width: int, name_width: int) -> list[str]:
+    step = 3 * BYTES_PER_LINE
+    chunks = [field.bytes[at : at + step].rstrip() for at in range(0, len(field.bytes), step)]
+    meaning = field.meaning if field.scaled is None else f"{field.meaning} = {field.scaled}"
+    first = f"  {chunks[0]:<{hex_width}}  {field.name:<{name_width}}  {meaning}".rstrip()
+    return [first, *(f"  {chunk}" for chunk in chunks[1:])]

@@ -1,0 +1,129 @@
+"""Reading a journal for people: the one a running machine has open, or a folder's.
+
+Both read records as they stand in the file, whether or not they would verify: a technician looks
+at a broken journal too. ``verify`` is what judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from controller.api.shapes import VerifyShape
+from controller.journal import reader, verify
+from controller.journal.database import Access, Database
+from controller.journal.envelope import EnvelopeError, Record, decode
+from controller.journal.errors import DiskCorruptError, JournalBrokenError, JournalMissingError
+from controller.journal.identity import journal_file
+from controller.journal.opening import locate
+from controller.journal.records import REGISTRY
+from controller.journal.sqlite_aio import DirectoryStorage
+from controller.journal.store import Journal
+from controller.state import State, StateFold
+
+
+class StoreView:
+    """The journal of this process."""
+
+    def __init__(self, journal: Journal[State]) -> None:
+        """Keep the journal; it is only read."""
+        self._journal = journal
+
+    @property
+    def id(self) -> str:
+        """Return the journal's id, in hex."""
+        return self._journal.journal_id.hex()
+
+    @property
+    def first(self) -> int:
+        """Return the lowest seq that is still there."""
+        return self._journal.base_seq + 1
+
+    @property
+    def last(self) -> int:
+        """Return the highest durable seq."""
+        return self._journal.durable_seq
+
+    async def records(self, after: int, limit: int) -> Sequence[Record]:
+        """Return up to ``limit`` records with a seq above ``after``, ascending."""
+        start = max(after + 1, self.first)
+        return (await self._journal.read(start, start + limit - 1))[:limit]
+
+    async def verify(self) -> VerifyShape:
+        """Check every byte of the file."""
+        return _shape(await self._journal.verify(), self.last)
+
+
+class FolderView:
+    """The journal in a folder that no vendd has open; made by ``open_folder``."""
+
+    def __init__(self, storage: DirectoryStorage, database: Database, journal: bytes) -> None:
+        """Keep the open database."""
+        self._storage = storage
+        self._database = database
+        self.id = journal.hex()
+        self.first = 1
+        self.last = 0
+
+    async def look(self) -> None:
+        """Find out which records are there."""
+        self.last = await reader.last_seq(self._database)
+        rows = await reader.rows_after(self._database, 0, 1)
+        self.first = rows[0][0] if rows else 1
+
+    async def records(self, after: int, limit: int) -> Sequence[Record]:
+        """Return up to ``limit`` records with a seq above ``after``, ascending.
+
+        Raises:
+            JournalBrokenError: The next record cannot be read; those before it can.
+        """
+        records: list[Record] = []
+        try:
+            for seq, boot, body, digest in await reader.rows_after(self._database, after, limit):
+                record = decode(REGISTRY, seq=seq, boot=boot, body=body, digest=digest)
+                records.append(record)
+        except (EnvelopeError, DiskCorruptError) as error:
+            if not records:
+                raise JournalBrokenError(str(error), seq=after + 1, last_good=after) from error
+        return records
+
+    async def verify(self) -> VerifyShape:
+        """Check every byte of the folder's journal."""
+        await self._database.close()
+        return _shape(await verify.verify_storage(self._storage, StateFold(), REGISTRY), self.last)
+
+
+@asynccontextmanager
+async def open_folder(folder: Path) -> AsyncIterator[FolderView]:
+    """Open the journal in a folder for reading; not a byte of it changes.
+
+    Raises:
+        JournalRefusedError: There is none, or none that can be opened.
+        DiskError: The disk cannot be read, or vendd has the journal open.
+    """
+    storage = DirectoryStorage(folder)
+    located = await locate(storage)
+    if located is None:
+        raise JournalMissingError(f"there is no journal in {folder}")
+    database = await storage.open(journal_file(located[0]), Access.READ)
+    try:
+        view = FolderView(storage, database, located[0])
+        await view.look()
+        yield view
+    finally:
+        await database.close()
+
+
+def _shape(report: verify.VerifyReport, last: int) -> VerifyShape:
+    return {
+        "journal": report.journal,
+        "ok": report.ok,
+        "problem": report.problem,
+        "base": report.base_seq,
+        "last": last,
+        "last_good": report.last_good,
+        "records": report.records,
+        "snapshots": report.snapshots,
+        "unknown": report.unknown,
+    }

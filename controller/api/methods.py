@@ -1,0 +1,293 @@
+"""The methods of the API: names, parameters, and the right that each needs.
+
+Reading methods answer from the machine's state; acting ones become a command for its actor. No
+``from __future__ import annotations`` here: parameters are checked by their annotations.
+"""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+from pjrpc.common import MaybeSet, Request, Response
+from pjrpc.server import (
+    AsyncDispatcher,
+    AsyncHandlerType,
+    JsonRpcError,
+    MethodRegistry,
+    exclude_named_param,
+)
+from pjrpc.server.exceptions import InvalidParamsError
+from pjrpc.server.validators import ValidationError
+from pjrpc.server.validators.pydantic import PydanticValidatorFactory
+from pydantic import Field
+
+from controller.api import shapes, views
+from controller.api.access import Access, Right
+from controller.api.errors import Code
+from controller.api.server import Session
+from controller.api.service import MachineService
+from controller.api.trace import NothingToTraceError, trace
+from controller.domain import commands as cmd
+from controller.faults import VenddError
+from controller.machine.inputs import CommandRefused
+
+# Enough for a screen, few enough that a page is encoded within some ms.
+MAX_PAGE: Final = 200
+# A batch is answered in turn; nobody needs more at once.
+MAX_BATCH: Final = 16
+# Words that a person types; they end in a record.
+_MAX_TEXT: Final = 200
+
+Seq = Annotated[int, Field(ge=0)]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
+Amount = Annotated[int, Field(ge=0, le=99_999_999)]
+Count = Annotated[int, Field(ge=0, le=999)]
+Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
+Column = Annotated[str, Field(min_length=1, max_length=8)]
+Reader = Literal["cashless1", "cashless2"]
+Answer = dict[str, Any]
+
+
+class Methods:
+    """All methods, over one machine."""
+
+    def __init__(self, service: MachineService) -> None:
+        """Keep the machine."""
+        self._service = service
+
+    # --------------------------------------------------------------------------- reading
+
+    async def status(self) -> shapes.StatusShape:
+        """Return the machine at a glance."""
+        return views.status(self._service)
+
+    async def stock_show(self) -> shapes.StockShape:
+        """Return all columns."""
+        return views.stock(self._service)
+
+    async def credit_show(self) -> shapes.CreditShape:
+        """Return what a customer can spend or get back, and the open claims."""
+        return views.credit(self._service.state)
+
+    async def coins_show(self) -> shapes.CoinsShape:
+        """Return what can be paid out."""
+        return views.coins(self._service)
+
+    async def devices_show(self) -> list[shapes.DeviceShape]:
+        """Return the peripherals."""
+        return views.devices(self._service.state, self._service.live())
+
+    async def ledger_show(self) -> shapes.LedgerShape:
+        """Return the trial balance."""
+        return views.ledger(self._service.state)
+
+    async def journal_records(
+        self, after: Seq = 0, limit: Limit = 100, exact: bool = False
+    ) -> shapes.RecordsShape:
+        """Return a page of records, ascending."""
+        page = await self._service.journal.records(after, limit)
+        return {
+            "journal": views.journal(self._service.journal),
+            "currency": self._service.state.currency,
+            "records": [views.record(one, exact=exact) for one in page],
+        }
+
+    async def journal_verify(self) -> shapes.VerifyShape:
+        """Check every byte of the journal."""
+        return await self._service.journal.verify()
+
+    async def trace(self, seq: Seq) -> shapes.TraceShape:
+        """Return each cent's way, by any record of a vend or by the record that took it in."""
+        state = self._service.state
+        return await trace(self._service.journal, seq, currency=state.currency)
+
+    async def watch_start(self, session: Session) -> Answer:
+        """Send ``watch.event`` notifications on this connection from now on."""
+        if session.end_watch is None:
+            session.end_watch = self._service.watch(session.event)
+        return {"watching": True}
+
+    # ---------------------------------------------------------------------------- acting
+
+    async def stock_fill(self, session: Session, column: Column | None = None) -> Answer:
+        """Book a column, or all, as filled."""
+        return await self._act(
+            session, cmd.FillStock(None if column is None else self._column(column))
+        )
+
+    async def stock_set(self, session: Session, column: Column, count: Count) -> Answer:
+        """Book a column's count."""
+        return await self._act(session, cmd.SetStock(self._column(column), count))
+
+    async def stock_enable(self, session: Session, column: Column) -> Answer:
+        """Sell from a column again."""
+        return await self._act(session, cmd.EnableColumn(self._column(column)))
+
+    async def stock_disable(self, session: Session, column: Column, reason: Text) -> Answer:
+        """Sell no more from a column."""
+        return await self._act(session, cmd.DisableColumn(self._column(column), reason))
+
+    async def price_set(self, session: Session, column: Column, price: Amount) -> Answer:
+        """Set a column's price."""
+        return await self._act(session, cmd.SetPrice(self._column(column), price))
+
+    async def credit_return(self, session: Session) -> Answer:
+        """Pay the customer's credit back."""
+        return await self._act(session, cmd.ReturnCredit())
+
+    async def credit_grant(self, session: Session, amount: Amount, reason: Text) -> Answer:
+        """Give credit that nobody paid in."""
+        return await self._act(session, cmd.GrantCredit(amount, reason))
+
+    async def claim_close(self, session: Session, code: Text, how: Text) -> Answer:
+        """Book a claim as settled."""
+        return await self._act(session, cmd.CloseClaim(code, how))
+
+    async def collect(
+        self, session: Session, cashbox: Amount, stacker: Amount, bills: Count
+    ) -> Answer:
+        """Book cash box and stacker as emptied and counted."""
+        return await self._act(session, cmd.Collect(cashbox, stacker, bills))
+
+    async def vend_test(self, session: Session, column: Column) -> Answer:
+        """Deliver one product without payment."""
+        return await self._act(session, cmd.TryVend(self._column(column)))
+
+    async def motor_test(self, session: Session, column: Column) -> Answer:
+        """Turn a motor once."""
+        return await self._act(session, cmd.TryMotor(self._column(column)))
+
+    async def coins_payout(self, session: Session, amount: Amount) -> Answer:
+        """Pay coins to staff."""
+        return await self._act(session, cmd.PayCoins(amount))
+
+    async def coins_count(self, session: Session) -> Answer:
+        """Ask the changer for its counts and book the difference."""
+        return await self._act(session, cmd.CountTubes())
+
+    async def coins_fill(self, session: Session, on: bool) -> Answer:
+        """Begin or end coin fill mode."""
+        return await self._act(session, cmd.FillCoins(on))
+
+    async def reader_enable(self, session: Session, device: Reader, on: bool) -> Answer:
+        """Let a reader take cards, or not."""
+        return await self._act(session, cmd.EnableReader(device, on))
+
+    async def service_enter(self, session: Session) -> Answer:
+        """Take the machine out of sale."""
+        return await self._act(session, cmd.EnterService())
+
+    async def service_leave(self, session: Session) -> Answer:
+        """Give it back."""
+        return await self._act(session, cmd.LeaveService())
+
+    async def journal_begin(self, session: Session, reason: Text) -> Answer:
+        """Begin a new journal after the old one was lost or damaged."""
+        return await self._act(session, cmd.BeginJournal(reason))
+
+    def _column(self, name: str) -> str:
+        known = self._service.planogram.columns
+        if name not in known:
+            raise JsonRpcError(Code.NOT_FOUND, f"no column {name!r}; there are {', '.join(known)}")
+        return name
+
+    async def _act(self, session: Session, command: cmd.Command) -> Answer:
+        return await self._service.act(command, str(session.caller))
+
+
+def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[Any]]]]:
+    """Return every method's name, by the right it needs."""
+    m = methods
+    return {
+        Right.READ: {
+            "status": m.status,
+            "stock.show": m.stock_show,
+            "credit.show": m.credit_show,
+            "coins.show": m.coins_show,
+            "devices.show": m.devices_show,
+            "ledger.show": m.ledger_show,
+            "journal.records": m.journal_records,
+            "journal.verify": m.journal_verify,
+            "trace": m.trace,
+            "watch.start": m.watch_start,
+        },
+        Right.ACT: {
+            "stock.fill": m.stock_fill,
+            "stock.set": m.stock_set,
+            "stock.enable": m.stock_enable,
+            "stock.disable": m.stock_disable,
+            "price.set": m.price_set,
+            "credit.return": m.credit_return,
+            "credit.grant": m.credit_grant,
+            "claim.close": m.claim_close,
+            "collect": m.collect,
+            "vend.test": m.vend_test,
+            "motor.test": m.motor_test,
+            "coins.payout": m.coins_payout,
+            "coins.count": m.coins_count,
+            "coins.fill": m.coins_fill,
+            "reader.enable": m.reader_enable,
+            "service.enter": m.service_enter,
+            "service.leave": m.service_leave,
+            "journal.begin": m.journal_begin,
+        },
+    }
+
+
+def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Session]:
+    """Make the dispatcher of one machine's API."""
+    registry = MethodRegistry(
+        validator_factory=PydanticValidatorFactory(exclude_named_param("session"), strict=True)
+    )
+    needed: dict[str, Right] = {}
+    for right, methods in _rights(Methods(service)).items():
+        for name, method in methods.items():
+            takes_session = "session" in inspect.signature(method).parameters
+            registry.add_method(
+                _explained(method), name, pass_context="session" if takes_session else False
+            )
+            needed[name] = right
+
+    async def guard(
+        request: Request, context: Session, handler: AsyncHandlerType[Session]
+    ) -> MaybeSet[Response]:
+        right = needed.get(request.method, Right.READ)
+        if context.caller.right < right:
+            raise JsonRpcError(Code.NOT_PERMITTED, access.explain(context.caller, right))
+        try:
+            return await handler(request, context)
+        except InvalidParamsError as error:
+            raise InvalidParamsError(_wrong_parameters(error)) from error
+
+    made: AsyncDispatcher[Session] = AsyncDispatcher(middlewares=[guard], max_batch_size=MAX_BATCH)
+    made.add_methods(registry)
+    return made
+
+
+def _explained(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Turn what a method can explain into an answer of its own."""
+
+    @functools.wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except CommandRefused as refusal:
+            raise JsonRpcError(Code.REFUSED, str(refusal)) from refusal
+        except NothingToTraceError as error:
+            raise JsonRpcError(Code.NOT_FOUND, str(error)) from error
+        except VenddError as error:
+            raise JsonRpcError(Code.FAILED, str(error)) from error
+
+    return call
+
+
+def _wrong_parameters(error: InvalidParamsError) -> str:
+    """Say in words which parameter is wrong and why."""
+    problems = error.data.args if isinstance(error.data, ValidationError) else ()
+    words = []
+    for problem in problems:
+        if isinstance(problem, dict):
+            where = ".".join(str(part) for part in problem.get("loc", ()))
+            words.append(f"{where}: {problem.get('msg', 'is wrong')}")
+    return "; ".join(words) or "wrong parameters"

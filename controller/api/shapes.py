@@ -1,0 +1,266 @@
+"""The JSON shapes of the API's answers: what ``--json`` prints, and scripts may rely on.
+
+Amounts are ``int`` minor units of ``currency``. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class FaultShape(TypedDict):
+    """One thing that is wrong."""
+
+    part: str
+    code: str  # controller.faults.FaultCode
+    detail: str
+
+
+class DeviceShape(TypedDict):
+    """One peripheral."""
+
+    name: str  # controller.ports.DeviceName
+    state: str  # "ready", "starting", "lost", "disabled" or "unknown"
+    level: int | None
+    manufacturer: str
+    model: str
+    serial: str
+    software: str
+    info: dict[str, Any]  # all that it told at set-up
+
+
+class ClaimShape(TypedDict):
+    """A promise that is still open."""
+
+    seq: int
+    vend: int
+    code: str
+    amount: int
+    tender: str  # "cash" or "card"
+    reason: str
+    flagged: bool
+
+
+class VendShape(TypedDict):
+    """A vend, or a return of credit (``kind``)."""
+
+    vend: int
+    kind: str  # "vend" or "return"
+    selection: str
+    column: str
+    price: int
+    result: str  # "open" until it has ended
+    paid_back: int
+    claimed: int
+    flags: list[str]
+
+
+class LotShape(TypedDict):
+    """Money taken at once that is still credit."""
+
+    seq: int
+    pocket: str  # "coins" or "bills"
+    free: int
+    held: int  # locked for a vend that has not ended
+
+
+class EscrowShape(TypedDict):
+    """A bill that is held and not ours."""
+
+    device: str
+    value: int
+    asked: str  # "", "stack" or "return"
+
+
+class CreditShape(TypedDict):
+    """What a customer can spend or get back."""
+
+    currency: str
+    total: int
+    coins: int
+    bills: int
+    held: int
+    lots: list[LotShape]
+    escrow: EscrowShape | None
+    claims: list[ClaimShape]
+
+
+class CashShape(TypedDict):
+    """What must be in the machine, by place."""
+
+    tubes: int
+    cashbox: int
+    stacker: int
+    escrow: int
+    bills: int  # how many bills are in the stacker
+
+
+class JournalShape(TypedDict):
+    """Where the facts are."""
+
+    id: str
+    first: int
+    last: int
+
+
+class StatusShape(TypedDict):
+    """The machine at a glance."""
+
+    machine: str
+    currency: str
+    software: str
+    mode: str
+    promise: str
+    service_by: str
+    boot: int
+    up_s: int
+    journal: JournalShape
+    credit: int
+    escrow: int
+    exact_change_only: bool
+    display: list[str]
+    devices: list[DeviceShape]
+    faults: list[FaultShape]
+    sold_out: list[str]
+    disabled: dict[str, str]
+    claims: list[ClaimShape]
+    open: list[VendShape]
+    last: list[VendShape]
+    cash: CashShape
+    counters: dict[str, int]
+
+
+class ColumnShape(TypedDict):
+    """One column."""
+
+    column: str
+    product: str
+    name: str
+    price: int
+    count: int
+    capacity: int
+    uncertain: bool
+    disabled: str  # the reason; empty: it sells
+
+
+class StockShape(TypedDict):
+    """All columns."""
+
+    currency: str
+    columns: list[ColumnShape]
+
+
+class TubeShape(TypedDict):
+    """One coin type."""
+
+    type: int
+    value: int
+    in_tube: bool
+    count: int
+    total: int
+
+
+class CoinsShape(TypedDict):
+    """What can be paid out."""
+
+    currency: str
+    state: str  # of the changer
+    tubes: list[TubeShape]
+    total: int
+    exact_change_only: bool
+
+
+class BalanceShape(TypedDict):
+    """One account."""
+
+    account: str
+    debit: int
+    credit: int
+
+
+class LedgerShape(TypedDict):
+    """The trial balance; ``debit`` equals ``credit``."""
+
+    currency: str
+    seq: int  # after this record
+    accounts: list[BalanceShape]
+    debit: int
+    credit: int
+    cash: int  # what must be in the machine
+    owed: int  # what customers could ask for
+
+
+class RecordShape(TypedDict):
+    """One record."""
+
+    seq: int
+    boot: int
+    at: str  # UTC, ISO 8601 with milliseconds
+    confirmed: bool  # the fleet or NTP had confirmed the time
+    mono_ms: int
+    type: str
+    version: int
+    vend: int | None
+    data: dict[str, Any]
+    postings: list[tuple[str, int]]
+    hash: str
+    body: NotRequired[str]  # the exact text that the hash covers
+
+
+class RecordsShape(TypedDict):
+    """A page of records, ascending; ask again with ``after`` = the last seq."""
+
+    journal: JournalShape
+    currency: str
+    records: list[RecordShape]
+
+
+class VerifyShape(TypedDict):
+    """What checking every byte of the journal found."""
+
+    journal: str
+    ok: bool
+    problem: str  # empty when all is well
+    base: int  # records up to this one were pruned; the signed base stands for them
+    last: int
+    last_good: int  # up to here everything is right
+    records: int  # how many were checked
+    snapshots: int  # how many equal the fold
+    unknown: int  # records that this software does not understand
+
+
+class StepShape(TypedDict):
+    """One leg of some money's way: which record moved how much from where to where."""
+
+    seq: int
+    at: str
+    type: str
+    vend: int | None
+    amount: int
+    source: str  # an account, or "customer"
+    target: str
+    words: str
+
+
+class WayShape(TypedDict):
+    """The way of one lot (or of one card payment), from where it came in to where it is."""
+
+    lot: int  # seq of the record that took it in
+    origin: str  # "coins", "bills", "card", "granted"
+    amount: int
+    words: str
+    steps: list[StepShape]
+    now: dict[str, int]  # where its cents are: "credit", "held", "earned", "paid back", ...
+
+
+class TraceShape(TypedDict):
+    """Each cent's way."""
+
+    currency: str
+    asked: int
+    vend: VendShape | None
+    ways: list[WayShape]
+    records: list[RecordShape]
+
+
+WatchShape = dict[str, Any]

@@ -97,6 +97,8 @@ class Machine(Section):
     ] = ("en",)  # the panel's; the first is shown unasked
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
+    # Changes at each power-up and at nothing else: tells a restart from a power cut.
+    system_boot: Path = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Journal(Section):

@@ -75,7 +75,9 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
     }
     return settings.model_copy(
         update={
-            "machine": settings.machine.model_copy(update={"home": home}),
+            "machine": settings.machine.model_copy(
+                update={"home": home, "system_boot": below(settings.machine.system_boot)}
+            ),
             "journal": settings.journal.model_copy(update={"path": below(settings.journal.path)}),
             "api": settings.api.model_copy(update={"socket": below(settings.api.socket)}),
             "mdb": settings.mdb.model_copy(update={"port": below(settings.mdb.port)}),

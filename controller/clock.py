@@ -6,6 +6,7 @@ Durations use ``monotonic_s``; wall time only labels and may jump (a Pi has no c
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -44,3 +45,8 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait on the running loop."""
         await asyncio.sleep(seconds)
+
+
+def system_entropy(count: int) -> bytes:
+    """Return ``count`` bytes of the operating system's randomness, for ids and keys."""
+    return os.urandom(count)

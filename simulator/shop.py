@@ -17,10 +17,10 @@ from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
 from controller.journal.store import Journal
 from controller.machine.desk import Desk
-from controller.machine.runner import Machine
+from controller.machine.runner import Inbox, Machine
 from controller.panel.render import Renderer
 from controller.panel.texts import load_texts, shipped_texts
-from controller.ports import KeyPressed, Known
+from controller.ports import KeyPressed
 from controller.saga.claims import mint
 from controller.state import State, StateFold
 from simulator.instant import InstantHardware
@@ -78,8 +78,9 @@ class Shop:
             lambda seq, amount: mint(KEY, "m1", seq, amount),
         )
         renderer = Renderer(load_texts(shipped_texts(), ("en",)), "en_US")
-        machine = Machine(desk, hardware.hands(), renderer, lambda _name: Known())
-        hardware.bind(machine)
+        inbox = Inbox()
+        machine = Machine(desk, hardware.hands(), renderer, inbox)
+        hardware.bind(inbox)
         shop = cls(
             hardware, journal, machine, asyncio.get_running_loop().create_task(machine.run())
         )
@@ -110,7 +111,7 @@ class Shop:
     async def keys(self, keys: str) -> None:
         """A customer presses keys; returns when nothing is under way any more."""
         for key in keys:
-            self.machine.notify(KeyPressed(key))
+            self.machine.inbox.notify(KeyPressed(key))
         await self.until(lambda: self.machine.quiet and not self.state.sagas)
 
     @property

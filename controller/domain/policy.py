@@ -22,4 +22,15 @@ class Policy:
     refund_deadline_s: float = 30.0  # a payout the changer can't take by then becomes a claim
     coins_accepted: frozenset[int] | None = None  # values; None: all that the changer knows
     bills_accepted: frozenset[int] | None = None
+    bill_max: int | None = None  # the largest bill taken; None: no bound
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
+
+    def takes_coin(self, value: int) -> bool:
+        """Tell whether the owner wants coins of this value; tokens have none."""
+        return value > 0 and (self.coins_accepted is None or value in self.coins_accepted)
+
+    def takes_bill(self, value: int) -> bool:
+        """Tell whether the owner wants bills of this value."""
+        if self.bill_max is not None and value > self.bill_max:
+            return False
+        return value > 0 and (self.bills_accepted is None or value in self.bills_accepted)

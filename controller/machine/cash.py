@@ -134,8 +134,7 @@ class CashHandling:
         desk = self._desk
         if not desk.mode.selling:
             return "not selling"
-        allowed = desk.policy.bills_accepted
-        if not value or (allowed is not None and value not in allowed):
+        if not desk.policy.takes_bill(value):
             return "not accepted"
         credit = desk.state.credit.total + value
         if credit > desk.policy.max_credit:

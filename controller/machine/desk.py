@@ -94,6 +94,7 @@ class Desk:
         self.modes = Modes()
         self.live = Live()
         self.effects: list[Effect] = []
+        self.written: list[Record] = []
         self._planogram = planogram
         self._prices: dict[str, int] = {}
         self._rule: ChangeRule | None = None
@@ -154,29 +155,23 @@ class Desk:
         values: set[int] = set()
         changer = self.live.ready.get(DeviceName.CHANGER)
         if isinstance(changer, ChangerInfo):
-            allowed = self.policy.coins_accepted
-            values |= {
-                c.value
-                for c in changer.coins
-                if c.value and (allowed is None or c.value in allowed)
-            }
+            values |= {c.value for c in changer.coins if self.policy.takes_coin(c.value)}
         bill = self.live.ready.get(DeviceName.BILL)
         if isinstance(bill, BillInfo):
-            allowed = self.policy.bills_accepted
-            values |= {
-                b.value for b in bill.bills if b.value and (allowed is None or b.value in allowed)
-            }
+            values |= {b.value for b in bill.bills if self.policy.takes_bill(b.value)}
         return values
 
     # ------------------------------------------------------------------------------- doing
 
     def write(self, data: RecordData, vend: int | None = None) -> Record:
         """Stage a record: it is folded in at once and durable at the end of the turn."""
-        return self.journal.stage(data, vend=vend)
+        record = self.journal.stage(data, vend=vend)
+        self.written.append(record)
+        return record
 
     def open(self, data: RecordData) -> Saga:
         """Stage the record that opens a saga and return the saga."""
-        record = self.journal.stage(data, vend=self.journal.next_seq)
+        record = self.write(data, self.journal.next_seq)
         return self.state.sagas[record.seq]
 
     def do(self, effect: Effect) -> None:

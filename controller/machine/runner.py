@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from pydantic import TypeAdapter
 
 from controller.faults import (
     EffectUnknownError,
@@ -27,9 +28,11 @@ from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, S
 from controller.machine.screen import NOTHING, Acceptance, acceptance, view
 from controller.panel.render import Renderer
 from controller.ports import (
+    BillInfo,
     BillValidator,
     CardReader,
     Changer,
+    ChangerInfo,
     DeviceEvent,
     DeviceName,
     Hands,
@@ -38,8 +41,10 @@ from controller.ports import (
     MdbDevice,
     MoneyReport,
     PayoutEvidence,
+    ReaderInfo,
     TubeCounts,
 )
+from controller.state import State
 
 QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
 TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long
@@ -47,18 +52,49 @@ HEARTBEAT_S: Final = 0.1  # five beats within the guard's 500 ms
 
 log = structlog.get_logger("machine")
 
-Watcher = Callable[[Record], None]
+_INFO: Final[dict[DeviceName, TypeAdapter[ChangerInfo | BillInfo | ReaderInfo]]] = {
+    DeviceName.CHANGER: TypeAdapter(ChangerInfo),
+    DeviceName.BILL: TypeAdapter(BillInfo),
+    DeviceName.CASHLESS1: TypeAdapter(ReaderInfo),
+    DeviceName.CASHLESS2: TypeAdapter(ReaderInfo),
+}
+
+
+def known(state: State, device: DeviceName) -> Known:
+    """Return what the journal remembers of a device, for its driver's first words."""
+    raw = state.devices.get(device.value)
+    info = _INFO[device].validate_python(raw) if raw else None
+    tubes = tuple(state.tubes.get(t, 0) for t in range(16)) if state.tubes_counted else ()
+    return Known(info, bytes.fromhex(state.last_answers.get(device.value, "")), tubes)
+
+
+class Inbox:
+    """The actor's queue, and the sink of all drivers."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.queue: asyncio.Queue[Input] = asyncio.Queue(QUEUE_MAX)
+
+    def money(self, report: MoneyReport) -> asyncio.Future[None]:
+        """Take a money report; the future is done when it is durable."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.queue.put_nowait(Money(report, durable))
+        return durable
+
+    def notify(self, event: DeviceEvent) -> None:
+        """Take any other event."""
+        self.queue.put_nowait(Heard(event))
 
 
 class Machine:
-    """The actor and everything it moves. It is also the sink of all drivers."""
+    """The actor and everything it moves."""
 
     def __init__(
         self,
         desk: Desk,
         hands: Hands,
         renderer: Renderer,
-        known: Callable[[DeviceName], Known],
+        inbox: Inbox,
         heartbeat: Heartbeat | None = None,
     ) -> None:
         """Bind the parts; nothing moves before ``run``."""
@@ -66,12 +102,12 @@ class Machine:
         self.hands = hands
         self.brain = Brain(desk, tuple(self._devices()))
         self.screen: tuple[str, ...] = ()
-        self.on_record: list[Watcher] = []
+        self.on_commit: list[Callable[[list[Record]], None]] = []
         self.on_turn: list[Callable[[], None]] = []
         self._renderer = renderer
-        self._known = known
+        self.inbox = inbox
         self._heartbeat = heartbeat
-        self._queue: asyncio.Queue[Input] = asyncio.Queue(QUEUE_MAX)
+        self._queue = inbox.queue
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -80,18 +116,6 @@ class Machine:
         self._view: object = None
         self._exit: str | None = None
         self._turning = False
-
-    # ------------------------------------------------------------------------ as the sink
-
-    def money(self, report: MoneyReport) -> asyncio.Future[None]:
-        """Take a money report; the future is done when it is durable."""
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Money(report, durable))
-        return durable
-
-    def notify(self, event: DeviceEvent) -> None:
-        """Take any other event."""
-        self._queue.put_nowait(Heard(event))
 
     # ------------------------------------------------------------------------ for others
 
@@ -139,12 +163,12 @@ class Machine:
 
     async def _turn(self, batch: list[Input]) -> None:
         desk = self.desk
-        first = desk.journal.next_seq
         self._turning = True
         for item in batch:
             self.brain.take(item)
         effects, desk.effects = desk.effects, []
-        if desk.journal.next_seq != first:
+        written, desk.written = desk.written, []
+        if written:
             try:
                 await desk.journal.commit()
             except JournalError as error:
@@ -158,6 +182,9 @@ class Machine:
                 item.durable.set_result(None)
         for effect in effects:
             self._begin(effect)
+        if written:
+            for told in self.on_commit:
+                told(written)
         self._tell()
         self._turning = False
         for watcher in self.on_turn:
@@ -258,7 +285,7 @@ class Machine:
             case fx.ReadEvidence(column=column):
                 return await dispenser.evidence(column)
             case fx.Greet(device=device):
-                return await self._device(device).greet(self._known(device))
+                return await self._device(device).greet(known(self.desk.state, device))
             case fx.StartDevice(device=device):
                 return await self._device(device).start()
             case fx.CountTubes() | fx.Payout() | fx.PayoutEvidenceAfterRestart():

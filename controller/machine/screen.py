@@ -40,13 +40,10 @@ def acceptance(desk: Desk) -> Acceptance:
     coins: frozenset[int] = frozenset()
     changer = live.ready.get(DeviceName.CHANGER)
     if isinstance(changer, ChangerInfo) and live.tubes_checked:
-        allowed = policy.coins_accepted
         coins = frozenset(
             c.type
             for c in changer.coins
-            if c.value
-            and (allowed is None or c.value in allowed)
-            and credit + c.value <= policy.max_credit
+            if policy.takes_coin(c.value) and credit + c.value <= policy.max_credit
         )
     bills: frozenset[int] = frozenset()
     validator = live.ready.get(DeviceName.BILL)
@@ -57,12 +54,10 @@ def acceptance(desk: Desk) -> Acceptance:
         and live.stacker_checked
         and state.escrow is None
     ):
-        allowed = policy.bills_accepted
         bills = frozenset(
             b.type
             for b in validator.bills
-            if b.value
-            and (allowed is None or b.value in allowed)
+            if policy.takes_bill(b.value)
             and credit + b.value <= policy.max_credit
             and changeable(desk, credit + b.value)
         )

@@ -219,7 +219,7 @@ async def test_an_unseen_drop_follows_the_policy_and_is_flagged(
 
 async def test_cash_and_card_pay_together(start: Opener) -> None:
     shop = await start()
-    shop.machine.notify(SessionBegun(DeviceName.CASHLESS1, 1000))
+    shop.machine.inbox.notify(SessionBegun(DeviceName.CASHLESS1, 1000))
     await shop.coins(50)
     await shop.keys("A1")
     assert "request 100 1" in shop.hardware.reader.log

@@ -1,0 +1,287 @@
+"""The composition root: the only file that names concrete classes.
+
+``compose`` builds a machine from its configuration and from ``Parts``, which are what differs
+between a Pi, the simulator beside it, and virtual time in one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+from config.machine import MachineSettings
+from controller.clock import Clock, SystemClock, system_entropy
+from controller.domain.planogram import Column, Planogram, Product
+from controller.domain.policy import Policy
+from controller.journal.beginning import BootInfo
+from controller.journal.database import Storage
+from controller.journal.records import REGISTRY
+from controller.journal.sqlite_aio import DirectoryStorage
+from controller.journal.store import Journal
+from controller.machine.desk import Desk
+from controller.machine.runner import Inbox, Machine
+from controller.panel.render import Glass, Renderer
+from controller.panel.texts import load_texts, shipped_texts
+from controller.ports import DeviceName, Hands, Heartbeat
+from controller.saga.claims import mint
+from controller.state import State, StateFold
+from drivers.dispenser.assembly import build_dispenser
+from drivers.gpio.factory import open_factory
+from drivers.gpio.lines import Lines
+from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
+from drivers.links.mdb_link import MdbLink
+from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
+from drivers.panel.assembly import (
+    ClosableDisplay,
+    Listener,
+    build_buzzer,
+    build_display,
+    build_door,
+    build_keypad,
+)
+from drivers.panel.i2c_bus import I2cBus
+
+BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time before any is confirmed
+CLAIM_KEY_FILE: Final = "claim.key"
+CLAIM_KEY_BYTES: Final = 32
+SOFTWARE: Final = f"vendd {version('vendd')}"
+
+
+@dataclass(slots=True)
+class Parts:
+    """What differs by place."""
+
+    clock: Clock
+    storage: Storage
+    entropy: Callable[[int], bytes]
+    link: MdbLink
+    pins: Any  # an open gpiozero factory; the library ships no types
+    watch: OnTimeWatch
+    system_boot: str
+    inline_i2c: I2cBus | None = None  # a display bus in this process
+    heartbeat: Heartbeat | None = None
+    idle_until: Callable[[], float] | None = None
+    at_exit: bool = False  # switch outputs off when the interpreter ends
+
+
+@dataclass(slots=True)
+class Running:
+    """A composed machine."""
+
+    settings: MachineSettings
+    journal: Journal[State]
+    machine: Machine
+    bus: MdbParts
+    lines: Lines
+    display: ClosableDisplay
+    keypad: Listener
+    door: Listener
+
+    async def run(self) -> str:
+        """Sell until asked to stop; returns why.
+
+        Raises:
+            JournalError: A record is not on disk. Outputs are off.
+        """
+        self.keypad.start()
+        self.door.start()
+        bus = asyncio.get_running_loop().create_task(self.bus.run())
+        machine = asyncio.get_running_loop().create_task(self.machine.run())
+        try:
+            await asyncio.wait({bus, machine}, return_when=asyncio.FIRST_COMPLETED)
+            if not machine.done():
+                await bus  # it never returns: raise what ended it
+            return await machine
+        finally:
+            for task in (machine, bus):
+                task.cancel()
+            await asyncio.gather(machine, bus, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Outputs off, everything given back."""
+        self.keypad.stop()
+        self.door.stop()
+        try:
+            self.lines.close()
+        finally:
+            self.display.close()
+            await self.journal.close()
+
+
+def planogram_of(settings: MachineSettings) -> Planogram:
+    """Return what the configuration sells."""
+    return Planogram(
+        [Product(p.id, p.name) for p in settings.products],
+        [
+            Column(c.selection, c.product, settings.price_of(c), c.capacity, c.item_number)
+            for c in settings.columns
+        ],
+    )
+
+
+def policy_of(settings: MachineSettings) -> Policy:
+    """Return what the owner decided."""
+    policy, mdb = settings.policy, settings.mdb
+    bills = mdb.bill.accept
+    return Policy(
+        max_credit=policy.max_credit,
+        max_change=policy.max_change,
+        on_unknown=policy.on_unknown,
+        credit_timeout_s=policy.credit_timeout_s,
+        exact_change_margin=policy.exact_change_margin,
+        multi_vend=policy.multi_vend,
+        must_vend=policy.must_vend,
+        coins_accepted=None if mdb.changer.accept is None else frozenset(mdb.changer.accept),
+        bills_accepted=None if bills is None else frozenset(bills),
+        bill_max=mdb.bill.max_value,
+        tubes_kept=tuple(sorted(mdb.changer.keep.items())),
+    )
+
+
+def devices_of(settings: MachineSettings) -> frozenset[DeviceName]:
+    """Return the peripherals that the configuration names."""
+    mdb = settings.mdb
+    enabled = {
+        DeviceName.CHANGER: mdb.changer.enabled,
+        DeviceName.BILL: mdb.bill.enabled,
+        DeviceName.CASHLESS1: mdb.cashless1.enabled,
+        DeviceName.CASHLESS2: mdb.cashless2.enabled,
+    }
+    return frozenset(name for name, on in enabled.items() if on)
+
+
+async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:
+    """Return this machine's key for claim codes; made at the first start, mode 0600."""
+    key = await storage.read(CLAIM_KEY_FILE)
+    if key is None or len(key) != CLAIM_KEY_BYTES:
+        key = entropy(CLAIM_KEY_BYTES)
+        await storage.write(CLAIM_KEY_FILE, key, private=True)
+    return key
+
+
+async def open_journal(settings: MachineSettings, parts: Parts) -> Journal[State]:
+    """Open the machine's journal; raises as ``Journal.open`` does."""
+    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+    return await Journal.open(
+        parts.storage,
+        fold=StateFold(),
+        registry=REGISTRY,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        boot=BootInfo(
+            machine=settings.machine.id,
+            currency=settings.machine.currency,
+            software=SOFTWARE,
+            config_digest=digest,
+            built=BUILT,
+            system_boot=parts.system_boot,
+        ),
+    )
+
+
+async def compose(settings: MachineSettings, parts: Parts) -> Running:
+    """Build a machine; nothing moves before ``Running.run``.
+
+    Raises:
+        ConfigError: A pin, port or bus cannot be opened.
+        JournalError: The journal can't be used; see ``open_journal``.
+    """
+    journal = await open_journal(settings, parts)
+    inbox = Inbox()
+    key = await claim_key(parts.storage, parts.entropy)
+    machine_id = settings.machine.id
+    desk = Desk(
+        journal,
+        planogram_of(settings),
+        policy_of(settings),
+        parts.clock,
+        lambda seq, amount: mint(key, machine_id, seq, amount),
+    )
+    lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit)
+    dispenser = build_dispenser(
+        lines,
+        parts.clock,
+        columns=settings.columns,
+        matrix=settings.gpio,
+        drop_sensor=settings.drop_sensor,
+        current_sense=None if settings.current_sense is None else settings.current_sense.pin,
+        door=None if settings.door is None else settings.door.pin,
+        latch_lost=journal.state.power_was_cut,
+    )
+    display = build_display(settings.display, inbox.notify, inline_bus=parts.inline_i2c)
+    bus = build_mdb(
+        link=parts.link,
+        sink=inbox,
+        clock=parts.clock,
+        currency=settings.machine.currency,
+        devices=devices_of(settings),
+        idle_until=parts.idle_until,
+    )
+    hands = Hands(
+        dispenser=dispenser,
+        display=display,
+        buzzer=build_buzzer(lines, None if settings.buzzer is None else settings.buzzer.pin),
+        changer=bus.changer,
+        bill=bus.bill,
+        readers=dict(bus.readers),
+    )
+    glass = (
+        Glass() if settings.display is None else Glass(settings.display.cols, settings.display.rows)
+    )
+    renderer = Renderer(
+        load_texts(shipped_texts(), settings.machine.languages), settings.machine.locale, glass
+    )
+    return Running(
+        settings=settings,
+        journal=journal,
+        machine=Machine(desk, hands, renderer, inbox, parts.heartbeat),
+        bus=bus,
+        lines=lines,
+        display=display,
+        keypad=build_keypad(lines, settings.keypad, inbox.notify),
+        door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
+    )
+
+
+@asynccontextmanager
+async def composed(settings: MachineSettings, parts: Parts) -> AsyncIterator[Running]:
+    """Compose, and close whatever happens."""
+    running = await compose(settings, parts)
+    try:
+        yield running
+    finally:
+        await running.close()
+
+
+def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
+    """Return the parts of a machine in its own process: real disk, real ports, real pins.
+
+    Raises:
+        ConfigError: The pins can't be opened; a simulation never stands in silently.
+    """
+    clock = SystemClock()
+    mdb = settings.mdb
+    port = str(mdb.port)
+    link = native_link(port) if mdb.link == "native" else adapter_link(port, mdb.baud)
+    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        boot = settings.machine.system_boot.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    return Parts(
+        clock=clock,
+        storage=DirectoryStorage(settings.journal.path.parent),
+        entropy=system_entropy,
+        link=link,
+        pins=open_factory(settings.gpio.pin_factory, dict(settings.gpio.factory_arguments)),
+        watch=ThreadWatch(clock.monotonic_s),
+        system_boot=boot,
+        heartbeat=heartbeat,
+        at_exit=True,
+    )

@@ -1,0 +1,83 @@
+"""Two proofs of a payout, held against each other."""
+
+from __future__ import annotations
+
+from controller.ports import PayoutEvidence, TubeCounts
+from controller.saga.payout import reconcile
+
+TUBES = [(1, 10, 20), (2, 20, 20), (3, 50, 20)]
+
+
+def counts(*tubes: int, defective: frozenset[int] = frozenset()) -> TubeCounts:
+    return TubeCounts((0, *tubes, *[0] * (15 - len(tubes))), defective=defective)
+
+
+def status(**coins: int) -> tuple[int, ...]:
+    paid = [0] * 16
+    for name, count in coins.items():
+        paid[int(name.removeprefix("t"))] = count
+    return tuple(paid)
+
+
+def test_status_and_tubes_agree() -> None:
+    done = reconcile(70, TUBES, PayoutEvidence(True, status(t2=1, t3=1), counts(20, 19, 19)))
+    assert (done.amount, done.proof, done.certain) == (70, "both", True)
+    assert done.paid == ((2, 20, 1), (3, 50, 1))
+
+
+def test_tubes_alone_prove_a_level_two_payout() -> None:
+    done = reconcile(70, TUBES, PayoutEvidence(True, None, counts(20, 19, 19)))
+    assert (done.amount, done.proof, done.certain) == (70, "tubes", True)
+
+
+def test_a_changer_that_paid_less_is_believed() -> None:
+    done = reconcile(70, TUBES, PayoutEvidence(True, status(t3=1), counts(20, 20, 19)))
+    assert (done.amount, done.certain) == (50, True)
+
+
+def test_where_they_disagree_the_smaller_is_booked_and_nobody_is_sure() -> None:
+    done = reconcile(70, TUBES, PayoutEvidence(True, status(t2=1, t3=1), counts(20, 20, 19)))
+    assert (done.amount, done.certain) == (50, False)
+
+
+def test_a_disagreement_above_the_order_owes_nothing_more() -> None:
+    done = reconcile(50, TUBES, PayoutEvidence(True, status(t3=1), counts(20, 20, 18)))
+    assert (done.amount, done.certain) == (50, True)
+
+
+def test_a_reset_loses_the_status_but_not_the_tubes() -> None:
+    done = reconcile(
+        70, TUBES, PayoutEvidence(True, status(t2=9), counts(20, 20, 19), was_reset=True)
+    )
+    assert (done.amount, done.proof, done.certain) == (50, "tubes", True)
+
+
+def test_capped_counts_prove_nothing() -> None:
+    tubes = [(1, 10, 260)]
+    done = reconcile(20, tubes, PayoutEvidence(True, None, counts(255)))
+    assert (done.amount, done.proof, done.certain) == (0, "none", False)
+
+
+def test_a_defective_tube_proves_nothing() -> None:
+    evidence = PayoutEvidence(True, None, counts(20, 0, 20, defective=frozenset({2})))
+    assert reconcile(20, TUBES, evidence).proof == "none"
+
+
+def test_a_tube_that_grew_hides_no_payment() -> None:
+    done = reconcile(50, TUBES, PayoutEvidence(True, None, counts(22, 20, 19)))
+    assert done.paid == ((3, 50, 1),)
+
+
+def test_silence_is_unknown() -> None:
+    done = reconcile(50, TUBES, PayoutEvidence(idle=False))
+    assert (done.amount, done.proof, done.certain) == (0, "none", False)
+
+
+def test_a_changer_that_may_still_be_paying_is_not_certain() -> None:
+    done = reconcile(50, TUBES, PayoutEvidence(False, status(t3=1), None))
+    assert (done.amount, done.certain) == (50, False)
+
+
+def test_a_status_of_types_without_tubes_is_no_account() -> None:
+    done = reconcile(50, TUBES, PayoutEvidence(True, status(t9=1), counts(20, 20, 19)))
+    assert (done.amount, done.proof) == (50, "tubes")

@@ -3,7 +3,7 @@
 Amounts are ``int`` minor units of the machine's one currency (a device whose currency differs is
 refused when it is identified); scaling factors and decimal places end in the drivers.
 Expected failure is a returned value. A method that acts on the world raises
-``LinkError`` only when nothing can have happened and ``EffectUnknownError`` when something may have.
+``LinkError`` only when nothing can have happened, ``EffectUnknownError`` when something may.
 """
 
 from __future__ import annotations
@@ -96,9 +96,6 @@ class ReaderInfo:
     expanded: bool = False  # expanded currency mode in use
     max_response_s: float = 5.0
     identity: Identity = Identity()
-
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +286,8 @@ class DoorChanged:
 
 DeviceEvent = (
     DeviceReady | DeviceLost | DeviceWasReset | FaultRaised | FaultCleared | EscrowLever
-    | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay | KeyPressed | DoorChanged
+    | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay | KeyPressed
+    | DoorChanged
 )  # fmt: skip
 
 

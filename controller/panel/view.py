@@ -12,6 +12,8 @@ class Message(StrEnum):
     STARTING = "starting"  # booting or recovering
     WELCOME = "welcome"
     CREDIT = "credit"  # money is in; choose
+    SESSION = "session"  # a card is in; choose (amount: its balance, where it may be shown)
+    MUST_VEND = "must_vend"  # money comes back only after a vend was tried
     PRICE = "price"  # of the selection that was keyed
     INSERT_MORE = "insert_more"  # the credit does not cover the price; amount: what is missing
     SOLD_OUT = "sold_out"

@@ -240,15 +240,17 @@ class _Reader:
                 "without checksums a lone byte of data looks like a control byte; as an ACK it "
                 f"would mean: {_ACKS[self.device](key) or 'accepted'}"
             )
+        tail = ""
+        name = "answer"
         try:
             name = self._answer(scribe, key)
         except CutShort:
-            name = "answer, cut short"
+            tail = ", cut short"
         self._close(scribe, block)
         if self.device is Device.CASHLESS:
             read = [part.name for part in scribe.parts if part.name not in _NO_MESSAGES]
             name = ", ".join(read) or name
-        return _block(direction, name, "", block, scribe)
+        return _block(direction, name + tail, "", block, scribe)
 
     # ------------------------------------------------------------------ requests
 

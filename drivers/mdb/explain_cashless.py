@@ -21,7 +21,6 @@ from drivers.mdb.cashless_words import (
     malfunction_words,
 )
 from drivers.mdb.explain_parts import (
-    CutShort,
     Scribe,
     counted,
     factors,
@@ -274,7 +273,11 @@ _CLOCK_FIELDS: Final = (
 
 
 def explain_messages(scribe: Scribe, context: CashlessContext) -> None:
-    """Every message of an answer, cut as `cashless_parser` does."""
+    """Every message of an answer, cut as `cashless_parser` does.
+
+    Raises:
+        CutShort: The last message is cut short; everything is noted.
+    """
     answer = decode_messages(scribe.data, context)
     for message in answer.messages:
         _explain_message(scribe, message.raw)
@@ -288,13 +291,17 @@ def explain_messages(scribe: Scribe, context: CashlessContext) -> None:
 
 
 def _explain_leftover(scribe: Scribe, error: MdbBlockError, context: CashlessContext) -> None:
-    """What could not be cut; of a message cut short, the fields that are there."""
-    if error.reason is BlockFault.TRUNCATED and not is_ftl_code(scribe.data[scribe.at]):
+    """What could not be cut; of a message cut short, the fields that are there.
+
+    Raises:
+        CutShort: At the end of the bytes, all of them noted.
+    """
+    if is_ftl_code(scribe.data[0]):
+        _explain_message(scribe, scribe.data)
+        return
+    if error.reason is BlockFault.TRUNCATED:
         whole = message_lengths(scribe.data, scribe.at, context)[0]
-        try:
-            _explain_message(scribe, scribe.data[scribe.at :].ljust(whole, b"\0"))
-        except CutShort:
-            return
+        _explain_message(scribe, scribe.data[scribe.at :].ljust(whole, b"\0"))
     scribe.begin("leftover")
     scribe.unread(error.message)
 

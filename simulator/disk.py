@@ -206,6 +206,9 @@ class Disk:
             raise OSError(errno.ENOSPC, "no room", name)
         self._used += more
 
+    def _give(self, size: int) -> None:
+        self._used -= size
+
     def free_bytes(self) -> int:
         """Return the room that is left."""
         return 1 << 40 if self.capacity is None else max(self.capacity - self._used, 0)
@@ -235,7 +238,7 @@ class Disk:
         self._begin(Io.WRITE, name, offset, len(data))
         file = self.files[name]
         content, before, end = file.data, len(file.data), offset + len(data)
-        self._take(name, end - max(before, file.reserved))
+        self._take(name, max(end - max(before, file.reserved), 0))
         first, last = min(offset, before) // SECTOR, (end - 1) // SECTOR
         if offset <= before:
             first = offset // SECTOR
@@ -321,10 +324,10 @@ class Disk:
         """Take a name away."""
         self._begin(Io.REMOVE, name)
         file = self.files.pop(name)
-        size = file.size
+        size = 0 if file in self.files.values() else file.size
         self._used -= size
         self._changed(((name, file),))
-        self._undo.append(lambda: self._take(name, size))
+        self._undo.append(lambda: self._give(-size))
         self._end(Io.REMOVE, name)
 
     def rename(self, old: str, new: str) -> None:
@@ -336,8 +339,17 @@ class Disk:
         self.files[new] = file
         self._used -= size
         self._changed(((old, file), (new, replaced)))
-        self._undo.append(lambda: self._take(new, size))
+        self._undo.append(lambda: self._give(-size))
         self._end(Io.RENAME, new)
+
+    def link(self, name: str, other: str) -> None:
+        """Give a file a second name."""
+        if other in self.files:
+            self.remove(other)
+        self._begin(Io.CREATE, other)
+        self.files[other] = self.files[name]
+        self._changed(((other, None),))
+        self._end(Io.CREATE, other)
 
     def reserve(self, name: str, size: int) -> None:
         """Make a file that takes room without holding it in memory."""
@@ -371,10 +383,13 @@ class Disk:
         }[choice]
         for change in reversed(self._folder[len(self._folder) - lost :]):
             names.update(change)
+        images: dict[File, File] = {}  # a file with two names stays one file
         for name, file in names.items():
             if file is not None:
-                disk.files[name] = file.image(choice, keep, rng)
-        disk._used = sum(file.size for file in disk.files.values())
+                if file not in images:
+                    images[file] = file.image(choice, keep, rng)
+                disk.files[name] = images[file]
+        disk._used = sum(file.size for file in images.values())
         return disk
 
     def images(self, rng: random.Random, count: int) -> Iterator[Disk]:

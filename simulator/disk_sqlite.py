@@ -10,6 +10,7 @@ import asyncio
 import errno
 import random
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar, cast
 
 import apsw
@@ -23,6 +24,7 @@ from controller.journal.database import (
     Row,
     Statement,
     Value,
+    log_of,
 )
 from controller.journal.errors import (
     DiskBusyError,
@@ -292,7 +294,9 @@ class InlineDatabase:
         """End the connection at once; nothing reaches the disk when the process is dead."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(force=True)
+            # SQLite tidies up when it closes; what the disk refuses then is nobody's answer.
+            with suppress(apsw.Error, PowerCutError):
+                connection.close(force=True)
 
 
 async def _unless_dead(vfs: _Vfs) -> None:
@@ -340,7 +344,7 @@ class DiskStorage:
             uri, pragmas = f"file:{name}", PRAGMAS
         else:
             flags |= apsw.SQLITE_OPEN_READONLY
-            log = disk.files.get(f"{name}-wal")
+            log = disk.files.get(log_of(name))
             uri = f"file:{name}" if log and log.data else f"file:{name}?immutable=1"
             pragmas = READ_PRAGMAS
         try:
@@ -429,6 +433,15 @@ class DiskStorage:
 
         def work() -> None:
             self.disk.rename(old, new)
+            self.disk.sync_folder()
+
+        await self._do(work)
+
+    async def link(self, name: str, other: str) -> None:
+        """Give a file a second name."""
+
+        def work() -> None:
+            self.disk.link(name, other)
             self.disk.sync_folder()
 
         await self._do(work)

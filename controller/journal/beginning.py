@@ -108,11 +108,13 @@ async def create(
     try:
         await migrate(database)
         await database.transaction(statements)
+        # Closing would do it too, and would not say when it failed.
+        await database.checkpoint(truncate=True)
     finally:
         await database.close()
     await storage.remove(companions(_UNFINISHED)[1:])
     await storage.rename(_UNFINISHED, journal_file(journal))
-    await write_witness(storage, Witness(journal, 1, open=False))
+    await write_witness(storage, Witness(journal, 1))
     return journal
 
 

@@ -85,6 +85,10 @@ class Storage(Protocol):
         """Rename a file, durably."""
         ...
 
+    async def link(self, name: str, other: str) -> None:
+        """Give a file a second name, in place of whatever has that name."""
+        ...
+
     async def names(self) -> list[str]:
         """Return the names of all files, sorted."""
         ...
@@ -132,6 +136,16 @@ READ_PRAGMAS: Final = (
 )
 
 
+def log_of(name: str) -> str:
+    """Return the name of a database's write-ahead log."""
+    return f"{name}-wal"
+
+
+def kept_log_of(name: str) -> str:
+    """Return the second name of the log (``opening.restore_log`` says why it has one)."""
+    return f"{name}-wal.kept"
+
+
 def companions(name: str) -> tuple[str, ...]:
     """Return the files that belong to the database ``name``: itself first."""
-    return name, f"{name}-wal", f"{name}-shm", f"{name}-journal"
+    return name, log_of(name), kept_log_of(name), f"{name}-shm", f"{name}-journal"

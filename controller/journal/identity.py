@@ -31,15 +31,15 @@ class Witness:
     """What the id file says."""
 
     journal: bytes
-    seq: int  # at least this many records were durable in the database file
-    open: bool  # the journal was in use: its write-ahead log must be there
+    seq: int  # at least this many records were durable
+    broken: str = ""  # damage that was found and would not show again; ends with a new journal
 
 
 def _parse(raw: bytes) -> Witness | None:
     try:
         fields = json.loads(raw)
         journal = bytes.fromhex(fields["journal"])
-        witness = Witness(journal, int(fields["seq"]), bool(fields["open"]))
+        witness = Witness(journal, int(fields["seq"]), str(fields.get("broken", "")))
     except (ValueError, KeyError, TypeError):
         return None
     return witness if len(journal) == ID_BYTES else None
@@ -53,7 +53,9 @@ async def read_witness(storage: Storage) -> Witness | None:
 
 async def write_witness(storage: Storage, witness: Witness) -> None:
     """Replace the id file, durably."""
-    fields = {"journal": witness.journal.hex(), "seq": witness.seq, "open": witness.open}
+    fields: dict[str, object] = {"journal": witness.journal.hex(), "seq": witness.seq}
+    if witness.broken:
+        fields["broken"] = witness.broken
     await storage.write(ID_FILE, json.dumps(fields).encode() + b"\n")
 
 

@@ -12,10 +12,11 @@ from typing import Final, Generic
 from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.chain import ID_BYTES
-from controller.journal.database import Access, Database, Storage
+from controller.journal.database import Access, Database, Storage, kept_log_of, log_of
 from controller.journal.envelope import EnvelopeError, Record, Registry, UnknownData, decode
 from controller.journal.errors import (
     DiskCorruptError,
+    DiskError,
     JournalBrokenError,
     JournalForeignError,
     JournalMissingError,
@@ -94,6 +95,12 @@ def _journal_of(name: str) -> bytes | None:
     except ValueError:
         return None
     return journal if len(journal) == ID_BYTES else None
+
+
+def check_note(witness: Witness | None) -> None:
+    """Raise JournalBrokenError when an earlier start found damage that would not show again."""
+    if witness is not None and witness.broken:
+        raise JournalBrokenError(witness.broken, last_good=witness.seq)
 
 
 async def check_identity(database: Database, journal: bytes) -> int:
@@ -229,9 +236,7 @@ async def read_journal(
     return Opened(database, journal, key, acked, base_seq, folded)
 
 
-async def prepare_for_writing(
-    database: Database, storage: Storage, name: str, witness: Witness | None
-) -> None:
+async def prepare_for_writing(database: Database, storage: Storage, journal: bytes) -> None:
     """Make durable what only the page cache may hold, and look for lost commits.
 
     After a failed fsync the kernel may show bytes that the disk never got, and sync them no more.
@@ -240,25 +245,42 @@ async def prepare_for_writing(
     Raises:
         JournalBrokenError: The write-ahead log lost commits that had been durable.
     """
-    if witness is not None and witness.open:
-        log = await storage.read(f"{name}-wal")
-        size = await database.checkpoint()
-        if not log:
-            raise JournalBrokenError("the journal's write-ahead log is gone")
-        if (lost := commits_behind(log, size.frames)) > 1:
-            raise JournalBrokenError(f"the write-ahead log is damaged: {lost} commits were lost")
-    else:
-        await database.checkpoint()
+    log = await storage.read(log_of(journal_file(journal)))
+    size = await database.checkpoint()
+    if log and (lost := commits_behind(log, size.frames)) > 1:
+        # SQLite drops what it could not read when it closes: the next start must know as well.
+        problem = f"the write-ahead log is damaged: {lost} commits were lost"
+        seq = await reader.last_seq(database)
+        await write_witness(storage, Witness(journal, seq, problem))
+        raise JournalBrokenError(problem, last_good=seq)
     await migrate(database)
+
+
+async def restore_log(storage: Storage, name: str) -> None:
+    """Bring a write-ahead log back that somebody has deleted.
+
+    The log has a second name while the journal is in use. SQLite deletes it when it closes, all
+    of it being in the database file then, and copying that log once more changes nothing; so
+    whoever took the first name away, the second may take its place.
+    """
+    if await storage.size(log_of(name)) is None and await storage.size(kept_log_of(name)):
+        await storage.rename(kept_log_of(name), log_of(name))
+
+
+async def keep_log(storage: Storage, name: str) -> None:
+    """Give the write-ahead log its second name. A file system without links goes without."""
+    try:
+        await storage.link(log_of(name), kept_log_of(name))
+    except DiskError:
+        return
 
 
 async def begin_log(
     database: Database, storage: Storage, witness: Witness | None, journal: bytes, seq: int
 ) -> None:
-    """Start with an empty write-ahead log, the id file not expecting one."""
-    quiet = Witness(journal, seq, open=False)
-    if witness != quiet:
-        await write_witness(storage, quiet)
+    """Note how far the journal goes, and start with an empty write-ahead log."""
+    if witness != Witness(journal, seq):
+        await write_witness(storage, Witness(journal, seq))
     await database.checkpoint(truncate=True)
 
 
@@ -270,6 +292,7 @@ async def open_reading(
     if located is None:
         return None
     journal, witness = located
+    check_note(witness)
     try:
         database = await storage.open(journal_file(journal), Access.READ)
     except DiskCorruptError as error:

@@ -23,6 +23,7 @@ from controller.journal.database import (
     Row,
     Statement,
     Value,
+    log_of,
 )
 from controller.journal.errors import (
     DiskBusyError,
@@ -203,6 +204,10 @@ class DirectoryStorage:
         """Rename a file."""
         await self._call(asyncio.to_thread(_rename, self._path(old), self._path(new)))
 
+    async def link(self, name: str, other: str) -> None:
+        """Give a file a second name."""
+        await self._call(asyncio.to_thread(_link, self._path(name), self._path(other)))
+
     async def names(self) -> list[str]:
         """Return the names of all files."""
         return await self._call(asyncio.to_thread(_names, self.folder))
@@ -235,7 +240,7 @@ def _read_options(path: Path) -> str:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, _LOCK_LENGTH, _LOCK_START)
         except BlockingIOError as error:
             raise DiskBusyError(f"{path.name} is open in another process") from error
-    log = path.with_name(path.name + "-wal")
+    log = path.with_name(log_of(path.name))
     # With a log its index is built in memory (EXCLUSIVE), which a VFS with locks would refuse on
     # a file opened read-only; without one, the file is all there is.
     return "mode=ro&vfs=unix-none" if (_size(log) or 0) else "mode=ro&immutable=1"
@@ -295,6 +300,12 @@ def _remove(folder: Path, paths: Sequence[Path]) -> None:
 def _rename(old: Path, new: Path) -> None:
     old.rename(new)
     _sync_folder(new.parent)
+
+
+def _link(path: Path, other: Path) -> None:
+    other.unlink(missing_ok=True)
+    other.hardlink_to(path)
+    _sync_folder(path.parent)
 
 
 def _names(folder: Path) -> list[str]:

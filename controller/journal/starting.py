@@ -31,16 +31,17 @@ async def open_writing(
     located = await opening.locate(storage)
     if located is None:
         made = await beginning.create(storage, clock=clock, entropy=entropy, boot=boot)
-        located = made, Witness(made, 1, open=False)
+        located = made, Witness(made, 1)
     journal, witness = located
-    name = journal_file(journal)
+    opening.check_note(witness)
+    await opening.restore_log(storage, journal_file(journal))
     try:
-        database = await storage.open(name, Access.WRITE)
+        database = await storage.open(journal_file(journal), Access.WRITE)
     except DiskCorruptError as error:
         raise JournalBrokenError(str(error)) from error
     try:
         await opening.check_identity(database, journal)
-        await opening.prepare_for_writing(database, storage, name, witness)
+        await opening.prepare_for_writing(database, storage, journal)
         opened = await opening.read_journal(
             database, storage, journal, witness, fold, registry, progress
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final, Generic
@@ -20,7 +21,7 @@ from controller.journal import ballast, chain, opening, pruning, reader, startin
 from controller.journal import snapshots as snaps
 from controller.journal.beginning import BootInfo
 from controller.journal.checkpoints import Checkpointer
-from controller.journal.database import Statement, Storage, Value
+from controller.journal.database import Statement, Storage, Value, kept_log_of
 from controller.journal.envelope import (
     Record,
     RecordData,
@@ -42,6 +43,7 @@ from controller.journal.fold import Fold, S
 from controller.journal.identity import (
     Entropy,
     Witness,
+    journal_file,
     write_witness,
 )
 from controller.journal.opening import Opened, Progress
@@ -171,7 +173,7 @@ class Journal(Generic[S]):
                 )
             )
             await self.commit()
-            await write_witness(self._storage, Witness(self._id, self._durable, open=True))
+            await opening.keep_log(self._storage, journal_file(self._id))
         except BaseException:
             await self._database.close()
             raise
@@ -456,13 +458,16 @@ class Journal(Generic[S]):
             self._closed = True
             await self._checkpointer.stop()
             await self._database.close()
+        if not self.read_only:
+            with suppress(DiskError):  # a broken disk keeps it, which does no harm
+                await self._storage.remove([kept_log_of(journal_file(self._id))])
 
     async def _leave(self) -> None:
         await self._checkpointer.stop()
         self._check()
         if self._durable > self._snapshot_seq:
             await self._database.transaction(snaps.saving(self._id, self._snapshot()))
-        await write_witness(self._storage, Witness(self._id, self._durable, open=False))
+        await write_witness(self._storage, Witness(self._id, self._durable))
 
 
 def _inserts(batch: list[Record]) -> list[Statement]:

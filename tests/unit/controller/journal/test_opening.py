@@ -379,11 +379,10 @@ async def test_the_ballast_comes_back_when_there_is_room_again() -> None:
     await sold(disk, 5)
     disk.capacity = sum(file.size for file in disk.files.values()) + 100
     journal = await reopened(disk)
-    assert not await journal.restore_ballast()
-    assert journal.disk_full
+    was_full = [(await journal.restore_ballast(), journal.disk_full)]
     disk.capacity = 64 << 20
-    assert await journal.restore_ballast()
-    assert not journal.disk_full
+    was_full.append((await journal.restore_ballast(), journal.disk_full))
+    assert was_full == [(False, True), (True, False)]
     assert disk.files[BALLAST_FILE].size == BALLAST_BYTES
 
 
@@ -473,7 +472,10 @@ async def test_a_first_start_that_failed_half_way_is_a_first_start_again() -> No
             journal = await reopened(disk)
         except DiskIoError:
             journal = await reopened(disk)
-            assert journal.boot == 1
+        if journal.read_only:
+            await journal.close()
+            journal = await reopened(disk)
+        assert journal.boot == 1
         await put_in(journal, 5)
 
 

@@ -26,7 +26,6 @@ def test_an_unconfirmed_jump_ahead_does_no_lasting_harm() -> None:
 
 def test_confirmed_time_runs_on_the_monotonic_clock() -> None:
     label = WallLabel(built_ms=BUILT)
-    assert not label.confirmed
     label.confirm(LATER, 1_000)
     assert label.confirmed
     assert label.stamp(BUILT, 3_500) == (LATER + 2_500, True)

@@ -10,11 +10,18 @@ A line that begins with neither is a remark; `P>  -` expects silence.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from drivers.mdb.blocks import BYTE_TIME_S, checksum
-from simulator.bench import MdbBench
+from simulator.bench import BenchSettings, MdbBench
+from simulator.clock import run_virtual
+
+Story = Callable[["MdbBench", "ScriptedMaster"], Awaitable[None]]
+
+BOOT_S: Final = 0.5
+"""Longer than the silence of any bench's devices after power-up."""
 
 SILENCE_S: Final = 0.030
 """No answer begins later than this, and every answer has ended before another such pause."""
@@ -156,6 +163,17 @@ class ScriptedMaster:
                 said = "-" if last is None else str(last)
                 if said != expected:
                     raise AssertionError(f"expected {expected!r}, heard {said!r}")
+
+
+def run_story(story: Story, settings: BenchSettings | None = None) -> None:
+    """Run a story on a fresh bench in virtual time, after its devices have started."""
+
+    async def main() -> None:
+        bench = MdbBench(asyncio.get_running_loop(), settings)
+        await asyncio.sleep(BOOT_S)
+        await story(bench, ScriptedMaster(bench))
+
+    run_virtual(main())
 
 
 def _words(line: str) -> list[str]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from simulator.bench import BenchSettings, MdbBench
-from simulator.clock import run_virtual
-from simulator.conversation import ScriptedMaster
+from simulator.conversation import ScriptedMaster, run_story
 from simulator.peripherals.bill_settings import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
 from simulator.peripherals.reader_settings import (
@@ -34,17 +32,6 @@ BRITISH = ChangerSettings(
     pays_first=(2, 0, 1, 4),
     payout_s=0.15,
 )
-
-
-def on_bench(
-    settings: BenchSettings, story: Callable[[MdbBench, ScriptedMaster], Awaitable[None]]
-) -> None:
-    async def main() -> None:
-        bench = MdbBench(asyncio.get_running_loop(), settings)
-        await asyncio.sleep(0.5)
-        await story(bench, ScriptedMaster(bench))
-
-    run_virtual(main())
 
 
 def test_the_changer_starts_up_as_printed() -> None:
@@ -128,7 +115,7 @@ def test_the_changer_starts_up_as_printed() -> None:
         )
         assert bench.truth.totals().returned == 15 + 135
 
-    on_bench(BenchSettings(changer=BRITISH), story)
+    run_story(story, BenchSettings(changer=BRITISH))
 
 
 def test_the_validator_starts_up_and_stacks_as_printed() -> None:
@@ -182,7 +169,7 @@ def test_the_validator_starts_up_and_stacks_as_printed() -> None:
         )
         assert bench.truth.value("stacker") == 37 * 500 + 1000
 
-    on_bench(BenchSettings(bill=validator), story)
+    run_story(story, BenchSettings(bill=validator))
 
 
 READER_START = """
@@ -256,7 +243,7 @@ def test_the_reader_starts_up_and_vends_as_printed() -> None:
         assert bench.truth.totals().card_captured == 120
         assert bench.truth.accounts["ann"].charged == 120
 
-    on_bench(BenchSettings(readers=(settings,)), story)
+    run_story(story, BenchSettings(readers=(settings,)))
 
 
 def test_the_expanded_currency_mode_goes_as_printed() -> None:
@@ -299,7 +286,7 @@ def test_the_expanded_currency_mode_goes_as_printed() -> None:
         )
         assert bench.truth.totals().card_captured == 120
 
-    on_bench(BenchSettings(readers=(settings,)), story)
+    run_story(story, BenchSettings(readers=(settings,)))
 
 
 async def _approved(bench: MdbBench, master: ScriptedMaster) -> None:
@@ -340,7 +327,7 @@ def test_a_failed_vend_is_refunded_as_printed() -> None:
         assert bench.truth.totals().card_refunded == 120
         assert bench.truth.totals().card_captured == 0
 
-    on_bench(BenchSettings(readers=(ReaderSettings(at_once=frozenset({AtOnce.END})),)), story)
+    run_story(story, BenchSettings(readers=(ReaderSettings(at_once=frozenset({AtOnce.END})),)))
 
 
 def test_a_refund_that_is_impossible_goes_as_printed() -> None:
@@ -364,4 +351,4 @@ def test_a_refund_that_is_impossible_goes_as_printed() -> None:
         assert bench.truth.totals().card_refunded == 0
         assert bench.truth.totals().card_captured == 120
 
-    on_bench(BenchSettings(readers=(ReaderSettings(refund_s=0),)), story)
+    run_story(story, BenchSettings(readers=(ReaderSettings(refund_s=0),)))

@@ -139,13 +139,15 @@ class DropSensor:
 
     async def _becomes(self, *, latched: bool) -> bool:
         """Wait for the latch to show a level, at most ``ANSWER_S``."""
+        if self.latched is latched:
+            return True  # the usual case: the level is there before we can ask
         changed = asyncio.Event()
         forget = self.listen(lambda _: changed.set())
         try:
             async with asyncio.timeout(ANSWER_S):
                 while self.latched is not latched:
-                    changed.clear()
                     await changed.wait()
+                    changed.clear()
         except TimeoutError:
             return self.latched is latched
         finally:

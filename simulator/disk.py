@@ -159,6 +159,13 @@ class Disk:
         """Let one operation of this kind fail, on a file whose name ends so, after some more."""
         self._failures.append(_Failure(kind, suffix, after, error))
 
+    def heal(self) -> None:
+        """End every fault that could still happen: no failures planned, room, speed, writable."""
+        self._failures.clear()
+        self.read_only = False
+        self.capacity = None
+        self.sync_latency = None
+
     def corrupt(self, name: str, offset: int, mask: int = 0x01) -> None:
         """Flip bits of one byte, as a worn card does: no write, no sync, nobody is told."""
         self.files[name].data[offset] ^= mask

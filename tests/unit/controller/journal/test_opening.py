@@ -472,6 +472,7 @@ async def test_a_first_start_that_failed_half_way_is_a_first_start_again() -> No
             journal = await reopened(disk)
         except DiskIoError:
             journal = await reopened(disk)
+        disk.heal()
         if journal.read_only:
             await journal.close()
             journal = await reopened(disk)

@@ -15,7 +15,11 @@ from drivers.links.adapter_text import ADAPTER_BAUD, AdapterTextLink
 from drivers.links.mdb_link import MdbLink
 from drivers.links.ninth_bit import NinthBitLink
 from drivers.links.tty import open_byte_port, open_ninth_bit_port
+from drivers.mdb.bill_validator import MdbBillValidator
+from drivers.mdb.cashless import MdbCardReader
+from drivers.mdb.cashless_talk import ReaderSettings
 from drivers.mdb.changer import MdbChanger
+from drivers.mdb.device import MdbDriver
 from drivers.mdb.scheduler import MdbBus
 
 
@@ -25,6 +29,14 @@ class MdbParts:
 
     bus: MdbBus
     changer: MdbChanger | None = None
+    bill: MdbBillValidator | None = None
+    readers: dict[DeviceName, MdbCardReader] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> tuple[MdbDriver, ...]:
+        """All drivers, in the order of the bus."""
+        cash = (device for device in (self.changer, self.bill) if device is not None)
+        return (*cash, *self.readers.values())
 
     async def run(self) -> None:
         """Own the line until cancelled; see `MdbBus.run`."""
@@ -38,6 +50,8 @@ def build_mdb(
     clock: Clock,
     currency: str,
     devices: frozenset[DeviceName],
+    reader: ReaderSettings | None = None,
+    high_security: frozenset[int] | None = None,
     idle_until: Callable[[], float] | None = None,
 ) -> MdbParts:
     """Make the bus and the drivers of `devices`, in the order of their addresses.
@@ -48,12 +62,21 @@ def build_mdb(
         clock: Wall time for a reader that asks for it.
         currency: The machine's, ISO 4217 letters.
         devices: What the machine has.
+        reader: How card readers are treated.
+        high_security: Bill types to validate strictly; None leaves the validator's own choice.
         idle_until: See `MdbBus`.
     """
     bus = MdbBus(link, sink, idle_until)
     parts = MdbParts(bus)
     if DeviceName.CHANGER in devices:
         parts.changer = MdbChanger(bus, sink, currency=currency)
+    if DeviceName.BILL in devices:
+        parts.bill = MdbBillValidator(bus, sink, currency=currency, high_security=high_security)
+    for name in (DeviceName.CASHLESS1, DeviceName.CASHLESS2):
+        if name in devices:
+            parts.readers[name] = MdbCardReader(
+                name, bus, sink, clock, currency=currency, settings=reader or ReaderSettings()
+            )
     return parts
 
 

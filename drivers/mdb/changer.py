@@ -224,7 +224,7 @@ class MdbChanger(MdbDriver):
     def _payable(self) -> None:
         if self._served and not self._ready:
             raise LinkError("the changer is not ready; nothing was paid")
-        if self._slot.lost or not self._slot.polling:
+        if self._gone():
             raise LinkError("the changer does not answer; nothing was paid")
 
     async def _inhibit(self) -> None:

@@ -35,7 +35,7 @@ from controller.ports import (
 from drivers.links.mdb_link import Answer
 from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
 from drivers.mdb.scheduler import MdbBus
-from drivers.mdb.slots import Retry
+from drivers.mdb.slots import NEVER, Retry
 
 SECOND_RESET_S: Final = 1.0
 """An unheard RESET is sent once more soon, since a single block is easily lost."""
@@ -65,6 +65,10 @@ class Lost(Exception):  # noqa: N818 - a turn of events inside a driver, no erro
 
 class ResetItself(Exception):  # noqa: N818 - a turn of events inside a driver, no error
     """The device was reset in the middle of a dialogue."""
+
+
+class Restart(Exception):  # noqa: N818 - a turn of events inside a driver, no error
+    """The device must be RESET and initialised, and nobody lost it."""
 
 
 class FaultBook:
@@ -183,6 +187,8 @@ class MdbDriver(ABC):
                 reset_first = False
             except Lost as lost:
                 self._tell_lost(str(lost))
+            except Restart:
+                continue
             except DeviceFault as fault:
                 self._faults.raise_(fault.code, fault.detail)
                 reset_first = not await self._sit_out()
@@ -205,7 +211,7 @@ class MdbDriver(ABC):
             self._reset_expected = True
             self._reset_reported = False
             self._forget()
-            answer = await self._slot.command(self._reset_payload, Retry.ONCE, feed=True)
+            answer = await self._slot.command(self._reset_payload, Retry.ONCE, feed=self.on_items)
             if answer.heard:
                 unheard = 0
                 self._note_own_reset()
@@ -273,7 +279,7 @@ class MdbDriver(ABC):
             if self._stir.is_set():
                 continue
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(None if pause == NEVER else pause):
                     await self._stir.wait()
             except TimeoutError:
                 continue
@@ -292,6 +298,10 @@ class MdbDriver(ABC):
         answer = await self._slot.command(payload, retry)
         self._check()
         return answer
+
+    def _gone(self) -> bool:
+        """Whether nothing can be asked now: silent, never greeted, or the line is down."""
+        return self._slot.lost or not self._slot.polling or self._bus.down is not None
 
     def _check(self) -> None:
         if self._was_reset:

@@ -62,6 +62,11 @@ class RepeatFilter:
         if self._last:
             self._proof = _Proof.UNKNOWN if acked else _Proof.WITHHELD
 
+    def note(self, items: Sequence[bytes]) -> None:
+        """These came as the direct answer to a command: new for certain, and they may come again."""
+        self._last = tuple(items)
+        self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
+
     def fresh(self, items: Sequence[bytes]) -> list[bool]:
         """Tell for each one-shot item of an answer whether it is new.
 

@@ -229,8 +229,8 @@ class MdbBus:
             slot.heard_at = now
             slot.lost = False
             if answer.kind is AnswerKind.DATA:
-                if command.feed:
-                    slot.listener.on_items(answer.data)
+                if command.feed is not None:
+                    command.feed(answer.data)
                 self.link.ack()
         else:
             self._missed(slot)

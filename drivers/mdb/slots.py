@@ -87,7 +87,7 @@ class Command:
     retry: Retry
     done: asyncio.Future[Answer]
     wanted: Callable[[], bool] | None
-    feed: bool
+    feed: Callable[[bytes], object] | None
     tries: int = 0
     first_at: float = 0.0
 
@@ -175,7 +175,7 @@ class Slot:
         retry: Retry = Retry.REPEAT,
         *,
         wanted: Callable[[], bool] | None = None,
-        feed: bool = False,
+        feed: Callable[[bytes], object] | None = None,
     ) -> Answer:
         """Send a command in the place of the next poll and bring its answer.
 
@@ -183,8 +183,8 @@ class Slot:
             payload: Address byte and data, no checksum.
             retry: What to do without an ACK.
             wanted: Asked before each further try; False ends them.
-            feed: Hand an answer's data to the listener too, before anything else is said to the
-                device (cashless messages may come as an answer or by a later POLL).
+            feed: Takes an answer's data at once, before anything else is said to the device
+                (cashless messages may come as an answer or by a later POLL).
 
         Returns:
             The last try's answer: anything but ACK or DATA means that it was never acknowledged.

@@ -1,0 +1,422 @@
+"""A bill validator, with or without escrow, as the controller's `BillValidator` port.
+
+Source: MDB/ICP 4.2, section 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import Final
+
+from controller.faults import (
+    DeviceFault,
+    EffectUnknownError,
+    FaultCode,
+    LinkError,
+    PeerProtocolError,
+)
+from controller.money import exponent
+from controller.ports import (
+    BillEvent,
+    BillEventKind,
+    BillInfo,
+    BillKind,
+    BillsReport,
+    DeviceName,
+    DeviceSink,
+    Known,
+    StackerCount,
+)
+from drivers.links.mdb_link import AnswerKind
+from drivers.mdb import bill_codec as codec
+from drivers.mdb.bill_commands import (
+    POLL_PAYLOAD,
+    AskLevel1Identification,
+    AskSetup,
+    AskStacker,
+    BillType,
+    Escrow,
+    Reset,
+    Security,
+    encode_command,
+)
+from drivers.mdb.bill_faults import DISABLING, INCIDENTS, ONE_SHOT
+from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
+from drivers.mdb.device import MdbDriver, Turn
+from drivers.mdb.fields import mask_of
+from drivers.mdb.ftl_codec import RetryDeny
+from drivers.mdb.identity import identity_of, refuse_other_currency
+from drivers.mdb.money import ScaleError
+from drivers.mdb.money_gate import MoneyGate
+from drivers.mdb.scheduler import MdbBus
+from drivers.mdb.slots import NEVER, Retry
+
+ESCROW_RESULT_S: Final = PAYOUT_ANSWER_S
+"""Stacked, returned or "invalid" must come within this after ESCROW was acknowledged."""
+
+FULL_STACKER_S: Final = 10.0
+"""Between two STACKER questions while it is full: somebody may have emptied it."""
+
+_KINDS: Final[dict[codec.BillRoute, BillEventKind]] = {
+    codec.BillRoute.STACKED: BillEventKind.STACKED,
+    codec.BillRoute.ESCROW: BillEventKind.ESCROWED,
+    codec.BillRoute.RETURNED: BillEventKind.RETURNED,
+    codec.BillRoute.RECYCLED: BillEventKind.RECYCLED,
+    codec.BillRoute.REJECTED: BillEventKind.REJECTED,
+}
+"""The recycler's other routes are audit of a mode that is never enabled."""
+
+_RESULTS: Final = frozenset(
+    {codec.BillRoute.STACKED, codec.BillRoute.RETURNED, codec.BillRoute.RECYCLED}
+)
+
+_DENY_FTL: Final = encode_command(RetryDeny(Address.BILL_VALIDATOR, Address.VMC, 0))
+_STACKER: Final = encode_command(AskStacker())
+
+
+class MdbBillValidator(MdbDriver):
+    """Drives one bill validator.
+
+    Args:
+        bus: The line it is on.
+        sink: Where bills and faults go.
+        currency: The machine's, ISO 4217 letters.
+        high_security: Types to validate strictly; None leaves the validator's own choice.
+    """
+
+    def __init__(
+        self,
+        bus: MdbBus,
+        sink: DeviceSink,
+        *,
+        currency: str,
+        high_security: frozenset[int] | None = None,
+    ) -> None:
+        super().__init__(
+            DeviceName.BILL,
+            bus,
+            sink,
+            poll=POLL_PAYLOAD,
+            reset=encode_command(Reset()),
+            silence_s=NON_RESPONSE_BILL_S,
+        )
+        self._currency = currency
+        self._high_security = high_security
+        self._gate = MoneyGate(sink)
+        self._info: BillInfo | None = None
+        self._kinds: dict[int, BillKind] = {}
+        self._wanted = 0
+        self._applied: int | None = None
+        self._full = False
+        self._stacker_due: float | None = None
+        self._escrow_lock = asyncio.Lock()
+        self._results = 0  # escrow results and refusals so far
+        self._result_due: float | None = None
+        self._chores: deque[bytes] = deque(maxlen=4)
+        self.oddities: Counter[str] = Counter()
+
+    @property
+    def info(self) -> BillInfo | None:
+        """Return what it is, or None before it was ever identified."""
+        return self._info
+
+    # ------------------------------------------------------------------------------ the port
+
+    async def stacker(self) -> StackerCount:
+        """Ask STACKER; see `BillValidator.stacker`."""
+        answer = await self._slot.command(_STACKER)
+        if answer.kind is not AnswerKind.DATA:
+            raise LinkError(f"bill validator: STACKER was answered by {answer.kind.value}")
+        try:
+            status = codec.decode_stacker(answer.data)
+        except MdbBlockError as wrong:
+            raise LinkError(f"bill validator: {wrong}") from wrong
+        self._note_stacker(full=status.full)
+        return StackerCount(status.count, status.full)
+
+    async def stack(self) -> None:
+        """Stack the bill in escrow; see `BillValidator.stack`."""
+        await self._escrow(stack=True)
+
+    async def return_bill(self) -> None:
+        """Return the bill in escrow; see `BillValidator.return_bill`."""
+        await self._escrow(stack=False)
+
+    def accept(self, types: frozenset[int]) -> None:
+        """Want these bill types accepted; see `BillValidator.accept`."""
+        self._wanted = mask_of(types)
+        self._stir.set()
+
+    async def _escrow(self, *, stack: bool) -> None:
+        async with self._escrow_lock:
+            if self._gone():
+                raise LinkError("the bill validator does not answer; nothing was asked")
+            before = self._results
+            answer = await self._slot.command(
+                encode_command(Escrow(stack)), wanted=lambda: self._results == before
+            )
+            if self._results != before:
+                return  # the result came by POLL: it was heard
+            if answer.heard:
+                self._result_due = asyncio.get_running_loop().time() + ESCROW_RESULT_S
+                self._stir.set()
+                return
+            if self._gone() or self._was_reset:
+                raise EffectUnknownError("ESCROW was sent and the bill validator fell silent")
+            raise LinkError("the bill validator answers polls but never acknowledged ESCROW")
+
+    # ------------------------------------------------------------------------- initialisation
+
+    def _adopt(self, known: Known) -> None:
+        if isinstance(known.info, BillInfo):
+            self._take(known.info)
+        if known.last_answer and self._bus.link.capabilities.withholds_ack:
+            shots = _one_shots(codec.decode_poll(known.last_answer))
+            self._gate.repeats.restore([item.raw for item in shots])
+            self._gate.restored = True
+
+    async def _learn(self) -> None:
+        """SETUP without RESET, so that bills found in the validator have a value."""
+        if self._info is not None:
+            return
+        answer = await self._slot.command(encode_command(AskSetup()), Retry.ASK)
+        if answer.kind is AnswerKind.DATA:
+            try:
+                self._take(self._read_setup(answer.data)[0])
+            except (DeviceFault, PeerProtocolError):
+                return  # told by `start`, which asks again
+
+    def _take(self, info: BillInfo) -> None:
+        self._info = info
+        self._kinds = {kind.type: kind for kind in info.bills}
+        self._gate.release()
+
+    def _read_setup(self, data: bytes) -> tuple[BillInfo, codec.BillSetup]:
+        try:
+            setup = codec.decode_setup(data)
+        except MdbBlockError as wrong:
+            raise PeerProtocolError(f"bill validator: {wrong}") from wrong
+        refuse_other_currency(setup.currency, self._currency)
+        digits = exponent(self._currency)
+        try:
+            bills = tuple(
+                BillKind(
+                    bill_type,
+                    0 if setup.is_token(bill_type) else setup.scale.to_minor(value, digits),
+                    setup.is_token(bill_type),
+                )
+                for bill_type, value in enumerate(setup.values)
+                if value
+            )
+        except ScaleError as wrong:
+            raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, str(wrong)) from wrong
+        info = BillInfo(
+            setup.level,
+            setup.scaling,
+            setup.decimals,
+            bills,
+            has_escrow=setup.has_escrow,
+            stacker_capacity=setup.stacker_capacity,
+        )
+        return info, setup
+
+    async def _initialise(self) -> BillInfo:
+        self._applied = None
+        answer = await self._ask(encode_command(AskSetup()))
+        if answer.kind is not AnswerKind.DATA:
+            raise PeerProtocolError(f"bill validator: SETUP was answered by {answer.kind.value}")
+        info, _ = self._read_setup(answer.data)
+        self._faults.clear_all()  # it starts anew; what still holds is told again
+        if self._high_security is not None:
+            await self._tell(encode_command(Security(mask_of(self._high_security))))
+        identity, _ = identity_of(
+            await self._ask(encode_command(AskLevel1Identification()), Retry.ASK)
+        )
+        info = BillInfo(
+            info.level,
+            info.scaling,
+            info.decimals,
+            info.bills,
+            has_escrow=info.has_escrow,
+            stacker_capacity=info.stacker_capacity,
+            identity=identity,
+        )
+        self._take(info)
+        try:
+            await self.stacker()
+        except LinkError as silent:
+            self._check()
+            raise PeerProtocolError(str(silent)) from silent
+        await self._apply()
+        return info
+
+    # -------------------------------------------------------------------------------- service
+
+    async def _work(self) -> float:
+        while self._chores:
+            await self._ask(self._chores.popleft(), Retry.ASK)
+        now = asyncio.get_running_loop().time()
+        if self._stacker_due is not None and now >= self._stacker_due:
+            self._stacker_due = None
+            await self.stacker()
+        if self._applied != self._effective:
+            await self._apply()
+        if self._result_due is not None and now >= self._result_due:
+            self._result_due = None
+            self._faults.raise_(
+                FaultCode.BILL_STUCK_IN_ESCROW, f"no result in {ESCROW_RESULT_S:.0f} s"
+            )
+        return min(self._due_in(self._stacker_due), self._due_in(self._result_due))
+
+    @property
+    def _effective(self) -> int:
+        """What may be accepted: nothing into a full stacker."""
+        return 0 if self._full else self._wanted
+
+    async def _apply(self) -> None:
+        mask = self._effective
+        escrow = mask if self._info is not None and self._info.has_escrow else 0
+        await self._tell(encode_command(BillType(mask, escrow)))
+        self._applied = mask
+
+    def _note_stacker(self, *, full: bool) -> None:
+        self._full = full
+        if full:
+            self._faults.raise_(FaultCode.BILL_STACKER_FULL)
+            self._ask_stacker(FULL_STACKER_S)
+        else:
+            self._faults.clear(FaultCode.BILL_STACKER_FULL)
+        self._stir.set()
+
+    def _ask_stacker(self, seconds: float) -> None:
+        self._stacker_due = asyncio.get_running_loop().time() + seconds
+        self._stir.set()
+
+    def _due_in(self, due: float | None) -> float:
+        if due is None:
+            return NEVER
+        return max(0.0, due - asyncio.get_running_loop().time())
+
+    def _not_ready(self) -> None:
+        self._applied = None
+
+    def _forget(self) -> None:
+        self._gate.repeats.clear()
+        self._gate.restored = False
+        self._result_due = None
+
+    @property
+    def _unsettled(self) -> bool:
+        return self._gate.repeats.pending
+
+    # ------------------------------------------------------------------- the bus calls these
+
+    def on_quiet(self) -> None:
+        """POLL was answered by an ACK: enabled, idle, nothing wrong."""
+        self._reset_reported = False
+        self._gate.quiet()
+        self._faults.clear(*DISABLING.values())
+        if self._turns:
+            self._end_turn(Turn.QUIET)
+
+    def on_items(self, data: bytes) -> asyncio.Future[None] | None:
+        """POLL was answered by activity."""
+        answer = codec.decode_poll(data)
+        self._conditions(answer)
+        shots = _one_shots(answer)
+        new = self._gate.repeats.fresh([item.raw for item in shots])
+        fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
+        bills = [item for item in fresh if isinstance(item, codec.BillEvent)]
+        for item in fresh:
+            if isinstance(item, codec.ValidatorReported):
+                self._status(item.status, bills)
+        self._bills(data, bills)
+        self._gate.restored = False
+        self._end_turn(Turn.ITEMS)
+        if not any(isinstance(item, codec.BillEvent) for item in shots):
+            return None
+        waiting = self._gate.waiting()
+        if waiting is None:
+            self._slot.poll_soon()  # a repeat, durable by now: see whether this ACK is heard
+        return waiting
+
+    def on_told(self, *, acked: bool) -> None:
+        """Note whether the last answer with bills was acknowledged."""
+        self._gate.repeats.told(acked=acked)
+
+    def _conditions(self, answer: codec.PollAnswer) -> None:
+        """What stands in each poll as long as it lasts, and a reset."""
+        statuses = answer.statuses
+        if codec.ValidatorStatus.JUST_RESET in statuses:
+            self._note_just_reset()
+        else:
+            self._reset_reported = False
+        if codec.ValidatorStatus.DISABLED not in statuses and not (statuses & DISABLING.keys()):
+            self._faults.clear(*DISABLING.values())
+        for item in answer.items:
+            match item:
+                case codec.DisabledInsertions(count):
+                    self.oddities["inserted while disabled"] += count
+                case codec.UndefinedByte(code):
+                    self.oddities[f"byte {code:02X}"] += 1
+                case codec.RecyclerReported(status):
+                    self.oddities[status.name] += 1
+                case codec.FtlReceived():
+                    self._chores.append(_DENY_FTL)
+                    self._stir.set()
+                case _:
+                    continue
+
+    def _status(self, status: codec.ValidatorStatus, bills: list[codec.BillEvent]) -> None:
+        if status in DISABLING:
+            self._faults.raise_(DISABLING[status])
+        elif status in INCIDENTS:
+            self._faults.raise_(FaultCode.BILL_REMOVED, INCIDENTS[status])
+        elif status is codec.ValidatorStatus.INVALID_ESCROW_REQUEST and not bills:
+            # There was no bill. A repeated ESCROW whose first ACK was lost looks the same; its
+            # result follows and clears the fault.
+            self._end_escrow()
+            self._faults.raise_(FaultCode.BILL_REMOVED, "no bill was in escrow")
+        else:
+            self.oddities[status.name] += 1
+
+    def _bills(self, data: bytes, bills: list[codec.BillEvent]) -> None:
+        known = [item for item in bills if item.route in _KINDS]
+        for item in bills:
+            if item.route not in _KINDS:
+                self.oddities[item.route.name] += 1
+            if item.route in _RESULTS:
+                self._end_escrow()
+                self._faults.clear(FaultCode.BILL_STUCK_IN_ESCROW, FaultCode.BILL_REMOVED)
+            if item.route.gives_credit:
+                self._ask_stacker(0.0)
+        if not known:
+            return
+
+        def report() -> BillsReport:
+            return BillsReport(self._name, data, tuple(map(self._event, known)))
+
+        if self._info is None:
+            self._gate.keep(report)
+        else:
+            self._gate.report(report())
+
+    def _event(self, item: codec.BillEvent) -> BillEvent:
+        kind = self._kinds.get(item.bill_type)
+        return BillEvent(_KINDS[item.route], item.bill_type, kind.value if kind else 0)
+
+    def _end_escrow(self) -> None:
+        self._results += 1
+        self._result_due = None
+
+
+def _one_shots(
+    answer: codec.PollAnswer,
+) -> list[codec.BillEvent | codec.ValidatorReported]:
+    return [
+        item
+        for item in answer.items
+        if isinstance(item, codec.BillEvent)
+        or (isinstance(item, codec.ValidatorReported) and item.status in ONE_SHOT)
+    ]

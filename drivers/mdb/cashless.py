@@ -1,0 +1,413 @@
+"""A cashless device, classic or always idle, as the controller's `CardReader` port.
+
+The money rules: after an approval the reader is owed exactly one of VEND SUCCESS and VEND FAILURE,
+and any reset in between charges the customer. A request that is given up is cancelled; an approval
+that comes all the same is failed. What can't be told for sure is said to be unknown.
+
+Source: MDB/ICP 4.2, section 7 (VEND, REVALUE) and appendix 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from controller.faults import EffectUnknownError, FaultCode, LinkError
+from controller.ports import (
+    Approved,
+    CancelOutcome,
+    Denied,
+    RefundOutcome,
+    SettleOutcome,
+)
+from drivers.mdb.cashless_codec import (
+    EndSession,
+    Malfunction,
+    OutOfSequence,
+    ReaderMessage,
+    ReaderState,
+    RevalueApproved,
+    RevalueDenied,
+    RevalueLimit,
+    VendApproved,
+    VendDenied,
+)
+from drivers.mdb.cashless_commands import (
+    CASH_SALE_ITEM_MASK,
+    CashSale,
+    RevalueLimitRequest,
+    RevalueRequest,
+    SessionComplete,
+    VendCancel,
+    VendFailure,
+    VendRequest,
+    VendSuccess,
+)
+from drivers.mdb.cashless_reader import ReaderLife
+from drivers.mdb.cashless_talk import Expectation, Gone, Phase
+from drivers.mdb.device import Turn
+from drivers.mdb.money import iso_currency
+from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
+
+_ITEM_MASK: Final = 0xFFFF
+_IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
+
+
+class MdbCardReader(ReaderLife):
+    """Drives one reader; constructed as `ReaderLife`."""
+
+    _cancelling = False
+    """`cancel_vend` is at work while a request waits."""
+
+    # -------------------------------------------------------------------------------- request
+
+    async def request_vend(self, price: int, item: int) -> Approved | Denied:
+        """Ask for approval; see `CardReader.request_vend`."""
+        async with self.dialogue():
+            if not self._ready or self._gone():
+                raise LinkError(f"{self._name.value} is not ready; nothing was asked")
+            info = self._info
+            waits_for_card = not self._session
+            if waits_for_card and not (info is not None and info.always_idle):
+                return Denied("no session")
+            units = self.to_units(price)
+            if units is None:
+                self._faults.raise_(
+                    FaultCode.DEVICE_UNSUITABLE, f"price {price} is no whole number of its units"
+                )
+                return Denied("the price can't be told to the reader")
+            self._phase = Phase.REQUESTED
+            self._reset_since = self._disowned = False
+            decision = self.expect(VendApproved, VendDenied)
+            wrong = self.expect(OutOfSequence)
+            try:
+                return await self._request(
+                    VendRequest(units, item & _ITEM_MASK, self._context.expanded),
+                    decision,
+                    wrong,
+                    NEVER if waits_for_card else self.response_s,
+                )
+            except asyncio.CancelledError:
+                self._disown()
+                raise
+            finally:
+                self.drop(decision)
+                self.drop(wrong)
+                if self._phase is Phase.REQUESTED:
+                    self._phase = Phase.NONE
+
+    async def _request(
+        self, command: VendRequest, decision: Expectation, wrong: Expectation, seconds: float
+    ) -> Approved | Denied:
+        answer, _ = await self.send(command, decision, Retry.REPEAT)
+        if not answer.heard and decision.open:
+            return await self._give_up(never_heard=True)
+        message = await self.wait_for_first(decision, wrong, seconds)
+        if isinstance(message, OutOfSequence) and message.state in _IN_VEND:
+            # The request runs all the same: the ACK of an earlier try was lost and its repeat was
+            # out of sequence, or the reader complains of something else.
+            message = await self.wait_for(decision, seconds)
+        match message:
+            case VendApproved() if self._cancelling:
+                return Denied("cancelled")  # `cancel_vend` gives it back
+            case VendApproved(amount):
+                return Approved(None if amount is None else self.to_minor(amount))
+            case VendDenied():
+                return Denied("cancelled" if self._cancelling else "declined")
+            case OutOfSequence(state_code=code) if code is not None:
+                self._disowned = True
+                return Denied("out of sequence")
+            case OutOfSequence() | Gone.TIMEOUT:
+                return await self._give_up(never_heard=False)
+            case _:
+                self._disowned = True
+                why = message.value if isinstance(message, Gone) else "confused"
+                raise EffectUnknownError(f"{self._name.value}: {why} while a request was open")
+
+    async def _give_up(self, *, never_heard: bool) -> Approved | Denied:
+        """No answer came in time: cancel; an approval that comes all the same is failed."""
+        match await self._cancel():
+            case CancelOutcome.CANCELLED:
+                if never_heard:
+                    raise LinkError(f"{self._name.value} never acknowledged the request")
+                return Denied("no answer in time")
+            case CancelOutcome.APPROVED:
+                return Denied("approved too late, given back")
+            case CancelOutcome.UNKNOWN:
+                self._disown()
+                self._want_restart()
+                raise EffectUnknownError(f"{self._name.value}: request and cancel unanswered")
+
+    def _disown(self) -> None:
+        """Nobody waits for this request any more: an approval must be failed."""
+        if self._phase is Phase.APPROVED:
+            self._fail_late = True
+            self._stir.set()
+        else:
+            self._disowned = True
+
+    # --------------------------------------------------------------------------------- cancel
+
+    async def cancel_vend(self) -> CancelOutcome:
+        """End a request that has no answer yet; see `CardReader.cancel_vend`."""
+        if self._gone():
+            return CancelOutcome.UNKNOWN
+        self._cancelling = True
+        try:
+            return await self._cancel()
+        finally:
+            self._cancelling = False
+
+    async def _cancel(self) -> CancelOutcome:
+        if self._charged():
+            return CancelOutcome.UNKNOWN  # an approval on its way would have been charged
+        if self._phase is Phase.APPROVED:
+            return await self._fail_approved()
+        self._phase = Phase.REQUESTED
+        expectation = self.expect(VendApproved, VendDenied, OutOfSequence)
+        try:
+            answer, _ = await self.send(VendCancel(), expectation, Retry.ASK)
+            if not answer.heard and expectation.open and not self._gone():
+                # Some readers answer a command at a wrong moment by silence: either there is no
+                # vend, or it is approved and we were not told.
+                return await self._fail_approved(silence_is_none=True)
+            match message := await self.wait_for(expectation, self.response_s):
+                case VendDenied():
+                    return CancelOutcome.CANCELLED
+                case VendApproved():
+                    return await self._fail_approved()
+                case OutOfSequence(state_code=code):
+                    if code is None or message.state in _IN_VEND:
+                        return await self._fail_approved()
+                    return CancelOutcome.CANCELLED
+                case _:
+                    return CancelOutcome.UNKNOWN
+        except LinkError:
+            return CancelOutcome.UNKNOWN
+        finally:
+            self.drop(expectation)
+            if self._phase is Phase.REQUESTED:
+                self._phase = Phase.NONE
+
+    async def _fail_approved(self, *, silence_is_none: bool = False) -> CancelOutcome:
+        retry = Retry.ASK if silence_is_none else Retry.REPEAT
+        heard, outcome = await self._fail(retry)
+        if not heard and silence_is_none and not self._gone():
+            return CancelOutcome.CANCELLED
+        if outcome is RefundOutcome.REFUNDED:
+            return CancelOutcome.APPROVED
+        return CancelOutcome.UNKNOWN
+
+    # -------------------------------------------------------------------------------- outcome
+
+    async def vend_success(self, item: int) -> SettleOutcome:
+        """Report the product as delivered; see `CardReader.vend_success`."""
+        async with self.dialogue():
+            try:
+                return await self._succeed(item)
+            finally:
+                self._end_vend()
+
+    async def _succeed(self, item: int) -> SettleOutcome:
+        if self._charged():
+            return SettleOutcome.RESET
+        if self._gone():
+            return SettleOutcome.UNKNOWN
+        expectation = self.expect(OutOfSequence)
+        try:
+            answer, tries = await self.send(
+                VendSuccess(item & _ITEM_MASK), expectation, Retry.REPEAT
+            )
+            if answer.heard and tries > 1 and expectation.open:
+                # The ACK of an earlier try may have been lost; then the next poll says 0B.
+                await self._turn_or(2 * POLL_LATEST_S)
+        except LinkError:
+            return SettleOutcome.UNKNOWN
+        finally:
+            self.drop(expectation)
+        if self._charged():
+            return SettleOutcome.RESET
+        if expectation.future.done() and not expectation.future.cancelled():
+            return SettleOutcome.UNKNOWN if self._gone() else SettleOutcome.ALREADY
+        return SettleOutcome.DONE if answer.heard else SettleOutcome.UNKNOWN
+
+    async def vend_failure(self) -> RefundOutcome:
+        """Report the failed delivery; see `CardReader.vend_failure`."""
+        async with self.dialogue():
+            _, outcome = await self._fail(Retry.REPEAT)
+            return outcome
+
+    async def _fail(self, retry: Retry) -> tuple[bool, RefundOutcome]:
+        """VEND FAILURE and the refund dialogue: whether it was heard, and the outcome."""
+        if self._charged():
+            return False, RefundOutcome.CHARGED
+        if self._gone():
+            return False, RefundOutcome.UNKNOWN
+        expectation = self.expect(OutOfSequence)
+        refused = self.expect(Malfunction)
+        try:
+            answer, tries = await self.send(VendFailure(), expectation, retry)
+            if not answer.heard and expectation.open:
+                return False, self._lost_refund()
+            return True, await self._await_refund(expectation, refused, tries)
+        except LinkError:
+            return False, RefundOutcome.UNKNOWN
+        finally:
+            self.drop(expectation)
+            self.drop(refused)
+            self._end_vend()
+
+    async def _await_refund(
+        self, expectation: Expectation, refused: Expectation, tries: int
+    ) -> RefundOutcome:
+        """At least one POLL: an ACK means refunded, Cx refused, silence "still busy"."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.response_s
+        while True:
+            left = end - loop.time()
+            turn = await self._turn_or(left) if left > 0 else None
+            while (message := _got(refused)) is not None:
+                if isinstance(message, Malfunction) and message.is_refund_error:
+                    return RefundOutcome.REFUSED
+                self.drop(refused)
+                refused = self.expect(Malfunction)
+            if self._charged():
+                return RefundOutcome.CHARGED
+            wrong = _got(expectation)
+            if isinstance(wrong, OutOfSequence):
+                heard_before = wrong.state is ReaderState.SESSION_IDLE and tries > 1
+                if not heard_before and wrong.state not in _IN_VEND:
+                    return RefundOutcome.CHARGED  # the reader was no longer in the vend
+            if turn is Turn.QUIET:
+                return self._refunded()
+            if turn is Turn.LOST or turn is None:
+                return RefundOutcome.UNKNOWN
+
+    def _refunded(self) -> RefundOutcome:
+        """What an ACK to the poll proves: something only from a reader that can refund."""
+        info = self._info
+        if info is None or info.level < 2:
+            return RefundOutcome.REFUSED
+        card = self._card_refundable
+        return (
+            RefundOutcome.REFUNDED
+            if (info.can_refund if card is None else card)
+            else RefundOutcome.REFUSED
+        )
+
+    def _lost_refund(self) -> RefundOutcome:
+        return RefundOutcome.CHARGED if self._charged() else RefundOutcome.UNKNOWN
+
+    def _charged(self) -> bool:
+        """Whether a reset since the request has made an approval final."""
+        return self._reset_since
+
+    def _end_vend(self) -> None:
+        self._phase = Phase.NONE
+        self._disowned = self._fail_late = False
+        self._stir.set()
+
+    async def _fail_disowned(self) -> None:
+        await self._fail(Retry.REPEAT)
+
+    # -------------------------------------------------------------------------------- session
+
+    async def end_session(self) -> None:
+        """SESSION COMPLETE and END SESSION; see `CardReader.end_session`."""
+        async with self.dialogue():
+            await self._complete()
+
+    async def _complete(self) -> None:
+        if self._gone():
+            raise LinkError(f"{self._name.value} does not answer")
+        if self._reset_since and not self._session:
+            return  # the reset has ended it
+        expectation = self.expect(EndSession, OutOfSequence)
+        answer, _ = await self.send(SessionComplete(), expectation, Retry.REPEAT)
+        if not answer.heard and expectation.open:
+            self.drop(expectation)
+            self._want_restart()
+            raise LinkError(f"{self._name.value} never acknowledged SESSION COMPLETE")
+        message = await self.wait_for(expectation, self.response_s)
+        if message is Gone.TIMEOUT:
+            self._want_restart()  # the standard's answer to a missing END SESSION
+        self._close_session()
+        self._stir.set()
+
+    async def _end_foreign(self) -> None:
+        try:
+            await self._complete()
+        except LinkError:
+            self._want_restart()
+
+    async def cash_sale(self, price: int, item: int) -> None:
+        """Report a cash sale; see `CardReader.cash_sale`."""
+        info = self._info
+        if info is None or not info.cash_sale:
+            return
+        async with self.dialogue():
+            units = self.to_units(price)
+            if units is None or not self._ready or self._gone() or self._phase is not Phase.NONE:
+                return
+            currency = iso_currency(self._currency) if self._context.expanded else None
+            sale = CashSale(units, item & CASH_SALE_ITEM_MASK, currency)
+            try:
+                await self.send(sale, None, Retry.ASK)
+            except LinkError:
+                return  # only the reader's own audit misses it
+
+    # -------------------------------------------------------------------------------- revalue
+
+    async def revalue_limit(self) -> int | None:
+        """Ask how much may be put on the card; see `CardReader.revalue_limit`."""
+        async with self.dialogue():
+            if not self._may_revalue():
+                return None
+            expectation = self.expect(RevalueLimit, RevalueDenied, OutOfSequence)
+            try:
+                answer, _ = await self.send(RevalueLimitRequest(), expectation, Retry.ASK)
+            except LinkError:
+                self.drop(expectation)
+                return None
+            if not answer.heard and expectation.open:
+                self.drop(expectation)
+                return None
+            message = await self.wait_for(expectation, self.response_s)
+            return self.to_minor(message.amount) if isinstance(message, RevalueLimit) else None
+
+    async def revalue(self, amount: int) -> bool:
+        """Put money on the card; see `CardReader.revalue`."""
+        async with self.dialogue():
+            units = self.to_units(amount)
+            if units is None or not self._may_revalue():
+                return False
+            expectation = self.expect(RevalueApproved, RevalueDenied, OutOfSequence)
+            request = RevalueRequest(units, self._context.expanded)
+            try:
+                answer, tries = await self.send(request, expectation, Retry.REPEAT)
+            except BaseException:
+                self.drop(expectation)
+                raise
+            if not answer.heard and expectation.open:
+                self.drop(expectation)
+                raise EffectUnknownError(f"{self._name.value}: REVALUE was never acknowledged")
+            message = await self.wait_for(expectation, self.response_s)
+            match message:
+                case RevalueApproved():
+                    return True
+                case RevalueDenied():
+                    return False
+                case OutOfSequence() if tries == 1 and message.state is ReaderState.SESSION_IDLE:
+                    return False  # acknowledged, and nothing done
+                case _:
+                    raise EffectUnknownError(f"{self._name.value}: REVALUE was not answered")
+
+    def _may_revalue(self) -> bool:
+        info = self._info
+        able = info is not None and info.level >= 2 and self._ready and not self._gone()
+        return able and self._session and self._phase is Phase.NONE
+
+
+def _got(expectation: Expectation) -> ReaderMessage | Gone | None:
+    future = expectation.future
+    return future.result() if future.done() and not future.cancelled() else None

@@ -1,0 +1,228 @@
+"""A card reader's life: initialisation, prices, options, enabling, and the RESET that it asks for.
+
+The vend dialogues stand on it in `cashless`.
+
+Source: MDB/ICP 4.2, section 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import Final
+
+from controller.faults import DeviceFault, FaultCode, PeerProtocolError
+from controller.ports import (
+    Identity,
+    Known,
+    ReaderInfo,
+)
+from drivers.mdb.blocks import NON_RESPONSE_CASHLESS_S
+from drivers.mdb.cashless_codec import (
+    OPTION_ALWAYS_IDLE,
+    OPTIONS_EXPANDED,
+    CashlessContext,
+    PeripheralId,
+    ReaderConfig,
+)
+from drivers.mdb.cashless_commands import (
+    PRICE_UNKNOWN_MAX,
+    PRICE_UNKNOWN_MIN,
+    CashlessCommand,
+    EnableOptions,
+    ReaderDisable,
+    ReaderEnable,
+    RequestId,
+    SetupConfig,
+    SetupPrices,
+)
+from drivers.mdb.cashless_talk import US, VMC_LEVEL, Phase, ReaderTalk
+from drivers.mdb.device import Lost, Restart
+from drivers.mdb.identity import refuse_other_currency, to_identity
+from drivers.mdb.money import ScaleError, iso_currency
+from drivers.mdb.slots import NEVER, Retry
+
+_FULL_ASCII: Final = 1
+"""Display type in SETUP: 20-7F."""
+
+
+class ReaderLife(ReaderTalk):
+    """Everything of a reader but its vend dialogues; constructed as `ReaderTalk`."""
+
+    def enable(self, on: bool) -> None:
+        """Want the reader enabled or disabled; see `CardReader.enable`."""
+        self._wanted_on = on
+        self._stir.set()
+
+    def set_prices(self, lowest: int, highest: int) -> None:
+        """Tell the price range; see `CardReader.set_prices`."""
+        self._prices = lowest, highest
+        self._prices_sent = False
+        self._stir.set()
+
+    # ------------------------------------------------------------------------- initialisation
+
+    def _adopt(self, known: Known) -> None:
+        if isinstance(known.info, ReaderInfo):
+            self._take(known.info)
+
+    async def _learn(self) -> None:
+        """Nothing: a reader's money is not counted by us, and SETUP would disturb a session."""
+
+    async def _initialise(self) -> ReaderInfo:
+        self._applied_on = None
+        self._restart_due = None
+        settings = self._settings
+        self._context = CashlessContext(
+            VMC_LEVEL, display_characters=settings.columns * settings.rows
+        )
+        setup = SetupConfig(VMC_LEVEL, settings.columns, settings.rows, _FULL_ASCII)
+        config = await self._owed(setup, ReaderConfig)
+        if not isinstance(config, ReaderConfig):
+            raise PeerProtocolError("the reader never told its configuration")
+        refuse_other_currency(config.currency, self._currency)
+        level = max(1, min(VMC_LEVEL, config.level))
+        try:
+            scale = config.scale
+        except ScaleError as wrong:
+            raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, str(wrong)) from wrong
+        info = ReaderInfo(
+            level,
+            scale.factor,
+            scale.decimals,
+            can_refund=config.can_refund,
+            multivend=config.multivend,
+            cash_sale=config.cash_sale,
+            max_response_s=float(max(config.max_response_s, int(NON_RESPONSE_CASHLESS_S))),
+        )
+        self._faults.clear_all()  # it starts anew; what still holds is told again
+        self._take(info)
+        await self._say(SetupPrices(PRICE_UNKNOWN_MAX, PRICE_UNKNOWN_MIN))
+        identity, options = await self._identify()
+        if level >= 3:
+            options = await self._enable_options(options)
+        else:
+            options = 0
+        info = ReaderInfo(
+            level,
+            scale.factor,
+            scale.decimals,
+            can_refund=config.can_refund,
+            multivend=config.multivend,
+            cash_sale=config.cash_sale,
+            always_idle=bool(options & OPTION_ALWAYS_IDLE),
+            expanded=bool(options & OPTIONS_EXPANDED),
+            max_response_s=info.max_response_s,
+            identity=identity,
+        )
+        self._take(info)
+        await self._say(self._price_range())
+        self._prices_sent = True
+        return info
+
+    async def _identify(self) -> tuple[Identity, int]:
+        """Exchange identities; a reader that does not care works all the same."""
+        found = await self._owed(RequestId(US), PeripheralId, retry=Retry.ASK)
+        if not isinstance(found, PeripheralId):
+            return Identity(), 0
+        return to_identity(found.identification), found.identification.options or 0
+
+    async def _enable_options(self, offered: int) -> int:
+        """Enable what both sides know; the options that hold now."""
+        wanted = 0
+        if self._settings.always_idle:
+            wanted |= OPTION_ALWAYS_IDLE
+        if self._settings.expanded:
+            wanted |= OPTIONS_EXPANDED
+        options = offered & wanted
+        if options:
+            answer = await self._ask(self._encode(EnableOptions(options)), Retry.ASK)
+            if not answer.heard:
+                return 0
+        return options
+
+    def _price_range(self) -> SetupPrices:
+        """SETUP MAX/MIN PRICES in the form of the currency mode; unknown when not to be told."""
+        expanded = self._context.expanded
+        highest = (1 << 32) - 1 if expanded else PRICE_UNKNOWN_MAX
+        lowest = PRICE_UNKNOWN_MIN
+        if self._prices is not None:
+            units = [self.to_units(price) for price in self._prices]
+            if None in units:
+                self._faults.raise_(
+                    FaultCode.DEVICE_UNSUITABLE,
+                    f"prices {self._prices[0]} to {self._prices[1]} are no whole units of it",
+                )
+            else:
+                self._faults.clear(FaultCode.DEVICE_UNSUITABLE)
+            lowest = units[0] if units[0] is not None else lowest
+            highest = units[1] if units[1] is not None else highest
+        currency = iso_currency(self._currency) if expanded else None
+        return SetupPrices(highest, lowest, currency)
+
+    # -------------------------------------------------------------------------------- service
+
+    async def _work(self) -> float:
+        self._restart_if_due()
+        if self._dialogue.locked():
+            return NEVER  # its end stirs us
+        async with self._dialogue:
+            if self._fail_late:
+                self._fail_late = False
+                await self._fail_disowned()
+            if self._foreign:
+                self._foreign = False
+                await self._end_foreign()
+            while self._chores:
+                await self._ask(self._encode(self._chores.popleft()), Retry.ASK)
+            if not self._session and self._phase is Phase.NONE:
+                await self._apply()
+        if self._restart_due is not None:
+            return 0.5
+        return NEVER
+
+    async def _apply(self) -> None:
+        """Send what is wanted and not yet told; a session that begins meanwhile comes first."""
+        if not self._prices_sent:
+            self._prices_sent = await self._say_idle(self._price_range())
+        wanted = self._wanted_on
+        if self._applied_on is not wanted and await self._say_idle(
+            ReaderEnable() if wanted else ReaderDisable()
+        ):
+            self._applied_on = wanted
+
+    async def _say_idle(self, command: CashlessCommand) -> bool:
+        """Send what belongs outside a session; False when one began before it was heard.
+
+        Raises:
+            Lost: It was never acknowledged.
+            ResetItself: The reader was reset.
+        """
+        answer = await self._slot.command(
+            self._encode(command), wanted=lambda: not self._session, feed=self._on_answer
+        )
+        self._check()
+        if not answer.heard and not self._session:
+            raise Lost(f"{type(command).__name__} was never acknowledged")
+        return answer.heard
+
+    @abstractmethod
+    async def _fail_disowned(self) -> None:
+        """An approval came for a request that was given up: VEND FAILURE."""
+
+    @abstractmethod
+    async def _end_foreign(self) -> None:
+        """The session's card counts in another currency: SESSION COMPLETE."""
+
+    def _restart_if_due(self) -> None:
+        due = self._restart_due
+        if due is None or self._phase is not Phase.NONE or self._dialogue.locked():
+            return
+        if not self._session or asyncio.get_running_loop().time() >= due:
+            raise Restart
+
+    def _may_reset(self) -> bool:
+        return self._phase is not Phase.APPROVED
+
+    def _not_ready(self) -> None:
+        self._applied_on = None

@@ -1,0 +1,530 @@
+"""Talking to a card reader: messages, what a dialogue expects, sessions, faults.
+
+Messages come as direct answers or by POLL, several in one answer; a dialogue declares what it
+*expects* and waits for the first of these, for a reset or for the reader's loss.
+
+Source: MDB/ICP 4.2, section 7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from enum import Enum, unique
+from typing import Final
+
+from controller.clock import Clock
+from controller.faults import FaultCode
+from controller.money import exponent
+from controller.ports import (
+    DeviceName,
+    DeviceSink,
+    ReaderDisplay,
+    ReaderInfo,
+    SessionBegun,
+    SessionCancelRequested,
+    SessionEnded,
+)
+from drivers.links.mdb_link import Answer
+from drivers.mdb.blocks import NON_RESPONSE_CASHLESS_S, Address
+from drivers.mdb.cashless_codec import (
+    BeginSession,
+    CashlessContext,
+    DataEntryRequest,
+    DisplayRequest,
+    EndSession,
+    FtlReceived,
+    JustReset,
+    Malfunction,
+    OutOfSequence,
+    ReaderMessage,
+    SelectionRequest,
+    SessionCancelRequest,
+    TimeDateRequest,
+    VendApproved,
+)
+from drivers.mdb.cashless_commands import (
+    CashlessCommand,
+    DataEntryResponse,
+    Poll,
+    Reset,
+    WriteTimeDate,
+)
+from drivers.mdb.cashless_faults import READER_FAULTS, malfunction_fault
+from drivers.mdb.cashless_parser import decode_messages
+from drivers.mdb.cashless_requests import encode_command
+from drivers.mdb.device import Lost, MdbDriver, ResetItself, Turn
+from drivers.mdb.fields import Identification
+from drivers.mdb.ftl_codec import RetryDeny
+from drivers.mdb.money import Scale, ScaleError
+from drivers.mdb.repeats import RepeatFilter
+from drivers.mdb.scheduler import MdbBus
+from drivers.mdb.slots import NEVER, POLL_S, Retry
+
+VMC_LEVEL: Final = 3
+LARGEST_16: Final = 0xFFFE
+LARGEST_32: Final = 0xFFFF_FFFE
+"""The largest amounts; all bits set means "unknown"."""
+
+RESET_GRACE_S: Final = 5.0
+"""A RESET that COMMAND OUT OF SEQUENCE asks for waits so long for the session's end; no vend may
+be open then, so nothing is charged by it."""
+
+US: Final = Identification("VND", "0", "VENDD", 1)
+"""What we call ourselves in REQUEST ID."""
+
+
+@unique
+class Gone(Enum):
+    """Why an expected message will not come."""
+
+    RESET = "reset"
+    LOST = "lost"
+    TIMEOUT = "timeout"
+
+
+@unique
+class Phase(Enum):
+    """Where we are in a vend; an approval obliges us to SUCCESS or FAILURE."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    APPROVED = "approved"
+
+
+@dataclass(slots=True, eq=False)
+class Expectation:
+    """A dialogue waits for one of these messages."""
+
+    types: tuple[type[ReaderMessage], ...]
+    future: asyncio.Future[ReaderMessage | Gone]
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits."""
+        return not self.future.done()
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """How we treat one reader.
+
+    Attributes:
+        columns: Of our display, 0 when readers may not use it.
+        rows: Of our display.
+        always_idle: Use always-idle mode where it is offered.
+        expanded: Use expanded currency mode where it is offered.
+        zone: For a reader that asks the time.
+    """
+
+    columns: int = 0
+    rows: int = 0
+    always_idle: bool = True
+    expanded: bool = True
+    zone: tzinfo = UTC
+
+
+class ReaderTalk(MdbDriver):
+    """What is said between us and a reader.
+
+    Args:
+        name: CASHLESS1 (address 10) or CASHLESS2 (60).
+        bus: The line it is on.
+        sink: Where sessions and faults go.
+        clock: Wall time for a reader that asks for it.
+        currency: The machine's, ISO 4217 letters.
+        settings: How we treat it.
+    """
+
+    def __init__(
+        self,
+        name: DeviceName,
+        bus: MdbBus,
+        sink: DeviceSink,
+        clock: Clock,
+        *,
+        currency: str,
+        settings: ReaderSettings,
+    ) -> None:
+        self._address = Address.CASHLESS_2 if name is DeviceName.CASHLESS2 else Address.CASHLESS_1
+        super().__init__(
+            name,
+            bus,
+            sink,
+            poll=encode_command(Poll(), self._address),
+            reset=encode_command(Reset(), self._address),
+            silence_s=NON_RESPONSE_CASHLESS_S,
+        )
+        self._clock = clock
+        self._currency = currency
+        self._digits = exponent(currency)
+        self._settings = settings
+        self._context = CashlessContext(display_characters=settings.columns * settings.rows)
+        self._repeats = RepeatFilter()
+        self._info: ReaderInfo | None = None
+        self._scale: Scale | None = None
+        self._expected: list[Expectation] = []
+        self._dialogue = asyncio.Lock()
+        self._session = False
+        self._card_refundable: bool | None = None
+        self._cancel_told = False
+        self._foreign = False  # the session's card counts in another currency: end it
+        self._phase = Phase.NONE
+        self._reset_since = False  # reset since the request: what was approved is charged
+        self._disowned = False  # a request was given up: its approval must be failed
+        self._fail_late = False
+        self._restart_due: float | None = None
+        self._wanted_on = False
+        self._applied_on: bool | None = None
+        self._prices: tuple[int, int] | None = None
+        self._prices_sent = True
+        self._chores: deque[CashlessCommand] = deque(maxlen=4)
+        self.oddities: Counter[str] = Counter()
+
+    @property
+    def info(self) -> ReaderInfo | None:
+        """Return what it is, or None before it was ever identified."""
+        return self._info
+
+    @property
+    def in_session(self) -> bool:
+        """Return whether a session is open."""
+        return self._session
+
+    def _take(self, info: ReaderInfo) -> None:
+        self._info = info
+        self._scale = Scale(info.scaling, info.decimals)
+        self._context = CashlessContext(
+            info.level, info.expanded, self._settings.columns * self._settings.rows
+        )
+        self._slot.silence_limit_s = max(NON_RESPONSE_CASHLESS_S, info.max_response_s) + POLL_S
+
+    # ----------------------------------------------------------------------------- dialogues
+
+    @asynccontextmanager
+    async def dialogue(self) -> AsyncIterator[None]:
+        """Hold the conversation: nothing else is said meanwhile but polls and a cancel."""
+        async with self._dialogue:
+            try:
+                yield
+            finally:
+                self._stir.set()
+
+    def _encode(self, command: CashlessCommand) -> bytes:
+        return encode_command(command, self._address)
+
+    async def _say(self, command: CashlessCommand) -> None:
+        """Send what must be acknowledged. Raises Lost or ResetItself."""
+        await self._tell(self._encode(command))
+
+    def expect(self, *types: type[ReaderMessage]) -> Expectation:
+        """Wait from now on for one of these messages, a reset or the reader's loss."""
+        expectation = Expectation(types, asyncio.get_running_loop().create_future())
+        self._expected.append(expectation)
+        return expectation
+
+    async def wait_for(self, expectation: Expectation, seconds: float) -> ReaderMessage | Gone:
+        """Bring what was expected; `seconds` may be infinite."""
+        try:
+            async with asyncio.timeout(None if seconds == NEVER else seconds):
+                return await expectation.future
+        except TimeoutError:
+            return Gone.TIMEOUT
+        finally:
+            self.drop(expectation)
+
+    async def wait_for_first(
+        self, first: Expectation, second: Expectation, seconds: float
+    ) -> ReaderMessage | Gone:
+        """Bring whichever comes first, `first` when both have come; neither is dropped."""
+        await asyncio.wait(
+            (first.future, second.future),
+            timeout=None if seconds == NEVER else seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for expectation in (first, second):
+            if not expectation.open:
+                return expectation.future.result()
+        return Gone.TIMEOUT
+
+    def drop(self, expectation: Expectation) -> None:
+        """Wait no longer."""
+        if expectation in self._expected:
+            self._expected.remove(expectation)
+        expectation.future.cancel()
+
+    async def send(
+        self, command: CashlessCommand, expectation: Expectation | None, retry: Retry
+    ) -> tuple[Answer, int]:
+        """Send a command; it is not repeated any more once what is expected has come.
+
+        Returns:
+            The last try's answer, and how many tries there were.
+
+        Raises:
+            LinkError: It never left.
+        """
+        tries = 0
+
+        def wanted() -> bool:
+            nonlocal tries
+            tries += 1
+            return expectation is None or expectation.open
+
+        answer = await self._slot.command(
+            self._encode(command), retry, wanted=wanted, feed=self._on_answer
+        )
+        return answer, tries
+
+    async def _owed(
+        self,
+        command: CashlessCommand,
+        *types: type[ReaderMessage],
+        retry: Retry = Retry.REPEAT,
+    ) -> ReaderMessage | None:
+        """Send a command that owes data and bring the data, None when it does not come."""
+        expectation = self.expect(*types)
+        answer, _ = await self.send(command, expectation, retry)
+        if not answer.heard and expectation.open:
+            self.drop(expectation)
+            self._check()
+            return None
+        found = await self.wait_for(expectation, self.response_s)
+        if found is Gone.RESET:
+            raise ResetItself
+        if found is Gone.LOST:
+            raise Lost("silent while data was owed")
+        return None if isinstance(found, Gone) else found
+
+    @property
+    def response_s(self) -> float:
+        """Return how long a delayed answer may take, from the command's ACK."""
+        return self._slot.silence_limit_s - POLL_S
+
+    # ---------------------------------------------------------------------------------- money
+
+    def to_units(self, amount: int) -> int | None:
+        """Return an amount in the reader's units, None when it can't be told to it."""
+        if self._scale is None:
+            return None
+        largest = LARGEST_32 if self._context.expanded else LARGEST_16
+        try:
+            return self._scale.from_minor(amount, self._digits, largest=largest)
+        except ScaleError:
+            return None
+
+    def to_minor(self, units: int) -> int | None:
+        """Return the reader's units as an amount, None when it is no whole one."""
+        if self._scale is None:
+            return None
+        try:
+            return self._scale.to_minor(units, self._digits)
+        except ScaleError:
+            self.oddities["amounts of part cents"] += 1
+            return None
+
+    # ------------------------------------------------------------------- the bus calls these
+
+    def on_quiet(self) -> None:
+        """POLL was answered by an ACK."""
+        self._reset_reported = False
+        self._repeats.quiet()
+        self._faults.clear(*READER_FAULTS)
+        if self._turns:
+            self._end_turn(Turn.QUIET)
+
+    def on_items(self, data: bytes) -> asyncio.Future[None] | None:
+        """POLL was answered by messages."""
+        messages = self._decode(data)
+        once = [message for message in messages if _one_shot(message)]
+        new = dict(zip(map(id, once), self._repeats.fresh([m.raw for m in once]), strict=True))
+        if once:
+            self._slot.poll_soon()  # tells whether our ACK was heard
+        self._reset_reported = self._reset_reported and _is_reset(messages)
+        self._malfunctions(messages)
+        for message in messages:
+            if new.get(id(message), True):
+                self._message(message)
+        self._end_turn(Turn.ITEMS)
+        return None
+
+    def on_told(self, *, acked: bool) -> None:
+        """Nothing: no answer of a reader waits for the journal."""
+
+    def on_lost(self) -> None:
+        """The reader has been silent for its non-response time."""
+        self._end_expectations(Gone.LOST)
+        super().on_lost()
+
+    def _on_answer(self, data: bytes) -> None:
+        """A command was answered by messages at once: new, whatever came before."""
+        messages = self._decode(data)
+        self._repeats.note([message.raw for message in messages if _one_shot(message)])
+        for message in messages:
+            if isinstance(message, Malfunction):
+                self._malfunction(message)
+            self._message(message)
+
+    def _decode(self, data: bytes) -> tuple[ReaderMessage, ...]:
+        answer = decode_messages(data, self._context)
+        if answer.error is not None:
+            self.oddities[f"unread {answer.leftover.hex(' ')}"[:40]] += 1
+        return answer.messages
+
+    def _malfunctions(self, messages: tuple[ReaderMessage, ...]) -> None:
+        """Raise what is told, clear what is told no more."""
+        found: dict[FaultCode, None] = {}
+        for message in messages:
+            if isinstance(message, Malfunction):
+                found[malfunction_fault(message.code)] = None
+                self._malfunction(message)
+        self._faults.clear(*(code for code in READER_FAULTS if code not in found))
+
+    def _malfunction(self, message: Malfunction) -> None:
+        self._faults.raise_(malfunction_fault(message.code), f"{message.code:02X} {message.words}")
+
+    def _message(self, message: ReaderMessage) -> None:
+        match message:
+            case JustReset():
+                self._note_just_reset()
+            case BeginSession():
+                self._begin(message)
+            case EndSession():
+                self._end()
+            case SessionCancelRequest():
+                if not self._cancel_told:
+                    self._cancel_told = True
+                    self._sink.notify(SessionCancelRequested(self._name))
+            case VendApproved():
+                self._note_approval()
+            case DisplayRequest():
+                self._sink.notify(
+                    ReaderDisplay(self._name, message.text.rstrip(), message.tenths / 10)
+                )
+            case TimeDateRequest():
+                self._chore(_time_date(self._clock.wall_utc().astimezone(self._settings.zone)))
+            case DataEntryRequest():
+                self._chore(DataEntryResponse(None))  # we never enable it; all FF cancels
+            case FtlReceived():
+                self._chore(RetryDeny(self._address, Address.VMC, 0))
+            case OutOfSequence():
+                self.oddities["out of sequence"] += 1
+                self._want_restart()
+            case SelectionRequest():
+                self.oddities["selection requests"] += 1
+            case _:
+                pass
+        self._meet(message)
+
+    def _meet(self, message: ReaderMessage) -> None:
+        for expectation in self._expected:
+            if expectation.open and isinstance(message, expectation.types):
+                expectation.future.set_result(message)
+
+    def _end_expectations(self, gone: Gone) -> None:
+        for expectation in self._expected:
+            if expectation.open:
+                expectation.future.set_result(gone)
+
+    def _note_just_reset(self) -> None:
+        if not self._reset_reported:
+            self._reset_since = self._reset_since or not self._reset_expected
+            self._end_expectations(Gone.RESET)
+        super()._note_just_reset()
+
+    def _chore(self, command: CashlessCommand) -> None:
+        self._chores.append(command)
+        self._stir.set()
+
+    # ------------------------------------------------------------------------------- sessions
+
+    def _begin(self, message: BeginSession) -> None:
+        if self._session:
+            return  # the same again, or a second one; the reader counts one
+        self._session = True
+        if self._phase is Phase.NONE:
+            self._reset_since = False
+        self._card_refundable = message.refundable
+        self._cancel_told = False
+        if message.currency is not None and message.currency.letters not in (
+            None,
+            self._currency,
+        ):
+            self._foreign = True
+            self._stir.set()
+            return
+        funds = None
+        if message.funds is not None and not message.hide_credit:
+            funds = self.to_minor(message.funds)
+        self._sink.notify(
+            SessionBegun(self._name, funds, message.language or "", message.refundable)
+        )
+
+    def _end(self) -> None:
+        self._close_session()
+        self._stir.set()
+
+    def _close_session(self) -> None:
+        if self._session:
+            self._session = False
+            self._cancel_told = False
+            self._card_refundable = None
+            self._sink.notify(SessionEnded(self._name))
+
+    def _note_approval(self) -> None:
+        if self._phase is Phase.REQUESTED:
+            self._phase = Phase.APPROVED
+        elif self._disowned:
+            self._disowned = False
+            self._fail_late = True
+            self._phase = Phase.APPROVED
+            self._stir.set()
+        elif not self._served:
+            self._phase = Phase.APPROVED  # from before a restart: recovery asks for it
+        else:
+            self.oddities["approvals nobody asked for"] += 1
+
+    def _want_restart(self) -> None:
+        """COMMAND OUT OF SEQUENCE, or a dialogue that never ended: RESET when nothing is open."""
+        if self._restart_due is None:
+            self._restart_due = asyncio.get_running_loop().time() + RESET_GRACE_S
+        self._stir.set()
+
+    def _forget(self) -> None:
+        self._repeats.clear()
+        self._close_session()
+        self._foreign = self._fail_late = self._disowned = False
+        self._chores.clear()
+
+
+def _one_shot(message: ReaderMessage) -> bool:
+    match message:
+        case JustReset() | SessionCancelRequest():
+            return False
+        case Malfunction():
+            return message.error_class == 1 or message.is_refund_error
+        case _:
+            return True
+
+
+def _is_reset(messages: tuple[ReaderMessage, ...]) -> bool:
+    return bool(messages) and isinstance(messages[0], JustReset)
+
+
+def _time_date(now: datetime) -> WriteTimeDate:
+    _, week, weekday = now.isocalendar()
+    return WriteTimeDate(
+        now.year % 100,
+        now.month,
+        now.day,
+        now.hour,
+        now.minute,
+        now.second,
+        weekday,
+        week,
+        int(bool(now.dst())),
+    )

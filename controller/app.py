@@ -6,19 +6,25 @@ between a Pi, the simulator beside it, and virtual time in one process.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from config.machine import MachineSettings
+from config.settings import load
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
+from controller.faults import ConfigError, VenddError
+from controller.guard import EXIT_CONFIG, EXIT_UNSAFE, GuardTimes, guard_main
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
@@ -28,13 +34,14 @@ from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.panel.render import Glass, Renderer
 from controller.panel.texts import load_texts, shipped_texts
-from controller.ports import DeviceName, Hands, Heartbeat
+from controller.ports import DeviceEvent, DeviceName, Hands, Heartbeat
 from controller.saga.claims import mint
 from controller.state import State, StateFold
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines
 from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
+from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
 from drivers.panel.assembly import (
@@ -67,6 +74,7 @@ class Parts:
     inline_i2c: I2cBus | None = None  # a display bus in this process
     heartbeat: Heartbeat | None = None
     idle_until: Callable[[], float] | None = None
+    keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
 
 
@@ -165,24 +173,42 @@ async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:
     return key
 
 
+def boot_info(settings: MachineSettings, parts: Parts) -> BootInfo:
+    """Return who is starting, for the boot's record."""
+    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+    return BootInfo(
+        machine=settings.machine.id,
+        currency=settings.machine.currency,
+        software=SOFTWARE,
+        config_digest=digest,
+        built=BUILT,
+        system_boot=parts.system_boot,
+    )
+
+
 async def open_journal(settings: MachineSettings, parts: Parts) -> Journal[State]:
     """Open the machine's journal; raises as ``Journal.open`` does."""
-    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
     return await Journal.open(
         parts.storage,
         fold=StateFold(),
         registry=REGISTRY,
         clock=parts.clock,
         entropy=parts.entropy,
-        boot=BootInfo(
-            machine=settings.machine.id,
-            currency=settings.machine.currency,
-            software=SOFTWARE,
-            config_digest=digest,
-            built=BUILT,
-            system_boot=parts.system_boot,
-        ),
+        boot=boot_info(settings, parts),
     )
+
+
+def renderer(settings: MachineSettings) -> Renderer:
+    """Return what puts views into the machine's languages."""
+    display = settings.display
+    glass = Glass() if display is None else Glass(display.cols, display.rows)
+    texts = load_texts(shipped_texts(), settings.machine.languages)
+    return Renderer(texts, settings.machine.locale, glass)
+
+
+def open_display(settings: MachineSettings) -> ClosableDisplay:
+    """Open the display alone, for a machine that is out of service. Raises ConfigError."""
+    return build_display(settings.display, lambda _event: None)
 
 
 async def compose(settings: MachineSettings, parts: Parts) -> Running:
@@ -231,20 +257,18 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         bill=bus.bill,
         readers=dict(bus.readers),
     )
-    glass = (
-        Glass() if settings.display is None else Glass(settings.display.cols, settings.display.rows)
-    )
-    renderer = Renderer(
-        load_texts(shipped_texts(), settings.machine.languages), settings.machine.locale, glass
-    )
     return Running(
         settings=settings,
         journal=journal,
-        machine=Machine(desk, hands, renderer, inbox, parts.heartbeat),
+        machine=Machine(desk, hands, renderer(settings), inbox, parts.heartbeat),
         bus=bus,
         lines=lines,
         display=display,
-        keypad=build_keypad(lines, settings.keypad, inbox.notify),
+        keypad=(
+            build_keypad(lines, settings.keypad, inbox.notify)
+            if parts.keypad is None
+            else parts.keypad(inbox.notify)
+        ),
         door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
     )
 
@@ -284,4 +308,53 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         system_boot=boot,
         heartbeat=heartbeat,
         at_exit=True,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``vendd``: run, guard, check-config, safe-outputs."""
+    parser = argparse.ArgumentParser(
+        prog="vendd", description="The vending machine controller's daemon."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, words in (
+        ("run", "sell until stopped"),
+        ("guard", "run under a parent that switches every output off when vendd can't"),
+        ("check-config", "check a configuration file and say every mistake in it"),
+        ("safe-outputs", "drive every output to its safe level"),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("--config", type=Path, required=True, metavar="FILE")
+        command.add_argument(
+            "--home", type=Path, metavar="DIR", help="stands for machine.home of the file"
+        )
+    given = parser.parse_args(arguments)
+    try:
+        settings = load(given.config, home=given.home)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+    if given.command == "check-config":
+        sys.stdout.write(f"{given.config}: in order\n")
+        return 0
+    if given.command == "run":
+        from controller.daemon import run  # noqa: PLC0415 - the guard stays small without it
+
+        return run(settings)
+    safe = SafeOutputs.of(
+        settings.outputs(), settings.gpio.pin_factory, dict(settings.gpio.factory_arguments)
+    )
+    if given.command == "safe-outputs":
+        try:
+            safe.drive()
+        except VenddError as error:
+            sys.stderr.write(f"vendd safe-outputs: {error}\n")
+            return EXIT_UNSAFE
+        return 0
+    home = [] if given.home is None else ["--home", str(given.home)]
+    return guard_main(
+        [sys.executable, "-m", "controller", "run", "--config", str(given.config), *home],
+        safe.drive,
+        prepare=safe.prepare,
+        times=GuardTimes(silence_s=settings.guard.heartbeat_timeout_ms / 1000),
     )

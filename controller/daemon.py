@@ -1,0 +1,232 @@
+"""``vendd run``: one process from its configuration file to its exit status.
+
+A journal that can't be used does not end the process: the machine stays out of service with its
+panel and API up, until a technician has begun a new journal or mended the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import structlog
+
+from config.machine import MachineSettings
+from controller import app
+from controller.api.access import Access
+from controller.api.methods import dispatcher
+from controller.api.server import ApiServer
+from controller.api.service import MachineService
+from controller.domain.commands import BeginJournal, Command
+from controller.faults import ConfigError, JournalError, VenddError
+from controller.heartbeat import BEAT_EVERY_S, Heartbeat
+from controller.journal.beginning import begin_new
+from controller.journal.errors import JournalRefusedError
+from controller.journal.records import REGISTRY
+from controller.machine.inputs import CommandRefused
+from controller.machine.service import RunningService
+from controller.state import StateFold
+from controller.stranded import Stranded, StrandedService
+from drivers.gpio.safe import SafeOutputs
+
+EXIT_OK: Final = 0
+EXIT_DISK: Final = 74  # sysexits.h EX_IOERR: a record is not on disk; start again and look
+EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
+EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
+STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
+
+log = structlog.get_logger("vendd")
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard error, our own and the libraries'."""
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def run(settings: MachineSettings) -> int:
+    """Run the machine until it is stopped; returns the exit status."""
+    configure_logging(settings.log.level)
+    try:
+        return asyncio.run(_run(settings))
+    except ConfigError as error:
+        sys.stderr.write(f"vendd: {error}\n")
+        return EXIT_CONFIG
+    except JournalError as error:
+        log.error("journal.failed", error=str(error))
+        return EXIT_DISK
+    except VenddError as error:
+        sys.stderr.write(f"vendd: {error}\n")
+        return EXIT_BUG
+
+
+async def _run(settings: MachineSettings) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    heartbeat = Heartbeat.from_environment(os.environ, loop.time, stopping.set)
+    beat = _Beat(heartbeat)
+    beat.start()
+    try:
+        parts = app.real_parts(settings, heartbeat)
+        while not stopping.is_set():
+            async with AsyncExitStack() as stack:
+                try:
+                    running = await stack.enter_async_context(app.composed(settings, parts))
+                except JournalRefusedError as error:
+                    log.error("journal.refused", error=str(error))
+                    parts = await _strand(settings, parts, str(error), heartbeat, stopping)
+                    continue
+                if running.journal.read_only:
+                    stranded = Stranded(settings, running.journal.why_read_only)
+                    stranded.owed(running)
+                    service = StrandedService(stranded, running.journal.state, None)
+                    await _serve(settings, service, heartbeat, stopping.wait)
+                    continue
+                beat.stop()  # from here on the actor's loop beats
+                return await _sell(settings, running, heartbeat, stopping)
+        return EXIT_OK
+    finally:
+        beat.stop()
+
+
+async def _sell(
+    settings: MachineSettings, running: app.Running, heartbeat: Heartbeat, stopping: asyncio.Event
+) -> int:
+    service = RunningService(running.machine, app.SOFTWARE)
+
+    async def stop_when_asked() -> None:
+        await stopping.wait()
+        heartbeat.tell("STOPPING=1")
+        running.machine.stop("asked to stop")
+        await asyncio.sleep(STOP_S)
+        log.error("stop.overdue", seconds=STOP_S)
+        machine.cancel()
+
+    machine: asyncio.Task[str] = asyncio.get_running_loop().create_task(running.run())
+    stopper = asyncio.get_running_loop().create_task(stop_when_asked())
+
+    async def until_end() -> None:
+        await asyncio.wait({machine})
+
+    try:
+        await _serve(settings, service, heartbeat, until_end)
+    finally:
+        stopper.cancel()
+        machine.cancel()
+        await asyncio.gather(stopper, machine, return_exceptions=True)
+    if machine.cancelled():
+        return EXIT_OK if stopping.is_set() else EXIT_BUG
+    reason = machine.result()
+    log.info("stopped", reason=reason)
+    return EXIT_BUG if reason.startswith("bug") else EXIT_OK
+
+
+async def _serve(
+    settings: MachineSettings,
+    service: MachineService,
+    heartbeat: Heartbeat,
+    until: Callable[[], Awaitable[Any]],
+) -> None:
+    """Serve technicians until ``until`` returns. Raises what ends the API."""
+    access = Access(settings.api.read_group, settings.api.act_group)
+    api = ApiServer(settings.api.socket, dispatcher(service, access), access)
+    serving = asyncio.get_running_loop().create_task(api.serve())
+    waiting = asyncio.ensure_future(until())
+    try:
+        listening = asyncio.ensure_future(api.listening.wait())
+        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        heartbeat.tell("READY=1")
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+    finally:
+        for task in (serving, waiting):
+            task.cancel()
+        await asyncio.gather(serving, waiting, return_exceptions=True)
+
+
+async def _strand(
+    settings: MachineSettings,
+    parts: app.Parts,
+    why: str,
+    heartbeat: Heartbeat,
+    stopping: asyncio.Event,
+) -> app.Parts:
+    """Stay out of service until a technician begins a new journal, or until asked to stop."""
+    SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
+    stranded = Stranded(settings, why)
+    begun = asyncio.Event()
+
+    async def act(command: Command, by: str) -> dict[str, Any]:
+        if not isinstance(command, BeginJournal):
+            raise CommandRefused(
+                f"out of service: {why}; `vendctl journal begin --reason …` ends it"
+            )
+        journal = await begin_new(
+            parts.storage,
+            fold=StateFold(),
+            registry=REGISTRY,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            boot=app.boot_info(settings, parts),
+            reason=command.reason,
+            by=by,
+        )
+        begun.set()
+        return {"journal": journal.hex(), "reason": command.reason}
+
+    stranded.show()
+
+    async def over() -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (begun, stopping)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.sleep(BEAT_EVERY_S)  # let the answer leave
+
+    try:
+        await _serve(settings, StrandedService(stranded, None, act), heartbeat, over)
+    finally:
+        stranded.close()
+    return parts
+
+
+class _Beat:
+    """Beats while no actor does: opening a long journal, or out of service."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Beat, and again."""
+        self._heartbeat.beat()
+        self._timer = asyncio.get_running_loop().call_later(BEAT_EVERY_S, self.start)
+
+    def stop(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

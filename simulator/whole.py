@@ -1,0 +1,262 @@
+"""vendd's real controller, drivers and journal against a world, in one process and virtual time.
+
+A ``Whole`` outlives the controllers that run on it: ``kill`` ends one as SIGKILL does (nothing of
+it acts any more; its pins keep their levels until the guard switches them off), ``cut_power`` as a
+power cut does (what was not synced is lost or torn as well). ``boot`` starts the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from config.machine import MachineSettings
+from config.models import KernelKeypad
+from controller import app
+from controller.domain import accounts as acc
+from controller.ports import DeviceEvent, KeyPressed
+from controller.state import State
+from drivers.gpio.on_time import LoopWatch
+from drivers.gpio.safe import SafeOutputs
+from drivers.links.adapter_text import AdapterTextLink
+from drivers.links.mdb_link import MdbLink
+from drivers.links.ninth_bit import NinthBitLink
+from drivers.panel.keypad_evdev import EventDecoder
+from simulator.clock import VirtualClock
+from simulator.disk import Disk
+from simulator.disk_sqlite import DiskStorage
+from simulator.keypad import KernelKeys
+from simulator.pins.factory import SimulatorFactory
+from simulator.plan import WorldPlan
+from simulator.ports import MemoryNinthBitPort, MemoryPort
+from simulator.wires import Pacing
+from simulator.world import Link, World
+
+GUARD_S: Final = 0.5  # the guard's patience: outputs are safe this long after a kill
+QUIET_STEP_S: Final = 0.05
+Notify = Callable[[DeviceEvent], None]
+
+LONGEST_S: Final = 600.0  # virtual; a machine that is not quiet by then never will be
+
+
+class NotQuietError(AssertionError):
+    """Something never came to its end."""
+
+
+class MemoryKeypad:
+    """The kernel's input events of the world's keypad, through the driver's own decoder."""
+
+    def __init__(self, keys: KernelKeys, codes: Mapping[int, str], notify: Notify) -> None:
+        """Bind both ends."""
+        self._keys = keys
+        self._decoder = EventDecoder(codes)
+        self._notify = notify
+
+    def start(self) -> None:
+        """Listen."""
+        self._keys.sink = self._feed
+
+    def stop(self) -> None:
+        """Let go; keys pressed from now on reach nobody."""
+        self._keys.sink = _nobody
+
+    def _feed(self, data: bytes) -> None:
+        for key in self._decoder.feed(data):
+            self._notify(KeyPressed(key))
+
+
+def _nobody(data: bytes) -> None:
+    del data
+
+
+class Whole:
+    """One machine with its surroundings."""
+
+    def __init__(
+        self,
+        settings: MachineSettings,
+        *,
+        link: Link = "adapter",
+        seed: int = 1,
+        plan: WorldPlan | None = None,
+        disk: Disk | None = None,
+        pacing: Pacing = Pacing.EDGES,
+    ) -> None:
+        """Build the world on the running (virtual) loop; no controller runs yet."""
+        loop = asyncio.get_running_loop()
+        self.loop = loop
+        self.settings = settings
+        self.rng = random.Random(seed)
+        self.clock = VirtualClock(loop)
+        self.world = World(loop, self.clock, settings, plan=plan, link=link, pacing=pacing)
+        self.link: Link = link
+        self.disk = disk or Disk()
+        self.running: app.Running | None = None
+        self.power_ups = 1
+        self.boots = 0
+        self.ended: BaseException | str | None = None
+        self._storage: DiskStorage | None = None
+        self._pins: SimulatorFactory | None = None
+        self._ports: list[MemoryPort] = []
+        self._task: asyncio.Task[str] | None = None
+
+    # -------------------------------------------------------------------------------- lives
+
+    async def boot(self) -> app.Running:
+        """Start a controller; returns when it runs, which is before it sells."""
+        self.boots += 1
+        self._storage = DiskStorage(self.disk)
+        self._pins = self.world.pins()
+        parts = app.Parts(
+            clock=self.clock,
+            storage=self._storage,
+            entropy=self.rng.randbytes,
+            link=self._link(),
+            pins=self._pins,
+            watch=LoopWatch(),
+            system_boot=f"power-up {self.power_ups}",
+            inline_i2c=self.world.i2c,
+            keypad=self._keypad(),
+        )
+        self.running = await app.compose(self.settings, parts)
+        self._task = self.loop.create_task(self.running.run())
+        return self.running
+
+    def _keypad(self) -> Callable[[Notify], MemoryKeypad] | None:
+        keys, shape = self.world.panel.keypad, self.settings.keypad
+        if not (isinstance(keys, KernelKeys) and isinstance(shape, KernelKeypad)):
+            return None  # a matrix is scanned over the pins
+        return lambda notify: MemoryKeypad(keys, shape.codes, notify)
+
+    def _link(self) -> MdbLink:
+        if self.link == "native":
+            return NinthBitLink(self._open_native)
+        return AdapterTextLink(self._open)
+
+    def _open(self) -> MemoryPort:
+        port = self.world.port()
+        self._ports.append(port)
+        return port
+
+    def _open_native(self) -> MemoryNinthBitPort:
+        port = self._open()
+        assert isinstance(port, MemoryNinthBitPort), "the world's link is native as well"
+        return port
+
+    async def kill(self) -> None:
+        """End the controller as SIGKILL does; the guard switches its outputs off."""
+        await self._die()
+        await asyncio.sleep(GUARD_S)
+        SafeOutputs(self.settings.outputs(), self.world.pins).drive()
+
+    async def cut_power(self) -> None:
+        """Take everything's power away: controller, devices, latch, and what was not synced."""
+        await self._die()
+        self.disk = self.disk.power_cut(self.rng)
+        self.world.cut_power()
+
+    async def restore_power(self) -> None:
+        """Give the power back; a controller is started by ``boot``."""
+        self.power_ups += 1
+        self.world.restore_power()
+
+    async def stop(self) -> str:
+        """End the controller gracefully; returns why it ended."""
+        assert self.running is not None
+        assert self._task is not None
+        self.running.machine.stop("test")
+        reason = await self._task
+        await self.running.close()
+        self.running = None
+        return reason
+
+    async def _die(self) -> None:
+        """Cut every string first, so that nothing its clean-up does reaches the world."""
+        if self._storage is not None:
+            self._storage.kill()
+        if self._pins is not None:
+            self._pins.abandon()
+        for port in self._ports:
+            port.close()
+        self._ports.clear()
+        if self._task is not None:
+            running, task = self.running, self._task
+            if running is not None:
+                running.keypad.stop()
+                running.door.stop()
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+        self.running = self._task = None
+
+    # ----------------------------------------------------------------------------- waiting
+
+    @property
+    def state(self) -> State:
+        """Return what the controller believes."""
+        assert self.running is not None, "no controller runs"
+        return self.running.journal.state
+
+    @property
+    def screen(self) -> str:
+        """Return what the controller shows, on one line."""
+        assert self.running is not None, "no controller runs"
+        return " ".join(" ".join(line.split()) for line in self.running.machine.screen).strip()
+
+    async def until(self, done: Callable[[], bool], *, within_s: float = LONGEST_S) -> None:
+        """Let time pass until ``done()``. Raises NotQuietError, or what ended the controller."""
+        deadline = self.loop.time() + within_s
+        while not done():
+            if self._task is not None and self._task.done():
+                self._task.result()
+                raise NotQuietError("the controller has ended")
+            if self.loop.time() > deadline:
+                raise NotQuietError(f"not within {within_s} s; the display says: {self.screen}")
+            await asyncio.sleep(QUIET_STEP_S)
+
+    async def sells(self) -> None:
+        """Wait until recovery is over and the machine takes money."""
+        assert self.running is not None
+        machine = self.running.machine
+        await self.until(
+            lambda: self.state.recovered and machine.desk.mode.selling and machine.quiet
+        )
+
+    async def quiet(self) -> None:
+        """Wait until nothing moves, in the world and in the controller."""
+        assert self.running is not None
+        machine = self.running.machine
+        calm = 0
+
+        def done() -> bool:
+            nonlocal calm
+            still = (
+                self.world.quiet
+                and machine.quiet
+                and not self.state.sagas
+                and (self.state.escrow is None or self.state.escrow.claimed)
+            )
+            calm = calm + 1 if still else 0
+            return calm >= 12  # longer than one round of polls: nothing was about to be said
+
+        await self.until(done)
+
+    # ------------------------------------------------------------------------------- books
+
+    def physical(self) -> dict[str, int]:
+        """Return the cash that is physically there, by the ledger's account names."""
+        totals = self.world.truth.totals()
+        return {
+            acc.CASH_TUBES: totals.tubes,
+            acc.CASH_CASHBOX: totals.cashbox,
+            acc.CASH_STACKER: totals.stacker,
+            acc.CASH_ESCROW: totals.escrow,
+        }
+
+    def booked(self) -> dict[str, int]:
+        """Return the cash that the ledger believes in."""
+        return {name: self.state.ledger.balance(name) for name in acc.CASH}
+

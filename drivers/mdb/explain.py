@@ -7,8 +7,7 @@ Source: MDB/ICP 4.2.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from enum import StrEnum, unique
+from dataclasses import dataclass
 from typing import Final
 
 from drivers.mdb import explain_bill, explain_cashless, explain_changer
@@ -26,57 +25,35 @@ from drivers.mdb.blocks import (
     hex_bytes,
 )
 from drivers.mdb.cashless_codec import CashlessContext
-from drivers.mdb.explain_parts import CutShort, Field, Money, Part, Scribe, device_words
+from drivers.mdb.explain_parts import (
+    BlockExplanation,
+    CutShort,
+    Device,
+    Explanation,
+    Field,
+    Money,
+    Part,
+    Scribe,
+    device_words,
+)
+from drivers.mdb.explain_render import render
+from drivers.mdb.hex_text import parse_hex
 from drivers.mdb.money import Scale
+
+__all__ = [
+    "BlockExplanation",
+    "Device",
+    "Explanation",
+    "Field",
+    "Key",
+    "Part",
+    "explain",
+    "parse_hex",
+    "render",
+]
 
 Key = tuple[int, int | None]
 """Command (for a reader its lower three bits) and sub-command, None without one."""
-
-
-@unique
-class Device(StrEnum):
-    """What stands on the peripheral's side."""
-
-    CHANGER = "changer"
-    BILL = "bill"
-    CASHLESS = "cashless"
-
-
-@dataclass(frozen=True, slots=True)
-class BlockExplanation:
-    """One block. The fields of its parts cover each of its bytes, in order."""
-
-    direction: str
-    """`VMC to coin changer`, or the other way."""
-    name: str
-    """`POLL`, `SETUP answer`, `ACK`."""
-    meaning: str
-    bytes: str
-    """As given, hexadecimal pairs."""
-    parts: tuple[Part, ...]
-    errors: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A request and its answer, either of which may be missing."""
-
-    device: Device
-    request: BlockExplanation | None
-    response: BlockExplanation | None
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """All errors, each naming its block."""
-        blocks = (("request", self.request), ("response", self.response))
-        return tuple(
-            f"{name}: {error}" for name, block in blocks if block for error in block.errors
-        )
-
-    def to_dict(self) -> dict[str, object]:
-        """For JSON: plain dicts, lists, strings, numbers."""
-        return {**asdict(self), "device": str(self.device), "errors": list(self.errors)}
 
 
 _ADDRESSES: Final = {
@@ -107,54 +84,6 @@ _ACKS: Final[dict[Device, Callable[[Key], str | None]]] = {
     Device.BILL: explain_bill.ack_words,
     Device.CASHLESS: explain_cashless.ack_words,
 }
-
-
-def parse_hex(text: str) -> bytes:
-    """Bytes of a pasted trace: `0B* 0B`, `0x0B,0x0B`, `0b:0b`, `0B0B`.
-
-    Blanks, commas, colons, dashes, `0x` and the `*` that marks a mode bit are skipped.
-
-    Raises:
-        MdbBlockError: BAD_HEX, naming the position (from 1) of the first character that does not
-            belong, or of a byte with a single digit.
-    """
-    digits: list[str] = []
-    first_digit = 0
-    data = bytearray()
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if text[position : position + 2] in ("0x", "0X") and not digits:
-            position += 2
-            continue
-        if character in _SEPARATORS:
-            _refuse_half(digits, first_digit)
-        elif character in _HEX_DIGITS:
-            if not digits:
-                first_digit = position
-            digits.append(character)
-            if len(digits) == 2:
-                data.append(int("".join(digits), 16))
-                digits.clear()
-        else:
-            raise MdbBlockError(
-                BlockFault.BAD_HEX,
-                f"{character!r} at position {position + 1} is no hexadecimal digit",
-            )
-        position += 1
-    _refuse_half(digits, first_digit)
-    return bytes(data)
-
-
-_SEPARATORS: Final = frozenset(" \t\r\n,;:-_*")
-_HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
-
-
-def _refuse_half(digits: list[str], at: int) -> None:
-    if digits:
-        raise MdbBlockError(
-            BlockFault.BAD_HEX, f"a byte has two digits, {digits[0]!r} at position {at + 1} is one"
-        )
 
 
 def explain(
@@ -418,42 +347,3 @@ def _block(
         tuple(scribe.errors),
         tuple(scribe.notes),
     )
-
-
-BYTES_PER_LINE: Final = 8
-"""A longer field goes on in the next line, so that the columns stay narrow."""
-
-
-def render(explanation: Explanation) -> list[str]:
-    """The explanation for people: aligned columns of bytes, field and meaning."""
-    lines: list[str] = []
-    for title, block in (("request", explanation.request), ("response", explanation.response)):
-        if block is not None:
-            lines += [""] if lines else []
-            lines += _render_block(title, block)
-    return lines
-
-
-def _render_block(title: str, block: BlockExplanation) -> list[str]:
-    lines = [f"{title}: {block.direction}: {block.name}"]
-    fields = [field for part in block.parts for field in part.fields]
-    hex_width = max(min(len(field.bytes), 3 * BYTES_PER_LINE - 1) for field in fields)
-    name_width = max(len(field.name) for field in fields)
-    messages = [part for part in block.parts if part.name not in ("request", "checksum")]
-    for part in block.parts:
-        if part in messages and len(messages) > 1:
-            words = f" ({part.meaning})" if part.meaning else ""
-            lines.append(f"  {messages.index(part) + 1}. {part.name}{words}")
-        for field in part.fields:
-            lines += _render_field(field, hex_width, name_width)
-    lines += [f"  error: {error}" for error in block.errors]
-    lines += [f"  note: {note}" for note in block.notes]
-    return lines
-
-
-def _render_field(field: Field, hex_width: int, name_width: int) -> list[str]:
-    step = 3 * BYTES_PER_LINE
-    chunks = [field.bytes[at : at + step].rstrip() for at in range(0, len(field.bytes), step)]
-    meaning = field.meaning if field.scaled is None else f"{field.meaning} = {field.scaled}"
-    first = f"  {chunks[0]:<{hex_width}}  {field.name:<{name_width}}  {meaning}".rstrip()
-    return [first, *(f"  {chunk}" for chunk in chunks[1:])]

@@ -5,7 +5,8 @@ goes on too long yields an error beside whatever could be read.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum, unique
 from typing import Final
 
 from drivers.mdb.blocks import hex_bytes
@@ -47,6 +48,52 @@ class Part:
     name: str
     meaning: str
     fields: tuple[Field, ...]
+
+
+@unique
+class Device(StrEnum):
+    """What stands on the peripheral's side."""
+
+    CHANGER = "changer"
+    BILL = "bill"
+    CASHLESS = "cashless"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockExplanation:
+    """One block. The fields of its parts cover each of its bytes, in order."""
+
+    direction: str
+    """`VMC to coin changer`, or the other way."""
+    name: str
+    """`POLL`, `SETUP answer`, `ACK`."""
+    meaning: str
+    bytes: str
+    """As given, hexadecimal pairs."""
+    parts: tuple[Part, ...]
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A request and its answer, either of which may be missing."""
+
+    device: Device
+    request: BlockExplanation | None
+    response: BlockExplanation | None
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """All errors, each naming its block."""
+        blocks = (("request", self.request), ("response", self.response))
+        return tuple(
+            f"{name}: {error}" for name, block in blocks if block for error in block.errors
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON: plain dicts, lists, strings, numbers."""
+        return {**asdict(self), "device": str(self.device), "errors": list(self.errors)}
 
 
 @dataclass(slots=True)

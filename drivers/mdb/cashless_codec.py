@@ -115,7 +115,7 @@ class ReaderConfig:
     max_response_s: int
     """Application maximum response time; counts only when larger than 5 s."""
     options: int
-    """Bits as the CAN_* properties read them."""
+    """Option bits (Z8); the properties below read them."""
     battery: bool = False
     """Bit 7 of the level: battery-operated variant."""
     raw: bytes = field(default=b"", compare=False, repr=False)

@@ -31,6 +31,7 @@ BETWEEN_KEYS_S: Final = 0.08
 class Frame:
     """What the display showed from an instant on."""
 
+    seq: int  # counts from 1
     at_s: float  # of the loop
     lines: tuple[str, ...]
 
@@ -69,6 +70,7 @@ class Panel:
         self.beeps: deque[Beep] = deque(maxlen=BEEPS_KEPT)
         self.on_frame: Callable[[Frame], None] | None = None
         self.on_written: Callable[[], None] | None = None
+        self.frames = 0  # ever shown
         self.pressing = False
         self._settling: asyncio.TimerHandle | None = None
         self._written_at_s = 0.0
@@ -157,7 +159,8 @@ class Panel:
         lines = self.display.lines
         if self.history and self.history[-1].lines == lines:
             return
-        frame = Frame(self._loop.time(), lines)
+        self.frames += 1
+        frame = Frame(self.frames, self._loop.time(), lines)
         self.history.append(frame)
         if self.on_frame is not None:
             self.on_frame(frame)

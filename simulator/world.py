@@ -81,6 +81,7 @@ class World:
         pacing: Pacing = Pacing.BYTE,
     ) -> None:
         self.loop = loop
+        self.clock = clock
         self.settings = settings
         self.plan = plan or plan_for(settings)
         self.link: Link = link or settings.mdb.link

@@ -2,6 +2,9 @@
 
 from hypothesis import settings
 
+# `machine`, `machines`: simulated machines as processes of their own.
+pytest_plugins = ["simulator.pytest_plugin"]
+
 # The same examples on every run, so that a red build is red again; `--hypothesis-profile=explore`
 # looks further. No deadline: a slow shared machine must not fail a true property.
 settings.register_profile("vendd", deadline=None, derandomize=True)

@@ -56,6 +56,7 @@ class PinUseError(Exception):
 class Edge:
     """One change of one pin's level."""
 
+    seq: int  # counts from 1
     at_s: float  # on the board's clock
     pin: int
     level: bool
@@ -112,6 +113,7 @@ class PinBoard:
         self.on_release = on_release
         self.edges: deque[Edge] = deque(maxlen=EDGE_MEMORY)
         self.on_edge: Callable[[Edge], None] | None = None
+        self.edges_seen = 0  # ever
         self.conflicts = 0  # times that two outputs fought over one net
         self.lines = [Line() for _ in range(PIN_COUNT)]
 
@@ -264,7 +266,8 @@ class PinBoard:
             line.longest_on_s = max(line.longest_on_s, at_s - line.on_since_s)
             line.on_since_s = None
         if line.traced:
-            edge = Edge(at_s, pin, level, line.output)
+            self.edges_seen += 1
+            edge = Edge(self.edges_seen, at_s, pin, level, line.output)
             self.edges.append(edge)
             if self.on_edge is not None:
                 self.on_edge(edge)

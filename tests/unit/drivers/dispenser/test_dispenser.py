@@ -289,6 +289,27 @@ def test_a_cancelled_turn_leaves_the_motor_off(direct: Any, play: Play) -> None:
     play(direct, story)
 
 
+def test_an_exception_in_mid_turn_leaves_the_motor_off(direct: Any, play: Play) -> None:
+    class BrokenClock:
+        calls = 0
+
+        def monotonic_s(self) -> float:
+            BrokenClock.calls += 1
+            if BrokenClock.calls > 3:
+                raise RuntimeError("a bug")
+            return asyncio.get_running_loop().time()
+
+    async def story(bench: Any) -> None:
+        await bench.dispenser.check_sensor("A1")
+        bench.dispenser._clock = BrokenClock()
+        with pytest.raises(RuntimeError, match="a bug"):
+            await bench.dispenser.turn("A1")
+        assert any(edge.pin == MOTOR and edge.level for edge in bench.board.edges)
+        assert not bench.board.is_on(MOTOR)
+
+    play(direct, story)
+
+
 def test_all_off_in_mid_turn_stops_the_motor_at_once(direct: Any, play: Play) -> None:
     async def story(bench: Any) -> None:
         await bench.dispenser.check_sensor("A1")

@@ -1,9 +1,11 @@
 """The display: what the bytes on its expander show is what was meant, by thread and inline."""
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from config.models import Display as DisplayPlan
 from controller.faults import ConfigError, FaultCode
 from controller.ports import DeviceEvent, FaultCleared, FaultRaised
+from drivers.panel import i2c_bus
 from drivers.panel.assembly import build_display
 from drivers.panel.glyphs import Glyphs
 from drivers.panel.hd44780 import Hd44780, InlineDisplay, ThreadedDisplay
@@ -262,6 +265,41 @@ async def test_a_bus_that_cannot_be_opened_says_what_to_change(tmp_path: Path) -
         with pytest.raises(ConfigError, match=hint) as error:
             build_display(PLAN.model_copy(update={"bus": bus}), lambda _: None)
         assert bus in str(error.value)
+
+
+class KernelsBus:
+    """Stands for smbus2's ``SMBus``: keeps what was written."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.messages: list[tuple[int, bytes]] = []
+        self.error: OSError | None = None
+        self.closed = False
+
+    def i2c_rdwr(self, message: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.messages.append((message.addr, bytes(message)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_kernels_bus_gets_one_transaction_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(i2c_bus, "SMBus", KernelsBus)
+    bus = i2c_bus.open_bus("/dev/i2c-1")
+    assert isinstance(bus, i2c_bus.KernelBus)
+    kernel = bus._bus
+    assert bus.write(ADDRESS, b"\x01\x02")
+    assert (kernel.path, kernel.messages) == ("/dev/i2c-1", [(ADDRESS, b"\x01\x02")])
+    for number in (errno.ENXIO, errno.EREMOTEIO):
+        kernel.error = OSError(number, "no acknowledge")
+        assert not bus.write(ADDRESS, b"\x01")
+    kernel.error = OSError(errno.ETIMEDOUT, "the bus hangs")
+    with pytest.raises(OSError, match="hangs"):
+        bus.write(ADDRESS, b"\x01")
+    bus.close()
+    assert kernel.closed
 
 
 def test_a_machine_without_a_display_or_with_one_in_this_process() -> None:

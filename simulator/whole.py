@@ -35,6 +35,7 @@ from simulator.wires import Pacing
 from simulator.world import Link, World
 
 GUARD_S: Final = 0.5  # the guard's patience: outputs are safe this long after a kill
+COARSE_S: Final = 0.045  # an answer of 36 bytes comes in two pieces, 41 ms apart (Pacing.EDGES)
 QUIET_STEP_S: Final = 0.05
 Notify = Callable[[DeviceEvent], None]
 
@@ -132,7 +133,7 @@ class Whole:
 
     def _link(self) -> MdbLink:
         if self.link == "native":
-            return NinthBitLink(self._open_native)
+            return NinthBitLink(self._open_native, slack_s=COARSE_S)
         return AdapterTextLink(self._open)
 
     def _open(self) -> MemoryPort:
@@ -259,4 +260,3 @@ class Whole:
     def booked(self) -> dict[str, int]:
         """Return the cash that the ledger believes in."""
         return {name: self.state.ledger.balance(name) for name in acc.CASH}
-

@@ -159,6 +159,17 @@ class Totals:
     card_refunded: int
     card_credited: int
     products: int
+    supplied: int  # put in by technicians, less what they took
+
+    @property
+    def held(self) -> int:
+        """Return what all money inside the machine is worth."""
+        return self.tubes + self.cashbox + self.escrow + self.stacker + self.in_transit
+
+    @property
+    def balanced(self) -> bool:
+        """Tell whether all money inside came from somewhere and none is missing."""
+        return self.held == self.inserted - self.returned + self.supplied
 
 
 class Truth:
@@ -184,6 +195,7 @@ class Truth:
         self._refunded = 0
         self._credited = 0
         self._products = 0
+        self._supplied = 0
 
     # -- things ------------------------------------------------------------------------------
 
@@ -219,6 +231,10 @@ class Truth:
         elif target == BIN:
             self._products += count
             self.account().products.extend([thing.name] * count)
+        if source == TECHNICIAN:
+            self._supplied += worth
+        elif target == TECHNICIAN:
+            self._supplied -= worth
         times = "" if count == 1 else f"{count} x "
         self.note("moved", f"{times}{thing}: {source} -> {target}{f' ({why})' if why else ''}")
 
@@ -349,6 +365,7 @@ class Truth:
             card_refunded=self._refunded,
             card_credited=self._credited,
             products=self._products,
+            supplied=self._supplied,
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -370,6 +387,7 @@ class Truth:
                 self._refunded,
                 self._credited,
                 self._products,
+                self._supplied,
             ],
         }
 
@@ -393,4 +411,5 @@ class Truth:
             self._refunded,
             self._credited,
             self._products,
+            self._supplied,
         ) = state["sums"]

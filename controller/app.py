@@ -206,6 +206,11 @@ def renderer(settings: MachineSettings) -> Renderer:
     return Renderer(texts, settings.machine.locale, glass)
 
 
+def switch_off(settings: MachineSettings, parts: Parts) -> None:
+    """Drive every output safe where no machine is composed. Raises EffectUnknownError."""
+    SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
+
+
 def open_display(settings: MachineSettings) -> ClosableDisplay:
     """Open the display alone, for a machine that is out of service. Raises ConfigError."""
     return build_display(settings.display, lambda _event: None)

@@ -33,7 +33,6 @@ from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
 from controller.state import StateFold
 from controller.stranded import Stranded, StrandedService
-from drivers.gpio.safe import SafeOutputs
 
 EXIT_OK: Final = 0
 EXIT_DISK: Final = 74  # sysexits.h EX_IOERR: a record is not on disk; start again and look
@@ -47,6 +46,7 @@ log = structlog.get_logger("vendd")
 def configure_logging(level: str) -> None:
     """Log JSON lines to standard error, our own and the libraries'."""
     logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(message)s")
+    logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells every callback
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -175,7 +175,7 @@ async def _strand(
     stopping: asyncio.Event,
 ) -> app.Parts:
     """Stay out of service until a technician begins a new journal, or until asked to stop."""
-    SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
+    app.switch_off(settings, parts)
     stranded = Stranded(settings, why)
     begun = asyncio.Event()
 

@@ -315,7 +315,7 @@ class Brain:
                     boot.payout_counted(desk, saga, result)
             else:
                 first = not desk.state.tubes_counted
-                vend.book_tubes(desk, result.counts, "first_start" if first else cause)
+                vend.book_tubes(desk, result, "first_start" if first else cause)
             desk.live.tubes_checked = True
         elif DeviceName.CHANGER in desk.live.ready:
             desk.do(fx.Wake("tubes", 5.0))

@@ -44,8 +44,9 @@ from controller.ports import (
     SensorCheck,
     SettleOutcome,
     Tone,
+    TubeCounts,
 )
-from controller.saga.payout import reconcile
+from controller.saga.payout import COUNT_CAP, reconcile
 from controller.state import Saga
 
 MAX_PAYOUTS: Final = 4  # orders for one debt: what four could not pay is a claim
@@ -192,12 +193,25 @@ def _dispense(desk: Desk, saga: Saga) -> None:
         advance(desk, saga)
         return
     desk.step(Trigger.DISPENSE)
-    if len(saga.turns) and column != saga.turns[-1][0]:
-        desk.tell(Message.TRYING_AGAIN, seconds=30.0)
-    else:
-        desk.tell(Message.VENDING, selection=saga.selection, seconds=30.0)
+    again = bool(saga.turns)
+    message = Message.TRYING_AGAIN if again else Message.VENDING
+    desk.tell(message, selection=saga.selection, seconds=30.0)
+    if again and column == saga.turns[-1][0]:
+        # No check before the extra turn: it would clear the latch, and with it a late drop.
+        _turn(desk, saga, column, "ready", extra=True)
+        return
     desk.live.busy[saga.vend] = "check"
     desk.do(CheckSensor(saga.vend, column))
+
+
+def _turn(desk: Desk, saga: Saga, column: str, sensor: str, *, extra: bool) -> None:
+    desk.write(
+        rec.DispenseIntended(
+            column=column, attempt=len(saga.turns) + 1, extra=extra, sensor=sensor
+        ),
+        saga.vend,
+    )
+    desk.do(Turn(saga.vend, column, extra))
 
 
 def _next_column(desk: Desk, saga: Saga) -> str | None:
@@ -475,14 +489,7 @@ def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Fa
         desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
         advance(desk, saga)
         return
-    extra = bool(saga.turns) and saga.turns[-1][0] == column
-    desk.write(
-        rec.DispenseIntended(
-            column=column, attempt=len(saga.turns) + 1, extra=extra, sensor=result.value
-        ),
-        saga.vend,
-    )
-    desk.do(Turn(saga.vend, column, extra))
+    _turn(desk, saga, column, result.value, extra=False)
 
 
 def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | Failed) -> None:
@@ -572,23 +579,24 @@ def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
     )
     if evidence.tubes is not None:
         desk.live.defective_tubes = evidence.tubes.defective
-        book_tubes(desk, evidence.tubes.counts, "payout")
+        book_tubes(desk, evidence.tubes, "payout")
 
 
-def book_tubes(desk: Desk, counts: tuple[int, ...], cause: str, by: str = "") -> None:
-    """Compare a tube count with the ledger and write down any difference."""
-    rows = [
-        (type_, value, counts[type_] if type_ < len(counts) else 0, believed)
-        for type_, value, believed in desk.state.tube_coins()
-    ]
-    if cause != "first_start" and all(counted == believed for _, _, counted, believed in rows):
-        return
-    if cause != "first_start":
-        # A capped count proves nothing about coins beyond it.
-        rows = [row for row in rows if row[2] != row[3] and not (row[2] == 255 and row[3] > 255)]
-        if not rows:
-            return
-    desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": tuple(rows), "by": by}))
+def book_tubes(desk: Desk, counted: TubeCounts, cause: str) -> None:
+    """Compare a tube count with the ledger and write down any difference.
+
+    A defective tube tells nothing, and a capped count nothing about the coins beyond it.
+    """
+    rows = []
+    first = cause == "first_start"
+    for type_, value, believed in desk.state.tube_coins():
+        count = counted.counts[type_] if type_ < len(counted.counts) else 0
+        capped = count >= COUNT_CAP and believed > count
+        if type_ in counted.defective or (not first and (count == believed or capped)):
+            continue
+        rows.append((type_, value, count, believed))
+    if rows or first:
+        desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": tuple(rows)}))
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -1,0 +1,141 @@
+"""What customers and fate do to a machine, as short scripts over a ``Whole``.
+
+A story acts on the world alone and waits for what a person would wait for; it says what must be
+true at its end. The crash search cuts it at every point, the demo and the tests play it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from simulator.whole import Whole
+
+Script = Callable[[Whole], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One script with its name and what the customer must end up with."""
+
+    name: str
+    script: Script
+    product: str = ""  # what lies in the bin at the end
+    spent: int = 0  # by the customer, in minor units, claims and credit left aside
+
+
+async def _coins(machine: Whole, *values: int) -> None:
+    for value in values:
+        before = machine.state.credit.total
+        machine.world.insert_coin(value)
+        await machine.until(lambda: machine.state.credit.total > before)  # noqa: B023 - awaited here
+
+
+async def _choose(machine: Whole, keys: str) -> None:
+    ended = machine.state.counters.vends + machine.state.counters.refunds
+    machine.world.press_keys(keys)
+    await machine.until(
+        lambda: (
+            machine.state.counters.vends + machine.state.counters.refunds > ended
+            or bool(machine.state.sagas)
+        )
+    )
+    await machine.until(lambda: not machine.state.sagas)
+    await machine.quiet()
+
+
+async def exact_coins(machine: Whole) -> None:
+    """Two coins, a product, no change."""
+    await _coins(machine, 100, 50)
+    await _choose(machine, "A1")
+
+
+async def coins_with_change(machine: Whole) -> None:
+    """A two euro coin and 50 cents back."""
+    await _coins(machine, 200)
+    await _choose(machine, "A1")
+
+
+async def bill_with_change(machine: Whole) -> None:
+    """A bill goes by escrow into the stacker; the change comes in coins."""
+    machine.world.insert_bill(500)
+    await machine.until(lambda: machine.state.credit.total == 500)
+    await _choose(machine, "B2")
+
+
+async def card(machine: Whole) -> None:
+    """Choose, then hold a card to the reader."""
+    machine.world.press_keys("A3")
+    await machine.until(lambda: "reader" in machine.screen or "card" in machine.screen.lower())
+    machine.world.present_card("card")
+    await machine.until(lambda: bool(machine.state.closed))
+    await machine.quiet()
+
+
+async def card_declined(machine: Whole) -> None:
+    """The card says no."""
+    machine.world.press_keys("A3")
+    await machine.until(lambda: "card" in machine.screen.lower())
+    machine.world.present_card("declined")
+    await machine.until(lambda: bool(machine.state.closed))
+    await machine.quiet()
+
+
+async def card_and_jam(machine: Whole) -> None:
+    """Approved, then the motor jams: VEND FAILURE, nothing charged."""
+    machine.world.faults.set("A3", "jam")
+    await card(machine)
+    machine.world.faults.set("A3", "jam", False)
+
+
+async def coins_and_jam(machine: Whole) -> None:
+    """Paid, then the motor jams: coins back."""
+    machine.world.faults.set("A3", "jam")
+    await _coins(machine, 100, 100)
+    await _choose(machine, "A3")
+    machine.world.faults.set("A3", "jam", False)
+
+
+async def not_seen(machine: Whole) -> None:
+    """Nothing falls twice; the second column of the same product delivers."""
+    machine.world.faults.set("A1", "hang", 2)
+    await _coins(machine, 100, 50)
+    await _choose(machine, "A1")
+
+
+async def changed_mind(machine: Whole) -> None:
+    """Coins in, coin return."""
+    await _coins(machine, 100, 20, 10)
+    machine.world.press_keys("*")
+    await machine.until(lambda: bool(machine.state.closed))
+    await machine.quiet()
+
+
+async def changer_jam_in_payout(machine: Whole) -> None:
+    """The changer pays some of the change, then its tube jams."""
+    await _coins(machine, 100, 100)
+    machine.world.faults.set("changer", "jam_after", 1)
+    await _choose(machine, "B4")
+
+
+async def changer_resets_in_payout(machine: Whole) -> None:
+    """The changer resets itself in the middle of a payout (a standard fault of the field)."""
+    await _coins(machine, 100, 100)
+    machine.world.faults.set("changer", "reset_after", 1)
+    await _choose(machine, "B4")
+
+
+STORIES: Final = (
+    Story("exact coins", exact_coins, "water", 150),
+    Story("coins with change", coins_with_change, "water", 150),
+    Story("bill with change", bill_with_change, "nuts", 240),
+    Story("card", card, "cola", 200),
+    Story("card declined", card_declined),
+    Story("card and jam", card_and_jam),
+    Story("coins and jam", coins_and_jam),
+    Story("not seen to drop", not_seen, "water", 150),
+    Story("changed mind", changed_mind),
+    Story("changer jams in payout", changer_jam_in_payout, "gum", 50),
+    Story("changer resets in payout", changer_resets_in_payout, "gum", 50),
+)

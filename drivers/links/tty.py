@@ -204,7 +204,8 @@ def open_ninth_bit_port(path: str, system_root: Path = Path("/")) -> NinthBitTty
     device = _open(path, MDB_BAUD)
     try:
         if is_pseudo_terminal(device.fileno()):
-            ParitySwitch(device.fileno())  # raw and PARMRK all the same; the parity is dropped
+            # Its far side writes what a UART's driver would: PARMRK bytes. With PARMRK set here as
+            # well the kernel would escape them once more.
             return NinthBitTtyPort(device, None)
         parity = ParitySwitch(device.fileno())
         if not parity.effective:

@@ -17,7 +17,7 @@ from drivers.links.ninth_bit import NinthBitLink
 from drivers.links.tty import open_byte_port, open_ninth_bit_port
 from drivers.mdb.bill_validator import MdbBillValidator
 from drivers.mdb.cashless import MdbCardReader
-from drivers.mdb.cashless_talk import ReaderSettings
+from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.scheduler import MdbBus

@@ -43,8 +43,8 @@ from drivers.mdb.cashless_commands import (
     VendRequest,
     VendSuccess,
 )
+from drivers.mdb.cashless_expect import Expectation, Gone, Phase
 from drivers.mdb.cashless_reader import ReaderLife
-from drivers.mdb.cashless_talk import Expectation, Gone, Phase
 from drivers.mdb.device import Turn
 from drivers.mdb.money import iso_currency
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
@@ -56,8 +56,8 @@ _IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
 class MdbCardReader(ReaderLife):
     """Drives one reader; constructed as `ReaderLife`."""
 
-    _cancelling = False
-    """`cancel_vend` is at work while a request waits."""
+    _cancelled = False
+    """`cancel_vend` has ended the request that waits."""
 
     # -------------------------------------------------------------------------------- request
 
@@ -77,7 +77,7 @@ class MdbCardReader(ReaderLife):
                 )
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
-            self._reset_since = self._disowned = False
+            self._reset_since = self._disowned = self._cancelled = False
             decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
@@ -108,12 +108,12 @@ class MdbCardReader(ReaderLife):
             # out of sequence, or the reader complains of something else.
             message = await self.wait_for(decision, seconds)
         match message:
-            case VendApproved() if self._cancelling:
+            case VendApproved() if self._cancelled:
                 return Denied("cancelled")  # `cancel_vend` gives it back
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
             case VendDenied():
-                return Denied("cancelled" if self._cancelling else "declined")
+                return Denied("cancelled" if self._cancelled else "declined")
             case OutOfSequence(state_code=code) if code is not None:
                 self._disowned = True
                 return Denied("out of sequence")
@@ -152,11 +152,8 @@ class MdbCardReader(ReaderLife):
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
         if self._gone():
             return CancelOutcome.UNKNOWN
-        self._cancelling = True
-        try:
-            return await self._cancel()
-        finally:
-            self._cancelling = False
+        self._cancelled = True
+        return await self._cancel()
 
     async def _cancel(self) -> CancelOutcome:
         if self._charged():

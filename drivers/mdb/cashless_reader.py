@@ -36,7 +36,8 @@ from drivers.mdb.cashless_commands import (
     SetupConfig,
     SetupPrices,
 )
-from drivers.mdb.cashless_talk import US, VMC_LEVEL, Phase, ReaderTalk
+from drivers.mdb.cashless_expect import US, VMC_LEVEL, Phase
+from drivers.mdb.cashless_talk import ReaderTalk
 from drivers.mdb.device import Lost, Restart
 from drivers.mdb.identity import refuse_other_currency, to_identity
 from drivers.mdb.money import ScaleError, iso_currency

@@ -12,10 +12,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from enum import Enum, unique
-from typing import Final
 
 from controller.clock import Clock
 from controller.faults import FaultCode
@@ -52,80 +48,28 @@ from drivers.mdb.cashless_commands import (
     DataEntryResponse,
     Poll,
     Reset,
-    WriteTimeDate,
+)
+from drivers.mdb.cashless_expect import (
+    LARGEST_16,
+    LARGEST_32,
+    RESET_GRACE_S,
+    Expectation,
+    Gone,
+    Phase,
+    ReaderSettings,
+    is_reset,
+    one_shot,
+    time_date,
 )
 from drivers.mdb.cashless_faults import READER_FAULTS, malfunction_fault
 from drivers.mdb.cashless_parser import decode_messages
 from drivers.mdb.cashless_requests import encode_command
 from drivers.mdb.device import Lost, MdbDriver, ResetItself, Turn
-from drivers.mdb.fields import Identification
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import Scale, ScaleError
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, POLL_S, Retry
-
-VMC_LEVEL: Final = 3
-LARGEST_16: Final = 0xFFFE
-LARGEST_32: Final = 0xFFFF_FFFE
-"""The largest amounts; all bits set means "unknown"."""
-
-RESET_GRACE_S: Final = 5.0
-"""A RESET that COMMAND OUT OF SEQUENCE asks for waits so long for the session's end; no vend may
-be open then, so nothing is charged by it."""
-
-US: Final = Identification("VND", "0", "VENDD", 1)
-"""What we call ourselves in REQUEST ID."""
-
-
-@unique
-class Gone(Enum):
-    """Why an expected message will not come."""
-
-    RESET = "reset"
-    LOST = "lost"
-    TIMEOUT = "timeout"
-
-
-@unique
-class Phase(Enum):
-    """Where we are in a vend; an approval obliges us to SUCCESS or FAILURE."""
-
-    NONE = "none"
-    REQUESTED = "requested"
-    APPROVED = "approved"
-
-
-@dataclass(slots=True, eq=False)
-class Expectation:
-    """A dialogue waits for one of these messages."""
-
-    types: tuple[type[ReaderMessage], ...]
-    future: asyncio.Future[ReaderMessage | Gone]
-
-    @property
-    def open(self) -> bool:
-        """Whether it still waits."""
-        return not self.future.done()
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderSettings:
-    """How we treat one reader.
-
-    Attributes:
-        columns: Of our display, 0 when readers may not use it.
-        rows: Of our display.
-        always_idle: Use always-idle mode where it is offered.
-        expanded: Use expanded currency mode where it is offered.
-        zone: For a reader that asks the time.
-    """
-
-    columns: int = 0
-    rows: int = 0
-    always_idle: bool = True
-    expanded: bool = True
-    zone: tzinfo = UTC
 
 
 class ReaderTalk(MdbDriver):
@@ -340,11 +284,11 @@ class ReaderTalk(MdbDriver):
     def on_items(self, data: bytes) -> asyncio.Future[None] | None:
         """POLL was answered by messages."""
         messages = self._decode(data)
-        once = [message for message in messages if _one_shot(message)]
+        once = [message for message in messages if one_shot(message)]
         new = dict(zip(map(id, once), self._repeats.fresh([m.raw for m in once]), strict=True))
         if once:
             self._slot.poll_soon()  # tells whether our ACK was heard
-        self._reset_reported = self._reset_reported and _is_reset(messages)
+        self._reset_reported = self._reset_reported and is_reset(messages)
         self._malfunctions(messages)
         for message in messages:
             if new.get(id(message), True):
@@ -363,7 +307,7 @@ class ReaderTalk(MdbDriver):
     def _on_answer(self, data: bytes) -> None:
         """A command was answered by messages at once: new, whatever came before."""
         messages = self._decode(data)
-        self._repeats.note([message.raw for message in messages if _one_shot(message)])
+        self._repeats.note([message.raw for message in messages if one_shot(message)])
         for message in messages:
             if isinstance(message, Malfunction):
                 self._malfunction(message)
@@ -406,7 +350,7 @@ class ReaderTalk(MdbDriver):
                     ReaderDisplay(self._name, message.text.rstrip(), message.tenths / 10)
                 )
             case TimeDateRequest():
-                self._chore(_time_date(self._clock.wall_utc().astimezone(self._settings.zone)))
+                self._chore(time_date(self._clock.wall_utc().astimezone(self._settings.zone)))
             case DataEntryRequest():
                 self._chore(DataEntryResponse(None))  # we never enable it; all FF cancels
             case FtlReceived():
@@ -499,32 +443,3 @@ class ReaderTalk(MdbDriver):
         self._close_session()
         self._foreign = self._fail_late = self._disowned = False
         self._chores.clear()
-
-
-def _one_shot(message: ReaderMessage) -> bool:
-    match message:
-        case JustReset() | SessionCancelRequest():
-            return False
-        case Malfunction():
-            return message.error_class == 1 or message.is_refund_error
-        case _:
-            return True
-
-
-def _is_reset(messages: tuple[ReaderMessage, ...]) -> bool:
-    return bool(messages) and isinstance(messages[0], JustReset)
-
-
-def _time_date(now: datetime) -> WriteTimeDate:
-    _, week, weekday = now.isocalendar()
-    return WriteTimeDate(
-        now.year % 100,
-        now.month,
-        now.day,
-        now.hour,
-        now.minute,
-        now.second,
-        weekday,
-        week,
-        int(bool(now.dst())),
-    )

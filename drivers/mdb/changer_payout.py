@@ -35,6 +35,9 @@ half of it, and a changer that is busy for longer is stuck."""
 UNHEARD_VALUE_POLLS: Final = 5
 """Value polls without an answer before we watch the ordinary poll instead."""
 
+STILL_VALUE_POLLS: Final = 20
+"""Value polls that bring nothing while POLL says "not busy" (5 s): it ended without saying so."""
+
 _STATUS: Final = encode_command(AskPayoutStatus())
 _VALUE_POLL: Final = encode_command(PayoutValuePoll())
 
@@ -121,7 +124,7 @@ async def pay_value(changer: PayingChanger, value: int) -> tuple[bool, tuple[int
             if paid is None:
                 raise
             return await wait_idle(changer), None
-        idle = await _watch_value(changer)
+        idle = await _watch_value(changer, part)
         if not idle:
             return False, None
         if changer.resets != started:
@@ -148,24 +151,33 @@ async def wait_idle(changer: PayingChanger) -> bool:
     return False
 
 
-async def _watch_value(changer: PayingChanger) -> bool:
-    """Ask the value paid until "finished", a poll between, so that jams and resets are seen."""
+async def _watch_value(changer: PayingChanger, ordered: int) -> bool:
+    """Ask the value paid until "finished", a poll between, so that jams and resets are seen.
+
+    Some changers never say finished, or repeat a value for ever. So it also ends when they have
+    told all that was ordered, or tell nothing while the ordinary poll says that nothing runs.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + BUSY_LIMIT_S
     started = changer.resets
-    unheard = 0
-    while loop.time() < end and unheard < UNHEARD_VALUE_POLLS:
+    told = unheard = still = 0
+    while loop.time() < end and told < ordered:
         try:
             answer = await changer.send(_VALUE_POLL, Retry.ONCE)
         except LinkError:
             break
         if answer.kind is AnswerKind.ACK:
             break
+        paid = answer.data[0] if answer.kind is AnswerKind.DATA else 0
+        told += paid
         unheard = 0 if answer.heard else unheard + 1
         if await changer.turn(PAYOUT_ANSWER_S) is Turn.LOST:
             return False
+        still = 0 if paid or changer.busy else still + 1
         if changer.resets != started:
             return True
+        if unheard >= UNHEARD_VALUE_POLLS or still >= STILL_VALUE_POLLS:
+            break
     # Also after "finished": one flipped or lost byte makes an ACK of "nothing yet".
     return await wait_idle(changer)
 

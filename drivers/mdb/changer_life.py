@@ -1,0 +1,218 @@
+"""A coin changer's life: initialisation, masks, diagnostics, tube counts.
+
+Source: MDB/ICP 4.2, section 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from controller.faults import DeviceFault, FaultCode, LinkError, PeerProtocolError
+from controller.money import exponent
+from controller.ports import (
+    ChangerInfo,
+    CoinKind,
+    Identity,
+    Known,
+    TubeCounts,
+)
+from controller.ports import CoinRoute as Route
+from drivers.links.mdb_link import AnswerKind
+from drivers.mdb.blocks import (
+    TUBE_STATUS_AFTER_RESET_S,
+    Address,
+    MdbBlockError,
+)
+from drivers.mdb.changer_codec import (
+    CoinDeposited,
+    CoinRoute,
+    decode_diagnostic_status,
+    decode_poll,
+    decode_setup,
+    decode_tube_status,
+)
+from drivers.mdb.changer_commands import (
+    OPTION_ALTERNATIVE_PAYOUT,
+    OPTION_EXTENDED_DIAGNOSTICS,
+    AskDiagnosticStatus,
+    AskIdentification,
+    AskSetup,
+    AskTubeStatus,
+    CoinType,
+    FeatureEnable,
+    encode_command,
+)
+from drivers.mdb.changer_faults import (
+    diagnostic_fault,
+)
+from drivers.mdb.changer_talk import ChangerTalk, one_shots
+from drivers.mdb.ftl_codec import RetryDeny
+from drivers.mdb.identity import identity_of, refuse_other_currency
+from drivers.mdb.money import ScaleError
+from drivers.mdb.slots import NEVER, Retry
+
+DIAGNOSTIC_S: Final = 5.0
+"""Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
+
+ALL_TYPES: Final = 0xFFFF
+
+_ROUTES: Final = {
+    CoinRoute.CASHBOX: Route.CASHBOX,
+    CoinRoute.TUBE: Route.TUBE,
+    CoinRoute.NOT_USED: Route.REJECT,
+    CoinRoute.REJECT: Route.REJECT,
+}
+_WANTED_OPTIONS: Final = OPTION_ALTERNATIVE_PAYOUT | OPTION_EXTENDED_DIAGNOSTICS
+"""Controlled manual fill (b2) stays off: then what a technician does in that mode keeps coming
+through POLL, where it is journaled before it is acknowledged. File transport (b3) is not served."""
+
+_DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
+_TUBE_STATUS: Final = encode_command(AskTubeStatus())
+_COUNT_CAP: Final = 255
+
+
+class ChangerLife(ChangerTalk):
+    """Everything of a changer but its payouts; constructed as `ChangerTalk`."""
+
+    async def tubes(self) -> TubeCounts:
+        """Ask TUBE STATUS; see `Changer.tubes`."""
+        left = self._reset_at + TUBE_STATUS_AFTER_RESET_S - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
+        answer = await self._slot.command(_TUBE_STATUS, Retry.REPEAT)
+        if answer.kind is not AnswerKind.DATA:
+            raise LinkError(f"changer: TUBE STATUS was answered by {answer.kind.value}")
+        try:
+            status = decode_tube_status(answer.data)
+        except MdbBlockError as wrong:
+            raise LinkError(f"changer: {wrong}") from wrong
+        defective = frozenset(status.defective_types)
+        if not defective:
+            self._faults.clear(FaultCode.CHANGER_TUBE_SENSOR)
+        return TubeCounts(status.counts, frozenset(status.full_types), defective)
+
+    # ------------------------------------------------------------------------- initialisation
+
+    def _adopt(self, known: Known) -> None:
+        if isinstance(known.info, ChangerInfo):
+            self._take(known.info)
+        if known.last_answer:
+            shots = one_shots(decode_poll(known.last_answer))
+            proved = all(isinstance(item, CoinDeposited) and self._in_tube(item) for item in shots)
+            if self.withholds_ack or (proved and known.tubes):
+                self._known_tubes = known.tubes
+                self._gate.repeats.restore([item.raw for item in shots])
+                self._gate.restored = True
+
+    async def _learn(self) -> None:
+        """SETUP without RESET, so that coins found in the changer have a value."""
+        if self._info is not None:
+            return
+        answer = await self._slot.command(encode_command(AskSetup()), Retry.ASK)
+        if answer.kind is AnswerKind.DATA:
+            try:
+                self._take(self._read_setup(answer.data))
+            except (DeviceFault, PeerProtocolError):
+                return  # told by `start`, which asks again
+
+    def _read_setup(self, data: bytes) -> ChangerInfo:
+        try:
+            setup = decode_setup(data)
+        except MdbBlockError as wrong:
+            raise PeerProtocolError(f"changer: {wrong}") from wrong
+        refuse_other_currency(setup.currency, self._currency)
+        digits = exponent(self._currency)
+        tubes = frozenset(setup.tube_types)
+        try:
+            coins = tuple(
+                CoinKind(
+                    coin_type,
+                    0 if setup.is_token(coin_type) else setup.scale.to_minor(credit, digits),
+                    coin_type in tubes,
+                    setup.is_token(coin_type),
+                )
+                for coin_type, credit in enumerate(setup.credits)
+                if credit
+            )
+        except ScaleError as wrong:
+            raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, str(wrong)) from wrong
+        return ChangerInfo(setup.level, setup.scaling, setup.decimals, coins)
+
+    async def _initialise(self) -> ChangerInfo:
+        self._applied = None
+        answer = await self._ask(encode_command(AskSetup()))
+        if answer.kind is not AnswerKind.DATA:
+            raise PeerProtocolError(f"changer: SETUP was answered by {answer.kind.value}")
+        info = self._read_setup(answer.data)
+        self._faults.clear_all()  # it starts anew; what still holds is told again
+        self._diagnosed = set()
+        identity, options = Identity(), 0
+        if info.level >= 3:
+            identity, options = await self._expansion()
+        self._diagnostics = bool(options & OPTION_EXTENDED_DIAGNOSTICS)
+        info = ChangerInfo(
+            info.level,
+            info.scaling,
+            info.decimals,
+            info.coins,
+            pays_by_value=bool(options & OPTION_ALTERNATIVE_PAYOUT),
+            identity=identity,
+        )
+        self._take(info)
+        if self._diagnostics:
+            await self._diagnose()
+        try:
+            await self.tubes()
+        except LinkError as silent:
+            self._check()
+            raise PeerProtocolError(str(silent)) from silent
+        await self._apply()
+        return info
+
+    async def _expansion(self) -> tuple[Identity, int]:
+        """Identify a level 3 changer and enable what we use; silence means "has none"."""
+        answer = await self._ask(encode_command(AskIdentification()), Retry.ASK)
+        identity, offered = identity_of(answer)
+        options = offered & _WANTED_OPTIONS
+        if options:
+            enabled = await self._ask(encode_command(FeatureEnable(options)), Retry.ASK)
+            if not enabled.heard:
+                options = 0
+        return identity, options
+
+    # -------------------------------------------------------------------------------- service
+
+    async def _work(self) -> float:
+        while self._chores:
+            await self._ask(self._chores.popleft(), Retry.ASK)
+        if self._applied != self._wanted and not self._paying:
+            await self._apply()
+        if not self._diagnostics:
+            return NEVER
+        now = asyncio.get_running_loop().time()
+        if now >= self._diagnose_at and not self._paying:
+            await self._diagnose()
+        return max(self._diagnose_at - asyncio.get_running_loop().time(), 1.0)
+
+    async def _apply(self) -> None:
+        wanted = (0, self._wanted[1]) if self._paying else self._wanted
+        await self._tell(encode_command(CoinType(*wanted)))
+        self._applied = wanted
+
+    async def _diagnose(self) -> None:
+        self._diagnose_at = asyncio.get_running_loop().time() + DIAGNOSTIC_S
+        answer = await self._ask(encode_command(AskDiagnosticStatus()), Retry.ASK)
+        if answer.kind is not AnswerKind.DATA:
+            return
+        found: set[FaultCode] = set()
+        for pair in decode_diagnostic_status(answer.data).pairs:
+            code = diagnostic_fault(pair)
+            if code is not None:
+                found.add(code)
+                self._faults.raise_(code, pair.words)
+        self._faults.clear(*sorted(self._diagnosed - found))
+        self._diagnosed = found
+
+    def _not_ready(self) -> None:
+        self._applied = None

@@ -1,0 +1,291 @@
+"""Listening to a coin changer: what its poll answers bring.
+
+Source: MDB/ICP 4.2, section 5 (POLL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import Final
+
+from controller.faults import FaultCode
+from controller.ports import (
+    ChangerInfo,
+    CoinKind,
+    CoinsReport,
+    DepositedCoin,
+    DeviceName,
+    DeviceSink,
+    EscrowLever,
+    ManualCoins,
+)
+from controller.ports import CoinRoute as Route
+from drivers.mdb.blocks import (
+    NON_RESPONSE_CHANGER_S,
+    Address,
+)
+from drivers.mdb.changer_codec import (
+    ChangerStatus,
+    CoinDeposited,
+    CoinRoute,
+    CoinsDispensedManually,
+    FtlReceived,
+    PollAnswer,
+    PollItem,
+    Slugs,
+    StatusReported,
+    decode_poll,
+)
+from drivers.mdb.changer_commands import (
+    OPTION_ALTERNATIVE_PAYOUT,
+    OPTION_EXTENDED_DIAGNOSTICS,
+    POLL_PAYLOAD,
+    AskTubeStatus,
+    Reset,
+    encode_command,
+)
+from drivers.mdb.changer_faults import (
+    DEPOSIT_CLEARS,
+    ONE_SHOT,
+    STATUS_FAULTS,
+)
+from drivers.mdb.device import MdbDriver, Turn
+from drivers.mdb.ftl_codec import RetryDeny
+from drivers.mdb.money import Scale
+from drivers.mdb.money_gate import MoneyGate
+from drivers.mdb.scheduler import MdbBus
+
+DIAGNOSTIC_S: Final = 5.0
+"""Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
+
+ALL_TYPES: Final = 0xFFFF
+
+_ROUTES: Final = {
+    CoinRoute.CASHBOX: Route.CASHBOX,
+    CoinRoute.TUBE: Route.TUBE,
+    CoinRoute.NOT_USED: Route.REJECT,
+    CoinRoute.REJECT: Route.REJECT,
+}
+_WANTED_OPTIONS: Final = OPTION_ALTERNATIVE_PAYOUT | OPTION_EXTENDED_DIAGNOSTICS
+"""Controlled manual fill (b2) stays off: then what a technician does in that mode keeps coming
+through POLL, where it is journaled before it is acknowledged. File transport (b3) is not served."""
+
+_DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
+_TUBE_STATUS: Final = encode_command(AskTubeStatus())
+_COUNT_CAP: Final = 255
+
+
+class ChangerTalk(MdbDriver):
+    """What is heard from a changer: coins, levers, conditions.
+
+    Args:
+        bus: The line it is on.
+        sink: Where coins, levers and faults go.
+        currency: The machine's, ISO 4217 letters.
+    """
+
+    def __init__(self, bus: MdbBus, sink: DeviceSink, *, currency: str) -> None:
+        super().__init__(
+            DeviceName.CHANGER,
+            bus,
+            sink,
+            poll=POLL_PAYLOAD,
+            reset=encode_command(Reset()),
+            silence_s=NON_RESPONSE_CHANGER_S,
+        )
+        self._currency = currency
+        self._gate = MoneyGate(sink)
+        self._info: ChangerInfo | None = None
+        self._kinds: dict[int, CoinKind] = {}
+        self._scale: Scale | None = None
+        self._known_tubes: tuple[int, ...] = ()
+        self._diagnostics = False
+        self._diagnosed: set[FaultCode] = set()
+        self._diagnose_at = 0.0
+        self._wanted = 0, 0  # accept mask, manual dispense mask
+        self._applied: tuple[int, int] | None = None
+        self._paying = False
+        self._payout_lock = asyncio.Lock()
+        self._lever_down = False
+        self._chores: deque[bytes] = deque(maxlen=4)
+        self._jams = 0
+        self.busy = False
+        self.oddities: Counter[str] = Counter()
+
+    @property
+    def info(self) -> ChangerInfo | None:
+        """Return what it is, or None before it was ever identified."""
+        return self._info
+
+    @property
+    def withholds_ack(self) -> bool:
+        """Return whether an unacknowledged answer stays in the changer."""
+        return self._bus.link.capabilities.withholds_ack
+
+    def _take(self, info: ChangerInfo) -> None:
+        self._info = info
+        self._kinds = {kind.type: kind for kind in info.coins}
+        self._scale = Scale(info.scaling, info.decimals)
+        self._gate.release()
+
+    # ------------------------------------------------------------------- the bus calls these
+
+    def on_quiet(self) -> None:
+        """POLL was answered by an ACK."""
+        self.busy = self._lever_down = False
+        self._reset_reported = False
+        self._gate.quiet()
+        self._faults.clear(FaultCode.CHANGER_ACCEPTOR_UNPLUGGED)
+        if self._turns:
+            self._end_turn(Turn.QUIET)
+
+    def on_items(self, data: bytes) -> asyncio.Future[None] | None:
+        """POLL was answered by activity."""
+        answer = decode_poll(data)
+        if answer.error is not None:
+            self.oddities[str(answer.error.reason.value)] += 1
+        self._statuses(answer)
+        shots = one_shots(answer)
+        new = self._new(shots)
+        for item, is_new in zip(shots, new, strict=True):
+            if is_new and isinstance(item, StatusReported):
+                self._status(item.status)
+        money = any(isinstance(item, CoinDeposited | CoinsDispensedManually) for item in shots)
+        if money:
+            self._money(data, shots, new)
+        self._gate.restored = False
+        self._end_turn(Turn.ITEMS)
+        if not money:
+            return None
+        waiting = self._gate.waiting()
+        if waiting is None:
+            self._slot.poll_soon()  # a repeat, durable by now: see whether this ACK is heard
+        return waiting
+
+    def on_told(self, *, acked: bool) -> None:
+        """Note whether the last answer with money was acknowledged."""
+        self._gate.repeats.told(acked=acked)
+
+    def _statuses(self, answer: PollAnswer) -> None:
+        """What stands in each poll as long as it lasts, and a reset."""
+        statuses = answer.statuses
+        self.busy = answer.busy
+        if ChangerStatus.JUST_RESET in statuses:
+            self.busy = False
+            self._note_just_reset()
+        else:
+            self._reset_reported = False
+        if ChangerStatus.ACCEPTOR_UNPLUGGED in statuses:
+            self._status(ChangerStatus.ACCEPTOR_UNPLUGGED)
+        else:
+            self._faults.clear(FaultCode.CHANGER_ACCEPTOR_UNPLUGGED)
+        lever = ChangerStatus.ESCROW_REQUEST in statuses
+        if lever and not self._lever_down:
+            self._sink.notify(EscrowLever(self._name))
+        self._lever_down = lever
+        for item in answer.items:
+            match item:
+                case Slugs(count):
+                    self.oddities["slugs"] += count
+                case StatusReported(ChangerStatus.UNDEFINED, code):
+                    self.oddities[f"status {code:02X}"] += 1
+                case FtlReceived():
+                    self._chores.append(_DENY_FTL)
+                    self._stir.set()
+                case _:
+                    continue
+
+    def _status(self, status: ChangerStatus) -> None:
+        self._jams += status is ChangerStatus.TUBE_JAM
+        code = STATUS_FAULTS.get(status)
+        if code is None:
+            self.oddities[status.name] += 1
+        else:
+            self._faults.raise_(code)
+
+    def _new(self, shots: list[PollItem]) -> list[bool]:
+        """Which one-shot items were not reported before."""
+        repeats = self._gate.repeats
+        new = repeats.fresh([item.raw for item in shots])
+        if self._gate.restored and not all(new):
+            for item, is_new in zip(shots, new, strict=True):
+                if not is_new and isinstance(item, CoinDeposited) and self._counts_up(item):
+                    # The tube holds one coin more than was recorded: same bytes, another coin.
+                    repeats.clear()
+                    return repeats.fresh([item.raw for item in shots])
+        return new
+
+    def _money(self, data: bytes, shots: list[PollItem], new: list[bool]) -> None:
+        fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
+        suspect = 0
+        if self._gate.restored:
+            old = [item for item, is_new in zip(shots, new, strict=True) if not is_new]
+            coins = [item for item in old if isinstance(item, CoinDeposited)]
+            if not any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in coins):
+                suspect = sum(coin.route.gives_credit for coin in coins)
+
+        def report() -> CoinsReport:
+            return CoinsReport(
+                self._name,
+                data,
+                tuple(self._deposit(item) for item in fresh if isinstance(item, CoinDeposited)),
+                tuple(
+                    self._manual(item) for item in fresh if isinstance(item, CoinsDispensedManually)
+                ),
+                suspect,
+            )
+
+        if any(isinstance(item, CoinDeposited) for item in fresh):
+            self._faults.clear(*DEPOSIT_CLEARS)
+        if any(isinstance(item, CoinDeposited | CoinsDispensedManually) for item in fresh) or (
+            suspect
+        ):
+            if self._info is None:
+                self._gate.keep(report)
+            else:
+                self._gate.report(report())
+
+    def _deposit(self, item: CoinDeposited) -> DepositedCoin:
+        kind = self._kinds.get(item.coin_type)
+        return DepositedCoin(
+            item.coin_type,
+            kind.value if kind else 0,
+            _ROUTES[item.route],
+            item.tube_count,
+            bool(kind and kind.token),
+        )
+
+    def _manual(self, item: CoinsDispensedManually) -> ManualCoins:
+        kind = self._kinds.get(item.coin_type)
+        return ManualCoins(item.coin_type, kind.value if kind else 0, item.count, item.tube_count)
+
+    def _in_tube(self, item: CoinDeposited) -> bool:
+        return item.route is CoinRoute.TUBE
+
+    def _counts_up(self, item: CoinDeposited) -> bool:
+        tubes = self._known_tubes
+        return (
+            self._in_tube(item)
+            and item.coin_type < len(tubes)
+            and tubes[item.coin_type] < item.tube_count
+        )
+
+    @property
+    def _unsettled(self) -> bool:
+        return self._gate.repeats.pending
+
+    def _forget(self) -> None:
+        self._gate.repeats.clear()
+        self._gate.restored = False
+        self.busy = False
+
+
+def one_shots(answer: PollAnswer) -> list[PollItem]:
+    """The items that are reported once, and so can tell a repeat."""
+    return [
+        item
+        for item in answer.items
+        if isinstance(item, CoinDeposited | CoinsDispensedManually)
+        or (isinstance(item, StatusReported) and item.status in ONE_SHOT)
+    ]

@@ -105,13 +105,13 @@ class File:
             data.extend(bytes(length - len(data)))
         for sector in sorted(contents):
             olds = contents[sector]
+            at = sector * SECTOR
             if choice is Choice.NOTHING:
                 content = olds[0]
-            elif choice is Choice.MIXED and rng.random() >= keep:
+            elif choice is Choice.MIXED and (at >= len(self.data) or rng.random() >= keep):
                 content = rng.choice(olds)
             else:
                 continue
-            at = sector * SECTOR
             room = len(data) - at
             if room > 0:
                 data[at : at + SECTOR] = content.ljust(SECTOR, b"\0")[:room]

@@ -168,7 +168,7 @@ class DirectoryStorage:
             pragmas = list(READ_PRAGMAS)
         uri = f"file:{quote(str(path))}?{options}"
         try:
-            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=0)
         except sqlite3.Error as error:
             raise _from_sqlite(error) from error
         database = AioDatabase(connection)

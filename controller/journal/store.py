@@ -39,6 +39,7 @@ from controller.journal.errors import (
     JournalPoisonedError,
     JournalReadOnlyError,
 )
+from controller.journal.export import export_lines
 from controller.journal.fold import Fold, S
 from controller.journal.identity import (
     Entropy,
@@ -433,6 +434,10 @@ class Journal(Generic[S]):
                     return
                 yield row
             after = rows[-1][0]
+
+    def export(self, first: int = 1, last: int | None = None) -> AsyncIterator[str]:
+        """Yield the lines of an export (``controller.journal.export``)."""
+        return export_lines(self._database, self._id, first=first, last=last)
 
     async def verify(self, progress: Progress | None = None) -> VerifyReport:
         """Check the whole file: base, every record, and the snapshots against the fold."""

@@ -1,0 +1,210 @@
+"""A new journal in place of a broken one: what it inherits, and what a power cut leaves."""
+
+import random
+from typing import cast
+
+import pytest
+
+from controller.journal.beginning import begin_new
+from controller.journal.database import PAGE_SIZE, Access
+from controller.journal.errors import JournalBrokenError, JournalRefusedError
+from controller.journal.identity import ID_FILE, journal_file
+from controller.journal.records import JournalBegun
+from controller.journal.store import Journal
+from simulator.disk import Disk
+from simulator.disk_sqlite import DiskStorage
+from tests.journal_kit import REGISTRY, HandClock, Purse, PurseFold, boot_info, open_journal, put_in
+
+
+async def begin(disk: Disk, seed: int = 50) -> bytes:
+    return await begin_new(
+        DiskStorage(disk),
+        fold=PurseFold(),
+        registry=REGISTRY,
+        clock=HandClock(),
+        entropy=random.Random(seed).randbytes,
+        boot=boot_info(),
+        reason="the disk was replaced",
+        by="uid 1000",
+    )
+
+
+async def reopened(disk: Disk) -> Journal[Purse]:
+    return await open_journal(DiskStorage(disk))
+
+
+async def first_record(journal: Journal[Purse]) -> JournalBegun:
+    return cast("JournalBegun", (await journal.read(1))[0].data)
+
+
+async def carried(journal: Journal[Purse]) -> list[tuple[int, int]]:
+    sql = "SELECT seq, verified FROM carried ORDER BY seq"
+    return [(seq, verified) for seq, verified in await journal._database.query(sql)]
+
+
+async def broken_at(seq: int, *amounts: int) -> tuple[Disk, bytes]:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, *amounts)
+    await journal.close()
+    database = await DiskStorage(disk).open(journal_file(journal.journal_id), Access.WRITE)
+    await database.transaction(
+        [
+            ("UPDATE record SET hash = zeroblob(32) WHERE seq = ?", (seq,)),
+            ("DELETE FROM snapshot", ()),
+        ]
+    )
+    await database.close()
+    with pytest.raises(JournalBrokenError):
+        await reopened(disk)
+    return disk, journal.journal_id
+
+
+async def test_it_names_the_old_one_and_its_last_readable_seq() -> None:
+    disk, old = await broken_at(5, 1, 2, 4, 8, 16)
+    new = await begin(disk)
+    journal = await reopened(disk)
+    begun = await first_record(journal)
+    assert begun.previous == (old.hex(), 4)
+    assert (begun.journal, begun.reason, begun.by) == (
+        new.hex(),
+        "the disk was replaced",
+        "uid 1000",
+    )
+    assert (journal.boot, journal.next_seq) == (1, 3)
+
+
+async def test_it_inherits_what_the_good_records_made() -> None:
+    disk, _ = await broken_at(5, 1, 2, 4, 8, 16)
+    await begin(disk)
+    journal = await reopened(disk)
+    assert journal.state.balances == {"cash.box": 3, "credit": -3}
+    await put_in(journal, 100)
+    await journal.close()
+    again = await reopened(disk)
+    assert again.state.balances["cash.box"] == 103
+    assert (await again.verify()).ok
+
+
+async def test_nothing_readable_and_unacknowledged_is_dropped() -> None:
+    disk, _ = await broken_at(5, 1, 2, 4, 8, 16)
+    await begin(disk)
+    journal = await reopened(disk)
+    assert await carried(journal) == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 0), (6, 0), (7, 0)]
+
+
+async def test_what_the_fleet_has_is_not_carried() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4)
+    third = (await journal.read(3))[0]
+    assert await journal.acknowledge(3, third.hash)
+    await journal.close()
+    await begin(disk)
+    assert await carried(await reopened(disk)) == [(4, 1), (5, 1)]
+
+
+async def test_records_behind_a_damaged_page_are_carried_too() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, *range(1, 200))
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    data = disk.files[name].data
+    page = (
+        data.index(b'"amount":100,') if b'"amount":100,' in data else data.index(b'{"amount":100}')
+    )
+    data[page // PAGE_SIZE * PAGE_SIZE] = 0xFF
+    await begin(disk)
+    new = await reopened(disk)
+    found = [seq for seq, _ in await carried(new)]
+    lost = sorted(set(range(1, 202)) - set(found))
+    assert 0 < len(lost) < 8
+    assert max(found) == 201
+    assert lost[0] < 103 < lost[-1] + 8
+
+
+async def test_a_journal_that_is_gone_is_named_by_its_id_file() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 5)
+    old = journal.journal_id
+    await journal.close()
+    disk.remove(journal_file(old))
+    await begin(disk)
+    new = await reopened(disk)
+    assert (await first_record(new)).previous == (old.hex(), 0)
+    assert new.state.balances == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+async def test_a_journal_of_which_nothing_is_left_is_named_all_the_same(content: bytes) -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    old = journal.journal_id
+    await journal.close()
+    disk.files[journal_file(old)].data[:] = content
+    await begin(disk)
+    assert (await first_record(await reopened(disk))).previous == (old.hex(), 0)
+
+
+async def test_the_old_file_stays_as_it_was() -> None:
+    disk, old = await broken_at(4, 1, 2, 4)
+    before = bytes(disk.files[journal_file(old)].data)
+    await begin(disk)
+    await (await reopened(disk)).close()
+    assert bytes(disk.files[journal_file(old)].data) == before
+
+
+async def test_damage_that_was_only_noted_ends_with_a_new_journal() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 5)
+    await journal.close()
+    disk.files[ID_FILE].data[:] = disk.files[ID_FILE].data.replace(
+        b"}", b', "broken": "the log lost commits"}'
+    )
+    with pytest.raises(JournalBrokenError, match="the log lost commits"):
+        await reopened(disk)
+    await begin(disk)
+    new = await reopened(disk)
+    assert new.state.balances["cash.box"] == 5
+
+
+async def test_a_healthy_journal_may_be_replaced_as_well_and_more_than_once() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 5)
+    await journal.close()
+    for seed in (1, 2):
+        await begin(disk, seed)
+    new = await reopened(disk)
+    assert new.state.balances["cash.box"] == 5
+    assert len([name for name in disk.files if name.endswith(".db")]) == 3
+
+
+async def test_on_an_empty_folder_it_is_a_first_start() -> None:
+    disk = Disk()
+    await begin(disk)
+    assert (await first_record(await reopened(disk))).previous is None
+
+
+async def test_a_power_cut_leaves_the_old_journal_or_the_new_one() -> None:
+    disk, old = await broken_at(5, 1, 2, 4, 8, 16)
+    rng = random.Random(1)
+    images: list[Disk] = []
+    disk.on_io = lambda event: images.extend(disk.images(rng, 2))
+    new = await begin(disk)
+    outcomes: set[bytes] = set()
+    for image in images:
+        try:
+            journal = await reopened(image)
+        except JournalRefusedError:
+            outcomes.add(old)
+            # And beginning again works from whatever the cut has left.
+            await begin(image, seed=51)
+            journal = await reopened(image)
+        else:
+            outcomes.add(journal.journal_id)
+        assert journal.state.balances["cash.box"] == 3
+    assert outcomes == {old, new}

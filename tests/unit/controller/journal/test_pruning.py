@@ -1,0 +1,261 @@
+"""The base that pruning leaves, and what it never takes."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from controller.journal import base as bases
+from controller.journal.database import Access, Value
+from controller.journal.errors import DiskIoError, JournalBrokenError
+from controller.journal.identity import KEY_FILE, journal_file
+from controller.journal.pruning import MIN_STEP
+from controller.journal.store import Journal
+from simulator.disk import Disk, Io
+from simulator.disk_sqlite import DiskStorage
+from tests.journal_kit import HandClock, MoneyTaken, NoteLeft, Purse, open_journal, put_in
+
+WEEK = timedelta(days=7)
+
+
+class Shop:
+    """A machine whose time is known and whose fleet has acknowledged everything."""
+
+    def __init__(self) -> None:
+        self.disk = Disk()
+        self.clock = HandClock()
+
+    async def start(self, *, confirmed: bool = True) -> Journal[Purse]:
+        storage = DiskStorage(self.disk)
+        self.storage = storage
+        journal = await open_journal(storage, clock=self.clock, entropy=random.Random(3).randbytes)
+        if confirmed:
+            self.confirm(journal)
+        return journal
+
+    def confirm(self, journal: Journal[Purse]) -> None:
+        now_ms = int(self.clock.wall.timestamp() * 1000)
+        journal.label.confirm(now_ms, int(self.clock.now_s * 1000))
+
+    async def sell(self, journal: Journal[Purse], count: int) -> None:
+        await put_in(journal, *([10] * count))
+
+    async def acknowledge(self, journal: Journal[Purse]) -> None:
+        assert await journal.acknowledge(journal.durable_seq, journal.head)
+
+
+async def old_journal(count: int = 2500) -> tuple[Shop, Journal[Purse]]:
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, count)
+    await shop.acknowledge(journal)
+    shop.clock.advance(8 * 86_400)
+    return shop, journal
+
+
+async def test_what_the_fleet_has_and_is_old_enough_is_dropped() -> None:
+    shop, journal = await old_journal()
+    await shop.sell(journal, 5)
+    assert await journal.prune(WEEK) == 2502
+    assert [record.seq for record in await journal.read(1)] == [2503, 2504, 2505, 2506, 2507]
+    assert (await journal.verify()).ok
+    await journal.close()
+    again = await shop.start()
+    assert again.state.balances["cash.box"] == 25_050
+    assert (again.base_seq, again.next_seq) == (2502, 2509)
+    report = await again.verify()
+    assert (report.ok, report.base_seq, report.last_good) == (True, 2502, 2508)
+
+
+async def test_a_second_pruning_replaces_the_base() -> None:
+    shop, journal = await old_journal()
+    first = await journal.prune(WEEK)
+    await shop.sell(journal, 1500)
+    await shop.acknowledge(journal)
+    shop.clock.advance(8 * 86_400)
+    await shop.sell(journal, 1)
+    second = await journal.prune(WEEK)
+    assert (first, second) == (2501, 1501)
+    await journal.close()
+    assert (await shop.start()).state.balances["cash.box"] == 10 * 4001
+
+
+async def test_nothing_is_dropped_that_is_not_acknowledged() -> None:
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 2500)
+    shop.clock.advance(8 * 86_400)
+    assert await journal.prune(WEEK) == 0
+
+
+async def test_nothing_is_dropped_that_is_young() -> None:
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 1200)
+    shop.clock.advance(2 * 86_400)
+    await shop.sell(journal, 1200)
+    await shop.acknowledge(journal)
+    shop.clock.advance(6 * 86_400)
+    assert await journal.prune(WEEK) == 1202
+
+
+async def test_nothing_is_dropped_before_the_time_is_known() -> None:
+    shop, journal = await old_journal()
+    await journal.close()
+    again = await shop.start(confirmed=False)
+    assert await again.prune(WEEK) == 0
+
+
+async def test_a_record_of_unknown_time_goes_with_the_next_known_one() -> None:
+    shop = Shop()
+    journal = await shop.start(confirmed=False)
+    await shop.sell(journal, 1500)
+    shop.confirm(journal)
+    await shop.acknowledge(journal)
+    shop.clock.advance(8 * 86_400)
+    assert await journal.prune(WEEK) == 0
+    await shop.sell(journal, 1)
+    await shop.acknowledge(journal)
+    shop.clock.advance(8 * 86_400)
+    await shop.sell(journal, 1)
+    assert await journal.prune(WEEK) == 1503
+
+
+async def test_what_the_state_needs_stays() -> None:
+    _, journal = await old_journal()
+    journal.state.needed = 1800
+    assert await journal.prune(WEEK) == 1799
+    journal.state.needed = 1
+    assert await journal.prune(WEEK) == 0
+
+
+async def test_a_few_records_are_not_worth_it() -> None:
+    _, journal = await old_journal(MIN_STEP - 10)
+    assert await journal.prune(WEEK) == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("seq", 2400),
+        ("boot", 2),
+        ("hash", bytes(32)),
+        ("confirmed_ms", None),
+        ("confirmed_ms", 5),
+        ("fold", 0),
+        ("signature", bytes(64)),
+        ("state", b'[2501, 1, [["cash.box", 9999999]], [], null]'),
+    ],
+)
+async def test_a_base_with_anything_changed_is_not_believed(column: str, value: Value) -> None:
+    shop, journal = await old_journal()
+    await journal.prune(WEEK)
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    database = await DiskStorage(shop.disk).open(name, Access.WRITE)
+    await database.transaction([(f"UPDATE base SET {column} = ?", (value,))])
+    await database.close()
+    with pytest.raises(JournalBrokenError, match="not what this machine signed"):
+        await shop.start()
+
+
+async def test_bits_anywhere_in_a_base_count() -> None:
+    _, journal = await old_journal()
+    await journal.prune(WEEK)
+    database = journal._database
+    key = journal._key
+    base = await bases.load(database, journal.journal_id, key)
+    assert base is not None
+    assert key is not None
+    for field in ("state", "signature"):
+        content: bytes = getattr(base, field)
+        for index in range(0, len(content), 7):
+            changed = bytearray(content)
+            changed[index] ^= 1 << (index % 8)
+            await database.transaction([(f"UPDATE base SET {field} = ?", (bytes(changed),))])
+            with pytest.raises(JournalBrokenError):
+                await bases.load(database, journal.journal_id, key)
+            report = await journal.verify()
+            assert not report.ok
+        await database.transaction([(f"UPDATE base SET {field} = ?", (content,))])
+    assert (await journal.verify()).ok
+
+
+async def test_without_the_key_that_signed_it_a_base_is_not_believed() -> None:
+    shop, journal = await old_journal()
+    await journal.prune(WEEK)
+    await journal.close()
+    shop.disk.remove(KEY_FILE)
+    with pytest.raises(JournalBrokenError, match="key is gone"):
+        await shop.start()
+
+
+async def test_a_cut_between_the_base_and_the_rows_leaves_rows_that_nobody_reads() -> None:
+    shop, journal = await old_journal()
+    images: list[Disk] = []
+    rng = random.Random(4)
+
+    def watch(event: object) -> None:
+        if getattr(event, "kind", None) is Io.SYNC and getattr(event, "done", False):
+            images.extend(shop.disk.images(rng, 3))
+
+    shop.disk.on_io = watch
+    dropped = await journal.prune(WEEK)
+    expected = dict(journal.state.balances)
+    assert len(images) > 9
+    for image in images:
+        shop.disk = image
+        booted = await shop.start()
+        assert booted.state.balances == expected
+        assert booted.base_seq in (0, dropped)
+        assert (await booted.verify()).ok
+
+
+async def test_a_disk_that_fails_while_pruning_poisons_the_journal() -> None:
+    shop, journal = await old_journal()
+    shop.disk.fail(Io.SYNC, suffix="-wal", after=1)
+    with pytest.raises(DiskIoError):
+        await journal.prune(WEEK)
+    assert isinstance(journal.failed, DiskIoError)
+
+
+async def test_selling_goes_on_while_records_are_dropped() -> None:
+    _, journal = await old_journal()
+    journal.stage(NoteLeft(text="before"))
+    await journal.prune(WEEK)
+    journal.stage(MoneyTaken(amount=1))
+    await journal.commit()
+    assert (await journal.verify()).ok
+
+
+# --------------------------------------------------------------------------- acknowledgements
+
+
+async def test_an_acknowledgement_is_kept_and_never_goes_back() -> None:
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 3)
+    fourth, last = (await journal.read(4))[:2]
+    assert await journal.acknowledge(5, last.hash)
+    assert await journal.acknowledge(4, fourth.hash)
+    assert journal.acked_seq == 5
+    await journal.close()
+    assert (await shop.start()).acked_seq == 5
+
+
+async def test_an_acknowledgement_of_another_chain_is_a_fork() -> None:
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 3)
+    assert not await journal.acknowledge(4, bytes(32))
+    assert not await journal.acknowledge(99, journal.head)
+    assert journal.acked_seq == 0
+
+
+async def test_an_acknowledgement_that_cannot_be_kept_poisons_the_journal() -> None:
+    shop = Shop()
+    journal = await shop.start()
+    shop.disk.fail(Io.WRITE, suffix="-wal")
+    with pytest.raises(DiskIoError):
+        await journal.acknowledge(2, journal.head)
+    assert isinstance(journal.failed, DiskIoError)

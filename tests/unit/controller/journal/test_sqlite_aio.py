@@ -1,0 +1,213 @@
+"""What only a real disk shows: modes, locks between processes, the system's own errors."""
+
+import asyncio
+import errno
+import os
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.faults import InvariantError
+from controller.journal import sqlite_aio
+from controller.journal.database import Access
+from controller.journal.errors import (
+    DiskBusyError,
+    DiskCorruptError,
+    DiskError,
+    DiskFullError,
+    DiskIoError,
+    DiskReadOnlyError,
+    JournalPoisonedError,
+)
+from controller.journal.identity import KEY_FILE, journal_file
+from controller.journal.sqlite_aio import DirectoryStorage
+from controller.journal.verify import verify_storage
+from tests.journal_kit import REGISTRY, MoneyTaken, PurseFold, open_journal, put_in
+
+TABLE = ("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT", ())
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from controller.journal.database import Access
+from controller.journal.sqlite_aio import DirectoryStorage
+
+async def main():
+    database = await DirectoryStorage(Path(sys.argv[1])).open("x.db", Access.WRITE)
+    await database.transaction([("CREATE TABLE t (n INTEGER)", ())])
+    print("open", flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def bytes_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def test_a_whole_life_on_a_real_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "var" / "lib"
+    for boot in (1, 2, 3):
+        journal = await open_journal(DirectoryStorage(folder))
+        assert journal.boot == boot
+        await asyncio.gather(*(put_in(journal, n) for n in range(1, 30)))
+        await journal.close()
+    report = await verify_storage(DirectoryStorage(folder), PurseFold(), REGISTRY)
+    assert (report.ok, report.records) == (True, 1 + 3 * 30)
+    assert mode_of(folder / KEY_FILE) == 0o600
+    assert mode_of(folder / journal_file(journal.journal_id)) == 0o644
+    assert sorted(Path(name).suffix for name in bytes_in(folder)) == ["", ".db", ".id", ".key"]
+
+
+async def test_a_private_file_that_a_cut_left_half_done_does_not_keep_its_mode(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "key.new").write_bytes(b"left over")
+    (tmp_path / "key.new").chmod(0o666)
+    await DirectoryStorage(tmp_path).write("key", b"secret", private=True)
+    assert mode_of(tmp_path / "key") == 0o600
+    assert (tmp_path / "key").read_bytes() == b"secret"
+
+
+async def test_a_second_process_is_refused_for_writing_and_for_reading(tmp_path: Path) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        HOLD,
+        str(tmp_path),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert child.stdout is not None
+        assert await child.stdout.readline() == b"open\n"
+        for access in Access:
+            with pytest.raises(DiskBusyError):
+                await DirectoryStorage(tmp_path).open("x.db", access)
+    finally:
+        child.kill()
+        await child.wait()
+    database = await DirectoryStorage(tmp_path).open("x.db", Access.READ)
+    assert await database.query("SELECT count(*) FROM t") == [(0,)]
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ENOSPC, DiskFullError),
+        (errno.EDQUOT, DiskFullError),
+        (errno.EROFS, DiskReadOnlyError),
+        (errno.EACCES, DiskReadOnlyError),
+        (errno.EIO, DiskIoError),
+    ],
+)
+async def test_the_systems_errors_have_our_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, kind: type[DiskError]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    storage = DirectoryStorage(tmp_path)
+    with pytest.raises(kind):
+        await storage.write("id", b"content")
+    assert await storage.names() == []
+    with pytest.raises(kind):
+        await storage.reserve("ballast", 4096)
+    assert await storage.names() == []
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(kind):
+        await storage.open("x.db", Access.WRITE)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, DiskFullError),
+        (sqlite3.SQLITE_READONLY_DBMOVED, DiskReadOnlyError),
+        (sqlite3.SQLITE_IOERR_FSYNC, DiskIoError),
+        (sqlite3.SQLITE_CORRUPT, DiskCorruptError),
+        (sqlite3.SQLITE_BUSY, DiskBusyError),
+        (sqlite3.SQLITE_MISUSE, InvariantError),
+    ],
+)
+def test_sqlites_errors_have_our_names(code: int, kind: type[Exception]) -> None:
+    error = sqlite3.OperationalError("words")
+    error.sqlite_errorcode = code
+    error.sqlite_errorname = "NAME"
+    found = sqlite_aio._from_sqlite(error)
+    assert type(found) is kind
+    assert "words" in str(found)
+
+
+def test_an_error_without_a_code_is_our_own_misuse() -> None:
+    found = sqlite_aio._from_sqlite(sqlite3.ProgrammingError("wrong thread"))
+    assert isinstance(found, InvariantError)
+
+
+async def test_a_cancelled_transaction_poisons_its_connection(tmp_path: Path) -> None:
+    database = await DirectoryStorage(tmp_path).open("x.db", Access.WRITE)
+    await database.transaction([TABLE])
+    adding = [("INSERT INTO t VALUES (?)", (n,)) for n in range(50)]
+    task = asyncio.create_task(database.transaction(adding))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(JournalPoisonedError):
+        await database.transaction(adding)
+    await database.close()
+    again = await DirectoryStorage(tmp_path).open("x.db", Access.WRITE)
+    assert await again.query("SELECT count(*) FROM t") == [(0,)]
+    await again.close()
+
+
+async def test_names_with_a_path_are_our_own_bug(tmp_path: Path) -> None:
+    with pytest.raises(InvariantError):
+        await DirectoryStorage(tmp_path).read("../elsewhere")
+
+
+async def test_reading_what_is_not_there_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(DiskError):
+        await DirectoryStorage(tmp_path).open("x.db", Access.READ)
+    assert await DirectoryStorage(tmp_path / "nowhere").names() == []
+
+
+async def test_a_folder_that_cannot_be_written_still_shows_what_is_owed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    await put_in(journal, 5, 7)
+    await journal.close()
+    before = bytes_in(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(sqlite_aio, "_probe", refuse)
+    reading = await open_journal(DirectoryStorage(tmp_path))
+    assert reading.read_only
+    assert "Read-only" in reading.why_read_only
+    assert reading.state.balances["cash.box"] == 12
+    await reading.close()
+    assert bytes_in(tmp_path) == before
+
+
+async def test_an_exception_that_ends_the_process_loses_nothing_durable(tmp_path: Path) -> None:
+    """Python closes what nobody closed, and SQLite deletes its log then."""
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    await put_in(journal, 5)
+    journal.stage(MoneyTaken(amount=6))  # never committed
+    await journal._database.close()
+    again = await open_journal(DirectoryStorage(tmp_path))
+    assert again.state.balances["cash.box"] == 5
+    await again.close()

@@ -36,6 +36,10 @@ STATE_VERSION: Final = 1
 # A controller has this long, on the wall, to stop a motor that has come home.
 BRAKE_S: Final = 0.05
 
+# Where a stream has lost the ninth bit, a pause ends a block that is not whole; a busy host may
+# pause within a block, though never for as long as it waits before the next one.
+BLOCK_GAP_S: Final = 0.005
+
 Link = Literal["adapter", "native"]
 EventSink = Callable[[str, dict[str, Any]], None]
 Device = TypeVar("Device", bound=Peripheral)
@@ -66,6 +70,7 @@ class World:
             controller's time to brake stay what they are.
         on_release: What pins do when the process that drives them ends.
         pacing: How finely the native wire times the bytes of an answer.
+        seed: Where the chances of line faults come from.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class World:
         speed: float = 1.0,
         on_release: OnRelease = OnRelease.KEEP,
         pacing: Pacing = Pacing.BYTE,
+        seed: int = 0,
     ) -> None:
         self.loop = loop
         self.clock = clock
@@ -100,8 +106,8 @@ class World:
         self.bill = self._make_bill()
         self.readers = self._make_readers()
         self.cards = {card.name: replace(card) for card in self.plan.cards}
-        self.line = LineFaults()
-        self.bus_line = LineFaults()
+        self.line = LineFaults(seed)
+        self.bus_line = LineFaults(seed + 1)
         self.bus = Bus(self.devices.values())
         self.wire = self._make_wire(pacing)
         self._ports: list[MemoryPort] = []
@@ -287,6 +293,7 @@ class World:
             "cabinet": self.cabinet.to_state(),
             "devices": {name: device.to_state() for name, device in self.devices.items()},
             "balances": {card.name: card.balance for card in self.cards.values()},
+            "lines": {part: self.faults.active().get(part, {}) for part in ("line", "bus")},
             "unplugged": sorted(self.unplugged),
             "powered": self.powered,
         }
@@ -307,6 +314,9 @@ class World:
         for name, balance in state["balances"].items():
             if name in self.cards:
                 self.cards[name].balance = balance
+        for part, faults in state["lines"].items():
+            for name, value in faults.items():
+                self.faults.set(part, name, value)
         for part in state["unplugged"]:
             self.unplug(part)
         if not state["powered"]:
@@ -338,7 +348,9 @@ class World:
 
     def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
         if self.link == "native":
-            return NativeWire(self.loop, self.bus, self.line, pacing=pacing)
+            return NativeWire(
+                self.loop, self.bus, self.line, pacing=pacing, block_gap_s=BLOCK_GAP_S
+            )
         return AdapterWire(self.loop, self.bus, self.line, self.bus_line)
 
     def _register_faults(self) -> FaultRegistry:

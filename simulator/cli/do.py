@@ -30,6 +30,8 @@ app = typer.Typer(
 _FACT_GAP_S: Final = 0.6
 _LONGEST_S: Final = 3.0
 
+PATIENCE_S: Final = 5.0  # how long a customer holds a bill or a card
+
 CUSTOMER: Final = "As a customer"
 TECHNICIAN: Final = "As a technician"
 FATE: Final = "As fate"
@@ -104,8 +106,8 @@ def bill(
         hello = sim.hello()
         amount = read_amount(value, hello, hello.bills, "bill")
         mark = sim.mark()
-        if not sim.insert_bill(amount):
-            raise SimulatorError("the validator did not pull the bill in: bills are off, or it is")
+        if not sim.insert_bill(amount, PATIENCE_S):
+            raise SimulatorError("the validator did not pull the bill in: it is off, full or busy")
         words = f"offered: {show_amount(amount, hello)}"
         _told(as_json, words, _facts_since(sim, mark), offered=amount)
 
@@ -120,7 +122,7 @@ def card(
     """Hold a card to the reader. An unknown name lists the cards there are."""
     with connect(home) as sim:
         mark = sim.mark()
-        if not sim.present_card(name, reader):
+        if not sim.present_card(name, reader, PATIENCE_S):
             raise SimulatorError("the reader took no notice: it is disabled, dead or busy")
         _told(as_json, f"held to the reader: {name}", _facts_since(sim, mark), card=name)
 

@@ -33,3 +33,10 @@ def test_every_decision_is_numbered_and_stands_in_the_index() -> None:
         number = int(path.name[:4])
         title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix(f"# {number}. ")
         assert f"| [{number}]({path.name}) | {title} |" in index
+
+
+def test_every_page_of_the_documentation_stands_in_its_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index

@@ -11,6 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -61,6 +62,20 @@ def test_what_is_installed_is_what_is_locked() -> None:
             continue  # the pins of a computer that has some
         installed = distribution(requirement.name).version
         assert installed == locked[canonicalize_name(requirement.name)]
+
+
+@pytest.mark.parametrize("name", sorted(PROJECT["project"]["scripts"]))
+def test_every_console_script_leads_to_a_function(name: str) -> None:
+    (script,) = distribution("vendd").entry_points.select(group="console_scripts", name=name)
+
+    assert callable(script.load())
+
+
+def test_the_commands_of_other_packages_are_found_by_the_technicians_tool() -> None:
+    commands = distribution("vendd").entry_points.select(group="vendctl.commands")
+
+    assert {command.name for command in commands} == {"decode"}
+    assert all(callable(command.load()) for command in commands)
 
 
 def test_the_wheel_holds_every_package_with_its_data(tmp_path: Path) -> None:

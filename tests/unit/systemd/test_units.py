@@ -46,6 +46,15 @@ def test_the_unit_starts_programs_that_this_project_installs() -> None:
         assert (Path(sys.executable).parent / Path(command).name).exists()
 
 
+def test_the_unit_gives_commands_that_vendd_knows() -> None:
+    vendd = Path(sys.executable).parent / "vendd"
+
+    commands = re.findall(r"^Exec\w+=\S+/vendd (\S+)", UNIT.read_text(), flags=re.MULTILINE)
+    assert set(commands) == {"guard", "safe-outputs"}
+    for command in commands:
+        assert "--config" in _run(vendd, command, "--help")
+
+
 def test_the_users_and_groups_can_be_made() -> None:
     _run("systemd-sysusers", "--dry-run", SYSTEMD / "sysusers.d" / "vendd.conf")
 

@@ -17,7 +17,7 @@ from controller.journal.envelope import EnvelopeError, Record, decode
 from controller.journal.errors import DiskCorruptError, JournalBrokenError, JournalMissingError
 from controller.journal.identity import journal_file
 from controller.journal.opening import locate
-from controller.journal.records import REGISTRY
+from controller.journal.records import REGISTRY, JournalBegun
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.state import State, StateFold
@@ -65,12 +65,22 @@ class FolderView:
         self.id = journal.hex()
         self.first = 1
         self.last = 0
+        self.currency = ""
 
     async def look(self) -> None:
-        """Find out which records are there."""
+        """Find out which records are there, and in which currency."""
         self.last = await reader.last_seq(self._database)
         rows = await reader.rows_after(self._database, 0, 1)
         self.first = rows[0][0] if rows else 1
+        base = await self._database.query("SELECT state, fold FROM base ORDER BY seq DESC LIMIT 1")
+        try:
+            if base:
+                self.currency = StateFold().decode(*base[0]).currency
+            for record in await self.records(0, 1):
+                if isinstance(record.data, JournalBegun):
+                    self.currency = record.data.currency
+        except (ValueError, JournalBrokenError):
+            pass  # ``verify`` says what is wrong; amounts are shown without a currency's name
 
     async def records(self, after: int, limit: int) -> Sequence[Record]:
         """Return up to ``limit`` records with a seq above ``after``, ascending.

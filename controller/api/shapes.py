@@ -240,6 +240,7 @@ class StepShape(TypedDict):
     source: str  # an account, or "customer"
     target: str
     words: str
+    coins: NotRequired[list[tuple[int, int]]]  # (value, count) of a payout
 
 
 class WayShape(TypedDict):

@@ -157,6 +157,13 @@ class Tracer:
         self.move(record, paid, OWED, target, words)
         return paid
 
+    def pay_out(self, record: Record, data: rec.PayoutFinished) -> None:
+        """Let a payout's coins be the first money that was ordered."""
+        doubt = "" if data.certain else ", not certain"
+        paid = self.pay(record, min(data.amount, data.ordered), PAID_BACK, f"paid out{doubt}")
+        for lot, _ in paid:
+            self.ways[lot].steps[-1]["coins"] = [(value, count) for _, value, count in data.paid]
+
     def approve(self, record: Record, data: rec.ApprovalFinished) -> None:
         """Begin the money that a reader took from a card."""
         if data.amount:
@@ -216,11 +223,6 @@ class Tracer:
         )
 
 
-def _coins(coins: Iterable[tuple[int, int, int]]) -> str:
-    """Say which coins: "2 of type 1, 1 of type 4"."""
-    return ", ".join(f"{count} of type {kind}" for kind, _, count in coins)
-
-
 _Step = Callable[[Tracer, Record, Any], object]
 
 _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
@@ -236,9 +238,7 @@ _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
     rec.VendSettled: lambda t, r, d: t.move(r, d.lots, HELD, EARNED, "product delivered"),
     rec.PayoutIntended: lambda t, r, d: t.owe(r, d.lots, f"payout ordered: {d.reason}"),
     rec.ShortfallBooked: lambda t, r, d: t.owe(r, d.lots, "no coins to pay it with"),
-    rec.PayoutFinished: lambda t, r, d: t.pay(
-        r, min(d.amount, d.ordered), PAID_BACK, f"paid out, {_coins(d.paid)}"
-    ),
+    rec.PayoutFinished: Tracer.pay_out,
     rec.ApprovalFinished: Tracer.approve,
     rec.SettleFinished: Tracer.settle,
     rec.ClaimOpened: Tracer.claim,

@@ -30,7 +30,8 @@ async def test_a_coin_is_followed_to_the_product_and_the_change(machine: Any) ->
         (15, 50, "owed", "paid back"),
     ]
     assert way["now"] == {"earned": 150, "paid back": 50}
-    assert way["steps"][4]["words"] == "paid out, 1 of type 2"
+    assert way["steps"][4]["words"] == "paid out"
+    assert way["steps"][4]["coins"] == [(50, 1)]
     assert shape["vend"] is None
 
 

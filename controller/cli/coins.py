@@ -1,0 +1,91 @@
+"""``vendctl coins``: the changer's tubes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from controller.cli import screen
+from controller.cli.amounts import full, parse, plain
+from controller.cli.credit import paid
+from controller.cli.place import AsJson, act, ask, new_group
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = new_group("The coin changer's tubes.", tubes)
+    group.command("tubes")(tubes)
+    group.command("count")(count)
+    group.command("payout")(payout)
+    group.command("fill")(fill)
+    app.add_typer(group, name="coins")
+
+
+def tubes(context: typer.Context, json: AsJson = False) -> None:
+    """Show what is in the tubes."""
+    coins = ask(context, "coins.show")
+    if json:
+        screen.as_json(coins)
+        return
+    currency = coins["currency"]
+    screen.table(
+        (">Type", f">Value {currency}", ">Coins", f">Total {currency}", ""),
+        [
+            (
+                str(tube["type"]),
+                plain(tube["value"], currency) if tube["value"] else "token",
+                str(tube["count"]) if tube["in_tube"] else "",
+                plain(tube["total"], currency) if tube["in_tube"] else "",
+                "" if tube["in_tube"] else ("to the cash box", screen.DIM),
+            )
+            for tube in coins["tubes"]
+        ],
+    )
+    screen.line((f"{full(coins['total'], currency)} in the tubes", screen.BOLD))
+    if coins["state"] != "ready":
+        screen.line((f"the changer is {coins['state']}: as last known", screen.WARN))
+    if coins["exact_change_only"]:
+        screen.line(("exact change only", screen.WARN))
+
+
+def count(context: typer.Context, json: AsJson = False) -> None:
+    """Ask the changer for its counts, and book what differs from the journal."""
+    answer = act(context, "coins.count")
+    if json:
+        screen.as_json(answer)
+    else:
+        tubes(context)
+
+
+def payout(
+    context: typer.Context,
+    amount: Annotated[str, typer.Argument(help="E.g. 5.00.")],
+    json: AsJson = False,
+) -> None:
+    """Pay coins out to staff; in service mode."""
+    currency = ask(context, "coins.show")["currency"]
+    paid(act(context, "coins.payout", amount=parse(amount, currency)), currency, json)
+
+
+def fill(
+    context: typer.Context,
+    switch: Annotated[Switch, typer.Argument(help="on: coins go to the tubes and are no credit.")],
+    json: AsJson = False,
+) -> None:
+    """Fill the tubes through the coin slot; in service mode."""
+    answer = act(context, "coins.fill", on=switch is Switch.ON)
+    if json:
+        screen.as_json(answer)
+        return
+    currency = ask(context, "coins.show")["currency"]
+    words = "insert coins now" if answer["fill_mode"] else "fill mode ended"
+    screen.line(f"{words}; {full(answer['tubes'], currency)} in the tubes")

@@ -1,0 +1,82 @@
+"""``vendctl collect``: the cash that was taken out, counted against what must have been there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controller.cli import screen
+from controller.cli.amounts import full, parse, plain
+from controller.cli.errors import CliError, Exit
+from controller.cli.place import AsJson, act, ask
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("collect")(collect)
+
+
+def collect(
+    context: typer.Context,
+    cashbox: Annotated[
+        str | None, typer.Option(help="Counted in the cash box, e.g. 12.50.", show_default=False)
+    ] = None,
+    stacker: Annotated[
+        str | None, typer.Option(help="Counted in the stacker, e.g. 40.00.", show_default=False)
+    ] = None,
+    bills: Annotated[
+        int | None, typer.Option(min=0, help="How many bills that were.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Book without asking.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Book cash box and stacker as emptied: asks for what was counted, shows the difference."""
+    status = ask(context, "status")
+    currency, cash = status["currency"], status["cash"]
+    told = None not in (cashbox, stacker, bills)
+    if not told:
+        if json:
+            raise CliError("with --json, say --cashbox, --stacker and --bills", Exit.USAGE)
+        stacked = f"{full(cash['stacker'], currency)} ({screen.many(cash['bills'], 'bill')})"
+        screen.fields(
+            [
+                ("Expected in the cash box", full(cash["cashbox"], currency)),
+                ("Expected in the stacker", stacked),
+            ]
+        )
+    if cashbox is None:
+        cashbox = typer.prompt(f"Counted in the cash box ({currency})")
+    if stacker is None:
+        stacker = typer.prompt(f"Counted in the stacker ({currency})")
+    if bills is None:
+        bills = typer.prompt("How many bills", type=int)
+    box, stack = parse(cashbox, currency), parse(stacker, currency)
+    difference = box + stack - cash["cashbox"] - cash["stacker"]
+    if not (yes or json):
+        if difference:
+            words = f"{'More' if difference > 0 else 'Less'} than expected"
+            screen.line((f"{words}: {full(abs(difference), currency)}", screen.WARN))
+        typer.confirm("Book it", abort=True)
+    answer = act(context, "collect", cashbox=box, stacker=stack, bills=bills)
+    if json:
+        screen.as_json(answer)
+        return
+    screen.table(
+        ("", f">Counted {currency}", ">Expected", ">Difference"),
+        [
+            (
+                words,
+                plain(answer[name]["counted"], currency),
+                plain(answer[name]["expected"], currency),
+                _signed(answer[name]["counted"] - answer[name]["expected"], currency),
+            )
+            for name, words in (("cashbox", "Cash box"), ("stacker", "Stacker"))
+        ],
+    )
+
+
+def _signed(difference: int, currency: str) -> screen.Cell:
+    if not difference:
+        return (plain(0, currency), screen.GOOD)
+    return (f"{'+' if difference > 0 else ''}{plain(difference, currency)}", screen.BAD)

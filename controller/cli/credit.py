@@ -1,0 +1,121 @@
+"""``vendctl credit`` and ``vendctl claim``: whose money is in the machine, and what is promised."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from controller.cli import screen
+from controller.cli.amounts import full, parse, plain
+from controller.cli.place import AsJson, act, ask, new_group
+from controller.cli.status import claims
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = new_group("The customer's credit.", show)
+    group.command("show")(show)
+    group.command("return")(give_back)
+    group.command("grant")(grant)
+    app.add_typer(group, name="credit")
+    group = new_group("Promises for money that could not be paid back.", list_)
+    group.command("list")(list_)
+    group.command("close")(close)
+    app.add_typer(group, name="claim")
+
+
+def show(context: typer.Context, json: AsJson = False) -> None:
+    """Show the credit, where it came from, and the open claims."""
+    credit = ask(context, "credit.show")
+    if json:
+        screen.as_json(credit)
+        return
+    currency = credit["currency"]
+    rows: list[tuple[str, screen.Cell]] = [
+        ("Credit", full(credit["total"], currency)),
+        ("of it coins", full(credit["coins"], currency)),
+        ("of it bills", full(credit["bills"], currency)),
+        ("Held for a vend", full(credit["held"], currency)),
+    ]
+    if (escrow := credit["escrow"]) is not None:
+        asked = f", {escrow['asked']} was asked" if escrow["asked"] else ""
+        rows.append(("In escrow", f"{full(escrow['value'], currency)} ({escrow['device']}{asked})"))
+    screen.fields(rows)
+    if credit["lots"]:
+        print()
+        screen.table(
+            (">Record", "Came as", f">Free {currency}", ">Held"),
+            [
+                (
+                    str(lot["seq"]),
+                    lot["pocket"],
+                    plain(lot["free"], currency),
+                    plain(lot["held"], currency) if lot["held"] else "",
+                )
+                for lot in credit["lots"]
+            ],
+        )
+    if credit["claims"]:
+        print()
+        claims(credit["claims"], currency)
+
+
+def give_back(context: typer.Context, json: AsJson = False) -> None:
+    """Pay the credit back, as the coin return key does."""
+    currency = ask(context, "credit.show")["currency"]
+    paid(act(context, "credit.return"), currency, json)
+
+
+def grant(
+    context: typer.Context,
+    amount: Annotated[str, typer.Argument(help="E.g. 1.50.")],
+    reason: Annotated[str, typer.Option(help="Why; it ends in the journal.")],
+    json: AsJson = False,
+) -> None:
+    """Give credit that nobody paid in: goodwill, or a claim honoured at the machine."""
+    currency = ask(context, "credit.show")["currency"]
+    answer = act(context, "credit.grant", amount=parse(amount, currency), reason=reason)
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line(
+            f"granted {amount} {currency}; credit is now {full(answer['credit'], currency)}"
+        )
+
+
+def paid(answer: dict[str, Any], currency: str, json: bool) -> None:
+    """Print what a payout did."""
+    if json:
+        screen.as_json(answer)
+        return
+    screen.line(f"paid back {full(answer['paid_back'], currency)}")
+    if answer.get("claimed"):
+        words = f"{full(answer['claimed'], currency)} could not be paid: see `vendctl claim list`"
+        screen.line((words, screen.BAD))
+
+
+def list_(context: typer.Context, json: AsJson = False) -> None:
+    """Show the open claims."""
+    credit = ask(context, "credit.show")
+    if json:
+        screen.as_json(credit["claims"])
+    elif credit["claims"]:
+        claims(credit["claims"], credit["currency"])
+    else:
+        screen.line("no open claims")
+
+
+def close(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="As the panel showed it; blanks do not matter.")],
+    how: Annotated[str, typer.Option(help='E.g. "paid from the till"; it ends in the journal.')],
+    json: AsJson = False,
+) -> None:
+    """Book a claim as settled by staff, from outside the machine."""
+    currency = ask(context, "credit.show")["currency"]
+    answer = act(context, "claim.close", code=code, how=how)
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line(f"claim {answer['claim']} over {full(answer['amount'], currency)} is settled")

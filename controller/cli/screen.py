@@ -1,0 +1,125 @@
+"""What a technician sees: tables that line up, colours on a terminal only, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+GOOD, BAD, DIM, BOLD = "green", "bold red", "dim", "bold"
+WARN: Final = "yellow"
+
+Cell = str | tuple[str, str]  # words, or words and their style
+_WIDE: Final = 400  # columns for a file or a pipe: nothing is folded
+
+
+def as_json(value: object) -> None:
+    """Print a value for scripts."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def as_json_line(value: object) -> None:
+    """Print a value as one line, at once."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    print(text, flush=True)
+
+
+def console() -> Console:
+    """Return where people read; it knows by itself whether that is a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - 40 ms that --json does not spend
+
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def cell(value: Cell) -> Text:
+    """Return words that cannot do anything to a terminal, whatever a device calls itself."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    words, style = (value, "") if isinstance(value, str) else value
+    safe = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    return Text(safe, style=style)
+
+
+def line(*cells: Cell) -> None:
+    """Print cells on one line, a blank between them."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    console().print(Text(" ").join(cell(one) for one in cells if one), soft_wrap=True)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table. A head that begins with ">" stands over figures, which end at its right."""
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    grid = Table(box=None, header_style=BOLD, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in heads:
+        grid.add_column(
+            head.removeprefix(">"),
+            justify="right" if head.startswith(">") else "left",
+            no_wrap=head.startswith(">"),
+        )
+    for row in rows:
+        grid.add_row(*(cell(one) for one in row))
+    console().print(grid)
+
+
+def fields(pairs: Iterable[tuple[str, Cell]]) -> None:
+    """Print names and their values, the values one below the other."""
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(cell((name, BOLD)), cell(value))
+    console().print(grid)
+
+
+def note(text: str) -> None:
+    """Say something beside the answer, where a pipe does not take it along."""
+    print(text, file=sys.stderr)
+
+
+def many(count: int, noun: str) -> str:
+    """Return "1 bill" or "2 bills"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its two greatest units: "2 h 13 min"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    shown = [f"{count} {unit}" for count, unit in units if count][:2]
+    return " ".join(shown) or "0 s"
+
+
+def record_line(record: dict[str, Any], currency: str) -> None:
+    """Print a record on one line."""
+    from controller.cli.words import summary  # noqa: PLC0415 - only records need them
+
+    vend = record["vend"]
+    line(
+        (f"{record['seq']:>7}", DIM),
+        (record["at"][11:19] if record["at"][:1] != "@" else record["at"], DIM),
+        (f"{record['type']:<22}", _STYLES.get(record["type"], BOLD)),
+        (f"{'' if vend is None else f'vend {vend}':<11}", DIM),
+        summary(record, currency),
+    )
+
+
+_STYLES: Final = {
+    "fault.raised": BAD,
+    "claim.opened": BAD,
+    "review.flagged": BAD,
+    "fault.cleared": GOOD,
+    "vend.closed": GOOD,
+}

@@ -1,0 +1,36 @@
+"""``vendctl service``: out of sale, for work on the machine, and back."""
+
+from __future__ import annotations
+
+import typer
+
+from controller.cli import screen
+from controller.cli.place import AsJson, act
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help="Take the machine out of sale, and back.", no_args_is_help=True, rich_markup_mode=None
+    )
+    group.command("on")(on)
+    group.command("off")(off)
+    app.add_typer(group, name="service")
+
+
+def on(context: typer.Context, json: AsJson = False) -> None:
+    """Enter service mode: nothing is sold, tests and payouts to staff are possible."""
+    answer = act(context, "service.enter")
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line(f"in service mode, by {answer['by']}")
+
+
+def off(context: typer.Context, json: AsJson = False) -> None:
+    """Leave service mode: the machine sells again."""
+    answer = act(context, "service.leave")
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line("the machine sells again")

@@ -1,0 +1,116 @@
+"""Records in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from controller.cli.amounts import full
+
+Data = dict[str, Any]
+_Say = Callable[[Data, Callable[[int], str]], str]
+
+
+def summary(record: dict[str, Any], currency: str) -> str:
+    """Return what a record says, short; one that is not known here as its fields."""
+    data: Data = record["data"]
+    say = _WORDS.get(record["type"])
+    if say is not None:
+        try:
+            return say(data, lambda amount: full(amount, currency))
+        except (KeyError, TypeError, ValueError):
+            pass  # written by another version: its fields tell
+    return ", ".join(f"{name}={value}" for name, value in data.items() if value not in ("", None))
+
+
+def _coins(data: Data, money: Callable[[int], str]) -> str:
+    words = ", ".join(f"{money(value)} to the {route}" for _, value, route, _ in data["coins"])
+    return f"{words} (fill mode)" if data.get("owner") == "operator" else words
+
+
+def _paid(data: Data, money: Callable[[int], str]) -> str:
+    paid = sum(value * count for _, value, count in data["paid"])
+    coins = ", ".join(f"{count} × {money(value)}" for _, value, count in data["paid"])
+    doubt = "" if data["certain"] else ", not certain"
+    return f"paid {money(paid)} of {money(data['ordered'])} ({coins or 'nothing'}{doubt})"
+
+
+def _claim(data: Data, money: Callable[[int], str]) -> str:
+    return f"{money(data['amount'])} {data['tender']}, code {data['code']}: {data['reason']}"
+
+
+def _settled(data: Data, money: Callable[[int], str]) -> str:
+    what = "VEND SUCCESS" if data["success"] else "VEND FAILURE"
+    return f"{data['device']}: {what} {money(data['amount'])}: {data['outcome']}"
+
+
+def _settling(data: Data, money: Callable[[int], str]) -> str:
+    what = "VEND SUCCESS" if data["success"] else "VEND FAILURE"
+    return f"{data['device']}: {what} {money(data['amount'])}"
+
+
+def _identified(data: Data, _: Callable[[int], str]) -> str:
+    identity = data["info"].get("identity") or {}
+    parts = (identity.get(name, "") for name in ("manufacturer", "model", "serial"))
+    return " ".join(part for part in (f"{data['device']}:", *parts) if part)
+
+
+def _tubes(data: Data, _: Callable[[int], str]) -> str:
+    off = sum(counted != believed for _, _, counted, believed in data["tubes"])
+    return f"{data['cause']}, {len(data['tubes'])} tubes, {off} differ"
+
+
+def _collected(data: Data, money: Callable[[int], str]) -> str:
+    counted = data["cashbox_counted"] + data["stacker_counted"]
+    expected = data["cashbox_expected"] + data["stacker_expected"]
+    return f"{money(counted)} counted, {money(expected)} expected, by {data['by']}"
+
+
+def _test(data: Data) -> str:
+    return ", a test" if data.get("test") else ""
+
+
+_WORDS: Final[dict[str, _Say]] = {
+    "boot.started": lambda d, _: f"start {d['boot']}, {d['software']}",
+    "journal.begun": lambda d, _: f"{d['machine']}, {d['currency']}: {d['reason']}",
+    "device.identified": _identified,
+    "boot.finished": lambda d, _: f"{len(d['sagas'])} open vends ended",
+    "fault.raised": lambda d, _: f"{d['part']}: {d['code']} {d['detail']}",
+    "fault.cleared": lambda d, _: f"{d['part']}: {d['code']}",
+    "review.flagged": lambda d, _: d["reason"],
+    "coins.deposited": _coins,
+    "coins.released": lambda d, m: ", ".join(f"{n} × {m(v)}" for _, v, n, _ in d["coins"]),
+    "bill.escrowed": lambda d, m: f"{m(d['value'])} held",
+    "stack.intended": lambda d, m: f"{m(d['value'])}, {d['stacker']} bills before",
+    "bill.return_intended": lambda d, m: f"{m(d['value'])}: {d['reason']}",
+    "bill.stacked": lambda d, m: f"{m(d['value'])} ({d['proof']})",
+    "bill.returned": lambda d, m: f"{m(d['value'])} ({d['proof']})",
+    "tubes.counted": _tubes,
+    "stacker.counted": lambda d, _: f"{d['cause']}: {d['counted']}, believed {d['believed']}",
+    "cash.collected": _collected,
+    "vend.opened": lambda d, m: f"{d['selection']} {d['product']} {m(d['price'])}{_test(d)}",
+    "credit.authorised": lambda d, m: f"{m(d['coins'] + d['bills'])} locked",
+    "credit.restored": lambda d, m: f"{m(d['coins'] + d['bills'])} unlocked",
+    "credit.granted": lambda d, m: f"{m(d['amount'])} by {d['by']}: {d['reason']}",
+    "approval.requested": lambda d, m: f"{d['device']}: VEND REQUEST {m(d['amount'])}",
+    "approval.finished": lambda d, m: f"{d['device']}: {d['outcome']} {m(d['amount'])}",
+    "dispense.intended": lambda d, _: f"{d['column']}, turn {d['attempt']}",
+    "dispense.finished": lambda d, _: f"{d['column']}: {d['outcome']} after {d['run_ms']} ms",
+    "settle.intended": _settling,
+    "settle.finished": _settled,
+    "vend.settled": lambda d, m: f"{m(d['cash'])} earned",
+    "vend.closed": lambda d, _: " ".join((d["result"], *d["flags"])),
+    "credit_return.opened": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
+    "payout.intended": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
+    "payout.finished": _paid,
+    "shortfall.booked": lambda d, m: f"{m(d['coins'] + d['bills'])} cannot be paid out",
+    "claim.opened": _claim,
+    "claim.closed": lambda d, m: f"{m(d['amount'])} {d['tender']} by {d['by']}: {d['how']}",
+    "stock.set": lambda d, _: f"{d['column']}: {d['before']} → {d['count']} ({d['cause']})",
+    "price.set": lambda d, m: f"{d['column']}: {m(d['before'])} → {m(d['price'])} by {d['by']}",
+    "column.enabled": lambda d, _: f"{d['column']} {d['by']}".rstrip(),
+    "column.disabled": lambda d, _: f"{d['column']}: {d['reason']} {d['by']}".rstrip(),
+    "service.entered": lambda d, _: d["by"],
+    "service.left": lambda d, _: d["by"],
+    "operator.acted": lambda d, _: f"{d['by']}: {d['what']}",
+}

@@ -224,7 +224,11 @@ class MdbBus:
         slot.begin_command(command, now)
         self.counters.commands += 1
         slot.quiet = False
-        answer = await self.link.exchange(command.payload)
+        try:
+            answer = await self.link.exchange(command.payload)
+        except LinkError:
+            command.tries -= 1  # this one never left
+            raise
         if answer.heard:
             slot.heard_at = now
             slot.lost = False

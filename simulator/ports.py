@@ -44,6 +44,7 @@ class MemoryPort:
         self._on_bytes: Callable[[bytes], None] | None = None
         self._on_lost: Callable[[Exception], None] | None = None
         self.open = True
+        self.on_traffic: Callable[[str], None] | None = None  # told before and after each chunk
 
     def start(
         self, on_bytes: Callable[[bytes], None], on_lost: Callable[[Exception], None]
@@ -60,8 +61,10 @@ class MemoryPort:
         Raises:
             LinkError: The port is closed or unplugged.
         """
+        self._tell("before sending", data)
         self._check()
         self._wire.host_write(data)
+        self._tell("after sending", data)
 
     def close(self) -> None:
         """Give the port back; idempotent. What it had already sent still goes out."""
@@ -76,8 +79,14 @@ class MemoryPort:
                 self._on_lost(LinkError("the port was unplugged"))
 
     def _receive(self, data: bytes) -> None:
-        if self._on_bytes is not None:
+        self._tell("before receiving", data)
+        if self.open and self._on_bytes is not None:
             self._on_bytes(data)
+            self._tell("after receiving", data)
+
+    def _tell(self, what: str, data: bytes) -> None:
+        if self.on_traffic is not None:
+            self.on_traffic(f"{what} {data.hex(' ')}")
 
     def _check(self) -> None:
         if not self.open:
@@ -93,8 +102,10 @@ class MemoryNinthBitPort(MemoryPort):
 
     def write_block(self, block: bytes) -> None:
         """Send a master block, the mode bit on its first byte only."""
+        self._tell("before sending", block)
         self._check()
         self._ninth.host_block(block)
+        self._tell("after sending", block)
 
     async def send_break(self, seconds: float) -> None:
         """Hold the line active for `seconds`."""

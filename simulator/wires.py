@@ -200,6 +200,17 @@ class NativeWire:
             self._silence()
             self.bus.break_line()
 
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nothing is on the line, nor would a POLL bring more than an ACK."""
+        return (
+            self.line.perfect
+            and self._ack_timer is None
+            and not self._head
+            and self._loop.time() >= max(self._host_free, self._answer_ends, self._heard_at)
+            and self.bus.quiet
+        )
+
     def feed(self, data: bytes) -> None:
         """Take bytes from a stream that has lost the ninth bit."""
         now = self._loop.time()
@@ -237,8 +248,8 @@ class NativeWire:
             self._send(answer)
 
     def _control(self, byte: int) -> None:
-        if self._ack_timer is None:
-            return
+        if self._ack_timer is None or self._loop.time() < self._answer_ends:
+            return  # nobody waits for it, or the device still sends and can't hear it
         self._end_ack_wait()
         answer = self.bus.control(byte)
         if answer is not None:
@@ -352,6 +363,18 @@ class AdapterWire:
             self._loop.call_later(len(data) * _CHAR_S, self._take, heard)
 
     feed = host_write
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether the adapter has nothing to do, nor would a POLL bring more than an ACK."""
+        return (
+            self.line.perfect
+            and self.bus_line.perfect
+            and not self._busy
+            and not self._commands
+            and not self._text
+            and self.bus.quiet
+        )
 
     def restart(self) -> None:
         """Lose the adapter's own supply: its memory, not that of the bus."""

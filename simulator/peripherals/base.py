@@ -124,6 +124,7 @@ class Peripheral(ABC):
         self._response_s = response_s
         self._boot_s = boot_s
         self._mute_until = 0.0
+        self._silence_watch: asyncio.TimerHandle | None = None
         self._queue: list[Item] = []
         self._offered: list[Item] = []
         self._on_ack: Callable[[], None] | None = None
@@ -148,10 +149,19 @@ class Peripheral(ABC):
         faults = self._common
         self._offered = []
         self._on_ack = None
+        if faults.unpolled_reset_s:
+            self._watch_silence(faults.unpolled_reset_s)
+        if faults.mute_s > 0:
+            self._mute_until = now + faults.mute_s
+            faults.mute_s = 0.0
         if not self.powered or faults.silent or now < self._mute_until:
             return None
         if faults.silent_commands > 0:
             faults.silent_commands -= 1
+            return None
+        if faults.resets > 0:
+            faults.resets -= 1
+            self.self_reset()
             return None
         if len(block) < 2 or block[-1] != checksum(block[:-1]):
             return None
@@ -208,7 +218,22 @@ class Peripheral(ABC):
     @property
     def quiet(self) -> bool:
         """Tell whether a POLL now would bring a plain ACK and change nothing."""
-        return self.powered and not self._queue and not self._conditions()
+        return (
+            self.powered
+            and not self._queue
+            and not self._conditions()
+            and not self._common.waiting
+            and self._timeline.now() >= self._mute_until
+        )
+
+    def say(self, data: bytes, *, alone: bool = False) -> None:
+        """Tell any bytes at the next POLL: codes of other makers, file transfer, nonsense.
+
+        Args:
+            data: As in the answer, without checksum; at most what fits into one.
+            alone: Never beside other items.
+        """
+        self._tell(data, alone=alone)
 
     def mute(self, seconds: float) -> None:
         """Neither hear nor answer for `seconds` of bus time; timers and motors go on."""
@@ -272,6 +297,16 @@ class Peripheral(ABC):
     def _conditions(self) -> tuple[int, ...]:
         """Return the one-byte states that are repeated at each POLL."""
         return ()
+
+    def _watch_silence(self, seconds: float) -> None:
+        if self._silence_watch is not None:
+            self._silence_watch.cancel()
+        self._silence_watch = self._timeline.loop.call_later(seconds, self._nobody_speaks)
+
+    def _nobody_speaks(self) -> None:
+        self._silence_watch = None
+        if self._common.unpolled_reset_s:
+            self.self_reset()
 
     def _restart(self, cause: str) -> None:
         self._clear()

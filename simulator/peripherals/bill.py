@@ -76,7 +76,7 @@ class SimBill(Peripheral):
         self.options = 0
         self.cashbox_in = True
         self.jammed = False
-        self.defect: ValidatorStatus | None = None
+        self._broken_told = ""
         self._count = self.settings.stacked_before
         self._motion = _Motion.IDLE
         self._held: tuple[Thing, int] | None = None  # the bill inside, and its type
@@ -122,6 +122,7 @@ class SimBill(Peripheral):
                 self.high_security = int.from_bytes(payload[1:3], "big")
                 return ACK_ONLY
             case 0x33:
+                self._tell_broken_part()
                 return self._poll()
             case 0x34:
                 self.accepted = int.from_bytes(payload[1:3], "big")
@@ -133,6 +134,8 @@ class SimBill(Peripheral):
             case 0x36:
                 count = min(MAX_STACKER, max(0, self._count + self.faults.stacker_error))
                 return (count | 0x8000 if self.full else count).to_bytes(2, "big")
+            case _ if payload[1] == 0xFB:  # RETRY/DENY: the master wants no file
+                return ACK_ONLY
             case _:
                 return self._expansion(payload[1], payload[2:])
 
@@ -177,7 +180,20 @@ class SimBill(Peripheral):
 
     @property
     def _out_of_order(self) -> bool:
-        return self.jammed or self.defect is not None or not self.cashbox_in or self.faults.disabled
+        return (
+            self.jammed or bool(self.faults.broken) or not self.cashbox_in or self.faults.disabled
+        )
+
+    def _tell_broken_part(self) -> None:
+        """Tell a part that broke since the last POLL."""
+        broken = self.faults.broken
+        if broken and broken != self._broken_told:
+            self._tell_byte(
+                ValidatorStatus.DEFECTIVE_MOTOR
+                if broken == "motor"
+                else ValidatorStatus.SENSOR_PROBLEM
+            )
+        self._broken_told = broken
 
     def _tell_byte(self, byte: int) -> bool:
         """Queue one byte; dropped when sixteen wait already."""
@@ -305,6 +321,7 @@ class SimBill(Peripheral):
         self.escrowed = 0
         self.high_security = settings.security
         self.options = 0
+        self._broken_told = ""
         self._truth.note("reset", f"bill ({cause})")
         self._tell_byte(ValidatorStatus.JUST_RESET)
         if self.faults.rom_error:
@@ -424,15 +441,6 @@ class SimBill(Peripheral):
             self._held = None
         self.jammed = False
 
-    def break_part(self, status: ValidatorStatus) -> None:
-        """Break motor (01) or sensor (02): told once, then disabled until mended."""
-        self.defect = status
-        self._tell_byte(status)
-
-    def mend(self) -> None:
-        """Mend what `break_part` broke."""
-        self.defect = None
-
     def to_state(self) -> dict[str, Any]:
         """Return what outlives a loss of power."""
         held = self._held
@@ -442,7 +450,6 @@ class SimBill(Peripheral):
             "held": None if held is None else [held[0].value, held[0].name, held[1]],
             "jammed": self.jammed,
             "cashbox_in": self.cashbox_in,
-            "defect": None if self.defect is None else int(self.defect),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -453,6 +460,4 @@ class SimBill(Peripheral):
         self._held = None if held is None else (Thing(Kind.BILL, held[0], held[1]), held[2])
         self.jammed = bool(state["jammed"])
         self.cashbox_in = bool(state["cashbox_in"])
-        defect = state["defect"]
-        self.defect = None if defect is None else ValidatorStatus(defect)
         super().from_state(state)

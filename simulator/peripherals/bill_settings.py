@@ -89,5 +89,6 @@ class BillFaults(PeripheralFaults):
     rejects: int = counter("the next N bills are not recognised (0B)")
     stacker_error: int = whole("told stacker count less true count", 0)
     disabled: bool = switch("disabled by itself (09), whatever it is told")
+    broken: str = word("'motor' (01) or 'sensor' (02) is broken: told once, then disabled")
     rom_error: bool = switch("reports a ROM checksum error (04) after each reset")
     undefined_byte: int = counter("the next N bill events come behind an undefined byte (14)")

@@ -205,6 +205,8 @@ class SimChanger(Peripheral):
                 return self._report(self._fill_report)
             case 0x07 if self.options & OPTION_MANUAL_FILL:
                 return self._report(self._takeout_report)
+            case 0xFB:  # RETRY/DENY: the master wants no file
+                return ACK_ONLY
             case _:
                 return None
 

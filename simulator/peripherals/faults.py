@@ -48,6 +48,7 @@ class PeripheralFaults:
     """What can go wrong with any peripheral."""
 
     silent: bool = switch("neither hears nor answers anything")
+    mute_s: float = amount("falls silent for so many bus seconds from its next command on")
     silent_commands: int = counter("the next N commands are not heard")
     lost_answers: int = counter("the next N commands are carried out, but their answers are lost")
     naks: int = counter("the next N commands are refused with NAK")
@@ -57,7 +58,20 @@ class PeripheralFaults:
     deaf_to_acks: int = counter("the next N acknowledgements are not heard")
     repeated_items: int = counter("the next N acknowledged poll answers are sent once more")
     reversed_items: int = counter("the next N poll answers bring their items in reverse order")
+    resets: int = counter("resets itself instead of hearing the next N commands")
+    unpolled_reset_s: float = amount(
+        "resets itself when it hears nothing for so many bus seconds; 0 is never"
+    )
     chatter: int = counter("answers ACK to the next N commands that are for others")
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether the next exchange would go wrong."""
+        return bool(
+            self.silent or self.mute_s or self.silent_commands or self.lost_answers or self.naks
+            or self.bad_checksums or self.late_answers or self.deaf_to_acks or self.chatter
+            or self.repeated_items or self.reversed_items or self.resets
+        )  # fmt: skip
 
 
 def describe_faults(faults: PeripheralFaults | type[PeripheralFaults]) -> dict[str, str]:

@@ -6,14 +6,13 @@ Source: MDB/ICP 4.2, section 7.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from simulator.peripherals import reader_messages as say
+from simulator.peripherals.reader_core import ONCE_NIBBLES
 from simulator.peripherals.reader_settings import OPTION_DATA_ENTRY, Card, ReaderState
 from simulator.peripherals.reader_vend import ReaderVends
 from simulator.truth import AuthState
-
-_ONCE_NIBBLES: Final = frozenset({0x0, 0x1, 0x2, 0x3, 0xC})
 
 
 class SimReader(ReaderVends):
@@ -64,7 +63,7 @@ class SimReader(ReaderVends):
 
     def malfunction(self, code: int) -> None:
         """Report MALFUNCTION / ERROR: once for the passing kinds, else until it is cleared."""
-        if code >> 4 in _ONCE_NIBBLES:
+        if code >> 4 in ONCE_NIBBLES:
             self._tell(bytes((0x0A, code)))
         elif code not in self._malfunctions:
             self._malfunctions.append(code)
@@ -72,6 +71,7 @@ class SimReader(ReaderVends):
     def clear_malfunction(self) -> None:
         """Mend what `malfunction` broke."""
         self._malfunctions.clear()
+        self.faults.malfunction = -1
 
     def request_display(self, text: str, seconds: float) -> bool:
         """Ask for text on the machine's display; False when the machine has none."""

@@ -31,6 +31,9 @@ from simulator.truth import Authorisation, AuthState, Truth
 CASH_SALES_KEPT: Final = 1_000
 """Cash sales the reader remembers for its audit."""
 
+ONCE_NIBBLES: Final = frozenset({0x0, 0x1, 0x2, 0x3, 0xC})
+"""MALFUNCTION / ERROR codes that are told once; the others until they are cleared."""
+
 _DEAD_NIBBLES: Final = frozenset({0x8, 0x9, 0xA, 0xB})
 
 
@@ -160,11 +163,26 @@ class ReaderCore(Peripheral):
         if faults.unasked_ends > 0:
             faults.unasked_ends -= 1
             self._tell(say.END_SESSION)
+        if faults.malfunction >= 0 and faults.malfunction >> 4 in ONCE_NIBBLES:
+            self._tell(bytes((0x0A, faults.malfunction)))
+            faults.malfunction = -1
         return self._poll()
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether a POLL now would bring a plain ACK and change nothing."""
+        faults = self.faults
+        odd = faults.out_of_sequence or faults.unasked_ends or faults.malfunction >= 0
+        return super().quiet and not odd and not self._refunding
+
+    def _broken(self) -> list[int]:
+        """Return the malfunctions that last."""
+        code = self.faults.malfunction
+        return self._malfunctions + ([code] if code >= 0 and code >> 4 not in ONCE_NIBBLES else [])
 
     def _conditions(self) -> tuple[int, ...]:
         found: list[int] = []
-        for code in self._malfunctions:
+        for code in self._broken():
             found += (0x0A, code)
         if self._cancel_asked and self.settings.cancel_repeats and self.state is ReaderState.IDLE:
             found += say.SESSION_CANCEL
@@ -230,6 +248,8 @@ class ReaderCore(Peripheral):
                     payload, AtOnce.IDENTITY, lambda: say.peripheral_id(self.settings, self.level)
                 )
             case 0x03 if self.level >= 2:
+                return ACK_ONLY
+            case 0xFB:  # RETRY/DENY: the master wants no file
                 return ACK_ONLY
             case 0x04 if self.level >= 3:
                 self.options = int.from_bytes(payload[2:6], "big") & self.settings.options
@@ -347,7 +367,7 @@ class ReaderCore(Peripheral):
 
     @property
     def _dead(self) -> bool:
-        return any(code >> 4 in _DEAD_NIBBLES for code in self._malfunctions)
+        return any(code >> 4 in _DEAD_NIBBLES for code in self._broken())
 
     def _tell_cancel(self) -> None:
         told = self._cancel_asked and self.settings.cancel_repeats

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from simulator.peripherals.faults import PeripheralFaults, amount, counter, switch, word
+from simulator.peripherals.faults import (
+    PeripheralFaults,
+    amount,
+    counter,
+    switch,
+    whole,
+    word,
+)
 
 OPTION_32_BIT: Final = 1 << 1
 OPTION_MULTI_CURRENCY: Final = 1 << 2
@@ -139,4 +146,7 @@ class ReaderFaults(PeripheralFaults):
     out_of_sequence: int = counter("says 0B at the next N polls for no reason")
     unasked_ends: int = counter("says 07 at the next N polls for no reason")
     no_end: int = counter("the next N SESSION COMPLETE bring no 07")
+    malfunction: int = whole(
+        "reports MALFUNCTION / ERROR with this code, as long as its class says"
+    )
     dead: bool = switch("no card is read")

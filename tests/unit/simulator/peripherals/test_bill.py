@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from drivers.mdb.bill_codec import ValidatorStatus
 from simulator.bench import BenchSettings, MdbBench
 from simulator.conversation import ScriptedMaster, run_story
 from simulator.peripherals.bill_settings import AfterPowerUp, BillSettings, BillSpec
@@ -365,11 +364,13 @@ def test_a_bill_pulled_out_of_the_stacker_is_told_as_fraud() -> None:
 def test_defects_are_told_once_and_disable() -> None:
     async def story(bench: MdbBench, master: ScriptedMaster) -> None:
         await ready(bench, master)
-        bench.bill.break_part(ValidatorStatus.DEFECTIVE_MOTOR)
-        assert await master.ask("33") == b"\x01\x09"
-        assert await master.ask("33") == b"\x09"
-        bench.bill.mend()
-        assert await master.ask("33") == b""
+        for part, told in (("motor", b"\x01\x09"), ("sensor", b"\x02\x09")):
+            bench.bill.faults.broken = part
+            assert not bench.bill.insert_bill(500)
+            assert await master.ask("33") == told
+            assert await master.ask("33") == b"\x09"
+            bench.bill.faults.broken = ""
+            assert await master.ask("33") == b""
         bench.bill.faults.disabled = True
         assert await master.ask("33") == b"\x09"
         bench.bill.faults.rom_error = True

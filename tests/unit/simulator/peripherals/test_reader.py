@@ -925,3 +925,19 @@ def test_a_saved_reader_has_charged_what_was_open() -> None:
         assert await ScriptedMaster(fresh).ask("12") == b"\x00"
 
     tell(story)
+
+
+def test_malfunctions_can_be_planted_by_name() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        await ready(bench, master)
+        bench.reader.faults.malfunction = 0x11
+        assert await master.ask("12") == bytes.fromhex("0A 11")
+        assert await master.ask("12") == b""
+        bench.reader.faults.malfunction = 0x80
+        assert await master.ask("12") == bytes.fromhex("0A 80")
+        assert await master.ask("12") == bytes.fromhex("0A 80")
+        assert not bench.reader.present_card(Card())
+        bench.reader.clear_malfunction()
+        assert await master.ask("12") == b""
+
+    tell(story)

@@ -346,3 +346,93 @@ def test_a_response_delay_can_be_chosen() -> None:
         assert heard.first_s == pytest.approx(0.004 + BYTE_TIME_S)
 
     run_story(story, BenchSettings(changer=ChangerSettings(response_s=0.004)))
+
+
+def test_a_device_that_nobody_speaks_to_may_reset_itself() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        bench.changer.faults.unpolled_reset_s = 20
+        for _ in range(5):
+            await master.ask("0B")
+            await asyncio.sleep(15)
+        assert await master.ask("0B") == b""
+        await asyncio.sleep(25)
+        assert await master.ask("0B") == b"\x0b"
+        bench.changer.faults.unpolled_reset_s = 0
+        await asyncio.sleep(100)
+        assert await master.ask("0B") == b""
+
+    run_story(story)
+
+
+def test_silence_and_resets_can_be_planted_by_name() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        await master.ask("0B")
+        bench.changer.faults.mute_s = 1
+        assert await master.ask("0B") is None
+        await asyncio.sleep(1)
+        assert await master.ask("0B") == b""
+        bench.changer.faults.resets = 1
+        assert await master.ask("0B") is None
+        await asyncio.sleep(0.5)
+        assert await master.ask("0B") == b"\x0b"
+
+    run_story(story)
+
+
+@pytest.mark.parametrize(
+    ("poll", "deny"), [("0B", "0F FB 08 00 00"), ("33", "37 FB 30 00 00"), ("12", "17 FB 10 00 00")]
+)
+def test_any_bytes_can_be_told_and_a_file_denied(poll: str, deny: str) -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        device = next(d for d in bench.peripherals if d.address == int(poll, 16) & 0xF8)
+        await master.ask(poll)
+        device.say(bytes.fromhex("1F 00 08 01 02 00"), alone=True)
+        assert await master.ask(poll) == bytes.fromhex("1F 00 08 01 02 00")
+        assert await master.ask(deny) == b""
+
+    run_story(story)
+
+
+def test_a_quiet_bench_would_only_acknowledge() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        def quiet() -> bool:
+            return bench.native.quiet
+
+        assert not quiet()
+        for poll in ("0B", "33", "12"):
+            await master.ask(poll)
+        await master.ask("34 00 0F 00 0F")
+        assert quiet()
+        assert bench.adapter.quiet
+        for fault in ("naks", "lost_answers", "chatter", "resets"):
+            setattr(bench.changer.faults, fault, 1)
+            assert not quiet()
+            setattr(bench.changer.faults, fault, 0)
+        bench.reader.faults.out_of_sequence = 1
+        assert not quiet()
+        bench.reader.faults.out_of_sequence = 0
+        bench.bus_line.lose_answers = 1
+        assert not quiet()
+        assert not bench.adapter.quiet
+        bench.bus_line.heal()
+        bench.changer.mute(1)
+        assert not quiet()
+        await asyncio.sleep(1)
+        assert quiet()
+        bench.port("native").write_block(b"\x0b\x0b")
+        assert not quiet()
+
+    run_story(story)
+
+
+def test_an_acknowledgement_during_the_answer_is_not_heard() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        port = bench.port("native")
+        port.start(lambda data: None, lambda error: None)
+        port.write_block(b"\x0b\x0b")
+        await asyncio.sleep(0.0035)
+        port.write(b"\x00")
+        await asyncio.sleep(0.1)
+        assert await ScriptedMaster(bench).ask("0B") == b"\x0b"
+
+    run_story(story)

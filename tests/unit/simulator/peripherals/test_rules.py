@@ -398,12 +398,15 @@ def test_a_quiet_bench_would_only_acknowledge() -> None:
         def quiet() -> bool:
             return bench.native.quiet
 
+        def adapter_quiet() -> bool:
+            return bench.adapter.quiet
+
         assert not quiet()
         for poll in ("0B", "33", "12"):
             await master.ask(poll)
         await master.ask("34 00 0F 00 0F")
         assert quiet()
-        assert bench.adapter.quiet
+        assert adapter_quiet()
         for fault in ("naks", "lost_answers", "chatter", "resets"):
             setattr(bench.changer.faults, fault, 1)
             assert not quiet()
@@ -413,7 +416,7 @@ def test_a_quiet_bench_would_only_acknowledge() -> None:
         bench.reader.faults.out_of_sequence = 0
         bench.bus_line.lose_answers = 1
         assert not quiet()
-        assert not bench.adapter.quiet
+        assert not adapter_quiet()
         bench.bus_line.heal()
         bench.changer.mute(1)
         assert not quiet()
@@ -436,3 +439,46 @@ def test_an_acknowledgement_during_the_answer_is_not_heard() -> None:
         assert await ScriptedMaster(bench).ask("0B") == b"\x0b"
 
     run_story(story)
+
+
+def test_speed_divides_physical_times_and_no_bus_times() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        await master.ask("0B")
+        await master.ask("0C 00 3F 00 00")
+        bench.changer.insert_coin(100)
+        await asyncio.sleep(0.031)
+        assert await master.ask("0B") == bytes.fromhex("54 15")
+        await master.ask("0D A4")
+        await asyncio.sleep(0.2)
+        assert bench.truth.totals().returned == 1000
+        heard = await master.exchange(b"\x0b\x0b")
+        assert heard is not None
+        assert heard.first_s == pytest.approx(0.0015 + BYTE_TIME_S)
+
+    run_story(story, BenchSettings(speed=10))
+
+
+def test_a_bench_runs_on_a_real_loop_too() -> None:
+    async def main() -> None:
+        bench = MdbBench(asyncio.get_running_loop(), BenchSettings(speed=100))
+        await asyncio.sleep(0.01)
+        master = ScriptedMaster(bench)
+        heard = {
+            await master.ask("0B", ack=False) for _ in range(5)
+        }  # a slow machine may miss some
+        assert b"\x0b" in heard
+        await master.ask("0D 54")
+        async with asyncio.timeout(10):
+            while bench.truth.totals().returned < 500:  # noqa: ASYNC110 - no event says so
+                await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+def test_no_device_runs_against_the_clock() -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        run_story(_nothing, BenchSettings(speed=0))
+
+
+async def _nothing(bench: MdbBench, master: ScriptedMaster) -> None:
+    raise AssertionError("it must not start")

@@ -58,6 +58,7 @@ class Shop:
         hardware: InstantHardware | None = None,
         policy: Policy | None = None,
         system_boot: str = "one",
+        sells: Planogram | None = None,
     ) -> Shop:
         """Start the machine and wait until it sells."""
         hardware = hardware or InstantHardware()
@@ -72,7 +73,7 @@ class Shop:
         )
         desk = Desk(
             journal,
-            planogram(),
+            sells or planogram(),
             policy or Policy(),
             clock,
             lambda seq, amount: mint(KEY, "m1", seq, amount),

@@ -23,7 +23,7 @@ from controller.ports import (
     MoneyReport,
 )
 from drivers.links.adapter_text import AdapterTextLink
-from drivers.links.mdb_link import ACKED, Answer, AnswerKind, LinkCounters, MdbLink
+from drivers.links.mdb_link import ACKED, Answer, LinkCounters, MdbLink
 from drivers.links.ninth_bit import NinthBitLink
 from drivers.links.parmrk import encode_parmrk
 from drivers.mdb.assembly import MdbParts, build_mdb
@@ -40,7 +40,6 @@ T = TypeVar("T")
 E = TypeVar("E")
 
 ALL = frozenset(DeviceName) - {DeviceName.CASHLESS2}
-STACK = (AnswerKind.ACK, AnswerKind.DATA)
 
 
 def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -64,6 +63,11 @@ async def until(condition: Callable[[], object], seconds: float = 60.0, what: st
     while not condition():
         assert now() < end, f"did not happen in {seconds} s: {what or condition}"
         await asyncio.sleep(0.005)
+
+
+async def at_least(count: int, found: Callable[[], list[Any]], seconds: float = 40.0) -> None:
+    """Wait until a list has grown to so many."""
+    await until(lambda: len(found()) >= count, seconds, f"{count} of them")
 
 
 class FakeSink:
@@ -207,6 +211,10 @@ class Rig:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.parts = self.link = None
+
+    async def offer_bill(self, value: int) -> None:
+        """Hold a bill to the validator until it takes it, as people do."""
+        await until(lambda: self.bench.bill.insert_bill(value), 20, "bill taken")
 
     def unplug(self) -> None:
         """Pull the cable; opening fails until it is plugged again."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from controller.clock import Clock
-from controller.faults import FaultCode
+from controller.faults import FaultCode, PeerProtocolError
 from controller.money import exponent
 from controller.ports import (
     DeviceName,
@@ -212,17 +212,13 @@ class ReaderTalk(MdbDriver):
         Raises:
             LinkError: It never left.
         """
-        tries = 0
-
-        def wanted() -> bool:
-            nonlocal tries
-            tries += 1
-            return expectation is None or expectation.open
-
         answer = await self._slot.command(
-            self._encode(command), retry, wanted=wanted, feed=self._on_answer
+            self._encode(command),
+            retry,
+            wanted=None if expectation is None else lambda: expectation.open,
+            feed=self._on_answer,
         )
-        return answer, tries
+        return answer, self._slot.tries
 
     async def _owed(
         self,
@@ -230,8 +226,13 @@ class ReaderTalk(MdbDriver):
         *types: type[ReaderMessage],
         retry: Retry = Retry.REPEAT,
     ) -> ReaderMessage | None:
-        """Send a command that owes data and bring the data, None when it does not come."""
-        expectation = self.expect(*types)
+        """Send a command that owes data and bring the data, None when it does not come.
+
+        Raises:
+            Lost, ResetItself: The reader is gone, or was reset.
+            PeerProtocolError: It says that the command came at a wrong moment.
+        """
+        expectation = self.expect(*types, OutOfSequence)
         answer, _ = await self.send(command, expectation, retry)
         if not answer.heard and expectation.open:
             self.drop(expectation)
@@ -242,6 +243,8 @@ class ReaderTalk(MdbDriver):
             raise ResetItself
         if found is Gone.LOST:
             raise Lost("silent while data was owed")
+        if isinstance(found, OutOfSequence):
+            raise PeerProtocolError(f"the reader took {type(command).__name__} for out of sequence")
         return None if isinstance(found, Gone) else found
 
     @property

@@ -111,12 +111,13 @@ class Slot:
     Attributes:
         heard_at: Loop time of the last valid answer; starts when polling starts.
         silence_limit_s: Silence after which the device counts as lost.
+        tries: How often the command that ended last was sent.
     """
 
     __slots__ = (
         "_bus", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling", "_queue",
         "_retry_at", "_started_at", "due", "heard_at", "listener", "lost", "poll", "quiet",
-        "silence_limit_s",
+        "silence_limit_s", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -135,6 +136,7 @@ class Slot:
         self.heard_at = 0.0
         self.lost = False
         self.quiet = False
+        self.tries = 0
         self.due = NEVER
 
     @property
@@ -217,8 +219,15 @@ class Slot:
     def next_command(self) -> Command | None:
         """The command to send now, None for a poll."""
         queue = self._queue
-        while queue and queue[0].done.done():
-            queue.popleft()  # its driver was cancelled
+        while queue:
+            command = queue[0]
+            if command.done.done():
+                queue.popleft()  # its driver was cancelled
+            elif command.tries and not _wanted(command):
+                queue.popleft()  # what it asked for came by a poll
+                self._finish(command, SILENT)
+            else:
+                break
         if not queue or (self._poll_first and self._polling):
             return None
         return queue[0]
@@ -244,8 +253,7 @@ class Slot:
 
     def end_command(self, command: Command, answer: Answer, now: float) -> None:
         """Finish a command, or plan its next try behind a poll."""
-        wanted = command.wanted is None or command.wanted()
-        again = wanted and not answer.heard and not command.done.done()
+        again = _wanted(command) and not answer.heard and not command.done.done()
         if again:
             match command.retry:
                 case Retry.REPEAT:
@@ -261,6 +269,10 @@ class Slot:
         self._retry_at = 0.0
         if self._queue and self._queue[0] is command:
             self._queue.popleft()
+        self._finish(command, answer)
+
+    def _finish(self, command: Command, answer: Answer) -> None:
+        self.tries = command.tries
         if not command.done.done():
             command.done.set_result(answer)
 
@@ -271,7 +283,7 @@ class Slot:
             if command.done.done():
                 continue
             if command.tries:
-                command.done.set_result(SILENT)
+                self._finish(command, SILENT)
             else:
                 command.done.set_exception(LinkError(why))
         self.replan()
@@ -298,3 +310,7 @@ class Slot:
     def idle(self) -> bool:
         """Whether the last poll was answered by an ACK and no command waits (or it sleeps)."""
         return not self._queue and (self.quiet or not self._polling)
+
+
+def _wanted(command: Command) -> bool:
+    return command.wanted is None or command.wanted()

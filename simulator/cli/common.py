@@ -39,7 +39,7 @@ def connect(home: Path) -> SimClient:
 
 def show_json(value: Any) -> None:
     """Print a JSON value in one line."""
-    print(json.dumps(_plain(value), ensure_ascii=False))
+    print(json.dumps(_plain(value), ensure_ascii=False), flush=True)
 
 
 def _plain(value: Any) -> Any:

@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -175,38 +176,61 @@ def test_the_program_prints_errors_without_a_trace(
     assert capsys.readouterr().err.startswith("vendsim: no simulated machine at /nowhere")
 
 
-def test_watching_and_the_ready_words(tmp_path: Path) -> None:
-    environment = os.environ | {"VENDSIM_DIR": str(tmp_path), "COLUMNS": "100"}
-    vendsim = [sys.executable, "-m", "simulator"]
-    process = subprocess.Popen(
-        [*vendsim, "machine", "--config", str(DEMO)],
-        stdout=subprocess.PIPE, env=environment, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    assert "ready: machine demo" in first
-    watching = [
-        subprocess.Popen(
-            [*vendsim, "watch", *more], stdout=subprocess.PIPE, env=environment, text=True
-        )
-        for more in (["--edges"], ["--json"])
-    ]
-    words, values = (one.stdout for one in watching)
-    assert words is not None
-    assert values is not None
-    with SimClient(tmp_path / "vendsim.sock") as sim:
-        for stream, wanted in ((words, r"pin +22 high by world"), (values, r'"kind": "fact"')):
-            found = ""
-            while not found:  # a watcher hears what happens once it is there
+@pytest.fixture
+def programs() -> Iterator[Callable[..., IO[str]]]:
+    """Start `vendsim` with these words; what is left at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(home: Path, *words: str) -> IO[str]:
+        environment = os.environ | {"VENDSIM_DIR": str(home), "COLUMNS": "100"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "simulator", *words],
+            stdout=subprocess.PIPE, env=environment, text=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        return process.stdout
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def find(stream: IO[str], wanted: str) -> str:
+    while not re.search(wanted, line := stream.readline()):
+        assert line, f"ended without {wanted}"
+    return line
+
+
+def test_the_ready_words_and_what_watchers_see(
+    programs: Callable[..., IO[str]], run_folder: Path
+) -> None:
+    machine = programs(run_folder, "machine", "--config", str(DEMO))
+    assert "ready: machine demo" in machine.readline()
+    words, values = (
+        programs(run_folder, "watch", "--edges"),
+        programs(run_folder, "watch", "--json"),
+    )
+    seen = threading.Event()
+
+    def keep_busy() -> None:
+        with SimClient(run_folder / "vendsim.sock") as sim:
+            while not seen.wait(0.02):
                 sim.door(True)
                 sim.door(False)
                 sim.insert_coin(50)
-                found = stream.readline()
-            while not re.search(wanted, found):
-                found = stream.readline()
-        sim.stop()
-    assert process.wait(5) == 0
-    for one in (*watching, process):
-        one.wait(5)
-        assert one.stdout is not None
-        one.stdout.close()
+            sim.stop()
+
+    customer = threading.Thread(target=keep_busy)
+    customer.start()
+    try:
+        find(words, r"pin +22 high by world")
+        find(words, r"moved +coin 50: customer -> slot")
+        assert json.loads(find(values, "fact"))["data"]["what"] == "moved"
+    finally:
+        seen.set()
+        customer.join()
+    assert "demo" not in machine.read()

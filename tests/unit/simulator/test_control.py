@@ -180,14 +180,15 @@ async def test_quiet_comes_when_the_devices_have_told_everything(served: Served)
 
 
 async def test_pins_are_listed_with_their_use(served: Served) -> None:
-    served.world.pins().pin(4).output_with_state(1)
+    served.world.pins().pin(23).output_with_state(1)
     pins = await served.sim.pins()
-    assert pins[4].on
+    assert pins[23].on
+    assert pins[23].use == "buzzer.pin"
     assert pins[4].use == "columns[0].motor.pin"
     assert pins[17].use == "columns[3].home"
     await served.sim.forget_pins()
     assert await served.sim.edges() == []
-    assert (await served.sim.truth()).outputs_on == (4,)
+    assert (await served.sim.truth()).outputs_on == (23,)
 
 
 async def test_events_are_sent_to_those_who_subscribe(served: Served) -> None:

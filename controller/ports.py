@@ -475,7 +475,8 @@ class RefundOutcome(StrEnum):
 
     REFUNDED = "refunded"  # ACK to a poll after it, from a reader of level >= 2 that can refund
     REFUSED = "refused"  # malfunction Cx, or a reader that says it cannot refund
-    CHARGED = "charged"  # the reader had been reset, or was no longer in the vend: charge stands
+    ALREADY = "already"  # out of sequence, vend over without a reset: an earlier one was heard
+    CHARGED = "charged"  # the reader had been reset: the charge stands
     UNKNOWN = "unknown"  # silent to the end
 
 

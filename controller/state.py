@@ -425,7 +425,7 @@ def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
     if d.success:
         saga.card = "settled"
     else:
-        saga.card = "refunded" if d.outcome == "refunded" else "lost"
+        saga.card = "refunded" if d.outcome in rec.REFUNDED else "lost"
         saga.paid_back += d.amount if saga.card == "refunded" else 0
 
 

@@ -321,6 +321,10 @@ class DiskStorage:
         self._vfs = _Vfs(disk)
         self._opened: list[InlineDatabase] = []
 
+    def detach(self) -> None:
+        """Let nothing of this process reach the disk any more; may be called within a write."""
+        self._vfs.detached = True
+
     def kill(self) -> None:
         """End the process as SIGKILL does: nothing of it reaches the disk any more.
 

@@ -23,9 +23,10 @@ class Allowance:
     """What the drawn faults excuse, in minor units.
 
     Args:
-        lost_answer: Money that one poll answer held at the instant of a kill, on an adapter that
-            acknowledges by itself; the controller can find it only as ``unclaimed``, and in the
-            cash box not even that.
+        lost_answer: Money that one poll answer held at the instant of a kill (on an adapter that
+            acknowledges by itself) or of a power cut (which the changer's own memory does not
+            survive); the controller can find it only as ``unclaimed``, and in the cash box not
+            even that.
         blind: The evidence of a drop was lost (power cut in the turn): product and money may both
             be with one side, flagged.
     """
@@ -144,8 +145,9 @@ def outputs_are_off(machine: Whole) -> Iterator[str]:
     }
     longest = max(column.max_on_s for column in machine.settings.columns)
     board = machine.world.board
+    buzzer = machine.settings.buzzer
     for pin in machine.settings.outputs():
-        if pin.number in board.outputs_on():
+        if pin.number in board.outputs_on() and (buzzer is None or pin != buzzer.pin):
             yield f"output {pin.number} is on"
         limit = motors.get(pin.number, longest) + 0.5
         if board.longest_on_s(pin.number) > limit:

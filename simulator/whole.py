@@ -16,6 +16,7 @@ from config.machine import MachineSettings
 from config.models import KernelKeypad
 from controller import app
 from controller.domain import accounts as acc
+from controller.journal.envelope import Record
 from controller.ports import DeviceEvent, KeyPressed
 from controller.state import State
 from drivers.gpio.on_time import LoopWatch
@@ -25,7 +26,7 @@ from drivers.links.mdb_link import MdbLink
 from drivers.links.ninth_bit import NinthBitLink
 from drivers.panel.keypad_evdev import EventDecoder
 from simulator.clock import VirtualClock
-from simulator.disk import Disk
+from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
 from simulator.keypad import KernelKeys
 from simulator.pins.factory import SimulatorFactory
@@ -72,6 +73,10 @@ def _nobody(data: bytes) -> None:
     del data
 
 
+def _nothing(what: str) -> None:
+    del what
+
+
 class Whole:
     """One machine with its surroundings."""
 
@@ -97,7 +102,9 @@ class Whole:
         self.running: app.Running | None = None
         self.power_ups = 1
         self.boots = 0
-        self.ended: BaseException | str | None = None
+        self.on_instant: Callable[[str], None] = _nothing
+        self._durable: dict[str, int] = {}  # the cash accounts after the last commit
+        self._unfinished: frozenset[str] = frozenset()
         self._storage: DiskStorage | None = None
         self._pins: SimulatorFactory | None = None
         self._ports: list[MemoryPort] = []
@@ -122,8 +129,26 @@ class Whole:
             keypad=self._keypad(),
         )
         self.running = await app.compose(self.settings, parts)
+        self._remember()
+        self.running.machine.on_commit.append(self._committed)
         self._task = self.loop.create_task(self.running.run())
         return self.running
+
+    def _committed(self, records: list[Record]) -> None:
+        del records
+        self._remember()
+
+    def _remember(self) -> None:
+        self._durable = self.booked()
+        self._unfinished = self._intents()
+
+    def _intents(self) -> frozenset[str]:
+        if self.running is None:
+            return frozenset()
+        return frozenset(
+            saga.intent + ("" if saga.intent_success else " failure")
+            for saga in self.state.sagas.values()
+        )
 
     def _keypad(self) -> Callable[[Notify], MemoryKeypad] | None:
         keys, shape = self.world.panel.keypad, self.settings.keypad
@@ -138,6 +163,7 @@ class Whole:
 
     def _open(self) -> MemoryPort:
         port = self.world.port()
+        port.on_traffic = lambda what: self.on_instant(f"bus {what}")
         self._ports.append(port)
         return port
 
@@ -150,7 +176,9 @@ class Whole:
         """End the controller as SIGKILL does; the guard switches its outputs off."""
         await self._die()
         await asyncio.sleep(GUARD_S)
-        SafeOutputs(self.settings.outputs(), self.world.pins).drive()
+        pins = self.world.pins()
+        SafeOutputs(self.settings.outputs(), lambda: pins).drive()
+        pins.abandon()  # the guard's process ends as well
 
     async def cut_power(self) -> None:
         """Take everything's power away: controller, devices, latch, and what was not synced."""
@@ -173,14 +201,30 @@ class Whole:
         self.running = None
         return reason
 
-    async def _die(self) -> None:
-        """Cut every string first, so that nothing its clean-up does reaches the world."""
+    def hook_disk(self) -> None:
+        """Tell ``on_instant`` of every write and sync, before and after it."""
+
+        def told(event: IoEvent) -> None:
+            when = "after" if event.done else "before"
+            self.on_instant(f"disk {when} {event.kind} {event.name.rpartition('.')[2]}")
+
+        self.disk.on_io = told
+
+    def cut_strings(self) -> None:
+        """Let nothing that the controller does from now on reach the world."""
         if self._storage is not None:
-            self._storage.kill()
+            self._storage.detach()
         if self._pins is not None:
             self._pins.abandon()
         for port in self._ports:
             port.close()
+
+    async def _die(self) -> None:
+        """Cut every string first, so that nothing its clean-up does reaches the world."""
+        self.disk.on_io = None
+        self.cut_strings()
+        if self._storage is not None:
+            self._storage.kill()
         self._ports.clear()
         if self._task is not None:
             running, task = self.running, self._task
@@ -256,6 +300,19 @@ class Whole:
             acc.CASH_STACKER: totals.stacker,
             acc.CASH_ESCROW: totals.escrow,
         }
+
+    def held_by_an_answer(self) -> int:
+        """Return the money that was reported and acknowledged, but is in no durable record.
+
+        On an adapter that acknowledges by itself this is what the last poll answer held.
+        """
+        physical = self.physical()
+        return sum(abs(physical[name] - self._durable.get(name, 0)) for name in acc.CASH)
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Return the intents without an outcome after the last commit, or in the one under way."""
+        return self._unfinished | self._intents()
 
     def booked(self) -> dict[str, int]:
         """Return the cash that the ledger believes in."""

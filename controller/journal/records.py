@@ -22,6 +22,8 @@ Coins = tuple[tuple[int, int], ...]  # (coin type, count)
 Lines = tuple[tuple[str, int], ...]
 Pocket = Literal["coins", "bills"]
 
+REFUNDED: Final = ("refunded", "already")  # outcomes of VEND FAILURE that undo the approval
+
 
 def _lines(*lines: tuple[str, int]) -> Lines:
     """Drop zero lines; the envelope checks that the rest sums to zero."""
@@ -408,7 +410,7 @@ class SettleFinished(RecordData):
         """Success earns; a refund undoes the approval; else it stays held until the claim."""
         if self.success:
             return _lines((acc.HELD_CARD, self.amount), (acc.REVENUE_CARD, -self.amount))
-        if self.outcome == "refunded":
+        if self.outcome in REFUNDED:
             return _lines((acc.HELD_CARD, self.amount), (acc.CARD_RECEIVABLE, -self.amount))
         return ()
 

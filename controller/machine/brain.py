@@ -297,7 +297,7 @@ class Brain:
             case fx.CancelApproval(after_restart=True):
                 boot.cancelled(desk, saga, result)
             case fx.Settle(success=success, after_restart=True):
-                boot.settled(desk, saga, success=success, result=result)
+                vend.book_settle(desk, saga, success=success, result=result)
             case fx.PayoutEvidenceAfterRestart():
                 boot.payout_cleared(desk, saga, result)
             case _:

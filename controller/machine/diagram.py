@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Final
+from typing import Any, Final
 
 from transitions.extensions.diagrams import HierarchicalGraphMachine
 
@@ -45,7 +45,8 @@ def mermaid() -> str:
         graph_engine="mermaid",
         title="",
     )
-    source = str(graph.get_combined_graph().source)
+    combined: Any = graph.get_combined_graph()  # the library does not type it
+    source = str(combined.source)
     lines = [line.rstrip() for line in source.splitlines()]
     if lines and lines[0] == "---":  # a front matter that only repeats the title
         lines = lines[lines.index("---", 1) + 1 :]

@@ -183,7 +183,7 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
         case "settle":
-            return _settle_again(desk, saga, success=saga.intent_success)
+            return _settle_again(desk, saga, success=saga.intent_success, told_before=True)
         case "payout":
             if _present(desk, DeviceName.CHANGER):
                 desk.do(PayoutEvidenceAfterRestart(saga.vend))
@@ -206,22 +206,25 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             ),
             saga.vend,
         )
-        return _settle_again(desk, saga, success=saga.dispensed)
+        return _settle_again(desk, saga, success=saga.dispensed, told_before=False)
     return False
 
 
-def _settle_again(desk: Desk, saga: Saga, *, success: bool) -> bool:
-    """Tell the reader (again), unless it can't know the vend any more."""
+def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -> bool:
+    """Tell the reader (again), unless it can't know the vend any more.
+
+    A reader that was reset has charged, unless it had heard VEND FAILURE before.
+    """
     reader = DeviceName(saga.device)
     if _present(desk, reader) and not _was_reset(desk, reader):
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
         return True
     if success:
-        settled(desk, saga, success=True, result=SettleOutcome.RESET)
-    elif _was_reset(desk, reader):
-        settled(desk, saga, success=False, result=RefundOutcome.CHARGED)
+        vend.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
+    elif _was_reset(desk, reader) and not told_before:
+        vend.book_settle(desk, saga, success=False, result=RefundOutcome.CHARGED)
     else:
-        settled(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
+        vend.book_settle(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
     return False
 
 
@@ -274,23 +277,6 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:
             device=saga.device, outcome="unknown", amount=saga.card_amount, detail="after restart"
         )
     desk.write(data, saga.vend)
-
-
-def settled(
-    desk: Desk, saga: Saga, *, success: bool, result: SettleOutcome | RefundOutcome | Failed
-) -> None:
-    """The reader heard (or can't have heard) how the vend ended."""
-    if saga.intent != "settle":
-        return
-    outcome = "unknown" if isinstance(result, Failed) else result.value
-    if outcome == "unknown" and not success:
-        desk.flag("card refund unknown", saga.vend, saga.card_amount)
-    desk.write(
-        rec.SettleFinished(
-            device=saga.device, success=success, outcome=outcome, amount=saga.card_amount
-        ),
-        saga.vend,
-    )
 
 
 def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:

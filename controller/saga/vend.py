@@ -534,18 +534,26 @@ def settle_finished(
     desk: Desk, saga: Saga, *, success: bool, result: SettleOutcome | RefundOutcome | Failed
 ) -> None:
     """VEND SUCCESS or VEND FAILURE was heard, or not."""
+    if book_settle(desk, saga, success=success, result=result):
+        advance(desk, saga)
+
+
+def book_settle(
+    desk: Desk, saga: Saga, *, success: bool, result: SettleOutcome | RefundOutcome | Failed
+) -> bool:
+    """Write down what the reader made of the outcome; False if nobody waits for it."""
     if saga.intent != "settle":
-        return
+        return False
     outcome = "unknown" if isinstance(result, Failed) else result.value
-    if outcome == "unknown" and not success:
-        desk.flag("card refund unknown", saga.vend, saga.card_amount)
+    if not success and outcome in ("unknown", "already"):
+        desk.flag(f"card refund {outcome}", saga.vend, saga.card_amount)
     desk.write(
         rec.SettleFinished(
             device=saga.device, success=success, outcome=outcome, amount=saga.card_amount
         ),
         saga.vend,
     )
-    advance(desk, saga)
+    return True
 
 
 def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:

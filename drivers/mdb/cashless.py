@@ -274,7 +274,7 @@ class MdbCardReader(ReaderLife):
             if isinstance(wrong, OutOfSequence):
                 heard_before = wrong.state is ReaderState.SESSION_IDLE and tries > 1
                 if not heard_before and wrong.state not in _IN_VEND:
-                    return RefundOutcome.CHARGED  # the reader was no longer in the vend
+                    return self._over(wrong.state)
             if turn is Turn.QUIET:
                 return self._refunded()
             if turn is Turn.LOST or turn is None:
@@ -291,6 +291,18 @@ class MdbCardReader(ReaderLife):
             if (info.can_refund if card is None else card)
             else RefundOutcome.REFUSED
         )
+
+    def _over(self, state: ReaderState | None) -> RefundOutcome:
+        """The reader is no longer in the vend, which only an outcome or a reset ends.
+
+        In Session Idle or Enabled it was no reset, and nobody here says SUCCESS to a vend that
+        failed: an earlier VEND FAILURE was heard, and its refund error would have been reported
+        until it was acknowledged.
+        """
+        if state not in (ReaderState.SESSION_IDLE, ReaderState.ENABLED):
+            return RefundOutcome.CHARGED
+        proved = self._refunded()
+        return RefundOutcome.ALREADY if proved is RefundOutcome.REFUNDED else proved
 
     def _lost_refund(self) -> RefundOutcome:
         return RefundOutcome.CHARGED if self._charged() else RefundOutcome.UNKNOWN

@@ -1,0 +1,42 @@
+"""A sample of the instants at which `./run soak` ends the controller; all of them must be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.settings import load
+from simulator.cuts import Cut, Point, cut, points_of
+from simulator.stories import STORIES, Story
+from simulator.world import Link
+
+SETTINGS = load(
+    Path(__file__).parents[2] / "config" / "machines" / "demo.toml", home=Path("/nonexistent")
+)
+SAMPLE = 10  # instants per story, link and kind of cut; other ones for each
+STEP = 7_919  # a prime: spreads the sample over the story, the same one in each run
+
+
+def sample(points: list[Point], salt: int) -> list[Point]:
+    """Take all instants around commits in turn, and as many of the bus and the pins."""
+    disk = [p for p in points if p.what.startswith("disk") and "sync" in p.what]
+    rest = [p for p in points if not p.what.startswith("disk")]
+    half = SAMPLE // 2
+    return [
+        *(disk[(salt + i * STEP) % len(disk)] for i in range(half)),
+        *(rest[(salt + i * STEP) % len(rest)] for i in range(half)),
+    ]
+
+
+@pytest.mark.parametrize("how", list(Cut))
+@pytest.mark.parametrize("link", ["adapter", "native"])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
+def test_the_money_is_right_after_an_end_at(story: Story, link: Link, how: Cut) -> None:
+    salt = STORIES.index(story) * 31 + (link == "native") * 17 + (how is Cut.POWER) * 13
+    wrong = {}
+    for point in sample(points_of(SETTINGS, story, link), salt):
+        verdict = cut(SETTINGS, story, link, how, point.number)
+        if verdict.findings:
+            wrong[f"{point.number}: {verdict.point.what}"] = verdict.findings
+    assert wrong == {}

@@ -1,0 +1,36 @@
+"""Each story, undisturbed and through the real bytes, gives the customer what is due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.settings import load
+from simulator.clock import run_virtual
+from simulator.oracles import check
+from simulator.stories import STORIES, Story
+from simulator.whole import Whole
+from simulator.world import Link
+
+SETTINGS = load(
+    Path(__file__).parents[2] / "config" / "machines" / "demo.toml", home=Path("/nonexistent")
+)
+
+
+@pytest.mark.parametrize("link", ["adapter", "native"])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
+def test_a_story_ends_with_the_customer_and_the_books_right(story: Story, link: Link) -> None:
+    async def run() -> None:
+        machine = Whole(SETTINGS, link=link)
+        await machine.boot()
+        await machine.sells()
+        await story.script(machine)
+        account = machine.world.truth.account()
+        claims = sum(claim.amount for claim in machine.state.claims.values())
+        assert account.products == ([story.product] if story.product else [])
+        assert account.spent - claims - machine.state.credit.total == story.spent
+        assert check(machine) == []
+        await machine.stop()
+
+    run_virtual(run())

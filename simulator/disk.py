@@ -37,6 +37,7 @@ class Io(StrEnum):
     REMOVE = "remove"
     RENAME = "rename"
     SYNC_FOLDER = "sync_folder"
+    READ = "read"  # may fail; changes nothing, so it is neither counted nor told
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +188,18 @@ class Disk:
         self.operations += 1
         if self.on_io is not None:
             self._tell(IoEvent(self.operations, kind, name, offset, size, done=False))
+        if self._failures:
+            self._fail_if_planned(kind, name)
+        if self.read_only:
+            raise OSError(errno.EROFS, "read-only", name)
+
+    def _fail_if_planned(self, kind: Io, name: str) -> None:
         for failure in self._failures:
             if failure.kind is kind and name.endswith(failure.suffix):
                 failure.left -= 1
                 if failure.left < 0:
                     self._failures.remove(failure)
                     raise OSError(failure.error, f"{kind} failed", name)
-        if self.read_only:
-            raise OSError(errno.EROFS, "read-only", name)
 
     def _end(self, kind: Io, name: str, offset: int = 0, size: int = 0) -> None:
         if self.on_io is not None:
@@ -268,6 +273,12 @@ class Disk:
 
         self._undo.append(undo)
         self._end(Io.WRITE, name, offset, len(data))
+
+    def read(self, name: str, amount: int, offset: int) -> bytes:
+        """Return what the page cache has."""
+        if self._failures:
+            self._fail_if_planned(Io.READ, name)
+        return bytes(self.files[name].data[offset : offset + amount])
 
     def truncate(self, name: str, size: int) -> None:
         """Cut a file short."""

@@ -98,7 +98,10 @@ class _OpenFile:
             raise _to_sqlite(error) from error
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's names
-        return bytes(self._disk.files[self._name].data[offset : offset + amount])
+        try:
+            return self._disk.read(self._name, amount, offset)
+        except OSError as error:
+            raise _to_sqlite(error) from error
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self._change(lambda: self._disk.write(self._name, data, offset))
@@ -232,6 +235,10 @@ class InlineDatabase:
             return work(self._connection)
         except apsw.Error as error:
             raise _from_sqlite(error) from error
+
+    def __del__(self) -> None:
+        """Close quietly what nobody closed: the disk may refuse, and nobody is left to ask."""
+        self.abandon()
 
     async def query(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """Return all rows."""
@@ -382,8 +389,9 @@ class DiskStorage:
 
     async def read(self, name: str) -> bytes | None:
         """Return a small file's bytes."""
-        file = self.disk.files.get(name)
-        return await self._do(lambda: None if file is None else bytes(file.data))
+        disk = self.disk
+        file = disk.files.get(name)
+        return await self._do(lambda: None if file is None else disk.read(name, file.size, 0))
 
     async def write(self, name: str, content: bytes, *, private: bool = False) -> None:
         """Replace a small file."""

@@ -77,6 +77,15 @@ class Checkpointer:
         finally:
             self._task = None
 
+    def abandon(self) -> None:
+        """Forget everything at once, without waiting."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+
     async def stop(self) -> None:
         """Begin no more copies, and wait for the one that runs."""
         self._stopped = True

@@ -168,7 +168,10 @@ class DirectoryStorage:
             pragmas = list(READ_PRAGMAS)
         uri = f"file:{quote(str(path))}?{options}"
         try:
-            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=0)
+            opening = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=0)
+            # A process that dies of an exception must not wait for a thread that nobody stops.
+            opening._thread.daemon = True  # noqa: SLF001 - it offers no other way
+            connection = await opening
         except sqlite3.Error as error:
             raise _from_sqlite(error) from error
         database = AioDatabase(connection)

@@ -467,6 +467,16 @@ class Journal(Generic[S]):
             with suppress(DiskError):  # a broken disk keeps it, which does no harm
                 await self._storage.remove([kept_log_of(journal_file(self._id))])
 
+    def abandon(self) -> None:
+        """Let go without a word to the disk: what a kill or a power cut does to this process.
+
+        For simulated ones, which share their loop with the next life; the storage is told apart.
+        """
+        self._closed = True
+        self._checkpointer.abandon()
+        if self._flight is not None:
+            self._flight.cancel()
+
     async def _leave(self) -> None:
         await self._checkpointer.stop()
         self._check()

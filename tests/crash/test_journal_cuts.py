@@ -115,7 +115,7 @@ async def check(cut: Cut, story: Story) -> None:
 def test_whatever_a_cut_leaves_the_machine_boots_with_all_it_was_told_is_safe(seed: int) -> None:
     story = Story(seed)
     run_virtual(live(story))
-    assert story.kinds == set(Io)
+    assert story.kinds == set(Io) - {Io.READ}
     assert len(story.cuts) > 500
     story.disk.on_io = None
     for cut in story.cuts:

@@ -436,6 +436,8 @@ Breaking = Callable[[Disk], None]
         lambda disk: disk.fail(Io.WRITE, suffix="-wal"),
         lambda disk: disk.fail(Io.SYNC, suffix=".new"),
         lambda disk: disk.fail(Io.WRITE, suffix=".db"),
+        lambda disk: disk.fail(Io.READ, suffix=".db", after=2),
+        lambda disk: disk.fail(Io.READ, suffix="-wal", after=1),
     ],
 )
 async def test_an_error_while_starting_opens_for_reading_only(breaking: Breaking) -> None:
@@ -449,6 +451,17 @@ async def test_an_error_while_starting_opens_for_reading_only(breaking: Breaking
     again = await reopened(disk)
     assert not again.read_only
     assert again.state.balances["cash.box"] == 5
+
+
+async def test_a_disk_that_cannot_be_read_at_all_is_an_error() -> None:
+    disk = Disk()
+    await sold(disk, 5)
+    for _ in range(200):
+        disk.fail(Io.READ, suffix=".db")
+    with pytest.raises(DiskIoError):
+        await reopened(disk)
+    disk.heal()
+    assert (await reopened(disk)).state.balances["cash.box"] == 5
 
 
 async def test_a_first_start_needs_a_disk_that_can_be_written() -> None:

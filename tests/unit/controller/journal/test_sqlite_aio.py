@@ -211,3 +211,32 @@ async def test_an_exception_that_ends_the_process_loses_nothing_durable(tmp_path
     again = await open_journal(DirectoryStorage(tmp_path))
     assert again.state.balances["cash.box"] == 5
     await again.close()
+
+
+DIE = """
+import asyncio, sys
+from pathlib import Path
+from controller.journal.sqlite_aio import DirectoryStorage
+from tests.journal_kit import open_journal, put_in
+
+async def main():
+    kept.append(await open_journal(DirectoryStorage(Path(sys.argv[1]))))
+    await put_in(kept[0], 5)
+    raise RuntimeError("our own bug")
+
+kept = []
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_dies_of_an_exception_does_not_linger(tmp_path: Path) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DIE, str(tmp_path), stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(20):
+        _, words = await child.communicate()
+    assert b"our own bug" in words
+    assert child.returncode == 1
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    assert journal.state.balances["cash.box"] == 5
+    await journal.close()

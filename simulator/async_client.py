@@ -270,6 +270,7 @@ class AsyncSimClient:
         level: bool | None = None,
         totals: dict[str, int] | None = None,
         quiet_s: float | None = None,
+        still_s: float | None = None,
         since: Mark | None = None,
         timeout_s: float = 10.0,
     ) -> Waited:
@@ -281,7 +282,8 @@ class AsyncSimClient:
             pin: An edge of this pin after ``since``, to ``level`` if given.
             level: See ``pin``.
             totals: Totals by name and the values that they must have.
-            quiet_s: Nothing has moved for so long.
+            quiet_s: Nothing has moved for so long, and no device has anything left to tell.
+            still_s: Nothing has moved for so long, whoever still waits to be heard.
             since: What happened after this mark counts.
             timeout_s: Seconds on the wall.
 
@@ -295,6 +297,7 @@ class AsyncSimClient:
             level=level,
             totals=totals,
             quiet_s=quiet_s,
+            still_s=still_s,
             since=since,
             timeout_s=timeout_s,
         )

@@ -272,6 +272,7 @@ def wait_for(
     level: bool | None = None,
     totals: dict[str, int] | None = None,
     quiet_s: float | None = None,
+    still_s: float | None = None,
     since: Mark | None = None,
     timeout_s: float = 10.0,
 ) -> Call[Waited]:
@@ -283,6 +284,7 @@ def wait_for(
         "level": level,
         "totals": totals,
         "quiet_s": quiet_s,
+        "still_s": still_s,
         "since": None if since is None else since.model_dump(),
         "timeout_s": timeout_s,
     }

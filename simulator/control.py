@@ -45,8 +45,8 @@ from simulator.waiting import (
     display_shows,
     edge_seen,
     fact_noted,
+    lasts,
     mark,
-    stays_quiet,
     totals_are,
     wait_until,
 )
@@ -268,6 +268,7 @@ class Control:
         level: bool | None = None,
         totals: dict[str, int] | None = None,
         quiet_s: Seconds | None = None,
+        still_s: Seconds | None = None,
         since: dict[str, int] | None = None,
         timeout_s: Seconds = 10.0,
     ) -> Answer:
@@ -279,7 +280,8 @@ class Control:
             pin: An edge of it after ``since``, to ``level`` if given.
             level: See ``pin``.
             totals: Names of totals and the values that they must have.
-            quiet_s: Nothing has moved for so long.
+            quiet_s: Nothing has moved for so long, and no device has anything left to tell.
+            still_s: Nothing has moved for so long, whoever still waits to be heard.
             since: A mark.
             timeout_s: Seconds on the wall.
         """
@@ -300,7 +302,9 @@ class Control:
                 )
             conditions.append(totals_are(world, totals))
         if quiet_s is not None:
-            conditions.append(stays_quiet(world, quiet_s))
+            conditions.append(lasts(world, lambda: world.quiet, quiet_s))
+        if still_s is not None:
+            conditions.append(lasts(world, lambda: world.still, still_s))
         waited: Waited = await wait_until(world, conditions, timeout_s)
         return _json(waited)
 

@@ -120,7 +120,8 @@ class TruthView(Shape):
     faults: dict[str, dict[str, Any]]
     outputs_on: tuple[int, ...]
     controllers: int  # processes that hold pins
-    quiet: bool
+    still: bool  # nothing moves
+    quiet: bool  # nothing moves, and nobody waits to be heard
 
 
 class FactView(Shape):

@@ -67,6 +67,7 @@ def truth(world: World, controllers: int) -> dict[str, Any]:
         "faults": world.faults.active(),
         "outputs_on": list(world.board.outputs_on()),
         "controllers": controllers,
+        "still": world.still,
         "quiet": world.quiet,
     }
 

@@ -85,19 +85,19 @@ def totals_are(world: World, wanted: Mapping[str, int]) -> Condition:
     return met
 
 
-def stays_quiet(world: World, seconds: float) -> Condition:
-    """Be met when nothing has moved for so long, on the wall."""
+def lasts(world: World, state: Callable[[], bool], seconds: float) -> Condition:
+    """Be met when ``state`` has held for so long, on the wall."""
     since_s: float | None = None
 
     def met() -> str | None:
         nonlocal since_s
         now_s = world.loop.time()
-        if not world.quiet:
+        if not state():
             since_s = None
         elif since_s is None:
             since_s = now_s
         if since_s is not None and now_s - since_s >= seconds:
-            return f"quiet for {seconds:g} s"
+            return f"nothing for {seconds:g} s"
         return None
 
     return met

@@ -265,17 +265,28 @@ class World:
     # ------------------------------------------------------------------------------- what is seen
 
     @property
-    def quiet(self) -> bool:
-        """Tell whether nothing moves and nothing waits to be told."""
+    def still(self) -> bool:
+        """Tell whether nothing moves: no motor, coin, bill, product or finger."""
         changer, bill = self.changer, self.bill
         return (
             not self.cabinet.busy()
             and not self.panel.pressing
-            and self.panel.settled
             and (changer is None or not (changer.paying or self.truth.count(SLOT)))
             and (bill is None or not bill.busy)
+        )
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nothing moves and nobody waits to be heard.
+
+        Never so while no controller listens to devices that have something to tell, or while a
+        reader waits for the outcome of a vend.
+        """
+        return (
+            self.still
+            and self.panel.settled
             and not any(reader.approved for reader in self.readers.values())
-            and self.bus.quiet
+            and all(device.told_all for device in self.devices.values())
         )
 
     def listen(self, sink: EventSink) -> Callable[[], None]:

@@ -226,6 +226,14 @@ class Peripheral(ABC):
             and self._timeline.now() >= self._mute_until
         )
 
+    @property
+    def told_all(self) -> bool:
+        """Tell whether no event waits for the master, or none can ever be told.
+
+        States that are repeated at each POLL ("disabled", "busy") are no events.
+        """
+        return not self._queue or not self.powered or self._common.silent
+
     def say(self, data: bytes, *, alone: bool = False) -> None:
         """Tell any bytes at the next POLL: codes of other makers, file transfer, nonsense.
 

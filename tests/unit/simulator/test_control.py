@@ -171,11 +171,12 @@ async def test_quiet_comes_when_the_devices_have_told_everything(served: Served)
     sim, world = served.sim, served.world
     with pytest.raises(WaitTimeoutError):
         await sim.wait_for(quiet_s=0.01, timeout_s=0.05)
-    for device in world.devices.values():
-        device._clear()
-    world.truth.empty("tray", "customer")
-    bill = world.devices["bill"]
-    bill.settings = bill.settings.__class__(reports_disabled=False)  # type: ignore[attr-defined]  # a bill validator
+    assert (await sim.wait_for(still_s=0.02)).met
+    for device in world.devices:
+        await sim.set_fault(device, "silent")
+    assert (await sim.wait_for(quiet_s=0.02)).met
+    await sim.clear_faults()
+    await sim.cut_power()
     assert (await sim.wait_for(quiet_s=0.02)).met
 
 

@@ -15,6 +15,7 @@ from controller.ports import (
     CoinsReport,
     DeviceEvent,
     DeviceName,
+    DeviceReady,
     FaultCleared,
     FaultRaised,
     Greeting,
@@ -81,6 +82,8 @@ class FakeSink:
         self.durable: list[MoneyReport] = []
         self.events: list[DeviceEvent] = []
         self.times: list[float] = []
+        self.after_commit: Callable[[], None] = lambda: None
+        """Called when a report has become durable, before anybody hears of it."""
 
     def money(self, report: MoneyReport) -> asyncio.Future[None]:
         """Take a report."""
@@ -98,6 +101,7 @@ class FakeSink:
             future.set_exception(self.failure)
             return
         self.durable.append(report)
+        self.after_commit()
         future.set_result(None)
 
     def notify(self, event: DeviceEvent) -> None:
@@ -141,6 +145,52 @@ class FakeSink:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One thing on the host's end of a wire."""
+
+    at: float
+    ours: bool
+    data: bytes
+    control: bool = False  # a lone ACK, NAK or RET of ours
+
+
+class Tap:
+    """Listens to a port: what the host sends and reads, and when."""
+
+    def __init__(self, port: MemoryPort) -> None:
+        self.log: list[Heard] = []
+        self._wrap(port)
+
+    def _wrap(self, port: Any) -> None:
+        write, receive = port.write, port._receive
+        block = getattr(port, "write_block", None)
+
+        def tapped_write(data: bytes) -> None:
+            self.log.append(Heard(now(), True, data, control=block is not None))
+            write(data)
+
+        def tapped_block(data: bytes) -> None:
+            self.log.append(Heard(now(), True, data))
+            block(data)
+
+        def tapped_receive(data: bytes) -> None:
+            self.log.append(Heard(now(), False, data))
+            receive(data)
+
+        port.write, port._receive = tapped_write, tapped_receive
+        if block is not None:
+            port.write_block = tapped_block
+
+    def times(self, first: int) -> list[float]:
+        """When blocks that begin with this byte were sent."""
+        return [
+            heard.at
+            for heard in self.log
+            if heard.ours and not heard.control and heard.data[0] == first
+        ]
+
+
 @dataclass(slots=True)
 class Rig:
     """A bench of peripherals and a host of drivers that may die and start again."""
@@ -155,6 +205,7 @@ class Rig:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     ports: list[MemoryPort] = field(default_factory=list)
     plugged: bool = True
+    taps: list[Tap] = field(default_factory=list)
 
     def build(self) -> MdbParts:
         """Make link, bus and drivers, as vendd does at its start; nothing runs yet."""
@@ -179,6 +230,7 @@ class Rig:
             raise LinkError("/dev/ttyACM0 does not exist")
         port = self.bench.port("native") if kind == "native" else self.bench.port("adapter")
         self.ports.append(port)
+        self.taps.append(Tap(port))
         return port
 
     async def greet(self, **known: Known) -> dict[str, Greeting]:
@@ -211,10 +263,28 @@ class Rig:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.parts = self.link = None
+        self.plugged = True
 
     async def offer_bill(self, value: int) -> None:
         """Hold a bill to the validator until it takes it, as people do."""
         await until(lambda: self.bench.bill.insert_bill(value), 20, "bill taken")
+
+    def sink_info(self, kind: type[T]) -> T | None:
+        """What a journal would know of a device: the info of its last DeviceReady."""
+        found = [event.info for event in self.sink.told(DeviceReady)]
+        fitting = [info for info in found if isinstance(info, kind)]
+        return fitting[-1] if fitting else None
+
+    def cut(self) -> None:
+        """Stop hearing and being heard at this instant, as SIGKILL does; `die` cleans up."""
+        self.plugged = False
+        for port in self.ports:
+            port.close()
+
+    @property
+    def tap(self) -> Tap:
+        """What went over the port opened last."""
+        return self.taps[-1]
 
     def unplug(self) -> None:
         """Pull the cable; opening fails until it is plugged again."""

@@ -40,6 +40,9 @@ from drivers.mdb.slots import NEVER, Retry
 SECOND_RESET_S: Final = 1.0
 """An unheard RESET is sent once more soon, since a single block is easily lost."""
 
+RESET_SPREAD_S: Final = 1.3
+"""Between the RESETs of two absent devices."""
+
 JUST_RESET_POLLS: Final = 10
 """Plain ACKs instead of JUST RESET before RESET is sent again (1.5 s of polls)."""
 
@@ -127,6 +130,7 @@ class MdbDriver(ABC):
         self._sink = sink
         self._reset_payload = reset
         self._slot = bus.attach(poll, self, silence_s)
+        self._spread_s = RESET_SPREAD_S * bus.attached
         self._faults = FaultBook(name.value, sink.notify)
         self._turns: list[asyncio.Future[Turn]] = []
         self._stir = asyncio.Event()
@@ -225,7 +229,8 @@ class MdbDriver(ABC):
                 await asyncio.sleep(SECOND_RESET_S)
                 continue
             self._tell_lost(f"{unheard} RESETs unanswered")
-            await asyncio.sleep(RESET_RETRY_S)
+            # the second pause differs from device to device, so that later RESETs are spread out
+            await asyncio.sleep(RESET_RETRY_S - (self._spread_s if unheard == 2 else 0.0))
 
     async def _await_just_reset(self) -> bool:
         """Whether JUST RESET came; False after too many plain ACKs, or silence."""

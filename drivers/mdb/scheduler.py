@@ -29,6 +29,12 @@ ACK_BUDGET_S: Final = 0.0035
 """From an answer's last byte until we must know whether to acknowledge it. The ACK is due within
 5 ms; the rest is for the operating system."""
 
+SILENCE_COST_S: Final = 0.030
+"""What a block that nobody answers costs on the line."""
+
+GIVE_WAY_S: Final = 0.005
+"""Behind another device's poll: its transaction is over by then, or the next look finds it due."""
+
 REOPEN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to open a lost port; the last one repeats. A USB plug that is put back
 enumerates within a second or two."""
@@ -78,6 +84,11 @@ class MdbBus:
         slot = Slot(self, poll, listener, silence_s)
         self._slots.append(slot)
         return slot
+
+    @property
+    def attached(self) -> int:
+        """Return how many devices have a slot."""
+        return len(self._slots)
 
     async def run(self) -> None:
         """Own the line until cancelled.
@@ -135,12 +146,21 @@ class MdbBus:
                     continue
                 await self._sleep_until(due)
                 continue
+            if slot.absent and self._give_way(slot, now):
+                continue
             command = slot.next_command()
             if command is not None:
                 await self._command(slot, command, now)
             elif slot.polling:
                 await self._poll(slot, now)
             slot.replan()
+
+    def _give_way(self, absent: Slot, now: float) -> bool:
+        """Let a block to a device that will hardly answer wait for a gap between others' polls."""
+        for slot in self._slots:
+            if slot is not absent and slot.due < now + SILENCE_COST_S:
+                return absent.give_way(slot.due + GIVE_WAY_S)
+        return False
 
     async def _sleep_until(self, due: float) -> None:
         loop = asyncio.get_running_loop()

@@ -23,8 +23,9 @@ from drivers.mdb.blocks import DUPLICATE_POLL_S
 POLL_S: Final = 0.150
 """Poll interval of each device, start to start; the standard recommends 125-200 ms."""
 
-POLL_LATEST_S: Final = 0.200
-"""A command may take a poll's place, but never push the next poll beyond this."""
+POLL_LATEST_S: Final = 0.185
+"""A command may take a poll's place, but never push the next poll beyond this: 200 ms less what
+another device's transaction may take before it."""
 
 COMMAND_GAP_S: Final = 0.025
 """Between two transactions with one device; the standard's shortest interval."""
@@ -32,6 +33,9 @@ COMMAND_GAP_S: Final = 0.025
 RETRY_GAP_S: Final = 0.100
 """Between the tries of a command and the polls among them: an unheard block costs 30 ms of line,
 and the other devices want their polls on time."""
+
+GIVE_WAY_LIMIT: Final = 10
+"""Times that a block to an absent device waits for a gap; a crowded bus may have none."""
 
 ASK_TRIES: Final = 4
 """Tries of a question that a device may simply not know: silence then means "not supported"."""
@@ -115,7 +119,7 @@ class Slot:
     """
 
     __slots__ = (
-        "_bus", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling", "_queue",
+        "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling", "_queue",
         "_retry_at", "_started_at", "due", "heard_at", "listener", "lost", "poll", "quiet",
         "silence_limit_s", "tries",
     )  # fmt: skip
@@ -133,6 +137,7 @@ class Slot:
         self._started_at = -NEVER
         self._hold_until = 0.0
         self._retry_at = 0.0
+        self._gave_way = 0
         self.heard_at = 0.0
         self.lost = False
         self.quiet = False
@@ -267,6 +272,7 @@ class Slot:
             self._retry_at = now + RETRY_GAP_S
             return
         self._retry_at = 0.0
+        self._gave_way = 0
         if self._queue and self._queue[0] is command:
             self._queue.popleft()
         self._finish(command, answer)
@@ -305,6 +311,20 @@ class Slot:
             self._poll_due -= beats * POLL_S
             self._polled_at = self.heard_at = self._poll_due - POLL_S
             self.replan()
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is not polled and gets commands only, such as the RESET every ten seconds."""
+        return not self._polling
+
+    def give_way(self, until: float) -> bool:
+        """Wait a little for others; False when it has done so often enough."""
+        if self._gave_way >= GIVE_WAY_LIMIT:
+            return False
+        self._gave_way += 1
+        self._retry_at = until
+        self.replan()
+        return True
 
     @property
     def idle(self) -> bool:

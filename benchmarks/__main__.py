@@ -1,0 +1,68 @@
+"""``python -m benchmarks``: measure all, or what is named; exit code 1 if a limit is missed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from benchmarks import slow_card, vend
+from benchmarks.place import BenchError, Place, place
+from benchmarks.report import Table
+
+BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
+    vend.NAME: vend.run,
+    slow_card.NAME: slow_card.run,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from a command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="fewer samples, for a look")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/var/tmp"), help="where the disk is (no tmpfs)"
+    )
+    given = parser.parse_args(arguments)
+    unknown = sorted(set(given.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    tables: list[Table] = []
+    failed = False
+    try:
+        with place(given.folder, quick=given.quick) as here:
+            for name in given.names or BENCHMARKS:
+                try:
+                    table = BENCHMARKS[name](here)
+                except BenchError as error:
+                    sys.stderr.write(f"bench: {name}: {error}\n")
+                    failed = True
+                    continue
+                tables.append(table)
+                if not given.json:
+                    sys.stdout.write(table.text() + "\n")
+                    sys.stdout.flush()
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 2
+    holds = not failed and all(table.holds for table in tables)
+    about = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if given.json:
+        found = {"on": about, "quick": given.quick, "holds": holds}
+        found["benchmarks"] = [table.to_json() for table in tables]
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    else:
+        word = "every limit holds" if holds else "NOT every limit holds"
+        sys.stdout.write(f"{word} ({about}{', quick' if given.quick else ''})\n")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Processes that are measured, or that stand opposite: each prints one JSON object and ends."""

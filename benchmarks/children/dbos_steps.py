@@ -1,0 +1,66 @@
+"""The peer: a bare workflow of five steps in DBOS Transact, its system database SQLite in WAL."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from dbos import DBOS
+
+from benchmarks.syscalls import Marks
+
+STEPS = 5
+WARM_UP = 20
+
+
+def main() -> None:
+    """Run ``--count`` workflows on a database in ``--folder``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    path = given.folder / "dbos.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")  # the file keeps it
+    DBOS(
+        config={
+            "name": "bench",
+            "system_database_url": f"sqlite:///{path}",
+            "run_admin_server": False,
+            "log_level": "ERROR",
+        }
+    )
+
+    @DBOS.step()
+    def step(number: int) -> int:
+        return number
+
+    @DBOS.workflow()
+    def workflow(number: int) -> int:
+        return sum(step(number + one) for one in range(STEPS))
+
+    DBOS.launch()
+    mark = Marks()
+    for number in range(WARM_UP):
+        workflow(number)
+    whole: list[float] = []
+    mark("begin")
+    begun = time.perf_counter()
+    for number in range(given.count):
+        at = time.perf_counter()
+        workflow(number)
+        whole.append(time.perf_counter() - at)
+    took = time.perf_counter() - begun
+    mark("end")
+    DBOS.destroy()
+    sys.stdout.write(json.dumps({"per_s": given.count / took, "whole": whole}))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,15 +9,14 @@ exit, and the reopened file decides what happened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
-from typing import Final, Generic
+from typing import Final
 
 from controller.clock import Clock
 from controller.faults import InvariantError, JournalError
-from controller.journal import ballast, chain, opening, pruning, reader, starting, verify
+from controller.journal import ballast, chain, opening, pruning, reader, starting
 from controller.journal import snapshots as snaps
 from controller.journal.beginning import BootInfo
 from controller.journal.checkpoints import Checkpointer
@@ -27,7 +26,6 @@ from controller.journal.envelope import (
     RecordData,
     Registry,
     check_postings,
-    decode,
     encode_body,
     to_ms,
 )
@@ -39,7 +37,6 @@ from controller.journal.errors import (
     JournalPoisonedError,
     JournalReadOnlyError,
 )
-from controller.journal.export import export_lines
 from controller.journal.fold import Fold, S
 from controller.journal.identity import (
     Entropy,
@@ -48,10 +45,10 @@ from controller.journal.identity import (
     write_witness,
 )
 from controller.journal.opening import Opened, Progress
-from controller.journal.reader import Position, StoredRow
+from controller.journal.reader import Position
+from controller.journal.reading import ReadableJournal
 from controller.journal.records import BootStarted
 from controller.journal.snapshots import Snapshot
-from controller.journal.verify import VerifyReport
 from controller.journal.wall_label import WallLabel
 
 # Records per INSERT: four parameters each, and SQLite takes 32,766.
@@ -67,7 +64,7 @@ def _insert(rows: int) -> str:
     return f"INSERT INTO record (seq, boot, body, hash) VALUES {places}"  # noqa: S608 - constants
 
 
-class Journal(Generic[S]):
+class Journal(ReadableJournal[S]):
     """An open journal. Made by ``open``; used from one task, committed from any."""
 
     def __init__(
@@ -79,19 +76,15 @@ class Journal(Generic[S]):
         clock: Clock,
         boot: BootInfo,
     ) -> None:
+        super().__init__(opened.database, opened.journal, opened.key, fold, registry)
         folded = opened.folded
         self.state: S = folded.state
         self.read_only = False
         self.disk_full = False  # the start found no room: the ballast is gone, sell nothing
         self.why_read_only = ""
         self.label = WallLabel(built_ms=to_ms(boot.built), confirmed_ms=folded.at.confirmed_ms)
-        self._database = opened.database
         self._storage = storage
-        self._fold = fold
-        self._registry = registry
         self._clock = clock
-        self._key = opened.key
-        self._id = opened.journal
         self._acked_seq = opened.acked_seq
         self._base_seq = opened.base_seq
         self._unknown = folded.unknown
@@ -180,11 +173,6 @@ class Journal(Generic[S]):
             raise
 
     # ---------------------------------------------------------------------------- what it is
-
-    @property
-    def journal_id(self) -> bytes:
-        """Return the journal's random id, 16 bytes."""
-        return self._id
 
     @property
     def boot(self) -> int:
@@ -403,47 +391,6 @@ class Journal(Generic[S]):
         if not self.read_only and await ballast.restore_ballast(self._storage):
             self.disk_full = False
         return await ballast.has_ballast(self._storage)
-
-    # ------------------------------------------------------------------------------- reading
-
-    async def read(self, first: int, last: int | None = None) -> list[Record]:
-        """Return the durable records from ``first`` to ``last`` (both included), oldest first.
-
-        At most ``reader.CHUNK`` records (512): ask again behind the last one for more.
-        """
-        rows = await reader.rows_after(self._database, first - 1)
-        return [
-            decode(self._registry, seq=seq, boot=boot, body=body, digest=digest)
-            for seq, boot, body, digest in rows
-            if last is None or seq <= last
-        ]
-
-    async def records(self, first: int = 1, last: int | None = None) -> AsyncIterator[Record]:
-        """Yield durable records from ``first`` on, in chunks that let commits get in between."""
-        while chunk := await self.read(first, last):
-            for record in chunk:
-                yield record
-            first = chunk[-1].seq + 1
-
-    async def rows(self, first: int = 1, last: int | None = None) -> AsyncIterator[StoredRow]:
-        """Yield (seq, boot, body, hash) as they stand in the file."""
-        after = first - 1
-        while rows := await reader.rows_after(self._database, after):
-            for row in rows:
-                if last is not None and row[0] > last:
-                    return
-                yield row
-            after = rows[-1][0]
-
-    def export(self, first: int = 1, last: int | None = None) -> AsyncIterator[str]:
-        """Yield the lines of an export (``controller.journal.export``)."""
-        return export_lines(self._database, self._id, first=first, last=last)
-
-    async def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Check the whole file: base, every record, and the snapshots against the fold."""
-        return await verify.verify(
-            self._database, self._id, self._key, self._fold, self._registry, progress
-        )
 
     # ------------------------------------------------------------------------------- closing
 

@@ -38,8 +38,9 @@ async def first_record(journal: Journal[Purse]) -> JournalBegun:
 
 
 async def carried(journal: Journal[Purse]) -> list[tuple[int, int]]:
-    sql = "SELECT seq, verified FROM carried ORDER BY seq"
-    return [(seq, verified) for seq, verified in await journal._database.query(sql)]
+    rows = await journal.carried()
+    assert all(row.journal != journal.journal_id and row.body for row in rows)
+    return [(row.seq, row.verified) for row in rows]
 
 
 async def broken_at(seq: int, *amounts: int) -> tuple[Disk, bytes]:

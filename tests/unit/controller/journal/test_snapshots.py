@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.journal.database import Access, Statement
+from controller.journal.envelope import Record
 from controller.journal.errors import JournalBrokenError
 from controller.journal.identity import journal_file
 from controller.journal.snapshots import KEPT, SNAPSHOT_EVERY, Snapshot, digest, snapshots
@@ -126,3 +127,23 @@ def test_any_prefix_of_a_journal_boots_to_the_state_it_had(parts: list[int], dro
             assert booted.next_seq == journal.next_seq + 1
 
     run_virtual(story())
+
+
+async def test_a_start_folds_only_what_lies_behind_the_newest_snapshot() -> None:
+    disk, _ = await long_journal()
+    folded: list[int] = []
+
+    class Counting(Purse):
+        def apply(self, record: Record) -> None:
+            folded.append(record.seq)
+            super().apply(record)
+
+    class CountingFold(PurseFold):
+        def decode(self, raw: bytes, version: int) -> Purse:
+            purse, plain = Counting(), super().decode(raw, version)
+            vars(purse).update(vars(plain))
+            return purse
+
+    journal = await reopened(disk, CountingFold())
+    assert journal.next_seq > 4 * SNAPSHOT_EVERY
+    assert 0 < len(folded) <= SNAPSHOT_EVERY + 10

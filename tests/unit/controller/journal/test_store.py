@@ -358,3 +358,21 @@ async def test_a_snapshot_is_taken_in_the_commit_that_reaches_its_seq() -> None:
     assert disk.syncs - before == 1
     report = await journal.verify()
     assert (report.snapshots, report.ok) == (1, True)
+
+
+def test_a_vend_costs_a_sync_per_commit_and_little_more_than_its_bytes() -> None:
+    """Six commits of two records each, snapshots and checkpoints counted."""
+
+    async def story() -> tuple[float, float]:
+        disk = Disk()
+        journal = await open_journal(DiskStorage(disk))
+        written, syncs, vends = disk.written, disk.syncs, 200
+        for _ in range(vends):
+            for _ in range(6):
+                await put_in(journal, 100, 150)
+        await asyncio.sleep(10 * QUIET_S)
+        return (disk.written - written) / vends / 1024, (disk.syncs - syncs) / vends
+
+    kib, syncs = run_virtual(story())
+    assert kib < 24
+    assert syncs < 6.1

@@ -1,0 +1,101 @@
+"""What can be asked of a journal without writing: pieces, lines, and whether all of it is right."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Generic
+
+from controller.journal import reader, verify
+from controller.journal.database import Database
+from controller.journal.envelope import Record, Registry, decode
+from controller.journal.export import export_lines
+from controller.journal.fold import Fold, S
+from controller.journal.identity import MachineKey
+from controller.journal.opening import Progress
+from controller.journal.reader import StoredRow
+from controller.journal.verify import VerifyReport
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRow:
+    """A record of an older, broken journal that could be read and that the fleet does not have."""
+
+    journal: bytes
+    seq: int
+    boot: int
+    body: bytes
+    hash: bytes
+    verified: bool  # it stood before the first broken one
+
+
+class ReadableJournal(Generic[S]):
+    """A journal over an open database."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: bytes,
+        key: MachineKey | None,
+        fold: Fold[S],
+        registry: Registry,
+    ) -> None:
+        self._database = database
+        self._id = journal
+        self._key = key
+        self._fold = fold
+        self._registry = registry
+
+    @property
+    def journal_id(self) -> bytes:
+        """Return the journal's random id, 16 bytes."""
+        return self._id
+
+    async def read(self, first: int, last: int | None = None) -> list[Record]:
+        """Return the durable records from ``first`` to ``last`` (both included), oldest first.
+
+        At most ``reader.CHUNK`` records (512): ask again behind the last one for more.
+        """
+        rows = await reader.rows_after(self._database, first - 1)
+        return [
+            decode(self._registry, seq=seq, boot=boot, body=body, digest=digest)
+            for seq, boot, body, digest in rows
+            if last is None or seq <= last
+        ]
+
+    async def records(self, first: int = 1, last: int | None = None) -> AsyncIterator[Record]:
+        """Yield durable records from ``first`` on, in chunks that let commits get in between."""
+        while chunk := await self.read(first, last):
+            for record in chunk:
+                yield record
+            first = chunk[-1].seq + 1
+
+    async def rows(self, first: int = 1, last: int | None = None) -> AsyncIterator[StoredRow]:
+        """Yield (seq, boot, body, hash) as they stand in the file."""
+        after = first - 1
+        while rows := await reader.rows_after(self._database, after):
+            for row in rows:
+                if last is not None and row[0] > last:
+                    return
+                yield row
+            after = rows[-1][0]
+
+    def export(self, first: int = 1, last: int | None = None) -> AsyncIterator[str]:
+        """Yield the lines of an export (``controller.journal.export``)."""
+        return export_lines(self._database, self._id, first=first, last=last)
+
+    async def verify(self, progress: Progress | None = None) -> VerifyReport:
+        """Check the whole file: base, every record, and the snapshots against the fold."""
+        return await verify.verify(
+            self._database, self._id, self._key, self._fold, self._registry, progress
+        )
+
+    async def carried(self) -> list[CarriedRow]:
+        """Return what this journal carries of the one that it replaced, oldest first."""
+        rows = await self._database.query(
+            "SELECT journal, seq, boot, body, hash, verified FROM carried ORDER BY journal, seq"
+        )
+        return [
+            CarriedRow(journal, seq, boot, body, digest, bool(verified))
+            for journal, seq, boot, body, digest, verified in rows
+        ]

@@ -6,25 +6,19 @@ between a Pi, the simulator beside it, and virtual time in one process.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from config.machine import MachineSettings
-from config.settings import load
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
-from controller.faults import ConfigError, VenddError
-from controller.guard import EXIT_CONFIG, EXIT_UNSAFE, GuardTimes, guard_main
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
@@ -211,6 +205,12 @@ def switch_off(settings: MachineSettings, parts: Parts) -> None:
     SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
 
 
+def safe_outputs(settings: MachineSettings) -> SafeOutputs:
+    """Return the machine's outputs and how to reach them; nothing is opened yet."""
+    gpio = settings.gpio
+    return SafeOutputs.of(settings.outputs(), gpio.pin_factory, dict(gpio.factory_arguments))
+
+
 def open_display(settings: MachineSettings) -> ClosableDisplay:
     """Open the display alone, for a machine that is out of service. Raises ConfigError."""
     return build_display(settings.display, lambda _event: None)
@@ -313,53 +313,4 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         system_boot=boot,
         heartbeat=heartbeat,
         at_exit=True,
-    )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """``vendd``: run, guard, check-config, safe-outputs."""
-    parser = argparse.ArgumentParser(
-        prog="vendd", description="The vending machine controller's daemon."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, words in (
-        ("run", "sell until stopped"),
-        ("guard", "run under a parent that switches every output off when vendd can't"),
-        ("check-config", "check a configuration file and say every mistake in it"),
-        ("safe-outputs", "drive every output to its safe level"),
-    ):
-        command = commands.add_parser(name, help=words, description=words)
-        command.add_argument("--config", type=Path, required=True, metavar="FILE")
-        command.add_argument(
-            "--home", type=Path, metavar="DIR", help="stands for machine.home of the file"
-        )
-    given = parser.parse_args(arguments)
-    try:
-        settings = load(given.config, home=given.home)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return EXIT_CONFIG
-    if given.command == "check-config":
-        sys.stdout.write(f"{given.config}: in order\n")
-        return 0
-    if given.command == "run":
-        from controller.daemon import run  # noqa: PLC0415 - the guard stays small without it
-
-        return run(settings)
-    safe = SafeOutputs.of(
-        settings.outputs(), settings.gpio.pin_factory, dict(settings.gpio.factory_arguments)
-    )
-    if given.command == "safe-outputs":
-        try:
-            safe.drive()
-        except VenddError as error:
-            sys.stderr.write(f"vendd safe-outputs: {error}\n")
-            return EXIT_UNSAFE
-        return 0
-    home = [] if given.home is None else ["--home", str(given.home)]
-    return guard_main(
-        [sys.executable, "-m", "controller", "run", "--config", str(given.config), *home],
-        safe.drive,
-        prepare=safe.prepare,
-        times=GuardTimes(silence_s=settings.guard.heartbeat_timeout_ms / 1000),
     )

@@ -64,22 +64,22 @@ async def bill_with_change(machine: Whole) -> None:
     await _choose(machine, "B2")
 
 
-async def card(machine: Whole) -> None:
-    """Choose, then hold a card to the reader."""
-    machine.world.press_keys("A3")
-    await machine.until(lambda: "reader" in machine.screen or "card" in machine.screen.lower())
-    machine.world.present_card("card")
+async def _pay_by_card(machine: Whole, keys: str, card_name: str) -> None:
+    machine.world.press_keys(keys)
+    await machine.until(lambda: "Hold your card" in machine.screen)
+    await machine.until(lambda: machine.world.present_card(card_name))
     await machine.until(lambda: bool(machine.state.closed))
     await machine.quiet()
+
+
+async def card(machine: Whole) -> None:
+    """Choose, then hold a card to the reader."""
+    await _pay_by_card(machine, "A3", "card")
 
 
 async def card_declined(machine: Whole) -> None:
     """The card says no."""
-    machine.world.press_keys("A3")
-    await machine.until(lambda: "card" in machine.screen.lower())
-    machine.world.present_card("declined")
-    await machine.until(lambda: bool(machine.state.closed))
-    await machine.quiet()
+    await _pay_by_card(machine, "A3", "declined")
 
 
 async def card_and_jam(machine: Whole) -> None:

@@ -54,8 +54,8 @@ from controller.ports import (
     StackerCount,
     TubeCounts,
 )
+from controller.saga import give_back, vend
 from controller.saga import recovery as boot
-from controller.saga import vend
 
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
 
@@ -277,7 +277,8 @@ class Brain:
             case fx.Settle(success=success, after_restart=False) if saga is not None:
                 vend.settle_finished(desk, saga, success=success, result=result)
             case fx.Payout() if saga is not None:
-                vend.payout_finished(desk, saga, result)
+                give_back.payout_finished(desk, saga, result)
+                vend.advance(desk, saga)
             case _:
                 self._recovery_outcome(effect, result)
         if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults and isinstance(
@@ -315,7 +316,7 @@ class Brain:
                     boot.payout_counted(desk, saga, result)
             else:
                 first = not desk.state.tubes_counted
-                vend.book_tubes(desk, result, "first_start" if first else cause)
+                give_back.book_tubes(desk, result, "first_start" if first else cause)
             desk.live.tubes_checked = True
         elif DeviceName.CHANGER in desk.live.ready:
             desk.do(fx.Wake("tubes", 5.0))

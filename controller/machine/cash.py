@@ -19,7 +19,7 @@ from controller.ports import (
     CoinsReport,
     StackerCount,
 )
-from controller.saga import vend
+from controller.saga import give_back, vend
 
 ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
 
@@ -239,7 +239,7 @@ class CashHandling:
         assert held is not None, "asked about a bill"
         self._escrow_tries += 1
         if self._escrow_tries > 1:
-            vend.claim_escrow(desk, held.value)
+            give_back.claim_escrow(desk, held.value)
             return
         desk.write(
             rec.BillReturnIntended(

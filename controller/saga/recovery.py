@@ -43,7 +43,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import vend
+from controller.saga import give_back, vend
 from controller.state import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -285,15 +285,15 @@ def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> N
         return
     if isinstance(result, Failed):
         return  # ask the tubes once it is initialised
-    vend.book_payout(desk, saga, result)
+    give_back.book_payout(desk, saga, result)
 
 
 def _resolve_without_hardware(desk: Desk, saga: Saga) -> None:
     """After the count: a payout whose changer never answered stays unknown, flagged."""
     if saga.intent == "payout" and DeviceName.CHANGER not in desk.live.ready:
-        vend.book_payout(desk, saga, PayoutEvidence(idle=False))
+        give_back.book_payout(desk, saga, PayoutEvidence(idle=False))
 
 
 def payout_counted(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
     """The changer is initialised and counted: its tubes are the only proof that is left."""
-    vend.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))
+    give_back.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))

@@ -11,17 +11,15 @@ from __future__ import annotations
 from typing import Final
 
 from controller.domain.stock import Refusal
-from controller.domain.tubes import best_partial, can_change
+from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.machine.desk import CLAIM_NOTICE_S, READERS, Desk
+from controller.machine.desk import READERS, Desk
 from controller.machine.effects import (
     Beep,
     CancelApproval,
     CheckSensor,
-    EndSession,
     Failed,
-    Payout,
     ReportCashSale,
     RequestApproval,
     Settle,
@@ -32,25 +30,18 @@ from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
     Approved,
-    ChangerInfo,
     Denied,
     DeviceName,
     DispenseOutcome,
     DispenseResult,
-    PayoutEvidence,
-    PayoutOrder,
     ReaderInfo,
     RefundOutcome,
     SensorCheck,
     SettleOutcome,
     Tone,
-    TubeCounts,
 )
-from controller.saga.payout import COUNT_CAP, reconcile
+from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
-
-MAX_PAYOUTS: Final = 4  # orders for one debt: what four could not pay is a claim
-PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
 
 _COLUMN_FAULTS: Final = {
     DispenseOutcome.JAMMED: FaultCode.COLUMN_JAMMED,
@@ -59,7 +50,6 @@ _COLUMN_FAULTS: Final = {
     DispenseOutcome.NOT_SEEN: FaultCode.COLUMN_NOT_SEEN,
     DispenseOutcome.EMPTY: FaultCode.COLUMN_EMPTY,
 }
-_KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
 
 
 # ------------------------------------------------------------------------------------ begin
@@ -182,7 +172,7 @@ def advance(desk: Desk, saga: Saga) -> None:
             return
         elif not _compensate(desk, saga):
             return
-    _pay_back(desk, saga)
+    give_back(desk, saga)
 
 
 def _dispense(desk: Desk, saga: Saga) -> None:
@@ -257,7 +247,7 @@ def _compensate(desk: Desk, saga: Saga) -> bool:
         return False
     if saga.card == "lost" and saga.card_amount:
         # Card money never becomes coins: what the reader can't give back is a claim.
-        _open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")
+        open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")
     if saga.held_coins or saga.held_bills:
         desk.write(
             rec.CreditRestored(coins=saga.held_coins, bills=saga.held_bills, lots=tuple(saga.lots)),
@@ -274,164 +264,6 @@ def _tell_reader(desk: Desk, saga: Saga, *, success: bool) -> None:
         saga.vend,
     )
     desk.do(Settle(saga.vend, DeviceName(saga.device), success, saga.item))
-
-
-def _open_claim(
-    desk: Desk, saga: Saga, amount: int, tender: str, reason: str, *, escrow: bool = False
-) -> None:
-    code = desk.mint(desk.journal.next_seq, amount)
-    flagged = bool(saga.flags) or not saga.payout_certain
-    desk.write(
-        rec.ClaimOpened(
-            amount=amount,
-            tender="card" if tender == "card" else "cash",
-            code=code,
-            reason=reason,
-            device=saga.device if tender == "card" else "",
-            flagged=flagged,
-            lots=tuple(saga.payout_lots) if tender == "cash" else (),
-            escrow=escrow,
-        ),
-        saga.vend,
-    )
-    desk.tell(Message.CLAIM, amount=amount, code=code, seconds=CLAIM_NOTICE_S)
-    desk.do(Beep(Tone.CLAIM))
-
-
-def claim_escrow(desk: Desk, amount: int) -> None:
-    """A bill is stuck in escrow: its customer gets a claim for it (field lesson: weak stacker)."""
-    saga = desk.open(rec.CreditReturnOpened(amount=0, reason="bill stuck in escrow"))
-    _open_claim(desk, saga, amount, "cash", "bill stuck in escrow", escrow=True)
-    desk.write(rec.VendClosed(result="claimed"), saga.vend)
-
-
-# --------------------------------------------------------------------------------- pay back
-
-
-def _returns_credit(desk: Desk, saga: Saga) -> bool:
-    """Tell whether this saga's end gives the remaining credit back."""
-    if saga.kind == "return":
-        return True
-    if saga.test:
-        return False
-    if saga.dispensed:
-        return not desk.policy.multi_vend
-    return saga.failed not in _KEEPS_CREDIT
-
-
-def _pay_back(desk: Desk, saga: Saga) -> None:
-    credit = desk.state.credit.total if _returns_credit(desk, saga) else 0
-    total = saga.owed + credit
-    if not total:
-        _close(desk, saga)
-        return
-    desk.step(Trigger.PAY_OUT)
-    if _wait_for_changer(desk, saga):
-        return
-    plan = best_partial(total, desk.tubes()) if saga.payouts < MAX_PAYOUTS else None
-    if not saga.payout_certain:
-        plan = None  # what is left may have been paid: a person must look before more leaves
-    picked = desk.state.credit.pick(credit)
-    assert picked is not None, "the total is always there"
-    if plan is None or not plan.amount:
-        if credit:
-            desk.write(
-                rec.ShortfallBooked(coins=picked.coins, bills=picked.bills, lots=picked.lots),
-                saga.vend,
-            )
-        reason = "payout uncertain" if not saga.payout_certain else "not enough coins"
-        _open_claim(desk, saga, saga.owed, "cash", reason)
-        _close(desk, saga)
-        return
-    info = desk.live.ready.get(DeviceName.CHANGER)
-    by_value = isinstance(info, ChangerInfo) and info.pays_by_value
-    desk.write(
-        rec.PayoutIntended(
-            amount=plan.amount,
-            plan=plan.coins,
-            by_value=by_value,
-            coins=picked.coins,
-            bills=picked.bills,
-            lots=picked.lots,
-            tubes=tuple(desk.state.tube_coins()),
-            reason=saga.reason or ("change" if saga.dispensed else "refund"),
-            attempt=saga.payouts + 1,
-        ),
-        saga.vend,
-    )
-    desk.do(Payout(saga.vend, PayoutOrder(plan.amount, plan.coins, by_value)))
-    message = Message.PAYING_CHANGE if saga.dispensed else Message.REFUND_COINS
-    desk.tell(message, amount=plan.amount, seconds=30.0)
-
-
-def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
-    """Give an absent changer until the deadline before its debt becomes a claim."""
-    if desk.live.tubes_checked and DeviceName.CHANGER in desk.live.ready:
-        desk.live.settling_since.pop(saga.vend, None)
-        return False
-    if DeviceName.CHANGER.value not in desk.state.devices:
-        return False  # there never was one
-    since = desk.live.settling_since.setdefault(saga.vend, desk.now)
-    if desk.now - since >= desk.policy.refund_deadline_s:
-        return False
-    desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
-    desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
-    return True
-
-
-def _close(desk: Desk, saga: Saga) -> None:
-    if saga.test:
-        result = "tested"
-    elif saga.dispensed:
-        result = "sold"
-    elif saga.claimed:
-        result = "claimed"
-    elif saga.kind == "vend" and saga.failed in _KEEPS_CREDIT:
-        result = "refused"
-    else:
-        result = "refunded"
-    desk.write(
-        rec.VendClosed.model_validate({"result": result, "flags": tuple(saga.flags)}), saga.vend
-    )
-    desk.live.settling_since.pop(saga.vend, None)
-    desk.answer(
-        f"vend {saga.vend}",
-        {
-            "vend": saga.vend,
-            "result": result,
-            "turns": [{"column": c, "outcome": o} for c, o in saga.turns],
-            "reason": saga.failed,
-            "paid_back": saga.paid_back,
-            "claimed": saga.claimed,
-        },
-    )
-    if saga.device:
-        desk.do(EndSession(DeviceName(saga.device)))
-    _farewell(desk, saga)
-    if desk.mode.vending:
-        desk.fire(Trigger.FINISH)
-
-
-def _farewell(desk: Desk, saga: Saga) -> None:
-    """Say what came of it; a claim's code stays on the display."""
-    if saga.claimed:
-        return
-    if saga.dispensed:
-        desk.tell(Message.TAKE_PRODUCT, selection=saga.selection)
-        desk.do(Beep(Tone.OK))
-    elif saga.failed in ("denied",):
-        desk.tell(Message.CARD_DECLINED, selection=saga.selection, price=saga.price)
-        desk.do(Beep(Tone.ERROR))
-    elif saga.card == "refunded":
-        desk.tell(Message.REFUND_CARD, amount=saga.card_amount or None)
-        desk.do(Beep(Tone.ERROR))
-    elif saga.paid_back and saga.kind == "vend":
-        desk.tell(Message.REFUND_COINS, amount=saga.paid_back)
-        desk.do(Beep(Tone.ERROR))
-    elif saga.paid_back:
-        desk.tell(Message.COIN_RETURN, amount=saga.paid_back)
-    else:
-        desk.live.notice = None
 
 
 # -------------------------------------------------------------------------------- outcomes
@@ -554,57 +386,6 @@ def book_settle(
         saga.vend,
     )
     return True
-
-
-def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
-    """Coins have left, or not."""
-    if saga.intent != "payout":
-        return
-    if isinstance(result, Failed) and not result.unknown:
-        desk.write(
-            rec.PayoutFinished(ordered=saga.ordered, paid=(), proof="tubes", certain=True),
-            saga.vend,
-        )
-    else:
-        book_payout(
-            desk, saga, PayoutEvidence(idle=False) if isinstance(result, Failed) else result
-        )
-    advance(desk, saga)
-
-
-def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
-    """Write down what a payout did, and any difference of the tubes that it does not explain."""
-    done = reconcile(saga.ordered, desk.state.tube_coins(), evidence)
-    if done.amount > saga.ordered:
-        desk.flag("payout paid too much", saga.vend, done.amount - saga.ordered)
-    elif not done.certain:
-        desk.flag("payout unknown", saga.vend, saga.ordered - done.amount)
-    desk.write(
-        rec.PayoutFinished(
-            ordered=saga.ordered, paid=done.paid, proof=done.proof, certain=done.certain
-        ),
-        saga.vend,
-    )
-    if evidence.tubes is not None:
-        desk.live.defective_tubes = evidence.tubes.defective
-        book_tubes(desk, evidence.tubes, "payout")
-
-
-def book_tubes(desk: Desk, counted: TubeCounts, cause: str) -> None:
-    """Compare a tube count with the ledger and write down any difference.
-
-    A defective tube tells nothing, and a capped count nothing about the coins beyond it.
-    """
-    rows = []
-    first = cause == "first_start"
-    for type_, value, believed in desk.state.tube_coins():
-        count = counted.counts[type_] if type_ < len(counted.counts) else 0
-        capped = count >= COUNT_CAP and believed > count
-        if type_ in counted.defective or (not first and (count == believed or capped)):
-            continue
-        rows.append((type_, value, count, believed))
-    if rows or first:
-        desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": tuple(rows)}))
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import slow_card, vend
+from benchmarks import key_to_motor, slow_card, vend
 from benchmarks.place import BenchError, Place, place
 from benchmarks.report import Table
 
 BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     vend.NAME: vend.run,
     slow_card.NAME: slow_card.run,
+    key_to_motor.NAME: key_to_motor.run,
 }
 
 

@@ -17,7 +17,7 @@ from controller.domain.credit import Credit, Pocket
 from controller.domain.ledger import Ledger
 from controller.domain.stock import Stock
 from controller.journal import records as rec
-from controller.journal.envelope import Record, RecordData
+from controller.journal.envelope import Record, RecordData, UnknownData
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
 
@@ -211,7 +211,7 @@ class State:
         if record.postings:
             self.ledger.post(record.postings)
         fold = _FOLDS.get(record.type)
-        if fold is not None:
+        if fold is not None and not isinstance(record.data, UnknownData):
             fold(self, record, record.data)
 
     def encode(self) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from controller.clock import Clock
 from controller.domain import accounts as acc
@@ -101,7 +101,8 @@ class Shop:
                     future.set_result(None)
 
             self.machine.on_turn.append(turn)
-            await asyncio.wait([turned, self.task], return_when=asyncio.FIRST_COMPLETED)
+            waits: list[asyncio.Future[Any]] = [turned, self.task]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             self.machine.on_turn.remove(turn)
 
     async def coins(self, *values: int) -> None:

@@ -57,6 +57,7 @@ from controller.ports import (
 from controller.saga import give_back, vend
 from controller.saga import recovery as boot
 
+DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
 
 
@@ -99,6 +100,9 @@ class Brain:
                         reply.set_result(answer)
             case Boot():
                 self._open_stock()
+                if self.desk.journal.disk_full:
+                    self.desk.raise_fault("journal", FaultCode.JOURNAL_FULL)
+                    self.desk.do(fx.Wake("disk", DISK_RETRY_S))
                 self.recovery = boot.begin(self.desk, self.devices)
             case Stop(reason=reason):
                 self._stop(reason)
@@ -143,6 +147,8 @@ class Brain:
             return "door open"
         if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults:
             return "drop sensor blind"
+        if desk.journal.disk_full:
+            return "the disk is full"
         if self.devices and not desk.live.ready:
             return "no payment device answers"
         return ""
@@ -276,6 +282,8 @@ class Brain:
                 vend.approval_finished(desk, saga, result)
             case fx.Settle(success=success, after_restart=False) if saga is not None:
                 vend.settle_finished(desk, saga, success=success, result=result)
+            case fx.RestoreBallast():
+                self._disk_looked_at()
             case fx.Payout() if saga is not None:
                 give_back.payout_finished(desk, saga, result)
                 vend.advance(desk, saga)
@@ -342,6 +350,12 @@ class Brain:
             self.recovery.waiting.discard(what)
             boot.proceed(self.desk, self.recovery)
 
+    def _disk_looked_at(self) -> None:
+        if self.desk.journal.disk_full:
+            self.desk.do(fx.Wake("disk", DISK_RETRY_S))
+        else:
+            self.desk.clear_fault("journal", FaultCode.JOURNAL_FULL)
+
     def _motor_tested(self, column: str, result: DispenseResult | fx.Failed) -> None:
         desk = self.desk
         answer: dict[str, Any]
@@ -401,6 +415,8 @@ class Brain:
                 self.keys.timed_out()
             case "credit":
                 self.cash.credit_timed_out()
+            case "disk":
+                self.desk.do(fx.RestoreBallast())
             case _:
                 pass  # "show": only the view is drawn again
 

@@ -153,6 +153,11 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreBallast:
+    """See whether the disk has room again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Everything open has ended: leave the process."""
 
@@ -162,7 +167,7 @@ class Exit:
 Effect = (
     Greet | StartDevice | CountTubes | CountStacker | StackBill | ReturnBill | CheckSensor | Turn
     | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession | ReportCashSale
-    | Payout | PayoutEvidenceAfterRestart | Beep | Wake | Exit
+    | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | Wake | Exit
 )  # fmt: skip
 
 

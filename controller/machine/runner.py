@@ -290,6 +290,8 @@ class Machine:
                 return await self._device(device).start()
             case fx.CountTubes() | fx.Payout() | fx.PayoutEvidenceAfterRestart():
                 return await self._perform_coins(self._changer(), effect)
+            case fx.RestoreBallast():
+                return await self.desk.journal.restore_ballast()
             case fx.CountStacker():
                 return await self._bill().stacker()
             case fx.StackBill() | fx.ReturnBill():

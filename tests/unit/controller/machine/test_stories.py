@@ -11,7 +11,9 @@ import pytest
 from controller.clock import SystemClock
 from controller.domain import accounts as acc
 from controller.domain.policy import Policy
+from controller.journal.errors import DiskFullError
 from controller.journal.sqlite_aio import DirectoryStorage
+from controller.machine.inputs import Timer
 from controller.machine.table import Mode
 from controller.ports import (
     DeviceName,
@@ -20,6 +22,8 @@ from controller.ports import (
     SensorCheck,
     SessionBegun,
 )
+from simulator.disk import Disk
+from simulator.disk_sqlite import DiskStorage
 from simulator.instant import InstantHardware
 from simulator.shop import Shop
 
@@ -253,3 +257,26 @@ async def test_coins_found_at_boot_are_unclaimed_and_coins_gone_are_missing(
     again = await start(shop.hardware)
     assert again.balance(acc.UNCLAIMED) == -30
     assert again.balance(acc.MISSING) == 40
+
+
+async def test_a_full_disk_ends_what_is_open_and_sells_nothing_until_there_is_room() -> None:
+    disk = Disk()
+    storage = DiskStorage(disk)
+    shop = await Shop.open(storage, SystemClock())
+    await shop.coins(100)
+    disk.capacity = sum(file.size for file in disk.files.values())
+    with pytest.raises(DiskFullError):
+        while True:  # until the room within the files is used up
+            await shop.coins(5)
+    with pytest.raises(DiskFullError):
+        await shop.task
+    credit = shop.state.credit.total - 5
+    storage.kill()
+    shop.journal.abandon()
+    again = await Shop.open(DiskStorage(disk), SystemClock(), shop.hardware)
+    assert again.machine.desk.mode is Mode.OUT_OF_SERVICE
+    assert again.state.credit.total == credit
+    disk.capacity = None
+    again.machine.inbox.queue.put_nowait(Timer("disk"))
+    await again.until(lambda: again.machine.desk.mode is Mode.CREDIT)
+    await again.stop()

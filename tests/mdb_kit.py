@@ -164,13 +164,14 @@ class Tap:
 
     def _wrap(self, port: Any) -> None:
         write, receive = port.write, port._receive
-        block = getattr(port, "write_block", None)
+        block: Callable[[bytes], None] | None = getattr(port, "write_block", None)
 
         def tapped_write(data: bytes) -> None:
             self.log.append(Heard(now(), True, data, control=block is not None))
             write(data)
 
         def tapped_block(data: bytes) -> None:
+            assert block is not None
             self.log.append(Heard(now(), True, data))
             block(data)
 

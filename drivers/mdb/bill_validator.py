@@ -227,7 +227,6 @@ class MdbBillValidator(MdbDriver):
         if answer.kind is not AnswerKind.DATA:
             raise PeerProtocolError(f"bill validator: SETUP was answered by {answer.kind.value}")
         info, _ = self._read_setup(answer.data)
-        self._faults.clear_all()  # it starts anew; what still holds is told again
         if self._high_security is not None:
             await self._tell(encode_command(Security(mask_of(self._high_security))))
         identity, _ = identity_of(
@@ -314,7 +313,7 @@ class MdbBillValidator(MdbDriver):
 
     def on_quiet(self) -> None:
         """POLL was answered by an ACK: enabled, idle, nothing wrong."""
-        self._reset_reported = False
+        self._reset_told = None
         self._gate.quiet()
         self._faults.clear(*DISABLING.values())
         if self._turns:
@@ -351,7 +350,7 @@ class MdbBillValidator(MdbDriver):
         if codec.ValidatorStatus.JUST_RESET in statuses:
             self._note_just_reset()
         else:
-            self._reset_reported = False
+            self._reset_told = None
         if codec.ValidatorStatus.DISABLED not in statuses and not (statuses & DISABLING.keys()):
             self._faults.clear(*DISABLING.values())
         for item in answer.items:

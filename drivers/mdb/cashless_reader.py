@@ -96,7 +96,6 @@ class ReaderLife(ReaderTalk):
             cash_sale=config.cash_sale,
             max_response_s=float(max(config.max_response_s, int(NON_RESPONSE_CASHLESS_S))),
         )
-        self._faults.clear_all()  # it starts anew; what still holds is told again
         self._take(info)
         await self._say(SetupPrices(PRICE_UNKNOWN_MAX, PRICE_UNKNOWN_MIN))
         identity, options = await self._identify()

@@ -278,7 +278,7 @@ class ReaderTalk(MdbDriver):
 
     def on_quiet(self) -> None:
         """POLL was answered by an ACK."""
-        self._reset_reported = False
+        self._reset_told = None
         self._repeats.quiet()
         self._faults.clear(*READER_FAULTS)
         if self._turns:
@@ -291,7 +291,8 @@ class ReaderTalk(MdbDriver):
         new = dict(zip(map(id, once), self._repeats.fresh([m.raw for m in once]), strict=True))
         if once:
             self._slot.poll_soon()  # tells whether our ACK was heard
-        self._reset_reported = self._reset_reported and is_reset(messages)
+        if not is_reset(messages):
+            self._reset_told = None
         self._malfunctions(messages)
         for message in messages:
             if new.get(id(message), True):
@@ -378,7 +379,7 @@ class ReaderTalk(MdbDriver):
                 expectation.future.set_result(gone)
 
     def _note_just_reset(self) -> None:
-        if not self._reset_reported:
+        if not self._same_reset():
             self._reset_since = self._reset_since or not self._reset_expected
             self._end_expectations(Gone.RESET)
         super()._note_just_reset()

@@ -145,7 +145,6 @@ class ChangerLife(ChangerTalk):
         if answer.kind is not AnswerKind.DATA:
             raise PeerProtocolError(f"changer: SETUP was answered by {answer.kind.value}")
         info = self._read_setup(answer.data)
-        self._faults.clear_all()  # it starts anew; what still holds is told again
         self._diagnosed = set()
         identity, options = Identity(), 0
         if info.level >= 3:

@@ -134,7 +134,7 @@ class ChangerTalk(MdbDriver):
     def on_quiet(self) -> None:
         """POLL was answered by an ACK."""
         self.busy = self._lever_down = False
-        self._reset_reported = False
+        self._reset_told = None
         self._gate.quiet()
         self._faults.clear(FaultCode.CHANGER_ACCEPTOR_UNPLUGGED)
         if self._turns:
@@ -175,7 +175,7 @@ class ChangerTalk(MdbDriver):
             self.busy = False
             self._note_just_reset()
         else:
-            self._reset_reported = False
+            self._reset_told = None
         if ChangerStatus.ACCEPTOR_UNPLUGGED in statuses:
             self._status(ChangerStatus.ACCEPTOR_UNPLUGGED)
         else:
@@ -236,8 +236,11 @@ class ChangerTalk(MdbDriver):
                 suspect,
             )
 
+        told = {
+            STATUS_FAULTS.get(item.status) for item in shots if isinstance(item, StatusReported)
+        }
         if any(isinstance(item, CoinDeposited) for item in fresh):
-            self._faults.clear(*DEPOSIT_CLEARS)
+            self._faults.clear(*(code for code in DEPOSIT_CLEARS if code not in told))
         if any(isinstance(item, CoinDeposited | CoinsDispensedManually) for item in fresh) or (
             suspect
         ):

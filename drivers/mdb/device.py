@@ -46,6 +46,8 @@ RESET_SPREAD_S: Final = 1.3
 JUST_RESET_POLLS: Final = 10
 """Plain ACKs instead of JUST RESET before RESET is sent again (1.5 s of polls)."""
 
+NEVER_YET: Final = float("-inf")
+
 RESET_ROUNDS: Final = 3
 """Rounds of that. Then the device is taken as reset: one that never says so still works."""
 
@@ -74,6 +76,15 @@ class Restart(Exception):  # noqa: N818 - a turn of events inside a driver, no e
     """The device must be RESET and initialised, and nobody lost it."""
 
 
+_OURS: Final = (
+    FaultCode.DEVICE_SILENT,
+    FaultCode.DEVICE_PROTOCOL,
+    FaultCode.DEVICE_UNSUITABLE,
+)
+"""Faults that we found, cleared when the device works; the rest it told, and starts anew with a
+reset."""
+
+
 class FaultBook:
     """Which faults of one part are open; each is told once until it is cleared."""
 
@@ -95,9 +106,9 @@ class FaultBook:
                 del self._open[code]
                 self._notify(FaultCleared(self._part, code))
 
-    def clear_all(self) -> None:
-        """Clear whatever is open."""
-        self.clear(*tuple(self._open))
+    def clear_but(self, *kept: FaultCode) -> None:
+        """Clear whatever is open, except these."""
+        self.clear(*(code for code in tuple(self._open) if code not in kept))
 
     def __contains__(self, code: FaultCode) -> bool:
         return code in self._open
@@ -138,9 +149,9 @@ class MdbDriver(ABC):
         self._served = False  # `start` has been called: resets are ours to handle
         self._lost_told = False
         self._reset_expected = False
-        self._reset_reported = False  # JUST RESET came and nothing else since: the same reset
+        self._reset_told: int | None = None  # answers so far when JUST RESET came last
         self._was_reset = False
-        self._reset_at = float("-inf")
+        self._reset_at = NEVER_YET
         self.resets = 0  # those that nobody here asked for
 
     @property
@@ -213,7 +224,7 @@ class MdbDriver(ABC):
                 await self._turn_or(RESET_RETRY_S)
             self._slot.stop_polling()
             self._reset_expected = True
-            self._reset_reported = False
+            self._reset_told = None
             self._forget()
             answer = await self._slot.command(self._reset_payload, Retry.ONCE, feed=self.on_items)
             if answer.heard:
@@ -238,6 +249,7 @@ class MdbDriver(ABC):
         self._slot.start_polling()
         for _ in range(JUST_RESET_POLLS):
             if not self._reset_expected:
+                await self._turn_or(SECOND_RESET_S)  # hears our ACK, or says it again
                 return True
             if await self._turn() is Turn.LOST:
                 return False
@@ -254,6 +266,7 @@ class MdbDriver(ABC):
         self._ready = True
         self._lost_told = False
         self._stir.set()
+        self._faults.clear(*_OURS)
         self._sink.notify(DeviceReady(self._name, info))
 
     def _tell_lost(self, why: str) -> None:
@@ -359,19 +372,27 @@ class MdbDriver(ABC):
     def _note_just_reset(self) -> None:
         """JUST RESET was in a poll answer."""
         self._slot.poll_soon()  # tells whether our ACK was heard
-        if self._reset_reported:
+        if self._same_reset():
             return
-        self._reset_reported = True
-        self._reset_at = asyncio.get_running_loop().time()
+        self._reset_told = self._slot.answers
         self._forget()
+        self._faults.clear_but(*_OURS)
         if self._reset_expected:
-            self._reset_expected = False
+            self._reset_expected = False  # the pause counts from our RESET
             return
+        self._note_own_reset()
         self._was_reset = True
         self.resets += 1
         self._stir.set()
         if self._served:
             self._sink.notify(DeviceWasReset(self._name))
+
+    def _same_reset(self) -> bool:
+        """Whether a JUST RESET now is the last one, repeated because our ACK was lost.
+
+        Anything else that the device has answered since makes it another.
+        """
+        return self._reset_told == self._slot.answers
 
     def _note_own_reset(self) -> None:
         self._reset_at = asyncio.get_running_loop().time()

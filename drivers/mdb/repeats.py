@@ -63,7 +63,7 @@ class RepeatFilter:
             self._proof = _Proof.UNKNOWN if acked else _Proof.WITHHELD
 
     def note(self, items: Sequence[bytes]) -> None:
-        """These came as the direct answer to a command: new for certain, and they may come again."""
+        """These came as the direct answer to a command: certainly new, and they may come again."""
         self._last = tuple(items)
         self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
 

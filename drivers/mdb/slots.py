@@ -115,13 +115,14 @@ class Slot:
     Attributes:
         heard_at: Loop time of the last valid answer; starts when polling starts.
         silence_limit_s: Silence after which the device counts as lost.
+        answers: How many commands the device has answered.
         tries: How often the command that ended last was sent.
     """
 
     __slots__ = (
-        "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling", "_queue",
-        "_retry_at", "_started_at", "due", "heard_at", "listener", "lost", "poll", "quiet",
-        "silence_limit_s", "tries",
+        "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
+        "_queue", "_retry_at", "_started_at", "answers", "due", "heard_at", "listener", "lost",
+        "poll", "quiet", "silence_limit_s", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -141,6 +142,7 @@ class Slot:
         self.heard_at = 0.0
         self.lost = False
         self.quiet = False
+        self.answers = 0
         self.tries = 0
         self.due = NEVER
 
@@ -258,6 +260,7 @@ class Slot:
 
     def end_command(self, command: Command, answer: Answer, now: float) -> None:
         """Finish a command, or plan its next try behind a poll."""
+        self.answers += answer.heard
         again = _wanted(command) and not answer.heard and not command.done.done()
         if again:
             match command.retry:

@@ -204,7 +204,8 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
 
 def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
     """Write down what a payout did, and any difference of the tubes that it does not explain."""
-    done = reconcile(saga.ordered, desk.state.tube_coins(), evidence)
+    asked = None if saga.by_value else frozenset(type_ for type_, _ in saga.plan)
+    done = reconcile(saga.ordered, desk.state.tube_coins(), evidence, asked)
     if done.amount > saga.ordered:
         desk.flag("payout paid too much", saga.vend, done.amount - saga.ordered)
     elif not done.certain:

@@ -2,7 +2,8 @@
 
 Two proofs exist: PAYOUT STATUS (level 3) and the tube counts before and after, corrected by what
 was deposited and released meanwhile, which the believed counts already are. Where they disagree,
-or a count is capped, nobody knows: the smaller is booked as paid, the rest becomes a flagged claim.
+or a tube can't tell (capped, defective), nobody knows: the least that is proved is booked as paid,
+the rest becomes a flagged claim.
 """
 
 from __future__ import annotations
@@ -32,26 +33,36 @@ class Reconciled:
         return sum(value * count for _, value, count in self.paid)
 
 
-def _by_tubes(tubes: Sequence[Tube], after: TubeCounts) -> dict[int, int] | None:
-    """Return coins gone per type, or None where the counts can't tell (capped, defective)."""
+def _by_tubes(
+    tubes: Sequence[Tube], after: TubeCounts, asked: frozenset[int] | None
+) -> tuple[dict[int, int], bool]:
+    """Return coins gone per type, and whether every tube that was asked to pay could tell."""
     gone: dict[int, int] = {}
+    whole = True
     for type_, _, believed in tubes:
         counted = after.counts[type_] if type_ < len(after.counts) else 0
         if counted == believed:
             continue
         if counted >= COUNT_CAP or believed > COUNT_CAP or type_ in after.defective:
-            return None
+            whole = whole and asked is not None and type_ not in asked
+            continue
         gone[type_] = believed - counted
-    return gone
+    return gone, whole
 
 
-def reconcile(ordered: int, tubes: Sequence[Tube], evidence: PayoutEvidence) -> Reconciled:
+def reconcile(
+    ordered: int,
+    tubes: Sequence[Tube],
+    evidence: PayoutEvidence,
+    asked: frozenset[int] | None = None,
+) -> Reconciled:
     """Decide what a payout of ``ordered`` minor units paid.
 
     Args:
         ordered: The payout's amount.
         tubes: Every tube with the count believed now, deposits since the intent included.
         evidence: What the changer told afterwards.
+        asked: The coin types that were ordered; None when the changer picked them.
     """
     values = {type_: value for type_, value, _ in tubes}
     status = None
@@ -59,7 +70,10 @@ def reconcile(ordered: int, tubes: Sequence[Tube], evidence: PayoutEvidence) -> 
         status = {t: n for t, n in enumerate(evidence.status) if n}
         if any(t not in values for t in status):
             status = None  # pays types that it has no tube for: not an account to book from
-    diff = _by_tubes(tubes, evidence.tubes) if evidence.tubes is not None else None
+    diff: dict[int, int] | None = None
+    whole = False
+    if evidence.tubes is not None:
+        diff, whole = _by_tubes(tubes, evidence.tubes, asked)
     if diff is not None and any(n < 0 for n in diff.values()):
         # A tube grew: coins arrived that were not reported yet. What shrank is still gone.
         diff = {t: n for t, n in diff.items() if n > 0} if status is None else diff
@@ -70,7 +84,7 @@ def reconcile(ordered: int, tubes: Sequence[Tube], evidence: PayoutEvidence) -> 
     def worth(gone: dict[int, int]) -> int:
         return sum(values[t] * n for t, n in gone.items())
 
-    if status is not None and diff is not None:
+    if status is not None and diff is not None and whole:
         if status == diff:
             return Reconciled(lines(status), "both", certain=True)
         lesser = status if worth(status) <= worth(diff) else diff
@@ -78,5 +92,6 @@ def reconcile(ordered: int, tubes: Sequence[Tube], evidence: PayoutEvidence) -> 
     if status is not None:
         return Reconciled(lines(status), "status", certain=evidence.idle)
     if diff is not None:
-        return Reconciled(lines(diff), "tubes", certain=evidence.idle)
+        known = whole or worth(diff) >= ordered
+        return Reconciled(lines(diff), "tubes", certain=evidence.idle and known)
     return Reconciled((), "none", certain=False)

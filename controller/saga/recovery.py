@@ -283,8 +283,8 @@ def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> N
     """The changer told what it paid; the refund itself goes on after the count."""
     if saga.intent != "payout":
         return
-    if isinstance(result, Failed):
-        return  # ask the tubes once it is initialised
+    if isinstance(result, Failed) or not result.idle:
+        return  # silent, or busy for ever: its RESET ends that, and then the tubes are asked
     give_back.book_payout(desk, saga, result)
 
 

@@ -5,6 +5,7 @@ Source: MDB/ICP 4.2, section 5.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from controller.faults import LinkError
@@ -33,7 +34,7 @@ from drivers.mdb.changer_faults import (
 )
 from drivers.mdb.changer_life import ChangerLife
 from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_idle
-from drivers.mdb.device import Turn
+from drivers.mdb.device import Restart, Turn
 from drivers.mdb.fields import mask_of
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import ScaleError
@@ -43,6 +44,9 @@ DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
 ALL_TYPES: Final = 0xFFFF
+
+RESET_LIMIT_S: Final = 20.0
+"""For a changer that is RESET as its payout never ends: twice what RESET and bring-up take."""
 
 _ROUTES: Final = {
     CoinRoute.CASHBOX: Route.CASHBOX,
@@ -62,6 +66,9 @@ _COUNT_CAP: Final = 255
 class MdbChanger(ChangerLife):
     """Drives one coin changer; constructed as `ChangerTalk`."""
 
+    _stuck = False
+    """A payout never ended: RESET, which aborts it, and initialise again."""
+
     # ------------------------------------------------------------------------------ the port
 
     async def payout(self, order: PayoutOrder) -> PayoutEvidence:
@@ -78,6 +85,8 @@ class MdbChanger(ChangerLife):
                     idle = await pay_coins(self, order.coins)
                 else:
                     idle, status = await pay_value(self, value)
+                if not idle and await self._end_stuck():
+                    resets -= 1  # a RESET like any other: the tubes alone can tell
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
             finally:
                 self._paying = False
@@ -132,6 +141,26 @@ class MdbChanger(ChangerLife):
         if not answer.heard:
             raise LinkError("the changer did not take its inhibit; nothing was paid")
         self._applied = 0, self._wanted[1]
+
+    async def _end_stuck(self) -> bool:
+        """RESET a changer that answers and never stops paying; True when it is ready again."""
+        if self._slot.lost or not self._ready:
+            return False
+        self._stuck = True
+        self._stir.set()
+        try:
+            async with asyncio.timeout(RESET_LIMIT_S):
+                while self._stuck or not self._ready:
+                    await self._turn()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _work(self) -> float:
+        if self._stuck:
+            self._stuck = False
+            raise Restart
+        return await super()._work()
 
     def _value_of(self, order: PayoutOrder) -> int | None:
         """The order in the changer's units, None when it is to be paid coin by coin."""

@@ -38,6 +38,9 @@ UNHEARD_VALUE_POLLS: Final = 5
 STILL_VALUE_POLLS: Final = 20
 """Value polls that bring nothing while POLL says "not busy" (5 s): it ended without saying so."""
 
+LAST_LOOK_S: Final = 2.0
+"""After the limit is over: the changer's non-response time, for one more answer."""
+
 _STATUS: Final = encode_command(AskPayoutStatus())
 _VALUE_POLL: Final = encode_command(PayoutValuePoll())
 
@@ -138,10 +141,10 @@ async def pay_value(changer: PayingChanger, value: int) -> tuple[bool, tuple[int
     return True, paid
 
 
-async def wait_idle(changer: PayingChanger) -> bool:
+async def wait_idle(changer: PayingChanger, seconds: float = BUSY_LIMIT_S) -> bool:
     """Poll until an answer is neither "busy" nor silence; False when that does not come."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + BUSY_LIMIT_S
+    end = loop.time() + seconds
     while (left := end - loop.time()) > 0:
         turn = await changer.turn(left)
         if turn is Turn.LOST:
@@ -179,7 +182,7 @@ async def _watch_value(changer: PayingChanger, ordered: int) -> bool:
         if unheard >= UNHEARD_VALUE_POLLS or still >= STILL_VALUE_POLLS:
             break
     # Also after "finished": one flipped or lost byte makes an ACK of "nothing yet".
-    return await wait_idle(changer)
+    return await wait_idle(changer, max(end - loop.time(), LAST_LOOK_S))
 
 
 async def ask_status(changer: PayingChanger) -> tuple[int, ...] | None:

@@ -55,12 +55,25 @@ def test_a_reset_loses_the_status_but_not_the_tubes() -> None:
 def test_capped_counts_prove_nothing() -> None:
     tubes = [(1, 10, 260)]
     done = reconcile(20, tubes, PayoutEvidence(True, None, counts(255)))
-    assert (done.amount, done.proof, done.certain) == (0, "none", False)
+    assert (done.amount, done.certain) == (0, False)
 
 
-def test_a_defective_tube_proves_nothing() -> None:
-    evidence = PayoutEvidence(True, None, counts(20, 0, 20, defective=frozenset({2})))
-    assert reconcile(20, TUBES, evidence).proof == "none"
+def test_a_defective_tube_proves_nothing_and_the_others_what_they_paid() -> None:
+    evidence = PayoutEvidence(True, None, counts(20, 0, 19, defective=frozenset({2})))
+    done = reconcile(70, TUBES, evidence, frozenset({2, 3}))
+    assert (done.amount, done.proof, done.certain) == (50, "tubes", False)
+
+
+def test_a_defective_tube_that_was_not_asked_leaves_no_doubt() -> None:
+    evidence = PayoutEvidence(True, None, counts(20, 0, 19, defective=frozenset({2})))
+    assert reconcile(50, TUBES, evidence, frozenset({3})).certain
+    assert reconcile(100, TUBES, evidence, frozenset({3})).certain
+    assert not reconcile(100, TUBES, evidence).certain, "it picked the coins by itself"
+
+
+def test_a_tube_that_cannot_tell_raises_no_doubt_about_what_others_paid_in_full() -> None:
+    evidence = PayoutEvidence(True, None, counts(20, 0, 19, defective=frozenset({2})))
+    assert reconcile(50, TUBES, evidence).certain
 
 
 def test_a_tube_that_grew_hides_no_payment() -> None:

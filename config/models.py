@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -52,16 +51,6 @@ def shaped(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _known_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise PydanticCustomError(
-            "zone", 'is no time zone; allowed: an IANA name, e.g. "Europe/Berlin"'
-        ) from error
-    return value
-
-
 def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
@@ -95,7 +84,6 @@ class Machine(Section):
     languages: Annotated[
         tuple[Language, ...], Field(min_length=1), AfterValidator(_without_repeats)
     ] = ("en",)  # the panel's; the first is shown unasked
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
     # Changes at each power-up and at nothing else: tells a restart from a power cut.
     system_boot: Path = Path("/proc/sys/kernel/random/boot_id")
@@ -104,10 +92,7 @@ class Machine(Section):
 class Journal(Section):
     """Where the facts are kept."""
 
-    path: Path = Path("journal.db")
-    ballast_bytes: Annotated[int, between(0, 1 << 30, "bytes")] = 8 << 20  # freed on a full disk
-    snapshot_every: Annotated[int, between(10, 1_000_000, "records")] = 1_000
-    retention_days: Annotated[int, between(1, 3_650, "days")] = 90  # of what the fleet has
+    folder: Path = Path("journal")  # the database, its id, the machine's keys, the ballast
 
 
 class Api(Section):

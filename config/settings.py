@@ -78,7 +78,9 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
             "machine": settings.machine.model_copy(
                 update={"home": home, "system_boot": below(settings.machine.system_boot)}
             ),
-            "journal": settings.journal.model_copy(update={"path": below(settings.journal.path)}),
+            "journal": settings.journal.model_copy(
+                update={"folder": below(settings.journal.folder)}
+            ),
             "api": settings.api.model_copy(update={"socket": below(settings.api.socket)}),
             "mdb": settings.mdb.model_copy(update={"port": below(settings.mdb.port)}),
             "gpio": settings.gpio.model_copy(update={"factory_arguments": arguments}),

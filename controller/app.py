@@ -298,14 +298,14 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     mdb = settings.mdb
     port = str(mdb.port)
     link = native_link(port) if mdb.link == "native" else adapter_link(port, mdb.baud)
-    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    settings.journal.folder.mkdir(parents=True, exist_ok=True)
     try:
         boot = settings.machine.system_boot.read_text(encoding="ascii").strip()
     except OSError:
         boot = ""
     return Parts(
         clock=clock,
-        storage=DirectoryStorage(settings.journal.path.parent),
+        storage=DirectoryStorage(settings.journal.folder),
         entropy=system_entropy,
         link=link,
         pins=open_factory(settings.gpio.pin_factory, dict(settings.gpio.factory_arguments)),

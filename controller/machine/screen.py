@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller.domain.tubes import can_change
 from controller.machine.cash import changeable
 from controller.machine.desk import READERS, Desk
 from controller.machine.table import Mode
@@ -65,10 +66,17 @@ def acceptance(desk: Desk) -> Acceptance:
 
 
 def exact_change_only(desk: Desk) -> bool:
-    """Tell whether some accepted coin could leave a customer without change."""
+    """Tell whether some accepted coin could leave a customer without change.
+
+    That is so too when the owner's margin can't be paid, before the first customer finds out.
+    """
     if DeviceName.CHANGER not in desk.live.ready:
         return False
-    return desk.change_rule().exact_change_only(desk.tubes())
+    tubes = desk.tubes()
+    margin = desk.policy.exact_change_margin
+    if margin and not can_change(margin, tubes):
+        return True
+    return desk.change_rule().exact_change_only(tubes)
 
 
 def view(desk: Desk) -> PanelView:

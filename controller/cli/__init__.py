@@ -1,11 +1,16 @@
 """``vendctl``, the technician's tool: commands over the local API, a file per group of them.
 
-Starts quickly on purpose: nothing here imports pydantic, asyncio or rich before a command needs it.
+Starts quickly on purpose: a group's module is loaded when it is called, and asyncio, SQLite and
+rich not before a command needs them.
 """
 
 
 def main() -> None:
     """Run ``vendctl``; the entry point of the console script."""
-    from controller.cli.app import run  # noqa: PLC0415 - a script's start imports nothing else
+    import signal  # noqa: PLC0415 - a script's start imports nothing that it does not use
 
+    from controller.cli.app import run  # noqa: PLC0415 - as above
+
+    # `vendctl journal export | head` ends quietly, as other tools do; the socket does not need it.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     run()

@@ -36,6 +36,7 @@ class Client:
         """
         self._path = path
         self._next = 0
+        self._early: list[dict[str, Any]] = []  # events heard while an answer was waited for
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._socket.settimeout(READ_TIMEOUT_S)
@@ -68,10 +69,12 @@ class Client:
         request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
         try:
             self._socket.settimeout(timeout_s)
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-            while (answer := self._hear()).get("id", None) != self._next:
+            self._socket.sendall(json.dumps(request).encode() + b"\n", socket.MSG_NOSIGNAL)
+            while (answer := self._hear()).get("id") != self._next:
                 if "error" in answer and answer.get("id") is None:
                     break  # to the connection, not to a call: not permitted, too many clients
+                if answer.get("method") == "watch.event":
+                    self._early.append(answer["params"])
         except TimeoutError as error:
             raise CliError(f"vendd gave no answer within {timeout_s:g} s") from error
         except OSError as error:
@@ -87,6 +90,8 @@ class Client:
         self.call("watch.start")
         self._socket.settimeout(None)
         while True:
+            while self._early:
+                yield self._early.pop(0)
             try:
                 message = self._hear()
             except OSError as error:

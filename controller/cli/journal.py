@@ -16,7 +16,7 @@ from controller.cli.amounts import plain
 from controller.cli.client import Client
 from controller.cli.errors import CliError, Exit
 from controller.cli.place import AsJson, act, place
-from controller.cli.source import Source, source
+from controller.cli.source import FromFolder, Source, source
 
 _PAGE: Final = 200  # the most that vendd gives at once
 _GENESIS: Final = "0" * 64  # the hash before the first record
@@ -41,10 +41,11 @@ def tail(
     context: typer.Context,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many records.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="And those to come.")] = False,
+    folder: FromFolder = None,
     json: AsJson = False,
 ) -> None:
     """Show the last records, a line each."""
-    with source(context) as journal:
+    with source(context, folder) as journal:
         page = journal.records(0, 1)
         currency, last = page["currency"], page["journal"]["last"]
         for record in _range(journal, max(last - lines, 0) + 1, last):
@@ -82,10 +83,11 @@ def show(
     context: typer.Context,
     first: Annotated[int, typer.Argument(min=1, help="A record's number.")],
     last: Annotated[int, typer.Argument(min=0, help="To this one.", show_default=False)] = 0,
+    folder: FromFolder = None,
     json: AsJson = False,
 ) -> None:
     """Show records with everything in them."""
-    with source(context) as journal:
+    with source(context, folder) as journal:
         page = journal.records(first - 1, 1)
         records = list(_range(journal, first, last or first))
     if not records:
@@ -124,9 +126,9 @@ def _full(record: dict[str, Any], currency: str) -> None:
     screen.fields(rows)
 
 
-def verify(context: typer.Context, json: AsJson = False) -> None:
+def verify(context: typer.Context, folder: FromFolder = None, json: AsJson = False) -> None:
     """Check every byte of the journal: chain, base, snapshots. Exit code 1 if one is wrong."""
-    with source(context) as journal:
+    with source(context, folder) as journal:
         report = journal.verify()
     if json:
         screen.as_json(report)
@@ -156,6 +158,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A new file.", show_default=False)
     ] = None,
+    folder: FromFolder = None,
     json: AsJson = False,
 ) -> None:
     """Write records as lines of JSON, from which anybody can compute the chain again.
@@ -164,7 +167,7 @@ def export(
     one record's exact text (body), start (boot) and hash.
     """
     del json  # lines of JSON are what it writes anyway
-    with source(context) as journal, _writing(output) as file:
+    with source(context, folder) as journal, _writing(output) as file:
         there = journal.records(0, 1)["journal"]
         start = max(first, there["first"])
         before = journal.records(start - 2, 1)["records"] if start > there["first"] else []

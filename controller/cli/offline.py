@@ -47,25 +47,25 @@ class Folder:
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[Folder]:
+def opened(folder: Path) -> Iterator[Folder]:
     """Open the journal in a folder; nothing in it changes.
 
     Raises:
         CliError: There is none that can be read.
     """
     with asyncio.Runner() as runner:
-        opened = open_folder(path)
+        journal = open_folder(folder)
         try:
-            view = runner.run(opened.__aenter__())
+            view = runner.run(journal.__aenter__())
             try:
                 yield Folder(runner, view)
             finally:
-                runner.run(opened.__aexit__(None, None, None))
+                runner.run(journal.__aexit__(None, None, None))
         except JournalMissingError as error:
             raise CliError(str(error), Exit.NOT_FOUND) from error
         except JournalRefusedError as error:
             raise CliError(f"the journal is damaged: {error}", Exit.NO) from error
         except DiskBusyError as error:
-            raise CliError(f"{error}: vendd runs, but not on this socket", Exit.REFUSED) from error
+            raise CliError(f"{error}: vendd has it; ask vendd", Exit.REFUSED) from error
         except NothingToTraceError as error:
             raise CliError(str(error), Exit.NOT_FOUND) from error

@@ -13,8 +13,10 @@ from controller.cli.client import ACT_TIMEOUT_S, Client
 from controller.cli.errors import CliError, Exit
 
 DEFAULT_SOCKET: Final = Path("/run/vendd/vendd.sock")
-DEFAULT_FOLDER: Final = Path("/var/lib/vendd")
-SOCKET_NAME: Final = "vendd.sock"  # below --home
+DEFAULT_FOLDER: Final = Path("/var/lib/vendd/journal")
+# Below --home, where a configuration does not say otherwise.
+SOCKET_NAME: Final = "vendd.sock"
+FOLDER_NAME: Final = "journal"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -34,7 +36,7 @@ class Place:
             CliError: The configuration cannot be used.
         """
         if config is not None:
-            # Loading a configuration takes pydantic along; nobody else waits for that.
+            # The settings' models take a while; nobody else waits for them.
             from config.settings import load  # noqa: PLC0415 - see above
             from controller.faults import ConfigError  # noqa: PLC0415 - as above
 
@@ -42,10 +44,10 @@ class Place:
                 settings = load(config, home=home)
             except ConfigError as error:
                 raise CliError(str(error), Exit.USAGE) from error
-            return cls(socket or settings.api.socket, settings.journal.path.parent)
+            return cls(socket or settings.api.socket, settings.journal.folder)
         if home is not None:
             home = home.expanduser()
-            return cls(socket or home / SOCKET_NAME, home)
+            return cls(socket or home / SOCKET_NAME, home / FOLDER_NAME)
         return cls(socket or DEFAULT_SOCKET, DEFAULT_FOLDER)
 
 

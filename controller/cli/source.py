@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -12,6 +13,15 @@ from controller.cli import screen
 from controller.cli.client import Client
 from controller.cli.errors import CliError, Exit
 from controller.cli.place import place
+
+FromFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        help="Read the journal in this folder; vendd must not have it open.",
+        show_default=False,
+    ),
+]
 
 
 class Source(Protocol):
@@ -61,31 +71,33 @@ class Running:
 
 
 @contextmanager
-def source(context: typer.Context) -> Iterator[Source]:
-    """Open the machine's journal: through vendd, else from its folder.
+def source(context: typer.Context, folder: Path | None = None) -> Iterator[Source]:
+    """Open the machine's journal: through vendd, else from its folder; from ``folder`` if said.
 
     Raises:
         CliError: Neither is there.
     """
-    there = place(context)
-    try:
-        client = Client(there.socket)
-    except CliError as error:
-        if error.code is not Exit.NOT_RUNNING or not _has_journal(context):
-            raise
-        screen.note(f"vendd is not running; reading the journal in {there.folder}")
-        # asyncio, SQLite and pydantic are loaded for this alone.
-        from controller.cli.offline import folder  # noqa: PLC0415 - see above
+    if folder is None:
+        there = place(context)
+        try:
+            client = Client(there.socket)
+        except CliError as error:
+            if error.code is not Exit.NOT_RUNNING or not _has_journal(there.folder):
+                raise
+            folder = there.folder
+            screen.note(f"vendd is not running; reading the journal in {folder}")
+        else:
+            with client:
+                yield Running(client)
+            return
+    # asyncio and SQLite are loaded for this alone.
+    from controller.cli import offline  # noqa: PLC0415 - see above
 
-        with folder(there.folder) as found:
-            yield found
-        return
-    with client:
-        yield Running(client)
+    with offline.opened(folder) as found:
+        yield found
 
 
-def _has_journal(context: typer.Context) -> bool:
-    folder = place(context).folder
+def _has_journal(folder: Path) -> bool:
     try:
         return folder.is_dir() and any(folder.glob("journal-*.db"))
     except OSError as error:

@@ -9,7 +9,7 @@ import typer
 from controller.cli import screen
 from controller.cli.amounts import full, plain
 from controller.cli.place import AsJson
-from controller.cli.source import source
+from controller.cli.source import FromFolder, source
 
 _PLACES: Final = {
     "earned": screen.GOOD,
@@ -34,10 +34,11 @@ def show(
             min=1, metavar="RECORD", help="A vend (any of its records), or what took money in."
         ),
     ],
+    folder: FromFolder = None,
     json: AsJson = False,
 ) -> None:
     """Follow money: of one coin or bill, or all that one vend used."""
-    with source(context) as journal:
+    with source(context, folder) as journal:
         trace = journal.trace(seq)
     if json:
         screen.as_json(trace)

@@ -103,6 +103,7 @@ class FakeMachine:
         self.journal = MemoryJournal()
         self.told: list[tuple[cmd.Command, str]] = []
         self.sinks: list[WatchSink] = []
+        self.loop: asyncio.AbstractEventLoop | None = None  # that serves it, in another thread
         self.now = Live(
             mode="idle",
             promise="money, cards and selections are welcome",
@@ -125,6 +126,10 @@ class FakeMachine:
     def tell(self, event: WatchEvent) -> None:
         for sink in list(self.sinks):
             sink(event)
+
+    def tell_from_outside(self, event: WatchEvent) -> None:
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.tell, event)
 
     # ------------------------------------------------------------------------ the service
 
@@ -292,7 +297,7 @@ def socket_path(machine: FakeMachine, tmp_path: Path) -> Iterator[Path]:
     async def serve() -> None:
         task = asyncio.create_task(made.serve())
         await made.listening.wait()
-        loop = asyncio.get_running_loop()
+        machine.loop = loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
         up.set()
         await asyncio.gather(task, return_exceptions=True)

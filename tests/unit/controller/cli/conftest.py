@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from controller.cli import main
+from controller.cli.app import run as run_vendctl
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def vendctl(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(sys, "argv", ["vendctl", *map(str, words)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
         with pytest.raises(SystemExit) as ended:
-            main()
+            run_vendctl()
         code = ended.value.code
         assert isinstance(code, int | None)
         captured = capsys.readouterr()

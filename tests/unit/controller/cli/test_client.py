@@ -104,11 +104,13 @@ def test_a_vendd_that_does_not_answer_is_not_waited_for_for_ever(path: Path) -> 
     assert "no answer within 0.05 s" in str(error)
 
 
-def test_events_before_an_answer_are_passed_over(path: Path) -> None:
+def test_events_before_an_answer_are_kept(path: Path) -> None:
     event = b'{"jsonrpc":"2.0","method":"watch.event","params":{"kind":"mode"}}\n'
     answer = b'{"jsonrpc":"2.0","id":1,"result":[1]}\n'
-    with answering(path, event, answer), Client(path) as client:
+    started = b'{"jsonrpc":"2.0","id":2,"result":{}}\n'
+    with answering(path, event, answer, started, hang=True), Client(path) as client:
         assert client.call("status") == [1]
+        assert next(client.events()) == {"kind": "mode"}
 
 
 def test_events_come_until_vendd_ends(path: Path) -> None:

@@ -1,0 +1,51 @@
+"""What reaches the terminal."""
+
+import pytest
+
+from controller.cli import screen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (8_000, "2 h 13 min"), (90_061, "1 d 1 h"),
+     (86_400, "1 d")],
+)  # fmt: skip
+def test_a_time_span_has_its_two_greatest_units(seconds: float, words: str) -> None:
+    assert screen.duration(seconds) == words
+
+
+def test_nouns_follow_their_number() -> None:
+    assert [screen.many(count, "bill") for count in (0, 1, 2)] == ["0 bills", "1 bill", "2 bills"]
+
+
+def test_a_pipe_gets_no_colours_and_no_folded_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    screen.line((long, screen.BAD), ("end", screen.GOOD))
+    screen.table(("A", ">B"), [((long, screen.BAD), "1")])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert [line.rstrip() for line in out.splitlines()] == [
+        f"{long} end",
+        f"A{' ' * 299}  B",
+        f"{long}  1",
+    ]
+
+
+def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.line("[red]7[/red]", ":smile:")
+    assert capsys.readouterr().out == "[red]7[/red] :smile:\n"
+
+
+def test_a_terminal_gets_colours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen.line(("ready", screen.GOOD))
+    assert "\x1b[32m" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen.line(("ready", screen.GOOD))
+    assert "\x1b[32m" not in capsys.readouterr().out

@@ -1,0 +1,185 @@
+"""Polls over a pseudo terminal: through the real link and scheduler, and bare."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from typing import Any, Final
+
+from benchmarks.children.terminals import terminal
+from controller.ports import DeviceEvent, LinkCapabilities, MoneyReport
+from drivers.links.mdb_link import Answer, LinkCounters, MdbLink
+from drivers.links.tty import open_byte_port
+from drivers.mdb.assembly import adapter_link, native_link
+from drivers.mdb.scheduler import MdbBus
+
+POLL: Final = bytes((0x0B,))
+PAUSE_S: Final = 0.002  # between two polls: the loop goes to sleep, as between real ones
+_BLOCK: Final = 1_000  # samples in turn, so that what else the machine does meets all alike
+_BAUD: Final = 115_200
+
+
+class Nobody:
+    """Takes what the bus tells; there is nothing to tell."""
+
+    def money(self, report: MoneyReport) -> asyncio.Future[None]:
+        """Refuse."""
+        raise RuntimeError(f"money out of nowhere: {report}")
+
+    def notify(self, event: DeviceEvent) -> None:
+        """Complain: a fault makes the measurement worthless."""
+        raise RuntimeError(f"the line broke: {event}")
+
+
+class Stamped:
+    """A link that notes when each exchange began."""
+
+    def __init__(self, link: MdbLink) -> None:
+        self._link = link
+        self.begun_at = 0.0
+
+    @property
+    def capabilities(self) -> LinkCapabilities:
+        return self._link.capabilities
+
+    @property
+    def counters(self) -> LinkCounters:
+        return self._link.counters
+
+    @property
+    def answered_at(self) -> float:
+        return self._link.answered_at
+
+    async def open(self) -> None:
+        await self._link.open()
+
+    async def exchange(self, payload: bytes) -> Answer:
+        self.begun_at = time.perf_counter()
+        return await self._link.exchange(payload)
+
+    def ack(self) -> None:
+        self._link.ack()
+
+    async def bus_reset(self) -> None:
+        await self._link.bus_reset()
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class Polled:
+    """One quiet device on a bus of its own, polled when asked for."""
+
+    def __init__(self, link: MdbLink) -> None:
+        self._link = Stamped(link)
+        self._bus = MdbBus(self._link, Nobody())
+        self._slot = self._bus.attach(POLL, self, 2.0)
+        self._left = 0
+        self._done: asyncio.Future[None] | None = None
+        self.took_ms: list[float] = []
+
+    def start(self) -> asyncio.Task[None]:
+        """Own the line."""
+        return asyncio.get_running_loop().create_task(self._bus.run())
+
+    async def poll(self, count: int) -> None:
+        """Take so many samples."""
+        self._left = count
+        self._done = asyncio.get_running_loop().create_future()
+        self._slot.start_polling()
+        await self._done
+        self._slot.stop_polling()
+
+    def on_quiet(self) -> None:
+        """POLL was answered: note how long it took, and poll again soon."""
+        self.took_ms.append((time.perf_counter() - self._link.begun_at) * 1000)
+        self._left -= 1
+        if self._left > 0:
+            self._slot.poll_soon(PAUSE_S)
+        elif self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    def on_items(self, data: bytes) -> None:
+        """Complain."""
+        raise RuntimeError(f"data from a quiet device: {data.hex()}")
+
+    def on_told(self, *, acked: bool) -> None:
+        """Nothing was told."""
+
+    def on_lost(self) -> None:
+        """Complain."""
+        raise RuntimeError("the far side is silent")
+
+
+async def bare(path: str, count: int) -> list[float]:
+    """Echo without us: ``add_reader`` and ``os.read``, nothing else."""
+    loop = asyncio.get_running_loop()
+    port = open_byte_port(path, _BAUD)  # raw, as everything else here
+    port.close()
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    took_ms: list[float] = []
+    done = loop.create_future()
+    begun = 0.0
+
+    def send() -> None:
+        nonlocal begun
+        begun = time.perf_counter()
+        os.write(fd, b"R,0B\n")
+
+    def back() -> None:
+        os.read(fd, 64)
+        took_ms.append((time.perf_counter() - begun) * 1000)
+        if len(took_ms) < count:
+            loop.call_later(PAUSE_S, send)
+        else:
+            done.set_result(None)
+
+    loop.add_reader(fd, back)
+    try:
+        send()
+        await done
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+    return took_ms
+
+
+async def measure(count: int) -> dict[str, Any]:
+    """Take ``count`` samples of each, in turns."""
+    floor: list[float] = []
+    with (
+        terminal("echo") as echo,
+        terminal("adapter") as box,
+        terminal("native") as line,
+    ):
+        adapter = Polled(adapter_link(box.path))
+        native = Polled(native_link(line.path))
+        tasks = [adapter.start(), native.start()]
+        await asyncio.sleep(0.2)
+        gc.collect()
+        gc.freeze()  # as vendd does when it is up
+        for _ in range(0, count, _BLOCK):
+            floor += await bare(echo.path, _BLOCK)
+            await adapter.poll(_BLOCK)
+            await native.poll(_BLOCK)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return {"floor": floor, "adapter": adapter.took_ms, "native": native.took_ms}
+
+
+def main() -> None:
+    """Measure ``--count`` of each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, required=True)
+    given = parser.parse_args()
+    sys.stdout.write(json.dumps(asyncio.run(measure(given.count))))
+
+
+if __name__ == "__main__":
+    main()

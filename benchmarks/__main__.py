@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import key_to_motor, native_line, polls, slow_card, vend
+from benchmarks import idle, key_to_motor, native_line, polls, slow_card, vend
 from benchmarks.place import BenchError, Place, place
 from benchmarks.report import Table
 
@@ -21,6 +21,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     key_to_motor.NAME: key_to_motor.run,
     polls.NAME: polls.run,
     native_line.NAME: native_line.run,
+    idle.NAME: idle.run,
 }
 
 

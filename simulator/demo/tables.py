@@ -1,0 +1,59 @@
+"""The closing tables: the stories, and the ledger against the physical truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from simulator.demo.teller import Teller
+from simulator.demo.verdict import Verdict
+from simulator.reckoning import Reckoning
+
+
+def stories(console: Console, teller: Teller, verdicts: Sequence[Verdict]) -> None:
+    """Print a row per story."""
+    table = Table(box=SIMPLE_HEAD, title="The stories", title_justify="left", title_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("story", overflow="fold")
+    table.add_column("paid in", justify="right", no_wrap=True)
+    table.add_column("product", no_wrap=True)
+    table.add_column("paid back", justify="right", no_wrap=True)
+    table.add_column("by", no_wrap=True)
+    for verdict in verdicts:
+        table.add_row(
+            "[green]✓[/]" if verdict.good else "[bold red]✗[/]",
+            verdict.title,
+            teller.money(verdict.paid_in) if verdict.paid_in else "",
+            ", ".join(verdict.products),
+            teller.money(verdict.paid_back) if verdict.paid_back else "",
+            " + ".join(verdict.ways),
+        )
+    console.print()
+    console.print(table, highlight=False)
+
+
+def ledger(console: Console, teller: Teller, reckoning: Reckoning) -> None:
+    """Print a line per account."""
+    table = Table(
+        box=SIMPLE_HEAD,
+        title="The ledger against the physical truth",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("account", no_wrap=True)
+    table.add_column("vendd's ledger", justify="right", no_wrap=True)
+    table.add_column("the truth", justify="right", no_wrap=True)
+    table.add_column("which is", overflow="fold")
+    for line in reckoning.lines:
+        table.add_row(
+            "[green]✓[/]" if line.equal else "[bold red]✗[/]",
+            line.name,
+            teller.money(line.ledger),
+            teller.money(line.truth),
+            f"[dim]{line.words}[/]",
+        )
+    console.print(table, highlight=False)

@@ -83,8 +83,14 @@ def give_back(desk: Desk, saga: Saga) -> None:
         saga.vend,
     )
     desk.do(Payout(saga.vend, PayoutOrder(plan.amount, plan.coins, by_value)))
-    message = Message.PAYING_CHANGE if saga.dispensed else Message.REFUND_COINS
-    desk.tell(message, amount=plan.amount, seconds=30.0)
+    desk.tell(_on_payout(saga), amount=plan.amount, seconds=30.0)
+
+
+def _on_payout(saga: Saga) -> Message:
+    """Return what is said while coins fall: nobody is sorry for a return that was asked for."""
+    if saga.dispensed:
+        return Message.PAYING_CHANGE
+    return Message.REFUND_COINS if saga.kind == "vend" else Message.COIN_RETURN
 
 
 def _wait_for_changer(desk: Desk, saga: Saga) -> bool:

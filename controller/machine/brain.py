@@ -59,6 +59,7 @@ from controller.saga import recovery as boot
 
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
+RECOUNT_S: Final = 1.0  # some polls: whatever the changer had to tell is told by then
 
 
 class Brain:
@@ -167,6 +168,7 @@ class Brain:
             case FaultRaised(part=part, code=code, detail=detail):
                 desk.raise_fault(part, code, detail)
                 desk.live.stacker_full |= code is FaultCode.BILL_STACKER_FULL
+                self._faulty(part, code)
             case FaultCleared(part=part, code=code):
                 desk.clear_fault(part, code)
                 desk.live.stacker_full &= code is not FaultCode.BILL_STACKER_FULL
@@ -179,6 +181,16 @@ class Brain:
                 self._gone(device)
             case _:
                 self._heard_from_reader(event)
+
+    def _faulty(self, part: str, code: FaultCode) -> None:
+        """Draw the consequences of a fault that a device told."""
+        desk = self.desk
+        if code is FaultCode.CHANGER_ROUTING and DeviceName.CHANGER in desk.live.ready:
+            desk.do(fx.CountTubes("check"))  # a coin is not where it was said to be
+        elif code is FaultCode.DEVICE_UNSUITABLE and self.recovery is not None:
+            device = next((name for name in self.devices if name.value == part), None)
+            if device is not None and self.recovery.phase is boot.Phase.START:
+                boot.started(desk, self.recovery, device)  # it never will be: sell without it
 
     def _heard_from_reader(self, event: DeviceEvent) -> None:
         desk, live = self.desk, self.desk.live
@@ -322,6 +334,9 @@ class Brain:
             if saga is not None and saga.intent == "payout":
                 if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
                     boot.payout_counted(desk, saga, result)
+            elif not self._told_twice(cause, result):
+                desk.do(fx.Wake(f"recount {cause}", RECOUNT_S))
+                return
             else:
                 first = not desk.state.tubes_counted
                 give_back.book_tubes(desk, result, "first_start" if first else cause)
@@ -334,6 +349,16 @@ class Brain:
         for open_saga in list(desk.state.sagas.values()):
             if self.recovery is None or self.recovery.phase in (boot.Phase.END, boot.Phase.DONE):
                 vend.advance(desk, open_saga)
+
+    def _told_twice(self, cause: str, counts: TubeCounts) -> bool:
+        """Tell whether a count may be booked: not while a difference may be a coin not yet told.
+
+        A coin lies in its tube before a poll tells of it. After a reset there is none such.
+        """
+        desk = self.desk
+        differs = give_back.differences(desk, counts)
+        again, desk.live.tubes_doubt = desk.live.tubes_doubt, differs
+        return cause == "boot" or not differs or differs == again
 
     def _stacker_counted(self, result: StackerCount | fx.Failed, cause: str) -> None:
         desk = self.desk
@@ -396,6 +421,8 @@ class Brain:
                 idle = desk.mode is Mode.CREDIT
                 if desk.live.session is not None and desk.live.session.value == rest and idle:
                     desk.do(fx.EndSession(desk.live.session))
+            case "recount":
+                desk.do(fx.CountTubes(rest))
             case "sensor":
                 if not desk.state.sagas:
                     first = next(iter(desk.planogram.columns))

@@ -17,6 +17,8 @@ from controller.ports import (
     BillsReport,
     CoinRoute,
     CoinsReport,
+    DepositedCoin,
+    DeviceName,
     StackerCount,
 )
 from controller.saga import give_back, vend
@@ -42,7 +44,7 @@ class CashHandling:
         if manual:
             desk.write(rec.CoinsReleased(device=report.device.value, answer=answer, coins=manual))
         coins = tuple(
-            (c.type, c.value, c.route.value, c.tube_count)
+            (c.type, c.value, self._where(report.device, c).value, c.tube_count)
             for c in report.deposited
             if c.route is not CoinRoute.REJECT
         )
@@ -60,6 +62,18 @@ class CashHandling:
             self._credited()
         if report.suspect:
             desk.flag("coin not told from a repeat", None)
+
+    def _where(self, device: DeviceName, coin: DepositedCoin) -> CoinRoute:
+        """Tell where a coin lies: one that missed its tube fell into the cash box.
+
+        The changer names the tube that it aimed at, says "routing error" in the same answer, and
+        that tube's count has not gone up.
+        """
+        astray = f"{device.value} {FaultCode.CHANGER_ROUTING.value}" in self._desk.state.faults
+        believed = self._desk.state.tubes.get(coin.type, 0)
+        if astray and coin.route is CoinRoute.TUBE and coin.tube_count <= believed:
+            return CoinRoute.CASHBOX
+        return coin.route
 
     def _credited(self) -> None:
         """Show the credit; a reader that waits for a card may not be needed any more."""

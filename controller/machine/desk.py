@@ -57,6 +57,7 @@ class Live:
     greetings: dict[DeviceName, Greeting] = field(default_factory=dict)
     started: set[DeviceName] = field(default_factory=set)
     tubes_checked: bool = False  # counted since the changer was last initialised
+    tubes_doubt: tuple[tuple[int, int, int, int], ...] = ()  # a count that nobody explained yet
     stacker_checked: bool = False
     defective_tubes: frozenset[int] = frozenset()
     stacker_full: bool = False

@@ -228,17 +228,25 @@ def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
 
 
 def book_tubes(desk: Desk, counted: TubeCounts, cause: str) -> None:
-    """Compare a tube count with the ledger and write down any difference.
+    """Compare a tube count with the ledger and write down any difference."""
+    first = cause == "first_start"
+    rows = differences(desk, counted, all_rows=first)
+    if rows or first:
+        desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": rows}))
+
+
+def differences(
+    desk: Desk, counted: TubeCounts, *, all_rows: bool = False
+) -> tuple[tuple[int, int, int, int], ...]:
+    """Return (type, value, counted, believed) of each tube whose count is another.
 
     A defective tube tells nothing, and a capped count nothing about the coins beyond it.
     """
     rows = []
-    first = cause == "first_start"
     for type_, value, believed in desk.state.tube_coins():
         count = counted.counts[type_] if type_ < len(counted.counts) else 0
         capped = count >= COUNT_CAP and believed > count
-        if type_ in counted.defective or (not first and (count == believed or capped)):
+        if type_ in counted.defective or (not all_rows and (count == believed or capped)):
             continue
         rows.append((type_, value, count, believed))
-    if rows or first:
-        desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": tuple(rows)}))
+    return tuple(rows)

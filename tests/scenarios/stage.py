@@ -242,7 +242,8 @@ def play(
             await scenario(stage)
             if ends:
                 await stage.quiet()
-                assert check(stage, allowance) == []
+                findings = check(stage, allowance)
+                assert not findings, findings
                 assert await stage.stop() == "test"
         except BaseException as error:
             error.add_note(story_of(stage))

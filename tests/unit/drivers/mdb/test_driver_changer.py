@@ -587,16 +587,19 @@ async def test_a_value_poll_that_says_02_for_ever_is_bounded() -> None:
 
 @pytest.mark.parametrize("by_value", [False, True])
 @virtual
-async def test_a_changer_that_stays_busy_for_ever_is_not_waited_for_for_ever(
+async def test_a_changer_that_stays_busy_for_ever_is_reset_and_counted(
     by_value: bool,
 ) -> None:
     it = await changer().up()
     it.bench.changer.faults.stall = True
     began = now()
-    evidence, _ = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
-    assert now() - began < 150
-    assert not evidence.idle
+    evidence, fell = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
+    assert now() - began < 75
+    assert evidence.idle
+    assert evidence.was_reset
     assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert fell == 0
     await it.die()
 
 

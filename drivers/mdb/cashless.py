@@ -24,7 +24,6 @@ from drivers.mdb.cashless_codec import (
     EndSession,
     Malfunction,
     OutOfSequence,
-    ReaderMessage,
     ReaderState,
     RevalueApproved,
     RevalueDenied,
@@ -58,6 +57,9 @@ class MdbCardReader(ReaderLife):
 
     _cancelled = False
     """`cancel_vend` has ended the request that waits."""
+
+    _no_vend = False
+    """The reader took the last VEND FAILURE for out of sequence."""
 
     # -------------------------------------------------------------------------------- request
 
@@ -113,6 +115,7 @@ class MdbCardReader(ReaderLife):
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
             case VendDenied():
+                self._disowned = True  # an approval after all would have to be failed
                 return Denied("cancelled" if self._cancelled else "declined")
             case OutOfSequence(state_code=code) if code is not None:
                 self._disowned = True
@@ -167,7 +170,7 @@ class MdbCardReader(ReaderLife):
             if not answer.heard and expectation.open and not self._gone():
                 # Some readers answer a command at a wrong moment by silence: either there is no
                 # vend, or it is approved and we were not told.
-                return await self._fail_approved(silence_is_none=True)
+                return await self._fail_approved(retry=Retry.ASK, surely=False)
             match message := await self.wait_for(expectation, self.response_s):
                 case VendDenied():
                     return CancelOutcome.CANCELLED
@@ -175,7 +178,7 @@ class MdbCardReader(ReaderLife):
                     return await self._fail_approved()
                 case OutOfSequence(state_code=code):
                     if code is None or message.state in _IN_VEND:
-                        return await self._fail_approved()
+                        return await self._fail_approved(surely=False)
                     return CancelOutcome.CANCELLED
                 case _:
                     return CancelOutcome.UNKNOWN
@@ -186,13 +189,20 @@ class MdbCardReader(ReaderLife):
             if self._phase is Phase.REQUESTED:
                 self._phase = Phase.NONE
 
-    async def _fail_approved(self, *, silence_is_none: bool = False) -> CancelOutcome:
-        retry = Retry.ASK if silence_is_none else Retry.REPEAT
+    async def _fail_approved(
+        self, *, retry: Retry = Retry.REPEAT, surely: bool = True
+    ) -> CancelOutcome:
+        """VEND FAILURE for an approval that came, or (not `surely`) may have come unheard.
+
+        Then a reader that takes the failure for out of sequence, or is silent to it as it was to
+        the cancel, is in no vend at all.
+        """
         heard, outcome = await self._fail(retry)
-        if not heard and silence_is_none and not self._gone():
-            return CancelOutcome.CANCELLED
         if outcome is RefundOutcome.REFUNDED:
             return CancelOutcome.APPROVED
+        no_vend = self._no_vend or not heard
+        if no_vend and not surely and not self._charged() and not self._gone():
+            return CancelOutcome.CANCELLED
         return CancelOutcome.UNKNOWN
 
     # -------------------------------------------------------------------------------- outcome
@@ -224,8 +234,8 @@ class MdbCardReader(ReaderLife):
             self.drop(expectation)
         if self._charged():
             return SettleOutcome.RESET
-        if expectation.future.done() and not expectation.future.cancelled():
-            return SettleOutcome.UNKNOWN if self._gone() else SettleOutcome.ALREADY
+        if expectation.message is not None:
+            return SettleOutcome.ALREADY
         return SettleOutcome.DONE if answer.heard else SettleOutcome.UNKNOWN
 
     async def vend_failure(self) -> RefundOutcome:
@@ -240,11 +250,12 @@ class MdbCardReader(ReaderLife):
             return False, RefundOutcome.CHARGED
         if self._gone():
             return False, RefundOutcome.UNKNOWN
+        self._no_vend = False
         expectation = self.expect(OutOfSequence)
         refused = self.expect(Malfunction)
         try:
             answer, tries = await self.send(VendFailure(), expectation, retry)
-            if not answer.heard and expectation.open:
+            if not answer.heard and expectation.message is None:
                 return False, self._lost_refund()
             return True, await self._await_refund(expectation, refused, tries)
         except LinkError:
@@ -263,17 +274,18 @@ class MdbCardReader(ReaderLife):
         while True:
             left = end - loop.time()
             turn = await self._turn_or(left) if left > 0 else None
-            while (message := _got(refused)) is not None:
+            while (message := refused.message) is not None:
                 if isinstance(message, Malfunction) and message.is_refund_error:
                     return RefundOutcome.REFUSED
                 self.drop(refused)
                 refused = self.expect(Malfunction)
             if self._charged():
                 return RefundOutcome.CHARGED
-            wrong = _got(expectation)
+            wrong = expectation.message
             if isinstance(wrong, OutOfSequence):
                 heard_before = wrong.state is ReaderState.SESSION_IDLE and tries > 1
                 if not heard_before and wrong.state not in _IN_VEND:
+                    self._no_vend = True
                     return self._over(wrong.state)
             if turn is Turn.QUIET:
                 return self._refunded()
@@ -333,7 +345,7 @@ class MdbCardReader(ReaderLife):
             return  # the reset has ended it
         expectation = self.expect(EndSession, OutOfSequence)
         answer, _ = await self.send(SessionComplete(), expectation, Retry.REPEAT)
-        if not answer.heard and expectation.open:
+        if not answer.heard and expectation.message is None:
             self.drop(expectation)
             self._want_restart()
             raise LinkError(f"{self._name.value} never acknowledged SESSION COMPLETE")
@@ -415,8 +427,3 @@ class MdbCardReader(ReaderLife):
         info = self._info
         able = info is not None and info.level >= 2 and self._ready and not self._gone()
         return able and self._session and self._phase is Phase.NONE
-
-
-def _got(expectation: Expectation) -> ReaderMessage | Gone | None:
-    future = expectation.future
-    return future.result() if future.done() and not future.cancelled() else None

@@ -14,6 +14,7 @@ from typing import Final
 from drivers.mdb.cashless_codec import (
     JustReset,
     Malfunction,
+    OutOfSequence,
     ReaderMessage,
     SessionCancelRequest,
 )
@@ -61,6 +62,14 @@ class Expectation:
     future: asyncio.Future[ReaderMessage | Gone]
 
     @property
+    def message(self) -> ReaderMessage | None:
+        """What came, None when nothing did, or the reader is gone."""
+        if not self.future.done() or self.future.cancelled():
+            return None
+        result = self.future.result()
+        return None if isinstance(result, Gone) else result
+
+    @property
     def open(self) -> bool:
         """Whether it still waits."""
         return not self.future.done()
@@ -88,8 +97,8 @@ class ReaderSettings:
 def one_shot(message: ReaderMessage) -> bool:
     """Whether it is told once, and so can tell a repeat."""
     match message:
-        case JustReset() | SessionCancelRequest():
-            return False
+        case JustReset() | SessionCancelRequest() | OutOfSequence():
+            return False  # the first two may stand in each poll; a complaint may be a new one
         case Malfunction():
             return message.error_class == 1 or message.is_refund_error
         case _:

@@ -344,7 +344,8 @@ class ReaderTalk(MdbDriver):
             case EndSession():
                 self._end()
             case SessionCancelRequest():
-                if not self._cancel_told:
+                in_use = self._session or self._phase is not Phase.NONE
+                if in_use and not self._cancel_told:
                     self._cancel_told = True
                     self._sink.notify(SessionCancelRequested(self._name))
             case VendApproved():

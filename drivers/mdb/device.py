@@ -40,6 +40,9 @@ from drivers.mdb.slots import NEVER, Retry
 SECOND_RESET_S: Final = 1.0
 """An unheard RESET is sent once more soon, since a single block is easily lost."""
 
+BOOTED_POLL_S: Final = 0.15
+"""One poll of a device that may have booted: its block, its answer, and others' blocks before."""
+
 RESET_SPREAD_S: Final = 1.3
 """Between the RESETs of two absent devices."""
 
@@ -222,6 +225,8 @@ class MdbDriver(ABC):
         while True:
             while not self._may_reset():
                 await self._turn_or(RESET_RETRY_S)
+            if self._reset_expected and await self._has_booted():
+                return
             self._slot.stop_polling()
             self._reset_expected = True
             self._reset_told = None
@@ -241,7 +246,17 @@ class MdbDriver(ABC):
                 continue
             self._tell_lost(f"{unheard} RESETs unanswered")
             # the second pause differs from device to device, so that later RESETs are spread out
-            await asyncio.sleep(RESET_RETRY_S - (self._spread_s if unheard == 2 else 0.0))
+            pause = RESET_RETRY_S - BOOTED_POLL_S
+            await asyncio.sleep(pause - (self._spread_s if unheard == 2 else 0.0))
+
+    async def _has_booted(self) -> bool:
+        """Whether a RESET that was sent before has been carried out meanwhile.
+
+        A device that takes longer to boot than we wait must not be reset again when it is done.
+        """
+        self._slot.start_polling()
+        await self._turn_or(BOOTED_POLL_S)
+        return not self._reset_expected
 
     async def _await_just_reset(self) -> bool:
         """Whether JUST RESET came; False after too many plain ACKs, or silence."""

@@ -173,8 +173,9 @@ class Slot:
         self.replan()
 
     def poll_soon(self, seconds: float = DUPLICATE_POLL_S) -> None:
-        """Poll earlier than the rhythm has it, `seconds` from now."""
+        """Poll earlier than the rhythm has it, `seconds` from now, and before any command."""
         if self._polling:
+            self._poll_first = True
             self._poll_due = min(self._poll_due, asyncio.get_running_loop().time() + seconds)
             self.replan()
 
@@ -216,10 +217,7 @@ class Slot:
         """Work out when the device is next due, and tell the bus if that is sooner."""
         due = self._poll_due if self._polling else NEVER
         if self._queue:
-            if self._poll_first and self._polling:
-                due = max(self._started_at + COMMAND_GAP_S, self._retry_at)
-            else:
-                due = min(due, max(self._started_at + COMMAND_GAP_S, self._retry_at))
+            due = min(due, max(self._started_at + COMMAND_GAP_S, self._retry_at))
         self.due = due if due > self._hold_until else self._hold_until
         self._bus.sooner(self.due)
 

@@ -263,6 +263,7 @@ async def test_money_found_at_a_first_start_is_valued_by_setup(kind: LinkKind) -
     await it.offer_bill(2000)
     await asyncio.sleep(2)
     await it.greet()  # knows nothing of either device
+    await asyncio.sleep(0.01)
     assert it.sink.coins == [200, 100]
     assert it.sink.bills == [("escrowed", 2000)]
     assert it.sink.durable[-2:] == it.sink.reports

@@ -142,7 +142,8 @@ async def test_an_absent_device_gets_a_reset_every_10_s_and_the_others_their_pol
         times = [at for at in it.tap.times(reset) if at > began + 5]
         assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.2)
         assert len(times) >= 9
-    assert it.tap.times(BILL_POLL)[-1] < began + 1  # nobody polls what is not there
+    polls = [at for at in it.tap.times(BILL_POLL) if at > began]
+    assert len(polls) <= 11  # one before each RESET: it may have booted
     times = [at for at in it.tap.times(CHANGER_POLL) if at > began]
     assert max(gaps(times)) <= POLL_LATEST_S
     assert sorted(lost.device for lost in it.sink.told(DeviceLost)) == [

@@ -191,10 +191,10 @@ async def test_a_changer_that_resets_itself_is_initialised_without_reset() -> No
     await until(lambda: it.bench.changer.accepted == 0x3F)
     resets = len(it.tap.times(0x08))
     it.bench.changer.self_reset()
-    await until(lambda: it.bench.changer.accepted == 0x3F)
+    await at_least(2, lambda: it.sink.told(DeviceReady))
+    assert it.bench.changer.accepted == 0x3F
     assert len(it.tap.times(0x08)) == resets
     assert len(it.sink.told(DeviceWasReset)) == 1
-    assert len(it.sink.told(DeviceReady)) == 2
     await it.die()
 
 

@@ -138,6 +138,7 @@ def policy_of(settings: MachineSettings) -> Policy:
         credit_timeout_s=policy.credit_timeout_s,
         exact_change_margin=policy.exact_change_margin,
         multi_vend=policy.multi_vend,
+        claim_days=policy.claim_days,
         must_vend=policy.must_vend,
         coins_accepted=None if mdb.changer.accept is None else frozenset(mdb.changer.accept),
         bills_accepted=None if bills is None else frozenset(bills),
@@ -203,12 +204,6 @@ def renderer(settings: MachineSettings) -> Renderer:
 def switch_off(settings: MachineSettings, parts: Parts) -> None:
     """Drive every output safe where no machine is composed. Raises EffectUnknownError."""
     SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
-
-
-def safe_outputs(settings: MachineSettings) -> SafeOutputs:
-    """Return the machine's outputs and how to reach them; nothing is opened yet."""
-    gpio = settings.gpio
-    return SafeOutputs.of(settings.outputs(), gpio.pin_factory, dict(gpio.factory_arguments))
 
 
 def open_display(settings: MachineSettings) -> ClosableDisplay:

@@ -52,7 +52,8 @@ def run(place: Place) -> Table:
         assert machine.hello.paths.mdb is not None
         with closing(Relay(home / near, Path(machine.hello.paths.mdb))) as relay:
             starts = {
-                command: _starts(place, relay, config, home, command) for command in ("guard", "run")
+                command: _starts(place, relay, config, home, command)
+                for command in ("guard", "run")
             }
         with vendd(configured(place, {}), home, "guard") as guard:
             guard.wait_until_it_sells()
@@ -72,9 +73,7 @@ def run(place: Place) -> Table:
     return table
 
 
-def _starts(
-    place: Place, relay: Relay, config: Path, home: Path, command: str
-) -> list[float]:
+def _starts(place: Place, relay: Relay, config: Path, home: Path, command: str) -> list[float]:
     place.say(f"idle: starts of `vendd {command}`")
     took = []
     for number in range(place.many(7, 3) + 1):

@@ -63,9 +63,7 @@ class Place:
         """
         log = self.folder("strace") / "log"
         try:
-            command = syscalls.command(
-                log, _command(module, *arguments), slow_sync_ms=slow_sync_ms
-            )
+            command = syscalls.command(log, _command(module, *arguments), slow_sync_ms=slow_sync_ms)
         except syscalls.NoStraceError as error:
             raise BenchError(str(error)) from error
         found = _run(command)

@@ -35,7 +35,7 @@ class EveryLateness(BusCounters):
         super().__init__()
 
     @property
-    def worst_late_s(self) -> float:  # type: ignore[override]  # the bus keeps a maximum; here all
+    def worst_late_s(self) -> float:
         """Return less than any poll's lateness: the bus takes the larger and sets it."""
         return float("-inf")
 

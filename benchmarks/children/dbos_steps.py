@@ -32,7 +32,6 @@ def main() -> None:
         config={
             "name": "bench",
             "system_database_url": f"sqlite:///{path}",
-            "run_admin_server": False,
             "log_level": "ERROR",
         }
     )

@@ -16,6 +16,7 @@ from typing import Final
 from controller.clock import SystemClock
 from controller.domain.planogram import Column, Planogram, Product
 from controller.journal.envelope import Record
+from controller.journal.records import VendClosed
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.ports import DispenseResult, KeyPressed
 from simulator.instant import InstantDispenser, InstantHardware
@@ -74,8 +75,8 @@ class Till:
         if closed is None or closed.done():
             return
         for record in records:
-            if record.type == "vend.closed":
-                closed.set_result(str(record.data.model_dump()["result"]))
+            if isinstance(record.data, VendClosed):
+                closed.set_result(record.data.result)
 
     async def sell(
         self,

@@ -150,6 +150,7 @@ class Policy(Section):
     on_unknown: Literal["refund", "charge"] = "refund"  # the drop was not seen and can't be asked
     credit_timeout_s: Annotated[float, between(0, 3_600, "s")] = 0.0  # 0: credit stays
     exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
+    claim_days: Annotated[int, between(7, 3_650, "days")] = 90  # a claim's code is honoured
     multi_vend: bool = False  # change is returned after each vend
     must_vend: bool = False  # inserted money is returned only after a vend was tried
     session_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # a card without a selection

@@ -42,6 +42,7 @@ class Saga:
     # cash locked for it
     held_coins: int = 0
     held_bills: int = 0
+    held_product: int = 0
     lots: list[tuple[int, int]] = field(default_factory=list)
     cash_settled: bool = False
     # card part
@@ -83,6 +84,8 @@ class Claim:
     code: str
     reason: str
     flagged: bool
+    at_ms: int = 0  # UTC label of its record
+    confirmed: bool = False  # that label was confirmed when it was written
 
 
 @dataclass(slots=True)
@@ -174,6 +177,7 @@ class State:
     prices: dict[str, int] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
     service_by: str = ""
+    wrong_codes: int = 0  # keyed in since the last right one
     counters: Counters = field(default_factory=Counters)
 
     # ------------------------------------------------------------------ questions
@@ -353,6 +357,7 @@ def _credit_authorised(s: State, r: Record, d: rec.CreditAuthorised) -> None:
     s.credit.lock(d.lots)
     saga.held_coins += d.coins
     saga.held_bills += d.bills
+    saga.held_product += d.product
     saga.lots.extend(d.lots)
 
 
@@ -361,6 +366,7 @@ def _credit_restored(s: State, r: Record, d: rec.CreditRestored) -> None:
     s.credit.restore(d.lots)
     saga.held_coins -= d.coins
     saga.held_bills -= d.bills
+    saga.held_product -= d.product
     saga.lots = []
 
 
@@ -433,7 +439,7 @@ def _vend_settled(s: State, r: Record, d: rec.VendSettled) -> None:
     saga = s.saga_of(r)
     s.credit.earn(d.lots)
     saga.cash_settled = True
-    saga.held_coins = saga.held_bills = 0
+    saga.held_coins = saga.held_bills = saga.held_product = 0
 
 
 def _payout_intended(s: State, r: Record, d: rec.PayoutIntended) -> None:
@@ -465,10 +471,14 @@ def _shortfall_booked(s: State, r: Record, d: rec.ShortfallBooked) -> None:
 
 def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
     saga = s.saga_of(r)
-    s.claims[r.seq] = Claim(r.seq, saga.vend, d.amount, d.tender, d.code, d.reason, d.flagged)
+    s.claims[r.seq] = Claim(
+        r.seq, saga.vend, d.amount, d.tender, d.code, d.reason, d.flagged, r.at_ms, r.confirmed
+    )
     s.counters.claims += 1
     saga.claimed += d.amount
-    if d.escrow:
+    if d.product:
+        s.credit.withdraw(d.lots)
+    elif d.escrow:
         if s.escrow is not None:
             s.escrow.claimed = True
     elif d.tender == "cash":
@@ -479,6 +489,16 @@ def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
 
 def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
     s.claims.pop(d.claim, None)
+
+
+def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
+    s.claims.pop(d.claim, None)
+    s.wrong_codes = 0
+    s.credit.deposit(r.seq, Pocket.COINS if d.tender == "cash" else Pocket.PRODUCT, d.amount)
+
+
+def _claim_refused(s: State, _r: Record, _d: rec.ClaimRefused) -> None:
+    s.wrong_codes += 1
 
 
 def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
@@ -568,6 +588,8 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.ShortfallBooked: _shortfall_booked,
     rec.ClaimOpened: _claim_opened,
     rec.ClaimClosed: _claim_closed,
+    rec.ClaimRedeemed: _claim_redeemed,
+    rec.ClaimRefused: _claim_refused,
     rec.StockSet: _stock_set,
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _column_enabled,
@@ -615,12 +637,13 @@ class StateFold:
                 new.ledger.post(
                     ((acc.HELD_CARD, saga.card_amount), (acc.UNCLAIMED, -saga.card_amount))
                 )
-            if not saga.cash_settled and (saga.held_coins or saga.held_bills):
+            if not saga.cash_settled and (saga.held_coins or saga.held_bills or saga.held_product):
                 new.ledger.post(
                     (
-                        (acc.HELD_CASH, saga.held_coins + saga.held_bills),
+                        (acc.HELD_CASH, saga.held_coins + saga.held_bills + saga.held_product),
                         (acc.CREDIT_COINS, -saga.held_coins),
                         (acc.CREDIT_BILLS, -saga.held_bills),
+                        (acc.CREDIT_PRODUCT, -saga.held_product),
                     )
                 )
         first = max((seq for seq, _, _ in rows), default=0) + 1

@@ -15,6 +15,9 @@ CARD_RECEIVABLE: Final = "card.receivable"  # approved by a reader, paid to us b
 
 CREDIT_COINS: Final = "credit.coins"  # what a customer can still spend or get back
 CREDIT_BILLS: Final = "credit.bills"
+CREDIT_PRODUCT: Final = (
+    "credit.product"  # a card claim honoured here: it buys, it is never paid out
+)
 ESCROW_OWED: Final = "escrow.owed"  # the customer's bill while it is in escrow
 HELD_CASH: Final = "held.cash"  # locked for a vend that has not ended
 HELD_CARD: Final = "held.card"
@@ -29,7 +32,7 @@ MISSING: Final = "missing"  # money gone that no record explains
 OPERATOR: Final = "operator"  # put in and taken out by staff
 
 CASH: Final = (CASH_TUBES, CASH_CASHBOX, CASH_STACKER, CASH_ESCROW)
-CREDIT: Final = (CREDIT_COINS, CREDIT_BILLS)
+CREDIT: Final = (CREDIT_COINS, CREDIT_BILLS, CREDIT_PRODUCT)
 CLAIMS: Final = (CLAIMS_CASH, CLAIMS_CARD)
 ALL: Final = (
     *CASH, CARD_RECEIVABLE, *CREDIT, ESCROW_OWED, HELD_CASH, HELD_CARD, PAYOUT_OWED,

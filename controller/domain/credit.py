@@ -23,6 +23,7 @@ class Pocket(StrEnum):
 
     COINS = "coins"
     BILLS = "bills"
+    PRODUCT = "product"  # no cash: it buys, and is never paid out in coins
 
 
 class Order(StrEnum):
@@ -53,11 +54,12 @@ class Picked:
     lots: Lots
     coins: int
     bills: int
+    product: int = 0
 
     @property
     def amount(self) -> int:
-        """Return the sum of both pockets."""
-        return self.coins + self.bills
+        """Return the sum of all pockets."""
+        return self.coins + self.bills + self.product
 
 
 class Credit:
@@ -92,6 +94,16 @@ class Credit:
         return sum(lot.free for lot in self._lots.values())
 
     @property
+    def product(self) -> int:
+        """Return the free credit that only buys."""
+        return self.free(Pocket.PRODUCT)
+
+    @property
+    def cash(self) -> int:
+        """Return the free credit that can be paid out."""
+        return self.total - self.product
+
+    @property
     def held(self) -> int:
         """Return what is locked for vends that have not ended."""
         return sum(lot.held for lot in self._lots.values())
@@ -103,17 +115,28 @@ class Credit:
     def pick(self, amount: int, order: Order = Order.OLDEST) -> Picked | None:
         """Say which free lots make ``amount`` (>= 0) exactly; None when there is less. No change.
 
-        Only the last lot used may be used in part.
+        Credit that only buys goes first, so that what can be paid out stays. Only the last lot of
+        each kind may be used in part.
         """
+        product = [lot for lot in self._lots.values() if lot.pocket is Pocket.PRODUCT]
+        cash = [lot for lot in self._lots.values() if lot.pocket is not Pocket.PRODUCT]
+        if not product:
+            return self._pick(cash, amount, order)
+        bought = self._pick(product, min(amount, self.product), order)
+        rest = self._pick(cash, amount - min(amount, self.product), order)
+        if bought is None or rest is None:
+            return None
+        return Picked(bought.lots + rest.lots, rest.coins, rest.bills, bought.product)
+
+    def _pick(self, lots: Iterable[Lot], amount: int, order: Order) -> Picked | None:
         first = _FIRST.get(order)
-        lots: Iterable[Lot] = self._lots.values()
         if first is not None:
             lots = sorted(
                 lots, key=lambda lot: lot.pocket is not first
             )  # stable: oldest stays first
         rest = amount
         used: list[tuple[int, int]] = []
-        sums = {Pocket.COINS: 0, Pocket.BILLS: 0}
+        sums = dict.fromkeys(Pocket, 0)
         for lot in lots:
             if rest <= 0:
                 break
@@ -123,12 +146,20 @@ class Credit:
                 rest -= part
         if rest:
             return None
-        return Picked(tuple(used), sums[Pocket.COINS], sums[Pocket.BILLS])
+        return Picked(tuple(used), sums[Pocket.COINS], sums[Pocket.BILLS], sums[Pocket.PRODUCT])
 
-    def pick_all(self) -> Picked:
-        """Say which lots make all free credit."""
-        picked = self.pick(self.total)
-        assert picked is not None, "the total is always there"
+    def pick_cash(self) -> Picked:
+        """Say which lots make all free credit that can be paid out."""
+        cash = [lot for lot in self._lots.values() if lot.pocket is not Pocket.PRODUCT]
+        picked = self._pick(cash, self.cash, Order.OLDEST)
+        assert picked is not None, "the sum is always there"
+        return picked
+
+    def pick_product(self) -> Picked:
+        """Say which lots make all free credit that only buys."""
+        product = [lot for lot in self._lots.values() if lot.pocket is Pocket.PRODUCT]
+        picked = self._pick(product, self.product, Order.OLDEST)
+        assert picked is not None, "the sum is always there"
         return picked
 
     # ----------------------------------------------------------------------------- changing

@@ -23,6 +23,7 @@ class Policy:
     coins_accepted: frozenset[int] | None = None  # values; None: all that the changer knows
     bills_accepted: frozenset[int] | None = None
     bill_max: int | None = None  # the largest bill taken; None: no bound
+    claim_days: int = 90  # how long a claim's code is honoured at this machine
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
 
     def takes_coin(self, value: int) -> bool:

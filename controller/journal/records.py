@@ -20,7 +20,7 @@ from controller.journal.envelope import RecordData
 Lots = tuple[tuple[int, int], ...]  # (lot's seq, amount)
 Coins = tuple[tuple[int, int], ...]  # (coin type, count)
 Lines = tuple[tuple[str, int], ...]
-Pocket = Literal["coins", "bills"]
+Pocket = Literal["coins", "bills", "product"]
 
 REFUNDED: Final = ("refunded", "already")  # outcomes of VEND FAILURE that undo the approval
 
@@ -292,19 +292,21 @@ class VendOpened(RecordData):
 
 
 class CreditAuthorised(RecordData):
-    """Cash credit was locked for this vend."""
+    """Credit was locked for this vend."""
 
     type: ClassVar[str] = "credit.authorised"
     coins: int
     bills: int
     lots: Lots
+    product: int = 0
 
     def postings(self) -> Lines:
         """Credit becomes held."""
         return _lines(
             (acc.CREDIT_COINS, self.coins),
             (acc.CREDIT_BILLS, self.bills),
-            (acc.HELD_CASH, -self.coins - self.bills),
+            (acc.CREDIT_PRODUCT, self.product),
+            (acc.HELD_CASH, -self.coins - self.bills - self.product),
         )
 
 
@@ -315,13 +317,15 @@ class CreditRestored(RecordData):
     coins: int
     bills: int
     lots: Lots
+    product: int = 0
 
     def postings(self) -> Lines:
         """Held becomes credit."""
         return _lines(
             (acc.CREDIT_COINS, -self.coins),
             (acc.CREDIT_BILLS, -self.bills),
-            (acc.HELD_CASH, self.coins + self.bills),
+            (acc.CREDIT_PRODUCT, -self.product),
+            (acc.HELD_CASH, self.coins + self.bills + self.product),
         )
 
 
@@ -416,15 +420,20 @@ class SettleFinished(RecordData):
 
 
 class VendSettled(RecordData):
-    """The cash part is earned."""
+    """What was locked is earned; ``product`` is the part that a card once paid."""
 
     type: ClassVar[str] = "vend.settled"
     cash: int
     lots: Lots
+    product: int = 0
 
     def postings(self) -> Lines:
         """Held becomes revenue."""
-        return _lines((acc.HELD_CASH, self.cash), (acc.REVENUE_CASH, -self.cash))
+        return _lines(
+            (acc.HELD_CASH, self.cash + self.product),
+            (acc.REVENUE_CASH, -self.cash),
+            (acc.REVENUE_CARD, -self.product),
+        )
 
 
 class VendClosed(RecordData):
@@ -519,9 +528,12 @@ class ClaimOpened(RecordData):
     flagged: bool = False
     lots: Lots = ()
     escrow: bool = False  # for the bill stuck in escrow, not for coins owed
+    product: bool = False  # for credit that only buys and was not used: its card claim, anew
 
     def postings(self) -> Lines:
         """Owed (or held, for a card) becomes a claim."""
+        if self.product:
+            return _lines((acc.CREDIT_PRODUCT, self.amount), (acc.CLAIMS_CARD, -self.amount))
         if self.escrow:
             return _lines((acc.ESCROW_OWED, self.amount), (acc.CLAIMS_CASH, -self.amount))
         if self.tender == "cash":
@@ -543,6 +555,28 @@ class ClaimClosed(RecordData):
         """The operator has paid it."""
         account = acc.CLAIMS_CASH if self.tender == "cash" else acc.CLAIMS_CARD
         return _lines((account, self.amount), (acc.OPERATOR, -self.amount))
+
+
+class ClaimRedeemed(RecordData):
+    """A claim's code was keyed in here: its amount is credit again; a card's only buys."""
+
+    type: ClassVar[str] = "claim.redeemed"
+    claim: int  # seq of claim.opened
+    amount: int
+    tender: Literal["cash", "card"]
+
+    def postings(self) -> Lines:
+        """The claim becomes credit."""
+        if self.tender == "cash":
+            return _lines((acc.CLAIMS_CASH, self.amount), (acc.CREDIT_COINS, -self.amount))
+        return _lines((acc.CLAIMS_CARD, self.amount), (acc.CREDIT_PRODUCT, -self.amount))
+
+
+class ClaimRefused(RecordData):
+    """A code was keyed in that is none of ours, was honoured before, or is too old."""
+
+    type: ClassVar[str] = "claim.refused"
+    reason: Literal["unknown", "expired"]
 
 
 # --------------------------------------------------------------------------------- operators
@@ -629,7 +663,7 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     VendOpened, CreditAuthorised, CreditRestored, ApprovalRequested, ApprovalFinished,
     DispenseIntended, DispenseFinished, DispenseDecided, DispenseRefused, SettleIntended,
     SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended, PayoutFinished,
-    ShortfallBooked, ClaimOpened, ClaimClosed, StockSet, PriceSet, ColumnEnabled, ColumnDisabled,
-    ServiceEntered, ServiceLeft, OperatorActed, CreditGranted,
+    ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused, StockSet, PriceSet,
+    ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft, OperatorActed, CreditGranted,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

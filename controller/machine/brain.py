@@ -438,6 +438,8 @@ class Brain:
                 self.desk.do(fx.CountTubes("boot"))
             case "stacker":
                 self.desk.do(fx.CountStacker("boot"))
+            case "code":
+                self.desk.live.code = None
             case "keys":
                 self.keys.timed_out()
             case "credit":

@@ -87,7 +87,7 @@ class CashHandling:
             desk.mode is Mode.AUTHORISING
             and desk.live.session is None
             and saga is not None
-            and desk.state.credit.total + saga.held_coins + saga.held_bills >= saga.price
+            and desk.state.credit.total + vend.held(saga) >= saga.price
         ):
             desk.live.reselect = saga.selection
             vend.cancel_approval(desk, saga)

@@ -16,7 +16,7 @@ from controller.domain.policy import Policy
 from controller.domain.tubes import ChangeRule, TubeCoins
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal.envelope import Record, RecordData
+from controller.journal.envelope import Record, RecordData, to_ms
 from controller.journal.store import Journal
 from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
@@ -65,6 +65,8 @@ class Live:
     session_funds: int | None = None
     session_language: str = ""
     keyed: str = ""
+    code: str | None = None  # digits of a claim's code so far; None: a selection is keyed
+    codes_paused_until: float | None = None  # monotonic; None: not looked at in this life
     door_open: bool = False
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
@@ -117,6 +119,12 @@ class Desk:
     def now(self) -> float:
         """Return monotonic seconds."""
         return self.clock.monotonic_s()
+
+    @property
+    def now_ms(self) -> int:
+        """Return UTC in milliseconds as a record would be labelled now."""
+        wall = to_ms(self.clock.wall_utc())
+        return self.journal.label.stamp(wall, int(self.now * 1000))[0]
 
     @property
     def planogram(self) -> Planogram:

@@ -1,4 +1,7 @@
-"""What keys mean: a selection is keyed letter by letter or digit by digit; "*" gives back."""
+"""What keys mean: a selection is keyed letter by letter or digit by digit; "*" gives back.
+
+"#" before anything else begins a claim's code.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
 from controller.saga import vend
+from controller.saga.claims import CODE_DIGITS
+from controller.saga.redeem import redeem
 
 CANCEL: Final = "*"
 ENTER: Final = "#"
 KEY_TIMEOUT_S: Final = 5.0  # a half-keyed selection is forgotten
+CODE_TIMEOUT_S: Final = 30.0  # and so is half a code: it is copied digit by digit
 
 
 class Keys:
@@ -33,10 +39,16 @@ class Keys:
         if not desk.mode.selling:
             return
         live = desk.live
+        if live.code is not None:
+            self._code_key(key)
+            return
         if key == ENTER:
             keyed, live.keyed = live.keyed, ""
             if keyed:
                 vend.select(desk, keyed)
+            else:
+                live.code, live.notice = "", None
+                desk.do(Wake("code", CODE_TIMEOUT_S))
             return
         if key.isalpha():
             live.keyed = ""
@@ -55,6 +67,18 @@ class Keys:
             desk.tell(Message.INVALID_SELECTION, selection=keyed)
             desk.do(Beep(Tone.ERROR))
 
+    def _code_key(self, key: str) -> None:
+        """Take one key of a claim's code; it is judged when it is whole, or at "#"."""
+        desk, live = self._desk, self._desk.live
+        assert live.code is not None, "a code is keyed"
+        if key.isdecimal():
+            live.code += key
+            desk.do(Wake("code", CODE_TIMEOUT_S))
+        if key == ENTER or len(live.code) == CODE_DIGITS:
+            code, live.code = live.code, None
+            if code:
+                redeem(desk, code)
+
     def timed_out(self) -> None:
         """Take a complete selection that could have gone on, forget any other."""
         desk = self._desk
@@ -65,8 +89,8 @@ class Keys:
     def cancel(self) -> None:
         """Coin return: first what is keyed, then the card session, then the credit."""
         desk, live = self._desk, self._desk.live
-        if live.keyed:
-            live.keyed = ""
+        if live.keyed or live.code is not None:
+            live.keyed, live.code = "", None
             return
         saga = desk.customer_saga()
         if saga is not None:

@@ -98,6 +98,8 @@ def view(desk: Desk) -> PanelView:
             amount=notice.amount,
             code=notice.code,
         )
+    if live.code is not None and desk.mode.selling:
+        return PanelView(Message.CODE_ENTRY, currency, language=language, code=live.code)
     match desk.mode:
         case Mode.BOOTING | Mode.RECOVERING:
             message = Message.STARTING

@@ -34,6 +34,9 @@ class Message(StrEnum):
     COIN_RETURN = "coin_return"
     REFUND_COINS = "refund_coins"
     REFUND_CARD = "refund_card"
+    CODE_ENTRY = "code_entry"  # digits of a claim's code so far, in ``code``
+    CODE_WRONG = "code_wrong"
+    CODE_PAUSE = "code_pause"  # too many wrong codes
     CLAIM = "claim"  # amount and code of a promise
     THANKS = "thanks"
     OUT_OF_SERVICE = "out_of_service"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from controller.domain.credit import Picked
 from controller.domain.tubes import best_partial
 from controller.journal import records as rec
 from controller.machine.desk import CLAIM_NOTICE_S, Desk
@@ -27,6 +28,7 @@ from controller.state import Saga
 
 MAX_PAYOUTS: Final = 4  # orders for one debt: what four could not pay is a claim
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
+NOTHING: Final = Picked((), 0, 0)
 KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
 
 
@@ -43,9 +45,11 @@ def _returns_credit(desk: Desk, saga: Saga) -> bool:
 
 def give_back(desk: Desk, saga: Saga) -> None:
     """Pay what is owed and what credit this end returns, then close; or none while one is paid."""
-    credit = desk.state.credit.total if _returns_credit(desk, saga) else 0
+    credit = desk.state.credit.cash if _returns_credit(desk, saga) else 0
     total = saga.owed + credit
     if not total:
+        if saga.kind == "return" and desk.state.credit.product:
+            _claim_product(desk, saga)
         _close(desk, saga)
         return
     desk.step(Trigger.PAY_OUT)
@@ -54,8 +58,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
     plan = best_partial(total, desk.tubes()) if saga.payouts < MAX_PAYOUTS else None
     if not saga.payout_certain:
         plan = None  # what is left may have been paid: a person must look before more leaves
-    picked = desk.state.credit.pick(credit)
-    assert picked is not None, "the total is always there"
+    picked = desk.state.credit.pick_cash() if credit else NOTHING
     if plan is None or not plan.amount:
         if credit:
             desk.write(
@@ -64,6 +67,8 @@ def give_back(desk: Desk, saga: Saga) -> None:
             )
         reason = "payout uncertain" if not saga.payout_certain else "not enough coins"
         open_claim(desk, saga, saga.owed, "cash", reason)
+        if saga.kind == "return" and desk.state.credit.product:
+            _claim_product(desk, saga)
         _close(desk, saga)
         return
     info = desk.live.ready.get(DeviceName.CHANGER)
@@ -84,6 +89,24 @@ def give_back(desk: Desk, saga: Saga) -> None:
     )
     desk.do(Payout(saga.vend, PayoutOrder(plan.amount, plan.coins, by_value)))
     desk.tell(_on_payout(saga), amount=plan.amount, seconds=30.0)
+
+
+def _claim_product(desk: Desk, saga: Saga) -> None:
+    """Credit that only buys and is not wanted now: its card claim, anew."""
+    picked = desk.state.credit.pick_product()
+    code = desk.mint(desk.journal.next_seq, picked.amount)
+    desk.write(
+        rec.ClaimOpened(
+            amount=picked.amount,
+            tender="card",
+            code=code,
+            reason="not used",
+            lots=picked.lots,
+            product=True,
+        ),
+        saga.vend,
+    )
+    desk.tell(Message.CLAIM, amount=picked.amount, code=code, seconds=CLAIM_NOTICE_S)
 
 
 def _on_payout(saga: Saga) -> Message:

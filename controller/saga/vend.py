@@ -80,7 +80,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         else:
             desk.tell(Message.PRICE, selection=selection, price=price)
         return None
-    change = max(0, credit - price)
+    change = max(0, min(credit - price, desk.state.credit.cash))
     if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
         desk.do(Beep(Tone.ERROR))
@@ -98,7 +98,10 @@ def select(desk: Desk, selection: str) -> Saga | None:
     cash = desk.state.credit.pick(min(credit, price))
     if cash is not None and cash.amount:
         desk.write(
-            rec.CreditAuthorised(coins=cash.coins, bills=cash.bills, lots=cash.lots), saga.vend
+            rec.CreditAuthorised(
+                coins=cash.coins, bills=cash.bills, lots=cash.lots, product=cash.product
+            ),
+            saga.vend,
         )
     if reader is not None:
         saga = _request_approval(desk, saga, reader)
@@ -129,6 +132,11 @@ def give_credit_back(desk: Desk, reason: str) -> Saga | None:
     return saga
 
 
+def held(saga: Saga) -> int:
+    """Return the credit that is locked for a vend, in minor units."""
+    return saga.held_coins + saga.held_bills + saga.held_product
+
+
 def _reader_for(desk: Desk) -> DeviceName | None:
     """Return the reader to ask: the one with a session, else one that is always idle."""
     if desk.live.session is not None:
@@ -141,7 +149,7 @@ def _reader_for(desk: Desk) -> DeviceName | None:
 
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
-    amount = saga.price - saga.held_coins - saga.held_bills
+    amount = saga.price - held(saga)
     desk.write(rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item), saga.vend)
     desk.step(Trigger.AUTHORISE)
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
@@ -229,11 +237,14 @@ def _settle(desk: Desk, saga: Saga) -> bool:
         _tell_reader(desk, saga, success=True)
         return False
     cash = saga.held_coins + saga.held_bills
-    if cash:
-        desk.write(rec.VendSettled(cash=cash, lots=tuple(saga.lots)), saga.vend)
+    if held(saga):
+        desk.write(
+            rec.VendSettled(cash=cash, lots=tuple(saga.lots), product=saga.held_product),
+            saga.vend,
+        )
         for name in READERS:
             info = desk.live.ready.get(name)
-            if isinstance(info, ReaderInfo) and info.cash_sale:
+            if cash and isinstance(info, ReaderInfo) and info.cash_sale:
                 desk.do(ReportCashSale(name, cash, saga.item))
     return True
 
@@ -248,9 +259,14 @@ def _compensate(desk: Desk, saga: Saga) -> bool:
     if saga.card == "lost" and saga.card_amount:
         # Card money never becomes coins: what the reader can't give back is a claim.
         open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")
-    if saga.held_coins or saga.held_bills:
+    if held(saga):
         desk.write(
-            rec.CreditRestored(coins=saga.held_coins, bills=saga.held_bills, lots=tuple(saga.lots)),
+            rec.CreditRestored(
+                coins=saga.held_coins,
+                bills=saga.held_bills,
+                lots=tuple(saga.lots),
+                product=saga.held_product,
+            ),
             saga.vend,
         )
     return True

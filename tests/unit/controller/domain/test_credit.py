@@ -49,7 +49,7 @@ def test_lots_are_picked_in_the_order_asked_for(
 def test_all_that_is_free_can_be_picked_for_a_return() -> None:
     credit = three_lots()
     credit.lock([(3, 150)])
-    picked = credit.pick_all()
+    picked = credit.pick_cash()
     assert picked == Picked(((3, 50), (7, 500), (9, 50)), 100, 500)
     assert picked.amount == 600
 
@@ -69,7 +69,7 @@ def test_a_sold_product_and_its_change_leave_nothing_behind() -> None:
     credit.lock([(3, 200), (7, 100)])
     credit.earn([(3, 200), (7, 100)])
     assert (credit.total, credit.held) == (450, 0)
-    credit.withdraw(credit.pick_all().lots)
+    credit.withdraw(credit.pick_cash().lots)
     assert credit == Credit()
     assert credit.lots == ()
 
@@ -157,7 +157,15 @@ class Customers(RuleBasedStateMachine):
 
     @rule()
     def return_credit(self) -> None:
-        picked = self.credit.pick_all()
+        picked = self.credit.pick_cash()
+        assert picked.product == 0
+        self.credit.withdraw(picked.lots)
+        self.gone += picked.amount
+
+    @rule()
+    def claim_what_only_buys(self) -> None:
+        picked = self.credit.pick_product()
+        assert (picked.coins, picked.bills) == (0, 0)
         self.credit.withdraw(picked.lots)
         self.gone += picked.amount
 
@@ -166,8 +174,17 @@ class Customers(RuleBasedStateMachine):
         credit = self.credit
         assert self.paid_in == credit.total + credit.held + self.gone
         assert credit.held == sum(picked.amount for picked in self.open)
-        assert credit.total == credit.coins + credit.bills
+        assert credit.total == credit.coins + credit.bills + credit.product
+        assert credit.cash == credit.coins + credit.bills
         assert all(lot.free or lot.held for lot in credit.lots)
 
 
 TestCustomers = Customers.TestCase
+
+
+def test_credit_that_only_buys_is_used_first() -> None:
+    credit = Credit()
+    credit.deposit(1, Pocket.COINS, 100)
+    credit.deposit(2, Pocket.PRODUCT, 150)
+    picked = credit.pick(200)
+    assert picked == Picked(((2, 150), (1, 50)), 50, 0, 150)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from controller.api import shapes
 from controller.api.service import JournalView, Live, MachineService, WatchEvent
 from controller.domain import accounts as acc
+from controller.domain.stock import Refusal
 from controller.journal.envelope import Record
 from controller.state import Claim, Closed, Saga, State
 
@@ -22,7 +23,11 @@ _DEVICES: Final = ("changer", "bill", "cashless1", "cashless2")
 def status(service: MachineService) -> shapes.StatusShape:
     """Return the machine at a glance."""
     state, live, planogram = service.state, service.live(), service.planogram
-    on_sale = state.stock.on_sale(planogram)
+    sold_out = [
+        name
+        for name in planogram.columns
+        if state.stock.candidates(planogram, name) is Refusal.SOLD_OUT
+    ]
     disabled = {name: state.stock.of(name).disabled for name in sorted(planogram.columns)}
     return {
         "machine": state.machine,
@@ -40,7 +45,7 @@ def status(service: MachineService) -> shapes.StatusShape:
         "display": list(live.display),
         "devices": devices(state, live),
         "faults": faults(state),
-        "sold_out": [name for name in planogram.columns if name not in on_sale],
+        "sold_out": sold_out,
         "disabled": {name: reason for name, reason in disabled.items() if reason},
         "claims": [claim(one) for one in state.claims.values()],
         "open": [open_vend(saga) for saga in state.sagas.values()],

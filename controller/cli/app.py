@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from controller.cli.errors import CliError
 from controller.cli.place import Place
@@ -21,31 +21,42 @@ if TYPE_CHECKING:
 # Other packages hang their own commands in here; the controller does not know them.
 PLUGINS: Final = "vendctl.commands"
 
-# Name -> module of this package; in the order of the help.
-_MODULES: Final = {
-    "status": "status",
-    "watch": "status",
-    "stock": "stock",
-    "price": "stock",
-    "credit": "credit",
-    "claim": "credit",
-    "coins": "coins",
-    "reader": "reader",
-    "collect": "collect",
-    "service": "service",
-    "vend": "testing",
-    "motor": "testing",
-    "journal": "journal",
-    "trace": "trace",
-    "ledger": "ledger",
+_LOOK, _DO, _WHY, _MORE = "Look", "Do", "Why: the journal", "More"
+
+# Name -> module of this package and panel of the help, in its order.
+_COMMANDS: Final = {
+    "status": ("status", _LOOK),
+    "watch": ("status", _LOOK),
+    "stock": ("stock", _LOOK),
+    "price": ("stock", _LOOK),
+    "credit": ("credit", _LOOK),
+    "claim": ("credit", _LOOK),
+    "coins": ("coins", _LOOK),
+    "reader": ("reader", _LOOK),
+    "service": ("service", _DO),
+    "collect": ("collect", _DO),
+    "vend": ("testing", _DO),
+    "motor": ("testing", _DO),
+    "journal": ("journal", _WHY),
+    "trace": ("trace", _WHY),
+    "ledger": ("ledger", _WHY),
 }
 
 _HELP: Final = """The technician's tool of a vending machine.
 
-Talks to the running vendd over its socket. Amounts are in main units, like 1.50.
+It talks to the running vendd over its socket; the journal is readable without vendd, too.
 
-Exit codes: 0 done; 1 the answer is no (a journal that does not verify); 2 wrong arguments;
-3 vendd is not running; 4 not permitted; 5 vendd refuses, and says why; 6 not found; 7 failed.
+Amounts are in main units, like 1.50. Every command has --json.
+
+Exit codes:
+0  done
+1  the answer is no: a test that fails, a journal that does not verify
+2  wrong arguments
+3  vendd is not running
+4  not permitted
+5  vendd refuses, and says why
+6  not found
+7  something is broken
 """
 
 
@@ -55,18 +66,24 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         """Return a command by its name."""
         del ctx
-        module = _MODULES.get(cmd_name)
-        if module is not None:
-            group = typer.Typer(rich_markup_mode=None)
+        if cmd_name in _COMMANDS:
+            module, panel = _COMMANDS[cmd_name]
+            group = typer.Typer()
             import_module(f"controller.cli.{module}").mount(group)
-            return typer.main.get_group(group).commands[cmd_name]
-        entry = _plugins().get(cmd_name)
-        return None if entry is None else typer.main.get_group(entry.load())
+            command = typer.main.get_group(group).commands[cmd_name]
+        else:
+            found = _plugin(cmd_name)
+            if found is None:
+                return None
+            command, panel = found, _MORE
+        assert isinstance(command, TyperCommand | TyperGroup)
+        command.name, command.rich_help_panel = cmd_name, panel
+        return command
 
     def list_commands(self, ctx: Context) -> list[str]:
         """Return all names, for help and completion."""
         del ctx
-        return [*_MODULES, *(name for name in sorted(_plugins()) if name not in _MODULES)]
+        return [*_COMMANDS, *(name for name in sorted(_plugins()) if name not in _COMMANDS)]
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -75,13 +92,24 @@ def _plugins() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=PLUGINS)}
 
 
+def _plugin(name: str) -> Command | None:
+    entry = _plugins().get(name)
+    if entry is None:
+        return None
+    try:
+        return typer.main.get_group(entry.load())
+    except (ImportError, AttributeError) as error:
+        # Half an installation must not take the help of all other commands along.
+        print(f"vendctl: {name!r} cannot be loaded: {error}", file=sys.stderr)
+        return None
+
+
 app = typer.Typer(
     name="vendctl",
     cls=Commands,
     help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 
 

@@ -27,7 +27,6 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(
         help="The journal's records. Without a running vendd its file is read.",
         no_args_is_help=True,
-        rich_markup_mode=None,
     )
     group.command("tail")(tail)
     group.command("show")(show)

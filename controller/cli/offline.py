@@ -12,7 +12,12 @@ from controller.api import views
 from controller.api.journal_view import FolderView, open_folder
 from controller.api.trace import NothingToTraceError, trace
 from controller.cli.errors import CliError, Exit
-from controller.journal.errors import DiskBusyError, JournalMissingError, JournalRefusedError
+from controller.journal.errors import (
+    DiskBusyError,
+    DiskError,
+    JournalMissingError,
+    JournalRefusedError,
+)
 
 T = TypeVar("T")
 
@@ -67,5 +72,7 @@ def opened(folder: Path) -> Iterator[Folder]:
             raise CliError(f"the journal is damaged: {error}", Exit.NO) from error
         except DiskBusyError as error:
             raise CliError(f"{error}: vendd has it; ask vendd", Exit.REFUSED) from error
+        except DiskError as error:
+            raise CliError(f"{folder}: {error}", Exit.FAILED) from error
         except NothingToTraceError as error:
             raise CliError(str(error), Exit.NOT_FOUND) from error

@@ -53,7 +53,7 @@ class Place:
 
 def new_group(words: str, default: Callable[[typer.Context, bool], None]) -> typer.Typer:
     """Make a group of commands that does something when none of them is named."""
-    group = typer.Typer(help=words, rich_markup_mode=None)
+    group = typer.Typer(help=words)
 
     @group.callback(invoke_without_command=True)
     def root(context: typer.Context, json: AsJson = False) -> None:

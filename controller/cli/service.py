@@ -10,9 +10,7 @@ from controller.cli.place import AsJson, act
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(
-        help="Take the machine out of sale, and back.", no_args_is_help=True, rich_markup_mode=None
-    )
+    group = typer.Typer(help="Take the machine out of sale, and back.", no_args_is_help=True)
     group.command("on")(on)
     group.command("off")(off)
     app.add_typer(group, name="service")

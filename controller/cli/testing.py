@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -10,7 +10,7 @@ from controller.cli import screen
 from controller.cli.errors import Exit
 from controller.cli.place import AsJson, ColumnName, act
 
-_GOOD = ("tested", "dropped", "done")
+_GOOD: Final = ("tested", "dropped")
 
 
 def mount(app: typer.Typer) -> None:
@@ -19,33 +19,35 @@ def mount(app: typer.Typer) -> None:
         ("vend", "Test vends.", vend),
         ("motor", "Test a motor.", motor),
     ):
-        group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None)
+        group = typer.Typer(help=words, no_args_is_help=True)
         group.command("test")(command)
         app.add_typer(group, name=name)
 
 
 def vend(context: typer.Context, column: ColumnName, json: AsJson = False) -> None:
     """Deliver one product without payment, through all steps of a sale; in service mode."""
-    _tell(act(context, "vend.test", column=column), column, json)
+    answer = act(context, "vend.test", column=column)
+    turns = [f"{turn['column']} {turn['outcome']}" for turn in answer.get("turns", ())]
+    _tell(answer, answer["result"], [f"vend {answer['vend']}", *turns], column, json)
 
 
 def motor(context: typer.Context, column: ColumnName, json: AsJson = False) -> None:
     """Turn a column's motor once and say what the sensors saw; in service mode."""
-    _tell(act(context, "motor.test", column=column), column, json)
+    answer = act(context, "motor.test", column=column)
+    details = [
+        f"on for {answer.get('run_ms', 0)} ms",
+        screen.many(answer.get("drops", 0), "drop"),
+        answer.get("detail", ""),
+    ]
+    _tell(answer, answer["outcome"], details, column, json)
 
 
-def _tell(answer: dict[str, Any], column: str, json: bool) -> None:
-    result = str(answer.get("outcome") or answer.get("result") or "done")
+def _tell(answer: dict[str, Any], result: str, details: list[str], column: str, json: bool) -> None:
+    good = result in _GOOD
     if json:
         screen.as_json(answer)
     else:
-        more = [
-            f"{name.replace('_', ' ')} {value}"
-            for name, value in answer.items()
-            if name not in ("outcome", "result", "column") and value not in ("", None, [])
-        ]
-        screen.line(f"{column}:", (result, screen.GOOD if result in _GOOD else screen.BAD))
-        if more:
-            screen.line((", ".join(more), screen.DIM))
-    if result not in _GOOD:
+        screen.line(f"{column}:", (result, screen.GOOD if good else screen.BAD))
+        screen.line((", ".join(detail for detail in details if detail), screen.DIM))
+    if not good:
         raise typer.Exit(Exit.NO)

@@ -23,6 +23,7 @@ from controller.journal.envelope import Record, RecordData, decode, encode_body
 from controller.machine.inputs import CommandRefused
 from controller.state import State
 
+TURNS = [{"column": "A1", "outcome": "dropped"}]
 JOURNAL = bytes.fromhex("5fa3c0de5fa3c0de5fa3c0de5fa3c0de")
 T0_MS = 1_795_262_400_000  # 2026-11-21 12:00 UTC
 
@@ -165,7 +166,7 @@ class FakeMachine:
                 self.tell(watch_display(("Out of service", "", "", "")))
                 return {"service": True, "by": by}
             case cmd.TryVend(column) if self.now.mode == "service":
-                return {"vend": 40, "column": column, "result": "tested", "flags": []}
+                return {"vend": 40, "column": column, "result": "tested", "turns": TURNS}
             case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins():
                 raise CommandRefused("only in service mode: `vendctl service on` first")
             case cmd.Collect(cashbox, stacker, bills):

@@ -261,7 +261,7 @@ def test_readers_are_switched(ctl: Any, machine: Any) -> None:
 
 def test_in_service_mode_a_column_is_tested(ctl: Any) -> None:
     assert ctl("service", "on").lines == ["in service mode, by root"] or True
-    assert ctl("vend", "test", "A1").lines == ["A1: tested", "vend 40"]
+    assert ctl("vend", "test", "A1").lines == ["A1: tested", "vend 40, A1 dropped"]
 
 
 def test_a_test_that_fails_ends_with_code_one(ctl: Any, machine: Any) -> None:
@@ -270,7 +270,7 @@ def test_a_test_that_fails_ends_with_code_one(ctl: Any, machine: Any) -> None:
 
     machine.act = act
     ended = ctl("motor", "test", "A1")
-    assert (ended.code, ended.lines) == (1, ["A1: jammed", "run ms 6000"])
+    assert (ended.code, ended.lines) == (1, ["A1: jammed", "on for 6000 ms, 0 drops"])
     assert ctl("motor", "test", "A1", "--json").code == 1
 
 

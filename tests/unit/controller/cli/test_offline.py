@@ -101,6 +101,15 @@ def test_a_folder_without_a_journal_says_so(vendctl: Any, tmp_path: Path) -> Non
     assert vendctl("--home", tmp_path, "journal", "verify").code == 3
 
 
+def test_a_disk_that_cannot_be_read_says_so(vendctl: Any, home: Path) -> None:
+    (home / "journal" / "journal.id").unlink()
+    (home / "journal" / "journal.id").mkdir()
+    ended = vendctl("--home", home, "journal", "tail")
+    assert ended.code == 7
+    assert "Traceback" not in ended.err
+    assert str(home) in ended.err
+
+
 def test_a_damaged_journal_does_not_verify_and_is_shown_as_far_as_it_goes(
     vendctl: Any, home: Path
 ) -> None:

@@ -177,8 +177,8 @@ class ApiServer:
     async def _answer(self, line: bytes, session: Session) -> str | None:
         try:
             answer = await self._dispatcher.dispatch(line.decode(), session)
-        except UnicodeDecodeError:
-            return _error(Code.PARSE, "a line is UTF-8")
+        except ValueError:  # also a number of more digits than Python reads
+            return _error(Code.PARSE, "a line is a JSON text in UTF-8")
         except RecursionError:
             return _error(Code.PARSE, "nested too deeply")
         return None if answer is None else answer[0]
@@ -186,12 +186,12 @@ class ApiServer:
 
 def _notification(event: WatchEvent) -> str:
     message = {"jsonrpc": "2.0", "method": "watch.event", "params": event}
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(message, separators=(",", ":"))
 
 
 def _error(code: Code, text: str) -> str:
     message: dict[str, Any] = {"jsonrpc": "2.0", "id": None}
-    return json.dumps(message | {"error": {"code": int(code), "message": text}}, ensure_ascii=False)
+    return json.dumps(message | {"error": {"code": int(code), "message": text}})
 
 
 def _listen(path: Path, *, open_to_others: bool) -> socket.socket:

@@ -7,10 +7,16 @@ rich not before a command needs them.
 
 def main() -> None:
     """Run ``vendctl``; the entry point of the console script."""
-    import signal  # noqa: PLC0415 - a script's start imports nothing that it does not use
+    import io  # noqa: PLC0415 - a script's start imports nothing that it does not use
+    import signal  # noqa: PLC0415 - as above
+    import sys  # noqa: PLC0415 - as above
 
     from controller.cli.app import run  # noqa: PLC0415 - as above
 
     # `vendctl journal export | head` ends quietly, as other tools do; the socket does not need it.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # A terminal that has no "≥" shows something else; it does not end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     run()

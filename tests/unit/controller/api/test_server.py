@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from controller.api.access import Access
 from controller.api.methods import MAX_BATCH, dispatcher
@@ -91,6 +93,7 @@ async def test_a_batch_is_answered_as_one(server: ApiServer) -> None:
         ("{", -32700),
         (b"\xff\xfe", -32700),
         ("[" * 9_000, -32700),
+        ("9" * 5_000, -32700),
         ("42", -32600),
         ("[]", -32600),
         ('{"jsonrpc":"1.0","id":1,"method":"status"}', -32600),
@@ -115,6 +118,31 @@ async def test_bad_input_gets_its_error_code_and_the_connection_lives(
         assert (await client.hear())["error"]["code"] == code
         await client.say(call("status", 5))
         assert (await client.hear())["id"] == 5
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+CALLS = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": st.sampled_from(["stock.set", "trace", "status", "x"])},
+    optional={"id": ANYTHING, "params": ANYTHING | st.fixed_dictionaries({"column": ANYTHING})},
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(line=st.binary(max_size=40) | (CALLS | ANYTHING).map(json.dumps).map(str.encode))
+def test_no_line_brings_the_server_down(machine: Any, line: bytes) -> None:
+    async def answer() -> str | None:
+        access = Access()
+        server = ApiServer(Path("unused"), dispatcher(machine, access), access)
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        with ours, theirs:
+            return await server._answer(line, Session(access.caller(ours)))
+
+    text = asyncio.run(answer())
+    assert text is None or "jsonrpc" in text
 
 
 async def test_wrong_parameters_are_named(server: ApiServer) -> None:

@@ -137,7 +137,11 @@ def test_a_shell_completes_nothing_when_there_is_no_machine(tmp_path: Path) -> N
 def started(*words: str, socket: Path, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*START, *words],
-        env=os.environ | {"VENDD_SOCKET": str(socket)},
+        env=os.environ
+        | {
+            "VENDD_SOCKET": str(socket),
+            "PYTHONIOENCODING": more.get("encoding", "utf-8"),
+        },
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -162,6 +166,14 @@ def test_a_status_for_scripts_loads_neither_rich_nor_asyncio_nor_the_settings(
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stderr.strip() == "[]"
+
+
+def test_a_terminal_without_our_signs_shows_others(socket_path: Path, machine: Any) -> None:
+    machine.state.stock.doubt("A1")
+    with started("stock", socket=socket_path, encoding="latin-1") as child:
+        assert child.stdout is not None
+        assert "? 3" in child.stdout.read()
+        assert child.wait(60) == 0
 
 
 def test_a_pipe_that_closes_early_ends_it_quietly(socket_path: Path) -> None:

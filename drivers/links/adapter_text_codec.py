@@ -106,15 +106,15 @@ def decode_line(text: str) -> Line:
 class LineReader:
     """Cuts a stream into lines; safe to feed in pieces of any size."""
 
-    __slots__ = ("_buffer", "_skipping")
+    __slots__ = ("_rest", "_skipping")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._skipping = False
+        self._rest = b""
+        self._skipping = False  # the line that is coming has been too long
 
     def reset(self) -> None:
         """Forget the beginning of a line."""
-        self._buffer.clear()
+        self._rest = b""
         self._skipping = False
 
     def feed(self, data: bytes) -> list[str]:
@@ -123,16 +123,17 @@ class LineReader:
         A line longer than `LINE_LIMIT` is dropped to its end. Bytes that are no ASCII become `?`.
         """
         lines: list[str] = []
-        buffer = self._buffer
-        for byte in data:
-            if byte in b"\r\n":
-                if buffer and not self._skipping:
-                    lines.append(buffer.decode("ascii", "replace").replace("\ufffd", "?").strip())
-                buffer.clear()
-                self._skipping = False
-            elif not self._skipping:
-                buffer.append(byte)
-                if len(buffer) > LINE_LIMIT:
-                    buffer.clear()
+        for piece in (self._rest + data).splitlines(keepends=True):
+            if piece[-1] not in b"\r\n":
+                self._rest = piece
+                if len(piece) > LINE_LIMIT:
                     self._skipping = True
-        return [line for line in lines if line]
+                    self._rest = b""
+                return lines
+            if not self._skipping and len(piece) <= LINE_LIMIT:
+                line = piece.decode("ascii", "replace").replace("\ufffd", "?").strip()
+                if line:
+                    lines.append(line)
+            self._skipping = False
+        self._rest = b""
+        return lines

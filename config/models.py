@@ -150,6 +150,10 @@ class Policy(Section):
     on_unknown: Literal["refund", "charge"] = "refund"  # the drop was not seen and can't be asked
     credit_timeout_s: Annotated[float, between(0, 3_600, "s")] = 0.0  # 0: credit stays
     exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
+    after_failure: Literal["refund", "keep"] = "refund"  # keep: the customer may choose again
+    on_credit_timeout: Literal["pay", "keep"] = "pay"  # keep: as unclaimed money, with a record
+    column_refunds_max: Annotated[int, between(0, 100)] = 3  # failed in a row: column off; 0: never
+    machine_refunds_max: Annotated[int, between(0, 100)] = 6  # failed in a row: machine off
     claim_days: Annotated[int, between(7, 3_650, "days")] = 90  # a claim's code is honoured
     multi_vend: bool = False  # change is returned after each vend
     must_vend: bool = False  # inserted money is returned only after a vend was tried

@@ -79,6 +79,8 @@ class FaultCode(StrEnum):
     COLUMN_NO_HOME = "column.no_home"
     COLUMN_NOT_SEEN = "column.not_seen"
     COLUMN_EMPTY = "column.empty"
+    COLUMN_REFUNDS = "column.refunds"  # too many failed vends in a row: is somebody playing?
+    MACHINE_REFUNDS = "machine.refunds"
     SENSOR_BLIND = "sensor.blind"
     DOOR_OPEN = "door.open"
     PANEL_DISPLAY = "panel.display"

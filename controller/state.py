@@ -176,6 +176,8 @@ class State:
     stock_known: bool = False  # the opening counts were recorded
     prices: dict[str, int] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
+    failures: dict[str, int] = field(default_factory=dict)  # failed vends in a row, per column
+    failures_machine: int = 0
     service_by: str = ""
     wrong_codes: int = 0  # keyed in since the last right one
     counters: Counters = field(default_factory=Counters)
@@ -501,6 +503,10 @@ def _claim_refused(s: State, _r: Record, _d: rec.ClaimRefused) -> None:
     s.wrong_codes += 1
 
 
+def _credit_kept(s: State, _r: Record, d: rec.CreditKept) -> None:
+    s.credit.withdraw(d.lots)
+
+
 def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
     saga = s.saga_of(r)
     del s.sagas[saga.vend]
@@ -513,6 +519,8 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         s.counters.tests += 1
     elif saga.kind == "vend":
         s.counters.refunds += 1
+    if saga.kind == "vend" and not saga.test:
+        _count_failures(s, saga, d.result)
     s.closed.append(
         Closed(
             saga.vend, saga.kind, saga.selection, saga.column, saga.price, d.result,
@@ -520,6 +528,17 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         )
     )  # fmt: skip
     del s.closed[:-MAX_CLOSED]
+
+
+def _count_failures(s: State, saga: Saga, result: str) -> None:
+    """A column that failed counts one more; any sale ends the machine's row."""
+    if result == "sold":
+        s.failures_machine = 0
+        s.failures.pop(saga.column, None)
+    elif saga.turns:
+        s.failures_machine += 1
+        for column in {column for column, _ in saga.turns}:
+            s.failures[column] = s.failures.get(column, 0) + 1
 
 
 def _stock_set(s: State, _r: Record, d: rec.StockSet) -> None:
@@ -533,6 +552,7 @@ def _price_set(s: State, _r: Record, d: rec.PriceSet) -> None:
 
 def _column_enabled(s: State, _r: Record, d: rec.ColumnEnabled) -> None:
     s.stock.enable(d.column)
+    s.failures.pop(d.column, None)
 
 
 def _column_disabled(s: State, _r: Record, d: rec.ColumnDisabled) -> None:
@@ -545,6 +565,7 @@ def _service_entered(s: State, _r: Record, d: rec.ServiceEntered) -> None:
 
 def _service_left(s: State, _r: Record, _d: rec.ServiceLeft) -> None:
     s.service_by = ""
+    s.failures_machine = 0  # a technician has looked
 
 
 def _credit_granted(s: State, r: Record, d: rec.CreditGranted) -> None:
@@ -590,6 +611,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.ClaimClosed: _claim_closed,
     rec.ClaimRedeemed: _claim_redeemed,
     rec.ClaimRefused: _claim_refused,
+    rec.CreditKept: _credit_kept,
     rec.StockSet: _stock_set,
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _column_enabled,

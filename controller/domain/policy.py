@@ -23,6 +23,10 @@ class Policy:
     coins_accepted: frozenset[int] | None = None  # values; None: all that the changer knows
     bills_accepted: frozenset[int] | None = None
     bill_max: int | None = None  # the largest bill taken; None: no bound
+    after_failure: Literal["refund", "keep"] = "refund"  # keep: the customer may choose again
+    on_credit_timeout: Literal["pay", "keep"] = "pay"  # keep: as unclaimed money, with a record
+    column_refunds_max: int = 3  # failed vends in a row that close a column; 0: never
+    machine_refunds_max: int = 6  # failed vends in a row that stop the machine; 0: never
     claim_days: int = 90  # how long a claim's code is honoured at this machine
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
 

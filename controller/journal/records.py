@@ -557,6 +557,25 @@ class ClaimClosed(RecordData):
         return _lines((account, self.amount), (acc.OPERATOR, -self.amount))
 
 
+class CreditKept(RecordData):
+    """Credit that nobody came back for: the operator's, as unclaimed money."""
+
+    type: ClassVar[str] = "credit.kept"
+    coins: int
+    bills: int
+    lots: Lots
+    product: int = 0
+
+    def postings(self) -> Lines:
+        """Credit becomes unclaimed."""
+        return _lines(
+            (acc.CREDIT_COINS, self.coins),
+            (acc.CREDIT_BILLS, self.bills),
+            (acc.CREDIT_PRODUCT, self.product),
+            (acc.UNCLAIMED, -self.coins - self.bills - self.product),
+        )
+
+
 class ClaimRedeemed(RecordData):
     """A claim's code was keyed in here: its amount is credit again; a card's only buys."""
 
@@ -665,5 +684,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended, PayoutFinished,
     ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused, StockSet, PriceSet,
     ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft, OperatorActed, CreditGranted,
+    CreditKept,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

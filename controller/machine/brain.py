@@ -150,6 +150,8 @@ class Brain:
             return "drop sensor blind"
         if desk.journal.disk_full:
             return "the disk is full"
+        if f"machine {FaultCode.MACHINE_REFUNDS.value}" in desk.state.faults:
+            return "too many failed vends in a row: `vendctl service on`, look, `service off`"
         if self.devices and not desk.live.ready:
             return "no payment device answers"
         return ""

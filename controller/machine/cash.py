@@ -93,11 +93,23 @@ class CashHandling:
             vend.cancel_approval(desk, saga)
 
     def credit_timed_out(self) -> None:
-        """Give forgotten credit back, if nothing moved it meanwhile."""
+        """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""
         desk = self._desk
-        newest = max((lot.seq for lot in desk.state.credit.lots), default=0)
-        if desk.mode is Mode.CREDIT and newest and not desk.state.sagas:
+        if desk.mode is not Mode.CREDIT or desk.state.sagas or not desk.state.credit.total:
+            return
+        if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
+            return
+        all_of_it = desk.state.credit.pick(desk.state.credit.total)
+        assert all_of_it is not None, "the total is always there"
+        desk.write(
+            rec.CreditKept(
+                coins=all_of_it.coins,
+                bills=all_of_it.bills,
+                lots=all_of_it.lots,
+                product=all_of_it.product,
+            )
+        )
 
     # ------------------------------------------------------------------------------- bills
 

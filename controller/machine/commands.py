@@ -247,6 +247,7 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
         raise CommandRefused("a test or payout is under way; try again when it has ended")
     desk.live.fill_mode = False
     desk.write(rec.ServiceLeft(by=by))
+    desk.clear_fault("machine", FaultCode.MACHINE_REFUNDS, by)
     desk.fire(Trigger.LEAVE_SERVICE)
     if DeviceName.CHANGER in desk.live.ready:
         desk.do(fx.CountTubes("fill"))

@@ -10,6 +10,7 @@ from typing import Final
 
 from controller.domain.credit import Picked
 from controller.domain.tubes import best_partial
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import CLAIM_NOTICE_S, Desk
 from controller.machine.effects import Beep, EndSession, Failed, Payout, Wake
@@ -40,6 +41,8 @@ def _returns_credit(desk: Desk, saga: Saga) -> bool:
         return False
     if saga.dispensed:
         return not desk.policy.multi_vend
+    if desk.policy.after_failure == "keep":
+        return False
     return saga.failed not in KEEPS_CREDIT
 
 
@@ -146,6 +149,7 @@ def _close(desk: Desk, saga: Saga) -> None:
         rec.VendClosed.model_validate({"result": result, "flags": tuple(saga.flags)}), saga.vend
     )
     desk.live.settling_since.pop(saga.vend, None)
+    _guard_against_refunds(desk, saga)
     desk.answer(
         f"vend {saga.vend}",
         {
@@ -162,6 +166,21 @@ def _close(desk: Desk, saga: Saga) -> None:
     _farewell(desk, saga)
     if desk.mode.vending:
         desk.fire(Trigger.FINISH)
+
+
+def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
+    """Stop what refunds again and again: a column first, then the machine (the jackpot guard)."""
+    state, policy = desk.state, desk.policy
+    for column in dict.fromkeys(column for column, _ in saga.turns):
+        failed = state.failures.get(column, 0)
+        if policy.column_refunds_max and failed >= policy.column_refunds_max:
+            desk.raise_fault(column, FaultCode.COLUMN_REFUNDS, f"{failed} in a row")
+            if not state.stock.of(column).disabled:
+                reason = FaultCode.COLUMN_REFUNDS.value
+                desk.write(rec.ColumnDisabled(column=column, reason=reason))
+    if policy.machine_refunds_max and state.failures_machine >= policy.machine_refunds_max:
+        detail = f"{state.failures_machine} in a row"
+        desk.raise_fault("machine", FaultCode.MACHINE_REFUNDS, detail)
 
 
 def _farewell(desk: Desk, saga: Saga) -> None:

@@ -142,6 +142,8 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
         return
     recovery.phase = Phase.DONE
     desk.write(rec.BootFinished(sagas=recovery.sagas))
+    if desk.policy.credit_timeout_s and desk.state.credit.total:
+        desk.do(Wake("credit", desk.policy.credit_timeout_s))
     if desk.mode is Mode.RECOVERING:
         desk.fire(Trigger.ENTER_SERVICE if desk.state.service_by else Trigger.RECOVERED)
 

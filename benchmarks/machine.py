@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -13,11 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.place import BenchError, Place, environment
-from config.models import KernelKeypad
-from config.settings import load
 from controller.cli.client import Client
 from controller.cli.errors import CliError
-from simulator.keypad import KernelKeys
 from simulator.running import RunningMachine, start_machine
 
 DEMO: Final = Path("config/machines/demo.toml")
@@ -111,35 +107,3 @@ def vendd(config: Path, home: Path, command: str = "run") -> Iterator[Vendd]:
 def simulated(config: Path, home: Path, speed: float = 1.0) -> RunningMachine:
     """Start the hardware; to be used as a context."""
     return start_machine(config.resolve(), home, speed=speed)
-
-
-class Keys:
-    """A finger: writes the kernel's input events to the keypad's FIFO and notes when.
-
-    Args:
-        config: The machine's file.
-        home: Its folder.
-    """
-
-    def __init__(self, config: Path, home: Path) -> None:
-        keypad = load(config, home=home).keypad
-        assert isinstance(keypad, KernelKeypad)
-        self._fd = os.open(keypad.path, os.O_WRONLY | os.O_NONBLOCK)
-        self._keys = KernelKeys(keypad, time.time, self._write)
-        self.written_at = 0.0
-
-    def press(self, keys: str) -> float:
-        """Press keys; returns when the last one went down, monotonic seconds."""
-        for key in keys:
-            self._keys.down(key)
-            down_at = self.written_at
-            self._keys.up(key)
-        return down_at
-
-    def close(self) -> None:
-        """Let go."""
-        os.close(self._fd)
-
-    def _write(self, report: bytes) -> None:
-        self.written_at = time.monotonic()
-        os.write(self._fd, report)

@@ -1,0 +1,40 @@
+"""The far end of the display's bus: acknowledges each write at once, until it is terminated."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from simulator.i2c_server import I2cBus, I2cServer
+
+
+class Glass:
+    """A display that shows nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Take it."""
+
+
+async def _serve(path: Path, address: int) -> None:
+    bus = I2cBus()
+    bus.attach(address, Glass())
+    server = I2cServer(bus)
+    await server.start(str(path))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve ``--path``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--path", type=Path, required=True)
+    parser.add_argument("--address", type=int, required=True)
+    given = parser.parse_args()
+    asyncio.run(_serve(given.path, given.address))
+
+
+if __name__ == "__main__":
+    main()

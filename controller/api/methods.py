@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
-from pjrpc.common import MaybeSet, Request, Response
+from pjrpc.common import UNSET, MaybeSet, Request, Response
 from pjrpc.server import (
     AsyncDispatcher,
     AsyncHandlerType,
@@ -253,12 +253,17 @@ def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Sessi
         request: Request, context: Session, handler: AsyncHandlerType[Session]
     ) -> MaybeSet[Response]:
         right = needed.get(request.method, Right.READ)
-        if context.caller.right < right:
-            raise JsonRpcError(Code.NOT_PERMITTED, access.explain(context.caller, right))
+        problem: JsonRpcError
         try:
-            return await handler(request, context)
+            if context.caller.right >= right:
+                return await handler(request, context)
+            problem = JsonRpcError(Code.NOT_PERMITTED, access.explain(context.caller, right))
         except InvalidParamsError as error:
-            raise InvalidParamsError(_wrong_parameters(error)) from error
+            problem = InvalidParamsError(_wrong_parameters(error))
+        except JsonRpcError as error:
+            problem = error
+        # Answered here: a refusal is no line in the machine's log.
+        return UNSET if request.id is None else Response(id=request.id, error=problem)
 
     made: AsyncDispatcher[Session] = AsyncDispatcher(middlewares=[guard], max_batch_size=MAX_BATCH)
     made.add_methods(registry)

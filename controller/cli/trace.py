@@ -55,8 +55,11 @@ def show(
 
 
 def _why(step: dict[str, Any], currency: str) -> str:
-    coins = (f"{count} × {plain(value, currency)}" for value, count in step.get("coins", ()))
-    return ": ".join(part for part in (step["words"], ", ".join(coins)) if part)
+    coins = step.get("coins", ())
+    words = ", ".join(f"{count} × {plain(value, currency)}" for value, count in coins)
+    if sum(value * count for value, count in coins) != step["amount"] and words:
+        words += " in all"
+    return ": ".join(part for part in (step["words"], words) if part)
 
 
 def _vend(vend: dict[str, Any], currency: str) -> None:

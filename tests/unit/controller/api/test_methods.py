@@ -215,3 +215,24 @@ async def test_a_label_that_no_calendar_knows_is_shown_as_it_is(machine: Any) ->
     machine.journal.all[0] = replace(machine.journal.all[0], at_ms=10**18)
     page = await result(machine, "journal.records", limit=1)
     assert page["records"][0]["at"] == f"@{10**18}"
+
+
+async def test_a_refusal_is_no_line_in_the_log(
+    machine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("vend.test", {"column": "A1"}),
+            ("trace", {"seq": "x"}),
+            ("x", {}),
+        ]
+        for method, params in calls:
+            assert "error" in await ask(machine, method, **params)
+        reader = Caller(1008, 1008, 4243, frozenset(), Right.READ, "bob")
+        assert "error" in await ask(machine, "service.enter", reader)
+    assert caplog.records == []
+
+
+async def test_a_notification_gets_no_answer_even_when_it_is_refused(machine: Any) -> None:
+    line = json.dumps({"jsonrpc": "2.0", "method": "vend.test", "params": {"column": "A1"}})
+    assert await dispatcher(machine, Access()).dispatch(line, Session(ADA)) is None

@@ -33,10 +33,10 @@ def answer(device: Peripheral, start: bytes, reply: bytes | None) -> Callable[[]
     def wrong(payload: bytes) -> bytes | None:
         return reply if payload.startswith(start) else handle(payload)
 
-    device._handle = wrong  # type: ignore[assignment,method-assign] # a firmware with this flaw
+    device._handle = wrong  # type: ignore[method-assign] # a firmware with this flaw
 
     def mend() -> None:
-        device._handle = handle  # type: ignore[method-assign] # back to what it was
+        device._handle = handle  # type: ignore[assignment] # back to what it was
 
     return mend
 

@@ -185,6 +185,8 @@ class Machine:
         if written:
             for told in self.on_commit:
                 told(written)
+        if effects:
+            await asyncio.sleep(0)  # acts first: a motor does not wait for the panel's words
         self._tell()
         self._turning = False
         for watcher in self.on_turn:

@@ -174,6 +174,8 @@ class Brain:
             case FaultCleared(part=part, code=code):
                 desk.clear_fault(part, code)
                 desk.live.stacker_full &= code is not FaultCode.BILL_STACKER_FULL
+                if code is FaultCode.BILL_JAM:
+                    self.cash.look_again()
             case DeviceReady(device=device, info=info):
                 self._ready(device, info)
             case DeviceLost(device=device):
@@ -189,6 +191,8 @@ class Brain:
         desk = self.desk
         if code is FaultCode.CHANGER_ROUTING and DeviceName.CHANGER in desk.live.ready:
             desk.do(fx.CountTubes("check"))  # a coin is not where it was said to be
+        elif code in (FaultCode.BILL_REMOVED, FaultCode.BILL_JAM):
+            self.cash.escrow_in_trouble()
         elif code is FaultCode.DEVICE_UNSUITABLE and self.recovery is not None:
             device = next((name for name in self.devices if name.value == part), None)
             if device is not None and self.recovery.phase is boot.Phase.START:

@@ -23,6 +23,7 @@ from controller.ports import (
 )
 from controller.saga import give_back, vend
 
+TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
 ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
 
 
@@ -217,7 +218,8 @@ class CashHandling:
     def stacker_counted(self, result: StackerCount, *, after_reset: bool) -> None:
         """Let STACKER settle what became of the bill in escrow, then compare the counts.
 
-        A RESET returns what is in escrow, so after one a bill that was not stacked is out.
+        A RESET returns what is in escrow, so after one a bill that was not stacked is out, unless
+        it is jammed: only a person gets it out then.
         """
         desk, state = self._desk, self._desk.state
         held = state.escrow
@@ -234,8 +236,13 @@ class CashHandling:
                         claimed=held.claimed,
                     )
                 )
+                desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
                 self._credited()
+            elif self._jammed(held.device):
+                if not held.claimed:
+                    give_back.claim_escrow(desk, held.value)
             elif after_reset:
+                desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
                 desk.write(
                     rec.BillReturned(
                         device=held.device,
@@ -257,6 +264,24 @@ class CashHandling:
                     {"cause": cause, "counted": result.bills, "believed": state.stacker}
                 )
             )
+
+    def _jammed(self, device: str) -> bool:
+        return f"{device} {FaultCode.BILL_JAM.value}" in self._desk.state.faults
+
+    def escrow_in_trouble(self) -> None:
+        """A jam, or "no bill is in escrow": don't wait out the whole time for a result.
+
+        One may still come: of an ESCROW that was repeated as its first ACK was lost.
+        """
+        held = self._desk.state.escrow
+        if held is not None and not held.claimed:
+            self._desk.do(Wake("escrow", TROUBLE_S))
+
+    def look_again(self) -> None:
+        """A person has been inside: what was stuck in escrow, and claimed, is out or stacked."""
+        held = self._desk.state.escrow
+        if held is not None and held.claimed and DeviceName.BILL in self._desk.live.ready:
+            self._desk.do(CountStacker("boot"))
 
     def _ask_again(self) -> None:
         """The bill may still be in escrow: return it; if it stays, its customer gets a claim."""

@@ -251,6 +251,8 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     desk.fire(Trigger.LEAVE_SERVICE)
     if DeviceName.CHANGER in desk.live.ready:
         desk.do(fx.CountTubes("fill"))
+    if desk.state.escrow is not None and desk.state.escrow.claimed:
+        desk.do(fx.CountStacker("boot"))  # a person has been inside: it is out, or stacked
     return {"service": False}
 
 

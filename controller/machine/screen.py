@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.domain.tubes import can_change
+from controller.faults import FaultCode
 from controller.machine.cash import changeable
 from controller.machine.desk import READERS, Desk
 from controller.machine.table import Mode
@@ -53,7 +54,7 @@ def acceptance(desk: Desk) -> Acceptance:
         and not choosing
         and not live.stacker_full
         and live.stacker_checked
-        and state.escrow is None
+        and escrow_is_free(desk)
     ):
         bills = frozenset(
             b.type
@@ -63,6 +64,18 @@ def acceptance(desk: Desk) -> Acceptance:
             and changeable(desk, credit + b.value)
         )
     return Acceptance(coins, bills, cards=True)
+
+
+def escrow_is_free(desk: Desk) -> bool:
+    """Tell whether a bill may come in.
+
+    A jammed validator is disabled by itself. It goes on being enabled by us, because only then
+    its "disabled" tells that it is not mended yet.
+    """
+    held = desk.state.escrow
+    if held is None:
+        return True
+    return held.claimed and f"{held.device} {FaultCode.BILL_JAM.value}" in desk.state.faults
 
 
 def exact_change_only(desk: Desk) -> bool:

@@ -7,6 +7,7 @@ the oracles: books equal cash, nobody pays for nothing, outputs off.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -77,9 +78,9 @@ class Stage(Whole):
             )
 
     async def bill(self, value: int) -> None:
-        """Put a bill in and wait until it is credit."""
+        """Offer a bill until it is pulled in, and wait until it is credit."""
         before = self.state.credit.total
-        assert self.world.insert_bill(value), "the validator takes no bill"
+        await self.until(lambda: self.world.insert_bill(value), within_s=10.0)
         await self.until(lambda: self.state.credit.total == before + value, within_s=ANSWERED_S)
 
     def press(self, keys: str) -> None:
@@ -143,6 +144,10 @@ class Stage(Whole):
         """Let time pass; the controller must live through it."""
         end = self.loop.time() + seconds
         await self.until(lambda: self.loop.time() >= end, within_s=seconds + 1.0)
+
+    async def passes_without(self, seconds: float) -> None:
+        """Let time pass while no controller runs."""
+        await asyncio.sleep(seconds)
 
     # ----------------------------------------------------------------------------- seen
 

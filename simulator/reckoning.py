@@ -104,14 +104,14 @@ def reckon(
         ),
         Line(
             "credit.*, claims.*",
-            "paid in, neither got nor given back",
+            "owed to customers",
             owed(
                 *acc.CREDIT, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED,
                 *acc.CLAIMS,
             ),
             spent - sold,
         ),
-        Line(acc.OPERATOR, "put in by staff, less taken out", owed(acc.OPERATOR), staff),
+        Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff),
         Line(acc.UNCLAIMED, "nothing", owed(acc.UNCLAIMED), 0),
         Line(acc.MISSING, "nothing", balance[acc.MISSING], 0),
     )  # fmt: skip

@@ -29,13 +29,15 @@ class Stage:
         rig: The processes.
         teller: Who tells the audience.
         customer: Whose account the truth keeps.
+        hurry: Don't wait until the last customer's message has gone.
     """
 
-    def __init__(self, rig: Rig, teller: Teller, customer: str) -> None:
+    def __init__(self, rig: Rig, teller: Teller, customer: str, *, hurry: bool = False) -> None:
         self.rig = rig
         self.sim = rig.sim
         self.teller = teller
         self.customer = customer
+        self._hurry = hurry
         self._mark = Mark()
 
     def money(self, amount: int) -> str:
@@ -104,6 +106,10 @@ class Stage:
         await self.fate(f"the motor of {column} is going to jam")
         await self.sim.jam(column)
 
+    async def slow(self, column: str) -> None:
+        """Let a column turn slowly until vendd is started again: time enough to kill it."""
+        await self.sim.set_fault(column, "slow", True)
+
     async def mend(self, column: str) -> None:
         """A technician frees a column, turns it home and gives it back."""
         self.teller.caption(f"a technician mends {column}", Tone.FATE)
@@ -163,6 +169,7 @@ class Stage:
     async def start_vendd(self) -> None:
         """Start vendd again, as the service manager does, and wait until it sells."""
         await self.fate("vendd is started again")
+        await self.sim.clear_faults()
         await self.rig.start_vendd()
 
     # -------------------------------------------------------------------------------- waiting
@@ -170,6 +177,11 @@ class Stage:
     async def shows(self, text: str) -> None:
         """Wait until the display shows a text, or has shown it since the last act."""
         await self.sim.wait_for(display=text, since=self._mark, timeout_s=PATIENCE_S)
+
+    async def reads(self, text: str) -> None:
+        """Wait as ``shows`` does, unless in a hurry: for what is told again later."""
+        if not self._hurry:
+            await self.shows(text)
 
     async def happens(self, fact: str) -> None:
         """Wait until something has happened in the world since the last act."""
@@ -186,6 +198,9 @@ class Stage:
 
     async def welcomed(self) -> None:
         """Wait until the machine offers its goods to whoever comes."""
+        await self.rig.api.until(lambda vendd: vendd.mode == "idle", "it is idle")
+        if self._hurry:
+            return
         await self.sim.wait_for(display="Welcome", timeout_s=PATIENCE_S)
 
     async def settled(self) -> None:

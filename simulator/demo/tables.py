@@ -13,10 +13,26 @@ from simulator.demo.verdict import Verdict
 from simulator.reckoning import Reckoning
 
 
+def _table(title: str) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    return table
+
+
+def _sign(good: bool) -> str:
+    return "[green]✓[/]" if good else "[bold red]✗[/]"
+
+
 def stories(console: Console, teller: Teller, verdicts: Sequence[Verdict]) -> None:
     """Print a row per story."""
-    table = Table(box=SIMPLE_HEAD, title="The stories", title_justify="left", title_style="bold")
-    table.add_column("", no_wrap=True)
+    table = _table("The stories")
     table.add_column("story", overflow="fold")
     table.add_column("paid in", justify="right", no_wrap=True)
     table.add_column("product", no_wrap=True)
@@ -24,7 +40,7 @@ def stories(console: Console, teller: Teller, verdicts: Sequence[Verdict]) -> No
     table.add_column("by", no_wrap=True)
     for verdict in verdicts:
         table.add_row(
-            "[green]✓[/]" if verdict.good else "[bold red]✗[/]",
+            _sign(verdict.good),
             verdict.title,
             teller.money(verdict.paid_in) if verdict.paid_in else "",
             ", ".join(verdict.products),
@@ -37,20 +53,14 @@ def stories(console: Console, teller: Teller, verdicts: Sequence[Verdict]) -> No
 
 def ledger(console: Console, teller: Teller, reckoning: Reckoning) -> None:
     """Print a line per account."""
-    table = Table(
-        box=SIMPLE_HEAD,
-        title="The ledger against the physical truth",
-        title_justify="left",
-        title_style="bold",
-    )
-    table.add_column("", no_wrap=True)
+    table = _table("The ledger against the physical truth")
     table.add_column("account", no_wrap=True)
     table.add_column("vendd's ledger", justify="right", no_wrap=True)
     table.add_column("the truth", justify="right", no_wrap=True)
     table.add_column("which is", overflow="fold")
     for line in reckoning.lines:
         table.add_row(
-            "[green]✓[/]" if line.equal else "[bold red]✗[/]",
+            _sign(line.equal),
             line.name,
             teller.money(line.ledger),
             teller.money(line.truth),

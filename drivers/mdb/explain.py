@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from drivers.explanation import BlockExplanation, CutShort, Field, Part
 from drivers.mdb import explain_bill, explain_cashless, explain_changer
 from drivers.mdb.blocks import (
     COMMAND_MASK,
@@ -25,17 +26,7 @@ from drivers.mdb.blocks import (
     hex_bytes,
 )
 from drivers.mdb.cashless_codec import CashlessContext
-from drivers.mdb.explain_parts import (
-    BlockExplanation,
-    CutShort,
-    Device,
-    Explanation,
-    Field,
-    Money,
-    Part,
-    Scribe,
-    device_words,
-)
+from drivers.mdb.explain_parts import Device, Explanation, Money, Scribe, device_words
 from drivers.mdb.explain_render import render
 from drivers.mdb.hex_text import parse_hex
 from drivers.mdb.money import Scale
@@ -148,7 +139,7 @@ class _Reader:
             return _lone("VMC to peripheral", control.value, _VMC_CONTROL_WORDS[control], block)
         self.address = device_of(block[0])
         direction = f"VMC to {device_words(self.address)}"
-        scribe = Scribe(self._payload(block), self.money)
+        scribe = Scribe(self._payload(block), money=self.money)
         self._check_address(scribe)
         self._check_size(scribe, block)
         name = self._command(scribe)
@@ -162,7 +153,7 @@ class _Reader:
         direction = f"{device_words(address)} to VMC"
         if len(block) == 1 and (self.checksum or not self._is_data(block[0], key)):
             return self._lone_from_peripheral(block, direction, key)
-        scribe = Scribe(self._payload(block), self.money)
+        scribe = Scribe(self._payload(block), money=self.money)
         self._check_size(scribe, block)
         if len(block) == 1 and block[0] in _CONTROLS:
             scribe.notes.append(

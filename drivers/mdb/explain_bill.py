@@ -5,6 +5,7 @@ Pure. Source: MDB/ICP 4.2, section 6.
 
 from typing import Final
 
+from drivers.explanation import counted
 from drivers.mdb.bill_codec import BillRoute
 from drivers.mdb.bill_commands import Command, Expansion
 from drivers.mdb.bill_words import (
@@ -16,7 +17,6 @@ from drivers.mdb.bill_words import (
 )
 from drivers.mdb.explain_parts import (
     Scribe,
-    counted,
     factors,
     ftl_fields,
     ftl_name,

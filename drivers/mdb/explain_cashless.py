@@ -6,6 +6,7 @@ Pure. Source: MDB/ICP 4.2, section 7.
 from collections.abc import Callable
 from typing import Final
 
+from drivers.explanation import counted
 from drivers.mdb import cashless_codec as codec
 from drivers.mdb.blocks import COMMAND_MASK, BlockFault, MdbBlockError
 from drivers.mdb.cashless_codec import CashlessContext, Code
@@ -20,14 +21,7 @@ from drivers.mdb.cashless_words import (
     STATE_WORDS,
     malfunction_words,
 )
-from drivers.mdb.explain_parts import (
-    Scribe,
-    counted,
-    factors,
-    ftl_fields,
-    ftl_name,
-    identification,
-)
+from drivers.mdb.explain_parts import Scribe, factors, ftl_fields, ftl_name, identification
 from drivers.mdb.ftl_codec import FTL_SUB_FIRST, FTL_SUB_LAST, FTL_SUB_OFFSET, FtlCode, is_ftl_code
 from drivers.mdb.money import CurrencyCode
 

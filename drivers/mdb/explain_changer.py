@@ -5,12 +5,12 @@ Pure. Source: MDB/ICP 4.2, section 5.
 
 from typing import Final
 
+from drivers.explanation import counted
 from drivers.mdb import changer_codec as codec
 from drivers.mdb.changer_commands import Command, Expansion
 from drivers.mdb.changer_words import OPTION_WORDS, diagnostic_words, status_words
 from drivers.mdb.explain_parts import (
     Scribe,
-    counted,
     factors,
     ftl_fields,
     ftl_name,

@@ -1,7 +1,6 @@
-"""The building blocks of an explanation: fields, parts, and the scribe that notes them.
+"""What the explanations of all MDB devices share: who they are, money, a scribe for their fields.
 
-Pure. Every byte of a block ends up in exactly one field, read or not; a block that breaks off or
-goes on too long yields an error beside whatever could be read.
+Pure.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from typing import Final
 
-from drivers.mdb.blocks import hex_bytes
+from drivers.explanation import BlockExplanation, Meaning, counted
+from drivers.explanation import Scribe as Words
 from drivers.mdb.fields import TOKEN_VALUE, TYPES, ascii_text, bcd_number, types_of
 from drivers.mdb.ftl_codec import (
     DELAY_NEVER,
@@ -19,36 +19,6 @@ from drivers.mdb.ftl_codec import (
 )
 from drivers.mdb.money import CurrencyCode, Scale, ScaleError
 
-Raw = int | str | bool | None
-Meaning = str | Callable[[int], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Some bytes, what they are called and what they say."""
-
-    offset: int
-    """Of the first byte in the block, from 0."""
-    bytes: str
-    """Hexadecimal pairs."""
-    name: str
-    raw: Raw
-    """The number on the wire, or the text of a text field."""
-    meaning: str
-    scaled: str | None = None
-    """An amount in main units, when the scale is known."""
-    detail: Mapping[str, object] | None = None
-    """What the bits of a packed field say, by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A message, an item of a POLL answer, or a section of a block."""
-
-    name: str
-    meaning: str
-    fields: tuple[Field, ...]
-
 
 @unique
 class Device(StrEnum):
@@ -57,22 +27,6 @@ class Device(StrEnum):
     CHANGER = "changer"
     BILL = "bill"
     CASHLESS = "cashless"
-
-
-@dataclass(frozen=True, slots=True)
-class BlockExplanation:
-    """One block. The fields of its parts cover each of its bytes, in order."""
-
-    direction: str
-    """`VMC to coin changer`, or the other way."""
-    name: str
-    """`POLL`, `SETUP answer`, `ACK`."""
-    meaning: str
-    bytes: str
-    """As given, hexadecimal pairs."""
-    parts: tuple[Part, ...]
-    errors: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,39 +73,11 @@ class Money:
         return f"{self.scale.text(value)} {self.currency}".rstrip()
 
 
-class CutShort(Exception):  # noqa: N818  # a signal between scribe and block, never an error outside
-    """The block ended inside a field."""
-
-
 @dataclass(slots=True)
-class Scribe:
-    """Reads a payload from left to right and notes what each byte is."""
+class Scribe(Words):
+    """Reads an MDB payload: numbers with the most significant byte first, amounts in a scale."""
 
-    data: bytes
-    money: Money
-    at: int = 0
-    parts: list[Part] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    _name: str = ""
-    _meaning: str = ""
-    _fields: list[Field] = field(default_factory=list)
-
-    @property
-    def left(self) -> int:
-        """Bytes not read yet."""
-        return len(self.data) - self.at
-
-    def begin(self, name: str, meaning: str = "") -> None:
-        """Begin a new part; the one before it is closed."""
-        self.close()
-        self._name, self._meaning = name, meaning
-
-    def close(self) -> None:
-        """Close the current part, if it has fields."""
-        if self._fields:
-            self.parts.append(Part(self._name, self._meaning, tuple(self._fields)))
-        self._name, self._meaning, self._fields = "", "", []
+    money: Money = field(default_factory=Money)
 
     def take(
         self,
@@ -167,12 +93,8 @@ class Scribe:
         Raises:
             CutShort: Fewer bytes are left; they are noted with an error.
         """
-        raw = self._next(size, name)
-        value = int.from_bytes(raw, "big")
-        words = meaning(value) if callable(meaning) else meaning
-        scaled = self.money.text(value) if money else None
-        self._note(raw, name, value, words or str(value), scaled, detail)
-        return value
+        scaled = self.money.text if money else None
+        return self.number(size, name, meaning, scaled=scaled, detail=detail)
 
     def mask(self, name: str, meaning: Callable[[str], str], none: str = "") -> int:
         """Read a two-byte mask of types; `none` is what an empty one says."""
@@ -181,14 +103,6 @@ class Scribe:
         words = none if none and not value else meaning(type_list(value))
         self._note(raw, name, value, words, None, {"types": list(types_of(value))})
         return value
-
-    def options(self, size: int, name: str, names: Mapping[int, str]) -> None:
-        """Read option bits."""
-        raw = self._next(size, name)
-        value = int.from_bytes(raw, "big")
-        bits = [bit for bit in range(8 * size) if value >> bit & 1]
-        words = [f"b{bit} {names.get(bit, 'undefined')}" for bit in bits]
-        self._note(raw, name, value, ", ".join(words) or "none", None, {"bits": bits})
 
     def text(self, size: int, name: str) -> str:
         """Read ASCII of `size` bytes."""
@@ -204,12 +118,6 @@ class Scribe:
         words = "not BCD" if value is None else meaning(value)
         self._note(raw, name, value, words)
 
-    def blob(self, size: int, name: str, meaning: str) -> None:
-        """Read `size` bytes that have no structure for us."""
-        if size:
-            raw = self._next(size, name)
-            self._note(raw, name, hex_bytes(raw), meaning)
-
     def amount(self, size: int, name: str, none: str) -> int:
         """Read an amount; all bits set has the meaning `none`."""
         raw = self._next(size, name)
@@ -220,51 +128,6 @@ class Scribe:
             self._note(raw, name, value, factors(value), self.money.text(value))
         return value
 
-    def unread(self, what: str) -> None:
-        """Note all remaining bytes as not understood, with an error."""
-        if self.left:
-            raw = self.data[self.at :]
-            where = f"byte {self.at + 1}" if len(raw) == 1 else f"from byte {self.at + 1} on"
-            self.errors.append(f"{what} ({where}: {hex_bytes(raw)})")
-            self._note(raw, "not understood", hex_bytes(raw), what)
-            self.at = len(self.data)
-
-    def trailer(self, byte: int, name: str, meaning: str) -> None:
-        """Note the byte behind the payload as a part of its own."""
-        self.begin(name)
-        self._note(bytes((byte,)), name, byte, meaning)
-        self.close()
-
-    def finish(self) -> None:
-        """Close the last part; bytes that are left are an error."""
-        if self.left:
-            self.begin("leftover")
-            self.unread("more bytes than this message has")
-        self.close()
-
-    def _next(self, size: int, name: str) -> bytes:
-        raw = self.data[self.at : self.at + size]
-        if len(raw) < size:
-            message = f"cut short: {name} has {size} byte{'s' * (size > 1)}, {len(raw)} left"
-            self.errors.append(f"{message} (after byte {len(self.data)})")
-            if raw:
-                self._note(raw, name, hex_bytes(raw), message)
-                self.at = len(self.data)
-            raise CutShort
-        return raw
-
-    def _note(
-        self,
-        raw: bytes,
-        name: str,
-        value: Raw,
-        meaning: str,
-        scaled: str | None = None,
-        detail: Mapping[str, object] | None = None,
-    ) -> None:
-        self._fields.append(Field(self.at, hex_bytes(raw), name, value, meaning, scaled, detail))
-        self.at += len(raw)
-
 
 def type_list(mask: int) -> str:
     """A mask in words: which types have their bit set."""
@@ -274,11 +137,6 @@ def type_list(mask: int) -> str:
     if not types:
         return "no type"
     return ("type " if len(types) == 1 else "types ") + ", ".join(map(str, types))
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 coin`, `2 coins`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def factors(value: int) -> str:

@@ -5,7 +5,8 @@ Pure.
 
 from typing import Final
 
-from drivers.mdb.explain_parts import BlockExplanation, Explanation, Field
+from drivers.explanation import BlockExplanation, Field
+from drivers.mdb.explain_parts import Explanation
 
 BYTES_PER_LINE: Final = 8
 """A longer field goes on in the next line, so that the columns stay narrow."""

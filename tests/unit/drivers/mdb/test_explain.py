@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.explanation import Field
 from drivers.mdb.blocks import BlockFault, MdbBlockError, build_block
 from drivers.mdb.explain import (
     BlockExplanation,
@@ -15,7 +16,6 @@ from drivers.mdb.explain import (
     parse_hex,
     render,
 )
-from drivers.mdb.explain_parts import Field
 from drivers.mdb.money import Scale
 
 

@@ -7,7 +7,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
@@ -64,6 +65,23 @@ def test_what_is_installed_is_what_is_locked() -> None:
         assert installed == locked[canonicalize_name(requirement.name)]
 
 
+def test_everything_that_is_required_is_used() -> None:
+    distributions = packages_distributions()
+    used = {
+        canonicalize_name(distribution_name)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for module in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE)
+        for distribution_name in distributions.get(module, [])
+    }
+    used.add(canonicalize_name("tzdata"))  # data, which the standard library reads
+
+    required = {
+        canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]
+    }
+    assert required - used == set()
+
+
 @pytest.mark.parametrize("name", sorted(PROJECT["project"]["scripts"]))
 def test_every_console_script_leads_to_a_function(name: str) -> None:
     (script,) = distribution("vendd").entry_points.select(group="console_scripts", name=name)
@@ -79,8 +97,7 @@ def test_the_commands_of_other_packages_are_found_by_the_technicians_tool() -> N
 
 
 def test_the_wheel_holds_every_package_with_its_data(tmp_path: Path) -> None:
-    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert sorted(packages) == sorted(
+    assert sorted(PACKAGES) == sorted(
         path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "benchmarks"
     )
 
@@ -92,7 +109,7 @@ def test_the_wheel_holds_every_package_with_its_data(tmp_path: Path) -> None:
 
     here = {
         str(path.relative_to(ROOT))
-        for package in packages
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -108,7 +125,7 @@ def test_run_is_posix_shell() -> None:
 def test_run_alone_prints_its_commands() -> None:
     done = subprocess.run([ROOT / "run"], capture_output=True, text=True, timeout=10, check=True)
 
-    for command in ("demo", "test", "check", "bench"):
+    for command in ("demo", "test", "check", "bench", "soak", "setup"):
         assert f"\n  {command} " in done.stdout
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import idle, key_to_motor, native_line, polls, slow_card, vend
-from benchmarks.place import BenchError, Place, place
+from benchmarks.place import BenchError, Neighbours, Place, place
 from benchmarks.report import Table
 
 BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
@@ -43,12 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with place(given.folder, quick=given.quick) as here:
             for name in given.names or BENCHMARKS:
+                neighbours = Neighbours()
                 try:
                     table = BENCHMARKS[name](here)
                 except BenchError as error:
                     sys.stderr.write(f"bench: {name}: {error}\n")
                     failed = True
                     continue
+                table.others = neighbours.share()
                 tables.append(table)
                 if not given.json:
                     sys.stdout.write(table.text() + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ from typing import Any, Final
 from benchmarks import syscalls
 
 _MEMORY: Final = frozenset({"tmpfs", "ramfs"})
+_STAT: Final = Path("/proc/stat")
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_MOUNTS: Final = Path("/proc/self/mounts")
 # A slow card and a loaded machine; longer than this, something hangs.
 CHILD_LIMIT_S: Final = 600.0
 
@@ -95,6 +99,36 @@ def _run(command: list[str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+class Neighbours:
+    """How much of the machine others used meanwhile: what a missed limit must be read with."""
+
+    def __init__(self) -> None:
+        self._busy, self._whole = _machine_ticks()
+        self._ours = _our_seconds()
+
+    def share(self) -> float:
+        """Return the part of all processors that neither idled nor worked for us, 0 to 1."""
+        busy, whole = _machine_ticks()
+        ours = (_our_seconds() - self._ours) * _TICKS
+        return max(0.0, busy - self._busy - ours) / max(1.0, whole - self._whole)
+
+
+def _machine_ticks() -> tuple[float, float]:
+    """Return the processors' ticks so far that were not idle, and all."""
+    ticks = [
+        float(word) for word in _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    ]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def _our_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
 @contextmanager
 def place(folder: Path, *, quick: bool) -> Iterator[Place]:
     """Make the folder of a run, and remove it.
@@ -109,14 +143,17 @@ def place(folder: Path, *, quick: bool) -> Iterator[Place]:
         yield Place(Path(root), quick)
 
 
-def file_system(folder: Path) -> str:
-    """Return the kind of the file system that a folder is on, an empty string if unknown."""
-    try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
+def file_system(folder: Path, mounts: str | None = None) -> str:
+    """Return the kind of the file system that a folder is on, an empty string if unknown.
+
+    Args:
+        folder: Where.
+        mounts: The kernel's list of mounts, by default as it is now.
+    """
+    if mounts is None:
+        mounts = _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else ""
     best, kind = "", ""
-    for line in mounts:
+    for line in mounts.splitlines():
         _, point, name, *_ = line.split(" ")
         if folder.is_relative_to(point) and len(point) >= len(best):
             best, kind = point, name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+_WRAP: Final = 98  # columns of the words above a table
 _HEAD: Final = ("what", "measured", "limit", "", "beside it, in the same run")
 
 
@@ -108,12 +110,15 @@ class Table:
         name: As on the command line.
         title: What it is about.
         how: How it was measured, in a sentence or two.
+        rows: What was found.
+        others: The part of the machine's processors that others used meanwhile, 0 to 1.
     """
 
     name: str
     title: str
     how: str
     rows: list[Row] = field(default_factory=list)
+    others: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -127,7 +132,16 @@ class Table:
         drawn = [_line(line, widths) for line in lines]
         rule = "  ".join("-" * width for width in widths) + "  " + "-" * len(_HEAD[-1])
         return "\n".join(
-            [f"{self.name}: {self.title}", f"  {self.how}", "", drawn[0], rule, *drawn[1:], ""]
+            [
+                f"{self.name}: {self.title}",
+                *(f"  {line}" for line in textwrap.wrap(self.how, _WRAP)),
+                f"  Others used {self.others:.0%} of this machine meanwhile.",
+                "",
+                drawn[0],
+                rule,
+                *drawn[1:],
+                "",
+            ]
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -137,6 +151,7 @@ class Table:
             "title": self.title,
             "how": self.how,
             "holds": self.holds,
+            "others": round(self.others, 3),
             "rows": [row.to_json() for row in self.rows],
         }
 

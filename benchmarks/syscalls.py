@@ -54,13 +54,21 @@ class Cost:
     bytes: int
 
 
-def command(log: Path, child: list[str], *, slow_sync_ms: float = 0.0) -> list[str]:
+def command(
+    log: Path, child: list[str], *, slow_sync_ms: float = 0.0, program: str | None = None
+) -> list[str]:
     """Return ``child`` under strace, with each sync made slower by so much.
+
+    Args:
+        log: Where strace writes.
+        child: What is looked at.
+        slow_sync_ms: What each sync costs more.
+        program: strace, by default the one that is installed.
 
     Raises:
         NoStraceError: It is not installed.
     """
-    program = shutil.which("strace")
+    program = program or shutil.which("strace")
     if program is None:
         raise NoStraceError("strace is not installed: apt-get install strace")
     # A delayed call holds up its own thread alone, as a slow disk does.

@@ -163,10 +163,11 @@ async def measure(count: int) -> dict[str, Any]:
         await asyncio.sleep(0.2)
         gc.collect()
         gc.freeze()  # as vendd does when it is up
-        for _ in range(0, count, _BLOCK):
-            floor += await bare(echo.path, _BLOCK)
-            await adapter.poll(_BLOCK)
-            await native.poll(_BLOCK)
+        for taken in range(0, count, _BLOCK):
+            block = min(_BLOCK, count - taken)
+            floor += await bare(echo.path, block)
+            await adapter.poll(block)
+            await native.poll(block)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ class BytePort(Protocol):
     def start(
         self, on_bytes: Callable[[bytes], None], on_lost: Callable[[Exception], None]
     ) -> None:
-        """Deliver each chunk as read, on the loop's thread; ``on_lost`` once, when the port dies."""
+        """Deliver each chunk on the loop's thread; ``on_lost`` once, when the port dies."""
         ...
 
     def write(self, data: bytes) -> None:

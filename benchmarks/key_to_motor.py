@@ -40,7 +40,7 @@ def run(place: Place) -> Table:
             "multi_vend = false": "multi_vend = true",
         },
     )
-    count = place.many(400, 80)
+    count = place.many(300, 80)
     place.say(f"key-to-motor: {count} vends, pins at hand")
     found = place.child(
         "pins_at_hand", "--config", config, "--home", place.folder("home"), "--count", count

@@ -10,7 +10,7 @@ from benchmarks.report import Row, Spread, Table
 NAME: Final = "polls"
 HOW: Final = (
     "over a pseudo terminal whose far side, a process of its own, answers at once. The clock runs "
-    "from the scheduler's call of the link to its call of the device's driver; 2 ms between polls, "
+    "from the scheduler's call of the link to its call of the device's driver; 1 ms between polls, "
     "the three in turns of a thousand."
 )
 

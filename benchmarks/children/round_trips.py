@@ -19,7 +19,7 @@ from drivers.mdb.assembly import adapter_link, native_link
 from drivers.mdb.scheduler import MdbBus
 
 POLL: Final = bytes((0x0B,))
-PAUSE_S: Final = 0.002  # between two polls: the loop goes to sleep, as between real ones
+PAUSE_S: Final = 0.001  # between two polls: the loop goes to sleep, as between real ones
 _BLOCK: Final = 1_000  # samples in turn, so that what else the machine does meets all alike
 _BAUD: Final = 115_200
 

@@ -13,7 +13,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
-from controller.machine.commands import obey
+from controller.machine.commands import enter_wanted_service, obey
 from controller.machine.desk import Desk
 from controller.machine.inputs import (
     Act,
@@ -116,6 +116,7 @@ class Brain:
         desk = self.desk
         if self.recovery is not None and self.recovery.phase is boot.Phase.END:
             boot.proceed(desk, self.recovery)
+        enter_wanted_service(desk)
         if desk.live.reselect and desk.mode.selling:
             selection, desk.live.reselect = desk.live.reselect, ""
             if desk.state.credit.total >= desk.planogram.columns[selection].price:

@@ -34,7 +34,7 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
             return _shelf(desk, command, by)
         case cmd.EnterService() | cmd.LeaveService():
             enter = isinstance(command, cmd.EnterService)
-            return _enter_service(desk, by) if enter else _leave_service(desk, by)
+            return _enter_service(desk, by, reply) if enter else _leave_service(desk, by)
         case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes():
             _later(desk, command, by, reply)
             return None
@@ -228,9 +228,15 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     }
 
 
-def _enter_service(desk: Desk, by: str) -> dict[str, Any]:
+def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
     if desk.mode is Mode.SERVICE:
         return {"service": True, "by": desk.state.service_by}
+    saga = desk.customer_saga()
+    if desk.mode is Mode.AUTHORISING and desk.live.session is None and saga is not None:
+        # Nobody has shown a card yet: the reader stops waiting, then the technician has it.
+        vend.cancel_approval(desk, saga)
+        desk.live.service_wanted = (by, reply)
+        return None
     if not (desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE):
         raise CommandRefused(f"the machine is {desk.mode.value}; try again when it has ended")
     desk.write(rec.ServiceEntered(by=by))
@@ -238,6 +244,16 @@ def _enter_service(desk: Desk, by: str) -> dict[str, Any]:
     if desk.live.session is not None:
         desk.do(fx.EndSession(desk.live.session))
     return {"service": True, "by": by}
+
+
+def enter_wanted_service(desk: Desk) -> None:
+    """Enter the service that waited for a reader to stop waiting."""
+    if desk.live.service_wanted is None or not desk.mode.selling:
+        return
+    (by, reply), desk.live.service_wanted = desk.live.service_wanted, None
+    answer = _enter_service(desk, by, reply)
+    if answer is not None and not reply.done():
+        reply.set_result(answer)
 
 
 def _leave_service(desk: Desk, by: str) -> dict[str, Any]:

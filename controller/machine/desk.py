@@ -73,6 +73,7 @@ class Live:
     reselect: str = ""  # the customer paid cash while the reader was being asked
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     fill_mode: bool = False
+    service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
     readers_off: set[DeviceName] = field(default_factory=set)
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 

@@ -282,6 +282,11 @@ class Machine:
         match effect:
             case fx.CheckSensor(column=column):
                 return await dispenser.check_sensor(column)
+            case fx.Turn(vend=0, column=column):
+                await dispenser.check_sensor(
+                    column
+                )  # a technician's test: what fell before is past
+                return await dispenser.turn(column)
             case fx.Turn(column=column, extra=extra):
                 return await dispenser.turn(column, extra=extra)
             case fx.ReadEvidence(column=column):

@@ -27,7 +27,8 @@ from controller.ports import (
 from controller.saga.payout import COUNT_CAP, reconcile
 from controller.state import Saga
 
-MAX_PAYOUTS: Final = 4  # orders for one debt: what four could not pay is a claim
+MAX_PAYOUTS: Final = 8  # orders for one debt: what so many could not pay is a claim
+MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
 NOTHING: Final = Picked((), 0, 0)
 KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
@@ -58,7 +59,13 @@ def give_back(desk: Desk, saga: Saga) -> None:
     desk.step(Trigger.PAY_OUT)
     if _wait_for_changer(desk, saga):
         return
-    plan = best_partial(total, desk.tubes()) if saga.payouts < MAX_PAYOUTS else None
+    info = desk.live.ready.get(DeviceName.CHANGER)
+    by_value = isinstance(info, ChangerInfo) and info.pays_by_value
+    # One PAYOUT command an order: after a restart PAYOUT STATUS tells of the last one alone.
+    most = MAX_UNITS * info.scaling if by_value and isinstance(info, ChangerInfo) else total
+    plan = None
+    if saga.payouts < MAX_PAYOUTS:
+        plan = best_partial(min(total, most), desk.tubes())
     if not saga.payout_certain:
         plan = None  # what is left may have been paid: a person must look before more leaves
     picked = desk.state.credit.pick_cash() if credit else NOTHING
@@ -74,8 +81,6 @@ def give_back(desk: Desk, saga: Saga) -> None:
             _claim_product(desk, saga)
         _close(desk, saga)
         return
-    info = desk.live.ready.get(DeviceName.CHANGER)
-    by_value = isinstance(info, ChangerInfo) and info.pays_by_value
     desk.write(
         rec.PayoutIntended(
             amount=plan.amount,

@@ -15,6 +15,7 @@ from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
 from controller.machine.commands import enter_wanted_service, obey
 from controller.machine.desk import Desk
+from controller.machine.incidents import Incidents
 from controller.machine.inputs import (
     Act,
     Boot,
@@ -72,6 +73,8 @@ class Brain:
         self.recovery: boot.Recovery | None = None
         self.keys = Keys(desk)
         self.cash = CashHandling(desk)
+        self.incidents = Incidents(desk, self.cash, devices)
+        self._recovered = False
         self.stopping = ""
         self._stop_requested = False
 
@@ -101,8 +104,9 @@ class Brain:
                         reply.set_result(answer)
             case Boot():
                 self._open_stock()
+                self.incidents.booted()
                 if self.desk.journal.disk_full:
-                    self.desk.raise_fault("journal", FaultCode.JOURNAL_FULL)
+                    self.incidents.raised("journal", FaultCode.JOURNAL_FULL)
                     self.desk.do(fx.Wake("disk", DISK_RETRY_S))
                 self.recovery = boot.begin(self.desk, self.devices)
             case Stop(reason=reason):
@@ -127,6 +131,10 @@ class Brain:
             self._stop_requested = True
             desk.write(rec.StopRequested(reason=self.stopping))
             desk.do(fx.Exit(self.stopping))
+        done = self.recovery is not None and self.recovery.phase is boot.Phase.DONE
+        if done and not self._recovered:
+            self._recovered = True
+            self.incidents.recovered()
 
     def _settle_mode(self) -> None:
         desk = self.desk
@@ -160,7 +168,6 @@ class Brain:
     # ------------------------------------------------------------------------------- heard
 
     def _heard(self, event: DeviceEvent) -> None:
-        desk = self.desk
         match event:
             case KeyPressed(key=key):
                 self.keys.pressed(key)
@@ -169,14 +176,11 @@ class Brain:
             case DoorChanged(open=is_open):
                 self._door(is_open)
             case FaultRaised(part=part, code=code, detail=detail):
-                desk.raise_fault(part, code, detail)
-                desk.live.stacker_full |= code is FaultCode.BILL_STACKER_FULL
-                self._faulty(part, code)
+                self.incidents.raised(part, code, detail)
+                if code is FaultCode.DEVICE_UNSUITABLE:
+                    self._unsuitable(part)
             case FaultCleared(part=part, code=code):
-                desk.clear_fault(part, code)
-                desk.live.stacker_full &= code is not FaultCode.BILL_STACKER_FULL
-                if code is FaultCode.BILL_JAM:
-                    self.cash.look_again()
+                self.incidents.cleared(part, code)
             case DeviceReady(device=device, info=info):
                 self._ready(device, info)
             case DeviceLost(device=device):
@@ -187,17 +191,12 @@ class Brain:
             case _:
                 self._heard_from_reader(event)
 
-    def _faulty(self, part: str, code: FaultCode) -> None:
-        """Draw the consequences of a fault that a device told."""
-        desk = self.desk
-        if code is FaultCode.CHANGER_ROUTING and DeviceName.CHANGER in desk.live.ready:
-            desk.do(fx.CountTubes("check"))  # a coin is not where it was said to be
-        elif code in (FaultCode.BILL_REMOVED, FaultCode.BILL_JAM):
-            self.cash.escrow_in_trouble()
-        elif code is FaultCode.DEVICE_UNSUITABLE and self.recovery is not None:
-            device = next((name for name in self.devices if name.value == part), None)
-            if device is not None and self.recovery.phase is boot.Phase.START:
-                boot.started(desk, self.recovery, device)  # it never will be: sell without it
+    def _unsuitable(self, part: str) -> None:
+        """A device that is of no use here never will be ready: sell without it."""
+        device = next((name for name in self.devices if name.value == part), None)
+        recovery = self.recovery
+        if device is not None and recovery is not None and recovery.phase is boot.Phase.START:
+            boot.started(self.desk, recovery, device)
 
     def _heard_from_reader(self, event: DeviceEvent) -> None:
         desk, live = self.desk, self.desk.live
@@ -229,9 +228,9 @@ class Brain:
         desk = self.desk
         desk.live.door_open = is_open
         if is_open:
-            desk.raise_fault("door", FaultCode.DOOR_OPEN)
+            self.incidents.raised("door", FaultCode.DOOR_OPEN)
         else:
-            desk.clear_fault("door", FaultCode.DOOR_OPEN)
+            self.incidents.cleared("door", FaultCode.DOOR_OPEN)
             if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
                 desk.do(fx.CountTubes("check"))
 
@@ -241,7 +240,7 @@ class Brain:
         described = _plain(asdict(info))
         if desk.state.devices.get(device.value) != described:
             desk.write(rec.DeviceIdentified(device=device.value, info=described))
-        desk.clear_fault(device.value, FaultCode.DEVICE_SILENT)
+        self.incidents.ready(device)
         if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
             boot.started(desk, self.recovery, device)
             if self.recovery.phase in (boot.Phase.GREET, boot.Phase.ASK, boot.Phase.START):
@@ -253,7 +252,7 @@ class Brain:
 
     def _lost(self, device: DeviceName) -> None:
         desk = self.desk
-        desk.raise_fault(device.value, FaultCode.DEVICE_SILENT)
+        self.incidents.raised(device.value, FaultCode.DEVICE_SILENT)
         if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
             boot.started(desk, self.recovery, device)
 
@@ -341,6 +340,8 @@ class Brain:
             if saga is not None and saga.intent == "payout":
                 if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
                     boot.payout_counted(desk, saga, result)
+                elif saga.vend in desk.live.unproved:
+                    give_back.payout_proved(desk, saga, result)
             elif not self._told_twice(cause, result):
                 desk.do(fx.Wake(f"recount {cause}", RECOUNT_S))
                 return
@@ -423,6 +424,7 @@ class Brain:
             case "approval" if saga is not None:
                 vend.cancel_approval(desk, saga)
             case "payout" if saga is not None:
+                give_back.look_for_changer(desk, saga)
                 vend.advance(desk, saga)
             case "session":
                 idle = desk.mode is Mode.CREDIT

@@ -72,6 +72,7 @@ class Live:
     notice: Notice | None = None
     reselect: str = ""  # the customer paid cash while the reader was being asked
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
+    unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
     readers_off: set[DeviceName] = field(default_factory=set)

@@ -13,7 +13,7 @@ from controller.domain.tubes import best_partial
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import CLAIM_NOTICE_S, Desk
-from controller.machine.effects import Beep, EndSession, Failed, Payout, Wake
+from controller.machine.effects import Beep, CountTubes, EndSession, Failed, Payout, Wake
 from controller.machine.table import Trigger
 from controller.panel.view import Message
 from controller.ports import (
@@ -249,10 +249,40 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
             rec.PayoutFinished(ordered=saga.ordered, paid=(), proof="tubes", certain=True),
             saga.vend,
         )
-    else:
-        book_payout(
-            desk, saga, PayoutEvidence(idle=False) if isinstance(result, Failed) else result
-        )
+        return
+    evidence = PayoutEvidence(idle=False) if isinstance(result, Failed) else result
+    if evidence.tubes is None and evidence.status is None:
+        # It fell silent. What it paid its tubes will tell, when they can be asked again.
+        desk.live.unproved.add(saga.vend)
+        desk.live.settling_since[saga.vend] = desk.now
+        _look_again(desk, saga)
+        return
+    book_payout(desk, saga, evidence)
+
+
+def _look_again(desk: Desk, saga: Saga) -> None:
+    if desk.live.tubes_checked and DeviceName.CHANGER in desk.live.ready:
+        desk.do(CountTubes("check"))
+    desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
+    desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
+
+
+def look_for_changer(desk: Desk, saga: Saga) -> None:
+    """Wait on for the proof of a payout, until the deadline makes it unknown."""
+    if saga.intent != "payout" or saga.vend not in desk.live.unproved:
+        return
+    if desk.now - desk.live.settling_since[saga.vend] < desk.policy.refund_deadline_s:
+        _look_again(desk, saga)
+        return
+    desk.live.unproved.discard(saga.vend)
+    book_payout(desk, saga, PayoutEvidence(idle=False))
+
+
+def payout_proved(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
+    """The changer is back, initialised (which ends any payout) and counted."""
+    desk.live.unproved.discard(saga.vend)
+    desk.live.settling_since.pop(saga.vend, None)
+    book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))
 
 
 def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:

@@ -11,7 +11,7 @@ from controller.journal.database import Database
 from controller.journal.errors import DiskCorruptError, JournalBrokenError
 
 # Rows per query: a few milliseconds of the database's thread, so that commits get in between.
-CHUNK: Final = 96
+CHUNK: Final = 512
 
 StoredRow = tuple[int, int, bytes, bytes]  # seq, boot, body, hash
 

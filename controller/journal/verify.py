@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from controller.journal import base as bases
 from controller.journal import reader
@@ -19,6 +21,8 @@ from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey, journal_file, read_key
 from controller.journal.opening import Progress, check_identity, fold_row, locate
 from controller.journal.snapshots import Snapshot, snapshots
+
+BREATH: Final = 32  # records (a millisecond on a Pi) between two chances for the bus to be served
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ async def _walk(
         for seq, boot, body, digest in rows:
             record = fold_row(registry, state, (seq, boot, body, digest))
             tally.records += 1
+            if tally.records % BREATH == 0:
+                await asyncio.sleep(0)
             tally.last_good = seq
             tally.unknown += isinstance(record.data, UnknownData)
             if seq in known:

@@ -282,12 +282,9 @@ class Machine:
         match effect:
             case fx.CheckSensor(column=column):
                 return await dispenser.check_sensor(column)
-            case fx.Turn(vend=0, column=column):
-                await dispenser.check_sensor(
-                    column
-                )  # a technician's test: what fell before is past
-                return await dispenser.turn(column)
-            case fx.Turn(column=column, extra=extra):
+            case fx.Turn(vend=vend, column=column, extra=extra):
+                if not vend:  # a technician's test: what fell before is past
+                    await dispenser.check_sensor(column)
                 return await dispenser.turn(column, extra=extra)
             case fx.ReadEvidence(column=column):
                 return await dispenser.evidence(column)

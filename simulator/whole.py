@@ -219,6 +219,11 @@ class Whole:
         for port in self._ports:
             port.close()
 
+    async def ends(self) -> str:
+        """Wait until the controller ends by itself; returns why. What it knew can still be read."""
+        assert self._task is not None, "a controller runs"
+        return await self._task
+
     async def _die(self) -> None:
         """Cut every string first, so that nothing its clean-up does reaches the world."""
         self.disk.on_io = None

@@ -24,7 +24,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga.payout import COUNT_CAP, reconcile
+from controller.saga.payout import reconcile
 from controller.state import Saga
 
 MAX_PAYOUTS: Final = 8  # orders for one debt: what so many could not pay is a claim
@@ -322,7 +322,7 @@ def differences(
     rows = []
     for type_, value, believed in desk.state.tube_coins():
         count = counted.counts[type_] if type_ < len(counted.counts) else 0
-        capped = count >= COUNT_CAP and believed > count
+        capped = count >= counted.cap and believed > count
         if type_ in counted.defective or (not all_rows and (count == believed or capped)):
             continue
         rows.append((type_, value, count, believed))

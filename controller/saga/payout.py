@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from controller.ports import PayoutEvidence, TubeCounts
-
-COUNT_CAP: Final = 255  # a changer reports no more (MDB/ICP 4.2, section 5, TUBE STATUS)
 
 Tube = tuple[int, int, int]  # (type, value, believed count, the payout under way not taken out)
 
@@ -43,7 +41,7 @@ def _by_tubes(
         counted = after.counts[type_] if type_ < len(after.counts) else 0
         if counted == believed:
             continue
-        if counted >= COUNT_CAP or believed > COUNT_CAP or type_ in after.defective:
+        if counted >= after.cap or believed > after.cap or type_ in after.defective:
             whole = whole and asked is not None and type_ not in asked
             continue
         gone[type_] = believed - counted

@@ -79,7 +79,7 @@ class MdbCardReader(ReaderLife):
                 )
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
-            self._reset_since = self._disowned = self._cancelled = False
+            self._reset_since = self._disowned = self._cancelled = self._untouched = False
             decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
@@ -341,8 +341,8 @@ class MdbCardReader(ReaderLife):
     async def _complete(self) -> None:
         if self._gone():
             raise LinkError(f"{self._name.value} does not answer")
-        if self._reset_since and not self._session:
-            return  # the reset has ended it
+        if self._untouched or (self._reset_since and not self._session):
+            return  # the reset has ended it, and a fresh reader would never answer
         expectation = self.expect(EndSession, OutOfSequence)
         answer, _ = await self.send(SessionComplete(), expectation, Retry.REPEAT)
         if not answer.heard and expectation.message is None:

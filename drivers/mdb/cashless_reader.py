@@ -118,6 +118,7 @@ class ReaderLife(ReaderTalk):
         self._take(info)
         await self._say(self._price_range())
         self._prices_sent = True
+        self._untouched = not self._session
         return info
 
     async def _identify(self) -> tuple[Identity, int]:

@@ -119,6 +119,7 @@ class ReaderTalk(MdbDriver):
         self._foreign = False  # the session's card counts in another currency: end it
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
+        self._untouched = False  # initialised, and no session or request since: nothing to end
         self._disowned = False  # a request was given up: its approval must be failed
         self._fail_late = False
         self._restart_due: float | None = None
@@ -395,6 +396,7 @@ class ReaderTalk(MdbDriver):
         if self._session:
             return  # the same again, or a second one; the reader counts one
         self._session = True
+        self._untouched = False
         if self._phase is Phase.NONE:
             self._reset_since = False
         self._card_refundable = message.refundable

@@ -66,7 +66,7 @@ def test_a_machine_that_only_refunds_stops_until_a_technician_has_looked() -> No
         for _ in range(6):
             await shop.coins(100, 50)
             await shop.keys("A1")
-        assert shop.machine.desk.mode is Mode.OUT_OF_SERVICE
+        assert not shop.machine.desk.mode.selling
         assert shop.hardware.changer.accepted == frozenset()
         await shop.machine.act(EnterService(), "ann")
         await shop.machine.act(LeaveService(), "ann")

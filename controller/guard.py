@@ -28,6 +28,7 @@ from controller.heartbeat import HEARTBEAT_VARIABLE, NOTIFY_VARIABLE, ServiceMan
 PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 EXIT_UNSAFE: Final = 70  # sysexits.h EX_SOFTWARE: outputs may be on, ExecStopPost tries again
+READY: Final = b"READY=1"  # sd_notify(3): what vendd tells the service manager, through us
 _KILLED_BASE: Final = 128  # as a shell reports a death by signal
 _READ_BYTES: Final = 65536  # the whole of a Linux pipe
 
@@ -36,8 +37,9 @@ _READ_BYTES: Final = 65536  # the whole of a Linux pipe
 class GuardTimes:
     """How patient the guard is, in seconds."""
 
-    silence_s: float = 0.5  # between two beats
-    start_s: float = 30.0  # before the first one: a cold Pi that checks a long journal
+    silence_s: float = 0.5  # between two beats, once vendd has said that it is ready
+    # Before that nothing turns, and pins and a long journal are opened, on a cold Pi too.
+    start_s: float = 30.0
     last_words_s: float = 0.5  # between the end of its pipe and the end of vendd
 
 
@@ -49,6 +51,7 @@ class _Child:
     pipe: int
     deadline: float
     piped: bool = True  # its end of the pipe is open
+    ready: bool = False  # it has said so; from now on motors may turn
     rest: bytes = field(default=b"")  # of a line
 
 
@@ -137,8 +140,10 @@ class _Guard:
             child.piped = False
             child.deadline = self._now() + self._times.last_words_s
             return
-        child.deadline = self._now() + self._times.silence_s
         *lines, child.rest = (child.rest + data).split(b"\n")
+        child.ready |= READY in lines
+        patience_s = self._times.silence_s if child.ready else self._times.start_s
+        child.deadline = self._now() + patience_s
         self._manager.beat()
         for line in lines:
             if line:

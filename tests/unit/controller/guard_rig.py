@@ -87,6 +87,9 @@ def vendd(way: str, folder: Path) -> int:
             loop.call_later(0.05, beat)
 
         beat()
+        if way == "slow":
+            # opening pins and a journal on a busy, cold machine
+            time.sleep(2 * SILENCE_S)  # noqa: ASYNC251 - it is to hold up the loop
         heart.tell("READY=1")
         motors = (
             lines.output(Line(MOTOR), "motor", max_on_s=30),

@@ -124,6 +124,13 @@ def test_a_signal_is_passed_on_and_vendd_ends_in_order(
     assert rig.levels() == SAFE
 
 
+def test_a_start_that_holds_up_the_beats_is_given_its_time(start: Start) -> None:
+    rig = start("slow")
+    rig.until("now")
+    rig.process.send_signal(signal.SIGTERM)
+    assert rig.process.wait(timeout=10) == 4
+
+
 def test_a_guard_that_dies_is_noticed_by_vendd_which_makes_itself_safe(start: Start) -> None:
     rig = start("wait")
     rig.until("now")

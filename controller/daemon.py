@@ -25,7 +25,7 @@ from controller.api.methods import dispatcher
 from controller.api.server import ApiServer
 from controller.api.service import MachineService
 from controller.domain.commands import BeginJournal, Command
-from controller.faults import ConfigError, JournalError, VenddError
+from controller.faults import ConfigError, InvariantError, JournalError, VenddError
 from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
 from controller.journal.errors import JournalRefusedError
@@ -77,6 +77,9 @@ def run(settings: MachineSettings) -> int:
         return EXIT_DISK
     except VenddError as error:
         sys.stderr.write(f"vendd: {error}\n")
+        return EXIT_BUG
+    except InvariantError as error:
+        log.error("bug", error=str(error))
         return EXIT_BUG
 
 
@@ -144,7 +147,7 @@ async def _sell(
         return EXIT_OK if stopping.is_set() else EXIT_BUG
     reason = machine.result()
     log.info("stopped", reason=reason)
-    return EXIT_BUG if reason.startswith("bug") else EXIT_OK
+    return EXIT_OK
 
 
 async def _serve(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from controller.faults import (
     EffectUnknownError,
@@ -63,7 +63,10 @@ _INFO: Final[dict[DeviceName, TypeAdapter[ChangerInfo | BillInfo | ReaderInfo]]]
 def known(state: State, device: DeviceName) -> Known:
     """Return what the journal remembers of a device, for its driver's first words."""
     raw = state.devices.get(device.value)
-    info = _INFO[device].validate_python(raw) if raw else None
+    try:
+        info = _INFO[device].validate_python(raw) if raw else None
+    except ValidationError:
+        info = None  # written by another version: it will be identified anew
     tubes = tuple(state.tubes.get(t, 0) for t in range(16)) if state.tubes_counted else ()
     return Known(info, bytes.fromhex(state.last_answers.get(device.value, "")), tubes)
 
@@ -112,9 +115,11 @@ class Machine:
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._acceptance: Acceptance = NOTHING
+        self._readers_off: frozenset[DeviceName] = frozenset()
         self._prices: tuple[int, int] = (-1, -1)
         self._view: object = None
         self._exit: str | None = None
+        self._broken: BaseException | None = None
         self._turning = False
 
     # ------------------------------------------------------------------------ for others
@@ -141,6 +146,8 @@ class Machine:
 
         Raises:
             JournalError: A record is not on disk: outputs are off and nothing more is taken.
+            InvariantError: An act broke, and nobody will tell its outcome: outputs are off, and
+                the next start's recovery asks the hardware.
         """
         self._queue.put_nowait(Boot())
         self._beat()
@@ -149,6 +156,8 @@ class Machine:
                 batch = [await self._queue.get()]
                 while len(batch) < TURN_MAX and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
+                if self._broken is not None:
+                    raise InvariantError(f"an act broke: {self._broken!r}") from self._broken
                 await self._turn(batch)
             return self._exit
         finally:
@@ -214,15 +223,15 @@ class Machine:
     def _tell(self) -> None:
         """Tell acceptors and panel what holds now, where it changed."""
         desk, hands = self.desk, self.hands
-        wanted = acceptance(desk)
-        if wanted != self._acceptance:
+        wanted, off = acceptance(desk), frozenset(desk.live.readers_off)
+        if (wanted, off) != (self._acceptance, self._readers_off):
             if hands.changer is not None:
                 hands.changer.accept(wanted.coins, manual=wanted.manual)
             if hands.bill is not None:
                 hands.bill.accept(wanted.bills)
             for name, reader in hands.readers.items():
-                reader.enable(wanted.cards and name not in desk.live.readers_off)
-            self._acceptance = wanted
+                reader.enable(wanted.cards and name not in off)
+            self._acceptance, self._readers_off = wanted, off
         prices = desk.planogram.price_range()
         if prices != self._prices:
             for reader in hands.readers.values():
@@ -266,7 +275,8 @@ class Machine:
         self._lives.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("effect.broke", error=repr(error))
-            self._queue.put_nowait(Stop(f"bug: {error!r}"))
+            self._broken = error
+            self._queue.put_nowait(Timer("broken"))  # whatever wakes the loop
 
     async def _carry_out(self, effect: fx.Effect) -> None:
         try:

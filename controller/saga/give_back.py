@@ -14,7 +14,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import CLAIM_NOTICE_S, Desk
 from controller.machine.effects import Beep, CountTubes, EndSession, Failed, Payout, Wake
-from controller.machine.table import Trigger
+from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
     ChangerInfo,
@@ -29,6 +29,7 @@ from controller.state import Saga
 
 MAX_PAYOUTS: Final = 8  # orders for one debt: what so many could not pay is a claim
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
+STOPPING_PATIENCE_S: Final = 10.0  # well within the 25 s that a graceful stop has
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
 NOTHING: Final = Picked((), 0, 0)
 KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
@@ -132,7 +133,10 @@ def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
     if DeviceName.CHANGER.value not in desk.state.devices:
         return False  # there never was one
     since = desk.live.settling_since.setdefault(saga.vend, desk.now)
-    if desk.now - since >= desk.policy.refund_deadline_s:
+    patience = desk.policy.refund_deadline_s
+    if desk.mode is Mode.STOPPING:
+        patience = min(patience, STOPPING_PATIENCE_S)
+    if desk.now - since >= patience:
         return False
     desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
     desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
@@ -253,11 +257,16 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
     evidence = PayoutEvidence(idle=False) if isinstance(result, Failed) else result
     if evidence.tubes is None and evidence.status is None:
         # It fell silent. What it paid its tubes will tell, when they can be asked again.
-        desk.live.unproved.add(saga.vend)
-        desk.live.settling_since[saga.vend] = desk.now
-        _look_again(desk, saga)
+        wait_for_proof(desk, saga)
         return
     book_payout(desk, saga, evidence)
+
+
+def wait_for_proof(desk: Desk, saga: Saga) -> None:
+    """Nobody can say yet what a payout paid: ask the tubes when the changer answers again."""
+    desk.live.unproved.add(saga.vend)
+    desk.live.settling_since[saga.vend] = desk.now
+    _look_again(desk, saga)
 
 
 def _look_again(desk: Desk, saga: Saga) -> None:

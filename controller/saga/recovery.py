@@ -129,7 +129,8 @@ def proceed(desk: Desk, recovery: Recovery) -> None:
             case Phase.COUNT:
                 recovery.phase = Phase.END
                 for saga in list(desk.state.sagas.values()):
-                    _resolve_without_hardware(desk, saga)
+                    if saga.intent == "payout":
+                        give_back.wait_for_proof(desk, saga)
                     vend.advance(desk, saga)
             case _:
                 _finish(desk, recovery)
@@ -288,12 +289,6 @@ def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> N
     if isinstance(result, Failed) or not result.idle:
         return  # silent, or busy for ever: its RESET ends that, and then the tubes are asked
     give_back.book_payout(desk, saga, result)
-
-
-def _resolve_without_hardware(desk: Desk, saga: Saga) -> None:
-    """After the count: a payout whose changer never answered stays unknown, flagged."""
-    if saga.intent == "payout" and DeviceName.CHANGER not in desk.live.ready:
-        give_back.book_payout(desk, saga, PayoutEvidence(idle=False))
 
 
 def payout_counted(desk: Desk, saga: Saga, counts: TubeCounts) -> None:

@@ -115,13 +115,16 @@ class GpioDispenser:
             return await self._judge(run)
 
     async def evidence(self, column: str) -> DispenseEvidence:
-        """Read latch and home switch; nothing moves."""
-        hardware = self._hardware(column)
-        home = hardware.home
+        """Read latch and home switch; nothing moves.
+
+        A column that is in the configuration no more has no switch; the latch is every column's.
+        """
+        hardware = self._columns.get(column)
+        home = None if hardware is None or hardware.home_is_shared else hardware.home
         async with self._one_at_a_time:
             return DispenseEvidence(
                 latched=None if self._sensor is None else await self._sensor.evidence(),
-                at_home=None if home is None or hardware.home_is_shared else home.active,
+                at_home=None if home is None else home.active,
             )
 
     def all_off(self) -> None:

@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from config.machine import MachineSettings
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
+from controller.faults import ConfigError
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
@@ -226,6 +228,13 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         JournalError: The journal can't be used; see ``open_journal``.
     """
     journal = await open_journal(settings, parts)
+    if journal.state.currency != settings.machine.currency:
+        await journal.close()
+        raise ConfigError(
+            f"machine.currency = {settings.machine.currency}: the journal in "
+            f"{settings.journal.folder} counts in {journal.state.currency}; allowed: "
+            f"{journal.state.currency}, or another journal.folder"
+        )
     inbox = Inbox()
     key = await claim_key(parts.storage, parts.entropy)
     machine_id = settings.machine.id
@@ -290,6 +299,19 @@ async def composed(settings: MachineSettings, parts: Parts) -> AsyncIterator[Run
         await running.close()
 
 
+def system_boot(path: Path, entropy: Callable[[int], bytes]) -> str:
+    """Return what tells this power-up from others.
+
+    Where the file tells nothing every start counts as one after a power cut: a latch that may
+    have lost its power is no proof.
+    """
+    try:
+        told = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        told = ""
+    return told or f"unknown {entropy(8).hex()}"
+
+
 def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     """Return the parts of a machine in its own process: real disk, real ports, real pins.
 
@@ -301,10 +323,6 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     port = str(mdb.port)
     link = native_link(port) if mdb.link == "native" else adapter_link(port, mdb.baud)
     settings.journal.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        boot = settings.machine.system_boot.read_text(encoding="ascii").strip()
-    except OSError:
-        boot = ""
     return Parts(
         clock=clock,
         storage=DirectoryStorage(settings.journal.folder),
@@ -312,7 +330,7 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         link=link,
         pins=open_factory(settings.gpio.pin_factory, dict(settings.gpio.factory_arguments)),
         watch=ThreadWatch(clock.monotonic_s),
-        system_boot=boot,
+        system_boot=system_boot(settings.machine.system_boot, system_entropy),
         heartbeat=heartbeat,
         at_exit=True,
     )

@@ -42,6 +42,7 @@ _MAX_TEXT: Final = 200
 Seq = Annotated[int, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Amount = Annotated[int, Field(ge=0, le=99_999_999)]
+Price = Annotated[int, Field(ge=0, le=9_999_999)]
 Count = Annotated[int, Field(ge=0, le=999)]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Column = Annotated[str, Field(min_length=1, max_length=8)]
@@ -128,7 +129,7 @@ class Methods:
         """Sell no more from a column."""
         return await self._act(session, cmd.DisableColumn(self._column(column), reason))
 
-    async def price_set(self, session: Session, column: Column, price: Amount) -> Answer:
+    async def price_set(self, session: Session, column: Column, price: Price) -> Answer:
         """Set a column's price."""
         return await self._act(session, cmd.SetPrice(self._column(column), price))
 

@@ -141,7 +141,9 @@ class Brain:
         blocked = self.blocked()
         if blocked and desk.mode is not Mode.OUT_OF_SERVICE:
             desk.fire(Trigger.FAIL)
-        elif not blocked and desk.mode is Mode.OUT_OF_SERVICE:
+            if desk.live.session is not None:
+                desk.do(fx.EndSession(desk.live.session))
+        elif not blocked and desk.mode is Mode.OUT_OF_SERVICE and not desk.state.sagas:
             desk.fire(Trigger.HEAL)
         if desk.mode.selling:
             present = desk.state.credit.total > 0 or desk.live.session is not None
@@ -427,17 +429,26 @@ class Brain:
                 give_back.look_for_changer(desk, saga)
                 vend.advance(desk, saga)
             case "session":
-                idle = desk.mode is Mode.CREDIT
-                if desk.live.session is not None and desk.live.session.value == rest and idle:
-                    desk.do(fx.EndSession(desk.live.session))
+                self._session_timed_out(rest)
             case "recount":
                 desk.do(fx.CountTubes(rest))
             case "sensor":
-                if not desk.state.sagas:
+                if desk.state.sagas:
+                    desk.do(fx.Wake("sensor", SENSOR_RETRY_S))
+                else:
                     first = next(iter(desk.planogram.columns))
                     desk.do(fx.CheckSensor(0, first))
             case _:
                 self._cash_timer(what)
+
+    def _session_timed_out(self, device: str) -> None:
+        desk, session = self.desk, self.desk.live.session
+        if session is None or session.value != device:
+            return
+        if desk.mode.vending:  # its own vend ends it; one that is paid in cash does not
+            desk.do(fx.Wake(f"session {device}", desk.policy.session_timeout_s))
+        else:
+            desk.do(fx.EndSession(session))
 
     def _cash_timer(self, what: str) -> None:
         match what:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
@@ -12,13 +12,14 @@ from controller.domain.tubes import plan_payout
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
-from controller.machine.desk import Desk
+from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
 from controller.saga import claims, vend
 
 Reply = Future[dict[str, Any]]
+MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
 
 
 def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, Any] | None:
@@ -50,8 +51,8 @@ def _shelf(
     match command:
         case cmd.SetPrice(column=column, price=price):
             before = _column(desk, column).price
-            if price < 1:
-                raise CommandRefused(f"a price is at least 1 minor unit, not {price}")
+            if not 1 <= price <= MAX_PRICE:
+                raise CommandRefused(f"a price is 1 to {MAX_PRICE} minor units, not {price}")
             desk.write(rec.PriceSet(column=column, price=price, before=before, by=by))
             return {"column": column, "price": price, "before": before}
         case cmd.EnableColumn(column=column):
@@ -76,7 +77,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
         case cmd.CloseClaim(code=code, how=how):
             return _close_claim(desk, code, how, by)
         case cmd.EnableReader(device=device, on=on):
-            name = _device(device)
+            name = _reader(device)
             desk.write(rec.OperatorActed(by=by, what="reader", arguments=asdict(command)))
             (desk.live.readers_off.discard if on else desk.live.readers_off.add)(name)
             return {"device": device, "on": on}
@@ -101,6 +102,8 @@ def _later(
             _need_changer(desk)
             if desk.state.sagas:
                 raise CommandRefused("a vend or payout is under way; try again when it has ended")
+            if "tubes" in desk.live.replies:
+                raise CommandRefused("the tubes are being counted; try again when that has ended")
             desk.write(rec.OperatorActed(by=by, what="coins count"))
             desk.live.replies["tubes"] = reply
             desk.do(fx.CountTubes("fill" if desk.live.fill_mode else "check"))
@@ -138,12 +141,12 @@ def _column(desk: Desk, name: str) -> Any:
     return column
 
 
-def _device(name: str) -> DeviceName:
-    try:
-        return DeviceName(name)
-    except ValueError:
-        known = ", ".join(device.value for device in DeviceName)
-        raise CommandRefused(f"no device {name!r}; there are: {known}") from None
+def _reader(name: str) -> DeviceName:
+    found = next((reader for reader in READERS if reader.value == name), None)
+    if found is None:
+        known = ", ".join(reader.value for reader in READERS)
+        raise CommandRefused(f"no reader {name!r}; there are: {known}")
+    return found
 
 
 def _need_service(desk: Desk) -> None:
@@ -186,8 +189,9 @@ def _stock(desk: Desk, command: cmd.FillStock | cmd.SetStock, by: str) -> dict[s
 def _enable(desk: Desk, column: str, by: str) -> dict[str, Any]:
     _column(desk, column)
     desk.write(rec.ColumnEnabled(column=column, by=by))
-    for key in [k for k in desk.state.faults if k.split(" ", 1)[0] == column]:
-        desk.clear_fault(column, FaultCode(key.split(" ", 1)[1]), by)
+    for part, code in [key.split(" ", 1) for key in desk.state.faults]:
+        if part == column:
+            desk.write(rec.FaultCleared(part=part, code=code, by=by))
     return {"column": column, "disabled": ""}
 
 
@@ -234,6 +238,9 @@ def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
     saga = desk.customer_saga()
     if desk.mode is Mode.AUTHORISING and desk.live.session is None and saga is not None:
         # Nobody has shown a card yet: the reader stops waiting, then the technician has it.
+        wanted = desk.live.service_wanted
+        if wanted is not None and not wanted[1].done():
+            raise CommandRefused(f"{wanted[0]} is about to have it: the reader still waits")
         vend.cancel_approval(desk, saga)
         desk.live.service_wanted = (by, reply)
         return None

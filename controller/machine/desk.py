@@ -158,7 +158,9 @@ class Desk:
         key = (self.planogram, accepted)
         if self._rule is None or key != self._rule_key:
             self._rule_key = key
-            self._rule = ChangeRule(self.planogram.prices(), accepted, self.policy.max_change)
+            most = self.policy.max_credit  # cash never buys what costs more
+            prices = [price for price in self.planogram.prices() if price <= most]
+            self._rule = ChangeRule(prices, accepted, self.policy.max_change)
         return self._rule
 
     def accepted_values(self) -> set[int]:

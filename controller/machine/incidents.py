@@ -10,13 +10,18 @@ from collections.abc import Callable
 from typing import Final
 
 from controller.faults import FaultCode
+from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
 from controller.ports import DeviceName
 
 FIRST_LOOK_S: Final = 0.1  # after recovery: at a drop sensor that was blind when vendd ended
-_STUCK: Final = FaultCode.BILL_STUCK_IN_ESCROW  # settled by the stacker's count, not by a start
+_KEPT: Final = (  # no start heals them: the stacker's count does, or a technician who has looked
+    FaultCode.BILL_STUCK_IN_ESCROW.value,
+    FaultCode.MACHINE_REFUNDS.value,
+)
+_KNOWN: Final = frozenset(FaultCode)
 
 
 class Incidents:
@@ -35,7 +40,7 @@ class Incidents:
         self._doubtful = {
             key
             for key in self._desk.state.faults
-            if _part(key) not in columns and _part(key) != "sensor" and _code(key) is not _STUCK
+            if _part(key) not in columns and _part(key) != "sensor" and _code(key) not in _KEPT
         }
 
     def raised(self, part: str, code: FaultCode, detail: str = "") -> None:
@@ -73,12 +78,17 @@ class Incidents:
 
     def _close_doubtful(self, told: Callable[[str], bool]) -> None:
         for key in sorted(key for key in self._doubtful if told(_part(key))):
-            self.cleared(_part(key), _code(key))
+            part, code = _part(key), _code(key)
+            if code in _KNOWN:
+                self.cleared(part, FaultCode(code))
+            else:  # another version's: it has no consequence here
+                self._doubtful.discard(key)
+                self._desk.write(rec.FaultCleared(part=part, code=code))
 
 
 def _part(key: str) -> str:
     return key.split(" ", 1)[0]
 
 
-def _code(key: str) -> FaultCode:
-    return FaultCode(key.split(" ", 1)[1])
+def _code(key: str) -> str:
+    return key.split(" ", 1)[1]

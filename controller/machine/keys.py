@@ -92,9 +92,13 @@ class Keys:
         if live.keyed or live.code is not None:
             live.keyed, live.code = "", None
             return
+        live.reselect = ""
         saga = desk.customer_saga()
         if saga is not None:
             vend.cancel_approval(desk, saga)
+            return
+        if desk.mode is Mode.OUT_OF_SERVICE:
+            vend.give_credit_back(desk, "out of service")  # nothing is sold, but it is theirs
             return
         if not desk.mode.selling:
             return

@@ -98,6 +98,8 @@ def view(desk: Desk) -> PanelView:
     currency = state.currency
     language = live.session_language or None
     credit = state.credit.total
+    cash = DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready
+    cards = any(name in live.ready and name not in live.readers_off for name in READERS)
     notice = live.notice
     if notice is not None and desk.now < notice.until_s:
         return PanelView(
@@ -110,6 +112,8 @@ def view(desk: Desk) -> PanelView:
             credit=credit,
             amount=notice.amount,
             code=notice.code,
+            cash=cash,
+            cards=cards,
         )
     if live.code is not None and desk.mode.selling:
         return PanelView(Message.CODE_ENTRY, currency, language=language, code=live.code)
@@ -136,8 +140,8 @@ def view(desk: Desk) -> PanelView:
         credit=credit,
         amount=live.session_funds if message is Message.SESSION else None,
         exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
-        cash=DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready,
-        cards=any(name in live.ready for name in READERS),
+        cash=cash,
+        cards=cards,
     )
 
 

@@ -143,7 +143,7 @@ def _reader_for(desk: Desk) -> DeviceName | None:
         return desk.live.session
     for name in READERS:
         info = desk.live.ready.get(name)
-        if isinstance(info, ReaderInfo) and info.always_idle:
+        if isinstance(info, ReaderInfo) and info.always_idle and name not in desk.live.readers_off:
             return name
     return None
 
@@ -291,6 +291,7 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
         return
     device = saga.device
     if isinstance(result, Approved):
+        desk.live.reselect = ""  # the card was faster than the coins
         amount = result.amount if result.amount is not None else 0
         data = rec.ApprovalFinished(
             device=device, outcome="approved", amount=amount, token=result.amount is None

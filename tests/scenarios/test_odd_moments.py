@@ -1,0 +1,249 @@
+"""Commands, keys and stops at moments that nobody planned: each is answered, and money is right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from controller.domain import commands as cmd
+from controller.faults import FaultCode, InvariantError
+from controller.machine.inputs import CommandRefused
+from controller.machine.table import Mode
+from simulator.oracles import Allowance
+from simulator.world import Link
+from tests.scenarios.stage import Stage, play, with_policy
+
+STOP_S = 25.0  # the daemon's patience with a graceful stop
+
+
+def mode(stage: Stage) -> Mode:
+    assert stage.running is not None
+    return stage.running.machine.desk.mode
+
+
+async def both(stage: Stage, command: cmd.Command) -> list[object]:
+    """Have the same command twice at once; what became of each."""
+    calls = [stage.act(command), stage.act(command)]
+    async with asyncio.timeout(30.0):
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+
+# --------------------------------------------------------------------------------- commands
+
+
+def test_a_reader_that_is_switched_off_takes_no_card_from_now_on(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.EnableReader("cashless1", on=False))
+        await stage.passes(2.0)
+        assert not stage.world.present_card()
+        stage.press("A1")
+        await stage.passes(2.0)
+        assert mode(stage) is Mode.IDLE, "nobody waits for a card"
+        assert "card" not in stage.screen.lower()
+        await stage.act(cmd.EnableReader("cashless1", on=True))
+        await stage.passes(2.0)
+        await stage.pays_by_card("A1")
+        assert stage.spent == 150
+
+    play(scenario, link)
+
+
+def test_only_a_reader_is_switched_off_as_a_reader(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        with pytest.raises(CommandRefused, match="cashless1, cashless2"):
+            await stage.act(cmd.EnableReader("changer", on=False))
+
+    play(scenario, link)
+
+
+def test_two_technicians_who_count_at_once_are_both_answered(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        first, second = await both(stage, cmd.CountTubes())
+        assert isinstance(first, dict)
+        assert isinstance(second, CommandRefused)
+
+    play(scenario, link)
+
+
+def test_two_technicians_who_want_the_machine_while_a_card_is_awaited_are_both_answered(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A1")
+        await stage.until(lambda: "approval" in stage.intents)
+        first, second = await both(stage, cmd.EnterService())
+        assert isinstance(first, dict)
+        assert isinstance(second, CommandRefused)
+        await stage.act(cmd.LeaveService())
+
+    play(scenario, link)
+
+
+def test_a_price_that_nobody_can_plan_change_for_is_refused(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        for price in (0, -5, 10_000_000, 10**30):
+            with pytest.raises(CommandRefused, match="1 to 9999999"):
+                await stage.act(cmd.SetPrice("A1", price))
+        await stage.act(cmd.SetPrice("A1", 9_999_999))
+        await stage.coins(200)
+        await stage.buys("A3")
+
+    play(scenario, link)
+
+
+# ------------------------------------------------------------------------------ out of service
+
+
+def test_credit_comes_back_on_request_although_nothing_is_sold(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("sensor", "blind")
+        await stage.coins(200, 50)
+        await stage.buys("B2")
+        await stage.shows("out of")
+        assert stage.credit == 250
+        await stage.gives_back()
+        assert stage.spent == 0
+        stage.mends("sensor", "blind")
+        await stage.shows("welcome", within_s=60.0)
+
+    play(scenario, link, settings=with_policy(after_failure="keep"))
+
+
+def test_a_blind_sensor_is_looked_at_again_however_long_the_refund_takes(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 20, 20)
+        stage.breaks("sensor", "blind")
+        stage.world.unplug("changer")
+        await stage.until(lambda: stage.has_fault("changer", FaultCode.DEVICE_SILENT))
+        stage.press("B2")
+        await stage.closes()
+        assert stage.claimed == 240
+        stage.mends("sensor", "blind")
+        await stage.shows("welcome", within_s=90.0)
+        stage.world.plug("changer")
+        await stage.passes(20.0)
+
+    play(scenario, link, settings=with_policy(refund_deadline_s=45.0))
+
+
+# --------------------------------------------------------------------------------- stops
+
+Moment = Callable[[Stage], Awaitable[None]]
+
+
+async def idle(stage: Stage) -> None:
+    await stage.passes(1.0)
+
+
+async def credit(stage: Stage) -> None:
+    await stage.coins(200)
+
+
+async def card_awaited(stage: Stage) -> None:
+    stage.press("A1")
+    await stage.until(lambda: "approval" in stage.intents)
+    await stage.passes(1.0)
+
+
+async def card_awaited_beside_cash(stage: Stage) -> None:
+    await stage.coins(100)
+    await card_awaited(stage)
+
+
+async def turning(stage: Stage) -> None:
+    await stage.coins(200, 50)
+    stage.press("B2")
+    await stage.until(lambda: "dispense" in stage.intents)
+
+
+async def turning_for_a_card(stage: Stage) -> None:
+    stage.press("B2")
+    await stage.until(lambda: "approval" in stage.intents)
+    assert stage.world.present_card()
+    await stage.until(lambda: "dispense" in stage.intents)
+
+
+async def paying(stage: Stage) -> None:
+    await stage.coins(200, 100)
+    stage.press("B4")
+    await stage.until(lambda: "payout" in stage.intents)
+
+
+async def owing_without_changer(stage: Stage) -> None:
+    await stage.coins(200, 50)
+    stage.world.unplug("changer")
+    await stage.until(lambda: stage.has_fault("changer", FaultCode.DEVICE_SILENT))
+    stage.press("*")
+    await stage.passes(1.0)
+    assert stage.state.sagas
+
+
+async def served(stage: Stage) -> None:
+    await stage.act(cmd.EnterService())
+
+
+async def trying(stage: Stage) -> None:
+    await served(stage)
+    test = asyncio.ensure_future(stage.act(cmd.TryVend("B1")))
+    test.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await stage.until(lambda: "dispense" in stage.intents)
+
+
+async def stacking(stage: Stage) -> None:
+    await stage.until(lambda: stage.world.insert_bill(500), within_s=10.0)
+    await stage.until(lambda: stage.state.escrow is not None)
+
+
+MOMENTS: tuple[Moment, ...] = (
+    idle, credit, card_awaited, card_awaited_beside_cash, turning, turning_for_a_card, paying,
+    owing_without_changer, served, trying, stacking,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_stop_ends_in_time_and_leaves_nothing_open(
+    moment: Moment, times: int, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await moment(stage)
+        assert stage.running is not None
+        if times > 1:
+            stage.running.machine.stop("asked before")
+        started = stage.loop.time()
+        await stage.stop()
+        assert stage.loop.time() - started < STOP_S
+        assert stage.told[-1].type == "stop.requested"
+        await stage.kill()  # nothing of it is left
+        await stage.passes_without(5.0)
+        stage.world.plug("changer")
+        await stage.boot()
+        await stage.until(lambda: stage.state.recovered)
+        assert not stage.records("boot.finished")[-1].sagas, "nothing was left to recover"
+        if stage.state.service_by:
+            await stage.act(cmd.LeaveService())
+        await stage.sells()
+
+    tested = 180 if moment is trying else 0  # a technician's product is not sold
+    play(scenario, link, allowance=Allowance(unseen=tested))
+
+
+def test_an_act_that_breaks_ends_the_daemon_and_the_next_one_makes_it_right(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        async def broken(column: str, *, extra: bool = False) -> None:
+            raise OSError(f"the pins are gone: {column} {extra}")
+
+        assert stage.running is not None
+        await stage.coins(200)
+        stage.running.machine.hands.dispenser.turn = broken  # type: ignore[method-assign, assignment]  # a broken part
+        stage.press("A3")
+        with pytest.raises(InvariantError, match="the pins are gone"):
+            await stage.passes(60.0)
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert stage.spent == 0
+
+    play(scenario, link)

@@ -151,7 +151,8 @@ class CoinsReport:
     answer: bytes
     deposited: tuple[DepositedCoin, ...] = ()
     manual: tuple[ManualCoins, ...] = ()
-    suspect: int = 0  # how many cash-box coins at the head were taken for repeats without proof
+    suspect: int = 0  # cash-box coins taken for repeats without proof, or events that were lost
+    note: bool = False  # keep ``answer`` even without money: this device has no acknowledgement
 
 
 class BillEventKind(StrEnum):
@@ -180,6 +181,7 @@ class BillsReport:
     device: DeviceName
     answer: bytes
     events: tuple[BillEvent, ...]
+    note: bool = False  # keep ``answer`` even without a bill: this device has no acknowledgement
 
 
 MoneyReport = CoinsReport | BillsReport
@@ -349,11 +351,12 @@ class MdbDevice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TubeCounts:
-    """TUBE STATUS: lower bounds of what is really there (each capped at 255)."""
+    """TUBE STATUS: lower bounds of what is really there (each capped at ``cap``)."""
 
-    counts: tuple[int, ...]  # 16, by coin type
+    counts: tuple[int, ...]  # 16, by coin type; of a defective tube any number
     full: frozenset[int] = frozenset()
     defective: frozenset[int] = frozenset()
+    cap: int = 255  # a count this high says nothing of coins beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +420,7 @@ class StackerCount:
 
     bills: int
     full: bool
+    known: bool = True  # False: this validator doesn't count; ``bills`` says nothing
 
 
 class BillValidator(MdbDevice, Protocol):

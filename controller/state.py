@@ -263,6 +263,10 @@ def _device_identified(s: State, _r: Record, d: rec.DeviceIdentified) -> None:
     s.devices[d.device] = dict(d.info)
 
 
+def _device_noted(s: State, _r: Record, d: rec.DeviceNoted) -> None:
+    s.last_answers[d.device] = d.answer
+
+
 def _fault_raised(s: State, _r: Record, d: rec.FaultRaised) -> None:
     s.faults[f"{d.part} {d.code}"] = d.detail
 
@@ -577,6 +581,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.BootStarted: _boot_started,
     rec.BootFinished: _boot_finished,
     rec.DeviceIdentified: _device_identified,
+    rec.DeviceNoted: _device_noted,
     rec.FaultRaised: _fault_raised,
     rec.FaultCleared: _fault_cleared,
     rec.ReviewFlagged: _review_flagged,

@@ -74,6 +74,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "boot.started": lambda d, _: f"start {d['boot']}, {d['software']}",
     "journal.begun": lambda d, _: f"{d['machine']}, {d['currency']}: {d['reason']}",
     "device.identified": _identified,
+    "device.noted": lambda d, _: f"{d['device']} heard up to {d['answer']}",
     "boot.finished": lambda d, _: f"{len(d['sagas'])} open vends ended",
     "fault.raised": lambda d, _: f"{d['part']}: {d['code']} {d['detail']}".rstrip(),
     "fault.cleared": lambda d, _: f"{d['part']}: {d['code']}",

@@ -80,6 +80,14 @@ class DeviceIdentified(RecordData):
     info: dict[str, object]
 
 
+class DeviceNoted(RecordData):
+    """How far a device without acknowledgements was heard: what is new is told from here on."""
+
+    type: ClassVar[str] = "device.noted"
+    device: str
+    answer: str  # hex, as in "coins.deposited"
+
+
 class FaultRaised(RecordData):
     """Something is wrong with a part; once per cause."""
 
@@ -676,14 +684,14 @@ class CreditGranted(RecordData):
 
 
 ALL: Final[tuple[type[RecordData], ...]] = (
-    JournalBegun, BootStarted, BootFinished, StopRequested, DeviceIdentified, FaultRaised,
-    FaultCleared, ReviewFlagged, CoinsDeposited, CoinsReleased, BillEscrowed, StackIntended,
-    BillReturnIntended, BillStacked, BillReturned, TubesCounted, StackerCounted, CashCollected,
-    VendOpened, CreditAuthorised, CreditRestored, ApprovalRequested, ApprovalFinished,
-    DispenseIntended, DispenseFinished, DispenseDecided, DispenseRefused, SettleIntended,
-    SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended, PayoutFinished,
-    ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused, StockSet, PriceSet,
-    ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft, OperatorActed, CreditGranted,
-    CreditKept,
+    JournalBegun, BootStarted, BootFinished, StopRequested, DeviceIdentified, DeviceNoted,
+    FaultRaised, FaultCleared, ReviewFlagged, CoinsDeposited, CoinsReleased, BillEscrowed,
+    StackIntended, BillReturnIntended, BillStacked, BillReturned, TubesCounted, StackerCounted,
+    CashCollected, VendOpened, CreditAuthorised, CreditRestored, ApprovalRequested,
+    ApprovalFinished, DispenseIntended, DispenseFinished, DispenseDecided, DispenseRefused,
+    SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,
+    PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
+    StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
+    OperatorActed, CreditGranted, CreditKept,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

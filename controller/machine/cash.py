@@ -61,6 +61,8 @@ class CashHandling:
                 )
             )
             self._credited()
+        elif report.note and not manual:
+            desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
         if report.suspect:
             desk.flag("coin not told from a repeat", None)
 
@@ -127,6 +129,8 @@ class CashHandling:
                     self._returned(report, answer, event)
                 case _:
                     pass  # rejected before it was ours: audit only
+        if report.note and self._desk.state.last_answers.get(report.device.value) != answer:
+            self._desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
 
     def _escrowed(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
@@ -219,9 +223,12 @@ class CashHandling:
         """Let STACKER settle what became of the bill in escrow, then compare the counts.
 
         A RESET returns what is in escrow, so after one a bill that was not stacked is out, unless
-        it is jammed: only a person gets it out then.
+        it is jammed: only a person gets it out then. A validator that keeps no count proves
+        nothing: ours stands, and what was in escrow is asked for again.
         """
         desk, state = self._desk, self._desk.state
+        if not result.known:
+            result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
         if held is not None:
             if result.bills == state.stacker + 1:

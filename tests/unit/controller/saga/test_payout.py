@@ -94,3 +94,12 @@ def test_a_changer_that_may_still_be_paying_is_not_certain() -> None:
 def test_a_status_of_types_without_tubes_is_no_account() -> None:
     done = reconcile(50, TUBES, PayoutEvidence(True, status(t9=1), counts(20, 20, 19)))
     assert (done.amount, done.proof) == (50, "tubes")
+
+
+def test_counts_above_255_prove_where_the_device_counts_further() -> None:
+    tubes = [(3, 50, 900)]
+    after = TubeCounts((0, 0, 0, 898), cap=65_535)
+    done = reconcile(100, tubes, PayoutEvidence(True, None, after))
+    assert (done.paid, done.certain) == (((3, 50, 2),), True)
+    capped = reconcile(100, tubes, PayoutEvidence(True, None, TubeCounts((0, 0, 0, 255))))
+    assert not capped.certain

@@ -7,10 +7,21 @@
 | `headers` | command numbers; which may be repeated, which answer late |
 | `events` | counters and buffered events into what is new, lost, or a reset |
 | `coin_codec`, `bill_codec`, `hopper_codec` | each device's requests and answers |
-| `money_ids` | coin and bill id strings into values |
-| `housekeeping_codec` | identity, polling priority, masks, data that several devices share |
+| `money_ids`, `countries` | coin and bill id strings into values and currencies |
+| `fields` | numbers, masks, priorities, dates that several devices share |
 | `*_words` | codes in words |
 | `explain`, `explain_*` | an exchange in words, byte by byte |
+
+Then what drives the devices, with I/O:
+
+| module | what it does |
+|---|---|
+| `bus` | owns the line: one question at a time, echo, tries |
+| `unit`, `acceptor`, `hopper` | one device each |
+| `changer` | acceptor and hoppers as the controller's `Changer` |
+| `bill_validator` | the controller's `BillValidator` |
+| `cursor` | what the journal keeps for them |
+| `assembly` | puts them together |
 
 Every codec raises one error, `frames.CcTalkError`.
 

@@ -1,0 +1,211 @@
+"""A coin acceptor on the line: what it knows, what it has heard, what it may take.
+
+Part of `changer`; tells it what is new and leaves money to it.
+
+Source: ccTalk Generic Specification 4.7, parts 2 and 3 (coin acceptors).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from controller.faults import FaultCode
+from controller.money import exponent
+from controller.ports import CoinKind
+from drivers.cctalk.addresses import Category
+from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.coin_codec import MASTER_ON, OPTION_CVF, CoinCredit, decode_coin_event
+from drivers.cctalk.coin_words import INHIBITED_FIRST, INHIBITED_LAST
+from drivers.cctalk.countries import currency_of
+from drivers.cctalk.events import EventBuffer, News, decode_events
+from drivers.cctalk.fields import mask_of
+from drivers.cctalk.frames import CcTalkError, Checksum
+from drivers.cctalk.headers import Header
+from drivers.cctalk.money_ids import MoneyId, coin_minor, decode_coin_id
+from drivers.cctalk.unit import Silent, Unit
+
+POSITIONS: Final = 16
+"""Coin positions we use; a larger acceptor's others stay inhibited."""
+
+MASK_BYTES: Final = 2
+POLL_S: Final = 0.2
+"""Between two reads of the credit buffer, as advised; after 1 s the acceptor takes no coins."""
+
+REMIND_S: Final = 30.0
+"""Between two repetitions of what it may take: a reset between two empty buffers is invisible, and
+the device may have lost its inhibits with it."""
+
+_JAMS: Final = frozenset({4, 5, 6, 14, 15, 26, 30, 32})
+"""Error codes that speak of a blocked path; a coin that passes clears them."""
+_ODD_COINS: Final = frozenset({16, 17, 18, 19, 20, 23, 36, 39, 40})
+"""Coins that were tampered with, or swallowed without credit."""
+RETURN_LEVER: Final = 254
+"""Error code: the customer opened the coin return."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptorPlan:
+    """What the configuration says of a coin acceptor.
+
+    Args:
+        address: Usually 2.
+        checksum: Coin acceptors usually use the sum.
+        unit_minor: Minor units in the base unit of its coin ids: 1 where ids count cents, 100
+            where they count the main unit.
+    """
+
+    address: int = 2
+    checksum: Checksum = Checksum.SUM
+    unit_minor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Coins:
+    """What the new events of a read came to, in the order they happened."""
+
+    credits: tuple[CoinCredit, ...] = ()
+    levers: int = 0
+    errors: tuple[int, ...] = ()
+
+
+class Acceptor(Unit):
+    """Drives one coin acceptor.
+
+    Args:
+        bus: Its line.
+        plan: What the configuration says.
+        currency: The machine's, ISO 4217 letters.
+    """
+
+    def __init__(self, bus: CcTalkBus, plan: AcceptorPlan, currency: str) -> None:
+        super().__init__(bus, Peer(plan.address, plan.checksum), "acceptor")
+        self.plan = plan
+        self.alive = False
+        self.applied: frozenset[int] | None = None
+        """The coin types that it has agreed to take; None when that is not known."""
+        self.applied_at = float("-inf")
+        self.misses = 0
+        """Reads in a row that brought nothing."""
+        self.looked_at = float("-inf")
+        """When it was last looked for, while it is away."""
+        self.oddities: Counter[str] = Counter()
+        self.unusable: dict[int, str] = {}
+        """Positions that can't be used, and why."""
+        self._currency = currency
+        self._routes: dict[int, int] = {}
+        self._knows_master = True
+
+    async def buffer(self) -> EventBuffer:
+        """Read the credit buffer. Raises Silent or LinkError."""
+        return await self.read(Header.READ_BUFFERED_CREDIT, decode_events)
+
+    async def learn(self, taken: frozenset[int]) -> tuple[CoinKind, ...]:
+        """Ask what each position is worth; reads only.
+
+        Args:
+            taken: Coin types that hoppers have.
+
+        Returns:
+            A kind for each usable position; position n is type n - 1.
+
+        Raises:
+            Silent: It does not say what it is.
+            LinkError: The line is down.
+            DeviceFault: It is no coin acceptor.
+        """
+        await self.identify(Category.COIN_ACCEPTOR)
+        flags = await self.try_ask(Header.REQUEST_OPTION_FLAGS)
+        cvf = flags is not None and bool(flags.data[:1]) and bool(flags.data[0] & OPTION_CVF)
+        if cvf:
+            raise Silent("the acceptor's credit codes are values (CVF), not positions")
+        kinds = []
+        self.unusable = {}
+        for position in range(1, POSITIONS + 1):
+            kind = await self._kind(position, taken)
+            if kind is not None:
+                kinds.append(kind)
+        return tuple(kinds)
+
+    async def _kind(self, position: int, taken: frozenset[int]) -> CoinKind | None:
+        reply = await self.try_ask(Header.REQUEST_COIN_ID, bytes((position,)))
+        if reply is None or not reply.data:
+            return None  # it has fewer positions
+        try:
+            coin = decode_coin_id(reply.data)
+            if coin.is_empty:
+                return None
+            value = self._value(coin)
+        except CcTalkError as wrong:
+            self.unusable[position] = wrong.message
+            return None
+        if position - 1 in taken:
+            self.unusable[position] = "its number is a hopper's"
+            return None
+        if value is None:
+            self.unusable[position] = f"{coin.words}: not {self._currency}"
+            return None
+        return CoinKind(position - 1, value, in_tube=False, token=coin.is_token)
+
+    def _value(self, coin: MoneyId) -> int | None:
+        if coin.is_token:
+            return 0
+        if coin.value is None or currency_of(coin.country) != self._currency:
+            return None
+        unit = self.plan.unit_minor
+        if coin.value != coin.value.to_integral_value():
+            unit = 10 ** exponent(self._currency)  # a fraction counts the main unit
+        return coin_minor(coin.value, unit)
+
+    async def apply(self, types: frozenset[int], now: float) -> bool:
+        """Enable exactly these coin types; whether it was taken. Raises LinkError."""
+        mask = mask_of((kind + 1 for kind in types), MASK_BYTES)
+        if not await self.tell(Header.MODIFY_INHIBIT_STATUS, mask):
+            self.applied = None
+            return False
+        if self._knows_master:
+            # some know no master inhibit and stay silent: the mask alone decides there
+            self._knows_master = await self.tell(Header.MODIFY_MASTER_INHIBIT, bytes((MASTER_ON,)))
+        self.applied, self.applied_at = types, now
+        return True
+
+    async def route(self, routes: Mapping[int, int]) -> None:
+        """Send the coins of each position to its sorter path. Raises LinkError."""
+        for position, path in routes.items():
+            if self._routes.get(position) != path and await self.tell(
+                Header.MODIFY_SORTER_PATHS, bytes((position, path))
+            ):
+                self._routes[position] = path
+
+    def forget(self) -> None:
+        """It was reset: what it was told is lost."""
+        self.applied = None
+        self._routes.clear()
+        self._knows_master = True
+
+    def hear(self, news: News) -> Coins:
+        """Sort new events; notes what is odd."""
+        credits_: list[CoinCredit] = []
+        errors: list[int] = []
+        levers = 0
+        for pair in news.events:
+            event = decode_coin_event(pair)
+            if isinstance(event, CoinCredit):
+                credits_.append(event)
+            elif event.code == RETURN_LEVER:
+                levers += 1
+            elif event.code:
+                errors.append(event.code)
+                self.oddities[event.words] += 1
+                if event.code == 2 or INHIBITED_FIRST <= event.code <= INHIBITED_LAST:
+                    self.applied = None  # perhaps it lost its inhibits: tell them again
+        return Coins(tuple(credits_), levers, tuple(errors))
+
+
+def fault_of(code: int) -> FaultCode | None:
+    """The fault that an error code stands for, if any."""
+    if code in _JAMS:
+        return FaultCode.CHANGER_COIN_JAM
+    return FaultCode.CHANGER_COIN_REMOVED if code in _ODD_COINS else None

@@ -1,0 +1,433 @@
+"""A ccTalk bill validator, with or without escrow, as the controller's `BillValidator` port.
+
+Bill type n of the validator is type n - 1. Money is a bill in the stacker, and only the event
+stream says that one is there; an order to stack is not. How far the stream was heard is kept in the
+journal, as for coins. These validators keep no count of their stacker that could prove anything.
+
+Source: ccTalk Generic Specification 4.7, parts 2 and 3 (bill validators).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from controller.faults import (
+    DeviceFault,
+    EffectUnknownError,
+    FaultCode,
+    JournalError,
+    LinkError,
+)
+from controller.money import exponent
+from controller.ports import (
+    BillEvent,
+    BillEventKind,
+    BillInfo,
+    BillKind,
+    BillsReport,
+    DeviceLost,
+    DeviceName,
+    DeviceReady,
+    DeviceSink,
+    Greeting,
+    Known,
+    StackerCount,
+)
+from drivers.cctalk import bill_codec as codec
+from drivers.cctalk.addresses import Category
+from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.changer import GREET_S, RETRY_S, UNNOTED_EVENTS
+from drivers.cctalk.coin_codec import MASTER_ON
+from drivers.cctalk.countries import countries_of
+from drivers.cctalk.cursor import Cursor, decode_cursor
+from drivers.cctalk.events import EventBuffer, News, decode_events, news_between
+from drivers.cctalk.fields import mask_of
+from drivers.cctalk.frames import CcTalkError, Checksum
+from drivers.cctalk.headers import Header
+from drivers.cctalk.money_ids import (
+    BILL_ID_CHARS,
+    CountryScale,
+    decode_bill_id,
+    decode_country_scale,
+)
+from drivers.cctalk.unit import Silent, Unit
+from drivers.mdb.device import FaultBook
+
+POLL_S: Final = 0.2
+"""Between two reads of the event buffer, as advised; after 5 s the validator inhibits itself."""
+TYPES: Final = 16
+MASK_BYTES: Final = 2
+FAULT_POLL_S: Final = 1.0
+"""Between two self-checks while something is wrong: events tell only that it began."""
+REMIND_S: Final = 30.0
+"""Between two repetitions of what it may take; see `acceptor`."""
+
+_RAISES: Final = {
+    codec.BillStatus.JAM_UNSAFE: FaultCode.BILL_JAM,
+    codec.BillStatus.JAM_STACKER: FaultCode.BILL_JAM,
+    codec.BillStatus.JAM_SAFE: FaultCode.BILL_JAM,
+    codec.BillStatus.STACKER_JAMMED: FaultCode.BILL_JAM,
+    codec.BillStatus.STACKER_REMOVED: FaultCode.BILL_CASHBOX_OUT,
+    codec.BillStatus.STACKER_FULL: FaultCode.BILL_STACKER_FULL,
+    codec.BillStatus.STACKER_FAULTY: FaultCode.BILL_MOTOR,
+    codec.BillStatus.ANTI_STRING_FAULTY: FaultCode.BILL_SENSOR,
+    codec.BillStatus.PULLED_BACK: FaultCode.BILL_REMOVED,
+    codec.BillStatus.TAMPER: FaultCode.BILL_REMOVED,
+    codec.BillStatus.OPTO_FRAUD: FaultCode.BILL_REMOVED,
+    codec.BillStatus.STRING_FRAUD: FaultCode.BILL_REMOVED,
+}
+_CLEARS: Final = {
+    codec.BillStatus.STACKER_OK: tuple(dict.fromkeys(_RAISES.values())),
+    codec.BillStatus.STACKER_INSERTED: (FaultCode.BILL_CASHBOX_OUT, FaultCode.BILL_STACKER_FULL),
+}
+_LASTING: Final = (
+    FaultCode.BILL_JAM,
+    FaultCode.BILL_CASHBOX_OUT,
+    FaultCode.BILL_STACKER_FULL,
+    FaultCode.BILL_MOTOR,
+    FaultCode.BILL_SENSOR,
+)
+"""Ended by a self-check without a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatorPlan:
+    """What the configuration says of a bill validator.
+
+    Args:
+        address: Usually 40.
+        checksum: Bill validators usually use the CRC.
+    """
+
+    address: int = 40
+    checksum: Checksum = Checksum.CRC
+
+
+class CcTalkBillValidator:
+    """Drives one bill validator.
+
+    Args:
+        bus: The line it is on.
+        sink: Where bills and faults go.
+        currency: The machine's, ISO 4217 letters.
+        plan: What the configuration says.
+    """
+
+    def __init__(
+        self, bus: CcTalkBus, sink: DeviceSink, *, currency: str, plan: ValidatorPlan
+    ) -> None:
+        self._bus = bus
+        self._sink = sink
+        self._currency = currency
+        self._unit = Unit(bus, Peer(plan.address, plan.checksum), DeviceName.BILL.value)
+        self._faults = FaultBook(DeviceName.BILL.value, sink.notify)
+        self._info: BillInfo | None = None
+        self._values: dict[int, int] = {}
+        self._seen: EventBuffer | None = None
+        self._unnoted = 0
+        self._wanted: frozenset[int] = frozenset()
+        self._applied: frozenset[int] | None = None
+        self._applied_at = float("-inf")
+        self._check_at: float | None = None
+        self._full = False
+        self._serving = False
+        self._routing = asyncio.Lock()
+        self._held = False
+        """A bill is in escrow: only then "returned" speaks of it, not of one that was refused."""
+        self._results = 0
+        self._stir = asyncio.Event()
+        self.oddities: Counter[str] = Counter()
+
+    # ------------------------------------------------------------------------------ the port
+
+    @property
+    def name(self) -> DeviceName:
+        """Return which peripheral this is."""
+        return DeviceName.BILL
+
+    @property
+    def info(self) -> BillInfo | None:
+        """Return what it is, or None before it was ever identified."""
+        return self._info
+
+    async def greet(self, known: Known) -> Greeting:
+        """Read what it holds, without a reset; see `MdbDevice.greet`."""
+        if isinstance(known.info, BillInfo):
+            self._take(known.info)
+        self._seen = before = decode_cursor(known.last_answer).buffer
+        self._held = before is not None and _holds(before)
+        if not await self._bus.up(GREET_S):
+            return Greeting(present=False)
+        try:
+            if self._info is None:
+                self._take(await self._learn())
+            await self._read()
+        except (LinkError, Silent, DeviceFault):
+            return Greeting(present=False)
+        fresh = bool(before and before.counter and self._seen and self._seen.counter == 0)
+        return Greeting(present=True, just_reset=fresh)
+
+    async def start(self) -> None:
+        """Identify, enable, poll; find again what went away; for ever."""
+        while True:
+            try:
+                self._take(await self._learn())
+                await self._serve()
+            except Silent as silent:
+                self._lost(str(silent))
+            except DeviceFault as fault:
+                self._faults.raise_(fault.code, fault.detail)
+                self._lost(fault.detail)
+            except LinkError as down:
+                self._lost(str(down))
+            await asyncio.sleep(RETRY_S)
+
+    async def stacker(self) -> StackerCount:
+        """Tell whether the stacker is full; nobody counts what is in it."""
+        if self._bus.down is not None:
+            raise LinkError(f"the ccTalk line is down: {self._bus.down}")
+        return StackerCount(0, self._full, known=False)
+
+    async def stack(self) -> None:
+        """Stack the bill in escrow; see `BillValidator.stack`."""
+        await self._route(codec.Route.STACK)
+
+    async def return_bill(self) -> None:
+        """Return the bill in escrow; see `BillValidator.return_bill`."""
+        await self._route(codec.Route.RETURN)
+
+    def accept(self, types: frozenset[int]) -> None:
+        """Want these bill types accepted; see `BillValidator.accept`."""
+        self._wanted = types
+        self._stir.set()
+
+    async def _route(self, route: codec.Route) -> None:
+        async with self._routing:
+            before = self._results
+            reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)))
+            if self._results != before:
+                return  # the result has come by events: it was heard
+            routed = None if reply is None else codec.decode_route(reply)
+            match routed:
+                case codec.Routed.TAKEN:
+                    self._stir.set()
+                case codec.Routed.EMPTY:
+                    # a repeated order whose first answer was lost looks the same: events tell
+                    self.oddities["escrow empty"] += 1
+                    raise LinkError("the bill validator says that nothing is in escrow")
+                case codec.Routed.FAILED:
+                    raise LinkError("the bill validator could not route the bill")
+                case _:
+                    raise EffectUnknownError("the bill validator was told, and did not answer")
+
+    # ---------------------------------------------------------------------------------- life
+
+    def _take(self, info: BillInfo) -> None:
+        self._info = info
+        self._values = {bill.type: bill.value for bill in info.bills}
+
+    async def _learn(self) -> BillInfo:
+        """Identify it; reads only.
+
+        Raises:
+            Silent: It does not answer what it must.
+            LinkError: The line is down.
+            DeviceFault: It is of no use here.
+        """
+        unit = self._unit
+        await unit.identify(Category.BILL_VALIDATOR)
+        variables = await unit.try_ask(Header.REQUEST_VARIABLE_SET)
+        types = TYPES
+        if variables is not None and variables.data:
+            types = min(variables.data[0] or TYPES, TYPES)
+        flags = await unit.try_ask(Header.REQUEST_OPTION_FLAGS)
+        escrow = bool(flags and flags.data and flags.data[0] & codec.OPTION_ESCROW)
+        scales = {country: await self._scale(country) for country in countries_of(self._currency)}
+        bills: list[BillKind] = []
+        for position in range(1, types + 1):
+            bill = await self._bill(position, scales)
+            if bill is not None:
+                bills.append(bill)
+        if not bills:
+            raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, f"it knows no bills of {self._currency}")
+        return BillInfo(
+            1,
+            1,
+            exponent(self._currency),
+            tuple(bills),
+            has_escrow=escrow,
+            stacker_capacity=0,
+            identity=unit.identity,
+        )
+
+    async def _scale(self, country: str) -> CountryScale | None:
+        reply = await self._unit.try_ask(
+            Header.REQUEST_COUNTRY_SCALING_FACTOR, country.encode("ascii")
+        )
+        try:
+            return None if reply is None else decode_country_scale(reply.data)
+        except CcTalkError:
+            return None
+
+    async def _bill(self, position: int, scales: dict[str, CountryScale | None]) -> BillKind | None:
+        reply = await self._unit.try_ask(Header.REQUEST_BILL_ID, bytes((position,)))
+        if reply is None or len(reply.data) != BILL_ID_CHARS:
+            return None
+        try:
+            bill = decode_bill_id(reply.data)
+            scale = scales.get(bill.country)
+            if bill.value is None or scale is None or not scale.known:
+                return None
+            return BillKind(position - 1, scale.minor(bill.value, exponent(self._currency)))
+        except CcTalkError as wrong:
+            self.oddities[wrong.message] += 1
+            return None
+
+    def _lost(self, why: str) -> None:
+        self._applied = None
+        self._faults.raise_(FaultCode.DEVICE_SILENT, why)
+        if self._serving:
+            self._serving = False
+            self._sink.notify(DeviceLost(DeviceName.BILL))
+
+    async def _serve(self) -> None:
+        """Enable and poll until it is silent. Raises Silent or LinkError."""
+        assert self._info is not None, "learnt before"
+        await self._enable()
+        self._faults.clear(FaultCode.DEVICE_SILENT, FaultCode.DEVICE_UNSUITABLE)
+        self._serving = True
+        self._sink.notify(DeviceReady(DeviceName.BILL, self._info))
+        loop = asyncio.get_running_loop()
+        while True:
+            self._stir.clear()
+            if await self._read():
+                await self._enable()
+            if self._check_at is not None and loop.time() >= self._check_at:
+                await self._self_check()
+            if self._applied != self._effective or loop.time() >= self._applied_at + REMIND_S:
+                await self._apply()
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._stir.wait()
+            except TimeoutError:
+                continue
+
+    async def _enable(self) -> None:
+        """After a reset: how it works, then what it may take."""
+        assert self._info is not None, "learnt before"
+        mode = codec.MODE_STACKER | codec.MODE_ESCROW
+        await self._unit.tell(Header.MODIFY_BILL_OPERATING_MODE, bytes((mode,)))
+        await self._apply()
+
+    @property
+    def _effective(self) -> frozenset[int]:
+        """What may be accepted: nothing into a full stacker."""
+        return frozenset() if self._full else self._wanted & self._values.keys()
+
+    async def _apply(self) -> None:
+        wanted = self._effective
+        mask = mask_of((kind + 1 for kind in wanted), MASK_BYTES)
+        taken = await self._unit.tell(Header.MODIFY_INHIBIT_STATUS, mask)
+        if taken and await self._unit.tell(Header.MODIFY_MASTER_INHIBIT, bytes((MASTER_ON,))):
+            self._applied = wanted
+            self._applied_at = asyncio.get_running_loop().time()
+
+    async def _self_check(self) -> None:
+        """Find out whether what was told of still lasts."""
+        fault = await self._unit.try_ask(Header.PERFORM_SELF_CHECK)
+        if fault is not None and (not fault.data or fault.data[0] == 0):
+            self._check_at = None
+            self._full = False
+            self._faults.clear(*_LASTING)
+            return
+        self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
+
+    # ---------------------------------------------------------------------------- the events
+
+    async def _read(self) -> bool:
+        """Read the event buffer and have what is new written down; whether it was reset.
+
+        Raises:
+            Silent: It does not answer.
+            LinkError: The line is down.
+        """
+        buffer = await self._unit.read(Header.READ_BUFFERED_BILL_EVENTS, decode_events)
+        before, self._seen = self._seen, buffer
+        if before is None:
+            await self._report(())
+            return False
+        news = news_between(before, buffer)
+        if before == buffer:
+            return False
+        bills = self._hear(news)
+        self._unnoted += len(news.events)
+        if bills or news.reset or news.lost or self._unnoted > UNNOTED_EVENTS:
+            await self._report(bills)
+        if news.lost:
+            self._faults.raise_(FaultCode.DEVICE_PROTOCOL, f"{news.lost} events were lost")
+        return news.reset
+
+    def _hear(self, news: News) -> tuple[BillEvent, ...]:
+        bills = []
+        for pair in news.events:
+            event = codec.decode_bill_event(pair)
+            match event.word:
+                case codec.BillWord.CREDIT:
+                    bills.append(self._bill_event(BillEventKind.STACKED, event.bill_type))
+                    self._held = False
+                    self._faults.clear(FaultCode.BILL_REMOVED)
+                case codec.BillWord.ESCROWED:
+                    bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
+                    self._held = True
+                case codec.BillWord.UNKNOWN:
+                    self.oddities[event.words] += 1
+                case _ if event.status is codec.BillStatus.RETURNED:
+                    if self._held or news.lost:
+                        bills.append(BillEvent(BillEventKind.RETURNED, 0, 0))
+                    self._held = False
+                case _:
+                    assert event.status is not None, "known words have a status"
+                    self._status(event.status, event.words)
+        self._results += sum(bill.kind is not BillEventKind.ESCROWED for bill in bills)
+        return tuple(bills)
+
+    def _bill_event(self, kind: BillEventKind, bill_type: int) -> BillEvent:
+        return BillEvent(kind, bill_type - 1, self._values.get(bill_type - 1, 0))
+
+    def _status(self, status: codec.BillStatus, words: str) -> None:
+        if status is codec.BillStatus.MASTER_INHIBIT:
+            self._applied = None  # it inhibited itself; only a command lifts that
+        elif status in _CLEARS:
+            self._faults.clear(*_CLEARS[status])
+            self._full = False
+            self._applied = None
+        elif status in _RAISES:
+            self._faults.raise_(_RAISES[status], words)
+            self._full |= status is codec.BillStatus.STACKER_FULL
+            self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
+        else:
+            self.oddities[words] += 1
+
+    async def _report(self, bills: tuple[BillEvent, ...]) -> None:
+        """Hand bills over, and wait until their record is on disk."""
+        self._unnoted = 0
+        report = BillsReport(DeviceName.BILL, Cursor(self._seen).encode(), bills, note=True)
+        try:
+            await self._sink.money(report)
+        except JournalError as error:
+            self._bus.fail(error)  # which ends the machine, and this task with it
+            await asyncio.Event().wait()
+
+
+def _holds(buffer: EventBuffer) -> bool:
+    """Whether the last thing that a buffer tells of a bill is that it is in escrow."""
+    for pair in buffer.pairs:
+        event = codec.decode_bill_event(pair)
+        if event.word in (codec.BillWord.CREDIT, codec.BillWord.ESCROWED):
+            return event.word is codec.BillWord.ESCROWED
+        if event.status is codec.BillStatus.RETURNED:
+            return False
+    return False

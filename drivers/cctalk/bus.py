@@ -1,0 +1,276 @@
+"""The one owner of a ccTalk line: asks one device at a time, hears its own echo, tries again.
+
+Devices never talk unasked, so whoever wants to know something asks, and the line serves one
+question after the other in the order they came. A question whose repetition could pay twice is sent
+once, whatever happens to its answer.
+
+Loop time is the only time: it is the monotonic base of the whole machine.
+
+Source: ccTalk Generic Specification 4.7, part 1 (timing, retries) and part 4 (collisions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from controller.faults import FaultCode, JournalError, LinkError
+from controller.ports import DeviceSink, FaultCleared, FaultRaised
+from drivers.cctalk.frames import (
+    BYTE_TIME_S,
+    HOST,
+    INTER_BYTE_S,
+    CcTalkError,
+    Checksum,
+    EchoFilter,
+    EchoState,
+    Frame,
+    FrameReader,
+    Reply,
+    ReplyKind,
+    accept_reply,
+    encode_frame,
+)
+from drivers.cctalk.headers import Header, Repeat, answer_time_s, repeat_of
+from drivers.links.port import BytePort
+
+BUS_PART: Final = "cctalk"
+"""The line itself, as the `part` of its fault."""
+
+TRIES: Final = 3
+"""Of a question that may be repeated (part 1, "retries")."""
+
+ADAPTER_S: Final = 0.020
+"""What a USB adapter's latency timer (often 16 ms) adds to any gap."""
+
+QUIET_S: Final = INTER_BYTE_S + ADAPTER_S
+"""Silence that ends whatever went wrong before the next question: with a CRC a late reply names
+nobody."""
+
+BUSY_S: Final = 0.1
+"""Pause after BUSY."""
+
+REOPEN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between attempts to open a lost port; the last one repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A device's address, and what it ends its frames with."""
+
+    address: int
+    checksum: Checksum = Checksum.SUM
+
+
+@dataclass(slots=True)
+class BusCounters:
+    """What the bus did, for tests, benchmarks and the technician."""
+
+    asked: int = 0
+    repeated: int = 0
+    silences: int = 0
+    garbled: int = 0
+    collisions: int = 0
+    stray_bytes: int = 0
+
+
+class CcTalkBus:
+    """One line.
+
+    Args:
+        open_port: Opens the tty, or the simulator's memory. Raises LinkError.
+        sink: Where a dead line is told.
+
+    Attributes:
+        down: Why nothing can be asked now, None while the line works.
+    """
+
+    def __init__(self, open_port: Callable[[], BytePort], sink: DeviceSink) -> None:
+        self._open_port = open_port
+        self._sink = sink
+        self._port: BytePort | None = None
+        self._line = asyncio.Lock()
+        self._up = asyncio.Event()
+        self._lost: asyncio.Future[None] | None = None
+        self._failure: JournalError | None = None
+        self._fault_told = False
+        self._echoes: bool | None = None  # whether this adapter returns what we send
+        self._frames = FrameReader()
+        self._echo: EchoFilter | None = None
+        self._answer: asyncio.Future[Reply | None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked = Peer(HOST)
+        self._heard_at = float("-inf")
+        self.down: str | None = "not open yet"
+        self.counters = BusCounters()
+
+    async def run(self) -> None:
+        """Own the line until cancelled.
+
+        Raises:
+            JournalError: Money could not be written; nothing more is asked.
+        """
+        attempt = 0
+        try:
+            while True:
+                try:
+                    await self._own()
+                except LinkError as cause:
+                    attempt = attempt + 1 if self.down is not None else 1
+                    self._fall(str(cause))
+                await asyncio.sleep(REOPEN_S[min(attempt, len(REOPEN_S)) - 1])
+        finally:
+            self._fall("the ccTalk bus was stopped", tell=False)
+
+    async def up(self, within_s: float) -> bool:
+        """Wait until the line is open; whether it is."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._up.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def fail(self, error: JournalError) -> None:
+        """End `run` with this: a record of money is not on disk."""
+        self._failure = error
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
+
+    async def ask(self, peer: Peer, header: Header, data: bytes = b"") -> Reply | None:
+        """Ask, and bring the reply; None when none came that can be understood.
+
+        What may be repeated is tried three times. None for anything else means: it may have been
+        heard.
+
+        Raises:
+            LinkError: The line is down; this question never left.
+        """
+        repeat = repeat_of(header)
+        tries = TRIES if repeat is Repeat.FREE else 1
+        raw = encode_frame(Frame(peer.address, HOST, header, data), peer.checksum)
+        limit = answer_time_s(header) + len(raw) * BYTE_TIME_S + ADAPTER_S
+        self.counters.asked += 1
+        reply = None
+        async with self._line:
+            for attempt in range(tries):
+                if attempt:
+                    self.counters.repeated += 1
+                    if self._port is None:
+                        return None  # it left, and then the line went
+                reply = await self._exchange(peer, raw, limit)
+                if reply is None:
+                    await self._settle()
+                elif reply.kind is not ReplyKind.BUSY:
+                    return reply
+                elif attempt + 1 < tries:
+                    await asyncio.sleep(BUSY_S)
+        return reply
+
+    # ------------------------------------------------------------------------- one question
+
+    async def _exchange(self, peer: Peer, raw: bytes, limit: float) -> Reply | None:
+        port = self._port
+        if port is None:
+            raise LinkError(f"the ccTalk line is down: {self.down}")
+        loop = asyncio.get_running_loop()
+        self._frames.reset()
+        self._echo = EchoFilter(raw, expected=self._echoes)
+        self._asked = peer
+        answer: asyncio.Future[Reply | None] = loop.create_future()
+        self._answer = answer
+        self._timer = loop.call_later(limit, self._give_up)
+        try:
+            port.write(raw)
+            return await answer
+        except LinkError as cause:
+            self._lose(cause)
+            raise
+        finally:
+            self._timer.cancel()
+            self._timer = self._answer = self._echo = None
+
+    async def _settle(self) -> None:
+        """Wait until nobody speaks any more."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            left = max(begun, self._heard_at) + QUIET_S - loop.time()
+            if left <= 0 or self._port is None:
+                return
+            await asyncio.sleep(left)
+
+    def _give_up(self) -> None:
+        """Nothing came in time, or a gap broke a frame off."""
+        answer = self._answer
+        if answer is None or answer.done():
+            return
+        if self._frames.reset():
+            self.counters.garbled += 1
+        else:
+            self.counters.silences += 1
+        answer.set_result(None)
+
+    # --------------------------------------------------------------------------- the port's
+
+    def _on_bytes(self, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        answer, echo = self._answer, self._echo
+        if answer is None or answer.done() or echo is None:
+            self.counters.stray_bytes += len(data)
+            return
+        rest = echo.feed(data)
+        if echo.state is EchoState.COLLISION:
+            self.counters.collisions += 1
+            answer.set_result(None)
+            return
+        if not rest:
+            return
+        for raw in self._frames.feed(rest):
+            try:
+                reply = accept_reply(raw, self._asked.address, self._asked.checksum)
+            except CcTalkError:
+                self.counters.garbled += 1
+                continue  # stale or broken: the right one may still come
+            self._echoes = echo.state is EchoState.CUT
+            answer.set_result(reply)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(QUIET_S, self._give_up)
+
+    def _lose(self, cause: Exception) -> None:
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_exception(LinkError(str(cause)))
+
+    # ------------------------------------------------------------------------------ the line
+
+    async def _own(self) -> None:
+        """Open the port and keep it until it dies."""
+        port = self._open_port()
+        self._lost = asyncio.get_running_loop().create_future()
+        try:
+            port.start(self._on_bytes, self._lose)
+            self._port, self.down = port, None
+            self._up.set()
+            if self._fault_told:
+                self._fault_told = False
+                self._sink.notify(FaultCleared(BUS_PART, FaultCode.DEVICE_SILENT))
+            if self._failure is None:
+                await self._lost
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._port = None
+            self._up.clear()
+            port.close()
+            self._give_up()
+
+    def _fall(self, why: str, *, tell: bool = True) -> None:
+        self.down = why
+        if tell and not self._fault_told:
+            self._fault_told = True
+            self._sink.notify(FaultRaised(BUS_PART, FaultCode.DEVICE_SILENT, why))

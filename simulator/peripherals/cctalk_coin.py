@@ -1,0 +1,223 @@
+"""A coin acceptor on ccTalk, byte for byte.
+
+Source: ccTalk Generic Specification 4.7, parts 2 and 3 (headers 184, 210, 227-231).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from drivers.cctalk.headers import Header
+from simulator.peripherals.base import Timeline
+from simulator.peripherals.cctalk_base import ACK, CcTalkDevice, CcTalkFaults, EventLog, Reply
+from simulator.peripherals.faults import counter, switch
+from simulator.truth import CASHBOX, CUSTOMER, SLOT, TRAY, Kind, Thing, Truth
+
+WATCHDOG_S: Final = 1.0
+"""Without a read of the credit buffer it takes no coins; the next read lifts that."""
+_POSITIONS: Final = 16
+_INHIBITED: Final = 2
+_REJECTED: Final = 1
+_RETURN_LEVER: Final = 254
+_JAM: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptorSettings:
+    """How an acceptor is built.
+
+    Args:
+        ids: Coin id and value in minor units, by position from 1.
+        transport_s: From the slot to the credit sensor.
+        knows_master: It has a master inhibit.
+        dummy_event: Moves its counter to 1 by a null event after the first read.
+    """
+
+    ids: Mapping[int, tuple[str, int]] = field(
+        default_factory=lambda: {
+            1: ("EU005A", 5),
+            2: ("EU010A", 10),
+            3: ("EU020A", 20),
+            4: ("EU050A", 50),
+            5: ("EU100A", 100),
+            6: ("EU200A", 200),
+            7: ("TK830A", 0),
+        }
+    )
+    transport_s: float = 0.3
+    knows_master: bool = True
+    dummy_event: bool = False
+
+
+@dataclass(slots=True)
+class AcceptorFaults(CcTalkFaults):
+    """What can go wrong with an acceptor."""
+
+    coin_jam: bool = switch("coins stick between slot and sensor")
+    swallowed: int = counter("the next N coins fall into the cash box without credit")
+
+
+class SimCoinAcceptor(CcTalkDevice):
+    """One coin acceptor with its sorter.
+
+    Args:
+        timeline: Physical time.
+        truth: Where coins are.
+        settings: How it is built.
+        paths: The truth's place at the end of each sorter path; others end in the cash box.
+        address: Usually 2.
+    """
+
+    faults: AcceptorFaults
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        truth: Truth,
+        settings: AcceptorSettings | None = None,
+        *,
+        paths: Mapping[int, str] | None = None,
+        address: int = 2,
+    ) -> None:
+        self.settings = settings or AcceptorSettings()
+        self.faults = AcceptorFaults()
+        super().__init__(
+            "acceptor", address, "Coin Acceptor", timeline, truth, self.faults, model="SIM-COIN"
+        )
+        self.paths = dict(paths or {})
+        self.log = EventLog()
+        self.accepted = 0
+        self.master = True
+        self.routes: dict[int, int] = {}
+        self._rolling: list[Thing] = []
+        self._generation = 0
+        self._read_at = float("-inf")
+        self._dummy_due = False
+        self._reset_state()
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether no coin is on its way."""
+        return not self._rolling
+
+    @property
+    def listening(self) -> bool:
+        """Tell whether somebody reads the credit buffer."""
+        return self._timeline.now() - self._read_at <= WATCHDOG_S
+
+    def _handle(self, header: int, data: bytes) -> Reply:
+        match header:
+            case Header.READ_BUFFERED_CREDIT:
+                self._read_at = self._timeline.now()
+                answer = self.log.answer
+                if self._dummy_due:
+                    self._dummy_due = False
+                    self.log.add(0, 0)
+                return answer
+            case Header.REQUEST_INHIBIT_STATUS:
+                return self.accepted.to_bytes(2, "little")
+            case Header.REQUEST_COIN_ID if data and 1 <= data[0] <= _POSITIONS:
+                return self.settings.ids.get(data[0], ("......", 0))[0].encode()
+            case Header.REQUEST_POLLING_PRIORITY:
+                return bytes((2, 20))
+            case Header.PERFORM_SELF_CHECK:
+                return b"\0"
+            case _:
+                return self._set(header, data)
+
+    def _set(self, header: int, data: bytes) -> Reply:
+        match header:
+            case Header.MODIFY_INHIBIT_STATUS:
+                self.accepted = int.from_bytes(data, "little")
+            case Header.MODIFY_MASTER_INHIBIT if self.settings.knows_master:
+                self.master = bool(data[0] & 1)
+            case Header.MODIFY_SORTER_PATHS:
+                self.routes[data[0]] = data[1]
+            case _:
+                return None
+        return ACK
+
+    # -- coins -------------------------------------------------------------------------------
+
+    def insert_coin(self, value: int, *, name: str = "") -> None:
+        """Put a coin into the slot."""
+        thing = Thing(Kind.COIN, value, name)
+        self._truth.move(thing, CUSTOMER, SLOT)
+        if not self.powered:
+            self._truth.move(thing, SLOT, TRAY, why="no power")
+            return
+        self._rolling.append(thing)
+        self._timeline.after(self.settings.transport_s, self._arrive, thing, self._generation)
+
+    def press_lever(self) -> None:
+        """Open the coin return."""
+        if self.powered:
+            self.log.add(0, _RETURN_LEVER)
+
+    def clear_jam(self) -> None:
+        """Give jammed coins back."""
+        self.faults.coin_jam = False
+        for thing, count in self._truth.things(SLOT).items():
+            self._truth.move(thing, SLOT, TRAY, count, why="jam cleared")
+
+    def _arrive(self, thing: Thing, generation: int) -> None:
+        if generation != self._generation:
+            return
+        self._rolling.remove(thing)
+        position = self._position_of(thing)
+        if self.faults.coin_jam:
+            self.log.add(0, _JAM)
+        elif position is None:
+            self._truth.move(thing, SLOT, TRAY, why="unknown")
+            self.log.add(0, _REJECTED)
+        elif not self.accepted >> position - 1 & 1 or not self.master:
+            self._truth.move(thing, SLOT, TRAY, why="inhibited")
+            self.log.add(0, _INHIBITED)
+        elif not self.listening:
+            self._truth.move(thing, SLOT, TRAY, why="nobody reads")
+        elif self.faults.swallowed > 0:
+            self.faults.swallowed -= 1
+            self._truth.move(thing, SLOT, CASHBOX, why="swallowed")
+            self.log.add(0, 36)
+        else:
+            path = self.routes.get(position, 0)
+            self._truth.move(thing, SLOT, self.paths.get(path, CASHBOX))
+            if not self.faults.frozen:
+                self.log.add(position, path)
+
+    def _position_of(self, thing: Thing) -> int | None:
+        for position, (text, value) in self.settings.ids.items():
+            token = text.startswith("TK")
+            if (token and thing.name == "token") or (
+                not token and not thing.name and thing.value == value
+            ):
+                return position
+        return None
+
+    # -- resets ------------------------------------------------------------------------------
+
+    def _reset_state(self) -> None:
+        self.log.clear()
+        self.accepted = 0
+        self.master = True
+        self.routes = {}
+        self._read_at = float("-inf")
+        self._dummy_due = self.settings.dummy_event
+
+    def _end_work(self) -> None:
+        self._give_back("reset")
+
+    def _lose_power(self) -> None:
+        self._give_back("no power")
+
+    def _power_returned(self) -> None:
+        """Nothing is left inside: without power the gate stands open."""
+
+    def _give_back(self, why: str) -> None:
+        """The gate falls open to the tray."""
+        self._generation += 1
+        for thing in self._rolling:
+            self._truth.move(thing, SLOT, TRAY, why=why)
+        self._rolling.clear()

@@ -1,0 +1,224 @@
+"""Bills over ccTalk: escrow, stacking, self-inhibit, restarts."""
+
+import asyncio
+
+import pytest
+
+from controller.faults import EffectUnknownError, LinkError
+from controller.ports import BillInfo, BillKind, DeviceLost, DeviceName, DeviceReady
+from drivers.cctalk.headers import Header
+from simulator.peripherals.cctalk_bill import ValidatorSettings
+from simulator.truth import ESCROW, STACKER
+from tests.cctalk_kit import Rig, rig, until, virtual
+
+ALL = frozenset(range(16))
+
+
+async def taking(settings: ValidatorSettings | None = None) -> Rig:
+    """Up, and every bill accepted."""
+    it = await rig(hoppers=(), with_acceptor=False, with_bill=True, validator=settings).up()
+    it.bill.accept(ALL)
+    await until(lambda: it.validator.accepted and it.validator.master, 5, "mask applied")
+    return it
+
+
+async def escrowed(it: Rig, value: int = 1_000) -> None:
+    assert it.validator.insert_bill(value)
+    await until(lambda: ("escrowed", value) in it.sink.bills, 5)
+
+
+@virtual
+async def test_a_validator_is_identified_in_money() -> None:
+    it = await taking()
+    info = it.bill.info
+    assert isinstance(info, BillInfo)
+    assert info.bills == (BillKind(0, 500), BillKind(1, 1000), BillKind(2, 2000), BillKind(3, 5000))
+    assert info.has_escrow
+    assert not (await it.bill.stacker()).known
+    await it.die()
+
+
+@virtual
+async def test_bills_of_another_currency_make_it_useless() -> None:
+    settings = ValidatorSettings(ids={1: ("GB0005A", 500)}, scales={"GB": (100, 2)})
+    it = rig(hoppers=(), with_acceptor=False, with_bill=True, validator=settings)
+    await it.greet()
+    it.tasks.append(asyncio.create_task(it.bill.start()))
+    await until(lambda: ("bill", "device.unsuitable") in it.sink.faults, 10)
+    assert it.sink.told(DeviceReady) == []
+    await it.die()
+
+
+@virtual
+async def test_a_bill_is_money_only_when_it_is_stacked() -> None:
+    it = await taking()
+    await escrowed(it)
+    assert it.sink.bills == [("escrowed", 1000)]
+    await it.bill.stack()
+    await until(lambda: len(it.sink.bills) == 2, 5)
+    assert it.sink.bills[1] == ("stacked", 1000)
+    assert it.truth.value(STACKER) == 1000
+    await it.die()
+
+
+@virtual
+async def test_a_bill_goes_back_when_told() -> None:
+    it = await taking()
+    await escrowed(it)
+    await it.bill.return_bill()
+    await until(lambda: len(it.sink.bills) == 2, 5)
+    assert it.sink.bills[1][0] == "returned"
+    assert it.tray == 1000
+    await it.die()
+
+
+@virtual
+async def test_a_bill_that_nobody_routes_goes_back_by_itself() -> None:
+    it = await taking()
+    await escrowed(it)
+    await until(lambda: len(it.sink.bills) == 2, 40)
+    assert it.sink.bills[1][0] == "returned"
+    with pytest.raises(LinkError):
+        await it.bill.stack()
+    await it.die()
+
+
+@virtual
+async def test_a_refused_bill_is_nobodys_money() -> None:
+    it = await taking()
+    it.validator.faults.rejects = 1
+    assert it.validator.insert_bill(500)
+    await asyncio.sleep(3)
+    assert it.sink.bills == []
+    assert it.tray == 500
+    await it.die()
+
+
+@virtual
+async def test_a_route_that_is_not_heard_is_repeated() -> None:
+    it = await taking()
+    await escrowed(it)
+    it.validator.faults.lost_routes = 2
+    await it.bill.stack()
+    await until(lambda: ("stacked", 1000) in it.sink.bills, 5)
+    await it.die()
+
+
+@virtual
+async def test_a_route_that_is_never_answered_is_unknown() -> None:
+    it = await taking()
+    await escrowed(it)
+    it.validator.faults.lost_routes = 3
+    with pytest.raises(EffectUnknownError):
+        await it.bill.stack()
+    await it.die()
+
+
+@virtual
+async def test_without_escrow_bills_are_stacked_at_once() -> None:
+    it = await taking(ValidatorSettings(has_escrow=False))
+    assert it.validator.insert_bill(2000)
+    await until(lambda: it.sink.bills == [("stacked", 2000)], 5)
+    await it.die()
+
+
+@virtual
+async def test_self_inhibit_is_lifted_by_a_command() -> None:
+    it = await taking()
+    it.wire.line.dead = True
+    await asyncio.sleep(8)
+    assert not it.validator.master
+    it.wire.line.dead = False
+    await until(lambda: it.validator.master and it.validator.accepted, 40)
+    await escrowed(it)
+    await it.die()
+
+
+@virtual
+async def test_a_slow_disk_inhibits_and_heals() -> None:
+    it = await taking()
+    it.sink.delay_s = 8.0
+    await escrowed(it)
+    await asyncio.sleep(12)
+    it.sink.delay_s = 0.001
+    await until(lambda: it.validator.master, 10)
+    await it.die()
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [(6, "bill.jam"), (11, "bill.cashbox_out"), (9, "bill.removed"), (19, "bill.sensor")],
+)
+@virtual
+async def test_trouble_is_a_fault(event: int, fault: str) -> None:
+    it = await taking()
+    it.validator.log.add(0, event)
+    await until(lambda: ("bill", fault) in it.sink.faults, 5)
+    await it.die()
+
+
+@virtual
+async def test_a_full_stacker_takes_no_more_and_is_emptied() -> None:
+    it = await taking(ValidatorSettings(capacity=1))
+    await escrowed(it)
+    await it.bill.stack()
+    await until(lambda: ("bill", "bill.stacker_full") in it.sink.faults, 5)
+    assert (await it.bill.stacker()).full
+    await until(lambda: not it.validator.accepted, 5)
+    it.truth.empty(STACKER, "technician")
+    await until(lambda: ("bill", "bill.stacker_full") not in it.sink.faults, 5)
+    await until(lambda: it.validator.accepted, 5)
+    await it.die()
+
+
+@virtual
+async def test_a_jam_ends_when_a_self_check_says_so() -> None:
+    it = await taking()
+    await escrowed(it)
+    it.validator.faults.jam = True
+    await it.bill.stack()
+    await until(lambda: ("bill", "bill.jam") in it.sink.faults, 5)
+    await asyncio.sleep(5)
+    assert ("bill", "bill.jam") in it.sink.faults
+    it.validator.faults.jam = False
+    await until(lambda: ("bill", "bill.jam") not in it.sink.faults, 5)
+    await it.die()
+
+
+@pytest.mark.parametrize("stacked", [True, False])
+@virtual
+async def test_what_became_of_a_bill_while_nobody_ran_is_told_by_events(stacked: bool) -> None:
+    it = await taking()
+    await escrowed(it)
+    if stacked:
+        await it.bill.stack()
+    await it.die()
+    await asyncio.sleep(40)
+    await it.up()
+    assert it.sink.bills[1:] == [("stacked", 1000)] if stacked else [("returned", 0)]
+    assert it.truth.value(ESCROW) == 0
+    await it.die()
+
+
+@virtual
+async def test_a_reset_is_seen_and_everything_told_again() -> None:
+    it = await taking()
+    await escrowed(it)
+    it.validator.self_reset()
+    await until(lambda: it.validator.accepted and it.validator.master, 10)
+    await escrowed(it, 500)
+    await it.die()
+
+
+@virtual
+async def test_a_silent_validator_is_lost_and_comes_back() -> None:
+    it = await taking()
+    it.validator.power_off()
+    await until(lambda: it.sink.told(DeviceLost), 10)
+    assert it.sink.told(DeviceLost) == [DeviceLost(DeviceName.BILL)]
+    it.validator.power_on()
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 20)
+    await until(lambda: it.validator.accepted, 10)
+    assert it.sink.faults == {}
+    assert Header.RESET_DEVICE not in it.validator.asked
+    await it.die()

@@ -1,0 +1,406 @@
+"""Coins over ccTalk: counted once, journaled with the counter, whatever breaks."""
+
+import asyncio
+
+import pytest
+
+from controller.ports import (
+    CoinKind,
+    CoinRoute,
+    CoinsReport,
+    DeviceLost,
+    DeviceName,
+    DeviceReady,
+    EscrowLever,
+)
+from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
+from drivers.cctalk.events import decode_events
+from drivers.cctalk.headers import Header
+from simulator.peripherals.cctalk_coin import AcceptorSettings
+from simulator.truth import CASHBOX, tube
+from tests.cctalk_kit import Rig, rig, until, virtual
+
+ALL = frozenset(range(16))
+
+
+async def taking(it: Rig) -> Rig:
+    """Up, and every coin accepted."""
+    await it.up()
+    it.changer.accept(ALL)
+    await until(lambda: it.acceptor.accepted, 5, "mask applied")
+    return it
+
+
+# ------------------------------------------------------------------------------------ identity
+
+
+@virtual
+async def test_acceptor_and_hoppers_are_one_changer() -> None:
+    it = await rig().up()
+    info = it.changer.info
+    assert info is not None
+    assert info.coins[:3] == (CoinKind(0, 5, False), CoinKind(1, 10, False), CoinKind(2, 20, False))
+    assert CoinKind(6, 0, False, token=True) in info.coins
+    assert info.coins[-2:] == (CoinKind(14, 20, True), CoinKind(15, 100, True))
+    assert (info.decimals, info.pays_by_value) == (2, False)
+    assert (info.identity.manufacturer, info.identity.model) == ("SIM", "SIM-COIN")
+    assert (await it.changer.tubes()).counts[14:] == (100, 100)
+    await it.die()
+
+
+@virtual
+async def test_nothing_is_reset_at_a_start() -> None:
+    it = await rig(with_bill=True).up()
+    for device in it.devices:
+        assert Header.RESET_DEVICE not in device.asked
+    await it.die()
+
+
+@virtual
+async def test_coins_of_another_currency_are_refused_by_name() -> None:
+    settings = AcceptorSettings(ids={1: ("GB100A", 100), 2: ("EU100A", 100), 16: ("EU050A", 50)})
+    it = await rig(acceptor=settings).up()
+    info = it.changer.info
+    assert info is not None
+    assert [coin.type for coin in info.coins] == [1, 14, 15]
+    detail = it.sink.faults["acceptor", "device.unsuitable"]
+    assert "position 1: GB, value 100, issue A: not EUR" in detail
+    assert "position 16: its number is a hopper's" in detail
+    await it.die()
+
+
+@virtual
+async def test_another_device_at_the_address_is_of_no_use() -> None:
+    it = rig(hoppers=())
+    it.acceptor._identity[Header.REQUEST_EQUIPMENT_CATEGORY_ID] = b"Payout"
+    await it.greet()
+    it.tasks.append(asyncio.create_task(it.changer.start()))
+    await until(lambda: ("acceptor", "device.unsuitable") in it.sink.faults, 10)
+    assert it.sink.told(DeviceReady) == []
+    await it.die()
+
+
+# --------------------------------------------------------------------------------------- coins
+
+
+@virtual
+async def test_coins_become_credit_once() -> None:
+    it = await taking(rig())
+    await it.insert(50, 200, 5)
+    await until(lambda: it.sink.coins == [50, 200, 5], 5)
+    await asyncio.sleep(5)
+    assert it.sink.coins == [50, 200, 5]
+    assert it.truth.value(CASHBOX) == 255
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_only_wanted_coins_are_taken() -> None:
+    it = await rig().up()
+    it.changer.accept(frozenset({3}))
+    await until(lambda: it.acceptor.accepted == 0b1000, 5)
+    await it.insert(50, 100)
+    await until(lambda: it.sink.coins == [50], 5)
+    assert it.tray == 100
+    it.changer.accept(frozenset())
+    await until(lambda: it.acceptor.accepted == 0, 5)
+    await it.die()
+
+
+@virtual
+async def test_a_counter_that_wraps_loses_nothing() -> None:
+    it = rig()
+    it.acceptor.log.counter = 253
+    await taking(it)
+    await it.insert(*[10] * 6)
+    await until(lambda: len(it.sink.coins) == 6, 10)
+    assert it.acceptor.log.counter == 4
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_the_counter_is_kept_with_the_coin_that_it_counts() -> None:
+    it = await taking(rig())
+    await it.insert(100)
+    await until(lambda: it.sink.coins == [100], 5)
+    (report,) = [r for r in it.sink.reports if isinstance(r, CoinsReport) and r.deposited]
+    cursor = decode_cursor(report.answer)
+    assert cursor.buffer is not None
+    assert (cursor.buffer.counter, cursor.buffer.pairs[0]) == (1, (5, 0))
+    assert cursor.hoppers == {3: HopperMark(0, 3000, 100), 4: HopperMark(0, 4000, 100)}
+    await it.die()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@virtual
+async def test_a_coin_counts_once_across_a_crash(durable: bool) -> None:
+    it = await taking(rig())
+    it.sink.stuck = not durable
+    await it.insert(50)
+    await until(lambda: any(isinstance(r, CoinsReport) and r.deposited for r in it.sink.reports), 5)
+    await it.die()
+    it.sink.stuck = False
+    it.sink.reports[:] = it.sink.durable
+    await it.up()
+    await asyncio.sleep(1)
+    assert it.sink.coins == [50]
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_coins_that_come_before_the_first_record_count_too() -> None:
+    it = await rig().up()  # a first start: the baseline is noted
+    await it.die()
+    it.acceptor.log.add(4, 0)
+    await it.up()
+    assert it.sink.coins == [50]
+    await it.die()
+
+
+@virtual
+async def test_what_an_acceptor_held_before_the_first_start_is_nobodys() -> None:
+    it = rig()
+    it.acceptor.log.add(4, 0)
+    await it.up()
+    assert it.sink.coins == []
+    await it.die()
+
+
+@virtual
+async def test_a_slow_disk_takes_no_more_coins_than_the_buffer_holds() -> None:
+    it = await taking(rig())
+    it.sink.stuck = True
+    await it.insert(*[10] * 12)
+    assert it.truth.value(CASHBOX) < 60  # the acceptor's own watchdog refused the rest
+    await it.die()
+    it.sink.stuck = False
+    it.sink.reports[:] = it.sink.durable
+    await it.up()
+    assert sum(it.sink.coins) == it.truth.value(CASHBOX)
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_more_than_five_events_unseen_are_told_as_lost() -> None:
+    it = await taking(rig())
+    await it.die()
+    for _ in range(7):
+        it.acceptor.log.add(2, 0)
+    await it.up()
+    assert it.sink.coins == [10] * 5
+    assert it.suspects == 2
+    await it.die()
+
+
+@virtual
+async def test_events_without_money_are_noted_before_they_look_lost() -> None:
+    it = await taking(rig())
+    it.changer.accept(frozenset())
+    await until(lambda: it.acceptor.accepted == 0, 5)
+    await it.insert(*[10] * 23)
+    await asyncio.sleep(1)
+    await it.die()
+    await it.up()
+    assert it.suspects == 0
+    assert it.sink.coins == []
+    await it.die()
+
+
+@virtual
+async def test_a_reset_is_seen_and_its_inhibits_are_told_again() -> None:
+    it = await taking(rig())
+    await it.insert(10)
+    await until(lambda: it.sink.coins == [10], 5)
+    it.acceptor.self_reset()
+    assert it.acceptor.accepted == 0
+    await until(lambda: it.acceptor.accepted, 5)
+    await it.insert(20)
+    await until(lambda: it.sink.coins == [10, 20], 5)
+    assert ("acceptor", "device.reset") not in it.sink.faults  # raised, and cleared by now
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_an_invisible_reset_is_healed_by_repetition() -> None:
+    it = await taking(rig())
+    it.acceptor.self_reset()  # counter 0 before and after: nothing shows
+    await until(lambda: it.acceptor.accepted, 40)
+    await it.die()
+
+
+@virtual
+async def test_a_reset_while_nobody_ran_is_no_money() -> None:
+    it = await taking(rig())
+    await it.insert(100)
+    await until(lambda: it.sink.coins == [100], 5)
+    await asyncio.sleep(0.1)  # durable
+    await it.die()
+    it.cut_power()
+    it.restore_power()
+    await asyncio.sleep(1)
+    greeting = await it.greet()
+    assert greeting["changer"].just_reset
+    assert it.sink.coins == [100]
+    await it.die()
+
+
+@virtual
+async def test_an_acceptor_that_counts_a_null_event_at_start_is_understood() -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(dummy_event=True)))
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+
+
+@virtual
+async def test_an_acceptor_without_master_inhibit_works_by_its_mask() -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(knows_master=False)))
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+
+
+@virtual
+async def test_the_coin_return_is_told() -> None:
+    it = await taking(rig())
+    it.acceptor.press_lever()
+    await until(lambda: it.sink.told(EscrowLever), 5)
+    assert it.sink.told(EscrowLever) == [EscrowLever(DeviceName.CHANGER)]
+    await it.die()
+
+
+@virtual
+async def test_a_jam_is_a_fault_until_a_coin_passes() -> None:
+    it = await taking(rig())
+    it.acceptor.faults.coin_jam = True
+    await it.insert(50)
+    await until(lambda: ("acceptor", "changer.coin_jam") in it.sink.faults, 5)
+    it.acceptor.clear_jam()
+    await it.insert(50)
+    await until(lambda: ("acceptor", "changer.coin_jam") not in it.sink.faults, 5)
+    await it.die()
+
+
+@virtual
+async def test_sorted_coins_fill_the_hopper_until_it_is_full() -> None:
+    it = await taking(rig(paths=True))
+    await it.insert(100, 50)
+    await until(lambda: len(it.sink.coins) == 2, 5)
+    coins = [c for r in it.sink.reports if isinstance(r, CoinsReport) for c in r.deposited]
+    assert (coins[0].type, coins[0].route, coins[0].tube_count) == (15, CoinRoute.TUBE, 101)
+    assert (coins[1].type, coins[1].route) == (3, CoinRoute.CASHBOX)
+    assert it.truth.count(tube(15)) == 101
+    assert (await it.changer.tubes()).counts[15] == 101
+    await it.die()
+
+
+# ------------------------------------------------------------------------------------ the line
+
+
+@virtual
+async def test_an_adapter_without_echo_serves_as_well() -> None:
+    it = await taking(rig(echo=False))
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+
+
+@pytest.mark.parametrize("fault", ["lost_answers", "silent_commands", "bad_checksums", "busies"])
+@virtual
+async def test_a_lost_or_broken_answer_loses_no_coin(fault: str) -> None:
+    it = await taking(rig())
+    for _ in range(5):
+        setattr(it.acceptor.faults, fault, 2)
+        await it.insert(10)
+        await asyncio.sleep(1)
+    await asyncio.sleep(1)
+    assert sum(it.sink.coins) == it.truth.value(CASHBOX) > 0
+    assert it.suspects == 0
+    assert it.sink.told(DeviceLost) == []
+    await it.die()
+
+
+@virtual
+async def test_a_noisy_line_counts_every_coin_once() -> None:
+    it = await taking(rig())
+    it.wire.line.flip, it.wire.line.loss, it.wire.line.chop = 0.002, 0.001, True
+    inserted = 0
+    for _ in range(40):
+        before = it.truth.value(CASHBOX)
+        await it.insert(10)
+        inserted += it.truth.value(CASHBOX) - before
+    it.wire.line.heal()
+    await asyncio.sleep(30)
+    assert inserted > 200
+    assert sum(it.sink.coins) == inserted
+    await it.die()
+
+
+@virtual
+async def test_a_collision_is_heard_and_the_question_repeated() -> None:
+    it = await taking(rig())
+    assert it.parts is not None
+    it.wire.collisions = 2
+    await it.insert(10)
+    await until(lambda: it.sink.coins == [10], 10)
+    assert it.parts.bus.counters.collisions == 2
+    await it.die()
+
+
+@virtual
+async def test_a_silent_acceptor_is_a_fault_and_comes_back() -> None:
+    it = await taking(rig())
+    it.acceptor.power_off()
+    await until(lambda: ("acceptor", "device.silent") in it.sink.faults, 10)
+    assert it.sink.told(DeviceLost) == []  # the hoppers still pay
+    it.acceptor.power_on()
+    await until(lambda: ("acceptor", "device.silent") not in it.sink.faults, 20)
+    await until(lambda: it.acceptor.accepted, 5)
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+
+
+@virtual
+async def test_everything_silent_is_a_lost_changer_and_comes_back() -> None:
+    it = await taking(rig())
+    it.cut_power()
+    await until(lambda: it.sink.told(DeviceLost), 20)
+    it.restore_power()
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 30)
+    await until(lambda: it.acceptor.accepted, 5)
+    assert it.sink.faults == {}
+    await it.die()
+
+
+@virtual
+async def test_a_pulled_port_is_opened_again() -> None:
+    it = await taking(rig())
+    it.unplug()
+    await until(lambda: ("cctalk", "device.silent") in it.sink.faults, 5)
+    it.plugged = True
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 30)
+    assert it.sink.faults == {}
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 10)
+    await it.die()
+
+
+# ---------------------------------------------------------------------------------- the cursor
+
+
+def test_a_cursor_survives_the_journal() -> None:
+    buffer = decode_events(bytes(range(1, 12)))
+    cursor = Cursor(buffer, {3: HopperMark(7, 0xABCDEF, 1234), 9: HopperMark(0, 0, 0)})
+    assert decode_cursor(cursor.encode()) == cursor
+    assert decode_cursor(Cursor().encode()) == Cursor()
+
+
+@pytest.mark.parametrize("data", ["", "52 20", "01", "01 01 00", "01 00 01 02", "02 00"])
+def test_anothers_answer_is_no_cursor(data: str) -> None:
+    assert decode_cursor(bytes.fromhex(data)) == Cursor()

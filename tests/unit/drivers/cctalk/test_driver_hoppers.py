@@ -1,0 +1,286 @@
+"""Payouts from hoppers: paid once, proved by the running count, also across restarts and cuts."""
+
+import asyncio
+
+import pytest
+
+from controller.faults import LinkError
+from controller.ports import PayoutEvidence, PayoutOrder
+from controller.saga.payout import Reconciled, reconcile
+from drivers.cctalk.headers import Header
+from drivers.cctalk.hopper_codec import DispenseKind
+from simulator.peripherals.cctalk_hopper import HopperSettings
+from simulator.truth import tube
+from tests.cctalk_kit import Rig, rig, until, virtual
+
+BELIEVED = [(14, 20, 100), (15, 100, 100)]
+ORDER = PayoutOrder(340, ((15, 3), (14, 2)))
+ASKED = frozenset({14, 15})
+
+
+def judged(evidence: PayoutEvidence, ordered: int = 340) -> Reconciled:
+    """What the controller makes of it."""
+    return reconcile(ordered, BELIEVED, evidence, ASKED)
+
+
+def dispenses(it: Rig) -> int:
+    return sum(h.asked.count(Header.DISPENSE_HOPPER_COINS) for h in it.hoppers)
+
+
+@pytest.mark.parametrize("kind", list(DispenseKind))
+@virtual
+async def test_a_payout_is_paid_and_proved_twice(kind: DispenseKind) -> None:
+    it = await rig(hoppers=(HopperSettings(100, kind=kind), HopperSettings(20, kind=kind))).up()
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence) == Reconciled(((14, 20, 2), (15, 100, 3)), "both", certain=True)
+    assert it.tray == 340
+    assert dispenses(it) == 2
+    assert [hopper.enabled for hopper in it.hoppers] == [False, False]
+    await it.die()
+
+
+@virtual
+async def test_more_coins_than_one_command_holds_are_paid_in_several() -> None:
+    it = await rig(hoppers=(HopperSettings(20, coins=400, coin_s=0.05),)).up()
+    evidence = await it.changer.payout(PayoutOrder(6000, ((15, 300),)))
+    assert reconcile(6000, [(15, 20, 400)], evidence, frozenset({15})) == Reconciled(
+        ((15, 20, 300),), "both", certain=True
+    )
+    assert it.tray == 6000
+    await it.die()
+
+
+@virtual
+async def test_a_lost_answer_to_a_dispense_pays_once() -> None:
+    it = await rig().up()
+    original = it.hoppers[0].receive
+
+    def lose(raw: bytes, now: float) -> tuple[float, bytes] | None:
+        answer = original(raw, now)
+        return None if raw[3] == Header.DISPENSE_HOPPER_COINS else answer
+
+    it.hoppers[0].receive = lose  # type: ignore[method-assign]  # a line that loses one reply
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence).certain
+    assert it.tray == 340
+    assert dispenses(it) == 2
+    await it.die()
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+@virtual
+async def test_a_dispense_that_was_not_heard_is_sent_again(lost: int) -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.lost_dispenses = lost
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence).certain
+    assert it.tray == 340
+    await it.die()
+
+
+@virtual
+async def test_a_dispense_that_is_never_heard_pays_nothing_for_certain() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.lost_dispenses = 99
+    evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+    assert judged(evidence, 300) == Reconciled((), "both", certain=True)
+    await it.die()
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@virtual
+async def test_a_refused_dispense_pays_nothing(counts: bool) -> None:
+    settings = HopperSettings(100, counts_refusals=counts)
+    it = await rig(hoppers=(settings, HopperSettings(20))).up()
+    it.hoppers[0].faults.naks = 1
+    original = it.hoppers[0]._dispense
+    refusals = iter((True, False))
+
+    def refuse(data: bytes) -> bytes | int | None:
+        it.hoppers[0].enabled = it.hoppers[0].enabled and not next(refusals, False)
+        return original(data)
+
+    it.hoppers[0]._dispense = refuse  # type: ignore[method-assign]  # the first is not enabled
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence).certain
+    assert judged(evidence).amount == it.tray == 340
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_runs_out_is_told_and_left_alone() -> None:
+    it = await rig(hoppers=(HopperSettings(100, coins=2), HopperSettings(20))).up()
+    it.changer._hoppers[0].add(5)  # the books say more than there is
+    evidence = await it.changer.payout(PayoutOrder(400, ((15, 4),)))
+    assert evidence.tubes is not None
+    assert evidence.tubes.defective == {15}
+    believed = [(14, 20, 100), (15, 100, 7)]
+    assert reconcile(400, believed, evidence, frozenset({15})) == Reconciled(
+        ((15, 100, 2),), "status", certain=True
+    )
+    assert ("hopper 3", "changer.tube_sensor") in it.sink.faults
+    it.changer.accept(frozenset(), manual=True)  # somebody is there
+    assert (await it.changer.tubes()).defective == frozenset()
+    await it.die()
+
+
+@virtual
+async def test_a_jam_pays_what_fell_and_names_itself() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.jam_after = 1
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence) == Reconciled(((14, 20, 2), (15, 100, 1)), "status", certain=True)
+    assert it.tray == 140
+    assert "maximum current" in it.sink.faults["hopper 3", "changer.tube_jam"]
+    await it.die()
+
+
+@virtual
+async def test_a_blocked_hopper_is_reset_once_its_counts_are_known() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.jam_after = 1
+    await it.changer.payout(ORDER)
+    evidence = await it.changer.payout(PayoutOrder(200, ((15, 2),)))
+    assert evidence.status is not None
+    assert evidence.status[15] == 2
+    assert it.tray == 340
+    assert it.sink.faults == {}
+    await it.die()
+
+
+@virtual
+async def test_a_motor_that_never_stops_is_stopped() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.stall = True
+    evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+    assert Header.EMERGENCY_STOP in it.hoppers[0].asked
+    assert judged(evidence, 300) == Reconciled((), "both", certain=True)
+    await it.die()
+
+
+@virtual
+async def test_a_reset_in_mid_payout_is_found_by_the_count() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.reset_after = 2
+    evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+    assert judged(evidence, 300) == Reconciled(((15, 100, 2),), "both", certain=True)
+    assert it.tray == 200
+    await it.die()
+
+
+@virtual
+async def test_a_coin_too_many_that_nobody_counted_is_found_at_the_next_count() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.extra_coins = 1
+    evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+    assert judged(evidence, 300).amount == 300  # the hopper knows no better
+    assert it.tray == 400
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_without_power_pays_nothing_and_says_so() -> None:
+    it = await rig().up()
+    it.hoppers[0].power_off()
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence) == Reconciled(((14, 20, 2),), "status", certain=True)
+    assert evidence.tubes is not None
+    assert 15 in evidence.tubes.defective
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_dies_in_mid_payout_is_unknown() -> None:
+    it = await rig(hoppers=(HopperSettings(100, coin_s=1.0), HopperSettings(20))).up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(300, ((15, 3),))))
+    await until(lambda: it.tray == 100, 10)
+    it.hoppers[0].power_off()
+    evidence = await paying
+    assert not evidence.idle
+    assert not judged(evidence, 300).certain
+    await it.die()
+
+
+@virtual
+async def test_without_a_line_nothing_is_paid() -> None:
+    it = await rig().up()
+    it.unplug()
+    with pytest.raises(LinkError):
+        await it.changer.payout(ORDER)
+    assert it.tray == 0
+    await it.die()
+
+
+# ------------------------------------------------------------------------------------ restarts
+
+
+@pytest.mark.parametrize("fallen", [0, 1, 3, 4])
+@virtual
+async def test_a_crash_in_mid_payout_is_cleared_by_the_count(fallen: int) -> None:
+    it = await rig(hoppers=(HopperSettings(100, coin_s=1.0), HopperSettings(20))).up()
+    paying = asyncio.create_task(it.changer.payout(ORDER))
+    await until(lambda: it.truth.count(tube(15)) + it.truth.count(tube(14)) == 200 - fallen, 30)
+    if not fallen:
+        await until(lambda: it.hoppers[0].remaining, 30)
+    it.tasks.append(paying)
+    await it.die()
+    await it.greet()
+    evidence = await it.changer.payout_evidence()
+    done = judged(evidence)
+    assert done.certain
+    assert done.amount == it.tray > 0
+    assert dispenses(it) <= 2
+    await it.die()
+
+
+@pytest.mark.parametrize("fallen", [0, 2, 3])
+@virtual
+async def test_a_power_cut_in_mid_payout_is_cleared_by_the_count(fallen: int) -> None:
+    it = await rig(hoppers=(HopperSettings(100, coin_s=1.0), HopperSettings(20))).up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(400, ((15, 4),))))
+    await until(lambda: it.hoppers[0].remaining and it.tray == 100 * fallen, 30)
+    it.tasks.append(paying)
+    it.cut_power()
+    await it.die()
+    it.restore_power()
+    await asyncio.sleep(1)
+    await it.greet()
+    evidence = await it.changer.payout_evidence()
+    assert judged(evidence, 400) == Reconciled(
+        ((15, 100, fallen),) if fallen else (), "tubes", certain=True
+    )
+    await it.die()
+    await it.up()  # the cut's own flag needs a reset before it pays again
+    again = await it.changer.payout(PayoutOrder(100, ((15, 1),)))
+    assert again.status is not None
+    assert again.status[15] == 1
+    await it.die()
+
+
+@virtual
+async def test_a_payout_that_never_began_paid_nothing() -> None:
+    it = await rig().up()
+    await it.changer.payout(ORDER)
+    paid = it.tray
+    await it.die()
+    await it.greet()
+    evidence = await it.changer.payout_evidence()  # of an intent after that payout
+    believed = [(14, 20, 98), (15, 100, 97)]
+    assert reconcile(100, believed, evidence, ASKED) == Reconciled((), "tubes", certain=True)
+    assert it.tray == paid
+    await it.die()
+
+
+@virtual
+async def test_an_exchanged_hopper_is_doubted_until_somebody_was_there() -> None:
+    it = await rig().up()
+    await it.changer.payout(ORDER)
+    await it.die()
+    it.hoppers[0].dispensed = 900_000
+    it.tubes = (0,) * 14 + (98, 97)
+    await it.up()
+    assert (await it.changer.tubes()).defective == {15}
+    assert ("hopper 3", "device.unsuitable") in it.sink.faults
+    it.changer.accept(frozenset(), manual=True)
+    assert (await it.changer.tubes()).counts[15] == 97
+    await it.die()

@@ -219,7 +219,7 @@ class MdbCardReader(ReaderLife):
         if self._charged():
             return SettleOutcome.RESET
         if self._gone():
-            return SettleOutcome.UNKNOWN
+            return self._never_told()
         expectation = self.expect(OutOfSequence)
         try:
             answer, tries = await self.send(
@@ -229,14 +229,19 @@ class MdbCardReader(ReaderLife):
                 # The ACK of an earlier try may have been lost; then the next poll says 0B.
                 await self._turn_or(2 * POLL_LATEST_S)
         except LinkError:
-            return SettleOutcome.UNKNOWN
+            return self._never_told()
         finally:
             self.drop(expectation)
         if self._charged():
             return SettleOutcome.RESET
         if expectation.message is not None:
             return SettleOutcome.ALREADY
-        return SettleOutcome.DONE if answer.heard else SettleOutcome.UNKNOWN
+        return SettleOutcome.DONE if answer.heard else self._never_told()
+
+    def _never_told(self) -> SettleOutcome:
+        """The reader still waits for an outcome: a RESET ends its vend, and charges it."""
+        self._want_restart()
+        return SettleOutcome.UNKNOWN
 
     async def vend_failure(self) -> RefundOutcome:
         """Report the failed delivery; see `CardReader.vend_failure`."""
@@ -249,6 +254,7 @@ class MdbCardReader(ReaderLife):
         if self._charged():
             return False, RefundOutcome.CHARGED
         if self._gone():
+            self._want_restart()
             return False, RefundOutcome.UNKNOWN
         self._no_vend = False
         expectation = self.expect(OutOfSequence)
@@ -256,9 +262,11 @@ class MdbCardReader(ReaderLife):
         try:
             answer, tries = await self.send(VendFailure(), expectation, retry)
             if not answer.heard and expectation.message is None:
+                self._want_restart()
                 return False, self._lost_refund()
             return True, await self._await_refund(expectation, refused, tries)
         except LinkError:
+            self._want_restart()
             return False, RefundOutcome.UNKNOWN
         finally:
             self.drop(expectation)
@@ -340,6 +348,7 @@ class MdbCardReader(ReaderLife):
 
     async def _complete(self) -> None:
         if self._gone():
+            self._want_restart()  # the reader, if it lives, waits for this
             raise LinkError(f"{self._name.value} does not answer")
         if self._untouched or (self._reset_since and not self._session):
             return  # the reset has ended it, and a fresh reader would never answer

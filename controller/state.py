@@ -63,7 +63,8 @@ class Saga:
     ordered: int = 0  # the amount of the payout under way
     plan: list[tuple[int, int]] = field(default_factory=list)
     by_value: bool = False
-    payouts: int = 0
+    payouts: int = 0  # orders so far
+    short_payouts: int = 0  # those that paid less than they ordered
     payout_certain: bool = True
     payout_lots: list[tuple[int, int]] = field(default_factory=list)
     reason: str = ""
@@ -465,6 +466,7 @@ def _payout_finished(s: State, r: Record, d: rec.PayoutFinished) -> None:
         s.tubes[type_] = s.tubes.get(type_, 0) - count
     saga.owed -= min(d.amount, d.ordered)
     saga.paid_back += d.amount
+    saga.short_payouts += d.amount < d.ordered
     saga.payout_certain = saga.payout_certain and d.certain
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.domain.credit import Picked
+from controller.domain.tubes import NOTHING as NO_PLAN
 from controller.domain.tubes import best_partial
 from controller.faults import FaultCode
 from controller.journal import records as rec
@@ -27,7 +28,7 @@ from controller.ports import (
 from controller.saga.payout import reconcile
 from controller.state import Saga
 
-MAX_PAYOUTS: Final = 8  # orders for one debt: what so many could not pay is a claim
+SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a smaller debt
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
 STOPPING_PATIENCE_S: Final = 10.0  # well within the 25 s that a graceful stop has
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
@@ -64,13 +65,11 @@ def give_back(desk: Desk, saga: Saga) -> None:
     by_value = isinstance(info, ChangerInfo) and info.pays_by_value
     # One PAYOUT command an order: after a restart PAYOUT STATUS tells of the last one alone.
     most = MAX_UNITS * info.scaling if by_value and isinstance(info, ChangerInfo) else total
-    plan = None
-    if saga.payouts < MAX_PAYOUTS:
-        plan = best_partial(min(total, most), desk.tubes())
-    if not saga.payout_certain:
-        plan = None  # what is left may have been paid: a person must look before more leaves
+    plan = best_partial(min(total, most), desk.tubes())
+    if saga.short_payouts >= SHORT_PAYOUTS_MAX or not saga.payout_certain:
+        plan = NO_PLAN  # not certain: what is left may have been paid, a person must look first
     picked = desk.state.credit.pick_cash() if credit else NOTHING
-    if plan is None or not plan.amount:
+    if not plan.amount:
         if credit:
             desk.write(
                 rec.ShortfallBooked(coins=picked.coins, bills=picked.bills, lots=picked.lots),

@@ -292,7 +292,8 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
     device = saga.device
     if isinstance(result, Approved):
         desk.live.reselect = ""  # the card was faster than the coins
-        amount = result.amount if result.amount is not None else 0
+        # A token's worth is not told: it buys what was asked for, and that is what is owed for it.
+        amount = result.amount if result.amount is not None else saga.card_amount
         data = rec.ApprovalFinished(
             device=device, outcome="approved", amount=amount, token=result.amount is None
         )

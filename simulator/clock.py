@@ -69,6 +69,11 @@ class VirtualLoop(BaseEventLoop):
             heapq.heappop(timers)
         return timers[0][0] if timers else None
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything is ready to run before time moves on."""
+        return bool(self._due)
+
     # -- what asyncio calls -------------------------------------------------------------------
 
     def call_soon(

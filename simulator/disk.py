@@ -160,6 +160,10 @@ class Disk:
         """Let one operation of this kind fail, on a file whose name ends so, after some more."""
         self._failures.append(_Failure(kind, suffix, after, error))
 
+    def fill_up(self, margin: int) -> None:
+        """Leave room for ``margin`` more bytes, as if something else had filled the disk."""
+        self.capacity = self._used + margin
+
     def heal(self) -> None:
         """End every fault that could still happen: no failures planned, room, speed, writable."""
         self._failures.clear()

@@ -149,6 +149,7 @@ class _Vfs(apsw.VFS):
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.detached = False
+        self.let_go = False  # the dead process's tasks are being cancelled
         self.read_only = False  # the next file is opened for reading
         self.fresh_logs: set[str] = set()
         self._temporaries = 0
@@ -308,8 +309,15 @@ class InlineDatabase:
 
 async def _unless_dead(vfs: _Vfs) -> None:
     """Never return on a machine without power: nobody is there to see an error."""
-    if vfs.gone:
+    if not vfs.gone:
+        return
+    if vfs.let_go:
+        raise asyncio.CancelledError
+    try:
         await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        vfs.let_go = True  # whatever it tries on its way out ends as well
+        raise
 
 
 async def _pass_time(vfs: _Vfs) -> None:

@@ -56,6 +56,11 @@ class FaultRegistry:
         """Return a fault's value. Raises UnknownFaultError."""
         return cast("FaultValue", getattr(self._part(part).faults(), self._name(part, name)))
 
+    def default(self, part: str, name: str) -> FaultValue:
+        """Return a fault's value when nothing is broken. Raises UnknownFaultError."""
+        fresh = type(self._part(part).faults())()
+        return cast("FaultValue", getattr(fresh, self._name(part, name)))
+
     def set(self, part: str, name: str, value: FaultValue = True) -> FaultValue:
         """Break something, or set it right with its default; return the value as it was taken.
 

@@ -25,7 +25,7 @@ from drivers.links.adapter_text import AdapterTextLink
 from drivers.links.mdb_link import MdbLink
 from drivers.links.ninth_bit import NinthBitLink
 from drivers.panel.keypad_evdev import EventDecoder
-from simulator.clock import VirtualClock
+from simulator.clock import VirtualClock, VirtualLoop
 from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
 from simulator.keypad import KernelKeys
@@ -89,14 +89,21 @@ class Whole:
         plan: WorldPlan | None = None,
         disk: Disk | None = None,
         pacing: Pacing = Pacing.EDGES,
+        fold_idle: bool = False,
     ) -> None:
-        """Build the world on the running (virtual) loop; no controller runs yet."""
+        """Build the world on the running (virtual) loop; no controller runs yet.
+
+        ``fold_idle`` answers runs of idle polls as one step, while no device, timer or task has
+        anything to do before the next timer is due.
+        """
         loop = asyncio.get_running_loop()
         self.loop = loop
         self.settings = settings
         self.rng = random.Random(seed)
         self.clock = VirtualClock(loop)
-        self.world = World(loop, self.clock, settings, plan=plan, link=link, pacing=pacing)
+        self.world = World(
+            loop, self.clock, settings, plan=plan, link=link, pacing=pacing, seed=seed
+        )
         self.link: Link = link
         self.disk = disk or Disk()
         self.running: app.Running | None = None
@@ -109,6 +116,7 @@ class Whole:
         self._pins: SimulatorFactory | None = None
         self._ports: list[MemoryPort] = []
         self._task: asyncio.Task[str] | None = None
+        self._fold_idle = fold_idle
 
     # -------------------------------------------------------------------------------- lives
 
@@ -127,12 +135,33 @@ class Whole:
             system_boot=f"power-up {self.power_ups}",
             inline_i2c=self.world.i2c,
             keypad=self._keypad(),
+            idle_until=self._idle_until if self._fold_idle else None,
         )
         self.running = await app.compose(self.settings, parts)
         self._remember()
         self.running.machine.on_commit.append(self._committed)
+        if self.running.journal.read_only:
+            return self.running  # stranded: the panel says so, and nothing is taken or paid
         self._task = self.loop.create_task(self.running.run())
         return self.running
+
+    def _idle_until(self) -> float:
+        """Return the time before which no device has anything to say."""
+        loop = self.loop
+        assert isinstance(loop, VirtualLoop), "only virtual time can be folded"
+        if loop.busy or not all(device.quiet for device in self.world.devices.values()):
+            return 0.0
+        return loop.next_deadline() or 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the controller has ended by itself."""
+        return self._task is not None and self._task.done()
+
+    @property
+    def task(self) -> asyncio.Task[str] | None:
+        """Return the life of the controller, None between two of them."""
+        return self._task
 
     def _committed(self, records: list[Record]) -> None:
         del records
@@ -249,6 +278,11 @@ class Whole:
         """Return what the controller believes."""
         assert self.running is not None, "no controller runs"
         return self.running.journal.state
+
+    @property
+    def mode(self) -> str:
+        """Return the mode it is in, an empty string between two lives."""
+        return "" if self.running is None else self.running.machine.desk.mode.value
 
     @property
     def screen(self) -> str:

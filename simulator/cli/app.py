@@ -13,6 +13,7 @@ from rich.table import Table
 from simulator.cli import show
 from simulator.cli.common import DEFAULT_HOME, Home, Json, connect, show_json
 from simulator.cli.do import app as do_app
+from simulator.cli.swarm import swarm
 from simulator.client import SimulatorError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(do_app, name="do")
+app.command()(swarm)
 
 
 @app.callback()

@@ -125,6 +125,7 @@ class Peripheral(ABC):
         self._boot_s = boot_s
         self._mute_until = 0.0
         self._silence_watch: asyncio.TimerHandle | None = None
+        self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
         self._queue: list[Item] = []
         self._offered: list[Item] = []
         self._on_ack: Callable[[], None] | None = None
@@ -190,6 +191,8 @@ class Peripheral(ABC):
             for item in offered:
                 if item in self._queue:
                     self._queue.remove(item)
+                    if self.on_item_acked is not None:
+                        self.on_item_acked(item.data)
                 if item.on_acked is not None:
                     item.on_acked()
         if on_ack is not None:
@@ -234,6 +237,11 @@ class Peripheral(ABC):
         """
         return not self._queue or not self.powered or self._common.silent
 
+    @property
+    def waiting_items(self) -> tuple[Item, ...]:
+        """Return what is kept until the master has acknowledged it."""
+        return tuple(self._queue)
+
     def say(self, data: bytes, *, alone: bool = False) -> None:
         """Tell any bytes at the next POLL: codes of other makers, file transfer, nonsense.
 
@@ -246,6 +254,10 @@ class Peripheral(ABC):
     def mute(self, seconds: float) -> None:
         """Neither hear nor answer for `seconds` of bus time; timers and motors go on."""
         self._mute_until = max(self._mute_until, self._timeline.now() + seconds)
+
+    def unmute(self) -> None:
+        """Hear and answer again."""
+        self._mute_until = min(self._mute_until, self._timeline.now())
 
     def power_off(self) -> None:
         """Lose the supply: running work ends where it is, nothing is heard."""

@@ -183,6 +183,8 @@ class ReaderVends(ReaderCore):
             self._give_back("vend failure")
         else:
             self._truth.set_card(auth, AuthState.CAPTURED, "cannot refund")
+            if self.settings.can_refund and self.level >= 2:
+                self._tell(bytes((0x0A, _REFUND_ERROR)))  # it can, but this card can't
         self._close_vend(b"")
 
     def _give_back(self, why: str) -> None:

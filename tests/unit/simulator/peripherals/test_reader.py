@@ -115,7 +115,7 @@ def test_failure_gives_the_money_back_and_polls_are_silent_meanwhile() -> None:
     [
         ("error", ReaderSettings(), Card("card"), b"\x0a\xc1", AuthState.CAPTURED),
         ("", ReaderSettings(can_refund=False), Card("card"), b"", AuthState.CAPTURED),
-        ("", ReaderSettings(), Card("card", refundable=False), b"", AuthState.CAPTURED),
+        ("", ReaderSettings(), Card("card", refundable=False), b"\x0a\xc1", AuthState.CAPTURED),
         ("silent", ReaderSettings(), Card("card"), None, AuthState.CAPTURED),
         ("silent_paid", ReaderSettings(), Card("card"), None, AuthState.REFUNDED),
     ],

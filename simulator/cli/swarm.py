@@ -1,0 +1,115 @@
+"""``vendsim swarm``: seeds of bad luck, each a machine in virtual time, judged to the cent."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+from controller.clock import SystemClock
+from simulator.cli.common import Json
+from simulator.client import SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.swarm.play import Verdict
+    from simulator.swarm.report import Tally
+
+LINKS: Final = ("adapter", "native")
+
+
+def swarm(
+    seeds: Annotated[str, typer.Option(help="One seed, or the first and the last: 1..100.")],
+    vends: Annotated[int, typer.Option(min=1, help="Customers in each life.")] = 100,
+    faults: Annotated[
+        str, typer.Option(help="all, none, or parts, faults and ends: changer,line.loss,power.")
+    ] = "all",
+    link: Annotated[
+        str | None, typer.Option(help="adapter or native; by default the seed draws it.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to play in.")] = 1,
+    only: Annotated[
+        str | None, typer.Option(help="Play these customers only, as a report names them: 3,17.")
+    ] = None,
+    shrink: Annotated[
+        bool, typer.Option(help="Look for the shortest life that fails in the same way.")
+    ] = True,
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Answer runs of idle polls as one step.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Search seeds for broken promises; exit code 1 when there is one."""
+    from simulator.swarm import report  # noqa: PLC0415 - this command alone needs a whole world
+    from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
+    from simulator.swarm.run import Order, carry_out_all  # noqa: PLC0415 - see above
+
+    if link not in (None, *LINKS):
+        raise typer.BadParameter(f"no link {link!r}; there are: {', '.join(LINKS)}")
+    try:
+        luck(faults)
+    except UnknownFaultsError as error:
+        raise SimulatorError(str(error)) from error
+    first, last = _range(seeds)
+    orders = [
+        Order(seed, vends, faults, link, _numbers(only), shrink, fold)  # type: ignore[arg-type]  # checked above
+        for seed in range(first, last + 1)
+    ]
+    clock = SystemClock()
+    began = clock.monotonic_s()
+    tally = report.Tally()
+    commands: list[str] = []
+    console = Console(soft_wrap=True, highlight=False)
+    for verdict in carry_out_all(orders, workers):
+        tally.add(verdict)
+        if verdict.findings:
+            commands.append(report.replay_command(verdict, vends, faults))
+            if not as_json:
+                _show(console, verdict, commands[-1])
+    seconds = clock.monotonic_s() - began
+    if as_json:
+        print(report.as_json(tally, seconds, commands))
+    else:
+        _summary(console, tally, seconds, len(orders) == 1)
+    if tally.broken:
+        sys.exit(1)
+
+
+def _show(console: Console, verdict: Verdict, command: str) -> None:
+    from simulator.swarm.report import side_by_side, story  # noqa: PLC0415 - see above
+
+    console.print(f"seed {verdict.life.seed}, customer {verdict.step}:", style="red")
+    for finding in verdict.findings:
+        console.print(f"  {finding}", style="red", markup=False)
+    for line in story(verdict.life):
+        console.print(f"  {line}", markup=False)
+    for line in side_by_side(verdict):
+        console.print(line, markup=False)
+    console.print(f"  again: {command}", markup=False)
+
+
+def _summary(console: Console, tally: Tally, seconds: float, one: bool) -> None:
+    console.print(
+        f"{tally.lives} lives, {tally.customers} customers, {tally.vends} vends, {tally.boots} "
+        f"starts, {tally.records} records, {tally.virtual_s / 3600:.1f} h in {seconds:.1f} s: "
+        f"{tally.vends / max(seconds, 1e-9):.0f} vends a second; {len(tally.broken)} broken"
+    )
+    if one and tally.traces:
+        console.print(f"trace {tally.traces[0]}")
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, dots, last = text.partition("..")
+    if not first.isdecimal() or (dots and not last.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no seed and no range as 1..100")
+    return int(first), int(last) if dots else int(first)
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    if not text:
+        return ()
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise typer.BadParameter(f"{text!r} is no list of numbers as 3,17")
+    return tuple(int(word) for word in words)

@@ -1,0 +1,160 @@
+"""What was there to be seen since the last check: records, flags, claims, what troubles excuse.
+
+Collected while a step is played; ``judge`` reads it and nothing else of the controller but its
+folded state.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from controller.journal import records as rec
+from controller.journal.envelope import Record
+from controller.ports import DeviceName
+from simulator.peripherals.base import Peripheral
+from simulator.swarm.troubles import Excuse
+from simulator.whole import Whole
+from simulator.world import World
+
+_COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
+_BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
+
+
+def money_in(world: World, device: str, item: bytes) -> int:
+    """Return what coins and stacked bills an item of a poll answer tells of, in minor units."""
+    if not item:
+        return 0
+    byte = item[0]
+    if device == DeviceName.CHANGER.value and world.changer is not None:
+        coins = world.changer.settings.coin_table()
+        told = byte & 0xC0 == _COIN and byte >> 4 & 3 in (0, 1) and byte & 15 < len(coins)
+        return coins[byte & 15].value if told else 0
+    if device == DeviceName.BILL.value and world.bill is not None:
+        bills = world.bill.settings.bills
+        stacked = byte & 0xF0 == _BILL and byte & 15 < len(bills)
+        return bills[byte & 15].value if stacked else 0
+    return 0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Since the last check."""
+
+    records: list[Record] = field(default_factory=list)
+    excuses: Counter[Excuse] = field(default_factory=Counter)
+    lost: int = 0  # money that told answers held when a life ended
+    ends: list[str] = field(default_factory=list)
+    unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
+    findings: list[str] = field(default_factory=list)
+
+    def excused(self, *excuses: Excuse) -> bool:
+        """Tell whether any of these holds."""
+        return any(self.excuses[excuse] for excuse in excuses)
+
+    def of(self, *types: type[Any]) -> list[Any]:
+        """Return the data of all records of these types."""
+        return [record.data for record in self.records if isinstance(record.data, types)]
+
+    def flags(self) -> list[rec.ReviewFlagged]:
+        """Return what was flagged."""
+        return self.of(rec.ReviewFlagged)
+
+
+class Watch:
+    """Watches one machine: what its devices were acknowledged, what became durable, its motors."""
+
+    def __init__(self, machine: Whole) -> None:
+        """Hook into the world; ``follow`` hooks into each new life of the controller."""
+        self.machine = machine
+        self.evidence = Evidence()
+        self.seen = 0  # the last record collected
+        self.turning: set[int] = set()  # vends with a durable intent to turn and no outcome
+        self.testing = 0
+        self._acked = 0
+        self._recorded = 0
+        self.on_record: list[Callable[[Record], None]] = []
+        for name, device in machine.world.devices.items():
+            device.on_item_acked = self._hearer(name)
+
+    def _hearer(self, name: str) -> Callable[[bytes], None]:
+        def heard(item: bytes) -> None:
+            self._acked += money_in(self.machine.world, name, item)
+
+        return heard
+
+    def begin(self) -> None:
+        """Start anew after a check."""
+        self.evidence = Evidence()
+        self._acked = self._recorded = 0
+
+    async def follow(self) -> None:
+        """Take the records of this life as they become durable, and those that a death hid."""
+        running = self.machine.running
+        assert running is not None, "a controller has just started"
+        running.machine.on_commit.append(self.take)
+        missed = [record async for record in running.journal.records(self.seen + 1)]
+        self.take(missed)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Collect records."""
+        for record in records:
+            if record.seq <= self.seen:
+                continue
+            self.seen = record.seq
+            self.evidence.records.append(record)
+            match record.data:
+                case rec.CoinsDeposited(coins=coins):
+                    self._recorded += sum(coin[1] for coin in coins)
+                case rec.BillStacked(value=value, proof="reported"):
+                    self._recorded += value
+                case rec.DispenseIntended() if record.vend is not None:
+                    self.turning.add(record.vend)
+                case rec.DispenseFinished() if record.vend is not None:
+                    self.turning.discard(record.vend)
+                case rec.OperatorActed(what="motor test"):
+                    self.testing += 1
+                case _:
+                    pass
+            for told in self.on_record:
+                told(record)
+
+    def untold(self) -> int:
+        """Return the money that devices know of and could not tell yet."""
+        return sum(
+            money_in(self.machine.world, name, item)
+            for name, device in self.machine.world.devices.items()
+            for item in pending(device)
+        )
+
+    def life_ended(self, *, power: bool) -> None:
+        """Note what an end may hide: call it at the instant of the end."""
+        evidence = self.evidence
+        evidence.ends.append("power" if power else "kill")
+        told = max(0, self._acked - self._recorded)
+        if told and self.machine.link == "native":
+            evidence.findings.append(f"{told} was acknowledged before it was durable")
+        evidence.lost += told + (self.untold() if power else 0)
+        evidence.excuses[Excuse.REPEAT] += 1
+        if "settle failure" in self.machine.unfinished:
+            evidence.excuses[Excuse.REFUND] += 1
+        if power:
+            for intent in self.machine.unfinished:
+                if intent == "dispense":
+                    evidence.excuses[Excuse.DROP] += 1
+                elif intent in ("approval", "settle failure"):
+                    evidence.excuses[Excuse.APPROVAL] += 1
+                    evidence.excuses[Excuse.REFUND] += 1
+        self._acked = self._recorded = 0
+
+    def motor_on(self, pin: int) -> None:
+        """A motor got current: somebody must have said so in the journal before."""
+        if not self.turning and not self.testing:
+            self.evidence.findings.append(f"motor pin {pin} is on and no durable record says why")
+
+
+def pending(device: Peripheral) -> list[bytes]:
+    """Return the items that a device still has to tell."""
+    return [item.data for item in device.waiting_items]

@@ -1,0 +1,311 @@
+"""The verdict after every customer and restart: what changed, against the physical truth.
+
+Judged as a difference from the last check, to the cent. Whatever does not come out even must be
+explained by a record (a flag, a claim, ``unclaimed``, ``missing``), and each such record must in
+turn be explained by a trouble that really took that evidence away, or by coins that were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from controller.domain import accounts as acc
+from controller.domain.tubes import TubeCoins, best_partial
+from controller.journal import records as rec
+from simulator.oracles import everything_ended, ledger_balances, outputs_are_off
+from simulator.swarm.evidence import Evidence
+from simulator.swarm.troubles import Excuse
+from simulator.truth import AuthState
+from simulator.whole import Whole
+
+# What a flag says, and what may have taken the evidence away.
+FLAGS: Final[dict[str, frozenset[Excuse]]] = {
+    "drop not known": frozenset({Excuse.DROP}),
+    "payout unknown": frozenset({Excuse.PAYOUT}),
+    "payout paid too much": frozenset({Excuse.OVERPAID, Excuse.PAYOUT}),
+    "approval unknown": frozenset({Excuse.APPROVAL}),
+    "card refund unknown": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
+    "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
+    "double drop": frozenset({Excuse.GOODS}),
+    "coin not told from a repeat": frozenset({Excuse.REPEAT}),
+    "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
+}
+ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
+BOX_COIN: Final = 200  # the largest coin there is
+BILL_LIMIT: Final = 5_000  # the largest bill there is
+
+
+@dataclass(slots=True)
+class Mark:
+    """How things stood at the last check."""
+
+    credit: int = 0
+    claims: int = 0
+    escrow: int = 0
+    unclaimed: int = 0
+    missing: int = 0
+    box: int = 0  # in the cash box beyond what is booked
+    stacker: int = 0
+    stock: dict[str, int] = field(default_factory=dict)  # products beyond what is believed
+
+
+class Judge:
+    """Judges one machine, check by check."""
+
+    def __init__(self, machine: Whole) -> None:
+        """Start with a machine that has counted its opening balance."""
+        self.machine = machine
+        settings = machine.settings
+        self._prices = {c.product: settings.price_of(c) for c in settings.columns}
+        self._columns = {c.selection: settings.price_of(c) for c in settings.columns}
+        self.mark = Mark()
+        self.reset()
+
+    def reset(self) -> None:
+        """Take what is there now as the beginning: after a technician's visit."""
+        self.mark = self._now()
+        truth = self.machine.world.truth
+        for name in list(truth.accounts):
+            truth.forget(name)
+
+    def check(self, evidence: Evidence) -> list[str]:
+        """Return everything that is wrong since the last check, and begin the next."""
+        machine = self.machine
+        now = self._now()
+        findings = [
+            *evidence.findings,
+            *ledger_balances(machine.state),
+            *everything_ended(machine),
+            *outputs_are_off(machine),
+            *self._cash(now, evidence),
+            *self._stock(now, evidence),
+            *self._people(now, evidence),
+            *self._flags(evidence),
+            *self._claims(evidence),
+            *self._times(evidence),
+        ]
+        self.reset()
+        return findings
+
+    def after_visit(self, evidence: Evidence) -> list[str]:
+        """Return what is wrong after a technician's visit: the books must equal what is there."""
+        now = self._now()
+        physical, booked = self.machine.physical(), self.machine.booked()
+        findings = [
+            *evidence.findings,
+            *ledger_balances(self.machine.state),
+            *everything_ended(self.machine),
+            *outputs_are_off(self.machine),
+            *(
+                f"{account}: {physical[account]} is there after a visit, {booked[account]} booked"
+                for account in acc.CASH
+                if physical[account] != booked[account]
+            ),
+            *(
+                f"column {name}: off by {off}, after a visit"
+                for name, off in now.stock.items()
+                if off
+            ),
+        ]
+        if now.credit != self.mark.credit:
+            findings.append(f"a visit changed the credit by {now.credit - self.mark.credit}")
+        self.reset()
+        return findings
+
+    # ---------------------------------------------------------------------------- how it stands
+
+    def _now(self) -> Mark:
+        machine, state = self.machine, self.machine.state
+        physical, booked = machine.physical(), machine.booked()
+        held = state.escrow
+        return Mark(
+            credit=state.credit.total,
+            claims=sum(claim.amount for claim in state.claims.values()),
+            escrow=held.value if held is not None and not held.claimed else 0,
+            unclaimed=-state.ledger.balance(acc.UNCLAIMED),
+            missing=state.ledger.balance(acc.MISSING),
+            box=physical[acc.CASH_CASHBOX] - booked[acc.CASH_CASHBOX],
+            stacker=physical[acc.CASH_STACKER] - booked[acc.CASH_STACKER],
+            stock={
+                name: machine.world.cabinet.stock(name) - state.stock.of(name).count
+                for name in self._columns
+            },
+        )
+
+    # ---------------------------------------------------------------------------------- oracles
+
+    def _cash(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+        """The ledger's cash accounts equal what is there; what can't be counted is bounded."""
+        physical, booked = self.machine.physical(), self.machine.booked()
+        for account in (acc.CASH_TUBES, acc.CASH_ESCROW):
+            if physical[account] != booked[account]:
+                yield f"{account}: {physical[account]} is there, {booked[account]} is booked"
+        box = now.box - self.mark.box
+        repeats = self._repeats(evidence)
+        most = evidence.lost + repeats + (BOX_COIN if evidence.excused(Excuse.BOX) else 0)
+        least = -repeats
+        if not least <= box <= most:
+            yield f"{acc.CASH_CASHBOX}: off by {box}; excused is {least} to {most}"
+        stacker = now.stacker - self.mark.stacker
+        most = BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.LOST) or evidence.lost else 0
+        if not -most <= stacker <= most:
+            yield f"{acc.CASH_STACKER}: off by {stacker}; excused is {most}"
+
+    def _stock(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+        """Believed stock equals the products, but for what nobody could see."""
+        excused = evidence.excused(Excuse.DROP, Excuse.GOODS)
+        for name, off in now.stock.items():
+            change = off - self.mark.stock[name]
+            doubtful = self.machine.state.stock.of(name).uncertain
+            if change and not excused and not doubtful:
+                yield f"column {name}: believed stock went wrong by {change}"
+
+    def _people(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+        """Nobody is out of pocket, and nobody got more than they paid for."""
+        truth, mark = self.machine.world.truth, self.mark
+        accounts = list(truth.accounts.values())
+        spent = sum(account.spent for account in accounts)
+        goods = sum(self._prices[name] for account in accounts for name in account.products)
+        discounts = sum(
+            auth.requested - auth.amount
+            for auth in truth.authorisations.values()
+            if auth.state is AuthState.CAPTURED
+        )
+        kept = now.credit - mark.credit + now.claims - mark.claims + now.escrow - mark.escrow
+        balance = spent + discounts - goods - kept
+        if balance > 0:
+            found = now.unclaimed - mark.unclaimed - (now.missing - mark.missing)
+            found += max(0, now.box - mark.box) + max(0, now.stacker - mark.stacker)
+            hidden = max(evidence.lost + self._repeats(evidence), self._uncounted(evidence))
+            excuse = min(max(0, found), hidden)
+            excuse += self._decided(evidence, "charge") + self._untellable()
+            if balance > excuse:
+                yield (
+                    f"customers are out of pocket by {balance} (excused: {excuse}): spent {spent},"
+                    f" goods {goods}, discounts {discounts}, credit and claims {kept}"
+                )
+        elif balance < 0:
+            excuse = self._gift(now, evidence)
+            if -balance > excuse:
+                yield (
+                    f"customers got {-balance} for nothing (excused: {excuse}): spent {spent},"
+                    f" goods {goods}, discounts {discounts}, credit and claims {kept}"
+                )
+
+    def _uncounted(self, evidence: Evidence) -> int:
+        """Return what faulty counts may hide from the customer's credit."""
+        return BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.COUNT, Excuse.BOX) else 0
+
+    def _untellable(self) -> int:
+        """Return what a level 1 reader kept that claims to refund: it has no word to say so."""
+        world = self.machine.world
+        mute = {name for name, reader in world.readers.items() if reader.level < ERROR_LEVEL}
+        return sum(
+            auth.amount
+            for auth in world.truth.authorisations.values()
+            if auth.state is AuthState.CAPTURED
+            and auth.why in ("cannot refund", "refund error")
+            and auth.reader in mute
+        )
+
+    def _repeats(self, evidence: Evidence) -> int:
+        """Return the worth of cash-box coins that were flagged, not being told from a repeat."""
+        if not evidence.excused(Excuse.REPEAT):
+            return 0
+        return BOX_COIN * sum("repeat" in flag.reason for flag in evidence.flags())
+
+    def _decided(self, evidence: Evidence, policy: str) -> int:
+        """Return the price of vends that the owner's rule decided, the drop not being known."""
+        if not evidence.excused(Excuse.DROP):
+            return 0
+        decided = {
+            record.vend
+            for record in evidence.records
+            if isinstance(record.data, rec.DispenseDecided) and record.data.policy == policy
+        }
+        return sum(
+            flag.amount
+            for flag, vend in (
+                (record.data, record.vend)
+                for record in evidence.records
+                if isinstance(record.data, rec.ReviewFlagged)
+            )
+            if vend in decided and flag.reason == "drop not known"
+        )
+
+    def _gift(self, now: Mark, evidence: Evidence) -> int:
+        """Return what customers may have got for nothing, by what the journal says."""
+        mark = self.mark
+        excuse = self._decided(evidence, "refund")
+        if evidence.excused(Excuse.GOODS):
+            excuse += sum(
+                max(0, mark.stock[name] - now.stock[name]) * self._columns[name]
+                for name in self._columns
+            )
+        if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
+            excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
+        flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)
+        if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND):
+            excuse += flagged
+        return excuse + self._repeats(evidence)
+
+    def _flags(self, evidence: Evidence) -> Iterator[str]:
+        """A flag only where the evidence was really taken away."""
+        for flag in evidence.flags():
+            excuses = FLAGS.get(flag.reason)
+            if excuses is None:
+                yield f"a flag that no oracle knows: {flag.reason!r}"
+            elif not evidence.excused(*excuses):
+                yield f"flagged {flag.reason!r} ({flag.amount}), and nothing hid the evidence"
+
+    def _claims(self, evidence: Evidence) -> Iterator[str]:
+        """A claim only where tubes or reader truly could not pay."""
+        truth = self.machine.world.truth
+        charged = sum(
+            auth.amount
+            for auth in truth.authorisations.values()
+            if auth.state is AuthState.CAPTURED
+        )
+        for claim in evidence.of(rec.ClaimOpened):
+            why = f"claim over {claim.amount} ({claim.reason})"
+            if claim.tender == "card":
+                known = evidence.excused(Excuse.APPROVAL, Excuse.REFUND)
+                if not known and claim.amount > charged:
+                    yield f"{why}, and the reader had given the money back"
+            elif claim.escrow:
+                if not evidence.excused(Excuse.BILL):
+                    yield f"{why}, and no bill was stuck"
+            elif claim.reason == "payout uncertain":
+                if not evidence.excused(Excuse.PAYOUT):
+                    yield f"{why}, and nothing hid what was paid"
+            elif not evidence.excused(Excuse.CHANGER) and self._could_pay(claim.amount):
+                yield f"{why}, and the tubes could have paid"
+
+    def _could_pay(self, amount: int) -> bool:
+        """Tell whether what is in the tubes now, the reserve left alone, pays some of it."""
+        machine = self.machine
+        changer = machine.world.changer
+        if changer is None:
+            return False
+        kept = machine.settings.mdb.changer.keep
+        tubes = [
+            TubeCoins(kind, coin.value, max(0, changer.tubes.real(kind) - kept.get(coin.value, 0)))
+            for kind, coin in enumerate(changer.settings.coin_table())
+            if coin.capacity
+        ]
+        return best_partial(amount, tubes).amount > 0
+
+    def _times(self, evidence: Evidence) -> Iterator[str]:
+        """The bus keeps its rhythm whatever the disk does."""
+        running = self.machine.running
+        if running is None:
+            return
+        counters = running.bus.bus.counters
+        late, counters.worst_late_s = counters.worst_late_s, 0.0
+        if late > LATEST_S and not evidence.ends and not evidence.excused(Excuse.LINE):
+            yield f"a device was polled {late:.3f} s late"
+
+
+LATEST_S: Final = 0.5

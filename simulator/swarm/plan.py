@@ -1,0 +1,136 @@
+"""A life as plain data: what machine it is, who comes, what breaks and when. Nothing here acts.
+
+A life is drawn before it begins, step by step from the seed and the step's number alone, so that a
+step can be left out without changing any other: that is what makes it shrink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from simulator.peripherals.faults import FaultValue
+from simulator.world import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing a customer does.
+
+    Args:
+        what: coin, bill, keys, chord (two keys at once), card, pull (the card), lever, wait.
+        value: Of the coin or bill, minor units.
+        text: Keys, or the card's name.
+        after_s: How long they let pass before it.
+        until: What they wait for before it, for a while: "credit" (what they put in is shown),
+            "card" (the panel asks for a card), "end" (nothing is under way), or "" for nothing.
+    """
+
+    what: str
+    value: int = 0
+    text: str = ""
+    after_s: float = 0.3
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something breaks, and is whole again after a while.
+
+    Args:
+        part: As in the registry of faults; "disk", "clock" and "door" besides.
+        name: Of the fault.
+        value: What it is set to.
+        when: The type of a record: it breaks once such a record is durable. "" for by the clock.
+        at_s: Since the step began; for ``when`` since that record.
+        for_s: How long it lasts; a customer's leaving ends it as well.
+    """
+
+    part: str
+    name: str
+    value: FaultValue = True
+    when: str = ""
+    at_s: float = 0.0
+    for_s: float = 60.0
+
+    @property
+    def key(self) -> str:
+        """Return part and name in one word."""
+        return f"{self.part}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The controller's life ends.
+
+    Args:
+        how: kill (SIGKILL), power (a power cut) or stop (asked to end).
+        when: Counting begins once a record of this type is durable; "" from the step's start.
+        after: That many instants later: writes, syncs, blocks on the bus, pin edges.
+        dark_s: How long nobody starts it again.
+        again: Ends of the lives that follow, in the middle of recovery.
+    """
+
+    how: str
+    when: str = ""
+    after: int = 1
+    dark_s: float = 1.0
+    again: tuple[End, ...] = ()
+
+    def chain(self) -> Iterator[End]:
+        """Yield this end and those that follow."""
+        yield self
+        for end in self.again:
+            yield from end.chain()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One customer with their bad luck, or one visit of a technician (no acts)."""
+
+    number: int
+    acts: tuple[Act, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    end: End | None = None
+    visit: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Return how much happens, for shrinking."""
+        ends = 0 if self.end is None else sum(1 for _ in self.end.chain())
+        return 1 + len(self.acts) + len(self.troubles) + ends
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What the machine is made of."""
+
+    link: Link = "adapter"
+    changer_level: int = 3
+    busy_silence: bool = False
+    lowest_first: bool = False
+    detects_empty: bool = True
+    by_value: bool = True
+    escrow: bool = True
+    bill_stacks_at_power_up: bool = False
+    always_idle: bool = True
+    reader_refunds: bool = True
+    reader_level: int = 3
+    tube_fill: int = 30  # coins in each tube at the start
+    tubes: tuple[int, ...] = ()  # or so many, tube by tube
+    stock: int | None = None
+    multi_vend: bool = False
+    on_unknown: str = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A whole run."""
+
+    seed: int
+    build: Build = field(default_factory=Build)
+    steps: tuple[Step, ...] = ()
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Life:
+        """Return the same machine with other visitors."""
+        return replace(self, steps=steps)

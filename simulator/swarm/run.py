@@ -1,0 +1,82 @@
+"""Many seeds, over many processes: draw, play, and shrink what fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Final
+
+import structlog
+
+from simulator.swarm import build
+from simulator.swarm.draw import draw, luck
+from simulator.swarm.plan import Life
+from simulator.swarm.play import Verdict, play
+from simulator.swarm.shrink import shrink
+from simulator.world import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One seed to play."""
+
+    seed: int
+    vends: int
+    faults: str = "all"
+    link: Link | None = None
+    only: tuple[int, ...] = ()  # the steps to play; () for all
+    shrink: bool = True
+    fold: bool = True
+
+
+def life_of(order: Order) -> Life:
+    """Return the life that an order asks for. Raises UnknownFaultsError."""
+    life = draw(build.base_settings(), order.seed, order.vends, luck(order.faults), order.link)
+    if order.only:
+        wanted = set(order.only)
+        life = life.with_steps(tuple(step for step in life.steps if step.number in wanted))
+    return life
+
+
+def carry_out(order: Order) -> Verdict:
+    """Play one seed, and shrink it when it fails."""
+    quietly()
+    base = build.base_settings()
+
+    def once(life: Life) -> Verdict:
+        return play(base, life, fold=order.fold)[0]
+
+    verdict = once(life_of(order))
+    if verdict.findings and order.shrink:
+        verdict = shrink(verdict, once)
+    return verdict
+
+
+def carry_out_all(orders: Sequence[Order], workers: int = 1) -> Iterator[Verdict]:
+    """Play many seeds, in the order of the seeds; with more than one worker in processes."""
+    if workers <= 1:
+        yield from map(carry_out, orders)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=quietly)
+    try:
+        yield from pool.map(carry_out, orders)
+    finally:
+        with suppress(OSError):
+            pool.shutdown(cancel_futures=True)
+
+
+NOBODY_READS: Final = logging.CRITICAL
+
+
+def quietly() -> None:
+    """Log nothing: a swarm's controllers say too much for anybody to read."""
+    logging.disable(NOBODY_READS)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(NOBODY_READS),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,80 @@
+"""A technician's visit: opens the door, mends, refills, collects, counts, pays claims, leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from controller.domain import commands as cmd
+from controller.machine.inputs import CommandRefused
+from simulator.truth import CASHBOX, STACKER, TECHNICIAN
+from simulator.whole import Whole
+
+WHO: Final = "technician"
+LOW: Final = 10  # coins below which a tube is filled up
+AIM: Final = 30
+FULL: Final = 70  # and above which some are taken out
+
+
+class Technician:
+    """Somebody with a key."""
+
+    def __init__(self, machine: Whole) -> None:
+        """Bind the machine."""
+        self._machine = machine
+
+    async def visit(self) -> list[str]:
+        """Do everything there is to do; return what went wrong."""
+        machine = self._machine
+        world, state = machine.world, machine.state
+        try:
+            await self._do(cmd.EnterService())
+            for name, spiral in world.cabinet.spirals.items():
+                if not spiral.at_home:
+                    spiral.put(0.0)
+                world.cabinet.load(name)
+            await self._do(cmd.FillStock())
+            for name in world.cabinet.spirals:
+                if state.stock.of(name).disabled:
+                    await self._do(cmd.EnableColumn(name))
+            await self._coins()
+            await self._collect()
+            for claim in list(machine.state.claims.values()):
+                await self._do(cmd.CloseClaim(claim.code, "paid in cash"))
+            await self._do(cmd.LeaveService())
+        except CommandRefused as refusal:
+            return [f"a technician was refused: {refusal}"]
+        return []
+
+    async def count(self) -> None:
+        """Have the tubes counted."""
+        with suppress(CommandRefused, asyncio.CancelledError):  # a new life counts by itself
+            await self._do(cmd.CountTubes())
+
+    async def _coins(self) -> None:
+        """Fill the tubes that are low, empty those that are full."""
+        world = self._machine.world
+        for value, count in world.tubes().items():
+            if count < LOW:
+                world.fill_tube(value, AIM - count)
+            elif count > FULL:
+                world.empty_tube(value, AIM)
+
+    async def _collect(self) -> None:
+        """Empty cash box and stacker, and say what was in them."""
+        world = self._machine.world
+        box = world.truth.empty(CASHBOX, TECHNICIAN, why="collected")
+        bills = world.truth.count(STACKER)
+        stacked = 0
+        if bills and world.bill is not None:
+            stacked = world.bill.remove_cashbox()
+            world.bill.insert_cashbox()
+        believed = self._machine.state.stacker
+        await self._do(cmd.Collect(box, stacked, believed if stacked else 0))
+
+    async def _do(self, command: Any) -> Mapping[str, Any]:
+        machine = self._machine
+        assert machine.running is not None, "visited while it lives"
+        return await machine.running.machine.act(command, WHO)

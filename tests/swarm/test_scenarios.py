@@ -1,0 +1,52 @@
+"""What the swarm found: each failing seed as a short story, which must come out right for good."""
+
+from __future__ import annotations
+
+from simulator.swarm import build
+from simulator.swarm.plan import Act, Build, Life, Step, Trouble
+from simulator.swarm.play import Verdict, play
+
+
+def coins(*values: int) -> tuple[Act, ...]:
+    return tuple(Act("coin", value) for value in values)
+
+
+def keys(text: str, until: str = "credit") -> Act:
+    return Act("keys", text=text, until=until)
+
+
+def told(machine: Build, *acts: Act, troubles: tuple[Trouble, ...] = ()) -> Verdict:
+    """Play one customer's story."""
+    life = Life(1, machine, (Step(1, acts, troubles),))
+    return play(build.base_settings(), life)[0]
+
+
+def test_a_debt_is_paid_in_as_many_orders_as_it_takes_while_each_pays_in_full() -> None:
+    # The owner keeps some coins back; a changer that pays by value takes them all the same.
+    machine = Build("native", lowest_first=True, escrow=False, tubes=(5, 6, 5, 2, 0))
+    troubles = (Trouble("sensor", "latch_stuck"),)
+    assert told(machine, *coins(200, 20, 20), keys("B2"), troubles=troubles).findings == []
+
+
+def test_a_token_that_the_reader_cannot_give_back_is_owed_at_the_price() -> None:
+    machine = Build(reader_refunds=False)
+    troubles = (Trouble("B1", "seized"),)
+    card = Act("card", text="token", until="card")
+    verdict = told(machine, keys("B1", ""), card, troubles=troubles)
+    assert verdict.findings == []
+    assert verdict.hits["vend claimed"] == 1
+
+
+def test_a_reader_that_never_heard_of_the_delivery_is_not_left_waiting() -> None:
+    for link in ("adapter", "native"):
+        card = Act("card", text="card", until="card")
+        troubles = (Trouble("line", "dead", when="settle.intended", for_s=17.0),)
+        verdict = told(Build(link), keys("A2", ""), card, troubles=troubles)  # type: ignore[arg-type]  # both are links
+        assert verdict.findings == []
+        assert verdict.hits["vend sold"] == 1
+
+
+def test_coins_of_a_tube_that_jams_and_is_mended_are_counted_again() -> None:
+    troubles = (Trouble("changer", "jam_after", 1, for_s=5.4),)
+    machine = Build("native", changer_level=2)
+    assert told(machine, *coins(200), keys("B4"), troubles=troubles).findings == []

@@ -1,0 +1,78 @@
+"""Fixed seeds keep every promise, and a seed is the same life wherever and whenever it is lived."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.swarm import build
+from simulator.swarm.draw import UnknownFaultsError, draw, luck
+from simulator.swarm.play import play
+from simulator.swarm.run import Order, carry_out, life_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_without_faults_every_customer_gets_what_they_paid_for(seed: int) -> None:
+    assert carry_out(Order(seed, 25, "none", shrink=False)).findings == []
+
+
+@pytest.mark.parametrize("seed", range(101, 125))
+def test_whatever_breaks_nobody_pays_for_nothing(seed: int) -> None:
+    assert carry_out(Order(seed, 25, "all", shrink=False)).findings == []
+
+
+def traces(hash_seed: str) -> list[str]:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "simulator",
+            "swarm",
+            "--seeds",
+            "31..33",
+            "--vends",
+            "20",
+            "--json",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        check=False,
+    )
+    found: list[str] = json.loads(done.stdout)["traces"]
+    return found
+
+
+def test_the_same_seed_is_the_same_run_to_the_byte_in_any_process() -> None:
+    here = [carry_out(Order(seed, 20, shrink=False)).trace for seed in (31, 32, 33)]
+    assert here == traces("1") == traces("4711")
+    assert len(set(here)) == 3
+
+
+def test_a_step_is_drawn_by_its_number_alone() -> None:
+    base = build.base_settings()
+    short, long = (draw(base, 7, vends, luck("all")) for vends in (10, 30))
+    assert long.steps[:10] == short.steps
+    assert life_of(Order(7, 30, only=(3, 9))).steps == (short.steps[2], short.steps[8])
+
+
+def test_a_list_of_faults_is_read_or_refused() -> None:
+    assert {kind.part for kind in luck("changer,power").kinds} == {"changer"}
+    assert luck("changer,power").ends == ("power",)
+    assert luck("line.loss").kinds[0].name == "loss"
+    with pytest.raises(UnknownFaultsError, match="no fault 'chnger'; there are: all, none"):
+        luck("chnger")
+
+
+def test_the_trace_tells_records_and_facts() -> None:
+    life = draw(build.base_settings(), 3, 3, luck("none"))
+    verdict, trace = play(build.base_settings(), life, keep=True)
+    assert verdict.findings == []
+    assert any("coins.deposited" in line or "vend.opened" in line for line in trace)

@@ -585,6 +585,7 @@ class DispenseResult:
     run_s: float = 0.0  # motor on-time
     drops: int = 0  # products seen by the sensor in this run (two: double drop)
     detail: str = ""
+    trouble: DispenseOutcome | None = None  # DROPPED, and yet the turn did not end as it should
 
 
 @dataclass(frozen=True, slots=True)

@@ -409,6 +409,8 @@ def _dispense_finished(s: State, r: Record, d: rec.DispenseFinished) -> None:
     taken = max(d.drops, d.outcome == "dropped")
     if taken:
         s.stock.take(d.column, taken)
+        if d.trouble:
+            s.stock.question(d.column)
     elif d.outcome == "empty":
         s.stock.found_empty(d.column)
 

@@ -100,6 +100,10 @@ class Stock:
         self.take(column)
         self._own(column).uncertain = True
 
+    def question(self, column: str) -> None:
+        """Say that more may have left than was counted."""
+        self._own(column).uncertain = True
+
     def found_empty(self, column: str) -> None:
         """Believe the column's own switch: nothing is left, whatever was counted."""
         stock = self._own(column)

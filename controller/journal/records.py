@@ -381,6 +381,7 @@ class DispenseFinished(RecordData):
     run_ms: int = 0
     proof: Literal["watched", "latch", "home", "none"] = "watched"
     detail: str = ""
+    trouble: str = ""  # dropped, and yet the motor jammed or ran on: more may have fallen
 
 
 class DispenseDecided(RecordData):

@@ -74,7 +74,8 @@ class Recovery:
 def begin(desk: Desk, devices: tuple[DeviceName, ...]) -> Recovery:
     """Start with the greetings."""
     recovery = Recovery(devices, sagas=tuple(desk.state.sagas))
-    desk.fire(Trigger.START)
+    if desk.mode is Mode.BOOTING:  # else asked to stop before it began: what is open ends first
+        desk.fire(Trigger.START)
     for name in devices:
         recovery.waiting.add(name.value)
         desk.do(Greet(name))

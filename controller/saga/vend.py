@@ -356,10 +356,13 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
             drops=result.drops,
             run_ms=round(result.run_s * 1000),
             detail=result.detail[:100],
+            trouble="" if result.trouble is None else result.trouble.value,
         ),
         saga.vend,
     )
     judge_turn(desk, saga, column, outcome)
+    if result.trouble is not None:
+        _blame_column(desk, column, result.trouble)  # it would go on giving two for one
     if result.drops > 1:
         desk.flag("double drop", saga.vend)
     advance(desk, saga)
@@ -368,16 +371,23 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
 def judge_turn(desk: Desk, saga: Saga, column: str, outcome: DispenseOutcome) -> None:
     """Draw the consequences of a turn: faults, columns off, what nobody saw."""
     again = outcome is DispenseOutcome.NOT_SEEN and [c for c, _ in saga.turns].count(column) == 1
-    fault = _COLUMN_FAULTS.get(outcome)
-    if fault is not None and not again:
-        desk.raise_fault(column, fault)
-        if not desk.state.stock.of(column).disabled:
-            desk.write(rec.ColumnDisabled(column=column, reason=fault.value))
+    if not again:
+        _blame_column(desk, column, outcome)
     if outcome in (DispenseOutcome.UNKNOWN, DispenseOutcome.BLIND):
         if outcome is DispenseOutcome.BLIND:
             desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
         desk.flag("drop not known", saga.vend, saga.price)
         desk.write(rec.DispenseDecided(column=column, policy=desk.policy.on_unknown), saga.vend)
+
+
+def _blame_column(desk: Desk, column: str, outcome: DispenseOutcome) -> None:
+    """A column that is at fault sells no more."""
+    fault = _COLUMN_FAULTS.get(outcome)
+    if fault is None:
+        return
+    desk.raise_fault(column, fault)
+    if not desk.state.stock.of(column).disabled:
+        desk.write(rec.ColumnDisabled(column=column, reason=fault.value))
 
 
 def settle_finished(

@@ -192,8 +192,9 @@ class GpioDispenser:
             return DispenseResult(outcome, run.run_s, detail=run.detail)
         if await self._drops_within(sensor, self._settle_s):
             # A product that fell has been delivered, whatever else went wrong.
-            detail = "" if turned else run.detail or _OUTCOMES[run.end].value
-            return DispenseResult(DispenseOutcome.DROPPED, run.run_s, drops=1, detail=detail)
+            trouble = None if turned else _OUTCOMES[run.end]
+            detail = run.detail or ("" if trouble is None else trouble.value)
+            return DispenseResult(DispenseOutcome.DROPPED, run.run_s, 1, detail, trouble)
         if not turned:
             return DispenseResult(_OUTCOMES[run.end], run.run_s, detail=run.detail)
         blind = sensor.last_check is SensorCheck.BLIND or await sensor.still_sees() is False

@@ -247,3 +247,41 @@ def test_an_act_that_breaks_ends_the_daemon_and_the_next_one_makes_it_right(link
         assert stage.spent == 0
 
     play(scenario, link)
+
+
+def test_a_motor_that_runs_on_after_the_drop_is_a_fault_of_its_column(link: Link) -> None:
+    """What fell was seen, and settled; the next customer must not get two more for one."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("B3", "no_home")
+        await stage.coins(100, 20)
+        await stage.buys("B3")
+        assert stage.last.result == "sold"
+        assert len(stage.products) > 1
+        assert stage.has_fault("B3", FaultCode.COLUMN_NO_HOME)
+        assert stage.state.stock.of("B3").disabled
+        await stage.coins(100, 20)
+        stage.press("B3")
+        await stage.shows("B3")
+        assert mode(stage) is Mode.CREDIT
+
+    play(scenario, link, allowance=Allowance(unseen=240))
+
+
+@pytest.mark.parametrize("open_act", [False, True])
+def test_a_stop_that_comes_before_the_start_has_begun(open_act: bool, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 50)
+        if open_act:
+            stage.press("B2")
+            await stage.until(lambda: "dispense" in stage.intents)
+        await stage.kill()
+        await stage.boot()
+        await stage.stop()
+        await stage.kill()
+        await stage.opens()
+        if not open_act:
+            await stage.gives_back()
+        assert stage.spent == 0
+
+    play(scenario, link)

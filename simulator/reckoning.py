@@ -64,7 +64,11 @@ class Reckoning:
 
 
 def reckon(
-    ledger: Mapping[str, Any], stock: Mapping[str, Any], truth: TruthView, staff: int
+    ledger: Mapping[str, Any],
+    stock: Mapping[str, Any],
+    truth: TruthView,
+    staff: int,
+    by_hand: int = 0,
 ) -> Reckoning:
     """Hold one against the other.
 
@@ -73,6 +77,7 @@ def reckon(
         stock: The answer to ``stock.show``.
         truth: All that is physically so.
         staff: What staff have put into the tubes since the first start, less what they took.
+        by_hand: What staff have paid of claims from their own pockets, less credit they gave away.
     """
     balance: dict[str, int] = {
         row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]
@@ -109,9 +114,9 @@ def reckon(
                 *acc.CREDIT, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED,
                 *acc.CLAIMS,
             ),
-            spent - sold,
+            spent - sold - by_hand,
         ),
-        Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff),
+        Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff + by_hand),
         Line(acc.UNCLAIMED, "nothing", owed(acc.UNCLAIMED), 0),
         Line(acc.MISSING, "nothing", balance[acc.MISSING], 0),
     )  # fmt: skip

@@ -149,6 +149,7 @@ class Rig:
         self._machine: Process | None = None
         self._lives: list[Vendd] = []
         self._opening = 0
+        self._by_hand = 0
 
     # ----------------------------------------------------------------------------- processes
 
@@ -177,7 +178,7 @@ class Rig:
         self,
         *,
         guard: bool = True,
-        module: str = "controller",
+        program: Sequence[str] = ("-m", "controller"),
         arguments: Sequence[str] = (),
         selling: bool = True,
     ) -> Vendd:
@@ -185,15 +186,15 @@ class Rig:
 
         Args:
             guard: Under its guard, as in a machine.
-            module: What Python runs instead of vendd's own module.
-            arguments: Further arguments of ``module``, behind its command.
+            program: What Python runs.
+            arguments: Further arguments of ``program``, behind its command.
             selling: Wait until it sells, too.
 
         Raises:
             RigError: It ended, or was not ready in time; shows what it said.
         """
         command = [
-            sys.executable, "-m", module, "guard" if guard else "run",
+            sys.executable, *program, "guard" if guard else "run",
             "--config", str(self.config), "--home", str(self.home), *arguments,
         ]  # fmt: skip
         address = self.home / NOTIFY_NAME
@@ -354,7 +355,15 @@ class Rig:
         ledger = await self.api.call("ledger.show")
         stock = await self.api.call("stock.show")
         truth = await self.sim.truth()
-        return reckon(ledger, stock, truth, self._opening)
+        return reckon(ledger, stock, truth, self._opening, self._by_hand)
+
+    def staff_paid_claim(self, amount: int) -> None:
+        """Remember a claim that staff paid out of their own pocket."""
+        self._by_hand += amount
+
+    def staff_granted(self, amount: int) -> None:
+        """Remember credit that staff gave and nobody had paid for."""
+        self._by_hand -= amount
 
     def staff_moved(self, amount: int) -> None:
         """Remember money that staff put into the tubes (or took out: negative)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -16,21 +17,29 @@ from simulator.pytest_plugin import DEMO
 from simulator.rig import Rig, RigOptions
 
 SPEED = 5.0
+LINKS = ("adapter", "native")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["adapter", "native"])
-async def performance(request: pytest.FixtureRequest) -> AsyncIterator[Performance]:
-    """Give one machine per link, on which story follows story as on a busy day."""
-    link: Any = request.param
-    async with Rig(RigOptions(DEMO, link=link, speed=SPEED)) as rig:
-        await rig.start_vendd()
-        made = Performance(rig, Console(file=io.StringIO(), width=80), hurry=True)
-        async with made.told():
-            yield made
+async def put_up(stack: AsyncExitStack, link: str) -> Performance:
+    rig = await stack.enter_async_context(Rig(RigOptions(DEMO, link=link, speed=SPEED)))
+    await rig.start_vendd()
+    performance = Performance(rig, Console(file=io.StringIO(), width=80), hurry=True)
+    await stack.enter_async_context(performance.told())
+    return performance
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def performances() -> AsyncIterator[dict[str, Performance]]:
+    """Give a machine per link, on which story follows story as on a busy day."""
+    async with AsyncExitStack() as stack:
+        yield {link: await put_up(stack, link) for link in LINKS}
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("story", STORIES, ids=[story.name for story in STORIES])
-async def test_a_story_ends_as_it_must(performance: Performance, story: Story) -> None:
-    verdict = await performance.story(story)
-    assert verdict.good, "\n".join(verdict.problems)
+async def test_a_story_ends_as_it_must_on_both_links(
+    performances: dict[str, Performance], story: Story
+) -> None:
+    verdicts = await asyncio.gather(*(each.story(story) for each in performances.values()))
+    for link, verdict in zip(performances, verdicts, strict=True):
+        assert verdict.good, f"{link}: {verdict.problems}"

@@ -40,6 +40,7 @@ from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
+from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.panel.assembly import (
     ClosableDisplay,
     Listener,
@@ -51,6 +52,7 @@ from drivers.panel.assembly import (
 from drivers.panel.i2c_bus import I2cBus
 
 BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time before any is confirmed
+_READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
 CLAIM_KEY_FILE: Final = "claim.key"
 CLAIM_KEY_BYTES: Final = 32
 SOFTWARE: Final = f"vendd {version('vendd')}"
@@ -177,6 +179,25 @@ async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:
     return key
 
 
+def readers_of(settings: MachineSettings) -> dict[DeviceName, ReaderSettings]:
+    """Return how each card reader is treated, and what it may show on our display."""
+    display = settings.display
+    wide = display is not None and display.cols * display.rows >= _READERS_GLASS[0] * 2
+    columns, rows = _READERS_GLASS if wide else (0, 0)
+    return {
+        name: ReaderSettings(
+            level=cashless.level,
+            columns=columns,
+            rows=rows,
+            always_idle=cashless.always_idle,
+        )
+        for name, cashless in (
+            (DeviceName.CASHLESS1, settings.mdb.cashless1),
+            (DeviceName.CASHLESS2, settings.mdb.cashless2),
+        )
+    }
+
+
 def boot_info(settings: MachineSettings, parts: Parts) -> BootInfo:
     """Return who is starting, for the boot's record."""
     digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
@@ -263,6 +284,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         clock=parts.clock,
         currency=settings.machine.currency,
         devices=devices_of(settings),
+        readers=readers_of(settings),
         idle_until=parts.idle_until,
     )
     hands = Hands(

@@ -460,9 +460,13 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """VEND DENIED, or the request ended without an approval; nothing is charged."""
+    """VEND DENIED, or the request ended without an approval; nothing is charged.
+
+    ``review``: it ended with the reader's reset or death, which a person may want to look into.
+    """
 
     reason: str = ""
+    review: bool = False
 
 
 class SettleOutcome(StrEnum):

@@ -222,7 +222,9 @@ class Rig:
             clock=VirtualClock(loop),
             currency="EUR",
             devices=self.devices,
-            reader=self.reader_settings,
+            readers=dict.fromkeys(self.devices, self.reader_settings)
+            if self.reader_settings is not None
+            else None,
         )
         return self.parts
 

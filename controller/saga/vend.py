@@ -301,6 +301,8 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
         desk.tell(Message.CARD_APPROVED, selection=saga.selection, price=amount, seconds=30.0)
     elif isinstance(result, Denied):
         cancelled = result.reason == "cancelled"
+        if result.review:
+            desk.flag("reader gone while it was asked", saga.vend)
         desk.write(
             rec.ApprovalFinished(
                 device=device,

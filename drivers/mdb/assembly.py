@@ -5,7 +5,7 @@ Source: MDB/ICP 4.2, section 2 (addresses).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def build_mdb(
     clock: Clock,
     currency: str,
     devices: frozenset[DeviceName],
-    reader: ReaderSettings | None = None,
+    readers: Mapping[DeviceName, ReaderSettings] | None = None,
     high_security: frozenset[int] | None = None,
     idle_until: Callable[[], float] | None = None,
 ) -> MdbParts:
@@ -62,7 +62,7 @@ def build_mdb(
         clock: Wall time for a reader that asks for it.
         currency: The machine's, ISO 4217 letters.
         devices: What the machine has.
-        reader: How card readers are treated.
+        readers: How each card reader is treated; one that is not named, as usual.
         high_security: Bill types to validate strictly; None leaves the validator's own choice.
         idle_until: See `MdbBus`.
     """
@@ -75,7 +75,12 @@ def build_mdb(
     for name in (DeviceName.CASHLESS1, DeviceName.CASHLESS2):
         if name in devices:
             parts.readers[name] = MdbCardReader(
-                name, bus, sink, clock, currency=currency, settings=reader or ReaderSettings()
+                name,
+                bus,
+                sink,
+                clock,
+                currency=currency,
+                settings=(readers or {}).get(name) or ReaderSettings(),
             )
     return parts
 

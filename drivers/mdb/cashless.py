@@ -58,6 +58,9 @@ class MdbCardReader(ReaderLife):
     _cancelled = False
     """`cancel_vend` has ended the request that waits."""
 
+    _damaged_before = 0
+    """Damaged answers before the request."""
+
     _no_vend = False
     """The reader took the last VEND FAILURE for out of sequence."""
 
@@ -79,7 +82,9 @@ class MdbCardReader(ReaderLife):
                 )
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
-            self._reset_since = self._disowned = self._cancelled = self._untouched = False
+            self._reset_since = self._disowned = self._cancelled = False
+            self._approval_seen = self._untouched = False
+            self._damaged_before = self._slot.damaged
             decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
@@ -97,6 +102,7 @@ class MdbCardReader(ReaderLife):
                 self.drop(wrong)
                 if self._phase is Phase.REQUESTED:
                     self._phase = Phase.NONE
+                self._dialogue_ended()
 
     async def _request(
         self, command: VendRequest, decision: Expectation, wrong: Expectation, seconds: float
@@ -122,6 +128,9 @@ class MdbCardReader(ReaderLife):
                 return Denied("out of sequence")
             case OutOfSequence() | Gone.TIMEOUT:
                 return await self._give_up(never_heard=False)
+            case Gone() if self._nothing_told:
+                self._disowned = True
+                return Denied(f"{message.value} before it answered", review=True)
             case _:
                 self._disowned = True
                 why = message.value if isinstance(message, Gone) else "confused"
@@ -137,9 +146,21 @@ class MdbCardReader(ReaderLife):
             case CancelOutcome.APPROVED:
                 return Denied("approved too late, given back")
             case CancelOutcome.UNKNOWN:
+                nothing = self._nothing_told
                 self._disown()
                 self._want_restart()
+                if nothing:
+                    return Denied("request and cancel unanswered", review=True)
                 raise EffectUnknownError(f"{self._name.value}: request and cancel unanswered")
+
+    @property
+    def _nothing_told(self) -> bool:
+        """Whether no approval can have been told since the request.
+
+        Each answer came whole, or there was none. A reader charges nothing that it has not told;
+        an approval that comes yet must be failed.
+        """
+        return not self._approval_seen and self._slot.damaged == self._damaged_before
 
     def _disown(self) -> None:
         """Nobody waits for this request any more: an approval must be failed."""
@@ -178,6 +199,7 @@ class MdbCardReader(ReaderLife):
                     return await self._fail_approved()
                 case OutOfSequence(state_code=code):
                     if code is None or message.state in _IN_VEND:
+                        self._approval_seen = True  # or so it seems
                         return await self._fail_approved(surely=False)
                     return CancelOutcome.CANCELLED
                 case _:
@@ -301,16 +323,15 @@ class MdbCardReader(ReaderLife):
                 return RefundOutcome.UNKNOWN
 
     def _refunded(self) -> RefundOutcome:
-        """What an ACK to the poll proves: something only from a reader that can refund."""
+        """What an ACK to the poll proves: something only from a reader that can refund.
+
+        One of level 1 can't report a failure: its ACK leaves open whether the money went back.
+        """
         info = self._info
-        if info is None or info.level < 2:
-            return RefundOutcome.REFUSED
         card = self._card_refundable
-        return (
-            RefundOutcome.REFUNDED
-            if (info.can_refund if card is None else card)
-            else RefundOutcome.REFUSED
-        )
+        if info is None or not (info.can_refund if card is None else card):
+            return RefundOutcome.REFUSED
+        return RefundOutcome.REFUNDED if info.level >= 2 else RefundOutcome.UNKNOWN
 
     def _over(self, state: ReaderState | None) -> RefundOutcome:
         """The reader is no longer in the vend, which only an outcome or a reset ends.
@@ -334,6 +355,7 @@ class MdbCardReader(ReaderLife):
     def _end_vend(self) -> None:
         self._phase = Phase.NONE
         self._disowned = self._fail_late = False
+        self._dialogue_ended()
         self._stir.set()
 
     async def _fail_disowned(self) -> None:
@@ -362,6 +384,7 @@ class MdbCardReader(ReaderLife):
         if message is Gone.TIMEOUT:
             self._want_restart()  # the standard's answer to a missing END SESSION
         self._close_session()
+        self._dialogue_ended()
         self._stir.set()
 
     async def _end_foreign(self) -> None:

@@ -32,6 +32,9 @@ RESET_GRACE_S: Final = 5.0
 """A RESET that COMMAND OUT OF SEQUENCE asks for waits so long for the session's end; no vend may
 be open then, so nothing is charged by it."""
 
+LATE_CANCEL_S: Final = 1.0
+"""A request to end a session that comes so soon after its end was told before it."""
+
 US: Final = Identification("VND", "0", "VENDD", 1)
 """What we call ourselves in REQUEST ID."""
 
@@ -80,6 +83,7 @@ class ReaderSettings:
     """How we treat one reader.
 
     Attributes:
+        level: The highest that we tell it, 1 to 3.
         columns: Of our display, 0 when readers may not use it.
         rows: Of our display.
         always_idle: Use always-idle mode where it is offered.
@@ -87,6 +91,7 @@ class ReaderSettings:
         zone: For a reader that asks the time.
     """
 
+    level: int = VMC_LEVEL
     columns: int = 0
     rows: int = 0
     always_idle: bool = True

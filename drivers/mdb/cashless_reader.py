@@ -36,7 +36,7 @@ from drivers.mdb.cashless_commands import (
     SetupConfig,
     SetupPrices,
 )
-from drivers.mdb.cashless_expect import US, VMC_LEVEL, Phase
+from drivers.mdb.cashless_expect import US, Phase
 from drivers.mdb.cashless_talk import ReaderTalk
 from drivers.mdb.device import Lost, Restart
 from drivers.mdb.identity import refuse_other_currency, to_identity
@@ -75,14 +75,14 @@ class ReaderLife(ReaderTalk):
         self._restart_due = None
         settings = self._settings
         self._context = CashlessContext(
-            VMC_LEVEL, display_characters=settings.columns * settings.rows
+            settings.level, display_characters=settings.columns * settings.rows
         )
-        setup = SetupConfig(VMC_LEVEL, settings.columns, settings.rows, _FULL_ASCII)
+        setup = SetupConfig(settings.level, settings.columns, settings.rows, _FULL_ASCII)
         config = await self._owed(setup, ReaderConfig)
         if not isinstance(config, ReaderConfig):
             raise PeerProtocolError("the reader never told its configuration")
         refuse_other_currency(config.currency, self._currency)
-        level = max(1, min(VMC_LEVEL, config.level))
+        level = max(1, min(settings.level, config.level))
         try:
             scale = config.scale
         except ScaleError as wrong:
@@ -224,6 +224,15 @@ class ReaderLife(ReaderTalk):
 
     def _may_reset(self) -> bool:
         return self._phase is not Phase.APPROVED
+
+    async def _until_reset(self) -> None:
+        if not self._fail_late:
+            await super()._until_reset()
+            return
+        # A reader that was given up came back with an approval, which a RESET would charge.
+        async with self._dialogue:
+            self._fail_late = False
+            await self._fail_disowned()
 
     def _not_ready(self) -> None:
         self._applied_on = None

@@ -52,6 +52,7 @@ from drivers.mdb.cashless_commands import (
 from drivers.mdb.cashless_expect import (
     LARGEST_16,
     LARGEST_32,
+    LATE_CANCEL_S,
     RESET_GRACE_S,
     Expectation,
     Gone,
@@ -116,7 +117,9 @@ class ReaderTalk(MdbDriver):
         self._session = False
         self._card_refundable: bool | None = None
         self._cancel_told = False
-        self._foreign = False  # the session's card counts in another currency: end it
+        self._foreign = False  # a session that is of no use to us: end it
+        self._ended_at = float("-inf")  # the last request, vend or session
+        self._approval_seen = False  # since the request
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
         self._untouched = False  # initialised, and no session or request since: nothing to end
@@ -345,10 +348,7 @@ class ReaderTalk(MdbDriver):
             case EndSession():
                 self._end()
             case SessionCancelRequest():
-                in_use = self._session or self._phase is not Phase.NONE
-                if in_use and not self._cancel_told:
-                    self._cancel_told = True
-                    self._sink.notify(SessionCancelRequested(self._name))
+                self._cancel_asked()
             case VendApproved():
                 self._note_approval()
             case DisplayRequest():
@@ -384,6 +384,7 @@ class ReaderTalk(MdbDriver):
         if not self._same_reset():
             self._reset_since = self._reset_since or not self._reset_expected
             self._end_expectations(Gone.RESET)
+            self._fail_late = self._disowned = False  # it has forgotten the vend as well
         super()._note_just_reset()
 
     def _chore(self, command: CashlessCommand) -> None:
@@ -415,6 +416,18 @@ class ReaderTalk(MdbDriver):
             SessionBegun(self._name, funds, message.language or "", message.refundable)
         )
 
+    def _cancel_asked(self) -> None:
+        """The reader wants its session ended, also one that we know nothing of any more."""
+        if self._session or self._phase is not Phase.NONE:
+            if not self._cancel_told:
+                self._cancel_told = True
+                self._sink.notify(SessionCancelRequested(self._name))
+        elif self._served and self._ready:
+            now = asyncio.get_running_loop().time()
+            if now >= self._ended_at + LATE_CANCEL_S:  # else it said so before it heard us
+                self._foreign = True
+                self._stir.set()
+
     def _end(self) -> None:
         self._close_session()
         self._stir.set()
@@ -424,9 +437,16 @@ class ReaderTalk(MdbDriver):
             self._session = False
             self._cancel_told = False
             self._card_refundable = None
+            self._dialogue_ended()
             self._sink.notify(SessionEnded(self._name))
 
+    def _dialogue_ended(self) -> None:
+        """A request, a vend or a session is over; SESSION COMPLETE follows if it is still due."""
+        self._foreign = False
+        self._ended_at = asyncio.get_running_loop().time()
+
     def _note_approval(self) -> None:
+        self._approval_seen = True
         if self._phase is Phase.REQUESTED:
             self._phase = Phase.APPROVED
         elif self._disowned:
@@ -448,5 +468,5 @@ class ReaderTalk(MdbDriver):
     def _forget(self) -> None:
         self._repeats.clear()
         self._close_session()
-        self._foreign = self._fail_late = self._disowned = False
+        self._foreign = False
         self._chores.clear()

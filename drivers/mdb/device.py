@@ -224,9 +224,11 @@ class MdbDriver(ABC):
         unheard = rounds = 0
         while True:
             while not self._may_reset():
-                await self._turn_or(RESET_RETRY_S)
+                await self._until_reset()
             if self._reset_expected and await self._has_booted():
                 return
+            if not self._may_reset():
+                continue
             self._slot.stop_polling()
             self._reset_expected = True
             self._reset_told = None
@@ -422,6 +424,10 @@ class MdbDriver(ABC):
     def _may_reset(self) -> bool:
         """Whether a RESET would do no harm now."""
         return True
+
+    async def _until_reset(self) -> None:
+        """Let a while pass in which a RESET would do harm, or end what it would harm."""
+        await self._turn_or(RESET_RETRY_S)
 
     @abstractmethod
     def _forget(self) -> None:

@@ -210,6 +210,7 @@ class MdbBus:
         elif answer.kind is AnswerKind.ACK:
             slot.heard_at = now  # alive; but a flipped bit is no proof of "nothing to say"
         else:
+            slot.damaged += answer.kind is AnswerKind.GARBLED
             self._missed(slot)
 
     async def _items(self, slot: Slot, data: bytes) -> None:
@@ -257,6 +258,7 @@ class MdbBus:
                     command.feed(answer.data)
                 self.link.ack()
         else:
+            slot.damaged += answer.kind is AnswerKind.GARBLED
             self._missed(slot)
         slot.end_command(command, answer, asyncio.get_running_loop().time())
 
@@ -296,6 +298,7 @@ class MdbBus:
             self._sink.notify(FaultRaised(BUS_PART, FaultCode.DEVICE_SILENT, why))
         for slot in self._slots:
             slot.quiet = False
+            slot.damaged += 1  # an answer may have been on its way
             slot.fail_all(why)
 
     def _note_silence(self) -> None:

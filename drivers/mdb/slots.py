@@ -116,13 +116,14 @@ class Slot:
         heard_at: Loop time of the last valid answer; starts when polling starts.
         silence_limit_s: Silence after which the device counts as lost.
         answers: How many commands the device has answered.
+        damaged: How many answers came damaged, or may have been lost with the line.
         tries: How often the command that ended last was sent.
     """
 
     __slots__ = (
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
-        "_queue", "_retry_at", "_started_at", "answers", "due", "heard_at", "listener", "lost",
-        "poll", "quiet", "silence_limit_s", "tries",
+        "_queue", "_retry_at", "_started_at", "answers", "damaged", "due", "heard_at", "listener",
+        "lost", "poll", "quiet", "silence_limit_s", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -143,6 +144,7 @@ class Slot:
         self.lost = False
         self.quiet = False
         self.answers = 0
+        self.damaged = 0
         self.tries = 0
         self.due = NEVER
 

@@ -33,7 +33,9 @@ class SimReader(ReaderVends):
     def _card_read(self, card: Card) -> None:
         if self.card is not card:
             return
-        if self.state is ReaderState.VEND and self._auth is not None and not self._deciding:
+        asked = self._auth is not None and self._auth.state is AuthState.REQUESTED
+        if self.state is ReaderState.VEND and asked and not self._deciding:
+            assert self._auth is not None
             self._auth.card = card.name
             self._auth.customer = self._truth.customer
             self._think()

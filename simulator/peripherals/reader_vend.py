@@ -69,6 +69,7 @@ class ReaderVends(ReaderCore):
         self._happens("request")
         if self.faults.no_answers > 0:
             self.faults.no_answers -= 1
+            self._deciding = True  # for ever, whatever card is shown
             return ACK_ONLY
         if card is None:
             self._after(self.settings.card_wait_s, self._no_card, self._auth)

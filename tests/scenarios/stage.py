@@ -108,6 +108,13 @@ class Stage(Whole):
         """Press coin return and wait until nothing moves any more."""
         return await self.buys("*")
 
+    async def gives_back_session(self) -> None:
+        """Press coin return and wait until the card's session is over."""
+        self.press("*")
+        assert self.running is not None
+        live = self.running.machine.desk.live
+        await self.until(lambda: live.session is None)
+
     async def shows(self, text: str, *, within_s: float = ANSWERED_S) -> None:
         """Wait until the display says this (small and capital letters alike)."""
         await self.until(lambda: text.lower() in self.screen.lower(), within_s=within_s)

@@ -570,7 +570,7 @@ async def test_a_refund_error_is_a_refusal_and_a_fault() -> None:
     ("settings", "card"),
     [
         (replace(CLASSIC, can_refund=False), Card("c", balance=2000)),
-        (replace(CLASSIC, level=1), Card("c", balance=2000)),
+        (replace(CLASSIC, level=1, can_refund=False), Card("c", balance=2000)),
         (EXPANDED, Card("c", balance=2000, refundable=False)),
     ],
     ids=["reader", "level 1", "card"],
@@ -582,6 +582,14 @@ async def test_an_ack_of_one_that_cannot_refund_is_no_refund(
     it = await selling(settings)
     await approved(it, card)
     assert await it.reader.vend_failure() is RefundOutcome.REFUSED
+    await it.die()
+
+
+@virtual
+async def test_an_ack_at_level_one_leaves_open_whether_the_money_went_back() -> None:
+    it = await selling(replace(CLASSIC, level=1))
+    await approved(it, Card("c", balance=2000))
+    assert await it.reader.vend_failure() is RefundOutcome.UNKNOWN
     await it.die()
 
 
@@ -716,27 +724,43 @@ async def test_a_request_never_acknowledged_is_a_link_error_and_nothing_charged(
 
 @pytest.mark.parametrize("settings", [CLASSIC, IDLE])
 @virtual
-async def test_a_reader_that_dies_over_a_request_leaves_it_unknown(
+async def test_a_reader_that_dies_over_a_request_has_told_nothing(
     settings: ReaderSettings,
 ) -> None:
     it = await selling(replace(settings, max_response_s=6))
     await session(it)
     it.bench.reader.faults.dies_at = "request"
     it.bench.reader.faults.dies_for_s = 60.0
-    with pytest.raises(EffectUnknownError):
-        await it.reader.request_vend(120, 7)
+    asked = await it.reader.request_vend(120, 7)
+    assert isinstance(asked, Denied)
+    assert asked.review
     await until(lambda: it.sink.told(DeviceLost))
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED, 120)
     await it.die()
 
 
+@pytest.mark.parametrize("kind", BOTH)
 @virtual
-async def test_a_reader_that_resets_over_a_request_leaves_it_unknown() -> None:
+async def test_a_damaged_answer_before_a_reset_leaves_the_request_unknown(kind: LinkKind) -> None:
+    it = await selling(kind=kind)
+    await session(it)
+    asking = asyncio.get_running_loop().create_task(it.reader.request_vend(120, 7))
+    await until(lambda: bool(it.bench.truth.authorisations))
+    it.reader._slot.damaged += 1  # what the bus counts
+    it.bench.reader.self_reset()
+    with pytest.raises(EffectUnknownError):
+        await asking
+    await it.die()
+
+
+@virtual
+async def test_a_reader_that_resets_over_a_request_has_told_nothing() -> None:
     it = await selling()
     await session(it)
     it.bench.reader.faults.resets_at = "request"
-    with pytest.raises(EffectUnknownError):
-        await it.reader.request_vend(120, 7)
+    asked = await it.reader.request_vend(120, 7)
+    assert isinstance(asked, Denied)
+    assert asked.review
     assert await it.reader.cancel_vend() is CancelOutcome.UNKNOWN
     await it.die()
 

@@ -6,7 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from controller.faults import EffectUnknownError, JournalError, LinkError
-from controller.ports import CancelOutcome, DeviceName, FaultRaised, PayoutOrder, SettleOutcome
+from controller.ports import (
+    CancelOutcome,
+    Denied,
+    DeviceName,
+    FaultRaised,
+    PayoutOrder,
+    SettleOutcome,
+)
 from drivers.mdb.assembly import adapter_link, native_link
 from drivers.mdb.money_gate import MoneyGate
 from simulator.bench import BenchSettings
@@ -171,12 +178,13 @@ async def test_a_cancel_that_is_answered_by_an_ack_alone_is_unknown() -> None:
 
 
 @virtual
-async def test_a_request_and_a_cancel_that_are_not_answered_are_unknown_and_reset() -> None:
+async def test_a_request_and_a_cancel_that_are_not_answered_end_with_a_reset() -> None:
     it = await in_session()
     it.bench.reader.faults.no_answers = 1
     answer(it.bench.reader, b"\x13\x01", b"")
-    with pytest.raises(EffectUnknownError):
-        await it.reader.request_vend(120, 7)
+    asked = await it.reader.request_vend(120, 7)
+    assert isinstance(asked, Denied)
+    assert asked.review
     await until(lambda: len(it.tap.times(0x10)) == 2)
     await it.die()
 

@@ -25,6 +25,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
+    yield from _cctalk(settings)
 
 
 def _planogram(settings: MachineSettings) -> Iterator[str]:
@@ -139,11 +140,14 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
         for name in ("latch", "clear", "test"):
             if getattr(sensor, name) is None:
                 yield f"drop_sensor.{name}: is missing; a sensor that is fitted has this pin"
-    mdb = settings.mdb
-    if not any(d.enabled for d in (mdb.changer, mdb.bill, mdb.cashless1, mdb.cashless2)):
+    mdb, cctalk = settings.mdb, settings.cctalk
+    takes_money = cctalk is not None and (cctalk.acceptor is not None or cctalk.bill is not None)
+    if not takes_money and not any(
+        d.enabled for d in (mdb.changer, mdb.bill, mdb.cashless1, mdb.cashless2)
+    ):
         yield (
             "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
-            "cashless1, cashless2"
+            "cashless1, cashless2, or a cctalk section"
         )
     if isinstance(settings.keypad, MatrixKeypad):
         keypad = settings.keypad
@@ -164,3 +168,36 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
     api = settings.api
     if api.act_group is not None and api.read_group is None:
         yield "api.read_group: is missing; who may act is a part of who may look"
+
+
+def _cctalk(settings: MachineSettings) -> Iterator[str]:
+    cctalk, mdb = settings.cctalk, settings.mdb
+    if cctalk is None:
+        return
+    if mdb.changer.enabled and (cctalk.acceptor is not None or cctalk.hoppers):
+        yield "mdb.changer.enabled = true: coins are cctalk's already; allowed: one of the two"
+    if mdb.bill.enabled and cctalk.bill is not None:
+        yield "mdb.bill.enabled = true: bills are cctalk's already; allowed: one of the two"
+    if cctalk.acceptor is None and not cctalk.hoppers and cctalk.bill is None:
+        yield "cctalk: has no device; allowed: an acceptor, hoppers or a bill validator"
+    if settings.mdb.port == cctalk.port:
+        yield f'cctalk.port = "{cctalk.port}": is mdb.port already; allowed: a port of its own'
+    taken: dict[int, str] = {}
+    devices = [("acceptor", cctalk.acceptor), ("bill", cctalk.bill)]
+    named = [(name, device.address) for name, device in devices if device is not None]
+    named += [(f"hoppers[{index}]", h.address) for index, h in enumerate(cctalk.hoppers)]
+    for name, address in named:
+        if address in taken:
+            yield (
+                f"cctalk.{name}.address = {address}: is that of cctalk.{taken[address]} already; "
+                "allowed: each once"
+            )
+        taken.setdefault(address, name)
+    for index, hopper in enumerate(cctalk.hoppers):
+        if hopper.content > hopper.capacity:
+            yield (
+                f"cctalk.hoppers[{index}].content = {hopper.content}: is more than its capacity; "
+                f"allowed: 0 to {hopper.capacity}"
+            )
+        if hopper.path is not None and cctalk.acceptor is None:
+            yield f"cctalk.hoppers[{index}].path = {hopper.path}: there is no acceptor to sort"

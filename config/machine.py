@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, NamedTuple
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
 from config.models import (
     Api,
     Buzzer,
+    CcTalk,
     Column,
     CurrentSense,
     Display,
@@ -30,6 +32,8 @@ from config.models import (
 )
 from config.pins import Pin
 
+NO_MDB: Final = Mdb(port=Path("/dev/null"))  # nothing on it is enabled
+
 
 class PinUse(NamedTuple):
     """What one key of the file does with a pin."""
@@ -45,7 +49,8 @@ class MachineSettings(Section):
     machine: Machine
     journal: Journal = Journal()
     api: Api = Api()
-    mdb: Mdb
+    mdb: Mdb = NO_MDB
+    cctalk: CcTalk | None = None
     policy: Policy = Policy()
     products: Annotated[tuple[Product, ...], Field(min_length=1)]
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=250)]

@@ -142,6 +142,49 @@ class Mdb(Section):
     cashless2: Cashless = Cashless()
 
 
+CcTalkAddress = Annotated[int, between(2, 255)]
+
+
+class CcTalkAcceptor(Section):
+    """A coin acceptor on ccTalk."""
+
+    address: CcTalkAddress = 2
+    checksum: Literal["sum", "crc"] = "sum"
+    unit: Literal["minor", "main"] = "minor"  # what the values of its coin ids count
+    accept: Values | None = None  # None: every coin it knows
+
+
+class CcTalkHopper(Section):
+    """A hopper on ccTalk: it pays one coin, and is one of the changer's tubes."""
+
+    address: CcTalkAddress
+    value: CoinOrBill  # its coin
+    checksum: Literal["sum", "crc"] = "sum"
+    content: Annotated[int, between(0, 65_000, "coins")] = 0  # inside at the first start
+    capacity: Annotated[int, between(1, 65_000, "coins")] = 500
+    keep: Annotated[int, between(0, 65_000, "coins")] = 0  # never paid out
+    path: Annotated[int, between(1, 8)] | None = None  # the sorter path that ends in it
+    dispense: Literal["auto", "serial", "no_cipher", "plain"] = "auto"  # how a payout is proved
+
+
+class CcTalkBill(Section):
+    """A bill validator on ccTalk."""
+
+    address: CcTalkAddress = 40
+    checksum: Literal["sum", "crc"] = "crc"
+    accept: Values | None = None  # None: every bill it knows
+    max_value: Amount | None = None  # the largest bill taken; None: no bound
+
+
+class CcTalk(Section):
+    """The line of ccTalk devices; instead of the changer or the validator of ``mdb``, or both."""
+
+    port: Path
+    acceptor: CcTalkAcceptor | None = None
+    hoppers: Annotated[tuple[CcTalkHopper, ...], Field(max_length=8)] = ()
+    bill: CcTalkBill | None = None
+
+
 class Policy(Section):
     """What the owner decides."""
 

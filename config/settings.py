@@ -73,6 +73,9 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
         else value
         for name, value in settings.gpio.factory_arguments.items()
     }
+    cctalk = settings.cctalk
+    if cctalk is not None:
+        cctalk = cctalk.model_copy(update={"port": below(cctalk.port)})
     return settings.model_copy(
         update={
             "machine": settings.machine.model_copy(
@@ -83,6 +86,7 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
             ),
             "api": settings.api.model_copy(update={"socket": below(settings.api.socket)}),
             "mdb": settings.mdb.model_copy(update={"port": below(settings.mdb.port)}),
+            "cctalk": cctalk,
             "gpio": settings.gpio.model_copy(update={"factory_arguments": arguments}),
             "display": display,
             "keypad": keypad,

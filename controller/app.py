@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.machine import MachineSettings
+from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
@@ -33,12 +34,19 @@ from controller.panel.texts import load_texts, shipped_texts
 from controller.ports import DeviceEvent, DeviceName, Hands, Heartbeat
 from controller.saga.claims import mint
 from controller.state import State, StateFold
+from drivers.cctalk.acceptor import AcceptorPlan
+from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk, cctalk_port
+from drivers.cctalk.bill_validator import ValidatorPlan
+from drivers.cctalk.frames import Checksum
+from drivers.cctalk.hopper import HopperPlan
+from drivers.cctalk.hopper_codec import DispenseKind
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines
 from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
+from drivers.links.port import BytePort
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
 from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.panel.assembly import (
@@ -74,6 +82,7 @@ class Parts:
     idle_until: Callable[[], float] | None = None
     keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
+    cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
 
 
 @dataclass(slots=True)
@@ -88,6 +97,7 @@ class Running:
     display: ClosableDisplay
     keypad: Listener
     door: Listener
+    cctalk: CcTalkParts | None = None
 
     async def run(self) -> str:
         """Sell until asked to stop; returns why.
@@ -97,17 +107,23 @@ class Running:
         """
         self.keypad.start()
         self.door.start()
-        bus = asyncio.get_running_loop().create_task(self.bus.run())
-        machine = asyncio.get_running_loop().create_task(self.machine.run())
+        loop = asyncio.get_running_loop()
+        owners = [self.bus.run()] if self.bus.devices or self.cctalk is None else []
+        if self.cctalk is not None:
+            owners.append(self.cctalk.run())
+        buses = [loop.create_task(owner) for owner in owners]
+        machine = loop.create_task(self.machine.run())
         try:
-            await asyncio.wait({bus, machine}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({machine, *buses}, return_when=asyncio.FIRST_COMPLETED)
             if not machine.done():
-                await bus  # it never returns: raise what ended it
+                for bus in buses:
+                    if bus.done():
+                        await bus  # it never returns: raise what ended it
             return await machine
         finally:
-            for task in (machine, bus):
+            for task in (machine, *buses):
                 task.cancel()
-            await asyncio.gather(machine, bus, return_exceptions=True)
+            await asyncio.gather(machine, *buses, return_exceptions=True)
 
     async def close(self) -> None:
         """Outputs off, everything given back."""
@@ -133,8 +149,14 @@ def planogram_of(settings: MachineSettings) -> Planogram:
 
 def policy_of(settings: MachineSettings) -> Policy:
     """Return what the owner decided."""
-    policy, mdb = settings.policy, settings.mdb
-    bills = mdb.bill.accept
+    policy, cctalk = settings.policy, settings.cctalk
+    changer: Changer | CcTalkAcceptor = settings.mdb.changer
+    bill: Bill | CcTalkBill = settings.mdb.bill
+    kept = dict(settings.mdb.changer.keep)
+    if cctalk is not None:
+        changer, bill = cctalk.acceptor or changer, cctalk.bill or bill
+        for hopper in cctalk.hoppers:
+            kept[hopper.value] = max(hopper.keep, kept.get(hopper.value, 0))
     return Policy(
         max_credit=policy.max_credit,
         max_change=policy.max_change,
@@ -151,15 +173,40 @@ def policy_of(settings: MachineSettings) -> Policy:
         column_refunds_max=policy.column_refunds_max,
         machine_refunds_max=policy.machine_refunds_max,
         must_vend=policy.must_vend,
-        coins_accepted=None if mdb.changer.accept is None else frozenset(mdb.changer.accept),
-        bills_accepted=None if bills is None else frozenset(bills),
-        bill_max=mdb.bill.max_value,
-        tubes_kept=tuple(sorted(mdb.changer.keep.items())),
+        coins_accepted=None if changer.accept is None else frozenset(changer.accept),
+        bills_accepted=None if bill.accept is None else frozenset(bill.accept),
+        bill_max=bill.max_value,
+        tubes_kept=tuple(sorted((value, count) for value, count in kept.items() if count)),
+    )
+
+
+def cctalk_plan(cctalk: CcTalk) -> CcTalkPlan:
+    """Return what stands on the ccTalk line."""
+    acceptor, bill = cctalk.acceptor, cctalk.bill
+    return CcTalkPlan(
+        acceptor=None
+        if acceptor is None
+        else AcceptorPlan(
+            acceptor.address, Checksum(acceptor.checksum), main_unit=acceptor.unit == "main"
+        ),
+        hoppers=tuple(
+            HopperPlan(
+                hopper.address,
+                hopper.value,
+                content=hopper.content,
+                capacity=hopper.capacity,
+                path=hopper.path,
+                kind=None if hopper.dispense == "auto" else DispenseKind(hopper.dispense),
+                checksum=Checksum(hopper.checksum),
+            )
+            for hopper in cctalk.hoppers
+        ),
+        bill=None if bill is None else ValidatorPlan(bill.address, Checksum(bill.checksum)),
     )
 
 
 def devices_of(settings: MachineSettings) -> frozenset[DeviceName]:
-    """Return the peripherals that the configuration names."""
+    """Return the peripherals that stand on the MDB."""
     mdb = settings.mdb
     enabled = {
         DeviceName.CHANGER: mdb.changer.enabled,
@@ -287,12 +334,20 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         readers=readers_of(settings),
         idle_until=parts.idle_until,
     )
+    cctalk = None
+    if settings.cctalk is not None:
+        cctalk = build_cctalk(
+            cctalk_plan(settings.cctalk),
+            open_port=parts.cctalk or cctalk_port(str(settings.cctalk.port)),
+            sink=inbox,
+            currency=settings.machine.currency,
+        )
     hands = Hands(
         dispenser=dispenser,
         display=display,
         buzzer=build_buzzer(lines, None if settings.buzzer is None else settings.buzzer.pin),
-        changer=bus.changer,
-        bill=bus.bill,
+        changer=bus.changer or (cctalk.changer if cctalk else None),
+        bill=bus.bill or (cctalk.bill if cctalk else None),
         readers=dict(bus.readers),
     )
     return Running(
@@ -308,6 +363,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
             else parts.keypad(inbox.notify)
         ),
         door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
+        cctalk=cctalk,
     )
 
 

@@ -110,6 +110,12 @@ def reader_for(currency: str) -> ReaderSettings:
     return ReaderSettings(currency=_cash(currency).number, exponent=digits, decimals=digits)
 
 
+def cash_of(currency: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the values of a currency's coins and of its bills. Raises UnknownCurrencyError."""
+    cash = _cash(currency)
+    return cash.tubes + cash.coins, cash.bills
+
+
 def cards() -> tuple[Card, ...]:
     """Return what people hold to readers: each call new ones, since balances change."""
     return (

@@ -136,6 +136,7 @@ class Whole:
             inline_i2c=self.world.i2c,
             keypad=self._keypad(),
             idle_until=self._idle_until if self._fold_idle else None,
+            cctalk=self._open_cctalk,
         )
         self.running = await app.compose(self.settings, parts)
         self._remember()
@@ -193,6 +194,14 @@ class Whole:
     def _open(self) -> MemoryPort:
         port = self.world.port()
         port.on_traffic = lambda what: self.on_instant(f"bus {what}")
+        self._ports.append(port)
+        return port
+
+    def _open_cctalk(self) -> MemoryPort:
+        line = self.world.cctalk
+        assert line is not None, "only a machine with such a line opens it"
+        port = line.port()
+        port.on_traffic = lambda what: self.on_instant(f"cctalk {what}")
         self._ports.append(port)
         return port
 

@@ -15,18 +15,21 @@ from typing import Any, Final, Literal, TypeVar
 
 from config.machine import MachineSettings
 from controller.clock import Clock
+from controller.money import exponent
 from simulator.cabinet import Cabinet, UnknownPartError
+from simulator.cctalk_line import CcTalkLine
 from simulator.faults import FaultRegistry
 from simulator.i2c_server import I2cBus
 from simulator.line import LineFaults
 from simulator.panel import Frame, Panel
 from simulator.peripherals.base import Peripheral, Timeline
 from simulator.peripherals.bill import SimBill
+from simulator.peripherals.cctalk_base import CcTalkDevice
 from simulator.peripherals.changer import SimChanger
 from simulator.peripherals.reader import SimReader
 from simulator.pins.board import Edge, OnRelease, PinBoard
 from simulator.pins.factory import SimulatorFactory
-from simulator.plan import WorldPlan, plan_for
+from simulator.plan import WorldPlan, cash_of, plan_for
 from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.truth import SLOT, Fact, Truth, tube
 from simulator.wires import AdapterWire, Bus, NativeWire, Pacing
@@ -105,6 +108,7 @@ class World:
         self.changer = self._make_changer()
         self.bill = self._make_bill()
         self.readers = self._make_readers()
+        self.cctalk = self._make_cctalk(seed + 2)
         self.cards = {card.name: replace(card) for card in self.plan.cards}
         self.line = LineFaults(seed)
         self.bus_line = LineFaults(seed + 1)
@@ -139,10 +143,15 @@ class World:
 
     def insert_coin(self, value: int, *, name: str = "") -> None:
         """Put a coin into the slot. Raises UnknownPartError without a changer."""
+        if self.cctalk is not None and self.cctalk.acceptor is not None:
+            self.cctalk.acceptor.insert_coin(value, name=name)
+            return
         self._need(self.changer, "changer").insert_coin(value, name=name)
 
     def insert_bill(self, value: int) -> bool:
         """Offer a bill; False when it is not even pulled in. Raises UnknownPartError."""
+        if self.cctalk is not None and self.cctalk.bill is not None:
+            return self.cctalk.bill.insert_bill(value)
         return self._need(self.bill, "bill").insert_bill(value)
 
     def present_card(self, card: str = "card", reader: str | None = None) -> bool:
@@ -178,6 +187,9 @@ class World:
 
     def pull_lever(self) -> None:
         """Press the coin return lever. Raises UnknownPartError without a changer."""
+        if self.cctalk is not None and self.cctalk.acceptor is not None:
+            self.cctalk.acceptor.press_lever()
+            return
         self._need(self.changer, "changer").press_lever()
 
     def take_product(self) -> tuple[str, ...]:
@@ -243,7 +255,7 @@ class World:
         self.board.power_cut()
         self.cabinet.power(False)
         self.panel.power(False)
-        for name, device in self.devices.items():
+        for name, device in self._all_devices().items():
             if name not in self.unplugged:
                 device.power_off()
         if isinstance(self.wire, AdapterWire):
@@ -258,7 +270,7 @@ class World:
         self.cabinet.power(True)
         if "display" not in self.unplugged:
             self.panel.power(True)
-        for name, device in self.devices.items():
+        for name, device in self._all_devices().items():
             if name not in self.unplugged:
                 device.power_on()
 
@@ -273,6 +285,7 @@ class World:
             and not self.panel.pressing
             and (changer is None or not (changer.paying or self.truth.count(SLOT)))
             and (bill is None or not bill.busy)
+            and (self.cctalk is None or self.cctalk.still)
         )
 
     @property
@@ -302,7 +315,7 @@ class World:
             "version": STATE_VERSION,
             "truth": self.truth.to_state(),
             "cabinet": self.cabinet.to_state(),
-            "devices": {name: device.to_state() for name, device in self.devices.items()},
+            "devices": {name: device.to_state() for name, device in self._all_devices().items()},
             "balances": {card.name: card.balance for card in self.cards.values()},
             "lines": {part: self.faults.active().get(part, {}) for part in ("line", "bus")},
             "unplugged": sorted(self.unplugged),
@@ -319,8 +332,8 @@ class World:
             raise ValueError(f"state of version {state.get('version')}, not {STATE_VERSION}")
         self.truth.from_state(state["truth"])
         for name, data in state["devices"].items():
-            if name in self.devices:
-                self.devices[name].from_state(data)
+            if name in self._all_devices():
+                self._all_devices()[name].from_state(data)
         self.cabinet.from_state(state["cabinet"])
         for name, balance in state["balances"].items():
             if name in self.cards:
@@ -357,6 +370,26 @@ class World:
         self.devices.update(readers)
         return readers
 
+    def _make_cctalk(self, seed: int) -> CcTalkLine | None:
+        if self.settings.cctalk is None:
+            return None
+        currency = self.settings.machine.currency
+        coins, bills = cash_of(currency)
+        return CcTalkLine(
+            self.loop,
+            self.timeline,
+            self.truth,
+            self.settings,
+            coins=coins,
+            bills=bills,
+            digits=exponent(currency),
+            seed=seed,
+        )
+
+    def _all_devices(self) -> dict[str, Peripheral | CcTalkDevice]:
+        others = () if self.cctalk is None else self.cctalk.devices
+        return {**self.devices, **{device.name: device for device in others}}
+
     def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
         if self.link == "native":
             return NativeWire(
@@ -366,8 +399,10 @@ class World:
 
     def _register_faults(self) -> FaultRegistry:
         registry = FaultRegistry()
-        for name, device in self.devices.items():
+        for name, device in self._all_devices().items():
             registry.add(name, _getter(device, "faults"))
+        if self.cctalk is not None:
+            registry.add("cctalk", _getter(self.cctalk, "line"))
         for name, spiral in self.cabinet.spirals.items():
             registry.add(name, _getter(spiral, "faults"), spiral.faults_changed)
         sensor = self.cabinet.sensor
@@ -393,7 +428,7 @@ class World:
         raise UnknownPartError(f"no tube for coins of {value}; there are tubes for: {known}")
 
     def _cable(self, part: str, *, plugged: bool) -> None:
-        known = (*self.devices, "display", "line")
+        known = (*self._all_devices(), "display", "line")
         if part not in known:
             raise UnknownPartError(f"no cable {part!r}; there are: {', '.join(known)}")
         if plugged == (part not in self.unplugged):
@@ -409,7 +444,7 @@ class World:
             if self.powered:
                 self.panel.plug_display(plugged)
         elif self.powered:
-            device = self.devices[part]
+            device = self._all_devices()[part]
             if plugged:
                 device.power_on()
             else:

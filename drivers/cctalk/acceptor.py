@@ -53,13 +53,12 @@ class AcceptorPlan:
     Args:
         address: Usually 2.
         checksum: Coin acceptors usually use the sum.
-        unit_minor: Minor units in the base unit of its coin ids: 1 where ids count cents, 100
-            where they count the main unit.
+        main_unit: The values of its coin ids count the main unit (EU002 is 2.00), not cents.
     """
 
     address: int = 2
     checksum: Checksum = Checksum.SUM
-    unit_minor: int = 1
+    main_unit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +153,9 @@ class Acceptor(Unit):
             return 0
         if coin.value is None or currency_of(coin.country) != self._currency:
             return None
-        unit = self.plan.unit_minor
-        if coin.value != coin.value.to_integral_value():
-            unit = 10 ** exponent(self._currency)  # a fraction counts the main unit
-        return coin_minor(coin.value, unit)
+        # a fraction can only count the main unit
+        main = self.plan.main_unit or coin.value != coin.value.to_integral_value()
+        return coin_minor(coin.value, 10 ** exponent(self._currency) if main else 1)
 
     async def apply(self, types: frozenset[int], now: float) -> bool:
         """Enable exactly these coin types; whether it was taken. Raises LinkError."""

@@ -55,7 +55,14 @@ DOORS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     # The simulator shares the tables of the wire, never the drivers' logic.
     "simulator": {
-        "drivers": ("drivers.mdb.blocks", "drivers.mdb.*_codec", "drivers.links.*_codec")
+        "drivers": (
+            "drivers.mdb.blocks",
+            "drivers.mdb.*_codec",
+            "drivers.links.*_codec",
+            "drivers.cctalk.frames",
+            "drivers.cctalk.headers",
+            "drivers.cctalk.*_codec",
+        )
     },
     "config": {
         "controller": ("controller.money", "controller.faults", "controller.domain*"),

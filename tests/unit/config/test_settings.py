@@ -206,9 +206,9 @@ ONE_KEY = [
         "[log]",
         "[lag]",
         (
-            "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, columns, "
-            "current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, log, "
-            "machine, mdb, policy, products"
+            "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
+            "columns, current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, "
+            "log, machine, mdb, policy, products"
         ),
     ),
 ]
@@ -343,7 +343,7 @@ def test_a_machine_that_takes_no_money_is_refused(tmp_path: Path) -> None:
     assert _mistakes(path) == [
         (
             "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
-            "cashless1, cashless2"
+            "cashless1, cashless2, or a cctalk section"
         )
     ]
 

@@ -1,0 +1,204 @@
+"""A machine whose cash devices speak ccTalk: whole, in virtual time, under kills and cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.machine import MachineSettings
+from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper
+from controller.faults import FaultCode
+from simulator.oracles import check
+from simulator.truth import CASHBOX, STACKER, tube
+from tests.scenarios.stage import SETTINGS, Stage, play
+
+LINE = CcTalk(
+    port=Path("/nonexistent/cctalk"),
+    acceptor=CcTalkAcceptor(accept=(10, 20, 50, 100, 200)),
+    hoppers=(
+        CcTalkHopper(address=3, value=100, content=300, path=1),
+        CcTalkHopper(address=4, value=20, content=60),
+        CcTalkHopper(address=5, value=10, content=60),
+    ),
+    bill=CcTalkBill(max_value=2_000),
+)
+
+
+def machine(**changes: object) -> MachineSettings:
+    """The demo machine, its changer and validator replaced; the card reader stays on the MDB."""
+    mdb = SETTINGS.mdb
+    off = {
+        "changer": mdb.changer.model_copy(update={"enabled": False}),
+        "bill": mdb.bill.model_copy(update={"enabled": False}),
+    }
+    return SETTINGS.model_copy(
+        update={
+            "mdb": mdb.model_copy(update=off),
+            "cctalk": LINE.model_copy(update=changes),
+        }
+    )
+
+
+MACHINE = machine()
+
+
+def paying(stage: Stage) -> bool:
+    line = stage.world.cctalk
+    assert line is not None
+    return any(hopper.remaining for hopper in line.hoppers)
+
+
+def right(stage: Stage, *, spent: int = 150) -> None:
+    """The customer has water, paid its price, and the books are the cash."""
+    assert stage.products == ["water"]
+    assert (stage.spent, stage.credit, stage.claimed) == (spent, 0, 0)
+    assert check(stage) == []
+    assert stage.flags == []
+
+
+def test_coins_buy_and_change_falls_from_hoppers() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 100)
+        await stage.buys("A1")
+        right(stage)
+        assert stage.last.paid_back == 150
+        truth = stage.world.truth
+        assert truth.value(CASHBOX) == 200
+        assert truth.count(tube(15)) == 300  # one in by the sorter, one out
+        assert stage.records("payout.finished")[0].proof == "both"
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_bill_buys_and_is_changed_from_hoppers() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(1_000)
+        await stage.buys("A1")
+        right(stage)
+        assert stage.world.truth.value(STACKER) == 1_000
+        assert stage.last.paid_back == 850
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_card_on_the_mdb_sells_beside_them() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.pays_by_card("A1")
+        right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+def test_the_coin_return_gives_coins_back() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50, 20, 10)
+        before = len(stage.state.closed)
+        stage.world.pull_lever()
+        await stage.until(lambda: len(stage.state.closed) > before)
+        await stage.quiet()
+        assert (stage.spent, stage.credit, stage.claimed) == (0, 0, 0)
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_kill_after_the_coin_counts_it_once() -> None:
+    async def scenario(stage: Stage) -> None:
+        for _ in range(3):
+            stage.world.insert_coin(50)
+            await stage.passes(0.35)  # past the sensor; perhaps read, perhaps journaled
+            await stage.kill()
+            await stage.opens()
+        await stage.quiet()
+        assert stage.credit == 150
+        await stage.buys("A1")
+        right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+@pytest.mark.parametrize("fallen", range(9))
+def test_a_kill_in_mid_payout_pays_each_coin_once(fallen: int) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(1_000)
+        stage.press("A1")
+        await stage.until(lambda: paying(stage))
+        await stage.until(lambda: stage.account.returned >= 100 * fallen)
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+@pytest.mark.parametrize("fallen", [0, 1, 4, 7])
+def test_a_power_cut_in_mid_payout_pays_each_coin_once(fallen: int) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(1_000)
+        stage.press("A1")
+        await stage.until(lambda: paying(stage) and stage.account.returned >= 100 * fallen)
+        await stage.cut_power()
+        await stage.passes_without(5)
+        await stage.restore_power()
+        await stage.opens()
+        await stage.quiet()
+        right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_hopper_that_runs_out_is_paid_on_from_others() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.world.truth.empty(tube(15), "technician")  # somebody helped himself
+        stage.press("B4")
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["gum"]
+        assert (stage.spent, stage.claimed) == (50, 0)
+        assert stage.has_fault("hopper 3", FaultCode.CHANGER_TUBE_SENSOR)
+
+    play(scenario, settings=MACHINE, ends=False)
+
+
+def test_a_hopper_that_resets_itself_in_mid_payout_is_found_out() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 200)
+        stage.breaks("hopper3", "reset_after", 1)
+        await stage.buys("A1")
+        right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+def test_an_acceptor_without_power_stops_coins_and_nothing_else() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.world.unplug("acceptor")
+        await stage.until(lambda: stage.has_fault("acceptor", FaultCode.DEVICE_SILENT))
+        await stage.pays_by_card("A1")
+        stage.world.plug("acceptor")
+        await stage.until(lambda: not stage.has_fault("acceptor", FaultCode.DEVICE_SILENT))
+        await stage.passes(1.0)  # it learns again what it may take
+        await stage.coins(100, 50)
+        await stage.buys("A2")
+        assert stage.products == ["water", "water"]
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_machine_without_mdb_sells() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 50)
+        await stage.buys("A1")
+        right(stage)
+        assert stage.state.faults == {}
+
+    alone = MACHINE.model_copy(
+        update={
+            "mdb": MACHINE.mdb.model_copy(
+                update={"cashless1": MACHINE.mdb.cashless1.model_copy(update={"enabled": False})}
+            )
+        }
+    )
+    play(scenario, settings=alone)

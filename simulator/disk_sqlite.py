@@ -346,6 +346,7 @@ class DiskStorage:
         What it wrote stays in the page cache; a new ``DiskStorage`` on the same disk sees it.
         """
         self._vfs.detached = True
+        self._vfs.let_go = True
         for database in self._opened:
             database.abandon()
         self._opened.clear()

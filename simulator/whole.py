@@ -248,6 +248,14 @@ class Whole:
 
         self.disk.on_io = told
 
+    async def give_up(self, booting: asyncio.Task[app.Running]) -> None:
+        """End a start that was cut: it gets no further, and nothing of it reaches the world."""
+        self.cut_strings()
+        if self._storage is not None:
+            self._storage.kill()
+        booting.cancel()
+        await asyncio.wait({booting})
+
     def cut_strings(self) -> None:
         """Let nothing that the controller does from now on reach the world."""
         if self._storage is not None:

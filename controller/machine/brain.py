@@ -350,7 +350,8 @@ class Brain:
             else:
                 first = not desk.state.tubes_counted
                 give_back.book_tubes(desk, result, "first_start" if first else cause)
-            desk.live.tubes_checked = True
+            # A device that is being reset is counted once more when it is ready.
+            desk.live.tubes_checked = DeviceName.CHANGER in desk.live.ready
         elif DeviceName.CHANGER in desk.live.ready:
             desk.do(fx.Wake("tubes", 5.0))
         self._counted("tubes")
@@ -375,7 +376,7 @@ class Brain:
         if isinstance(result, StackerCount):
             desk.live.stacker_full = result.full
             self.cash.stacker_counted(result, after_reset=cause == "boot")
-            desk.live.stacker_checked = True
+            desk.live.stacker_checked = DeviceName.BILL in desk.live.ready
         elif DeviceName.BILL in desk.live.ready:
             desk.do(fx.Wake("stacker", 5.0))
         self._counted("stacker")

@@ -261,6 +261,7 @@ class Player:
         return (
             running.machine.quiet
             and state.recovered
+            and len(running.machine.desk.live.ready) == len(running.machine.brain.devices)
             and (running.machine.desk.mode.selling or self._off())
             and not self._recounting()
             and not state.sagas
@@ -302,8 +303,7 @@ class Player:
         awaited: set[asyncio.Future[Any]] = {booting} if hit is None else {booting, hit}
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         if not booting.done():
-            booting.cancel()
-            await asyncio.wait({booting})
+            await machine.give_up(booting)
             return False
         try:
             running = booting.result()

@@ -50,3 +50,11 @@ def test_coins_of_a_tube_that_jams_and_is_mended_are_counted_again() -> None:
     troubles = (Trouble("changer", "jam_after", 1, for_s=5.4),)
     machine = Build("native", changer_level=2)
     assert told(machine, *coins(200), keys("B4"), troubles=troubles).findings == []
+
+
+def test_a_bill_that_a_reset_gave_back_is_not_owed_as_well() -> None:
+    # A count that ran while the validator was being reset stood for the one after the reset.
+    troubles = (Trouble("bill", "mute_s", 8.0, for_s=43.0),)
+    machine = Build("adapter", bill_stacks_at_power_up=True)
+    acts = (Act("bill", 500, after_s=0.4), keys("B3"), Act("wait", after_s=12.0))
+    assert told(machine, *acts, troubles=troubles).findings == []

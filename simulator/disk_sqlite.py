@@ -346,10 +346,13 @@ class DiskStorage:
         What it wrote stays in the page cache; a new ``DiskStorage`` on the same disk sees it.
         """
         self._vfs.detached = True
-        self._vfs.let_go = True
         for database in self._opened:
             database.abandon()
         self._opened.clear()
+
+    def let_go(self) -> None:
+        """Let the tasks of a killed process end; they would wait for its disk for ever."""
+        self._vfs.let_go = True
 
     async def open(self, name: str, access: Access) -> InlineDatabase:
         """Open a database."""

@@ -253,6 +253,7 @@ class Whole:
         self.cut_strings()
         if self._storage is not None:
             self._storage.kill()
+            self._storage.let_go()
         booting.cancel()
         await asyncio.wait({booting})
 

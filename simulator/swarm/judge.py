@@ -25,6 +25,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "drop not known": frozenset({Excuse.DROP}),
     "payout unknown": frozenset({Excuse.PAYOUT}),
     "payout paid too much": frozenset({Excuse.OVERPAID, Excuse.PAYOUT}),
+    "reader gone while it was asked": frozenset({Excuse.APPROVAL}),
     "approval unknown": frozenset({Excuse.APPROVAL}),
     "card refund unknown": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
     "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),

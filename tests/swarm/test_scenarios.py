@@ -41,7 +41,7 @@ def test_a_reader_that_never_heard_of_the_delivery_is_not_left_waiting() -> None
     for link in ("adapter", "native"):
         card = Act("card", text="card", until="card")
         troubles = (Trouble("line", "dead", when="settle.intended", for_s=17.0),)
-        verdict = told(Build(link), keys("A2", ""), card, troubles=troubles)  # type: ignore[arg-type]  # both are links
+        verdict = told(Build(link), keys("A2", ""), card, troubles=troubles)
         assert verdict.findings == []
         assert verdict.hits["vend sold"] == 1
 

@@ -156,7 +156,8 @@ class NativeWire:
         self._gap_s = block_gap_s
         self._sink: Callable[[bytes], None] | None = None
         self._host_free = 0.0  # when the host's transmitter has sent all it was given
-        self._answering: list[asyncio.TimerHandle] = []
+        # Of each piece of an answer: when it is on the line, and the timer that delivers it.
+        self._answering: list[tuple[float, asyncio.TimerHandle]] = []
         self._answer_ends = 0.0
         self._heard_at = 0.0  # when the host got its last byte: what is later never overtakes it
         self._stubborn = False
@@ -242,6 +243,10 @@ class NativeWire:
     # -- the devices' side -------------------------------------------------------------------
 
     def _block(self, block: bytes) -> None:
+        if not self._stubborn:
+            # Whoever hears another block says no more of an answer to the one before: two blocks
+            # come at once when this process was held up and the host has given up on the first.
+            self._silence()
         self._end_ack_wait()
         answer = self.bus.deliver(block, self._loop.time())
         if answer is not None:
@@ -264,17 +269,16 @@ class NativeWire:
         late = max(self.line.latency_s(), self._heard_at - begun)
         self._heard_at = end + late
         call_at = self._loop.call_at
-        handles = self._answering
-        handles.clear()
+        pieces: list[tuple[float, bytes]] = []
         if self._pacing is Pacing.BYTE:
             for index, (byte, mode) in enumerate(marked):
-                at = begun + (index + 1) * BYTE_TIME_S + late
-                handles.append(call_at(at, self._to_host, parmrk(byte, mode)))
+                pieces.append((begun + (index + 1) * BYTE_TIME_S, parmrk(byte, mode)))
         elif marked:
             first, *rest = (parmrk(byte, mode) for byte, mode in marked)
-            handles.append(call_at(begun + BYTE_TIME_S + late, self._to_host, first))
+            pieces.append((begun + BYTE_TIME_S, first))
             if rest:
-                handles.append(call_at(end + late, self._to_host, b"".join(rest)))
+                pieces.append((end, b"".join(rest)))
+        self._answering = [(at, call_at(at + late, self._to_host, piece)) for at, piece in pieces]
         if answer.wants_ack:
             self._ack_timer = call_at(end + RESPONSE_TOLERANT_S + BYTE_TIME_S, self._ack_wait_over)
 
@@ -285,9 +289,14 @@ class NativeWire:
 
     def _silence(self) -> None:
         """Stop an answer that another block has cut short."""
-        for handle in self._answering:
-            handle.cancel()
-        self._answering.clear()
+        now = self._loop.time()
+        left = [(at, handle) for at, handle in self._answering if at <= now]
+        for at, handle in self._answering:
+            if at > now:
+                handle.cancel()
+        if len(left) < len(self._answering):
+            self._heard_at = max((handle.when() for _, handle in left), default=now)
+        self._answering = left
 
     def _ack_wait_over(self) -> None:
         self._ack_timer = None

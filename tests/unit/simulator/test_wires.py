@@ -131,6 +131,25 @@ def test_a_stream_without_the_ninth_bit_is_cut_into_blocks() -> None:
     in_time(story)
 
 
+def test_an_answer_to_an_earlier_block_ends_when_the_next_block_is_heard() -> None:
+    async def story() -> None:
+        bench = await _bench()
+        heard: list[bytes] = []
+        wire = bench.native
+        wire.attach(heard.append)
+        wire.feed(b"\x0b\x0b")
+        await asyncio.sleep(0.02)
+        wire.feed(b"\x00")
+        await asyncio.sleep(0.02)
+        heard.clear()
+        # A simulator that was held up hears both at once; the host waits for the second one.
+        wire.feed(b"\x09\x09\x0b\x0b")
+        await asyncio.sleep(0.1)
+        assert b"".join(heard) == bytes.fromhex("FF 00 00"), "the poll's ACK, and no set-up data"
+
+    in_time(story)
+
+
 def test_a_block_that_stays_unfinished_is_dropped_after_a_pause() -> None:
     async def story() -> None:
         bench = await _bench()

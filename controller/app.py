@@ -141,7 +141,14 @@ def planogram_of(settings: MachineSettings) -> Planogram:
     return Planogram(
         [Product(p.id, p.name) for p in settings.products],
         [
-            Column(c.selection, c.product, settings.price_of(c), c.capacity, c.item_number)
+            Column(
+                c.selection,
+                c.product,
+                settings.price_of(c),
+                c.capacity,
+                c.item_number,
+                extra_turn=c.extra_turn,
+            )
             for c in settings.columns
         ],
     )

@@ -29,6 +29,7 @@ class Column:
     price: int  # minor units; 0: free
     capacity: int  # products when full
     item: int  # the number that a reader's VEND REQUEST and the audit know it by
+    extra_turn: bool = True  # turned once more if nothing was seen to drop
 
 
 class Planogram:

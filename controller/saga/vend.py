@@ -217,8 +217,7 @@ def _next_column(desk: Desk, saga: Saga) -> str | None:
     if not saga.turns:
         return saga.column
     column, outcome = saga.turns[-1]
-    mine = [o for c, o in saga.turns if c == column]
-    if outcome == DispenseOutcome.NOT_SEEN and len(mine) == 1:
+    if _deserves_another(desk, saga, column, outcome):
         return column
     if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
         return None
@@ -227,6 +226,13 @@ def _next_column(desk: Desk, saga: Saga) -> str | None:
     if isinstance(candidates, Refusal):
         return None
     return next((c for c in candidates if c not in tried), None)
+
+
+def _deserves_another(desk: Desk, saga: Saga, column: str, outcome: str) -> bool:
+    """Tell whether a column is turned once more: nothing was seen to drop, the first time."""
+    first = [c for c, _ in saga.turns].count(column) == 1
+    may = column in desk.planogram.columns and desk.planogram.columns[column].extra_turn
+    return outcome == DispenseOutcome.NOT_SEEN and first and may
 
 
 def _settle(desk: Desk, saga: Saga) -> bool:
@@ -372,8 +378,7 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
 
 def judge_turn(desk: Desk, saga: Saga, column: str, outcome: DispenseOutcome) -> None:
     """Draw the consequences of a turn: faults, columns off, what nobody saw."""
-    again = outcome is DispenseOutcome.NOT_SEEN and [c for c, _ in saga.turns].count(column) == 1
-    if not again:
+    if not _deserves_another(desk, saga, column, outcome):
         _blame_column(desk, column, outcome)
     if outcome in (DispenseOutcome.UNKNOWN, DispenseOutcome.BLIND):
         if outcome is DispenseOutcome.BLIND:

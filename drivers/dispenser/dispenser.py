@@ -153,6 +153,9 @@ class GpioDispenser:
                 stack.callback(home.stop)
             if self._current is not None:
                 stack.callback(self._current.listen(lambda _: changed.set()))
+            sensor = self._sensor
+            if sensor is not None:
+                stack.callback(sensor.listen(lambda _: changed.set()))
             if self._door is not None:
                 stack.callback(self._door.listen(on_door))
             motor = hardware.motor
@@ -176,6 +179,7 @@ class GpioDispenser:
                     stalled=None if self._current is None else self._current.stalled,
                     door_open=door_opened,
                     cut=motor.cut_why is not None,
+                    seen=sensor is not None and sensor.latched,
                 )
                 end = turn.look(now, inputs)
                 if end is not None:

@@ -19,6 +19,11 @@ START_PART_OF_TURN: Final = 0.5
 START_AT_LEAST_S: Final = 0.5
 
 
+# Once a product was seen, only a slow motor is still on its way home; the next product tips over
+# the edge shortly before a second turn ends.
+SEEN_TURNS: Final = 1.85
+
+
 class TurnEnd(StrEnum):
     """Why the motor was switched off."""
 
@@ -54,6 +59,7 @@ class TurnInputs:
     stalled: bool | None = None  # the motors' supply shows the current of one that stands still
     door_open: bool = False
     cut: bool = False
+    seen: bool = False  # a product fell in this turn
 
 
 class Turn:
@@ -74,6 +80,7 @@ class Turn:
         self._left_home = at_home is False
         self._sensed = sensed
         self._stalled_since: float | None = None
+        self._longest_s = times.max_on_s
 
     def look(self, now: float, inputs: TurnInputs) -> TurnEnd | None:
         """Judge the inputs of this instant; None means: go on."""
@@ -86,6 +93,8 @@ class Turn:
                 return TurnEnd.TURNED
         elif now >= self._started + self._times.turn_s:
             return TurnEnd.TURNED
+        if inputs.seen:
+            self._longest_s = min(self._times.max_on_s, SEEN_TURNS * self._times.turn_s)
         self._note_stall(now, stalled=bool(inputs.stalled))
         if inputs.cut:
             return self._never_came() if self._is_late(now) else TurnEnd.CUT
@@ -97,7 +106,7 @@ class Turn:
 
     def look_by(self) -> float:
         """Return the instant of the next look, if no input changes before."""
-        limits = [self._started + self._times.max_on_s]
+        limits = [self._started + self._longest_s]
         if not self._has_home:
             limits.append(self._started + self._times.turn_s)
         elif not self._left_home:
@@ -113,7 +122,7 @@ class Turn:
             self._stalled_since = now
 
     def _is_late(self, now: float) -> bool:
-        return now >= self._started + self._times.max_on_s
+        return now >= self._started + self._longest_s
 
     def _never_came(self) -> TurnEnd:
         """Tell a switch that never came from a motor that got stuck off home.

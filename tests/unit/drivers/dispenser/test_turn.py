@@ -103,3 +103,11 @@ def test_looked_at_when_it_asks_a_turn_is_over_by_its_maximum(
     assert now <= TIMES.max_on_s
     if end is TurnEnd.NO_START:
         assert at_home
+
+
+def test_once_a_product_was_seen_home_must_come_before_the_next_one_falls() -> None:
+    turn = Turn(TurnTimes.of(2.0, 6.0), 0.0, at_home=True, sensed=True)
+    assert turn.look(1.0, TurnInputs(home=False, stalled=False)) is None
+    assert turn.look(3.6, TurnInputs(home=False, stalled=False, seen=True)) is None, "a slow motor"
+    assert turn.look_by() == 3.7
+    assert turn.look(3.7, TurnInputs(home=False, stalled=False, seen=True)) is TurnEnd.NO_HOME

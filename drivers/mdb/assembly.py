@@ -14,7 +14,7 @@ from controller.ports import DeviceName, DeviceSink
 from drivers.links.adapter_text import ADAPTER_BAUD, AdapterTextLink
 from drivers.links.mdb_link import MdbLink
 from drivers.links.ninth_bit import NinthBitLink
-from drivers.links.tty import open_byte_port, open_ninth_bit_port
+from drivers.links.tty import open_byte_port, open_ninth_bit_port, slack_of
 from drivers.mdb.bill_validator import MdbBillValidator
 from drivers.mdb.cashless import MdbCardReader
 from drivers.mdb.cashless_expect import ReaderSettings
@@ -87,7 +87,7 @@ def build_mdb(
 
 def native_link(path: str) -> NinthBitLink:
     """A UART with mark and space parity, or a simulator's pseudo terminal."""
-    return NinthBitLink(lambda: open_ninth_bit_port(path, Path("/")))
+    return NinthBitLink(lambda: open_ninth_bit_port(path, Path("/")), slack_s=slack_of(path))
 
 
 def adapter_link(path: str, baud: int = ADAPTER_BAUD) -> AdapterTextLink:

@@ -20,6 +20,7 @@ from drivers.links.tty import (
     open_byte_port,
     open_ninth_bit_port,
     refuse_mini_uart,
+    slack_of,
 )
 
 SECONDS = 5.0
@@ -245,3 +246,15 @@ def test_reading_and_writing_a_broken_descriptor_are_link_errors() -> None:
     with pytest.raises(LinkError, match="fake"):
         port.write(b"x")
     port.close()
+
+
+def test_the_far_side_of_a_pseudo_terminal_is_given_time(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        link = tmp_path / "mdb"
+        link.symlink_to(os.ttyname(slave))
+        assert slack_of(str(link)) > 0
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert slack_of("/dev/ttyAMA0") == 0

@@ -118,6 +118,10 @@ class Bus:
         return all(device.quiet for device in self.peripherals.values())
 
 
+# A timer that is later than this was not just rounded.
+HELD_UP_S: Final = 0.002
+
+
 class Pacing(StrEnum):
     """How finely an answer's bytes are timed."""
 
@@ -238,6 +242,12 @@ class NativeWire:
     def _flush(self) -> None:
         block = bytes(self._head)
         self._head.clear()
+        # What should have been sent by now, had this process not been held up, would come after
+        # the host has dropped all that it heard before this block: for good, as noise does.
+        overdue = self._loop.time() - HELD_UP_S
+        for _, handle in self._answering:
+            if handle.when() < overdue:
+                handle.cancel()
         self.host_block(block)
 
     # -- the devices' side -------------------------------------------------------------------

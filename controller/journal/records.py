@@ -219,7 +219,7 @@ class BillReturned(RecordData):
     bill: int
     value: int
     escrowed: bool = True
-    proof: Literal["reported", "counted"] = "reported"
+    proof: Literal["reported", "counted", "none"] = "reported"
     claimed: bool = False  # its customer already has a claim for it: paid twice, so missing
 
     def postings(self) -> Lines:

@@ -227,7 +227,8 @@ class CashHandling:
         nothing: ours stands, and what was in escrow is asked for again.
         """
         desk, state = self._desk, self._desk.state
-        if not result.known:
+        counts = result.known
+        if not counts:
             result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
         if held is not None:
@@ -261,7 +262,7 @@ class CashHandling:
                     )
                 )
             elif not held.claimed:
-                self._ask_again()
+                self._ask_again(counts=counts)
         if not state.stacker_counted or result.bills != state.stacker:
             cause = "boot" if state.stacker_counted else "first_start"
             if state.stacker_counted and result.bills > state.stacker:
@@ -290,14 +291,30 @@ class CashHandling:
         if held is not None and held.claimed and DeviceName.BILL in self._desk.live.ready:
             self._desk.do(CountStacker("boot"))
 
-    def _ask_again(self) -> None:
-        """The bill may still be in escrow: return it; if it stays, its customer gets a claim."""
+    def _ask_again(self, *, counts: bool) -> None:
+        """The bill may still be in escrow: return it; if it stays, its customer gets a claim.
+
+        Where nothing counts it may as well be out or stacked: it is booked as gone, and flagged.
+        """
         desk = self._desk
         held = desk.state.escrow
         assert held is not None, "asked about a bill"
         self._escrow_tries += 1
         if self._escrow_tries > 1:
             give_back.claim_escrow(desk, held.value)
+            if not counts:
+                desk.flag("bill in escrow unknown", None, held.value)
+                desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+                desk.write(
+                    rec.BillReturned(
+                        device=held.device,
+                        answer="",
+                        bill=held.bill,
+                        value=held.value,
+                        proof="none",
+                        claimed=True,
+                    )
+                )
             return
         desk.write(
             rec.BillReturnIntended(

@@ -165,7 +165,11 @@ MODE_ESCROW: Final = 0x02
 
 OPTION_STACKER: Final = 0x01
 OPTION_ESCROW: Final = 0x02
-"""Bits of header 213: 1 has it."""
+OPTION_COUNTERS: Final = 0x04
+OPTION_COUNTERS_KEPT: Final = 0x10
+"""Bits of header 213: 1 has it. Accept counters per bill type, and they outlive power cuts."""
+COUNTER_STEPS: Final = 1 << 24
+"""Different values of an accept counter (header 150)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,11 @@
 
 Bill type n of the validator is type n - 1. Money is a bill in the stacker, and only the event
 stream says that one is there; an order to stack is not. How far the stream was heard is kept in the
-journal, as for coins. These validators keep no count of their stacker that could prove anything.
+journal, as for coins.
+
+A reset empties the stream. What became of a bill that was in escrow then is told by the accept
+counter of its type, where a validator keeps one without power; without it nobody knows. None counts
+what is in its stacker.
 
 Source: ccTalk Generic Specification 4.7, parts 2 and 3 (bill validators).
 """
@@ -137,6 +141,10 @@ class CcTalkBillValidator:
         self._routing = asyncio.Lock()
         self._held = False
         """A bill is in escrow: only then "returned" speaks of it, not of one that was refused."""
+        self._counts = False
+        """It keeps accept counters without power."""
+        self._escrow: tuple[int, int] | None = None
+        """The bill type in escrow, and its accept counter before."""
         self._results = 0
         self._stir = asyncio.Event()
         self.oddities: Counter[str] = Counter()
@@ -157,7 +165,9 @@ class CcTalkBillValidator:
         """Read what it holds, without a reset; see `MdbDevice.greet`."""
         if isinstance(known.info, BillInfo):
             self._take(known.info)
-        self._seen = before = decode_cursor(known.last_answer).buffer
+        cursor = decode_cursor(known.last_answer)
+        self._escrow = cursor.escrow
+        self._seen = before = cursor.buffer
         self._held = before is not None and _holds(before)
         if not await self._bus.up(GREET_S):
             return Greeting(present=False)
@@ -244,7 +254,10 @@ class CcTalkBillValidator:
         if variables is not None and variables.data:
             types = min(variables.data[0] or TYPES, TYPES)
         flags = await unit.try_ask(Header.REQUEST_OPTION_FLAGS)
-        escrow = bool(flags and flags.data and flags.data[0] & codec.OPTION_ESCROW)
+        options = flags.data[0] if flags is not None and flags.data else 0
+        escrow = bool(options & codec.OPTION_ESCROW)
+        kept = codec.OPTION_COUNTERS | codec.OPTION_COUNTERS_KEPT
+        self._counts = options & kept == kept
         scales = {country: await self._scale(country) for country in countries_of(self._currency)}
         bills: list[BillKind] = []
         for position in range(1, types + 1):
@@ -296,6 +309,8 @@ class CcTalkBillValidator:
     async def _serve(self) -> None:
         """Enable and poll until it is silent. Raises Silent or LinkError."""
         assert self._info is not None, "learnt before"
+        await self._read()
+        await self._settle()
         await self._enable()
         self._faults.clear(FaultCode.DEVICE_SILENT, FaultCode.DEVICE_UNSUITABLE)
         self._serving = True
@@ -304,6 +319,7 @@ class CcTalkBillValidator:
         while True:
             self._stir.clear()
             if await self._read():
+                await self._settle()
                 await self._enable()
             if self._check_at is not None and loop.time() >= self._check_at:
                 await self._self_check()
@@ -314,6 +330,43 @@ class CcTalkBillValidator:
                     await self._stir.wait()
             except TimeoutError:
                 continue
+
+    async def _settle(self) -> None:
+        """After a reset: find out what became of a bill that was in escrow.
+
+        Raises:
+            Silent: It does not answer.
+            LinkError: The line is down.
+        """
+        held = self._escrow
+        if held is None or self._seen is None or _holds(self._seen):
+            return
+        bill_type, before = held
+        accepted = await self._accepted(bill_type)
+        if accepted is None:
+            return  # nobody knows; the controller's deadline decides
+        if (accepted - before) % codec.COUNTER_STEPS:
+            done = self._bill_event(BillEventKind.STACKED, bill_type)
+        else:
+            reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((codec.Route.RETURN,)))
+            if reply is None or codec.decode_route(reply) is not codec.Routed.EMPTY:
+                self._held = True  # still there, and on its way out: its event tells
+                return
+            done = BillEvent(BillEventKind.RETURNED, 0, 0)
+        self._escrow, self._held = None, False
+        self._results += 1
+        await self._report((done,))
+
+    async def _accepted(self, bill_type: int) -> int | None:
+        """How many bills of a type were ever accepted; None where that is not kept."""
+        if not self._counts:
+            return None
+        reply = await self._unit.try_ask(
+            Header.REQUEST_INDIVIDUAL_ACCEPT_COUNTER, bytes((bill_type,))
+        )
+        return (
+            None if reply is None or len(reply.data) != 3 else int.from_bytes(reply.data, "little")
+        )
 
     async def _enable(self) -> None:
         """After a reset: how it works, then what it may take."""
@@ -363,12 +416,25 @@ class CcTalkBillValidator:
         if before == buffer:
             return False
         bills = self._hear(news)
+        if self._held and self._escrow is None:
+            await self._remember(buffer)
         self._unnoted += len(news.events)
         if bills or news.reset or news.lost or self._unnoted > UNNOTED_EVENTS:
             await self._report(bills)
         if news.lost:
             self._faults.raise_(FaultCode.DEVICE_PROTOCOL, f"{news.lost} events were lost")
         return news.reset
+
+    async def _remember(self, buffer: EventBuffer) -> None:
+        """A bill is in escrow: keep its accept counter, which proves later whether it was stacked.
+
+        Read after the event, so before anybody can have ordered to stack it.
+        """
+        kinds = (codec.decode_bill_event(pair) for pair in buffer.pairs)
+        held = next((e.bill_type for e in kinds if e.word is codec.BillWord.ESCROWED), None)
+        accepted = None if held is None else await self._accepted(held)
+        if held is not None and accepted is not None:
+            self._escrow = held, accepted
 
     def _hear(self, news: News) -> tuple[BillEvent, ...]:
         bills = []
@@ -377,7 +443,7 @@ class CcTalkBillValidator:
             match event.word:
                 case codec.BillWord.CREDIT:
                     bills.append(self._bill_event(BillEventKind.STACKED, event.bill_type))
-                    self._held = False
+                    self._held, self._escrow = False, None
                     self._faults.clear(FaultCode.BILL_REMOVED)
                 case codec.BillWord.ESCROWED:
                     bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
@@ -387,7 +453,7 @@ class CcTalkBillValidator:
                 case _ if event.status is codec.BillStatus.RETURNED:
                     if self._held or news.lost:
                         bills.append(BillEvent(BillEventKind.RETURNED, 0, 0))
-                    self._held = False
+                    self._held, self._escrow = False, None
                 case _:
                     assert event.status is not None, "known words have a status"
                     self._status(event.status, event.words)
@@ -414,7 +480,8 @@ class CcTalkBillValidator:
     async def _report(self, bills: tuple[BillEvent, ...]) -> None:
         """Hand bills over, and wait until their record is on disk."""
         self._unnoted = 0
-        report = BillsReport(DeviceName.BILL, Cursor(self._seen).encode(), bills, note=True)
+        cursor = Cursor(self._seen, escrow=self._escrow)
+        report = BillsReport(DeviceName.BILL, cursor.encode(), bills, note=True)
         try:
             await self._sink.money(report)
         except JournalError as error:

@@ -5,7 +5,8 @@ is kept with the money it brought: one record holds both, so each event counts e
 whenever the power goes. For hoppers it holds the running dispense count and the coins that were
 inside: from there on the count alone tells what left.
 
-Pure. The format is ours: a version byte, a flag, the event buffer, seven bytes a hopper.
+Pure. The format is ours: a version byte, flags, the event buffer, four bytes for a bill in escrow,
+seven bytes a hopper.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from drivers.cctalk.events import BUFFER_BYTES, EventBuffer, decode_events
 
 _VERSION: Final = 1
 _HOPPER_BYTES: Final = 7
+_BILL_BYTES: Final = 4
+_HAS_BUFFER: Final = 1
+_HAS_BILL: Final = 2
 MAX_CONTENT: Final = 0xFFFF
 """Coins in a hopper; the largest hold some thousands."""
 
@@ -41,12 +45,17 @@ class Cursor:
     buffer: EventBuffer | None = None
     hoppers: Mapping[int, HopperMark] = field(default_factory=dict)
     """By address."""
+    escrow: tuple[int, int] | None = None
+    """The bill type in escrow, and how many of it were ever accepted before."""
 
     def encode(self) -> bytes:
         """The bytes to keep."""
-        parts = [bytes((_VERSION, self.buffer is not None))]
+        flags = (self.buffer is not None) * _HAS_BUFFER | (self.escrow is not None) * _HAS_BILL
+        parts = [bytes((_VERSION, flags))]
         if self.buffer is not None:
             parts.append(self.buffer.answer)
+        if self.escrow is not None:
+            parts.append(bytes((self.escrow[0],)) + self.escrow[1].to_bytes(3, "little"))
         for address, mark in sorted(self.hoppers.items()):
             content = min(max(mark.content, 0), MAX_CONTENT)
             parts.append(bytes((address, mark.event)))
@@ -59,12 +68,16 @@ NOTHING_SEEN: Final = Cursor()
 
 def decode_cursor(data: bytes) -> Cursor:
     """What was kept. Bytes that this format did not write are nothing: another device's answer."""
-    if len(data) < 2 or data[0] != _VERSION or data[1] > 1:
+    if len(data) < 2 or data[0] != _VERSION or data[1] > _HAS_BUFFER | _HAS_BILL:
         return NOTHING_SEEN
-    at = 2 + BUFFER_BYTES * data[1]
+    bill_at = 2 + BUFFER_BYTES * bool(data[1] & _HAS_BUFFER)
+    at = bill_at + _BILL_BYTES * bool(data[1] & _HAS_BILL)
     if len(data) < at or (len(data) - at) % _HOPPER_BYTES:
         return NOTHING_SEEN
-    buffer = decode_events(data[2:at]) if data[1] else None
+    buffer = decode_events(data[2:bill_at]) if data[1] & _HAS_BUFFER else None
+    escrow = None
+    if data[1] & _HAS_BILL:
+        escrow = data[bill_at], int.from_bytes(data[bill_at + 1 : at], "little")
     hoppers = {}
     for start in range(at, len(data), _HOPPER_BYTES):
         address, event, *rest = data[start : start + _HOPPER_BYTES]
@@ -73,4 +86,4 @@ def decode_cursor(data: bytes) -> Cursor:
             int.from_bytes(bytes(rest[:3]), "little"),
             int.from_bytes(bytes(rest[3:]), "little"),
         )
-    return Cursor(buffer, hoppers)
+    return Cursor(buffer, hoppers, escrow)

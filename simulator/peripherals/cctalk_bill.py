@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from drivers.cctalk.frames import Checksum
 from drivers.cctalk.headers import Header
@@ -38,6 +38,7 @@ class ValidatorSettings:
         intake_s: To read a bill.
         stack_s: To stack or return one.
         capacity: Bills in the stacker.
+        counts: It keeps accept counters without power.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -54,6 +55,7 @@ class ValidatorSettings:
     intake_s: float = 1.0
     stack_s: float = 0.6
     capacity: int = 500
+    counts: bool = True
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class SimCcTalkBill(CcTalkDevice):
             model="SIM-BILL",
         )
         self.log = EventLog()
+        self.stacked: dict[int, int] = {}
+        """Bills ever stacked, by type; kept without power."""
         self.held: tuple[Thing, int] | None = None
         self._motion: asyncio.TimerHandle | None = None
         self._dog: asyncio.TimerHandle | None = None
@@ -124,7 +128,10 @@ class SimCcTalkBill(CcTalkDevice):
             case Header.REQUEST_VARIABLE_SET:
                 return bytes((len(self.settings.ids), 1))
             case Header.REQUEST_OPTION_FLAGS:
-                return bytes((0x01 | (0x02 if self.settings.has_escrow else 0),))
+                escrow = 0x02 if self.settings.has_escrow else 0
+                return bytes((0x01 | escrow | (0x14 if self.settings.counts else 0),))
+            case Header.REQUEST_INDIVIDUAL_ACCEPT_COUNTER if self.settings.counts:
+                return self.stacked.get(data[0], 0).to_bytes(3, "little")
             case Header.REQUEST_BILL_OPERATING_MODE:
                 return bytes((self.mode,))
             case Header.ROUTE_BILL:
@@ -242,6 +249,7 @@ class SimCcTalkBill(CcTalkDevice):
         thing, kind = self.held
         self.held = None
         self._truth.move(thing, source, STACKER)
+        self.stacked[kind] = self.stacked.get(kind, 0) + 1
         self.log.add(kind, 0)
         if self.full:
             self.log.add(0, 14)
@@ -284,3 +292,13 @@ class SimCcTalkBill(CcTalkDevice):
     def _power_returned(self) -> None:
         self._end_work()
         self.log.clear()
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what outlives a loss of power."""
+        kinds = {str(kind): count for kind, count in self.stacked.items()}
+        return super().to_state() | {"stacked": kinds}
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Become what `to_state` returned."""
+        super().from_state(state)
+        self.stacked = {int(kind): count for kind, count in state["stacked"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,36 @@ def test_a_bill_buys_and_is_changed_from_hoppers() -> None:
         assert stage.last.paid_back == 850
 
     play(scenario, settings=MACHINE)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_power_cut_with_a_bill_in_escrow_loses_nobody_a_bill(counts: bool) -> None:
+    """With accept counters it is known to be out; without them nobody knows, and a person looks."""
+
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        assert line.bill is not None
+        line.bill.settings = replace(line.bill.settings, counts=counts)
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: stage.state.escrow is not None)
+        await stage.cut_power()
+        await stage.passes_without(5)
+        await stage.restore_power()
+        await stage.opens()
+        await stage.quiet()
+        assert stage.state.escrow is None
+        assert stage.spent == 0
+        if counts:
+            assert (stage.credit, stage.claimed, stage.flags) == (0, 0, [])
+        else:
+            assert stage.claimed == 500
+            assert stage.flags == ["bill in escrow unknown"]
+        await stage.bill(1_000)  # and the next one is taken
+        await stage.buys("A1")
+        assert stage.products == ["water"]
+
+    play(scenario, settings=MACHINE, ends=False)
 
 
 def test_a_card_on_the_mdb_sells_beside_them() -> None:

@@ -195,7 +195,7 @@ async def test_what_became_of_a_bill_while_nobody_ran_is_told_by_events(stacked:
     await it.die()
     await asyncio.sleep(40)
     await it.up()
-    assert it.sink.bills[1:] == [("stacked", 1000)] if stacked else [("returned", 0)]
+    assert it.sink.bills[1:] == ([("stacked", 1000)] if stacked else [("returned", 0)])
     assert it.truth.value(ESCROW) == 0
     await it.die()
 
@@ -207,6 +207,43 @@ async def test_a_reset_is_seen_and_everything_told_again() -> None:
     it.validator.self_reset()
     await until(lambda: it.validator.accepted and it.validator.master, 10)
     await escrowed(it, 500)
+    await it.die()
+
+
+@pytest.mark.parametrize("how", ["reset", "restart"])
+@pytest.mark.parametrize("stacked", [True, False])
+@virtual
+async def test_after_a_reset_the_accept_counter_tells_what_became_of_a_bill(
+    stacked: bool, how: str
+) -> None:
+    it = await taking()
+    await escrowed(it)
+    if how == "restart":
+        await asyncio.sleep(0.5)
+        await it.die()
+    if stacked:
+        it.validator._halt()
+        it.validator._stack()  # and nobody hears of it
+    it.cut_power()
+    it.restore_power()
+    if how == "restart":
+        await asyncio.sleep(0.5)
+        await it.up()
+    await until(lambda: len(it.sink.bills) == 2, 20)
+    await asyncio.sleep(5)
+    assert it.sink.bills[1:] == ([("stacked", 1000)] if stacked else [("returned", 0)])
+    assert it.truth.value(STACKER) == (1000 if stacked else 0)
+    await it.die()
+
+
+@virtual
+async def test_without_such_a_counter_nobody_knows() -> None:
+    it = await taking(ValidatorSettings(counts=False))
+    await escrowed(it)
+    it.cut_power()
+    it.restore_power()
+    await until(lambda: it.validator.accepted, 20)
+    assert it.sink.bills == [("escrowed", 1000)]
     await it.die()
 
 

@@ -398,6 +398,8 @@ def test_a_cursor_survives_the_journal() -> None:
     buffer = decode_events(bytes(range(1, 12)))
     cursor = Cursor(buffer, {3: HopperMark(7, 0xABCDEF, 1234), 9: HopperMark(0, 0, 0)})
     assert decode_cursor(cursor.encode()) == cursor
+    held = Cursor(buffer, escrow=(4, 70_000))
+    assert decode_cursor(held.encode()) == held
     assert decode_cursor(Cursor().encode()) == Cursor()
 
 

@@ -1,7 +1,8 @@
 """Motors that jam, run on, stand still or drop too much; sensors that see nothing; doors.
 
-Field lessons 5 (temoto/vender#1: an optical drop sensor that refunds) and 6 (#2 there: a motor array
-on a Raspberry Pi), and 38 as far as the machine goes: light products that fall past the sensor.
+Field lessons 5 (temoto/vender#1: an optical drop sensor that refunds) and 6 (#2 there: a motor
+array on a Raspberry Pi), and 38 as far as the machine goes: light products that fall past the
+sensor.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Coins(Quick):
 
 
 async def measure(folder: Path, count: int) -> dict[str, Any]:
-    """Sell until ``count`` polls have been sent."""
+    """Sell until ``count`` polls have been acknowledged."""
     till = await Till.open(folder)
     with terminal("busy") as far:
         bus = MdbBus(native_link(far.path), Nobody())
@@ -115,7 +115,7 @@ async def measure(folder: Path, count: int) -> dict[str, Any]:
             device.slot.start_polling()
         vends = 0
         first = till.shop.journal.next_seq
-        while late.polls < count:
+        while late.polls - late.withheld < count:
             await till.sell(coin=changer.insert)
             vends += 1
         records = till.shop.journal.next_seq - first
@@ -125,6 +125,7 @@ async def measure(folder: Path, count: int) -> dict[str, Any]:
     await till.shop.stop()
     return {
         "late_ms": late.late_ms,
+        "polls": late.polls,
         "withheld": late.withheld,
         "vends": vends,
         "records": records,
@@ -134,7 +135,7 @@ async def measure(folder: Path, count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure ``--count`` polls beside a journal in ``--folder``."""
+    """Measure ``--count`` acknowledged polls beside a journal in ``--folder``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--count", type=int, required=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from typing import Final
 
 from config.machine import MachineSettings, PinUse
 from config.models import MatrixKeypad, MatrixMotor
+from controller.money import CURRENCIES
 
 # Lines that a Raspberry Pi's header brings out.
 _HEADER_PINS: Final = range(28)
@@ -21,11 +23,26 @@ _MINI_UARTS: Final = ("/dev/ttyS0",)
 
 def contradictions(settings: MachineSettings) -> Iterator[str]:
     """Yield what is wrong between keys, each as ``key = value: what and what is allowed``."""
+    yield from _machine(settings)
     yield from _planogram(settings)
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
     yield from _cctalk(settings)
+
+
+def _machine(settings: MachineSettings) -> Iterator[str]:
+    currency = settings.machine.currency
+    if currency not in CURRENCIES:
+        yield f'machine.currency = "{currency}": is no currency; allowed: one of ISO 4217'
+    there = sorted(
+        file.name.removesuffix(".toml")
+        for file in (files("config") / "texts").iterdir()
+        if file.name.endswith(".toml")
+    )
+    for language in settings.machine.languages:
+        if language not in there:
+            yield f'machine.languages: has no texts for "{language}"; allowed: {", ".join(there)}'
 
 
 def _planogram(settings: MachineSettings) -> Iterator[str]:

@@ -224,6 +224,16 @@ def test_a_wrong_key_is_named_with_its_value_and_what_is_allowed(
 BETWEEN_KEYS = [
     # what stands in pi-example.toml, what it becomes, what is said
     (
+        'currency = "EUR"',
+        'currency = "EUX"',
+        'machine.currency = "EUX": is no currency; allowed: one of ISO 4217',
+    ),
+    (
+        'languages = ["de", "en"]',
+        'languages = ["en", "fr"]',
+        'machine.languages: has no texts for "fr"; allowed: de, en, es',
+    ),
+    (
         'product = "spritzer"',
         'product = "sprite"',
         'columns[2].product = "sprite": is no product; allowed: riegel, spritzer, water',

@@ -78,3 +78,4 @@ def test_money_does_not_change() -> None:
 
 def test_currencies_have_the_exponents_of_the_standard() -> None:
     assert (exponent("EUR"), exponent("JPY"), exponent("TND")) == (2, 0, 3)
+    assert (exponent("IQD"), exponent("RWF"), exponent("CLF")) == (3, 0, 4)

@@ -26,11 +26,14 @@ class Position:
     confirmed_ms: int | None  # the last confirmed time up to here
 
 
+_LARGEST: Final = 2**63 - 1  # SQLite knows no larger number, people may ask for one
 START: Final = Position(0, 0, chain.GENESIS, None)
 
 
 async def rows_after(database: Database, seq: int, limit: int = CHUNK) -> list[StoredRow]:
     """Return up to ``limit`` rows behind ``seq`` as they stand in the file, unchecked."""
+    if seq > _LARGEST:
+        return []
     return await database.query(
         "SELECT seq, boot, body, hash FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
     )

@@ -78,6 +78,11 @@ async def test_an_open_journal_is_read_without_disturbing_it(journal: Journal[St
     assert report["records"] == view.last
 
 
+async def test_behind_the_end_there_is_nothing_however_far_behind(journal: Journal[State]) -> None:
+    for after in (journal.durable_seq, 2**63 - 1, 10**30):
+        assert await StoreView(journal).records(after, 10) == []
+
+
 async def test_a_folder_is_read_when_vendd_is_not_running(
     journal: Journal[State], tmp_path: Path
 ) -> None:

@@ -1,40 +1,30 @@
-"""What the configuration says reaches the brain: no key is read and then forgotten."""
+"""What the composition root decides by itself."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
-from config.models import Policy as PolicySettings
-from config.settings import load
-from controller.app import devices_of, planogram_of, policy_of
-from controller.domain.policy import Policy
-from controller.ports import DeviceName
+import pytest
 
-DEMO = Path(__file__).parents[3] / "config" / "machines" / "demo.toml"
-FROM_DEVICES = {"coins_accepted", "bills_accepted", "bill_max", "tubes_kept"}
+from controller import app
 
 
-def test_every_policy_of_the_file_is_the_brains() -> None:
-    assert set(PolicySettings.model_fields) | FROM_DEVICES == {f.name for f in fields(Policy)}
-    settings = load(DEMO, home=Path("/nonexistent"))
-    changed = {
-        name: (not value)
-        if isinstance(value, bool)
-        else value + 7
-        if isinstance(value, int | float)
-        else {"refund": "charge", "pay": "keep"}[value]
-        if name != "after_failure"
-        else "keep"
-        for name, value in settings.policy.model_dump().items()
-    }
-    other = settings.model_copy(update={"policy": settings.policy.model_copy(update=changed)})
-    policy = policy_of(other)
-    assert {name: getattr(policy, name) for name in changed} == changed
+def entropy(size: int) -> bytes:
+    """Return bytes that are another file's in no test."""
+    return b"\xa5" * size
 
 
-def test_the_demo_machines_devices_and_prices() -> None:
-    settings = load(DEMO, home=Path("/nonexistent"))
-    assert devices_of(settings) == {DeviceName.CHANGER, DeviceName.BILL, DeviceName.CASHLESS1}
-    assert planogram_of(settings).columns["B4"].price == 50
-    assert dict(policy_of(settings).tubes_kept) == {10: 5, 20: 3}
+def test_a_power_up_is_known_by_what_its_file_says(tmp_path: Path) -> None:
+    told = tmp_path / "boot_id"
+    told.write_text("3f6c\n", encoding="ascii")
+    assert app.system_boot(told, entropy) == "3f6c"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
+def test_where_no_file_tells_power_ups_apart_each_start_counts_as_one(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    told = tmp_path / "boot_id"
+    if content is not None:
+        told.write_bytes(content)
+    assert app.system_boot(told, entropy) == f"unknown {'a5' * 8}"

@@ -80,6 +80,7 @@ class HardwarePaths:
     pins: Path
     i2c: Path | None
     keypad: Path | None
+    cctalk: Path | None = None
 
     @classmethod
     def of(cls, settings: MachineSettings) -> HardwarePaths:
@@ -107,12 +108,14 @@ class HardwarePaths:
                 )
         keypad = settings.keypad
         keys = keypad.path if isinstance(keypad, KernelKeypad) else None
-        for key, path in (("mdb.port", settings.mdb.port), ("keypad.path", keys)):
+        cctalk = None if settings.cctalk is None else settings.cctalk.port
+        devices = (("mdb.port", settings.mdb.port), ("cctalk.port", cctalk), ("keypad.path", keys))
+        for key, path in devices:
             if path is not None and path.is_relative_to("/dev"):
                 wrong.append(f"{key} = {path}: to be simulated it is a path below machine.home")
         if wrong:
             raise MachineError("\n".join(wrong))
-        return cls(home / CONTROL_NAME, settings.mdb.port, Path(str(pins)), i2c, keys)
+        return cls(home / CONTROL_NAME, settings.mdb.port, Path(str(pins)), i2c, keys, cctalk)
 
     def sockets(self) -> Iterator[Path]:
         """Yield the names that are sockets."""
@@ -196,6 +199,10 @@ class Machine:
         if "line" not in world.unplugged:
             cable.plug()
         doors.callback(cable.unplug)
+        if world.cctalk is not None and paths.cctalk is not None:
+            second = PtyCable(loop, world.cctalk.wire, paths.cctalk)
+            second.plug()
+            doors.callback(second.unplug)
         about = {"pid": os.getpid(), "paths": self._names()}
         control = Control(world, about, self.stopped.set)
         control.controllers = lambda: self._pins.controllers
@@ -232,6 +239,7 @@ class Machine:
             "pins": str(paths.pins),
             "i2c": None if paths.i2c is None else str(paths.i2c),
             "keypad": None if paths.keypad is None else str(paths.keypad),
+            "cctalk": None if paths.cctalk is None else str(paths.cctalk),
             "state": None if state is None else str(state),
         }
 

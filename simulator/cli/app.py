@@ -97,6 +97,7 @@ def _show_ready(hello: dict[str, Any]) -> None:
     paths = hello["paths"]
     for name, path in (
         ("MDB", f"{paths['mdb']} ({hello['link']})"),
+        ("ccTalk", paths.get("cctalk")),
         ("pins", paths["pins"]),
         ("display", paths["i2c"]),
         ("keypad", paths["keypad"]),

@@ -33,6 +33,7 @@ class AcceptorSettings:
         transport_s: From the slot to the credit sensor.
         knows_master: It has a master inhibit.
         dummy_event: Moves its counter to 1 by a null event after the first read.
+        tells_options: It answers header 213, which is no must.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -49,6 +50,7 @@ class AcceptorSettings:
     transport_s: float = 0.3
     knows_master: bool = True
     dummy_event: bool = False
+    tells_options: bool = True
 
 
 @dataclass(slots=True)
@@ -123,6 +125,8 @@ class SimCoinAcceptor(CcTalkDevice):
             case Header.REQUEST_POLLING_PRIORITY:
                 return bytes((2, 20))
             case Header.PERFORM_SELF_CHECK:
+                return b"\0"
+            case Header.REQUEST_OPTION_FLAGS if self.settings.tells_options:
                 return b"\0"
             case _:
                 return self._set(header, data)

@@ -179,6 +179,7 @@ CHAINS = {
 # What these scenes can't make; the fault search in virtual time kills there.
 ELSEWHERE = {
     "coins.released",  # the changer's own switches
+    "device.noted",  # by devices without acknowledgements: ccTalk
     "bill.return_intended",  # a bill that comes as selling ends, or that is stuck
     "fault.cleared",
     "review.flagged",

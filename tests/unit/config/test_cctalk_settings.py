@@ -67,6 +67,13 @@ def test_a_line_is_read_and_its_devices_are_planned(tmp_path: Path) -> None:
     assert dict(policy.tubes_kept)[100] == 5
 
 
+def test_the_example_is_a_machine() -> None:
+    settings = load(ROOT / "config" / "machines" / "cctalk-example.toml")
+    assert settings.cctalk is not None
+    assert len(settings.cctalk.hoppers) == 2
+    assert settings.mdb.cashless1.enabled
+
+
 def test_a_machine_needs_no_mdb(tmp_path: Path) -> None:
     text = DEMO + LINE
     begin, end = text.index("[mdb]"), text.index("[policy]")

@@ -266,6 +266,14 @@ async def test_an_acceptor_without_master_inhibit_works_by_its_mask() -> None:
 
 
 @virtual
+async def test_an_acceptor_that_is_silent_about_its_options_starts_all_the_same() -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(tells_options=False)))
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+
+
+@virtual
 async def test_the_coin_return_is_told() -> None:
     it = await taking(rig())
     it.acceptor.press_lever()

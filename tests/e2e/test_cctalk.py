@@ -1,0 +1,57 @@
+"""A machine with its coins on a ccTalk line, as real processes over a pseudo terminal."""
+
+from __future__ import annotations
+
+import asyncio
+
+from simulator.pytest_plugin import DEMO
+from simulator.rig import Rig, RigOptions
+
+LINE = """
+[cctalk]
+port = "cctalk"
+
+[cctalk.acceptor]
+accept = [10, 20, 50, 100, 200]
+
+[[cctalk.hoppers]]
+address = 3
+value = 10
+content = 80
+
+[cctalk.bill]
+
+[policy]"""
+EDITS = {
+    "[mdb.changer]\nenabled = true": "[mdb.changer]\nenabled = false",
+    "[mdb.bill]\nenabled = true": "[mdb.bill]\nenabled = false",
+    "[policy]": LINE,
+}
+
+
+async def coins_gone(rig: Rig) -> int:
+    return 800 - (await rig.sim.truth()).totals.tubes
+
+
+async def test_a_kill_in_mid_payout_pays_each_coin_once_over_a_terminal() -> None:
+    async with Rig(RigOptions(DEMO, edits=EDITS)) as rig:
+        await rig.start_vendd()
+        await rig.api.until_selling()
+        await rig.sim.insert_coin(200)
+        await rig.api.until_record("coins.deposited")
+        await rig.sim.press_keys("A1")
+        await rig.api.until_record("payout.intended")
+        async with asyncio.timeout(15):
+            while await coins_gone(rig) < 20:  # noqa: ASYNC110 - the truth is asked, it calls nobody
+                await asyncio.sleep(0.05)
+        assert rig.vendd is not None
+        await rig.vendd.kill()
+        await rig.start_vendd()
+        await rig.api.until_selling()
+        assert await coins_gone(rig) == 50
+        truth = await rig.sim.truth()
+        (customer,) = truth.accounts.values()
+        assert (customer.spent, len(customer.products)) == (150, 1)
+        ledger = await rig.api.call("ledger.show")
+        balance = {row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]}
+        assert (balance["cash.tubes"], balance["cash.cashbox"]) == (750, 200)

@@ -150,7 +150,7 @@ class Whole:
         """Return the time before which no device has anything to say."""
         loop = self.loop
         assert isinstance(loop, VirtualLoop), "only virtual time can be folded"
-        if loop.busy or not all(device.quiet for device in self.world.devices.values()):
+        if loop.busy or not all(device.steady for device in self.world.devices.values()):
             return 0.0
         return loop.next_deadline() or 0.0
 

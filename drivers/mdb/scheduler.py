@@ -20,7 +20,7 @@ from typing import Final
 from controller.faults import FaultCode, LinkError
 from controller.ports import DeviceSink, FaultCleared, FaultRaised
 from drivers.links.mdb_link import ACKED, AnswerKind, MdbLink
-from drivers.mdb.slots import NEVER, POLL_S, Command, Listener, Slot
+from drivers.mdb.slots import NEVER, Command, Listener, Slot
 
 BUS_PART: Final = "mdb"
 """The line itself, as the `part` of its fault."""
@@ -31,6 +31,9 @@ ACK_BUDGET_S: Final = 0.0035
 
 SILENCE_COST_S: Final = 0.030
 """What a block that nobody answers costs on the line."""
+
+EXCHANGE_S: Final = 0.015
+"""What a poll and its answer take at the most."""
 
 GIVE_WAY_S: Final = 0.005
 """Behind another device's poll: its transaction is over by then, or the next look finds it due."""
@@ -57,9 +60,9 @@ class MdbBus:
     Args:
         link: Opened and reopened by `run`.
         sink: Where a dead line is told.
-        idle_until: Optional. Asked when nothing waits and every device had nothing to say: the
-            loop time before which no device will have anything to say either. Polls until then
-            count as answered by ACK and are not sent (a simulator that knows its world).
+        idle_until: Optional. Asked when nothing waits and no device had anything new to say: the
+            loop time before which none will have anything else to say either. Polls until then
+            count as answered as before and are not sent (a simulator that knows its world).
 
     Attributes:
         down: Why nothing can be sent now, None while the line works.
@@ -180,8 +183,8 @@ class MdbBus:
         for slot in self._slots:
             if not slot.idle:
                 return False
-        horizon = self._idle_until()
-        if horizon <= due + POLL_S:
+        horizon = self._idle_until() - EXCHANGE_S  # a poll must be over by then
+        if horizon <= due:
             return False
         skipped = 0
         for slot in self._slots:
@@ -200,6 +203,7 @@ class MdbBus:
             slot.heard_at = now
             slot.lost = False
             slot.quiet = True
+            slot.said = b""
             slot.listener.on_quiet()
             return
         slot.quiet = False
@@ -216,6 +220,8 @@ class MdbBus:
     async def _items(self, slot: Slot, data: bytes) -> None:
         future = slot.listener.on_items(data)
         link = self.link
+        slot.quiet = future is None and data == slot.said
+        slot.said = data
         if future is None:
             link.ack()
             return
@@ -245,6 +251,7 @@ class MdbBus:
         slot.begin_command(command, now)
         self.counters.commands += 1
         slot.quiet = False
+        slot.said = b""
         try:
             answer = await self.link.exchange(command.payload)
         except LinkError:

@@ -123,7 +123,7 @@ class Slot:
     __slots__ = (
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
         "_queue", "_retry_at", "_started_at", "answers", "damaged", "due", "heard_at", "listener",
-        "lost", "poll", "quiet", "silence_limit_s", "tries",
+        "lost", "poll", "quiet", "said", "silence_limit_s", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -143,6 +143,7 @@ class Slot:
         self.heard_at = 0.0
         self.lost = False
         self.quiet = False
+        self.said = b""  # the last poll's data; repeated without money it is no news
         self.answers = 0
         self.damaged = 0
         self.tries = 0
@@ -331,7 +332,7 @@ class Slot:
 
     @property
     def idle(self) -> bool:
-        """Whether the last poll was answered by an ACK and no command waits (or it sleeps)."""
+        """Whether the last poll brought nothing new and no command waits (or it sleeps)."""
         return not self._queue and (self.quiet or not self._polling)
 
 

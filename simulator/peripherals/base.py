@@ -230,6 +230,11 @@ class Peripheral(ABC):
         )
 
     @property
+    def steady(self) -> bool:
+        """Tell whether each POLL brings the same, until a timer is due or somebody acts."""
+        return self.quiet
+
+    @property
     def told_all(self) -> bool:
         """Tell whether no event waits for the master, or none can ever be told.
 

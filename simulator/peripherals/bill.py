@@ -102,6 +102,17 @@ class SimBill(Peripheral):
         """Tell whether the stacker takes no more."""
         return self._count >= self.settings.stacker_capacity
 
+    @property
+    def steady(self) -> bool:
+        """Tell whether each POLL brings the same: states are told at each, and change by timers."""
+        return (
+            self.powered
+            and not self._queue
+            and not self.faults.waiting
+            and self.faults.broken == self._broken_told
+            and self._timeline.now() >= self._mute_until
+        )
+
     # -- the bus -----------------------------------------------------------------------------
 
     def length_of(self, head: bytes) -> int | None:

@@ -13,7 +13,7 @@ from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
 PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "end": 40.0}
-LOOK_S: Final = 0.2  # between two looks
+LOOK_S: Final = 3.0  # between two looks
 CARD_TRIES: Final = 4
 ASKED: Final = "Hold your card"
 
@@ -83,7 +83,7 @@ class Customer:
         loop = self._machine.loop
         deadline = loop.time() + PATIENCE_S[what]
         while not self._came(what) and (left := deadline - loop.time()) > 0:
-            await self._turned(min(left, LOOK_S * 5 if what == "end" else LOOK_S))
+            await self._turned(min(left, LOOK_S))
 
     def _came(self, what: str) -> bool:
         machine = self._machine

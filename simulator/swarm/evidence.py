@@ -75,6 +75,7 @@ class Watch:
         self.testing = 0
         self._acked = 0
         self._recorded = 0
+        self.on_told: Callable[[], None] | None = None
         self.on_record: list[Callable[[Record], None]] = []
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
@@ -82,6 +83,8 @@ class Watch:
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
             self._acked += money_in(self.machine.world, name, item)
+            if self.on_told is not None:
+                self.on_told()
 
         return heard
 

@@ -16,6 +16,7 @@ from controller.journal.envelope import Record, UnknownData
 from controller.machine.brain import RECOUNT_S
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk, Io
+from simulator.pins.board import Edge
 from simulator.swarm import build
 from simulator.swarm.customers import Customer
 from simulator.swarm.evidence import Watch
@@ -23,12 +24,14 @@ from simulator.swarm.judge import Judge
 from simulator.swarm.plan import End, Life, Step, Trouble
 from simulator.swarm.technician import Technician
 from simulator.swarm.troubles import Excuse, kind_of
+from simulator.truth import Fact
 from simulator.whole import NotQuietError, Whole
 
 SETTLE_S: Final = 400.0  # after the last fault has gone: everything has ended by then
 RECOUNTED_S: Final = RECOUNT_S + 1.0  # a doubt that is older has been settled
-CALM_S: Final = 0.75  # longer than one round of polls: nothing was about to be said
-LOOK_S: Final = 0.15
+CALM_S: Final = 0.5  # longer than one round of polls: nothing was about to be said
+LOOK_S: Final = 3.0  # between two looks when nothing is told
+LOOK_LATE_S: Final = 5.0  # where whatever matters is told
 RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has ended
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
@@ -91,12 +94,16 @@ class Player:
         self._counting = False
         self._instants = 0
         self._hit: asyncio.Future[None] | None = None
+        self._wait_s = LOOK_S
         self._doubt: tuple[tuple[int, int, int, int], ...] = ()
         self._doubted_at = 0.0
         self._motors = {
             column.motor.pin.number for column in settings.columns if column.motor.type == "direct"
         } | {pin.number for pin in settings.gpio.rows}
-        self.machine.world.listen(self._told)
+        self.machine.world.truth.on_fact = self._fact
+        self.machine.world.board.on_edge = self._edge
+        self.machine.world.panel.on_frame = lambda _: self._stir()
+        self.watch.on_told = self._stir
         self.watch.on_record.append(self._recorded)
 
     # -------------------------------------------------------------------------------- the life
@@ -155,6 +162,8 @@ class Player:
         customer = Customer(machine, self._turned)
         actor = machine.loop.create_task(customer.live(step.acts))
         try:
+            self._wait_s = LOOK_LATE_S
+            actor.add_done_callback(lambda _: self._stir())
             await self._while_alive(actor.done)
             actor.result()
         finally:
@@ -224,7 +233,7 @@ class Player:
             elif machine.loop.time() > deadline:
                 raise NotQuietError(self._why_not_quiet())
             else:
-                await self._turned(LOOK_S)
+                await self._turned(self._wait_s)
 
     def _why_not_quiet(self) -> str:
         machine = self.machine
@@ -245,10 +254,11 @@ class Player:
             nonlocal since
             running = machine.running
             if running is None or not self._still():
-                since = None
+                since, self._wait_s = None, LOOK_S
                 return False
             now = machine.loop.time()
             since = now if since is None else since
+            self._wait_s = max(0.01, since + CALM_S - now)
             return now - since >= CALM_S
 
         return done
@@ -319,7 +329,7 @@ class Player:
         return True
 
     def _enter(self, running: Any) -> None:
-        running.machine.on_turn.append(self._machine_turned)
+        running.machine.on_turn.append(self._stir)
 
     async def _die(self) -> None:
         """Carry out the end that was drawn, stay dark, start again."""
@@ -523,25 +533,24 @@ class Player:
             self._hit.add_done_callback(lambda _: _done(turned))
         return turned
 
-    def _machine_turned(self) -> None:
+    def _stir(self) -> None:
+        """Something happened: let everybody who waits look again."""
         waiters, self._turn_waiters = self._turn_waiters, []
         for waiter in waiters:
             _done(waiter)
 
-    def _told(self, kind: str, data: dict[str, Any]) -> None:
-        if kind == "edge":
-            self._edge(data["pin"], data["level"], driven=data["driven"])
-        elif kind == "fact":
-            self._hash.update(f"{data['at_s']:.6f}{data['what']}{data['detail']}".encode())
-            if self.trace is not None:
-                self.trace.append(f"{data['at_s']:9.3f} {data['what']} {data['detail']}")
+    def _fact(self, fact: Fact) -> None:
+        self._stir()
+        self._hash.update(f"{fact.at_s:.6f}{fact.what}{fact.detail}".encode())
+        if self.trace is not None:
+            self.trace.append(f"{fact.at_s:9.3f} {fact.what} {fact.detail}")
 
-    def _edge(self, pin: int, level: bool, *, driven: bool) -> None:
+    def _edge(self, edge: Edge) -> None:
         if self._counting:
-            self._instant(f"pin {pin} {'up' if level else 'down'}")
-        self._hash.update(b"%d%d" % (pin, level))
-        if driven and level and pin in self._motors:
-            self.watch.motor_on(pin)
+            self._instant(f"pin {edge.pin} {'up' if edge.level else 'down'}")
+        self._hash.update(b"%d%d" % (edge.pin, edge.level))
+        if edge.driven and edge.level and edge.pin in self._motors:
+            self.watch.motor_on(edge.pin)
 
     def _note(self, what: str) -> None:
         self.machine.world.truth.note("play", what)

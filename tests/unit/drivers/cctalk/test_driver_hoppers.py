@@ -284,3 +284,26 @@ async def test_an_exchanged_hopper_is_doubted_until_somebody_was_there() -> None
     it.changer.accept(frozenset(), manual=True)
     assert (await it.changer.tubes()).counts[15] == 97
     await it.die()
+
+
+@pytest.mark.parametrize("seed", range(30))
+@virtual
+async def test_whatever_the_line_does_what_is_certain_is_true(seed: int) -> None:
+    it = await rig().up()
+    it.wire.line._random.seed(seed)
+    it.wire.line.flip, it.wire.line.loss, it.wire.line.noise = 0.004, 0.004, 0.004
+    paid = 0
+    believed = {14: 100, 15: 100}
+    for _ in range(4):
+        evidence = await it.changer.payout(ORDER)
+        tubes = [(14, 20, believed[14]), (15, 100, believed[15])]
+        done = reconcile(340, tubes, evidence, ASKED)
+        fell, paid = it.tray - paid, it.tray
+        assert fell <= 340
+        assert done.amount == fell if done.certain else done.amount <= fell
+        believed = {15 - index: it.truth.count(tube(15 - index)) for index in range(2)}
+    it.wire.line.heal()
+    await asyncio.sleep(5)
+    counts = (await it.changer.tubes()).counts
+    assert (counts[14], counts[15]) == (believed[14], believed[15])
+    await it.die()

@@ -135,6 +135,7 @@ class Brain:
         if done and not self._recovered:
             self._recovered = True
             self.incidents.recovered()
+            self.cash.validator_away()
 
     def _settle_mode(self) -> None:
         desk = self.desk
@@ -255,6 +256,8 @@ class Brain:
     def _lost(self, device: DeviceName) -> None:
         desk = self.desk
         self.incidents.raised(device.value, FaultCode.DEVICE_SILENT)
+        if device is DeviceName.BILL:
+            self.cash.validator_away()
         if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
             boot.started(desk, self.recovery, device)
 
@@ -353,7 +356,7 @@ class Brain:
             # A device that is being reset is counted once more when it is ready.
             desk.live.tubes_checked = DeviceName.CHANGER in desk.live.ready
         elif DeviceName.CHANGER in desk.live.ready:
-            desk.do(fx.Wake("tubes", 5.0))
+            desk.do(fx.Wake(f"tubes {cause}", 5.0))
         self._counted("tubes")
         tubes = [{"type": t, "value": v, "count": n} for t, v, n in desk.state.tube_coins()]
         desk.answer("tubes", {"ok": isinstance(result, TubeCounts), "tubes": tubes})
@@ -373,12 +376,14 @@ class Brain:
 
     def _stacker_counted(self, result: StackerCount | fx.Failed, cause: str) -> None:
         desk = self.desk
-        if isinstance(result, StackerCount):
+        if DeviceName.BILL not in desk.live.ready:
+            pass  # lost or reset meanwhile: the count after its reset tells what became of a bill
+        elif isinstance(result, StackerCount):
             desk.live.stacker_full = result.full
             self.cash.stacker_counted(result, after_reset=cause == "boot")
-            desk.live.stacker_checked = DeviceName.BILL in desk.live.ready
-        elif DeviceName.BILL in desk.live.ready:
-            desk.do(fx.Wake("stacker", 5.0))
+            desk.live.stacker_checked = True
+        else:
+            desk.do(fx.Wake(f"stacker {cause}", 5.0))
         self._counted("stacker")
 
     def _counted(self, what: str) -> None:
@@ -431,8 +436,10 @@ class Brain:
                 vend.advance(desk, saga)
             case "session":
                 self._session_timed_out(rest)
-            case "recount":
+            case "recount" | "tubes":
                 desk.do(fx.CountTubes(rest))
+            case "stacker":
+                desk.do(fx.CountStacker(rest))
             case "sensor":
                 if desk.state.sagas:
                     desk.do(fx.Wake("sensor", SENSOR_RETRY_S))
@@ -455,10 +462,6 @@ class Brain:
         match what:
             case "escrow":
                 self.cash.escrow_overdue()
-            case "tubes":
-                self.desk.do(fx.CountTubes("boot"))
-            case "stacker":
-                self.desk.do(fx.CountStacker("boot"))
             case "code":
                 self.desk.live.code = None
             case "keys":

@@ -24,6 +24,7 @@ from controller.ports import (
 from controller.saga import give_back, vend
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
+AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
 ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
 
 
@@ -34,6 +35,7 @@ class CashHandling:
         """Bind the desk."""
         self._desk = desk
         self._escrow_tries = 0
+        self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
 
     # ------------------------------------------------------------------------------- coins
 
@@ -98,7 +100,10 @@ class CashHandling:
     def credit_timed_out(self) -> None:
         """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""
         desk = self._desk
-        if desk.mode is not Mode.CREDIT or desk.state.sagas or not desk.state.credit.total:
+        if not desk.state.credit.total:
+            return
+        if desk.mode is not Mode.CREDIT or desk.state.sagas:
+            desk.do(Wake("credit", desk.policy.credit_timeout_s))  # not forgotten: not now
             return
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
@@ -139,7 +144,7 @@ class CashHandling:
             rec.BillEscrowed(device=device, answer=answer, bill=event.type, value=event.value)
         )
         refusal = self._refuses(event.value)
-        self._escrow_tries = 0
+        self._escrow_tries, self._away_since = 0, None
         if refusal:
             desk.write(
                 rec.BillReturnIntended(
@@ -207,7 +212,8 @@ class CashHandling:
 
     def escrow_asked(self, result: object) -> None:
         """ESCROW was acknowledged (the result comes by poll) or not: then the count decides."""
-        if isinstance(result, Failed) and self._desk.state.escrow is not None:
+        here = DeviceName.BILL in self._desk.live.ready
+        if isinstance(result, Failed) and self._desk.state.escrow is not None and here:
             self._desk.do(CountStacker("check"))
 
     def escrow_overdue(self) -> None:
@@ -217,7 +223,26 @@ class CashHandling:
         if held is None or held.claimed:
             return
         desk.raise_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-        desk.do(CountStacker("check"))
+        if DeviceName.BILL in desk.live.ready:
+            self._away_since = None
+            desk.do(CountStacker("check"))
+        elif self._away_since is None:
+            self.validator_away()
+        elif desk.now - self._away_since >= desk.policy.refund_deadline_s:
+            give_back.claim_escrow(desk, held.value, "silent validator")
+        else:
+            desk.do(Wake("escrow", AWAY_RETRY_S))
+
+    def validator_away(self) -> None:
+        """It took a bill along: its customer gets a claim if it does not come back in time."""
+        desk = self._desk
+        held = desk.state.escrow
+        if held is None or held.claimed or DeviceName.BILL in desk.live.ready:
+            return
+        self._away_since = desk.now
+        desk.do(Wake("escrow", AWAY_RETRY_S))
+        if desk.mode.selling:
+            desk.tell(Message.STARTING, seconds=desk.policy.refund_deadline_s)
 
     def stacker_counted(self, result: StackerCount, *, after_reset: bool) -> None:
         """Let STACKER settle what became of the bill in escrow, then compare the counts.

@@ -71,6 +71,8 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
             if not 0 < amount <= desk.policy.max_credit:
                 raise CommandRefused(f"credit is 1 to {desk.policy.max_credit}, not {amount}")
             desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
+            if desk.policy.credit_timeout_s:
+                desk.do(fx.Wake("credit", desk.policy.credit_timeout_s))
             return {"credit": desk.state.credit.total, "granted": amount}
         case cmd.Collect():
             return _collect(desk, command, by)

@@ -236,9 +236,14 @@ def open_claim(
     desk.do(Beep(Tone.CLAIM))
 
 
-def claim_escrow(desk: Desk, amount: int) -> None:
-    """A bill is stuck in escrow: its customer gets a claim for it (field lesson: weak stacker)."""
+def claim_escrow(desk: Desk, amount: int, doubt: str = "") -> None:
+    """A bill is stuck in escrow: its customer gets a claim for it (field lesson: weak stacker).
+
+    ``doubt`` says why the bill may come back to the customer all the same.
+    """
     saga = desk.open(rec.CreditReturnOpened(amount=0, reason="bill stuck in escrow"))
+    if doubt:
+        desk.flag(doubt, saga.vend, amount)
     open_claim(desk, saga, amount, "cash", "bill stuck in escrow", escrow=True)
     desk.write(rec.VendClosed(result="claimed"), saga.vend)
 

@@ -285,3 +285,106 @@ def test_a_stop_that_comes_before_the_start_has_begun(open_act: bool, link: Link
         assert stage.spent == 0
 
     play(scenario, link)
+
+
+# ----------------------------------------------------------------------- money that waits
+
+
+@pytest.mark.parametrize("how", ["unplugged", "silent", "unplugged over a restart"])
+def test_a_bill_that_went_away_with_its_validator_is_claimed(how: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stacking(stage)
+        if how == "silent":
+            stage.breaks("bill", "silent")
+        else:
+            if how != "unplugged":
+                await stage.kill()
+            stage.world.unplug("bill")
+            if how != "unplugged":
+                await stage.opens()
+        await stage.until(lambda: stage.claimed == 500, within_s=90.0)
+        await stage.shows("write down")
+        assert "silent validator" in stage.flags
+        if how == "silent":
+            stage.mends("bill", "silent")
+        else:
+            stage.world.plug("bill")
+        await stage.until(lambda: stage.state.escrow is None, within_s=60.0)
+        assert stage.credit == 0, "it came back, or was stacked, and the claim stands for it"
+
+    play(scenario, link, allowance=Allowance(unseen=500))
+
+
+def test_a_validator_that_is_soon_back_settles_its_bill_without_a_claim(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stacking(stage)
+        stage.world.unplug("bill")
+        await stage.passes(15.0)
+        stage.world.plug("bill")
+        await stage.until(lambda: stage.state.escrow is None, within_s=30.0)
+        await stage.passes(60.0)
+        assert stage.claimed == 0
+        assert stage.spent == stage.credit
+
+    play(scenario, link)
+
+
+def test_no_reset_is_believed_in_when_a_count_of_the_stacker_gets_lost(link: Link) -> None:
+    """Without one the bill is still in escrow, whatever the next count says."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "weak_stacker", "held")
+        await stacking(stage)
+        await stage.until(
+            lambda: stage.has_fault("bill", FaultCode.BILL_STUCK_IN_ESCROW), within_s=60.0
+        )
+        stage.breaks("bill", "silent_commands", 8)
+        await stage.passes(120.0)
+        await stage.quiet()
+        assert stage.spent == stage.claimed
+
+    play(scenario, link)
+
+
+def test_credit_is_not_forgotten_while_the_door_is_open(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.world.cabinet.set_door(True)
+        await stage.shows("out of")
+        await stage.passes(40.0)
+        stage.world.cabinet.set_door(False)
+        await stage.until(lambda: not stage.credit, within_s=30.0)
+        await stage.quiet()
+        assert stage.spent == 0
+
+    play(scenario, link, settings=with_policy(credit_timeout_s=10.0))
+
+
+def test_credit_that_staff_gave_is_forgotten_like_any_other(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.GrantCredit(100, "goodwill"))
+        await stage.closes(within_s=30.0)
+        assert stage.credit == 0
+
+    play(
+        scenario, link, settings=with_policy(credit_timeout_s=10.0), allowance=Allowance(unseen=100)
+    )
+
+
+def test_the_next_customer_waits_for_a_refund_that_staff_began_with_the_door_open(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 200)
+        stage.world.cabinet.set_door(True)
+        await stage.shows("out of")
+        paying_back = asyncio.ensure_future(stage.act(cmd.ReturnCredit()))
+        await stage.until(lambda: "payout" in stage.intents)
+        stage.world.cabinet.set_door(False)
+        stage.press("A1")
+        await stage.passes(0.3)
+        assert len(stage.state.sagas) == 1
+        assert (await paying_back)["paid_back"] == 400
+        await stage.shows("welcome")
+
+    play(scenario, link)

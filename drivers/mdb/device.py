@@ -151,6 +151,7 @@ class MdbDriver(ABC):
         self._ready = False
         self._served = False  # `start` has been called: resets are ours to handle
         self._lost_told = False
+        self._was_lost = False  # silent since it was last ready: it may hold what it could not tell
         self._reset_expected = False
         self._reset_told: int | None = None  # answers so far when JUST RESET came last
         self._was_reset = False
@@ -175,6 +176,7 @@ class MdbDriver(ABC):
         self._slot.start_polling()
         for turns in range(GREET_TURNS):
             if await self._turn() is Turn.LOST:
+                self._was_lost = True
                 if not turns:
                     self._slot.stop_polling()
                     return Greeting(present=False)
@@ -204,6 +206,7 @@ class MdbDriver(ABC):
             except ResetItself:
                 reset_first = False
             except Lost as lost:
+                self._was_lost = True
                 self._tell_lost(str(lost))
             except Restart:
                 continue
@@ -229,6 +232,8 @@ class MdbDriver(ABC):
                 return
             if not self._may_reset():
                 continue
+            if self._was_lost:
+                await self._hear_out()
             self._slot.stop_polling()
             self._reset_expected = True
             self._reset_told = None
@@ -260,6 +265,14 @@ class MdbDriver(ABC):
         await self._turn_or(BOOTED_POLL_S)
         return not self._reset_expected
 
+    async def _hear_out(self) -> None:
+        """Let a device that was silent tell what it holds: a RESET would make it forget."""
+        self._slot.start_polling(fresh=False)
+        for _ in range(GREET_TURNS):
+            turn = await self._turn_or(BOOTED_POLL_S)
+            if turn in (None, Turn.LOST) or not self._unsettled:
+                return
+
     async def _await_just_reset(self) -> bool:
         """Whether JUST RESET came; False after too many plain ACKs, or silence."""
         self._slot.hold(SETTLE_S)
@@ -281,7 +294,7 @@ class MdbDriver(ABC):
 
     def _be_ready(self, info: ChangerInfo | BillInfo | ReaderInfo) -> None:
         self._ready = True
-        self._lost_told = False
+        self._lost_told = self._was_lost = False
         self._stir.set()
         self._faults.clear(*_OURS)
         self._sink.notify(DeviceReady(self._name, info))

@@ -91,7 +91,6 @@ class Watch:
     def begin(self) -> None:
         """Start anew after a check."""
         self.evidence = Evidence()
-        self._acked = self._recorded = 0
 
     async def follow(self) -> None:
         """Take the records of this life as they become durable, and those that a death hid."""
@@ -150,7 +149,8 @@ class Watch:
                 elif intent in ("approval", "settle failure"):
                     evidence.excuses[Excuse.APPROVAL] += 1
                     evidence.excuses[Excuse.REFUND] += 1
-        self._acked = self._recorded = 0
+        # What is recorded and not yet acknowledged will be told, and acknowledged, once more.
+        self._acked = min(self._acked, self._recorded)
 
     def motor_on(self, pin: int) -> None:
         """A motor got current: somebody must have said so in the journal before."""

@@ -156,7 +156,7 @@ class Judge:
 
     def _stock(self, now: Mark, evidence: Evidence) -> Iterator[str]:
         """Believed stock equals the products, but for what nobody could see."""
-        excused = evidence.excused(Excuse.DROP, Excuse.GOODS)
+        excused = evidence.excused(Excuse.DROP, Excuse.GOODS, Excuse.SEEN)
         for name, off in now.stock.items():
             change = off - self.mark.stock[name]
             doubtful = self.machine.state.stock.of(name).uncertain
@@ -182,6 +182,7 @@ class Judge:
             hidden = max(evidence.lost + self._repeats(evidence), self._uncounted(evidence))
             excuse = min(max(0, found), hidden)
             excuse += self._decided(evidence, "charge") + self._untellable()
+            excuse += self._seen(evidence)
             if balance > excuse:
                 yield (
                     f"customers are out of pocket by {balance} (excused: {excuse}): spent {spent},"
@@ -198,6 +199,16 @@ class Judge:
     def _uncounted(self, evidence: Evidence) -> int:
         """Return what faulty counts may hide from the customer's credit."""
         return BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.COUNT, Excuse.BOX) else 0
+
+    def _seen(self, evidence: Evidence) -> int:
+        """Return the price of vends that a light barrier out of order made look delivered."""
+        if not evidence.excused(Excuse.SEEN):
+            return 0
+        return sum(
+            self._columns[turn.column]
+            for turn in evidence.of(rec.DispenseFinished)
+            if turn.outcome == "dropped"
+        )
 
     def _untellable(self) -> int:
         """Return what a level 1 reader kept that claims to refund: it has no word to say so."""

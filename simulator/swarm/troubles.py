@@ -19,6 +19,7 @@ class Excuse(StrEnum):
     """What a fault may excuse."""
 
     DROP = "drop"  # nobody could see whether a product fell
+    SEEN = "seen"  # the light barrier tells of a product that did not fall
     GOODS = "goods"  # products left the column that no sensor told of
     PAYOUT = "payout"  # what a payout paid can't be proven
     OVERPAID = "overpaid"  # the changer lets more out than it was told
@@ -186,8 +187,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         "sensor",
         [
             ("blind", (True,), TURN, frozenset({Excuse.DROP, Excuse.GOODS}), 30.0),
-            ("blocked", (True,), TURN, frozenset({Excuse.DROP}), 30.0),
-            ("latch_stuck", (True,), TURN, frozenset({Excuse.DROP}), 30.0),
+            ("blocked", (True,), TURN, frozenset({Excuse.DROP, Excuse.SEEN}), 30.0),
+            ("latch_stuck", (True,), TURN, frozenset({Excuse.DROP, Excuse.SEEN}), 30.0),
         ],
     ),
     *_kinds(

@@ -58,3 +58,14 @@ def test_a_bill_that_a_reset_gave_back_is_not_owed_as_well() -> None:
     machine = Build("adapter", bill_stacks_at_power_up=True)
     acts = (Act("bill", 500, after_s=0.4), keys("B3"), Act("wait", after_s=12.0))
     assert told(machine, *acts, troubles=troubles).findings == []
+
+
+def test_a_changer_that_was_silent_is_heard_before_it_is_reset() -> None:
+    # A coin in the cash box that nobody was told of can never be found by counting.
+    troubles = (Trouble("changer", "mute_s", 8.0),)
+    for level in (2, 3):
+        machine = Build("native", changer_level=level)
+        acts = (*coins(200), Act("wait", after_s=14.0), keys("A3"))
+        verdict = told(machine, *acts, troubles=troubles)
+        assert verdict.findings == []
+        assert verdict.hits["vend sold"] == 1

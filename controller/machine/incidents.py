@@ -33,6 +33,7 @@ class Incidents:
         self._cash = cash
         self._parts = frozenset(name.value for name in devices)
         self._doubtful: set[str] = set()  # stood at the start, and nobody has told of them since
+        self._told: set[str] = set()  # by somebody in this life: a bus may speak before the boot
 
     def booted(self) -> None:
         """Doubt every fault of a device or the panel that the journal brought along."""
@@ -41,12 +42,13 @@ class Incidents:
             key
             for key in self._desk.state.faults
             if _part(key) not in columns and _part(key) != "sensor" and _code(key) not in _KEPT
-        }
+        } - self._told
 
     def raised(self, part: str, code: FaultCode, detail: str = "") -> None:
         """Open an incident, unless it is open."""
         desk = self._desk
         self._doubtful.discard(f"{part} {code.value}")
+        self._told.add(f"{part} {code.value}")
         desk.raise_fault(part, code, detail)
         if code is FaultCode.BILL_STACKER_FULL:
             desk.live.stacker_full = True
@@ -59,6 +61,7 @@ class Incidents:
         """Close an incident, if it is open."""
         desk = self._desk
         self._doubtful.discard(f"{part} {code.value}")
+        self._told.discard(f"{part} {code.value}")
         desk.clear_fault(part, code)
         if code is FaultCode.BILL_STACKER_FULL:
             desk.live.stacker_full = False

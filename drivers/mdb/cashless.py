@@ -61,6 +61,12 @@ class MdbCardReader(ReaderLife):
     _damaged_before = 0
     """Damaged answers before the request."""
 
+    _decision: Expectation | None = None
+    """What the request waits for, while one does."""
+
+    _cancelling: asyncio.Future[CancelOutcome] | None = None
+    """What becomes, or became, of the cancel of this request."""
+
     _no_vend = False
     """The reader took the last VEND FAILURE for out of sequence."""
 
@@ -85,7 +91,8 @@ class MdbCardReader(ReaderLife):
             self._reset_since = self._disowned = self._cancelled = False
             self._approval_seen = self._untouched = False
             self._damaged_before = self._slot.damaged
-            decision = self.expect(VendApproved, VendDenied)
+            self._cancelling = None
+            decision = self._decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
                 return await self._request(
@@ -98,6 +105,7 @@ class MdbCardReader(ReaderLife):
                 self._disown()
                 raise
             finally:
+                self._decision = None
                 self.drop(decision)
                 self.drop(wrong)
                 if self._phase is Phase.REQUESTED:
@@ -116,8 +124,8 @@ class MdbCardReader(ReaderLife):
             # out of sequence, or the reader complains of something else.
             message = await self.wait_for(decision, seconds)
         match message:
-            case VendApproved() if self._cancelled:
-                return Denied("cancelled")  # `cancel_vend` gives it back
+            case VendApproved() | Gone.TIMEOUT if self._cancelling is not None:
+                return await self._ended_by(self._cancelling)
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
             case VendDenied():
@@ -136,10 +144,25 @@ class MdbCardReader(ReaderLife):
                 why = message.value if isinstance(message, Gone) else "confused"
                 raise EffectUnknownError(f"{self._name.value}: {why} while a request was open")
 
+    async def _ended_by(self, cancel: asyncio.Future[CancelOutcome]) -> Denied:
+        """The request was cancelled: what that came to is its end."""
+        outcome = await asyncio.shield(cancel)
+        if outcome is CancelOutcome.APPROVED:
+            return Denied("cancelled")  # and given back
+        nothing = self._nothing_told
+        self._disown()
+        if outcome is CancelOutcome.CANCELLED:
+            return Denied("cancelled")
+        self._want_restart()
+        if nothing:
+            return Denied("cancel unanswered", review=True)
+        raise EffectUnknownError(f"{self._name.value}: approved, and the cancel unanswered")
+
     async def _give_up(self, *, never_heard: bool) -> Approved | Denied:
         """No answer came in time: cancel; an approval that comes all the same is failed."""
         match await self._cancel():
             case CancelOutcome.CANCELLED:
+                self._disowned = True  # it may have been silence
                 if never_heard:
                     raise LinkError(f"{self._name.value} never acknowledged the request")
                 return Denied("no answer in time")
@@ -177,9 +200,23 @@ class MdbCardReader(ReaderLife):
         if self._gone():
             return CancelOutcome.UNKNOWN
         self._cancelled = True
-        return await self._cancel()
+        decision = self._decision
+        if decision is None:
+            return await self._cancel()
+        if self._cancelling is not None and not self._cancelling.done():
+            return await asyncio.shield(self._cancelling)
+        ended = self._cancelling = asyncio.get_running_loop().create_future()
+        outcome = CancelOutcome.UNKNOWN
+        try:
+            # The reader took the request, so it must take this: silence is no answer.
+            outcome = await self._cancel(Retry.REPEAT)
+        finally:
+            ended.set_result(outcome)
+            if decision.open:
+                decision.future.set_result(Gone.TIMEOUT)
+        return outcome
 
-    async def _cancel(self) -> CancelOutcome:
+    async def _cancel(self, retry: Retry = Retry.ASK) -> CancelOutcome:
         if self._charged():
             return CancelOutcome.UNKNOWN  # an approval on its way would have been charged
         if self._phase is Phase.APPROVED:
@@ -187,7 +224,7 @@ class MdbCardReader(ReaderLife):
         self._phase = Phase.REQUESTED
         expectation = self.expect(VendApproved, VendDenied, OutOfSequence)
         try:
-            answer, _ = await self.send(VendCancel(), expectation, Retry.ASK)
+            answer, _ = await self.send(VendCancel(), expectation, retry)
             if not answer.heard and expectation.open and not self._gone():
                 # Some readers answer a command at a wrong moment by silence: either there is no
                 # vend, or it is approved and we were not told.

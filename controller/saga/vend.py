@@ -424,6 +424,9 @@ def book_settle(
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:
-    """The customer (or a time-out) ends a request that has no answer yet."""
-    if saga.intent == "approval":
+    """The customer (or a time-out) ends a request that has no answer yet.
+
+    One from before a restart is recovery's, which has a cancel of its own under way.
+    """
+    if saga.intent == "approval" and saga.intent_boot == desk.state.boot:
         desk.do(CancelApproval(saga.vend, DeviceName(saga.device)))

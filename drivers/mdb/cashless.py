@@ -200,19 +200,17 @@ class MdbCardReader(ReaderLife):
         if self._gone():
             return CancelOutcome.UNKNOWN
         self._cancelled = True
-        decision = self._decision
-        if decision is None:
-            return await self._cancel()
         if self._cancelling is not None and not self._cancelling.done():
-            return await asyncio.shield(self._cancelling)
+            return await asyncio.shield(self._cancelling)  # two would see each other's VEND FAILURE
+        decision = self._decision
         ended = self._cancelling = asyncio.get_running_loop().create_future()
         outcome = CancelOutcome.UNKNOWN
         try:
-            # The reader took the request, so it must take this: silence is no answer.
-            outcome = await self._cancel(Retry.REPEAT)
+            # A reader that took the request must take this: its silence is no answer.
+            outcome = await self._cancel(Retry.ASK if decision is None else Retry.REPEAT)
         finally:
             ended.set_result(outcome)
-            if decision.open:
+            if decision is not None and decision.open:
                 decision.future.set_result(Gone.TIMEOUT)
         return outcome
 

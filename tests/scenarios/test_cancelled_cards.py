@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.ports import CancelOutcome, DeviceName
 from simulator.world import Link
 from tests.scenarios.stage import Stage, play
 
@@ -81,3 +82,30 @@ def test_a_stop_ends_a_request_although_its_cancel_gets_lost_for_a_while(
         await stage.kill()
 
     play(scenario, link, ends=False)
+
+
+def test_the_coin_return_key_does_not_interfere_with_recovery(link: Link) -> None:
+    """Two cancels of one approved vend would each take the other's refund for their own."""
+
+    async def scenario(stage: Stage) -> None:
+        await asks(stage)
+        await stage.kill()
+        stage.breaks("cashless1", "silent_commands", 4)
+        running = await stage.boot()
+        reader = running.machine.hands.readers[DeviceName.CASHLESS1]
+        cancel, cancels = reader.cancel_vend, 0
+
+        async def counted() -> CancelOutcome:
+            nonlocal cancels
+            cancels += 1
+            return await cancel()
+
+        reader.cancel_vend = counted  # type: ignore[method-assign]  # listens, and passes on
+        while not stage.state.recovered:
+            stage.press("*")
+            await stage.passes(0.1)
+        await stage.quiet()
+        assert cancels == 1
+        assert paid_for_nothing(stage) == 0
+
+    play(scenario, link)

@@ -140,7 +140,7 @@ async def test_an_absent_device_gets_a_reset_every_10_s_and_the_others_their_pol
     await asyncio.sleep(100)
     for reset in (BILL_RESET, READER_RESET):
         times = [at for at in it.tap.times(reset) if at > began + 5]
-        assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.2)
+        assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.4)  # its slot comes round within a poll or two
         assert len(times) >= 9
     polls = [at for at in it.tap.times(BILL_POLL) if at > began]
     assert len(polls) <= 11  # one before each RESET: it may have booted

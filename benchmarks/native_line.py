@@ -29,7 +29,7 @@ def run(place: Place) -> Table:
         Row(
             "answers neither acknowledged nor withheld on purpose",
             abs(found["unacknowledged"] - found["withheld"]), "", 1.0,
-            beside=f"withheld: {found['withheld']:,} of {found['polls']:,}, and acknowledged when repeated",
+            beside=f"withheld: {found['withheld']:,} of {found['polls']:,}, then acknowledged",
         ),
         Row(
             "load: vends", found["vends"], "",

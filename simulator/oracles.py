@@ -75,6 +75,9 @@ def ledger_balances(state: State) -> Iterator[str]:
     credit = -sum(state.ledger.balance(account) for account in acc.CREDIT)
     if credit != state.credit.total:
         yield f"credit accounts say {credit}, the lots {state.credit.total}"
+    held = -state.ledger.balance(acc.HELD_CASH)
+    if held != state.credit.held:
+        yield f"the ledger holds {held} for vends, the lots {state.credit.held}"
     claims = -sum(state.ledger.balance(account) for account in acc.CLAIMS)
     listed = sum(claim.amount for claim in state.claims.values())
     if claims != listed:

@@ -126,6 +126,7 @@ class Peripheral(ABC):
         self._mute_until = 0.0
         self._silence_watch: asyncio.TimerHandle | None = None
         self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
+        self.on_items_lost: Callable[[str, list[bytes]], None] | None = None  # by which reset
         self._queue: list[Item] = []
         self._offered: list[Item] = []
         self._on_ack: Callable[[], None] | None = None
@@ -231,8 +232,8 @@ class Peripheral(ABC):
 
     @property
     def steady(self) -> bool:
-        """Tell whether each POLL brings the same, until a timer is due or somebody acts."""
-        return self.quiet
+        """Tell whether POLLs bring what the last did, until a timer is due or somebody acts."""
+        return self.quiet and not self._last
 
     @property
     def told_all(self) -> bool:
@@ -269,6 +270,7 @@ class Peripheral(ABC):
         if self.powered:
             self._truth.note("power", f"{self.name} off")
             self._lose_power()
+            self._lose_items("power")
             self._clear()
             self.powered = False
 
@@ -333,7 +335,12 @@ class Peripheral(ABC):
         if self._common.unpolled_reset_s:
             self.self_reset()
 
+    def _lose_items(self, cause: str) -> None:
+        if self._queue and self.on_items_lost is not None:
+            self.on_items_lost(cause, [item.data for item in self._queue])
+
     def _restart(self, cause: str) -> None:
+        self._lose_items(cause)
         self._clear()
         self._mute_until = self._timeline.now() + self._timeline.real(self._boot_s)
         self._reset_state(cause)

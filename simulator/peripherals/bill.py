@@ -104,9 +104,10 @@ class SimBill(Peripheral):
 
     @property
     def steady(self) -> bool:
-        """Tell whether each POLL brings the same: states are told at each, and change by timers."""
+        """As the others; its states are told at each POLL, and change by timers or commands."""
         return (
             self.powered
+            and self._last == bytes(self._conditions())
             and not self._queue
             and not self.faults.waiting
             and self.faults.broken == self._broken_told

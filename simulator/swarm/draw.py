@@ -67,7 +67,9 @@ def luck(faults: str) -> Luck:
         )
     kinds = tuple(kind for kind in KINDS if kind.part in words or kind.key in words)
     ends = tuple(how for how in HOW_TO_END if how in words)
-    return Luck(kinds, ends, 0.35 if kinds else 0.0, 0.08 if ends else 0.0)
+    # Where only deaths are asked for, there are many.
+    end = (0.08 if kinds else 0.5) if ends else 0.0
+    return Luck(kinds, ends, 0.35 if kinds else 0.0, end)
 
 
 class Shelf:

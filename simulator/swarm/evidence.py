@@ -14,11 +14,11 @@ from typing import Any, Final
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
-from simulator.peripherals.base import Peripheral
 from simulator.swarm.troubles import Excuse
 from simulator.whole import Whole
 from simulator.world import World
 
+BOX_COIN: Final = 200  # the one coin that has no tube
 _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
 _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
@@ -79,6 +79,7 @@ class Watch:
         self.on_record: list[Callable[[Record], None]] = []
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
+            device.on_items_lost = self._loser(name)
 
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
@@ -87,6 +88,15 @@ class Watch:
                 self.on_told()
 
         return heard
+
+    def _loser(self, name: str) -> Callable[[str, list[bytes]], None]:
+        def lost(cause: str, items: list[bytes]) -> None:
+            if cause != "reset":  # the controller's own RESET excuses nothing
+                self.evidence.lost += sum(
+                    money_in(self.machine.world, name, item) for item in items
+                )
+
+        return lost
 
     def begin(self) -> None:
         """Start anew after a check."""
@@ -108,8 +118,8 @@ class Watch:
             self.seen = record.seq
             self.evidence.records.append(record)
             match record.data:
-                case rec.CoinsDeposited(coins=coins):
-                    self._recorded += sum(coin[1] for coin in coins)
+                case rec.CoinsDeposited(coins=coins, suspect=suspect):
+                    self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
                 case rec.BillStacked(value=value, proof="reported"):
                     self._recorded += value
                 case rec.DispenseIntended() if record.vend is not None:
@@ -123,14 +133,6 @@ class Watch:
             for told in self.on_record:
                 told(record)
 
-    def untold(self) -> int:
-        """Return the money that devices know of and could not tell yet."""
-        return sum(
-            money_in(self.machine.world, name, item)
-            for name, device in self.machine.world.devices.items()
-            for item in pending(device)
-        )
-
     def life_ended(self, *, power: bool) -> None:
         """Note what an end may hide: call it at the instant of the end."""
         evidence = self.evidence
@@ -138,7 +140,7 @@ class Watch:
         told = max(0, self._acked - self._recorded)
         if told and self.machine.link == "native":
             evidence.findings.append(f"{told} was acknowledged before it was durable")
-        evidence.lost += told + (self.untold() if power else 0)
+        evidence.lost += told
         evidence.excuses[Excuse.REPEAT] += 1
         if "settle failure" in self.machine.unfinished:
             evidence.excuses[Excuse.REFUND] += 1
@@ -156,8 +158,3 @@ class Watch:
         """A motor got current: somebody must have said so in the journal before."""
         if not self.turning and not self.testing:
             self.evidence.findings.append(f"motor pin {pin} is on and no durable record says why")
-
-
-def pending(device: Peripheral) -> list[bytes]:
-    """Return the items that a device still has to tell."""
-    return [item.data for item in device.waiting_items]

@@ -15,7 +15,7 @@ from controller.domain import accounts as acc
 from controller.domain.tubes import TubeCoins, best_partial
 from controller.journal import records as rec
 from simulator.oracles import everything_ended, ledger_balances, outputs_are_off
-from simulator.swarm.evidence import Evidence
+from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
 from simulator.truth import AuthState
 from simulator.whole import Whole
@@ -33,8 +33,8 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
     "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
 }
+KEPT: Final = ("cannot refund", "refund error")  # why a reader charged what it should give back
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
-BOX_COIN: Final = 200  # the largest coin there is
 BILL_LIMIT: Final = 5_000  # the largest bill there is
 
 
@@ -74,6 +74,7 @@ class Judge:
     def check(self, evidence: Evidence) -> list[str]:
         """Return everything that is wrong since the last check, and begin the next."""
         machine = self.machine
+        self._stand(evidence)
         now = self._now()
         findings = [
             *evidence.findings,
@@ -135,11 +136,27 @@ class Judge:
             },
         )
 
+    def _stand(self, evidence: Evidence) -> None:
+        """Add what is hidden without any trouble: what this reader, this card can never tell."""
+        world = self.machine.world
+        if any(reader.level < ERROR_LEVEL for reader in world.readers.values()):
+            evidence.excuses[Excuse.REFUND] += 1
+            if evidence.ends:
+                evidence.excuses[Excuse.APPROVAL] += 1  # failed after the restart, unproved
+        kept = [auth for auth in world.truth.authorisations.values() if auth.why in KEPT]
+        if kept and evidence.ends:
+            evidence.excuses[Excuse.APPROVAL] += 1  # it was given back, and was not
+
     # ---------------------------------------------------------------------------------- oracles
 
     def _cash(self, now: Mark, evidence: Evidence) -> Iterator[str]:
         """The ledger's cash accounts equal what is there; what can't be counted is bounded."""
         physical, booked = self.machine.physical(), self.machine.booked()
+        changer = self.machine.world.changer
+        for kind, value, believed in self.machine.state.tube_coins():
+            real = 0 if changer is None else changer.tubes.real(kind)
+            if real != believed:
+                yield f"tube of {value}: {real} coins are there, {believed} are believed"
         for account in (acc.CASH_TUBES, acc.CASH_ESCROW):
             if physical[account] != booked[account]:
                 yield f"{account}: {physical[account]} is there, {booked[account]} is booked"
@@ -217,9 +234,7 @@ class Judge:
         return sum(
             auth.amount
             for auth in world.truth.authorisations.values()
-            if auth.state is AuthState.CAPTURED
-            and auth.why in ("cannot refund", "refund error")
-            and auth.reader in mute
+            if auth.state is AuthState.CAPTURED and auth.why in KEPT and auth.reader in mute
         )
 
     def _repeats(self, evidence: Evidence) -> int:

@@ -46,6 +46,7 @@ class Verdict:
 
     life: Life
     findings: list[str] = field(default_factory=list)
+    broke: bool = False  # an exception spoke, no oracle
     step: int = 0  # the number of the step that was judged last
     customers: int = 0
     vends: int = 0
@@ -125,6 +126,7 @@ class Player:
                 verdict.findings = await self._last_check()
         except Exception as error:  # noqa: BLE001 - whatever breaks is a finding
             verdict.findings = [f"{type(error).__name__}: {error}"]
+            verdict.broke = not isinstance(error, NotQuietError)
         await self._close()
         return verdict
 

@@ -175,7 +175,7 @@ class Brain:
             case KeyPressed(key=key):
                 self.keys.pressed(key)
             case EscrowLever():
-                self.keys.cancel()
+                self.keys.lever()
             case DoorChanged(open=is_open):
                 self._door(is_open)
             case FaultRaised(part=part, code=code, detail=detail):

@@ -86,6 +86,11 @@ class Keys:
         if keyed in desk.planogram.columns and desk.mode.selling:
             vend.select(desk, keyed)
 
+    def lever(self) -> None:
+        """The coin return lever was pressed: a half-keyed selection does not hold it up."""
+        self._desk.live.keyed, self._desk.live.code = "", None
+        self.cancel()
+
     def cancel(self) -> None:
         """Coin return: first what is keyed, then the card session, then the credit."""
         desk, live = self._desk, self._desk.live

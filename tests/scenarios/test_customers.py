@@ -1,0 +1,135 @@
+"""What people do with keys, levers and second thoughts."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.world import Link
+from tests.scenarios.stage import Stage, play
+
+
+def test_two_selections_at_once_deliver_one(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 100)
+        stage.press("A1B4")
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert stage.spent == 150
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("keys", ["B4", "*", "#", "1", "AAAA", "A1"])
+@pytest.mark.parametrize("late_s", [0.1, 1.5, 2.6, 3.0])
+def test_keys_in_mid_vend_change_nothing(keys: str, late_s: float, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.press("A1")
+        await stage.until(lambda: "dispense" in stage.intents)
+        await stage.passes(late_s)
+        stage.press(keys)
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert stage.spent == 150
+
+    play(scenario, link)
+
+
+def test_a_fast_customer_presses_the_selection_twice_and_gets_one(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 50)
+        stage.press("A1A1A1")
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert stage.spent == 150
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("keys", ["D9", "99", "A9", "#", "*", "A"])
+def test_nonsense_on_the_keys_costs_nothing(keys: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press(keys)
+        await stage.passes(10.0)
+        await stage.coins(50)
+        stage.press(keys)
+        await stage.passes(10.0)
+        if stage.credit:
+            await stage.buys("B4")
+            assert stage.spent == 50
+        else:
+            assert stage.spent == 0
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("how", ["key", "lever", "both", "again and again"])
+def test_coin_return_pays_once_however_it_is_asked_for(how: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 50, 20)
+        if how in ("key", "both", "again and again"):
+            stage.press("*")
+        if how in ("lever", "both"):
+            stage.world.pull_lever()
+        if how == "again and again":
+            for _ in range(10):
+                await stage.passes(0.2)
+                stage.press("*")
+                stage.world.pull_lever()
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        assert stage.spent == 0
+        assert stage.account.returned == 170
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3])
+def test_coin_return_and_selection_at_the_same_moment(late_s: float, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 50)
+        stage.press("A1")
+        await stage.passes(late_s)
+        stage.world.pull_lever()
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        assert stage.spent == (150 if stage.products else 0)
+
+    play(scenario, link)
+
+
+def test_too_little_money_is_told_and_kept(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.world.unplug("cashless1")
+        await stage.passes(30.0)
+        await stage.coins(50)
+        stage.press("A3")
+        await stage.shows("1.50")
+        await stage.coins(100, 50)
+        await stage.buys("A3")
+        assert stage.spent == 200
+
+    play(scenario, link)
+
+
+def test_one_customer_after_the_other_for_an_afternoon(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        for turn in range(6):
+            stage.world.truth.customer = f"customer {turn}"
+            await stage.coins(200)
+            await stage.buys("B4")
+            stage.world.truth.customer = f"customer {turn} with a card"
+            await stage.pays_by_card("A3")
+            stage.world.truth.customer = f"customer {turn} with a bill"
+            await stage.bill(500)
+            await stage.buys("B2")
+            await stage.passes(60.0)
+        accounts = stage.world.truth.accounts
+        assert [accounts[f"customer {n}"].spent for n in range(6)] == [50] * 6
+        assert [accounts[f"customer {n} with a card"].spent for n in range(6)] == [200] * 6
+        assert [accounts[f"customer {n} with a bill"].spent for n in range(6)] == [240] * 6
+
+    play(scenario, link)

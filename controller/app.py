@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -49,6 +49,7 @@ from drivers.links.mdb_link import MdbLink
 from drivers.links.port import BytePort
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
 from drivers.mdb.cashless_expect import ReaderSettings
+from drivers.mdb.refusal import refuse_money
 from drivers.panel.assembly import (
     ClosableDisplay,
     Listener,
@@ -61,6 +62,7 @@ from drivers.panel.i2c_bus import I2cBus
 
 BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time before any is confirmed
 _READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
+REFUSE_S: Final = 0.3  # the guard's patience is 0.5 s, and nobody beats at the end
 CLAIM_KEY_FILE: Final = "claim.key"
 CLAIM_KEY_BYTES: Final = 32
 SOFTWARE: Final = f"vendd {version('vendd')}"
@@ -119,11 +121,15 @@ class Running:
                 for bus in buses:
                     if bus.done():
                         await bus  # it never returns: raise what ended it
-            return await machine
+            reason = await machine
         finally:
             for task in (machine, *buses):
                 task.cancel()
             await asyncio.gather(machine, *buses, return_exceptions=True)
+        if self.bus.devices:
+            names = frozenset(device.name for device in self.bus.devices)
+            await take_nothing(self.bus.bus.link, names)
+        return reason
 
     async def close(self) -> None:
         """Outputs off, everything given back."""
@@ -222,6 +228,17 @@ def devices_of(settings: MachineSettings) -> frozenset[DeviceName]:
         DeviceName.CASHLESS2: mdb.cashless2.enabled,
     }
     return frozenset(name for name, on in enabled.items() if on)
+
+
+async def take_nothing(link: MdbLink, devices: frozenset[DeviceName]) -> bool:
+    """Tell every money device to take nothing; True when all have heard it. No bus may run.
+
+    What one of them takes in spite of it is found by the next start.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(REFUSE_S):
+            return await refuse_money(link, sorted(devices)) == devices
+    return False
 
 
 async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:

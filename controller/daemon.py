@@ -12,8 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -28,7 +28,7 @@ from controller.domain.commands import BeginJournal, Command
 from controller.faults import ConfigError, InvariantError, JournalError, VenddError
 from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
-from controller.journal.errors import JournalRefusedError
+from controller.journal.errors import DiskBusyError, JournalRefusedError
 from controller.journal.records import REGISTRY
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
@@ -39,6 +39,7 @@ EXIT_OK: Final = 0
 EXIT_DISK: Final = 74  # sysexits.h EX_IOERR: a record is not on disk; start again and look
 EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
+REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
 STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
 
 log = structlog.get_logger("vendd")
@@ -72,6 +73,12 @@ def run(settings: MachineSettings) -> int:
     except ConfigError as error:
         sys.stderr.write(f"vendd: {error}\n")
         return EXIT_CONFIG
+    except DiskBusyError:
+        sys.stderr.write(
+            f"vendd: another vendd has the journal in {settings.journal.folder}: stop that one "
+            "first (systemctl stop vendd), or give this one a folder of its own (--home DIR)\n"
+        )
+        return EXIT_DISK
     except JournalError as error:
         log.error("journal.failed", error=str(error))
         return EXIT_DISK
@@ -88,7 +95,13 @@ async def _run(settings: MachineSettings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    heartbeat = Heartbeat.from_environment(os.environ, loop.time, stopping.set)
+    guard_lost = asyncio.Event()
+
+    def alone() -> None:
+        guard_lost.set()
+        stopping.set()
+
+    heartbeat = Heartbeat.from_environment(os.environ, loop.time, alone)
     beat = _Beat(heartbeat)
     beat.start()
     try:
@@ -99,32 +112,61 @@ async def _run(settings: MachineSettings) -> int:
                     running = await stack.enter_async_context(app.composed(settings, parts))
                 except JournalRefusedError as error:
                     log.error("journal.refused", error=str(error))
-                    parts = await _strand(settings, parts, str(error), heartbeat, stopping)
+                    async with _refusing(settings, parts):
+                        parts = await _strand(settings, parts, str(error), heartbeat, stopping)
                     continue
                 if running.journal.read_only:
                     stranded = Stranded(settings, running.journal.why_read_only)
                     stranded.owed(running)
                     service = StrandedService(stranded, running.journal.state, None)
-                    await _serve(settings, service, heartbeat, stopping.wait)
+                    async with _refusing(settings, parts):
+                        await _serve(settings, service, heartbeat, stopping.wait)
                     continue
                 # What a start leaves stays for good: looking through it for garbage would hold up
                 # the bus for 30 ms, on a Pi for 100.
                 gc.collect()
                 gc.freeze()
                 beat.stop()  # from here on the actor's loop beats
-                return await _sell(settings, running, heartbeat, stopping)
+                return await _sell(settings, running, heartbeat, stopping, guard_lost)
         return EXIT_OK
     finally:
         beat.stop()
 
 
+@asynccontextmanager
+async def _refusing(settings: MachineSettings, parts: app.Parts) -> AsyncIterator[None]:
+    """Have the money devices told, until each has heard it, that nothing may be taken."""
+
+    async def refuse() -> None:
+        heard = False
+        while not heard:
+            heard = await app.take_nothing(parts.link, app.devices_of(settings))
+            await asyncio.sleep(REFUSE_EVERY_S)
+
+    task = asyncio.get_running_loop().create_task(refuse())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def _sell(
-    settings: MachineSettings, running: app.Running, heartbeat: Heartbeat, stopping: asyncio.Event
+    settings: MachineSettings,
+    running: app.Running,
+    heartbeat: Heartbeat,
+    stopping: asyncio.Event,
+    guard_lost: asyncio.Event,
 ) -> int:
     service = RunningService(running.machine, app.SOFTWARE)
 
     async def stop_when_asked() -> None:
         await stopping.wait()
+        if guard_lost.is_set():
+            # Nobody would switch a motor off if we hung now: end in the middle, as a crash does.
+            log.error("guard.lost")
+            machine.cancel()
+            return
         heartbeat.tell("STOPPING=1")
         running.machine.stop("asked to stop")
         await asyncio.sleep(STOP_S)
@@ -144,7 +186,7 @@ async def _sell(
         machine.cancel()
         await asyncio.gather(stopper, machine, return_exceptions=True)
     if machine.cancelled():
-        return EXIT_OK if stopping.is_set() else EXIT_BUG
+        return EXIT_OK if stopping.is_set() and not guard_lost.is_set() else EXIT_BUG
     reason = machine.result()
     log.info("stopped", reason=reason)
     return EXIT_OK

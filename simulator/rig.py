@@ -180,6 +180,7 @@ class Rig:
         guard: bool = True,
         program: Sequence[str] = ("-m", "controller"),
         arguments: Sequence[str] = (),
+        under: Sequence[str] = (),
         selling: bool = True,
     ) -> Vendd:
         """Start a vendd and wait until it answers technicians and, if asked to, until it sells.
@@ -188,13 +189,14 @@ class Rig:
             guard: Under its guard, as in a machine.
             program: What Python runs.
             arguments: Further arguments of ``program``, behind its command.
+            under: A command that runs the whole, such as one that takes rights away.
             selling: Wait until it sells, too.
 
         Raises:
             RigError: It ended, or was not ready in time; shows what it said.
         """
         command = [
-            sys.executable, *program, "guard" if guard else "run",
+            *under, sys.executable, *program, "guard" if guard else "run",
             "--config", str(self.config), "--home", str(self.home), *arguments,
         ]  # fmt: skip
         address = self.home / NOTIFY_NAME
@@ -214,33 +216,18 @@ class Rig:
         self.vendd = vendd
         if selling:
             await api.until_selling()
+            await self.sim.wait_for(quiet_s=QUIET_S)  # its acceptors have been told
         return vendd
 
-    async def try_vendd(self, *arguments: str, within_s: float = START_LIMIT_S) -> tuple[int, str]:
+    async def try_vendd(self, command: str = "run") -> tuple[int, str]:
         """Start a vendd that is expected to end by itself; returns its exit code and its words.
-
-        Args:
-            arguments: By default ``run`` with this machine's file and folder.
-            within_s: How long that may take.
 
         Raises:
             RigError: It runs on.
         """
-        given = arguments or ("run", "--config", str(self.config), "--home", str(self.home))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "controller", *given,
-            stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=asyncio.subprocess.STDOUT,
-            process_group=0,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(within_s):
-                said, _ = await process.communicate()
-        except TimeoutError as error:
-            raise RigError(f"it still runs after {within_s:g} s: {' '.join(given)}") from error
-        finally:
-            await _end(process)
-        assert process.returncode is not None
-        return process.returncode, said.decode(errors="replace")
+        return await run_program(
+            "-m", "controller", command, "--config", str(self.config), "--home", str(self.home)
+        )
 
     async def _start_machine(self) -> Hello:
         options = self.options
@@ -392,6 +379,32 @@ class _Notified:
         loop = asyncio.get_running_loop()
         while b"READY=1" not in await loop.sock_recv(self._socket, 4_096):
             continue
+
+
+async def run_program(*arguments: str, stderr: bool = True) -> tuple[int, str]:
+    """Run Python with these arguments to its end; returns the exit code and what it said.
+
+    Args:
+        arguments: Behind the interpreter's name.
+        stderr: Return its errors, too, in the order they came.
+
+    Raises:
+        RigError: It runs on after ``START_LIMIT_S``.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE,
+        stderr=asyncio.subprocess.STDOUT if stderr else None, process_group=0,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            said, _ = await process.communicate()
+    except TimeoutError as error:
+        words = " ".join(arguments)
+        raise RigError(f"it still runs after {START_LIMIT_S:g} s: {words}") from error
+    finally:
+        await _end(process)
+    assert process.returncode is not None
+    return process.returncode, said.decode(errors="replace")
 
 
 async def _end(process: Process) -> None:

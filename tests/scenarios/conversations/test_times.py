@@ -140,10 +140,10 @@ async def test_an_absent_device_gets_a_reset_every_10_s_and_the_others_their_pol
     await asyncio.sleep(100)
     for reset in (BILL_RESET, READER_RESET):
         times = [at for at in it.tap.times(reset) if at > began + 5]
-        assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.4)  # its slot comes round within a poll or two
+        assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.4)
         assert len(times) >= 9
     polls = [at for at in it.tap.times(BILL_POLL) if at > began]
-    assert len(polls) <= 11  # one before each RESET: it may have booted
+    assert len(polls) <= 22  # before each RESET: it may have booted, and may have money to tell of
     times = [at for at in it.tap.times(CHANGER_POLL) if at > began]
     assert max(gaps(times)) <= POLL_LATEST_S
     assert sorted(lost.device for lost in it.sink.told(DeviceLost)) == [

@@ -1,0 +1,250 @@
+"""vendd and its guard as processes: stopped, killed, hung, doubled, and without its hardware."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.rig import Rig, run_program
+from simulator.shapes import Mark
+
+StartRig = Callable[..., Awaitable[Rig]]
+
+A1 = 4  # the pin of a motor
+SAFE_WITHIN_S = 0.7
+KILLED = 128 + signal.SIGKILL
+PLENTY_S = 20.0
+
+
+async def in_order(rig: Rig) -> None:
+    await rig.settled()
+    reckoning = await rig.reckoning()
+    assert reckoning.agrees, reckoning.differences
+
+
+async def credit(rig: Rig, amount: int) -> None:
+    await rig.sim.wait_for(display=f"Credit €{amount / 100:.2f}", timeout_s=PLENTY_S)
+
+
+async def begins_to_turn(rig: Rig) -> Mark:
+    """Have a customer pay for A1, whose motor turns slowly; returns an instant before it does."""
+    mark = await rig.sim.mark()
+    await rig.sim.set_fault("A1", "slow", True)
+    await rig.sim.set_fault("A1", "hang", 9)
+    await rig.sim.insert_coin(100)
+    await rig.sim.insert_coin(50)
+    await credit(rig, 150)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(pin=A1, level=True, since=mark, timeout_s=PLENTY_S)
+    return mark
+
+
+async def safe_after(rig: Rig, began_s: float, mark: Mark) -> float:
+    """Return how long after ``began_s`` the motor was off, in seconds."""
+    await rig.sim.wait_for(pin=A1, level=False, since=mark, timeout_s=PLENTY_S)
+    off = [edge.at_s for edge in await rig.sim.edges(mark.edge, A1) if not edge.level]
+    return off[-1] - began_s
+
+
+def now_s() -> float:
+    """Return the system's monotonic seconds, which the simulator's edges carry too."""
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_stop_in_idle_keeps_the_credit_for_the_next_start(rig: Rig) -> None:
+    await rig.sim.insert_coin(100)
+    await credit(rig, 100)
+    assert rig.vendd is not None
+    assert await rig.vendd.stop() == 0
+    assert "Out of service" in (await rig.sim.display()).text
+    assert (await rig.sim.truth()).outputs_on == ()
+    await rig.sim.insert_coin(50)
+    await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)  # nothing is taken
+    await rig.start_vendd()
+    await credit(rig, 100)
+    await rig.sim.pull_lever()
+    await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
+    await in_order(rig)
+
+
+async def test_a_stop_in_mid_vend_ends_the_vend_first(rig: Rig) -> None:
+    await rig.sim.insert_coin(100, 2)
+    await credit(rig, 200)
+    mark = await rig.sim.mark()
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(pin=A1, level=True, since=mark, timeout_s=PLENTY_S)
+    assert rig.vendd is not None
+    assert await rig.vendd.stop() == 0
+    account = (await rig.sim.truth()).accounts[""]
+    assert (account.products, account.spent) == (("water",), 150)
+    await rig.start_vendd()
+    await in_order(rig)
+
+
+async def test_a_vendd_that_hangs_in_mid_turn_is_killed_and_its_motor_off(rigs: StartRig) -> None:
+    rig = await rigs()
+    vendd = await rig.start_vendd()
+    mark = await begins_to_turn(rig)
+    stopped_s = now_s()
+    vendd.signal(signal.SIGSTOP)
+    assert await vendd.ended() == KILLED
+    assert await safe_after(rig, stopped_s, mark) < SAFE_WITHIN_S
+    assert (await rig.sim.truth()).outputs_on == ()
+    await rig.sim.clear_faults()
+    await rig.start_vendd()
+    await rig.sim.wait_for(totals={"returned": 150, "products": 0}, timeout_s=PLENTY_S)
+    await in_order(rig)
+
+
+async def test_a_guard_that_is_killed_takes_vendd_along_in_good_order(rigs: StartRig) -> None:
+    rig = await rigs()
+    vendd = await rig.start_vendd()
+    mark = await begins_to_turn(rig)
+    killed_s = now_s()
+    vendd.process.kill()
+    await vendd.api.until(lambda api: api.gone, "vendd ends", PLENTY_S)
+    assert await safe_after(rig, killed_s, mark) < SAFE_WITHIN_S
+    await rig.sim.clear_faults()
+    await rig.sim.wait_for(quiet_s=0.2, timeout_s=PLENTY_S)
+    await rig.start_vendd()
+    await in_order(rig)
+    truth = await rig.sim.truth()
+    assert truth.accounts[""].spent == 0
+    assert truth.accounts[""].products == ()
+
+
+@pytest.mark.parametrize("link", ["adapter", "native"])
+async def test_a_cable_that_is_pulled_and_put_back_is_picked_up(rigs: StartRig, link: str) -> None:
+    rig = await rigs(link=link)
+    await rig.start_vendd()
+    await rig.sim.insert_coin(50)
+    await credit(rig, 50)
+    await rig.sim.unplug("line")
+    await rig.api.until_record("fault.raised", PLENTY_S)
+    await rig.sim.plug("line")
+    await rig.api.until_record("fault.cleared", PLENTY_S)
+    await rig.api.until_selling()
+    await rig.sim.wait_for(quiet_s=1.0, timeout_s=PLENTY_S)
+    await rig.sim.insert_coin(100)
+    await credit(rig, 150)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(totals={"products": 1}, timeout_s=PLENTY_S)
+    await in_order(rig)
+
+
+async def vendctl(rig: Rig, *arguments: str) -> Any:
+    """Run vendctl beside the machine; returns its JSON."""
+    code, said = await run_program(
+        "-c", "from controller.cli import main; main()",
+        "--home", str(rig.home), *arguments, "--json", stderr=False,
+    )  # fmt: skip
+    assert code == 0, said
+    return json.loads(said)
+
+
+async def test_a_technician_looks_at_the_running_machine(rig: Rig) -> None:
+    await rig.sim.insert_coin(100, 2)
+    await credit(rig, 200)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(totals={"products": 1, "returned": 50}, timeout_s=PLENTY_S)
+    await rig.settled()
+    status, stock, verified = await asyncio.gather(
+        vendctl(rig, "status"), vendctl(rig, "stock"), vendctl(rig, "journal", "verify")
+    )
+    assert (status["mode"], status["credit"], status["last"][-1]["result"]) == ("idle", 0, "sold")
+    counts = {column["column"]: column["count"] for column in stock["columns"]}
+    truth = await rig.sim.truth()
+    assert counts == {name: column.stock for name, column in truth.columns.items()}
+    assert verified["ok"]
+    found = await vendctl(rig, "trace", str(status["last"][-1]["vend"]))
+    assert [(way["origin"], way["amount"]) for way in found["ways"]] == [("coins", 100)] * 2
+    assert rig.vendd is not None
+    await rig.vendd.stop()
+    assert (await vendctl(rig, "journal", "verify"))["ok"], "also when nobody runs"
+
+
+async def test_a_second_vendd_on_the_journal_refuses_and_leaves_the_first_alone(rig: Rig) -> None:
+    run, guard = await asyncio.gather(rig.try_vendd("run"), rig.try_vendd("guard"))
+    for code, said in (run, guard):
+        assert code == 74
+        assert f"another vendd has the journal in {rig.home / 'journal'}" in said
+        assert "stop that one" in said
+    await rig.sim.insert_coin(100)
+    await rig.sim.insert_coin(50)
+    await credit(rig, 150)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(totals={"products": 1}, timeout_s=PLENTY_S)
+    await in_order(rig)
+
+
+@pytest.mark.parametrize(
+    ("door", "key"), [("gpio.sock", "gpio.pin_factory"), ("i2c.sock", "display.bus")]
+)
+async def test_hardware_that_cannot_be_opened_is_an_error_that_says_what_to_change(
+    rigs: StartRig, door: str, key: str
+) -> None:
+    rig = await rigs()
+    (rig.home / door).rename(rig.home / "away")
+    code, said = await rig.try_vendd("run")
+    assert code == 78
+    assert key in said
+    assert "is the simulated machine running" in said
+    assert "Traceback" not in said
+
+
+async def test_a_bus_that_is_not_there_is_a_fault_and_never_a_simulation(rigs: StartRig) -> None:
+    rig = await rigs()
+    await rig.sim.unplug("line")
+    vendd = await rig.start_vendd(selling=False)
+    if not any(record["type"] == "fault.raised" for record in await vendd.api.journal()):
+        await vendd.api.until_record("fault.raised", PLENTY_S)
+    faults = (await vendd.api.call("status"))["faults"]
+    assert [fault["part"] for fault in faults] == ["mdb"]
+    assert f"{rig.home}/mdb can't be opened" in faults[0]["detail"]
+    await rig.sim.plug("line")
+    await vendd.api.until_selling()
+    await rig.sim.wait_for(display="Welcome", timeout_s=PLENTY_S)
+
+
+def without_rights() -> tuple[str, ...]:
+    """Return what takes root's right to pass over the modes of files away."""
+    if os.geteuid() != 0:
+        return ()
+    rights = "-dac_override,-dac_read_search,-fowner"
+    return ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", "--")
+
+
+async def test_a_journal_that_cannot_be_written_shows_what_is_owed_and_takes_nothing(
+    rig: Rig,
+) -> None:
+    await rig.sim.insert_coin(100)
+    await credit(rig, 100)
+    assert rig.vendd is not None
+    await rig.vendd.stop()
+    with_modes = [(path, path.stat().st_mode) for path in files_below(rig.home / "journal")]
+    for path, mode in with_modes:
+        path.chmod(mode & ~0o222)
+    vendd = await rig.start_vendd(selling=False, under=without_rights())
+    await rig.sim.wait_for(display="We owe you", timeout_s=PLENTY_S)
+    assert "€1.00" in (await rig.sim.display()).text
+    assert (await vendd.api.call("status"))["mode"] == "out_of_service"
+    await rig.sim.insert_coin(50)
+    await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)
+    await vendd.stop()
+    for path, mode in with_modes:
+        path.chmod(mode)
+    await rig.start_vendd()
+    await rig.sim.pull_lever()
+    await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
+    await in_order(rig)
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [folder, *folder.rglob("*")]

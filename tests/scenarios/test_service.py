@@ -9,7 +9,7 @@ from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.truth import CASHBOX, STACKER, TECHNICIAN
 from simulator.world import Link
-from tests.scenarios.stage import Stage, play
+from tests.scenarios.stage import SETTINGS, Stage, play
 
 
 async def enter(stage: Stage) -> None:
@@ -256,6 +256,8 @@ def test_a_column_that_is_switched_off_sells_nothing_until_it_is_on(link: Link) 
 def test_credit_that_staff_grants_buys_and_credit_that_staff_returns_is_paid(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.act(cmd.GrantCredit(50, "goodwill"))
+        assert stage.state.counters.vends == 0, "credit is no sale"
+        assert stage.state.counters.value == 0
         await stage.buys("B4")
         assert stage.products == ["gum"]
         assert stage.spent == 0
@@ -284,3 +286,21 @@ def test_a_claim_that_staff_pays_is_closed_once(link: Link) -> None:
             await stage.act(cmd.CloseClaim(claim.code, "cash"))
 
     play(scenario, link, judged=False)
+
+
+def test_large_counts_and_numbers_survive_a_narrow_wire(link: Link) -> None:
+    """The item number has 16 bits in VEND REQUEST and 12 in CASH SALE; a count has no width."""
+    columns = tuple(
+        c.model_copy(update={"capacity": 999, "item_number": 65_500}) if c.selection == "B4" else c
+        for c in SETTINGS.columns
+    )
+
+    async def scenario(stage: Stage) -> None:
+        await stage.pays_by_card("B4")
+        assert stage.world.truth.authorisations[1].item == 65_500
+        await stage.coins(50)
+        await stage.buys("B4")
+        assert list(stage.world.reader().cash_sales) == [(50, 65_500 & 0x0FFF)]
+        assert stage.state.stock.of("B4").count == 997
+
+    play(scenario, link, settings=SETTINGS.model_copy(update={"columns": columns}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from simulator.demo.stories import STORIES, Story
 from simulator.rig import Rig, RigError, RigOptions
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "machines" / "demo.toml"
+PICTURE_COLUMNS: Final = 84
+_FETCHED_FONT: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 SPEED: Final = 3.0  # a turn takes 0.7 s: fast enough for an audience, slow enough to be read
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as a shell reports Ctrl-C
@@ -35,9 +38,21 @@ def main(arguments: Sequence[str] | None = None, stories: Sequence[Story] = STOR
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without a euro sign gets a ?
-    console = Console(stderr=given.json, highlight=False)
+    picture: Path | None = given.picture
+    console = Console(
+        stderr=given.json,
+        highlight=False,
+        record=picture is not None,
+        force_terminal=True if picture is not None else None,
+        width=PICTURE_COLUMNS if picture is not None else None,
+    )
     try:
-        return asyncio.run(_perform(given, chosen, console))
+        status = asyncio.run(_perform(given, chosen, console))
+        if picture is not None:
+            drawn = console.export_svg(title="./run demo")
+            # The reader's own fixed-width font will do: a picture fetches nothing.
+            picture.write_text(_FETCHED_FONT.sub("", drawn), encoding="utf-8")
+        return status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except RigError as error:
@@ -91,6 +106,9 @@ def _parser(stories: Sequence[Story]) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--config", type=Path, default=CONFIG, metavar="FILE", help="by default the demo's machine"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw what is printed as an SVG picture"
     )
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="run here, and leave journal and logs behind"

@@ -106,14 +106,13 @@ def fair(stage: Stage, price: int) -> None:
 # ------------------------------------------------------------------------ the good days
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kind", "level"), [("classic", 1), ("classic", 2), ("classic", 3), ("always idle", 3)]
+)
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_card_buys_at_every_level_and_whether_answers_come_at_once_or_later(
     kind: str, level: int, at_once: bool, link: Link
 ) -> None:
-    if level < 3 and kind == "always idle":
-        kind = "classic"  # always idle is an option of level 3
     made = plan(kind, level=level, at_once=ALL_AT_ONCE if at_once else frozenset(), approve_s=0.0)
 
     async def scenario(stage: Stage) -> None:
@@ -228,7 +227,7 @@ def test_cash_sales_are_told_to_the_reader_once_with_their_price(link: Link) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("away_s", [1.0, 4.0, 12.0, 40.0])
+@pytest.mark.parametrize("away_s", [4.0, 40.0])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_reader_that_dies_at_a_moment_of_the_vend(
     moment: str, away_s: float, kind: str, link: Link
@@ -289,7 +288,7 @@ def test_a_request_that_is_never_answered_is_cancelled(kind: str, link: Link) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("late_s", [5.0, 17.0, 25.0, 58.0, 61.0, 90.0])
+@pytest.mark.parametrize("late_s", [5.0, 25.0, 61.0])
 def test_an_approval_that_comes_late(kind: str, late_s: float, link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks(READER, "extra_approve_s", late_s)
@@ -308,13 +307,13 @@ def test_an_approval_that_comes_late(kind: str, late_s: float, link: Link) -> No
 # ------------------------------------------------------------------ complaints and refusals
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("when", ["idle", "session", "request", "dispense"])
+@pytest.mark.parametrize(
+    ("kind", "when"),
+    [*((kind, when) for kind in KINDS for when in ("idle", "request", "dispense")),
+     ("classic", "session")],
+)  # fmt: skip
 @pytest.mark.parametrize("odd", ["out_of_sequence", "unasked_ends"])
 def test_a_reader_that_speaks_out_of_turn(odd: str, when: str, kind: str, link: Link) -> None:
-    if when == "session" and kind != "classic":
-        kind = "classic"
-
     async def scenario(stage: Stage) -> None:
         if when == "idle":
             stage.breaks(READER, odd)
@@ -468,7 +467,7 @@ def test_malfunctions_are_incidents_of_their_class(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.6, 1.0, 1.4, 1.8, 2.5, 4.0])
+@pytest.mark.parametrize("late_s", [0.0, 0.6, 1.4, 2.5])
 def test_a_card_that_is_pulled_at_any_point(kind: str, late_s: float, link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await ask(stage, "A3")
@@ -487,7 +486,7 @@ def test_a_card_that_is_pulled_at_any_point(kind: str, late_s: float, link: Link
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.6, 1.0, 1.2, 1.4, 1.5, 1.6, 1.8, 2.5, 4.0])
+@pytest.mark.parametrize("late_s", [0.0, 0.6, 1.2, 1.5, 2.5])
 def test_a_customer_who_cancels_at_any_point(kind: str, late_s: float, link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await ask(stage, "A3")
@@ -532,7 +531,7 @@ def test_a_session_without_a_selection_is_ended(link: Link) -> None:
     play(scenario, link, plan=plan("classic"), settings=with_policy(session_timeout_s=10.0))
 
 
-@pytest.mark.parametrize("late_s", [0.1, 0.4, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.2])
+@pytest.mark.parametrize("late_s", [0.1, 0.8, 1.2, 1.4, 1.8])
 def test_cash_that_pays_while_the_reader_waits_cancels_the_request(
     late_s: float, link: Link
 ) -> None:

@@ -27,7 +27,7 @@ def test_a_device_that_is_away_for_long_is_one_incident_closed_when_it_is_back(
         else:
             stage.breaks(device, "silent")
         await stage.until(lambda: stage.has_fault(device, SILENT), within_s=60.0)
-        await stage.passes(300.0)
+        await stage.passes(150.0)
         assert stage.faults_raised(device) == 1
         if how == "unplugged":
             stage.world.plug(device)
@@ -84,7 +84,7 @@ def test_the_bus_cable_is_pulled_and_put_back(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.coins(100)
         stage.world.unplug("line")
-        await stage.passes(300.0)
+        await stage.passes(150.0)
         assert stage.faults_raised("mdb") == 1
         stage.world.plug("line")
         await stage.until(lambda: not stage.state.faults, within_s=60.0)
@@ -299,7 +299,7 @@ def test_a_reader_that_comes_long_after_the_start_is_picked_up(link: Link) -> No
         stage.world.unplug("cashless1")
         stage.world.unplug("bill")
         await stage.opens()
-        await stage.passes(300.0)
+        await stage.passes(150.0)
         stage.world.plug("cashless1")
         stage.world.plug("bill")
         await stage.passes(30.0)

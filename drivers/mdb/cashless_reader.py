@@ -50,6 +50,9 @@ _FULL_ASCII: Final = 1
 class ReaderLife(ReaderTalk):
     """Everything of a reader but its vend dialogues; constructed as `ReaderTalk`."""
 
+    _holds_money = False
+    """An approval that was never told is taken back by the RESET; one that was is charged."""
+
     def enable(self, on: bool) -> None:
         """Want the reader enabled or disabled; see `CardReader.enable`."""
         self._wanted_on = on

@@ -59,6 +59,10 @@ from drivers.mdb.scheduler import MdbBus
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
+SURE_REPEAT_S: Final = 0.1
+"""A repeat is heard at the next poll, some 25 ms later, when no coin can have followed. One that
+comes later, since polls were lost, may be another coin."""
+
 ALL_TYPES: Final = 0xFFFF
 
 _ROUTES: Final = {
@@ -110,6 +114,8 @@ class ChangerTalk(MdbDriver):
         self._lever_down = False
         self._chores: deque[bytes] = deque(maxlen=4)
         self._jams = 0
+        self._money_at = 0.0  # when an answer brought money, or its repeat
+        self._doubtful = False  # a repeat now could as well be another coin
         self.busy = False
         self.oddities: Counter[str] = Counter()
 
@@ -207,6 +213,10 @@ class ChangerTalk(MdbDriver):
     def _new(self, shots: list[PollItem]) -> list[bool]:
         """Which one-shot items were not reported before."""
         repeats = self._gate.repeats
+        now = asyncio.get_running_loop().time()
+        self._doubtful = repeats.unproved and now - self._money_at > SURE_REPEAT_S
+        if shots:
+            self._money_at = now
         new = repeats.fresh([item.raw for item in shots])
         if self._gate.restored and not all(new):
             for item, is_new in zip(shots, new, strict=True):
@@ -219,7 +229,7 @@ class ChangerTalk(MdbDriver):
     def _money(self, data: bytes, shots: list[PollItem], new: list[bool]) -> None:
         fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
         suspect = 0
-        if self._gate.restored:
+        if self._gate.restored or self._doubtful:
             old = [item for item, is_new in zip(shots, new, strict=True) if not is_new]
             coins = [item for item in old if isinstance(item, CoinDeposited)]
             if not any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in coins):

@@ -228,11 +228,12 @@ class MdbDriver(ABC):
         while True:
             while not self._may_reset():
                 await self._until_reset()
-            if self._reset_expected and await self._has_booted():
+            asked = self._reset_expected
+            if asked and await self._has_booted():
                 return
             if not self._may_reset():
                 continue
-            if self._was_lost:
+            if self._was_lost and self._holds_money and not asked:
                 await self._hear_out()
             self._slot.stop_polling()
             self._reset_expected = True
@@ -433,6 +434,9 @@ class MdbDriver(ABC):
     def _unsettled(self) -> bool:
         """Whether `greet` should wait for another poll answer: money may be repeated."""
         return False
+
+    _holds_money = True
+    """Whether it keeps what it could not tell until it is reset: coins, a bill."""
 
     def _may_reset(self) -> bool:
         """Whether a RESET would do no harm now."""

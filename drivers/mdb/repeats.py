@@ -40,6 +40,11 @@ class RepeatFilter:
         """Whether the last answer may come again."""
         return self._proof is not _Proof.HEARD
 
+    @property
+    def unproved(self) -> bool:
+        """Whether the last answer was acknowledged, and nothing tells that it was heard."""
+        return self._proof is _Proof.UNKNOWN
+
     def restore(self, items: Sequence[bytes]) -> None:
         """After a restart: these were recorded, and nobody knows whether they were acknowledged."""
         self._last = tuple(items)

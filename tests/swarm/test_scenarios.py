@@ -69,3 +69,18 @@ def test_a_changer_that_was_silent_is_heard_before_it_is_reset() -> None:
         verdict = told(machine, *acts, troubles=troubles)
         assert verdict.findings == []
         assert verdict.hits["vend sold"] == 1
+
+
+def test_a_second_coin_behind_a_lost_poll_is_flagged_when_it_may_be_a_repeat() -> None:
+    # The acknowledgement of the first is not proved, and the second has the very same bytes.
+    troubles = (Trouble("changer", "silent_commands", 1, when="coins.deposited"),)
+    acts = (*coins(200, 200), keys("B2"), Act("wait", after_s=0.5, until="end"))
+    for link in ("adapter", "native"):
+        assert told(Build(link), *acts, troubles=troubles).findings == []
+
+
+def test_an_approval_that_was_never_told_is_not_charged_by_asking_for_it() -> None:
+    troubles = (Trouble("cashless1", "dies_at", "request", for_s=53.0),)
+    card = Act("card", text="card", until="card")
+    acts = (*coins(5), keys("B1"), card, Act("wait", after_s=30.0))
+    assert told(Build(), *acts, troubles=troubles).findings == []

@@ -12,7 +12,7 @@ import heapq
 from asyncio.base_events import BaseEventLoop
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 
@@ -36,6 +36,65 @@ class VirtualDeadlockError(RuntimeError):
 
 class VirtualLivelockError(RuntimeError):
     """The program is busy and time cannot move on."""
+
+
+class _Soon(asyncio.Handle):
+    """A handle without what only debugging needs: a swarm makes thousands for every vend."""
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+    def cancel(self) -> None:
+        """Let it never run."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = _never
+            self._args = ()
+
+
+class _Later(asyncio.TimerHandle):
+    """The same with a time."""
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = True
+
+    def cancel(self) -> None:
+        """Let it never run."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = _never
+            self._args = ()
+
+
+def _never() -> None:
+    """Stand for what a cancelled handle would have called."""
 
 
 class VirtualLoop(BaseEventLoop):
@@ -65,7 +124,7 @@ class VirtualLoop(BaseEventLoop):
     def next_deadline(self) -> float | None:
         """Return when the next live timer is due, None when there is none."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - its own handles
             heapq.heappop(timers)
         return timers[0][0] if timers else None
 
@@ -80,7 +139,7 @@ class VirtualLoop(BaseEventLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run the callback in the next turn."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Soon(callback, args, self, context)
         self._due.append(handle)
         return handle
 
@@ -108,7 +167,7 @@ class VirtualLoop(BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run the callback when virtual time reaches `when`; a past time means the next turn."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = _Later(when, callback, args, self, context)
         self._order += 1
         timers = self._timers
         if len(timers) > self._sweep_at:
@@ -131,14 +190,14 @@ class VirtualLoop(BaseEventLoop):
         now = self._now
         while timers and timers[0][0] <= now:
             handle = heapq.heappop(timers)[2]
-            if not handle.cancelled():
+            if not handle._cancelled:  # noqa: SLF001 - its own handles
                 due.append(handle)
         self._turns += 1
         if self._turns > LIVELOCK_TURNS:
             raise VirtualLivelockError(f"time stands still at {now} s")
         for _ in range(len(due)):
             handle_now = due.popleft()
-            if not handle_now.cancelled():
+            if not handle_now._cancelled:  # noqa: SLF001 - its own handles
                 handle_now._run()  # noqa: SLF001 - a loop runs its handles; there is no public way
 
     def run_in_executor(self, *work: object) -> NoReturn:

@@ -33,7 +33,8 @@ def settings_of(base: MachineSettings, build: Build) -> MachineSettings:
     policy = base.policy.model_copy(
         update={"multi_vend": build.multi_vend, "on_unknown": build.on_unknown}
     )
-    return base.model_copy(update={"policy": policy})
+    fitted = base if build.display else base.model_copy(update={"display": None})
+    return fitted.model_copy(update={"policy": policy})
 
 
 def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:

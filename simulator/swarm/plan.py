@@ -119,6 +119,7 @@ class Build:
     tube_fill: int = 30  # coins in each tube at the start
     tubes: tuple[int, ...] = ()  # or so many, tube by tube
     stock: int | None = None
+    display: bool = True  # most of them sell without one, for speed's sake
     multi_vend: bool = False
     on_unknown: str = "refund"
 

@@ -36,7 +36,7 @@ class Excuse(StrEnum):
 
 NONE: Final[frozenset[Excuse]] = frozenset()
 _CARD: Final = frozenset({Excuse.APPROVAL, Excuse.REFUND})
-_AWAY: Final = frozenset({Excuse.CHANGER, Excuse.PAYOUT})
+_AWAY: Final = frozenset({Excuse.CHANGER, Excuse.PAYOUT, Excuse.REPEAT})
 _TUBES: Final = frozenset({Excuse.CHANGER, Excuse.PAYOUT, Excuse.COUNT})
 _ASKED: Final = frozenset({Excuse.APPROVAL})
 _REFUND: Final = frozenset({Excuse.REFUND})
@@ -101,11 +101,11 @@ def _talk(away: frozenset[Excuse], phases: tuple[str, ...]) -> list[tuple[object
     return [
         ("mute_s", (*_SHORT_SILENCE, *_LONG_SILENCE), phases, away, 60.0),
         ("silent", (True,), phases, away, 12.0),
-        ("silent_commands", _FEW, phases),
-        ("lost_answers", _FEW, phases),
-        ("naks", _FEW, phases),
-        ("bad_checksums", _FEW, phases),
-        ("late_answers", _FEW, phases),
+        ("silent_commands", _FEW, phases, frozenset({Excuse.REPEAT})),
+        ("lost_answers", _FEW, phases, frozenset({Excuse.REPEAT})),
+        ("naks", _FEW, phases, frozenset({Excuse.REPEAT})),
+        ("bad_checksums", _FEW, phases, frozenset({Excuse.REPEAT})),
+        ("late_answers", _FEW, phases, frozenset({Excuse.REPEAT})),
         ("deaf_to_acks", (1, 2), phases, frozenset({Excuse.REPEAT})),
         ("repeated_items", (1,), phases, frozenset({Excuse.REPEAT})),
         ("reversed_items", (1,), phases),

@@ -346,7 +346,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         drop_sensor=settings.drop_sensor,
         current_sense=None if settings.current_sense is None else settings.current_sense.pin,
         door=None if settings.door is None else settings.door.pin,
-        latch_lost=journal.state.power_was_cut,
+        latch_lost=journal.state.latch_lost,
     )
     display = build_display(settings.display, inbox.notify, inline_bus=parts.inline_i2c)
     bus = build_mdb(

@@ -154,6 +154,7 @@ class State:
     boot: int = 0
     system_boot: str = ""
     power_was_cut: bool = False  # this boot began with another system boot than the last one
+    power_boot: int = 0  # the first boot after the last power cut
     recovered: bool = False
     ledger: Annotated[Ledger, PlainValidator(_ledger), PlainSerializer(Ledger.to_json)] = field(
         default_factory=Ledger
@@ -235,6 +236,20 @@ class State:
         """Return the state before the first record."""
         return cls()
 
+    def power_cut_since(self, saga: Saga) -> bool:
+        """Tell whether the power went after the saga's last intent, this boot's or an earlier's.
+
+        A boot that died within recovery has used up what devices told of the cut.
+        """
+        return saga.intent_boot < self.power_boot
+
+    @property
+    def latch_lost(self) -> bool:
+        """Tell whether the drop latch may have been cleared under a turn without an outcome."""
+        return self.power_was_cut or any(
+            saga.intent == "dispense" and self.power_cut_since(saga) for saga in self.sagas.values()
+        )
+
     def saga_of(self, record: Record) -> Saga:
         """Return the open saga a record belongs to. Raises ValueError when there is none."""
         if record.vend is None or record.vend not in self.sagas:
@@ -252,6 +267,8 @@ def _journal_begun(s: State, _r: Record, d: rec.JournalBegun) -> None:
 def _boot_started(s: State, _r: Record, d: rec.BootStarted) -> None:
     cut = bool(s.system_boot) and s.system_boot != d.system_boot
     s.power_was_cut = cut
+    if cut:
+        s.power_boot = d.boot
     s.counters.power_cuts += cut
     s.boot, s.system_boot, s.recovered = d.boot, d.system_boot, False
 
@@ -636,7 +653,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 3  # rises with each change of State's shape; a test holds its schema
+    version: Final = 4  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

@@ -13,7 +13,7 @@ bill in escrow:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -155,10 +155,14 @@ def _present(desk: Desk, name: DeviceName) -> bool:
     return greeting is not None and greeting.present
 
 
-def _was_reset(desk: Desk, name: DeviceName) -> bool:
-    """Tell whether the device lost what it knew: a power cut, or a bus break."""
+def _was_reset(desk: Desk, saga: Saga, name: DeviceName) -> bool:
+    """Tell whether the device lost what it knew of a saga: a power cut, or a bus break.
+
+    It says so only once, and a boot that died since may have heard it.
+    """
     greeting = desk.live.greetings.get(name)
-    return greeting is not None and greeting.just_reset
+    told = greeting is not None and greeting.just_reset
+    return told or desk.state.power_cut_since(saga)
 
 
 def _ask(desk: Desk, recovery: Recovery) -> bool:
@@ -182,7 +186,7 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             return True
         case "approval":
             reader = DeviceName(saga.device)
-            if _present(desk, reader) and not _was_reset(desk, reader):
+            if _present(desk, reader) and not _was_reset(desk, saga, reader):
                 desk.do(CancelApproval(saga.vend, reader, after_restart=True))
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
@@ -220,12 +224,12 @@ def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -
     A reader that was reset has charged, unless it had heard VEND FAILURE before.
     """
     reader = DeviceName(saga.device)
-    if _present(desk, reader) and not _was_reset(desk, reader):
+    if _present(desk, reader) and not _was_reset(desk, saga, reader):
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
         return True
     if success:
         vend.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
-    elif _was_reset(desk, reader) and not told_before:
+    elif _was_reset(desk, saga, reader) and not told_before:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.CHARGED)
     else:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
@@ -238,9 +242,10 @@ def evidence_read(desk: Desk, saga: Saga, result: DispenseEvidence | Failed) -> 
     The latch is outside of vendd and keeps what fell; a power cut clears it, and then it proves
     nothing.
     """
-    latched = None if isinstance(result, Failed) or desk.state.power_was_cut else result.latched
+    cut = desk.state.power_cut_since(saga)
+    latched = None if isinstance(result, Failed) or cut else result.latched
     at_home = None if isinstance(result, Failed) else result.at_home
-    detail = f"after restart; latch {latched}, home {at_home}, power cut {desk.state.power_was_cut}"
+    detail = f"after restart; latch {latched}, home {at_home}, power cut {cut}"
     if latched is None:
         outcome, proof, drops = DispenseOutcome.UNKNOWN, "none", 0
     elif latched:
@@ -289,6 +294,8 @@ def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> N
         return
     if isinstance(result, Failed) or not result.idle:
         return  # silent, or busy for ever: its RESET ends that, and then the tubes are asked
+    if desk.state.power_cut_since(saga):
+        result = replace(result, was_reset=True)
     give_back.book_payout(desk, saga, result)
 
 

@@ -292,7 +292,7 @@ def trust_the_latch_after_a_power_cut(soil: Soil) -> None:
     def make(real: Any) -> Any:
         def started(s: State, r: Any, d: Any) -> None:
             real(s, r, d)
-            s.power_was_cut = False
+            s.power_was_cut, s.power_boot = False, 0
 
         return started
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.swarm import build
-from simulator.swarm.plan import Act, Build, Life, Step, Trouble
+from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import Verdict, play
 
 
@@ -84,3 +84,13 @@ def test_an_approval_that_was_never_told_is_not_charged_by_asking_for_it() -> No
     card = Act("card", text="card", until="card")
     acts = (*coins(5), keys("B1"), card, Act("wait", after_s=30.0))
     assert told(Build(), *acts, troubles=troubles).findings == []
+
+
+def test_a_latch_that_a_power_cut_cleared_proves_nothing_to_the_second_life_either() -> None:
+    # The first life after the cut died before it had asked; the second saw no power cut at all.
+    for then in (End("stop", "", 2), End("kill", "", 30)):
+        for after in (54, 60, 66):
+            end = End("power", "dispense.intended", after, again=(then,))
+            step = Step(1, (*coins(100, 50), keys("A2")), end=end)
+            verdict = play(build.base_settings(), Life(1, Build("native"), (step,)))[0]
+            assert verdict.findings == [], (then, after)

@@ -8,10 +8,12 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks import idle, key_to_motor, native_line, polls, slow_card, vend
+from benchmarks.page import page
 from benchmarks.place import BenchError, Neighbours, Place, place
 from benchmarks.report import Table
 
@@ -34,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("/var/tmp"), help="where the disk is (no tmpfs)"
     )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write a page of the figures")
     given = parser.parse_args(arguments)
     unknown = sorted(set(given.names) - set(BENCHMARKS))
     if unknown:
@@ -60,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     holds = not failed and all(table.holds for table in tables)
     about = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if given.write is not None:
+        day = datetime.now(UTC).date().isoformat()
+        given.write.write_text(page(tables, f"{day}, {about}"), encoding="utf-8")
     if given.json:
         found = {"on": about, "quick": given.quick, "holds": holds}
         found["benchmarks"] = [table.to_json() for table in tables]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _WRAP: Final = 98  # columns of the words above a table
-_HEAD: Final = ("what", "measured", "limit", "", "beside it, in the same run")
+COLUMNS: Final = ("what", "measured", "limit", "", "beside it, in the same run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ class Table:
 
     def text(self) -> str:
         """Draw it."""
-        lines = [_HEAD, *(row.cells() for row in self.rows)]
-        widths = [max(len(line[at]) for line in lines) for at in range(len(_HEAD) - 1)]
+        lines = [COLUMNS, *(row.cells() for row in self.rows)]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS) - 1)]
         drawn = [_line(line, widths) for line in lines]
-        rule = "  ".join("-" * width for width in widths) + "  " + "-" * len(_HEAD[-1])
+        rule = "  ".join("-" * width for width in widths) + "  " + "-" * len(COLUMNS[-1])
         return "\n".join(
             [
                 f"{self.name}: {self.title}",

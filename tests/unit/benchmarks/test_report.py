@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.page import page
 from benchmarks.report import Row, Spread, Table, figure, median, percentile
 
 
@@ -51,3 +52,11 @@ def test_a_table_holds_if_no_limit_is_missed() -> None:
 )
 def test_figures_have_three_digits_that_mean_something(value: float, text: str) -> None:
     assert figure(value) == text
+
+
+def test_a_page_has_a_table_for_each_benchmark() -> None:
+    row = Row("ours", 1.0, "ms", 2.0, beside="p50 0.5")
+    text = page([Table("demo", "a title", "how.", [row], others=0.034)], "2 cores")
+    assert "## demo: a title\n\nHow.\nOthers used 3% of the machine" in text
+    assert "| ours | 1.00 ms | ≤ 2.00 ms | holds | p50 0.5 |" in text
+    assert "Measured on 2 cores." in text

@@ -89,7 +89,7 @@ class MdbCardReader(ReaderLife):
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
             self._reset_since = self._disowned = self._cancelled = False
-            self._approval_seen = self._untouched = False
+            self._approval_seen = self._untouched = self._refund_error = False
             self._damaged_before = self._slot.damaged
             self._cancelling = None
             decision = self._decision = self.expect(VendApproved, VendDenied)
@@ -316,12 +316,18 @@ class MdbCardReader(ReaderLife):
         self._no_vend = False
         expectation = self.expect(OutOfSequence)
         refused = self.expect(Malfunction)
+        damaged = self._slot.damaged
         try:
             answer, tries = await self.send(VendFailure(), expectation, retry)
             if not answer.heard and expectation.message is None:
                 self._want_restart()
                 return False, self._lost_refund()
-            return True, await self._await_refund(expectation, refused, tries)
+            outcome = await self._await_refund(expectation, refused, tries)
+            withheld = self._bus.link.capabilities.withholds_ack
+            if outcome is RefundOutcome.REFUNDED and self._slot.damaged != damaged and not withheld:
+                # An adapter acknowledges what it then loses on its way: a refund error, say.
+                return True, RefundOutcome.UNKNOWN
+            return True, outcome
         except LinkError:
             self._want_restart()
             return False, RefundOutcome.UNKNOWN
@@ -377,6 +383,8 @@ class MdbCardReader(ReaderLife):
         """
         if state not in (ReaderState.SESSION_IDLE, ReaderState.ENABLED):
             return RefundOutcome.CHARGED
+        if self._refund_error:
+            return RefundOutcome.REFUSED  # told to a poll of the greeting
         proved = self._refunded()
         return RefundOutcome.ALREADY if proved is RefundOutcome.REFUNDED else proved
 

@@ -120,6 +120,7 @@ class ReaderTalk(MdbDriver):
         self._foreign = False  # a session that is of no use to us: end it
         self._ended_at = float("-inf")  # the last request, vend or session
         self._approval_seen = False  # since the request
+        self._refund_error = False  # since the request: the money of a failed vend did not go back
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
         self._untouched = False  # initialised, and no session or request since: nothing to end
@@ -337,6 +338,7 @@ class ReaderTalk(MdbDriver):
         self._faults.clear(*(code for code in READER_FAULTS if code not in found))
 
     def _malfunction(self, message: Malfunction) -> None:
+        self._refund_error = self._refund_error or message.is_refund_error
         self._faults.raise_(malfunction_fault(message.code), f"{message.code:02X} {message.words}")
 
     def _message(self, message: ReaderMessage) -> None:

@@ -755,7 +755,7 @@ def test_a_second_session_waits_for_the_first_customer(link: Link) -> None:
 def test_the_outcome_of_a_refund_is_heard_although_vendd_died_over_it(
     refund: str, link: Link
 ) -> None:
-    """The reader gives back, or fails to, while nobody listens; the first poll tells of an error."""
+    """The reader gives back, or fails to, while nobody listens; the first poll tells."""
 
     async def scenario(stage: Stage) -> None:
         stage.breaks("A3", "jam")

@@ -107,6 +107,9 @@ class ApiServer:
             for task in self._clients:
                 task.cancel()
             await asyncio.gather(*self._clients, return_exceptions=True)
+            await asyncio.sleep(
+                0
+            )  # the loop's turn in which closed connections give up their socket
             with suppress(FileNotFoundError):
                 if self.path.stat().st_ino == inode:
                     self.path.unlink()
@@ -115,6 +118,8 @@ class ApiServer:
         task = asyncio.get_running_loop().create_task(self._client(reader, writer))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
+        # Cancelled before its first step, a task closes nothing by itself.
+        task.add_done_callback(lambda _ended: writer.close())
 
     async def _client(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:

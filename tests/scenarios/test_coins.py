@@ -421,3 +421,48 @@ def test_a_count_of_the_tubes_takes_no_coin_for_found_that_was_not_told_yet(
         assert stage.spent == 0
 
     play(scenario, link, plan=plan(transport_s=0.1))
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        {"setup_values": 6},
+        {"lever_repeats": True},
+        {"reports_rejects": True},
+        {"reports_slugs": False},
+        {"scaling": 1},
+        {"scaling": 50, "decimals": 3},
+        {"detects_empty": False},
+        {"pays_first": (0, 1, 2)},
+        {"level": 2, "options": 0, "setup_values": 7},
+        {"options": 0},
+        {"response_s": 0.0048},
+        {"boot_s": 1.5},
+    ],
+    ids=lambda habit: "-".join(f"{name}={value}" for name, value in habit.items()),
+)
+def test_changers_with_habits_of_their_own_sell_and_give_back(
+    habit: dict[str, object], link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 50)
+        await stage.buys("B4")
+        assert stage.spent == 50
+        await stage.coins(100)
+        changer = stage.world.changer
+        assert changer is not None
+        changer.lever_held = True
+        stage.world.pull_lever()
+        await stage.closes()
+        await stage.passes(2.0)
+        changer.lever_held = False
+        await stage.quiet()
+        assert stage.spent == 50
+        stage.breaks("changer", "resets")
+        await stage.passes(5.0)
+        await stage.coins(50)
+        await stage.buys("B4")
+        assert stage.spent == 100
+        assert stage.claimed == 0
+
+    play(scenario, link, plan=plan(**habit))

@@ -182,7 +182,7 @@ def test_a_pipe_that_closes_early_ends_it_quietly(socket_path: Path) -> None:
     assert child.stderr is not None
     child.stdout.readline()
     child.stdout.close()
-    assert child.wait(60) == -signal.SIGPIPE
+    assert child.wait(60) in (0, -signal.SIGPIPE)  # 0: it had written all before we closed
     assert child.stderr.read() == ""
     child.stderr.close()
 

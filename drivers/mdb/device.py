@@ -364,6 +364,7 @@ class MdbDriver(ABC):
             return Turn.LOST
         waiter: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         self._turns.append(waiter)
+        self._slot.awaited = True
         return await waiter
 
     async def _turn_or(self, seconds: float) -> Turn | None:
@@ -375,6 +376,7 @@ class MdbDriver(ABC):
             return None
 
     def _end_turn(self, turn: Turn) -> None:
+        self._slot.awaited = False
         if self._turns:
             waiting, self._turns = self._turns, []
             for waiter in waiting:

@@ -122,8 +122,8 @@ class Slot:
 
     __slots__ = (
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
-        "_queue", "_retry_at", "_started_at", "answers", "damaged", "due", "heard_at", "listener",
-        "lost", "poll", "quiet", "said", "silence_limit_s", "tries",
+        "_queue", "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at",
+        "listener", "lost", "poll", "quiet", "said", "silence_limit_s", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -143,6 +143,7 @@ class Slot:
         self.heard_at = 0.0
         self.lost = False
         self.quiet = False
+        self.awaited = False  # somebody waits for the next poll's end
         self.said = b""  # the last poll's data; repeated without money it is no news
         self.answers = 0
         self.damaged = 0
@@ -333,7 +334,7 @@ class Slot:
     @property
     def idle(self) -> bool:
         """Whether the last poll brought nothing new and no command waits (or it sleeps)."""
-        return not self._queue and (self.quiet or not self._polling)
+        return not self._queue and ((self.quiet and not self.awaited) or not self._polling)
 
 
 def _wanted(command: Command) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from simulator.swarm.draw import UnknownFaultsError, draw, luck
 from simulator.swarm.play import play
 from simulator.swarm.run import Order, carry_out, life_of
 
+TIME = 9  # letters of the time, in a line of a trace
 ROOT = Path(__file__).parents[2]
 
 
@@ -76,3 +78,17 @@ def test_the_trace_tells_records_and_facts() -> None:
     verdict, trace = play(build.base_settings(), life, keep=True)
     assert verdict.findings == []
     assert any("coins.deposited" in line or "vend.opened" in line for line in trace)
+
+
+def events(trace: list[str]) -> list[str]:
+    """Return what happened, without when: a poll more or less moves the others by milliseconds."""
+    return [re.sub(r"'run_ms': \d+", "", line[TIME:]) for line in trace]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5, 6, 8, 9])
+def test_the_same_happens_when_every_idle_poll_is_sent(seed: int) -> None:
+    base = build.base_settings()
+    life = draw(base, seed, 12, luck("none"))
+    folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
+    assert folded[0].findings == sent[0].findings == []
+    assert events(folded[1]) == events(sent[1])

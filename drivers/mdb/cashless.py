@@ -309,6 +309,7 @@ class MdbCardReader(ReaderLife):
     async def _fail(self, retry: Retry) -> tuple[bool, RefundOutcome]:
         """VEND FAILURE and the refund dialogue: whether it was heard, and the outcome."""
         if self._charged():
+            self._end_vend()
             return False, RefundOutcome.CHARGED
         if self._gone():
             self._want_restart()

@@ -236,6 +236,9 @@ class ReaderLife(ReaderTalk):
         async with self._dialogue:
             self._fail_late = False
             await self._fail_disowned()
+            self._fail_late = self._phase is Phase.APPROVED  # it did not hear: once more later
+        if self._fail_late:
+            await super()._until_reset()
 
     def _not_ready(self) -> None:
         self._applied_on = None

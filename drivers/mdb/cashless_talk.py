@@ -386,6 +386,8 @@ class ReaderTalk(MdbDriver):
         if not self._same_reset():
             self._reset_since = self._reset_since or not self._reset_expected
             self._end_expectations(Gone.RESET)
+            if self._fail_late:
+                self._phase = Phase.NONE  # an approval that nobody waited for
             self._fail_late = self._disowned = False  # it has forgotten the vend as well
         super()._note_just_reset()
 
@@ -453,6 +455,9 @@ class ReaderTalk(MdbDriver):
             self._phase = Phase.APPROVED
         elif self._disowned:
             self._disowned = False
+            # It was not reset after all (two answers that collide read like JUST RESET on an
+            # adapter): a fresh reader approves nothing.
+            self._reset_since = False
             self._fail_late = True
             self._phase = Phase.APPROVED
             self._stir.set()

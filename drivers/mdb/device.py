@@ -446,6 +446,7 @@ class MdbDriver(ABC):
 
     async def _until_reset(self) -> None:
         """Let a while pass in which a RESET would do harm, or end what it would harm."""
+        self._slot.start_polling(fresh=False)  # else it would never be heard again
         await self._turn_or(RESET_RETRY_S)
 
     @abstractmethod

@@ -94,3 +94,11 @@ def test_a_latch_that_a_power_cut_cleared_proves_nothing_to_the_second_life_eith
             step = Step(1, (*coins(100, 50), keys("A2")), end=end)
             verdict = play(build.base_settings(), Life(1, Build("native"), (step,)))[0]
             assert verdict.findings == [], (then, after)
+
+
+def test_two_answers_that_collide_are_no_reset_of_a_reader_that_approves_afterwards() -> None:
+    # Two ACKs at once read like JUST RESET; the reader goes on with the request that it has.
+    troubles = (Trouble("bill", "chatter", at_s=2.251, for_s=4.4),)
+    card = Act("card", text="prepaid", after_s=1.0, until="card")
+    verdict = told(Build(), keys("B4", ""), card, troubles=troubles)
+    assert verdict.findings == []

@@ -1,0 +1,178 @@
+"""The AsyncAPI 3 document and the JSON Schemas, generated from the models.
+
+``python -m cloud.contract.asyncapi FOLDER`` writes them; a test says whether they are current.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from cloud.contract.batch import BatchHead
+from cloud.contract.commands import KINDS, CommandBody
+from cloud.contract.events import DomainEvent
+from cloud.contract.messages import (
+    Ack,
+    Checkpoint,
+    Desired,
+    Presence,
+    Signed,
+    SignedKey,
+    State,
+    Telemetry,
+    Urgent,
+)
+from cloud.contract.signing import KeyBody
+from cloud.contract.topics import PREFIX, RETAINED, UP, Topic
+
+VERSION: Final = "1.0.0"
+_BATCH: Final = "application/vnd.vendd.batch"
+_JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    topic: Topic
+    model: type[BaseModel]
+    summary: str
+    content_type: str = _JSON
+
+
+CHANNELS: Final = (
+    _Channel(
+        Topic.EVENTS,
+        BatchHead,
+        "A batch of the journal: this head as one line of JSON, then the records, one a line, as a "
+        "zstd frame.",
+        _BATCH,
+    ),
+    _Channel(Topic.URGENT, Urgent, "A copy of one record that overtakes the backlog."),
+    _Channel(Topic.STATE, State, "How the machine is now."),
+    _Channel(Topic.PRESENCE, Presence, "Online or offline (the last will)."),
+    _Channel(Topic.TELEMETRY, Telemetry, "Samples that nobody waits for."),
+    _Channel(Topic.ACK, Ack, "What the fleet has committed."),
+    _Channel(Topic.DESIRED, Signed, "Signed configuration; its body is a `Desired`."),
+    _Channel(Topic.CMD, Signed, "A signed command; its body is a `CommandBody`."),
+)
+
+INSIDE: Final[tuple[type[BaseModel], ...]] = (
+    CommandBody,
+    Desired,
+    KeyBody,
+    SignedKey,
+    Checkpoint,
+    DomainEvent,
+)
+
+
+def _schemas() -> dict[str, Any]:
+    models = {channel.model for channel in CHANNELS} | set(INSIDE) | set(KINDS.values())
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, document = models_json_schema(
+        [(model, "validation") for model in ordered], ref_template="#/components/schemas/{model}"
+    )
+    found: dict[str, Any] = document["$defs"]
+    return found
+
+
+def document() -> dict[str, Any]:
+    """Return the AsyncAPI 3 document."""
+    channels: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
+    for channel in CHANNELS:
+        name = channel.topic.value
+        up = channel.topic in UP
+        messages[name] = {
+            "name": name,
+            "summary": channel.summary,
+            "contentType": channel.content_type,
+            "payload": {"$ref": f"#/components/schemas/{channel.model.__name__}"},
+        }
+        channels[name] = {
+            "address": f"{PREFIX}/{{tenant}}/{{machine}}/{name}",
+            "summary": channel.summary,
+            "parameters": {
+                "tenant": {"description": "whose machine"},
+                "machine": {"description": "which machine"},
+            },
+            "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+            "bindings": {"mqtt": {"bindingVersion": "0.2.0"}},
+        }
+        operations[f"{'receive' if up else 'send'}_{name}"] = {
+            "action": "receive" if up else "send",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "summary": channel.summary,
+            "bindings": {
+                "mqtt": {
+                    "qos": 0 if channel.topic is Topic.TELEMETRY else 1,
+                    "retain": channel.topic in RETAINED,
+                    "bindingVersion": "0.2.0",
+                }
+            },
+        }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "vendd: machine and fleet",
+            "version": VERSION,
+            "description": "What machines and their fleet say to each other, as the fleet sees it. "
+            "Generated from `cloud/contract`.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": _JSON,
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": _schemas()},
+    }
+
+
+def files() -> dict[str, str]:
+    """Return what stands in the folder: the document, and a JSON Schema for each message."""
+    whole = document()
+    found = {"asyncapi.json": whole}
+    for name, schema in whole["components"]["schemas"].items():
+        inside = json.loads(json.dumps(schema).replace("#/components/schemas/", ""))
+        for part in _references(inside):
+            part["$ref"] += ".json"
+        found[f"schemas/{name}.json"] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **inside,
+        }
+    return {
+        name: json.dumps(content, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+        for name, content in found.items()
+    }
+
+
+def _references(node: Any) -> list[dict[str, Any]]:
+    if isinstance(node, dict):
+        found = [node] if isinstance(node.get("$ref"), str) else []
+        return found + [part for value in node.values() for part in _references(value)]
+    if isinstance(node, list):
+        return [part for value in node for part in _references(value)]
+    return []
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files into a folder."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m cloud.contract.asyncapi FOLDER\n")
+        return 2
+    folder = Path(arguments[0])
+    (folder / "schemas").mkdir(parents=True, exist_ok=True)
+    for old in (folder / "schemas").glob("*.json"):
+        old.unlink()
+    for name, text in files().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

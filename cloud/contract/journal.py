@@ -1,0 +1,38 @@
+"""The journal's pure parts, handed on: what a record is, how it is chained, what it may say."""
+
+from controller.journal.chain import GENESIS, ID_BYTES, link
+from controller.journal.envelope import (
+    EnvelopeError,
+    Head,
+    Postings,
+    Record,
+    RecordData,
+    Registry,
+    UnknownData,
+    decode,
+    read_head,
+    to_ms,
+)
+from controller.journal.records import REGISTRY
+from controller.money import Money
+
+HASH_BYTES = len(GENESIS)
+
+__all__ = [
+    "GENESIS",
+    "HASH_BYTES",
+    "ID_BYTES",
+    "REGISTRY",
+    "EnvelopeError",
+    "Head",
+    "Money",
+    "Postings",
+    "Record",
+    "RecordData",
+    "Registry",
+    "UnknownData",
+    "decode",
+    "link",
+    "read_head",
+    "to_ms",
+]

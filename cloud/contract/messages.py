@@ -1,0 +1,241 @@
+"""The messages beside the batch, each a versioned model. A field that a newer side adds is kept.
+
+Times are UTC in milliseconds since 1970, amounts minor units of the machine's currency.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from cloud.contract.batch import HexHash, HexId, Seq, TraceParent
+
+MAX_MESSAGE_BYTES: Final = 256 * 1024  # of each message here; a batch has its own bound
+
+Ms = Annotated[int, Field(ge=0, lt=2**53, description="UTC, milliseconds since 1970")]
+Nonce = Annotated[str, Field(max_length=64)]
+SeqOrNone = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _from_base64(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("is no base64") from error
+    return value
+
+
+Bytes = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(lambda value: base64.b64encode(value).decode(), return_type=str),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+
+
+class MessageError(Exception):
+    """Bytes are not the message that was expected. ``newer``: of a version not known here."""
+
+    def __init__(self, problem: str, *, newer: bool = False) -> None:
+        """Say what is wrong."""
+        super().__init__(problem)
+        self.newer = newer
+
+
+M = TypeVar("M", bound="Message")
+
+
+class Message(BaseModel):
+    """What all of them share: a version, and room for what a newer side adds."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: ClassVar[str]
+    v: Literal[1] = 1
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+class Position(BaseModel):
+    """The end of a chain, or a place in it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    journal: HexId
+    seq: SeqOrNone
+    hash: HexHash
+
+
+class Presence(Message):
+    """Online, with the end of the machine's chain; or offline, the broker's last will."""
+
+    name: ClassVar[str] = "presence"
+
+    online: bool
+    nonce: Nonce = ""
+    head: Annotated[Position | None, Field(description="the last durable record")] = None
+    public_key: Annotated[
+        str, Field(pattern=r"^([0-9a-f]{64})?$", description="the machine's own, Ed25519, hex")
+    ] = ""
+    software: str = ""
+    time: Annotated[Ms | None, Field(description="the machine's clock, confirmed or not")] = None
+
+
+class Range(BaseModel):
+    """Records first to last, both included; no last means to the end."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    first: Seq
+    last: Seq | None = None
+
+
+class Ack(Message):
+    """All records of ``journal`` to ``seq`` are committed in the fleet's database."""
+
+    name: ClassVar[str] = "ack"
+
+    journal: HexId
+    seq: SeqOrNone
+    hash: HexHash
+    want: Annotated[Range | None, Field(description="please send these again")] = None
+    time: Ms
+    echo: Annotated[Nonce, Field(description="the nonce of what this answers")] = ""
+    fork: Annotated[
+        Position | None,
+        Field(description="the last place where both chains agree; begin a new journal after it"),
+    ] = None
+    quarantined: Annotated[
+        str, Field(description="why this journal is kept apart; it is still stored")
+    ] = ""
+
+
+class Urgent(Message):
+    """A copy of one record that overtakes the backlog. It never moves the ack."""
+
+    name: ClassVar[str] = "urgent"
+
+    journal: HexId
+    seq: Seq
+    boot: Annotated[int, Field(ge=1)]
+    body: Annotated[Bytes, Field(description="the record's exact bytes")]
+    trace: TraceParent | None = None
+
+
+class State(Message):
+    """How the machine is now; a snapshot that may be lost and is made again."""
+
+    name: ClassVar[str] = "state"
+
+    at: Ms
+    mode: str
+    currency: str = ""
+    faults: tuple[str, ...] = ()
+    stock: dict[str, int] = {}
+    tubes: dict[str, int] = {}
+    devices: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    desired: Annotated[int, Field(ge=0, description="revision applied last")] = 0
+    drift: Annotated[
+        dict[str, object], Field(description="what a technician changed against it, by key")
+    ] = {}
+    backlog: Annotated[int, Field(ge=0, description="records not acknowledged")] = 0
+
+
+class SignedKey(BaseModel):
+    """An operational key: a body (``signing.KeyBody``) and the root key's signature over it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    body: Bytes
+    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
+
+
+class Signed(Message):
+    """Exact bytes, and who signed them. Verify first, then parse."""
+
+    name: ClassVar[str] = "signed"
+
+    body: Bytes
+    kid: Annotated[str, Field(min_length=1, max_length=64)]
+    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
+    key: Annotated[
+        SignedKey | None, Field(description="the operational key, as the root key signed it")
+    ] = None
+
+
+class Desired(Message):
+    """Configuration as the fleet wants it: the body of a signed message on ``desired``."""
+
+    name: ClassVar[str] = "desired"
+
+    tenant: str
+    machine: str
+    revision: Annotated[int, Field(ge=1, description="only rises")]
+    settings: dict[str, object] = {}
+    issued_at: Ms
+    issuer: str = ""
+
+
+class Checkpoint(Message):
+    """What a machine signs every hour and at each collection, and the fleet countersigns."""
+
+    name: ClassVar[str] = "checkpoint"
+
+    journal: HexId
+    seq: Seq
+    hash: HexHash
+    balances: dict[str, int]
+    at: Ms
+
+
+class Telemetry(Message):
+    """Samples that nobody waits for."""
+
+    name: ClassVar[str] = "telemetry"
+
+    at: Ms
+    samples: dict[str, float] = {}
+
+
+def read(kind: type[M], payload: bytes) -> M:
+    """Read a message.
+
+    Raises:
+        MessageError: It is too large, of a newer version, or not this message; says what and where.
+    """
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise MessageError(f"{kind.name}: {len(payload)} bytes, more than {MAX_MESSAGE_BYTES}")
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "all of it"
+        raise MessageError(
+            f"{kind.name}: {where}: {first['msg']}", newer=where == "v" and _newer(payload)
+        ) from error
+
+
+class _AnyVersion(BaseModel):
+    v: int
+
+
+def _newer(payload: bytes) -> bool:
+    try:
+        return _AnyVersion.model_validate_json(payload).v > 1
+    except ValidationError:
+        return False

@@ -1,0 +1,142 @@
+"""Messages: what is written is read, what is added is kept, and what is wrong is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.contract import asyncapi, batch, messages, signing
+from cloud.contract.commands import KINDS as COMMANDS
+from cloud.contract.commands import CommandBody
+from cloud.contract.events import Aggregate, event_id, event_of
+from cloud.contract.journal import REGISTRY, decode
+from cloud.contract.messages import Ack, Message, MessageError, Position, Presence, Range, read
+from tests.unit.cloud.contract.kit import JOURNAL, NOW, body, chain
+
+ROOT = Path(__file__).resolve().parents[4]
+GOLDEN = ROOT / "tests" / "golden" / "contract"
+KINDS: dict[str, type[Message]] = {
+    kind.name: kind
+    for kind in (
+        messages.Ack,
+        messages.Checkpoint,
+        messages.Desired,
+        messages.Presence,
+        messages.Signed,
+        messages.State,
+        messages.Telemetry,
+        messages.Urgent,
+        CommandBody,
+        signing.KeyBody,
+    )
+}
+
+
+def test_an_ack_is_written_and_read() -> None:
+    ack = Ack(
+        journal=JOURNAL.hex(),
+        seq=9,
+        hash="ab" * 32,
+        want=Range(first=4),
+        time=NOW,
+        echo="n1",
+        fork=Position(journal=JOURNAL.hex(), seq=3, hash="cd" * 32),
+    )
+
+    assert read(Ack, ack.to_bytes()) == ack
+
+
+def test_what_a_newer_side_adds_is_kept() -> None:
+    presence = read(Presence, b'{"v":1,"online":true,"colour":"red"}')
+
+    assert json.loads(presence.to_bytes())["colour"] == "red"
+
+
+@given(st.binary(max_size=200))
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_garbage_ends_in_one_kind_of_error(kind: type[Message], garbage: bytes) -> None:
+    with pytest.raises(MessageError, match=kind.name):
+        read(kind, garbage)
+
+
+def test_a_newer_version_is_told_from_garbage() -> None:
+    with pytest.raises(MessageError) as caught:
+        read(Presence, b'{"v":2,"online":true}')
+
+    assert caught.value.newer
+
+
+def test_a_message_that_is_too_large_is_not_parsed() -> None:
+    with pytest.raises(MessageError, match="more than"):
+        read(Ack, b" " * (messages.MAX_MESSAGE_BYTES + 1))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("v*/*.json")), ids=lambda path: path.stem)
+def test_every_message_ever_written_is_still_read(path: Path) -> None:
+    raw = path.read_bytes()
+
+    message = read(KINDS[path.stem], raw)
+
+    written = json.loads(message.to_bytes())
+    before = json.loads(raw)
+    assert {key: written[key] for key in before} == before
+
+
+def test_every_kind_of_message_has_a_golden_one() -> None:
+    newest = max(GOLDEN.glob("v*"))
+
+    assert {path.stem for path in newest.glob("*.json")} == set(KINDS)
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("v*/batch.bin")), ids=lambda p: p.parent.name)
+def test_every_batch_ever_written_is_still_read(path: Path) -> None:
+    read_batch = batch.unpack(path.read_bytes())
+
+    assert [row.seq for row in read_batch.rows] == [3, 4, 5, 6, 7, 8]
+    assert read_batch.rows[0].body == body(3)
+
+
+def test_the_documents_are_current() -> None:
+    folder = ROOT / "docs" / "contract"
+    there = {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*.json")
+    }
+
+    assert there == asyncapi.files(), "python -m cloud.contract.asyncapi docs/contract"
+
+
+def test_the_document_names_every_topic_once_in_its_direction() -> None:
+    document = asyncapi.document()
+
+    assert set(document["channels"]) == {channel.topic.value for channel in asyncapi.CHANNELS}
+    assert document["operations"]["receive_events"]["action"] == "receive"
+    assert document["operations"]["send_ack"]["bindings"]["mqtt"]["retain"] is True
+    text = json.dumps(document)
+    for name in document["components"]["schemas"]:
+        assert f"#/components/schemas/{name}" in text or name in {
+            model.__name__ for model in asyncapi.INSIDE
+        } | {kind.__name__ for kind in COMMANDS.values()}
+
+
+def test_a_records_event_has_a_derived_id_that_is_a_uuid_of_version_8() -> None:
+    first = event_id(JOURNAL, 1)
+
+    assert first == event_id(JOURNAL, 1)
+    assert first.version == 8
+    assert len({event_id(JOURNAL, seq) for seq in range(1, 1000)}) == 999
+    assert event_id(bytes(16), 1) != first
+
+
+def test_a_record_that_is_not_understood_is_an_event_all_the_same() -> None:
+    rows, _ = chain(1)
+    seq, boot, raw, digest = rows[0]
+    record = decode({}, seq=seq, boot=boot, body=raw, digest=digest)
+
+    event = event_of(record, tenant="acme", machine="m", journal=JOURNAL)
+
+    assert event.payload == {"n": 1}
+    assert event.aggregate == (Aggregate.MACHINE, "m")
+    assert REGISTRY, "the machine's own types are handed on"

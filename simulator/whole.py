@@ -287,6 +287,7 @@ class Whole:
             await asyncio.wait([task])
             if not task.cancelled():
                 task.exception()
+        self._unfinished = self.unfinished  # what the next life finds, should it come to look
         self.running = self._task = None
 
     # ----------------------------------------------------------------------------- waiting

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulator.swarm.play import Verdict
     from simulator.swarm.report import Tally
 
+FEW: Final = 12  # names on one line; --json has all
 LINKS: Final = ("adapter", "native")
 
 
@@ -90,11 +91,16 @@ def _show(console: Console, verdict: Verdict, command: str) -> None:
 
 
 def _summary(console: Console, tally: Tally, seconds: float, one: bool) -> None:
+    from simulator.swarm import coverage  # noqa: PLC0415 - see above
+
     console.print(
         f"{tally.lives} lives, {tally.customers} customers, {tally.vends} vends, {tally.boots} "
         f"starts, {tally.records} records, {tally.virtual_s / 3600:.1f} h in {seconds:.1f} s: "
         f"{tally.vends / max(seconds, 1e-9):.0f} vends a second; {len(tally.broken)} broken"
     )
+    lost = coverage.missed(tally.cells)
+    console.print(f"cells of the failure table: {coverage.share(tally.cells):.1%} hit", end="")
+    console.print(f", {len(lost)} missed" + (f": {', '.join(lost)}" if len(lost) <= FEW else ""))
     if one and tally.traces:
         console.print(f"trace {tally.traces[0]}")
 

@@ -17,6 +17,7 @@ from simulator.peripherals.changer_settings import (
 )
 from simulator.peripherals.reader_settings import OPTION_ALWAYS_IDLE
 from simulator.plan import WorldPlan, plan_for
+from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.plan import Build
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "machines" / "demo.toml"
@@ -34,7 +35,10 @@ def settings_of(base: MachineSettings, build: Build) -> MachineSettings:
         update={"multi_vend": build.multi_vend, "on_unknown": build.on_unknown}
     )
     fitted = base if build.display else base.model_copy(update={"display": None})
-    return fitted.model_copy(update={"policy": policy})
+    settings = fitted.model_copy(update={"policy": policy})
+    for fitting in FITTINGS:
+        settings = fitting.settings(settings, build)
+    return settings
 
 
 def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:
@@ -72,7 +76,10 @@ def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:
         for name, reader in plan.readers.items()
     }
     stock = {} if build.stock is None else {c.selection: build.stock for c in settings.columns}
-    return replace(plan, changer=changer, bill=bill, readers=readers, stock=stock)
+    whole = replace(plan, changer=changer, bill=bill, readers=readers, stock=stock)
+    for fitting in FITTINGS:
+        whole = fitting.plan(whole, build)
+    return whole
 
 
 def _fill(build: Build, kind: int) -> int:

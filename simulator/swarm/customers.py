@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from simulator.cabinet import UnknownPartError
@@ -18,12 +18,72 @@ CARD_TRIES: Final = 4
 ASKED: Final = "Hold your card"
 
 
+def _unseen(act: Act) -> None:
+    del act
+
+
+async def _coin(machine: Whole, act: Act) -> None:
+    machine.world.insert_coin(act.value, name=act.text)
+
+
+async def _bill(machine: Whole, act: Act) -> None:
+    machine.world.insert_bill(act.value)
+
+
+async def _keys(machine: Whole, act: Act) -> None:
+    if machine.world.powered:
+        machine.world.press_keys(act.text)
+        await asyncio.sleep(len(act.text) * (HOLD_S + BETWEEN_KEYS_S))
+
+
+async def _chord(machine: Whole, act: Act) -> None:
+    keypad = machine.world.panel.keypad
+    for key in act.text:
+        keypad.down(key)
+    await asyncio.sleep(HOLD_S)
+    for key in act.text:
+        keypad.up(key)
+
+
+async def _card(machine: Whole, act: Act) -> None:
+    for _ in range(CARD_TRIES):
+        if machine.world.present_card(act.text):
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _pull(machine: Whole, act: Act) -> None:
+    del act
+    machine.world.remove_card()
+
+
+async def _lever(machine: Whole, act: Act) -> None:
+    del act
+    machine.world.pull_lever()
+
+
+Doing = Callable[[Whole, Act], Awaitable[None]]
+ACTS: Final[Mapping[str, Doing]] = {
+    "coin": _coin, "bill": _bill, "keys": _keys, "chord": _chord, "card": _card, "pull": _pull,
+    "lever": _lever,
+}  # fmt: skip
+
+
 class Customer:
     """One person in front of one machine."""
 
-    def __init__(self, machine: Whole, turned: Callable[[float], asyncio.Future[None]]) -> None:
-        """``turned(s)`` is done after the machine's next turn, or after ``s`` seconds."""
+    def __init__(
+        self,
+        machine: Whole,
+        turned: Callable[[float], asyncio.Future[None]],
+        acts: Callable[[Act], None] = _unseen,
+    ) -> None:
+        """``turned(s)`` is done after the machine's next turn, or after ``s`` seconds.
+
+        ``acts`` is told of each act as it is done.
+        """
         self._machine = machine
+        self._acts = acts
         self._turned = turned
 
     async def live(self, acts: tuple[Act, ...]) -> None:
@@ -32,52 +92,19 @@ class Customer:
             await asyncio.sleep(act.after_s)
             if act.until:
                 await self._wait(act.until)
+            self._acts(act)
             await self._do(act)
         await self._wait("credit")
         await self._wait("end")
 
     async def _do(self, act: Act) -> None:
-        world = self._machine.world
+        done = ACTS.get(act.what)
+        if done is None:
+            return  # they only wait
         try:
-            match act.what:
-                case "coin":
-                    world.insert_coin(act.value, name=act.text)
-                case "bill":
-                    world.insert_bill(act.value)
-                case "keys":
-                    await self._press(act.text)
-                case "chord":
-                    await self._press_together(act.text)
-                case "card":
-                    await self._present(act.text)
-                case "pull":
-                    world.remove_card()
-                case "lever":
-                    world.pull_lever()
-                case _:
-                    pass
+            await done(self._machine, act)
         except (UnknownPartError, UnknownKeyError):
             return  # this machine has no such thing: the customer shrugs
-
-    async def _press(self, keys: str) -> None:
-        world = self._machine.world
-        if world.powered:
-            world.press_keys(keys)
-            await asyncio.sleep(len(keys) * (HOLD_S + BETWEEN_KEYS_S))
-
-    async def _press_together(self, keys: str) -> None:
-        keypad = self._machine.world.panel.keypad
-        for key in keys:
-            keypad.down(key)
-        await asyncio.sleep(HOLD_S)
-        for key in keys:
-            keypad.up(key)
-
-    async def _present(self, name: str) -> None:
-        for _ in range(CARD_TRIES):
-            if self._machine.world.present_card(name):
-                return
-            await asyncio.sleep(0.5)
 
     async def _wait(self, what: str) -> None:
         loop = self._machine.loop

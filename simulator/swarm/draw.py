@@ -6,22 +6,18 @@ Every step is drawn from the seed and its own number only, so that any other ste
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from config.machine import MachineSettings
+from simulator.swarm.fittings import FITTINGS
+from simulator.swarm.people import Shelf, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.troubles import ANY, KINDS, Kind
 from simulator.world import Link
 
-COINS: Final = (5, 10, 20, 50, 100, 200)
-BILLS: Final = (500, 1_000, 2_000)
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
-CARD_NAMES: Final = (
-    "card", "card", "card", "declined", "prepaid", "empty", "discount", "token", "one-way",
-)  # fmt: skip
-
 HOW_TO_END: Final = ("kill", "power", "stop")
 
 
@@ -72,22 +68,14 @@ def luck(faults: str) -> Luck:
     return Luck(kinds, ends, 0.35 if kinds else 0.0, end)
 
 
-class Shelf:
-    """What is sold, as far as a customer can read it on the window."""
-
-    def __init__(self, settings: MachineSettings) -> None:
-        """Read the prices."""
-        self.prices = {c.selection: settings.price_of(c) for c in settings.columns}
-        self.selections = tuple(self.prices)
-
-
 def draw(
     settings: MachineSettings, seed: int, vends: int, fate: Luck, link: Link | None = None
 ) -> Life:
     """Return the life of a seed."""
     shelf = Shelf(settings)
-    steps = tuple(_step(seed, number, shelf, fate) for number in range(1, vends + 1))
-    return Life(seed, _build(seed, link), steps)
+    machine = _build(seed, link)
+    steps = tuple(_step(seed, number, shelf, machine, fate) for number in range(1, vends + 1))
+    return Life(seed, machine, steps)
 
 
 def _rng(seed: int, what: object) -> random.Random:
@@ -98,7 +86,7 @@ def _build(seed: int, link: Link | None) -> Build:
     rng = _rng(seed, "build")
     level = rng.choice((2, 3, 3))
     drawn: Link = rng.choice(("adapter", "native"))
-    return Build(
+    build = Build(
         link=link or drawn,
         changer_level=level,
         busy_silence=rng.random() < 0.3,
@@ -116,150 +104,20 @@ def _build(seed: int, link: Link | None) -> Build:
         multi_vend=rng.random() < 0.2,
         on_unknown=rng.choice(("refund", "refund", "charge")),
     )
-
-
-# ----------------------------------------------------------------------------------- customers
-
-
-def _coins_for(rng: random.Random, amount: int) -> list[int]:
-    """Return coins that make an amount exactly, not always the largest ones."""
-    coins: list[int] = []
-    while amount > 0:
-        fitting = [c for c in COINS if c <= amount]
-        coin = fitting[-1] if rng.random() < 0.7 or len(coins) > 8 else rng.choice(fitting)
-        coins.append(coin)
-        amount -= coin
-    rng.shuffle(coins)
-    return coins
-
-
-def _put_in(rng: random.Random, coins: Iterable[int]) -> list[Act]:
-    hasty = rng.random() < 0.2
-    return [
-        Act("coin", coin, after_s=rng.choice((0.2, 0.25)) if hasty else rng.choice((0.3, 0.6)))
-        for coin in coins
-    ]
-
-
-def _key(rng: random.Random, selection: str, until: str = "credit") -> Act:
-    return Act("keys", text=selection, after_s=rng.choice((0.1, 0.3, 1.0)), until=until)
-
-
-def _exact(rng: random.Random, shelf: Shelf) -> list[Act]:
-    selection = rng.choice(shelf.selections)
-    return [*_put_in(rng, _coins_for(rng, shelf.prices[selection])), _key(rng, selection)]
-
-
-def _over(rng: random.Random, shelf: Shelf) -> list[Act]:
-    selection = rng.choice(shelf.selections)
-    more = rng.choice((5, 10, 20, 30, 50, 50, 100, 150))
-    coins = _coins_for(rng, shelf.prices[selection] + more)
-    if rng.random() < 0.5:
-        coins = [200] * -(-shelf.prices[selection] // 200)
-    return [*_put_in(rng, coins), _key(rng, selection)]
-
-
-def _under(rng: random.Random, shelf: Shelf) -> list[Act]:
-    """Pays too little, is told so, then adds the rest or gives up."""
-    selection = rng.choice(shelf.selections)
-    coins = _coins_for(rng, shelf.prices[selection])
-    first, rest = coins[: len(coins) // 2], coins[len(coins) // 2 :]
-    acts = [*_put_in(rng, first), _key(rng, selection)]
-    if rng.random() < 0.6:
-        return [*acts, *_put_in(rng, rest), _key(rng, selection)]
-    return [*acts, Act("keys", text="*", after_s=1.0)]
-
-
-def _bill(rng: random.Random, shelf: Shelf) -> list[Act]:
-    selection = rng.choice(shelf.selections)
-    value = rng.choice((500, 500, 500, 1_000, 2_000, 5_000))
-    acts = [Act("bill", value, after_s=0.3)]
-    if rng.random() < 0.25:
-        acts.insert(rng.randrange(2), Act("coin", rng.choice(COINS)))
-    acts.append(_key(rng, selection))
-    if rng.random() < 0.3:
-        acts.append(_key(rng, rng.choice(shelf.selections), "end"))
-    return acts
-
-
-def _card(rng: random.Random, shelf: Shelf) -> list[Act]:
-    """Choose, then hold the card; or the other way, where the reader takes cards any time."""
-    selection = rng.choice(shelf.selections)
-    name = rng.choice(CARD_NAMES)
-    card = Act("card", text=name, after_s=rng.choice((0.3, 1.0)), until="card")
-    if rng.random() < 0.6:
-        acts = [_key(rng, selection, ""), card]
-    else:
-        acts = [Act("card", text=name, after_s=0.3), Act("wait", after_s=1.5), _key(rng, selection)]
-    if rng.random() < 0.12:
-        acts.append(Act("pull", after_s=rng.uniform(0.0, 4.0)))
-    if rng.random() < 0.1:
-        acts.append(_key(rng, rng.choice(shelf.selections), "end"))
-    return acts
-
-
-def _mixed(rng: random.Random, shelf: Shelf) -> list[Act]:
-    """Some coins, the rest by card."""
-    selection = rng.choice(shelf.selections)
-    coins = _coins_for(rng, shelf.prices[selection])
-    acts = [*_put_in(rng, coins[: rng.randint(1, max(1, len(coins) - 1))]), _key(rng, selection)]
-    if rng.random() < 0.2:
-        return [*acts, *_put_in(rng, coins)]  # and then in cash all the same
-    return [*acts, Act("card", text=rng.choice(CARD_NAMES), after_s=0.5, until="card")]
-
-
-def _changed_mind(rng: random.Random, shelf: Shelf) -> list[Act]:
-    acts = rng.choice((_exact, _over, _bill, _card, _mixed))(rng, shelf)
-    at = rng.randint(1, len(acts))
-    star = Act("keys", text="*", after_s=rng.uniform(0.0, 3.0))
-    return [*acts[:at], star, *(acts[at:] if rng.random() < 0.5 else ())]
-
-
-def _two_keys(rng: random.Random, shelf: Shelf) -> list[Act]:
-    acts = rng.choice((_exact, _over))(rng, shelf)
-    other = rng.choice(shelf.selections)
-    chosen = acts[-1]
-    pair = "".join(sorted({chosen.text[0], other[-1]}))
-    return [*acts[:-1], Act("chord", text=pair, after_s=0.4, until="credit"), chosen]
-
-
-def _walks_away(rng: random.Random, shelf: Shelf) -> list[Act]:
-    """Leaves the money in the machine for whoever comes next."""
-    del shelf
-    return _put_in(rng, [rng.choice(COINS) for _ in range(rng.randint(1, 3))])
-
-
-def _lever(rng: random.Random, shelf: Shelf) -> list[Act]:
-    del shelf
-    coins = _put_in(rng, [rng.choice(COINS) for _ in range(rng.randint(1, 4))])
-    return [*coins, Act("lever", after_s=0.5, until="credit")]
-
-
-def _presses_only(rng: random.Random, shelf: Shelf) -> list[Act]:
-    return [Act("keys", text=rng.choice((*shelf.selections, "D9", "*", "#")), after_s=0.2)]
-
-
-def _slug(rng: random.Random, shelf: Shelf) -> list[Act]:
-    return [Act("coin", 0, "slug"), *_exact(rng, shelf)]
-
-
-Customer = Callable[[random.Random, Shelf], list[Act]]
-CUSTOMERS: Final[tuple[tuple[Customer, float], ...]] = (
-    (_exact, 6.0), (_over, 7.0), (_under, 2.0), (_bill, 4.0), (_card, 5.0), (_mixed, 2.0),
-    (_changed_mind, 3.0), (_two_keys, 1.0), (_walks_away, 1.0), (_lever, 1.0),
-    (_presses_only, 0.4), (_slug, 0.4),
-)  # fmt: skip
+    # Each fitting draws from its own numbers, so that a new one leaves the others as they were.
+    for fitting in FITTINGS:
+        build = fitting.draw(_rng(seed, f"build/{fitting.name}"), build)
+    return build
 
 
 # ------------------------------------------------------------------------------------ bad luck
 
 
-def _step(seed: int, number: int, shelf: Shelf, fate: Luck) -> Step:
+def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> Step:
     rng = _rng(seed, number)
     if rng.random() < 1 / VISIT_EVERY:
         return Step(number, visit=True)
-    makers, weights = zip(*CUSTOMERS, strict=True)
-    acts = rng.choices(makers, weights)[0](rng, shelf)
+    acts = somebody(rng, shelf, machine)
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
     luckless = _rng(seed, f"{number}/luck")

@@ -7,18 +7,22 @@ folded state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from controller.domain.tubes import TubeCoins, best_partial
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
-from simulator.swarm.troubles import Excuse
+from simulator.swarm.plan import Trouble
+from simulator.swarm.troubles import Excuse, Kind
 from simulator.whole import Whole
 from simulator.world import World
 
 BOX_COIN: Final = 200  # the one coin that has no tube
+FOREVER: Final = float("inf")
+EPSILON_S: Final = 0.002  # a record's time is in whole milliseconds
 _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
 _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
@@ -40,19 +44,58 @@ def money_in(world: World, device: str, item: bytes) -> int:
 
 
 @dataclass(slots=True)
+class Window:
+    """While a trouble lasts, it may excuse what its kind says; what follows from it may come later.
+
+    Args:
+        why: The trouble, or what else took the evidence away.
+        excuses: What it may excuse.
+        begins_s: From then on; a finding from before it was for another reason.
+        ends_s: When it was mended.
+    """
+
+    why: object
+    excuses: frozenset[Excuse]
+    begins_s: float
+    ends_s: float = FOREVER
+
+
+@dataclass(slots=True)
 class Evidence:
     """Since the last check."""
 
     records: list[Record] = field(default_factory=list)
-    excuses: Counter[Excuse] = field(default_factory=Counter)
+    windows: list[Window] = field(default_factory=list)
     lost: int = 0  # money that told answers held when a life ended
     ends: list[str] = field(default_factory=list)
     unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
     findings: list[str] = field(default_factory=list)
+    payable: set[str] = field(default_factory=set)  # claims that the tubes could have paid then
 
-    def excused(self, *excuses: Excuse) -> bool:
-        """Tell whether any of these holds."""
-        return any(self.excuses[excuse] for excuse in excuses)
+    def open(self, kind: Kind, trouble: Trouble, now: float) -> None:
+        """A trouble struck."""
+        if kind.excuses:
+            self.windows.append(Window(trouble, kind.excuses, now))
+
+    def close(self, trouble: Trouble, now: float, *, struck: bool) -> None:
+        """It is mended; one that never came to anything excuses nothing."""
+        for window in self.windows:
+            if window.why is trouble:
+                window.ends_s = now
+        if not struck:
+            self.windows = [window for window in self.windows if window.why is not trouble]
+
+    def hide(self, why: str, now: float, *excuses: Excuse) -> None:
+        """Something else took evidence away: an end, a reader that can't say."""
+        self.windows.append(Window(why, frozenset(excuses), now))
+
+    def excused(self, *excuses: Excuse, at_s: float = FOREVER) -> bool:
+        """Tell whether any of these held at, or before, the time of what is to be excused."""
+        wanted = frozenset(excuses)
+        return any(
+            window.begins_s <= at_s + EPSILON_S and not wanted.isdisjoint(window.excuses)
+            for window in self.windows
+        )
 
     def of(self, *types: type[Any]) -> list[Any]:
         """Return the data of all records of these types."""
@@ -61,6 +104,12 @@ class Evidence:
     def flags(self) -> list[rec.ReviewFlagged]:
         """Return what was flagged."""
         return self.of(rec.ReviewFlagged)
+
+    def told(self, *types: type[Any]) -> Iterator[tuple[float, Any]]:
+        """Yield when each record of these types was written, and its data."""
+        for record in self.records:
+            if isinstance(record.data, types):
+                yield record.mono_ms / 1000, record.data
 
 
 class Watch:
@@ -126,12 +175,27 @@ class Watch:
                     self.turning.add(record.vend)
                 case rec.DispenseFinished() if record.vend is not None:
                     self.turning.discard(record.vend)
+                case rec.ClaimOpened(code=code, amount=amount) if self._could_pay(amount):
+                    self.evidence.payable.add(code)
                 case rec.OperatorActed(what="motor test"):
                     self.testing += 1
                 case _:
                     pass
             for told in self.on_record:
                 told(record)
+
+    def _could_pay(self, amount: int) -> bool:
+        """Tell whether what is known to be in the tubes now, the reserve left alone, pays some."""
+        machine = self.machine
+        changer = machine.world.changer
+        if changer is None:
+            return False
+        kept, real = machine.settings.mdb.changer.keep, changer.tubes.real
+        tubes = [
+            TubeCoins(kind, value, max(0, min(believed, real(kind)) - kept.get(value, 0)))
+            for kind, value, believed in machine.state.tube_coins()
+        ]
+        return best_partial(amount, tubes).amount > 0
 
     def life_ended(self, *, power: bool) -> None:
         """Note what an end may hide: call it at the instant of the end."""
@@ -141,16 +205,15 @@ class Watch:
         if told and self.machine.link == "native":
             evidence.findings.append(f"{told} was acknowledged before it was durable")
         evidence.lost += told
-        evidence.excuses[Excuse.REPEAT] += 1
-        if "settle failure" in self.machine.unfinished:
-            evidence.excuses[Excuse.REFUND] += 1
-        if power:
-            for intent in self.machine.unfinished:
-                if intent == "dispense":
-                    evidence.excuses[Excuse.DROP] += 1
-                elif intent in ("approval", "settle failure"):
-                    evidence.excuses[Excuse.APPROVAL] += 1
-                    evidence.excuses[Excuse.REFUND] += 1
+        hidden = {Excuse.REPEAT}
+        unfinished = self.machine.unfinished
+        if "settle failure" in unfinished:
+            hidden.add(Excuse.REFUND)
+        if power and "dispense" in unfinished:
+            hidden.add(Excuse.DROP)
+        if power and not unfinished.isdisjoint(("approval", "settle failure")):
+            hidden |= {Excuse.APPROVAL, Excuse.REFUND}
+        evidence.hide("the end of a life", self.machine.loop.time(), *hidden)
         # What is recorded and not yet acknowledged will be told, and acknowledged, once more.
         self._acked = min(self._acked, self._recorded)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controller.domain import accounts as acc
-from controller.domain.tubes import TubeCoins, best_partial
 from controller.journal import records as rec
 from simulator.oracles import everything_ended, ledger_balances, outputs_are_off
 from simulator.swarm.evidence import BOX_COIN, Evidence
@@ -140,12 +139,12 @@ class Judge:
         """Add what is hidden without any trouble: what this reader, this card can never tell."""
         world = self.machine.world
         if any(reader.level < ERROR_LEVEL for reader in world.readers.values()):
-            evidence.excuses[Excuse.REFUND] += 1
-            if evidence.ends:
-                evidence.excuses[Excuse.APPROVAL] += 1  # failed after the restart, unproved
+            evidence.hide("a reader of level 1", 0.0, Excuse.REFUND)
+            if evidence.ends:  # failed after the restart, unproved
+                evidence.hide("a reader of level 1", 0.0, Excuse.APPROVAL)
         kept = [auth for auth in world.truth.authorisations.values() if auth.why in KEPT]
         if kept and evidence.ends:
-            evidence.excuses[Excuse.APPROVAL] += 1  # it was given back, and was not
+            evidence.hide("it was given back, and was not", 0.0, Excuse.APPROVAL)
 
     # ---------------------------------------------------------------------------------- oracles
 
@@ -280,11 +279,11 @@ class Judge:
 
     def _flags(self, evidence: Evidence) -> Iterator[str]:
         """A flag only where the evidence was really taken away."""
-        for flag in evidence.flags():
+        for at_s, flag in evidence.told(rec.ReviewFlagged):
             excuses = FLAGS.get(flag.reason)
             if excuses is None:
                 yield f"a flag that no oracle knows: {flag.reason!r}"
-            elif not evidence.excused(*excuses):
+            elif not evidence.excused(*excuses, at_s=at_s):
                 yield f"flagged {flag.reason!r} ({flag.amount}), and nothing hid the evidence"
 
     def _claims(self, evidence: Evidence) -> Iterator[str]:
@@ -295,34 +294,20 @@ class Judge:
             for auth in truth.authorisations.values()
             if auth.state is AuthState.CAPTURED
         )
-        for claim in evidence.of(rec.ClaimOpened):
+        for at_s, claim in evidence.told(rec.ClaimOpened):
             why = f"claim over {claim.amount} ({claim.reason})"
             if claim.tender == "card":
-                known = evidence.excused(Excuse.APPROVAL, Excuse.REFUND)
+                known = evidence.excused(Excuse.APPROVAL, Excuse.REFUND, at_s=at_s)
                 if not known and claim.amount > charged:
                     yield f"{why}, and the reader had given the money back"
             elif claim.escrow:
-                if not evidence.excused(Excuse.BILL):
+                if not evidence.excused(Excuse.BILL, at_s=at_s):
                     yield f"{why}, and no bill was stuck"
             elif claim.reason == "payout uncertain":
-                if not evidence.excused(Excuse.PAYOUT):
+                if not evidence.excused(Excuse.PAYOUT, at_s=at_s):
                     yield f"{why}, and nothing hid what was paid"
-            elif not evidence.excused(Excuse.CHANGER) and self._could_pay(claim.amount):
+            elif not evidence.excused(Excuse.CHANGER, at_s=at_s) and claim.code in evidence.payable:
                 yield f"{why}, and the tubes could have paid"
-
-    def _could_pay(self, amount: int) -> bool:
-        """Tell whether what is in the tubes now, the reserve left alone, pays some of it."""
-        machine = self.machine
-        changer = machine.world.changer
-        if changer is None:
-            return False
-        kept = machine.settings.mdb.changer.keep
-        tubes = [
-            TubeCoins(kind, coin.value, max(0, changer.tubes.real(kind) - kept.get(coin.value, 0)))
-            for kind, coin in enumerate(changer.settings.coin_table())
-            if coin.capacity
-        ]
-        return best_partial(amount, tubes).amount > 0
 
     def _times(self, evidence: Evidence) -> Iterator[str]:
         """The bus keeps its rhythm whatever the disk does."""

@@ -122,6 +122,7 @@ class Build:
     display: bool = True  # most of them sell without one, for speed's sake
     multi_vend: bool = False
     on_unknown: str = "refund"
+    after_failure: str = "refund"
 
 
 @dataclass(frozen=True, slots=True)

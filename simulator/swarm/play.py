@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,13 +16,15 @@ from controller.faults import FaultCode, JournalError
 from controller.journal.envelope import Record, UnknownData
 from controller.machine.brain import RECOUNT_S
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
-from simulator.disk import Disk, Io
+from simulator.disk import Disk
 from simulator.pins.board import Edge
 from simulator.swarm import build
+from simulator.swarm.coverage import Coverage
 from simulator.swarm.customers import Customer
 from simulator.swarm.evidence import Watch
+from simulator.swarm.hands import free, hand_of
 from simulator.swarm.judge import Judge
-from simulator.swarm.plan import End, Life, Step, Trouble
+from simulator.swarm.plan import Act, End, Life, Step, Trouble
 from simulator.swarm.technician import Technician
 from simulator.swarm.troubles import Excuse, kind_of
 from simulator.truth import Fact
@@ -37,7 +40,6 @@ STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
 OFF: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
 TRUTH_SHOWN: Final = 400  # facts, in a report
-FULL_MARGIN: Final = 4_096  # bytes that a full disk still has
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class Verdict:
     virtual_s: float = 0.0
     trace: str = ""
     hits: dict[str, int] = field(default_factory=dict)
+    cells: Counter[str] = field(default_factory=Counter)  # of the failure table
     journal: list[str] = field(default_factory=list)  # the tail, when something is wrong
     truth: list[str] = field(default_factory=list)
 
@@ -84,6 +87,7 @@ class Player:
         self.watch = Watch(self.machine)
         self.judge: Judge | None = None
         self.technician = Technician(self.machine)
+        self.coverage = Coverage()
         self.trace: list[str] | None = [] if keep else None
         self._hash = hashlib.sha256()
         self._rng = random.Random(f"{life.seed}/play")
@@ -134,6 +138,7 @@ class Player:
         verdict, machine = self.verdict, self.machine
         verdict.virtual_s = machine.loop.time()
         verdict.boots = machine.boots
+        verdict.cells = self.coverage.hits
         verdict.records = self.watch.seen
         if verdict.findings:
             self.show()
@@ -161,7 +166,7 @@ class Player:
         self.verdict.customers += 1
         machine.world.truth.customer = f"c{step.number}"
         self._begin(step)
-        customer = Customer(machine, self._turned)
+        customer = Customer(machine, self._turned, self._acts)
         actor = machine.loop.create_task(customer.live(step.acts))
         try:
             self._wait_s = LOOK_LATE_S
@@ -183,6 +188,7 @@ class Player:
         machine.world.take_money()
         if self.judge is None:
             return []
+        self.coverage.customer_left()
         findings = self.judge.check(self.watch.evidence)
         if not findings:
             self.watch.begin()
@@ -343,6 +349,7 @@ class Player:
         assert end is not None, "something was drawn"
         self._note(f"end: {end.how}")
         self._hit_count(end.how)
+        self.coverage.happens(f"end.{end.how}")
         self._counting = False
         self._hit = None
         if end.how == "stop" and machine.running is not None and not machine.ended:
@@ -425,6 +432,7 @@ class Player:
 
     def _recorded(self, record: Record) -> None:
         self._hash.update(record.body)
+        self.coverage.record(record)
         if self.trace is not None:
             self.trace.append(_line(record))
         if record.type == "vend.closed":
@@ -440,51 +448,22 @@ class Player:
         self._timers.append(self.machine.loop.call_later(seconds, what, *arguments))
 
     def _set(self, trouble: Trouble) -> None:
+        if not hand_of(trouble).strike(self.machine, trouble):
+            return
         kind = kind_of(trouble.part, trouble.name)
-        for excuse in kind.excuses:
-            self.watch.evidence.excuses[excuse] += 1
+        self.watch.evidence.open(kind, trouble, self.machine.loop.time())
+        self.coverage.begins(kind.key, trouble)
         self._hit_count(kind.key)
         self._note(f"trouble {trouble.key} = {trouble.value!r}")
         self._active[trouble] = None
-        match trouble.part:
-            case "disk":
-                self._break_disk(trouble)
-            case "clock":
-                assert isinstance(trouble.value, float), "seconds"
-                self.machine.clock.jump_wall(trouble.value)
-            case "door":
-                self.machine.world.cabinet.set_door(True)
-            case part if part in self.machine.world.faults.parts:
-                self.machine.world.faults.set(part, trouble.name, trouble.value)
-            case _:
-                pass  # a native line has no adapter, and so no bus behind one
         self._later(trouble.for_s, self._mend, trouble)
 
     def _mend(self, trouble: Trouble) -> None:
         if self._active.pop(trouble, 0) == 0:
             return
-        match trouble.part:
-            case "disk":
-                self._heal_disk()
-            case "clock":
-                pass  # what the clock says stays wrong
-            case "door":
-                self.machine.world.cabinet.set_door(False)
-            case part if part in self.machine.world.faults.parts:
-                registry = self.machine.world.faults
-                registry.set(part, trouble.name, registry.default(part, trouble.name))
-                self._free(part)
-            case _:
-                pass
-
-    def _free(self, part: str) -> None:
-        """Take out by hand what got stuck."""
-        world = self.machine.world
-        if part == "bill" and world.bill is not None and world.bill.jammed:
-            world.bill.clear_jam()
-        elif part == "changer" and world.changer is not None:
-            world.changer.clear_coin_jam()
-            world.changer.faults.defective.clear()
+        struck = hand_of(trouble).mend(self.machine, trouble)
+        self.watch.evidence.close(trouble, self.machine.loop.time(), struck=struck)
+        self.coverage.ends(kind_of(trouble.part, trouble.name).key, trouble, struck=struck)
 
     def _heal(self) -> None:
         """The bad luck is over."""
@@ -498,22 +477,8 @@ class Player:
             self._mend(trouble)
         self.machine.world.faults.clear()
         for part in ("bill", "changer"):
-            self._free(part)
+            free(self.machine, part)
         self._heal_disk()
-
-    def _break_disk(self, trouble: Trouble) -> None:
-        disk = self.machine.disk
-        match trouble.name:
-            case "latency_s":
-                assert isinstance(trouble.value, float), "seconds"
-                seconds = trouble.value
-                disk.sync_latency = lambda: seconds
-            case "sync_fails":
-                disk.fail(Io.SYNC)
-            case "write_fails":
-                disk.fail(Io.WRITE)
-            case _:
-                disk.fill_up(FULL_MARGIN)
 
     def _heal_disk(self) -> None:
         self.machine.disk.heal()
@@ -556,6 +521,10 @@ class Player:
 
     def _note(self, what: str) -> None:
         self.machine.world.truth.note("play", what)
+
+    def _acts(self, act: Act) -> None:
+        self.coverage.happens(f"act.{act.what}")
+        self.coverage.happens(f"act.{act.what} {act.text}")
 
     def _hit_count(self, what: str) -> None:
         self.verdict.hits[what] = self.verdict.hits.get(what, 0) + 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from simulator.swarm import coverage
 from simulator.swarm.plan import Life, Step, Trouble
 from simulator.swarm.play import Verdict
 
@@ -23,6 +24,7 @@ class Tally:
     records: int = 0
     virtual_s: float = 0.0
     hits: Counter[str] = field(default_factory=Counter)
+    cells: Counter[str] = field(default_factory=Counter)  # of the failure table
     traces: list[str] = field(default_factory=list)  # a hash per life
     broken: list[Verdict] = field(default_factory=list)
 
@@ -35,6 +37,7 @@ class Tally:
         self.records += verdict.records
         self.virtual_s += verdict.virtual_s
         self.hits.update(verdict.hits)
+        self.cells.update(verdict.cells)
         self.traces.append(verdict.trace)
         if verdict.findings:
             self.broken.append(verdict)
@@ -105,6 +108,9 @@ def as_json(tally: Tally, seconds: float, commands: Sequence[str]) -> str:
         "vends_per_s": round(tally.vends / seconds, 1) if seconds else 0.0,
         "traces": tally.traces,
         "hits": dict(sorted(tally.hits.items())),
+        "cells": dict(sorted(tally.cells.items())),
+        "cells_missed": coverage.missed(tally.cells),
+        "coverage": round(coverage.share(tally.cells), 4),
         "broken": [
             {
                 "seed": verdict.life.seed,

@@ -1,0 +1,93 @@
+"""What in a life brings each failure of the table about: the one list that names them all.
+
+A *mark* is a trouble by part and name ("column.jam"), the same with its value ("column.hang=2"),
+an end ("end.power"), something that a customer does ("act.keys *"), or what was seen to be so
+("seen.no coins"). A row of ``controller.saga.failures.TABLE`` that has no mark here counts as
+missed: whoever adds a row adds its marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_SILENT: Final = ("silent", "mute_s=3.0", "mute_s=8.0", "mute_s=40.0")
+_CHANGER_AWAY: Final = tuple(f"changer.{name}" for name in _SILENT)
+_BILL_AWAY: Final = tuple(f"bill.{name}" for name in _SILENT)
+_READER_AWAY: Final = tuple(f"reader.{name}" for name in _SILENT)
+
+CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
+    # the dispenser
+    "motor jams": ("column.jam",),
+    "motor does not start": ("column.no_start",),
+    "motor is seized": ("column.seized",),
+    "motor never comes home": ("column.no_home",),
+    "home switch is stuck": ("column.home_stuck",),
+    "product hangs": ("column.hang=2",),
+    "product hangs once": ("column.hang=1",),
+    "product falls late": ("column.late_drop",),
+    "another column delivers": ("column.jam", "column.no_start", "column.seized", "column.hang=2"),
+    "column is empty against the count": ("column.hang=2",),
+    "two products fall": ("column.double_drop",),
+    "drop sensor is blind": ("sensor.blind",),
+    "drop sensor goes blind": ("sensor.blind",),
+    "something lies in the beam": ("sensor.blocked",),
+    "something gets into the beam": ("sensor.blocked",),
+    "drop latch is stuck": ("sensor.latch_stuck",),
+    "door is opened": ("door.open",),
+    # the reader
+    "card is declined": ("reader.declines", "act.card declined", "act.card empty"),
+    "reader falls silent when asked": ("reader.dies_at=request", *_READER_AWAY),
+    "reader resets when asked": ("reader.resets_at=request", "reader.resets"),
+    "reader never answers": ("reader.no_answers", "reader.extra_approve_s=80.0"),
+    "reader answers late": ("reader.extra_approve_s",),
+    "reader answers twice": ("reader.repeated_items", "reader.deaf_to_acks"),
+    "reader says out of sequence": ("reader.out_of_sequence",),
+    "customer cancels": ("act.keys *", "act.pull", "act.lever"),
+    "customer takes the card away": ("act.pull",),
+    "reader falls silent when it has approved": ("reader.dies_at=approval", *_READER_AWAY),
+    "reader resets when it has approved": ("reader.resets_at=approval", "reader.resets"),
+    "reader dies when told of success": ("reader.dies_at=success", *_READER_AWAY),
+    "reader resets when told of success": ("reader.resets_at=success", "reader.resets"),
+    "reader can't refund": ("reader.refund=error", "seen.no refunds"),
+    "reader never says whether it refunded": (
+        "reader.refund=silent", "reader.refund=silent_paid",
+    ),
+    "reader falls silent when told of failure": ("reader.dies_at=failure", *_READER_AWAY),
+    "reader resets when told of failure": ("reader.resets_at=failure", "reader.resets"),
+    # the changer
+    "changer jams in payout": ("changer.jam_after",),
+    "changer pays too little": ("changer.short_by",),
+    "changer pays too little again and again": ("changer.short_by",),
+    "changer pays too much": ("changer.extra_coins",),
+    "changer resets in payout": ("changer.reset_after", "changer.resets"),
+    "changer never ends its payout": ("changer.stall",),
+    "changer tells a wrong tube count": ("changer.count_error",),
+    "changer tells a wrong payout status": ("changer.status_error",),
+    "changer is away for a moment": (
+        "changer.mute_s=0.3", "changer.mute_s=1.0", "changer.mute_s=1.8", "changer.silent_commands",
+    ),
+    "changer dies in payout": _CHANGER_AWAY,
+    "changer is gone": _CHANGER_AWAY,
+    "coins run out": ("seen.no coins",),
+    # bills
+    "bill is returned by force": ("bill.return_when_stacking",),
+    "bill is stuck in escrow": ("bill.jam_on_return", "bill.weak_stacker=held"),
+    "bill jams on its way": ("bill.jam_on_stack",),
+    "validator resets before the stack": ("bill.reset_in_stack=before", "bill.resets"),
+    "validator resets in the stack": ("bill.reset_in_stack=after", "bill.resets"),
+    "stacker reports late": ("bill.weak_stacker=late",),
+    "stacker never reports": ("bill.weak_stacker=lost",),
+    "stacker neither reports nor counts": ("bill.weak_stacker=lost",),
+    "validator is gone": _BILL_AWAY,
+    "bill is stacked after power-up": ("end.power",),
+    # the disk, the clock, the configuration, keys, ends
+    "disk is slow (0.5 s)": ("disk.latency_s=0.5",),
+    "disk is slow (3 s)": ("disk.latency_s=3.0",),
+    "disk is slow (30 s)": ("disk.latency_s=30.0",),
+    "clock jumps back ten years": ("clock.jump_s=-320000000.0",),
+    "clock jumps ahead ten years": ("clock.jump_s=320000000.0",),
+    "price is changed": ("config.price",),
+    "two keys at once": ("act.chord",),
+    "service manager stops vendd": ("end.stop",),
+}  # fmt: skip

@@ -1,0 +1,173 @@
+"""Which cells of the failure table a life has come through: what broke, for whom, when.
+
+A cell is hit when one of its marks (see ``causes``) held in its phase, for a customer who paid by
+its tender, and every record that the cell names was written before that customer left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from controller.journal import records as rec
+from controller.journal.envelope import Record
+from controller.saga.failures import TABLE, Cell
+from simulator.swarm.causes import CAUSES
+from simulator.swarm.plan import Trouble
+
+
+def cell_key(cell: Cell) -> str:
+    """Return a cell's stable name, e.g. "motor-jams/coins/turn"."""
+    failure = cell.failure.replace(" ", "-")
+    return f"{failure}/{cell.tender.name.lower()}/{cell.phase.name.lower()}"
+
+
+KEYS: Final = tuple(cell_key(cell) for cell in TABLE)
+_MARKED: Final = tuple(
+    (key, cell, frozenset(CAUSES.get(cell.failure, ())), frozenset(cell.journaled))
+    for key, cell in zip(KEYS, TABLE, strict=True)
+)
+
+
+Phases = tuple[str, ...]
+NOTHING: Final[tuple[Phases, Phases]] = ((), ())
+# By a record's type: the phases that it ends, and those that it begins.
+STEPS: Final[Mapping[str, tuple[Phases, Phases]]] = {
+    "boot.started": ((), ("RECOVERY",)),
+    "boot.finished": (("RECOVERY",), ()),
+    "coins.deposited": ((), ("MONEY",)),
+    "bill.escrowed": ((), ("ESCROW",)),
+    "bill.stacked": (("ESCROW",), ("MONEY",)),
+    "bill.returned": (("ESCROW",), ()),
+    "vend.opened": (("IDLE", "MONEY"), ()),
+    "approval.requested": ((), ("APPROVAL",)),
+    "approval.finished": (("APPROVAL",), ()),
+    "dispense.intended": ((), ("TURN",)),
+    "dispense.refused": ((), ("TURN",)),
+    "dispense.finished": (("TURN",), ()),
+    "settle.finished": (("SETTLE",), ()),
+    "payout.intended": ((), ("PAYOUT",)),
+    "payout.finished": (("PAYOUT",), ()),
+    "vend.closed": (("DROP", "REFUND", "TURN", "SETTLE", "PAYOUT"), ("IDLE",)),
+}
+
+
+class Coverage:
+    """Watches one life."""
+
+    def __init__(self) -> None:
+        """Nothing has happened yet."""
+        self.hits: Counter[str] = Counter()
+        self._marks: Counter[str] = Counter()  # what holds now
+        self._phases: set[str] = {"IDLE"}
+        self._tenders: set[str] = {"ANY"}
+        self._met: set[tuple[str, str]] = set()  # marks that held in a phase
+        self._types: set[str] = set()
+
+    # ------------------------------------------------------------------------------- what holds
+
+    def begins(self, key: str, trouble: Trouble) -> None:
+        """A trouble struck."""
+        for mark in _of(key, trouble):
+            self._marks[mark] += 1
+            self.happens(mark)
+
+    def ends(self, key: str, trouble: Trouble, *, struck: bool) -> None:
+        """It is over; one that never came to anything marks nothing."""
+        for mark in _of(key, trouble):
+            self._marks[mark] -= 1
+            if not struck and not self._marks[mark]:
+                self._met = {(phase, met) for phase, met in self._met if met != mark}
+
+    def happens(self, mark: str) -> None:
+        """Something happened just now: an act, an end."""
+        self._met.update((phase, mark) for phase in self._phases)
+
+    # --------------------------------------------------------------------------------- what is so
+
+    def record(self, record: Record) -> None:
+        """Follow the phases of whoever stands there."""
+        self._types.add(record.type)
+        leaves, enters = STEPS.get(record.type, NOTHING)
+        if record.type == "vend.opened":
+            self._enter("IDLE")  # what holds now held before the vend
+        self._phases.difference_update(leaves)
+        for phase in enters:
+            self._enter(phase)
+        match record.data:
+            case rec.DispenseFinished(outcome=outcome):
+                self._turned(dropped=outcome == "dropped")
+            case rec.SettleIntended(success=success):
+                self._enter("SETTLE" if success else "REFUND")
+            case rec.ShortfallBooked(coins=coins, bills=bills):
+                self._met.add(("IDLE", "seen.no coins"))
+                self._pays(coins=coins, bills=bills)
+            case rec.CreditAuthorised(coins=coins, bills=bills, product=product):
+                self._pays(coins=coins, bills=bills, product=product)
+            case rec.PayoutIntended(coins=coins, bills=bills):
+                self._pays(coins=coins, bills=bills)
+            case rec.BillEscrowed():
+                self._tenders.add("BILL")
+            case rec.ApprovalRequested():
+                self._tenders.add("CARD")
+            case _:
+                pass
+
+    def _turned(self, *, dropped: bool) -> None:
+        if dropped:
+            self._enter("DROP")
+            self._met |= {("DROP", mark) for phase, mark in self._met if phase == "TURN"}
+        else:
+            self._enter("REFUND")
+
+    def _pays(self, *, coins: int, bills: int, product: int = 0) -> None:
+        if coins:
+            self._tenders.add("COINS")
+        if bills:
+            self._tenders.add("BILL")
+        if product:
+            self._tenders.add("CLAIM")
+        if (coins or bills) and "CARD" in self._tenders:
+            self._tenders.add("MIXED")
+
+    def _enter(self, phase: str) -> None:
+        self._phases.add(phase)
+        self._met.update((phase, mark) for mark, on in self._marks.items() if on > 0)
+
+    # -------------------------------------------------------------------------------- a customer
+
+    def customer_left(self) -> None:
+        """Count the cells that this customer came through, and begin with the next."""
+        if {"CARD"} & self._tenders and {"COINS", "BILL"} & self._tenders:
+            self._tenders.add("MIXED")
+        met = self._met
+        if met:
+            marks = {mark for _, mark in met}
+            for key, cell, causes, journaled in _MARKED:
+                if (
+                    not causes.isdisjoint(marks)
+                    and cell.tender.name in self._tenders
+                    and journaled <= self._types
+                    and any((cell.phase.name, mark) in met for mark in causes)
+                ):
+                    self.hits[key] += 1
+        self._met = set()
+        self._types = set()
+        self._tenders = {"ANY"}
+
+
+def _of(key: str, trouble: Trouble) -> Iterator[str]:
+    yield key
+    yield f"{key}={trouble.value}"
+
+
+def missed(hits: Iterable[str]) -> list[str]:
+    """Return the cells that were never hit, in the table's order."""
+    found = set(hits)
+    return [key for key in KEYS if key not in found]
+
+
+def share(hits: Iterable[str]) -> float:
+    """Return how much of the table was hit, 0 to 1."""
+    return 1.0 - len(missed(hits)) / len(KEYS)

@@ -1,0 +1,59 @@
+"""What a machine may have besides: a new device or policy is one fitting, and a row in FITTINGS.
+
+A fitting draws what this seed's machine has of it (fields of ``plan.Build``), tells the controller
+(settings) and puts it into the world (plan).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Final, Protocol
+
+from config.machine import MachineSettings
+from simulator.plan import WorldPlan
+from simulator.swarm.plan import Build
+
+
+class Fitting(Protocol):
+    """One thing that a machine may have."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called; the seed draws by it."""
+        ...
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Return the build with or without it."""
+        ...
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Return what the controller is told."""
+        ...
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Return what stands around it."""
+        ...
+
+
+class Habits:
+    """What the owner has decided about credit."""
+
+    name = "habits"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Most owners give the money of a failed vend back at once."""
+        return replace(build, after_failure=rng.choice(("refund", "refund", "keep")))
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set the policy."""
+        policy = settings.policy.model_copy(update={"after_failure": build.after_failure})
+        return settings.model_copy(update={"policy": policy})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: it is only a decision."""
+        del build
+        return plan
+
+
+FITTINGS: Final[tuple[Fitting, ...]] = (Habits(),)

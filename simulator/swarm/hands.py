@@ -1,0 +1,131 @@
+"""How each part of a machine is broken and mended: one hand for each sort of part.
+
+A fault of a device that the world's registry knows needs no hand of its own: ``DeviceHand`` sets
+it. What is no such switch (the disk, the clock, the door, the configuration) has one in ``HANDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from simulator.disk import Io
+from simulator.swarm.plan import Trouble
+from simulator.whole import Whole
+
+FULL_MARGIN: Final = 4_096  # bytes that a full disk still has
+
+
+class Hand(Protocol):
+    """Breaks one part, and mends it."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Break it; False when this machine has no such part."""
+        ...
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Mend it; False when it never came to anything."""
+        ...
+
+
+class DeviceHand:
+    """Everything that the world's registry of faults knows."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Set the fault."""
+        if trouble.part not in machine.world.faults.parts:
+            return False  # a native line has no adapter, and so no bus behind one
+        machine.world.faults.set(trouble.part, trouble.name, trouble.value)
+        return True
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Set it back, and take out by hand what got stuck; tell whether a counter moved."""
+        registry = machine.world.faults
+        part, name = trouble.part, trouble.name
+        left = registry.get(part, name)
+        counts = "counts down" in registry.describe(part)[name]
+        registry.set(part, name, registry.default(part, name))
+        free(machine, part)
+        return not counts or left != trouble.value
+
+
+class DiskHand:
+    """Slow, failing, full: the journal's disk."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Break it."""
+        disk = machine.disk
+        match trouble.name:
+            case "latency_s":
+                assert isinstance(trouble.value, float), "seconds"
+                seconds = trouble.value
+                disk.sync_latency = lambda: seconds
+            case "sync_fails":
+                disk.fail(Io.SYNC)
+            case "write_fails":
+                disk.fail(Io.WRITE)
+            case "read_only":
+                disk.read_only = True
+            case _:
+                disk.fill_up(FULL_MARGIN)
+        return True
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Put in a good one with the same content."""
+        del trouble
+        machine.disk.heal()
+        return True
+
+
+class ClockHand:
+    """The wall clock jumps; what it says stays wrong."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Jump."""
+        assert isinstance(trouble.value, float), "seconds"
+        machine.clock.jump_wall(trouble.value)
+        return True
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Nothing: nobody sets it."""
+        del machine, trouble
+        return True
+
+
+class DoorHand:
+    """Somebody opens the door."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Open it."""
+        del trouble
+        machine.world.cabinet.set_door(True)
+        return True
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Close it."""
+        del trouble
+        machine.world.cabinet.set_door(False)
+        return True
+
+
+HANDS: Final[Mapping[str, Hand]] = {
+    "disk": DiskHand(),
+    "clock": ClockHand(),
+    "door": DoorHand(),
+}
+DEVICE: Final[Hand] = DeviceHand()
+
+
+def hand_of(trouble: Trouble) -> Hand:
+    """Return who breaks and mends this part."""
+    return HANDS.get(trouble.part, DEVICE)
+
+
+def free(machine: Whole, part: str) -> None:
+    """Take out by hand what got stuck."""
+    world = machine.world
+    if part == "bill" and world.bill is not None and world.bill.jammed:
+        world.bill.clear_jam()
+    elif part == "changer" and world.changer is not None:
+        world.changer.clear_coin_jam()
+        world.changer.faults.defective.clear()

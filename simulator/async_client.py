@@ -185,6 +185,10 @@ class AsyncSimClient:
         """Take coins out of a tube, or out of all; returns coins by value."""
         return await self.do(calls.empty_tubes(value, leave))
 
+    async def press_switch(self, value: int, count: int = 1) -> int:
+        """Let coins out by the changer's own switch; returns how many came."""
+        return await self.do(calls.press_switch(value, count))
+
     async def jam(self, column: str) -> None:
         """Let a column's motor stall in mid turn from now on."""
         await self.do(calls.jam(column))

@@ -169,6 +169,11 @@ def empty_tubes(value: int | None = None, leave: int = 0) -> Call[dict[int, int]
     return Call("empty_tubes", {"value": value, "leave": leave}, _tubes)
 
 
+def press_switch(value: int, count: int = 1) -> Call[int]:
+    """Let coins out by the changer's own switch; returns how many came."""
+    return Call("press_switch", {"value": value, "count": count}, lambda answer: int(answer["out"]))
+
+
 def jam(column: str) -> Call[None]:
     """Let a column's motor stall in mid turn from now on."""
     return Call("jam", {"column": column}, _nothing)

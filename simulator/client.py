@@ -180,6 +180,10 @@ class SimClient:
         """Take coins out of a tube, or out of all; returns coins by value."""
         return self.do(calls.empty_tubes(value, leave))
 
+    def press_switch(self, value: int, count: int = 1) -> int:
+        """Let coins out by the changer's own switch; returns how many came."""
+        return self.do(calls.press_switch(value, count))
+
     def jam(self, column: str) -> None:
         """Let a column's motor stall in mid turn from now on."""
         self.do(calls.jam(column))

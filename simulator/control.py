@@ -157,6 +157,10 @@ class Control:
             self._world.empty_tube(coin, leave)
         return {"tubes": self._world.tubes()}
 
+    async def press_switch(self, value: Amount, count: Count = 1) -> Answer:
+        """Let coins out by the changer's own switch; none come while it is off."""
+        return {"out": self._world.press_switch(value, count)}
+
     async def jam(self, column: Text) -> None:
         """Let a column's motor stall in mid turn from now on."""
         self._world.faults.set(column, "jam", True)

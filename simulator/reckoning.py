@@ -69,6 +69,7 @@ def reckon(
     truth: TruthView,
     staff: int,
     by_hand: int = 0,
+    left_behind: int = 0,
 ) -> Reckoning:
     """Hold one against the other.
 
@@ -78,6 +79,7 @@ def reckon(
         truth: All that is physically so.
         staff: What staff have put into the tubes since the first start, less what they took.
         by_hand: What staff have paid of claims from their own pockets, less credit they gave away.
+        left_behind: Credit that customers never came back for, and that the machine kept.
     """
     balance: dict[str, int] = {
         row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]
@@ -114,10 +116,15 @@ def reckon(
                 *acc.CREDIT, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED,
                 *acc.CLAIMS,
             ),
-            spent - sold - by_hand,
+            spent - sold - by_hand - left_behind,
         ),
         Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff + by_hand),
-        Line(acc.UNCLAIMED, "nothing", owed(acc.UNCLAIMED), 0),
+        Line(
+            acc.UNCLAIMED,
+            "left behind" if left_behind else "nothing",
+            owed(acc.UNCLAIMED),
+            left_behind,
+        ),
         Line(acc.MISSING, "nothing", balance[acc.MISSING], 0),
     )  # fmt: skip
     return Reckoning(

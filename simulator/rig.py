@@ -150,6 +150,7 @@ class Rig:
         self._lives: list[Vendd] = []
         self._opening = 0
         self._by_hand = 0
+        self._kept = 0
 
     # ----------------------------------------------------------------------------- processes
 
@@ -342,7 +343,7 @@ class Rig:
         ledger = await self.api.call("ledger.show")
         stock = await self.api.call("stock.show")
         truth = await self.sim.truth()
-        return reckon(ledger, stock, truth, self._opening, self._by_hand)
+        return reckon(ledger, stock, truth, self._opening, self._by_hand, self._kept)
 
     def staff_paid_claim(self, amount: int) -> None:
         """Remember a claim that staff paid out of their own pocket."""
@@ -351,6 +352,10 @@ class Rig:
     def staff_granted(self, amount: int) -> None:
         """Remember credit that staff gave and nobody had paid for."""
         self._by_hand -= amount
+
+    def left_behind(self, amount: int) -> None:
+        """Remember credit that nobody came back for, on a machine that keeps it."""
+        self._kept += amount
 
     def staff_moved(self, amount: int) -> None:
         """Remember money that staff put into the tubes (or took out: negative)."""

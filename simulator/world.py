@@ -224,6 +224,11 @@ class World:
             changer.empty_tube(kind, count)
         return max(count, 0)
 
+    def press_switch(self, value: int, count: int = 1) -> int:
+        """Let coins of a value out by the changer's own switch; returns how many came."""
+        changer, kind, _ = self._tube(value)
+        return changer.press_switch(kind, count)
+
     def tubes(self) -> dict[int, int]:
         """Return how many coins are in the tubes, by value."""
         if self.changer is None:

@@ -251,6 +251,22 @@ def empty(
     _done(as_json, _tubes(tubes), tubes=tubes)
 
 
+@app.command(rich_help_panel=TECHNICIAN)
+def switch(
+    value: Annotated[str, typer.Argument(help="A coin that has a tube.")],
+    count: Annotated[int, typer.Argument(help="How often; seven at most are told at once.")] = 1,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Let coins out by the changer's own switch, which works in service mode."""
+    with connect(home) as sim:
+        hello = sim.hello()
+        coin_value = read_amount(value, hello, hello.coins, "coin")
+        out = sim.press_switch(coin_value, count)
+        words = f"let out: {out} x {show_amount(coin_value, hello)}"
+    _done(as_json, words if out else "nothing came: the switch is off, or the tube empty", out=out)
+
+
 def _tubes(tubes: dict[int, int]) -> str:
     return "tubes: " + ", ".join(f"{count} x {value}" for value, count in tubes.items())
 

@@ -72,6 +72,7 @@ def test_a_technician_at_the_machine(run: Run) -> None:
     assert "9 x 50" in run("do", "fill", "0.50", "9").output
     assert answer(run("do", "empty", "--leave", "2", "--json"))["tubes"]["10"] == 2
     assert "80 x 10" in run("do", "fill").output
+    assert "let out: 2 x 0.50" in run("do", "switch", "0.50", "2").output
 
 
 def test_fate_at_the_machine(run: Run) -> None:

@@ -78,6 +78,7 @@ async def test_a_technician_fills_and_empties(served: Served) -> None:
     assert (await sim.empty_tubes(20))[20] == 0
     assert (await sim.fill_tubes(50, 7))[50] == 7
     assert (await sim.fill_tubes())[20] == 80
+    assert await sim.press_switch(20, 3) == 3
     await sim.door(True)
     assert (await sim.truth()).door_open
 

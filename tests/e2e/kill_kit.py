@@ -1,0 +1,174 @@
+"""A vendd that is going to be killed, a scene that is played until then, and the money after it.
+
+``crashing_vendd`` says how it is killed, ``scenes`` what happens meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simulator.client import SimulatorError
+from simulator.rig import Rig, RigError, Vendd
+from simulator.vendd_client import VenddGoneError
+from tests.e2e.scenes import Scene, first_start
+
+CRASHING = str(Path(__file__).with_name("crashing_vendd.py"))
+DEATH_S = 15.0
+
+
+async def in_order(rig: Rig) -> None:
+    """Have the customer ask for what is left, and hold the ledger against the truth."""
+    await rig.settled()
+    if (await rig.api.call("credit.show"))["total"]:
+        await rig.api.act("credit.return")
+        await rig.settled()
+    await agrees(rig)
+
+
+async def kept_in_order(rig: Rig) -> None:
+    """The same where nobody asks: credit is kept after a while."""
+    await rig.settled()
+    while (await rig.api.call("credit.show"))["total"]:
+        await rig.api.until_record("credit.kept")
+    await agrees(rig)
+
+
+async def agrees(rig: Rig) -> None:
+    """Hold the ledger against the truth."""
+    reckoning = await rig.reckoning()
+    assert reckoning.agrees, "\n".join(reckoning.differences)
+
+
+async def empty_tubes(rig: Rig) -> None:
+    """Nobody has filled the tubes yet."""
+    before = (await rig.sim.truth()).totals.tubes
+    await rig.sim.empty_tubes()
+    rig.staff_moved(-before)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene, and at what vendd is killed in it: types of record, or kinds of act.
+
+    ``first``: a kill after the commit of this type comes first; then the recovery is killed.
+    """
+
+    scene: Scene
+    kinds: tuple[str, ...]
+    first: str = ""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Cases on one machine, one after the other.
+
+    Args:
+        cases: In this order.
+        options: What is different about the machine, see ``RigOptions``.
+        before: What happens before the first start.
+        in_order: Ends what a killed scene left open, and holds the ledger against the truth.
+    """
+
+    cases: tuple[Case, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    before: Callable[[Rig], Awaitable[None]] | None = None
+    in_order: Callable[[Rig], Awaitable[None]] = in_order
+
+
+class Killer:
+    """Kills the vendds of one machine, chain by chain."""
+
+    def __init__(self, rig: Rig, chain: Chain) -> None:
+        self.rig = rig
+        self.chain = chain
+
+    async def run(self, when: str) -> None:
+        """Kill at each kind of each case; then see that all is well."""
+        rig, chain = self.rig, self.chain
+        if chain.before is not None:
+            await chain.before(rig)
+        covered: set[str] = set()
+        for case in chain.cases:
+            for kind in case.kinds:
+                if kind not in covered:
+                    if case.first:
+                        await self.die(case.first, "after", case.scene)
+                    scene = first_start if case.first else case.scene
+                    covered.update(await self.die(kind, when, scene))
+            if "claim.closed" in case.kinds and when == "after":
+                rig.staff_paid_claim(200)
+            if "credit.granted" in case.kinds and when == "after":
+                rig.staff_granted(50)
+        await rig.start_vendd()
+        await chain.in_order(rig)
+        assert (await rig.api.call("journal.verify"))["ok"]
+
+    async def die(self, kind: str, when: str, scene: Scene) -> list[str]:
+        """Let a vendd recover, play the scene until it is killed; returns what was covered.
+
+        Of a commit that is every type of record in it.
+        """
+        rig = self.rig
+        armed, killed = rig.home / "armed", rig.home / "killed"
+        killed.unlink(missing_ok=True)
+        at_boot = scene is first_start
+        if at_boot:
+            armed.touch()
+        try:
+            vendd = await rig.start_vendd(
+                program=(CRASHING,), arguments=(kind, when), selling=False
+            )
+        except (RigError, VenddGoneError):
+            if not killed.exists():
+                raise
+        else:
+            if at_boot and await survives(vendd):
+                # It stood in the journal before: two devices are counted in no fixed order.
+                await self.chain.in_order(rig)
+                await vendd.stop()
+                shutil.rmtree(rig.home / "journal")
+                return await self.die(kind, when, scene)
+            await self.play(vendd, f"{when} {kind}", scene)
+        await rig.sim.clear_faults()
+        held: list[str] = json.loads(killed.read_text())
+        return held
+
+    async def play(self, vendd: Vendd, case: str, scene: Scene) -> None:
+        """Play a scene until vendd is dead."""
+        rig = self.rig
+        if scene is not first_start:
+            await vendd.api.until(lambda api: api.mode in ("idle", "credit", "service"), "it is up")
+            if vendd.api.mode == "service":
+                await vendd.api.act("service.leave")
+            await self.chain.in_order(rig)
+            (rig.home / "armed").touch()
+        playing = asyncio.ensure_future(scene(rig))
+        try:
+            code = await vendd.ended(DEATH_S)
+        except RigError as error:
+            last = [record["type"] for record in rig.api.records[-12:]]
+            facts = [fact.detail for fact in (await rig.sim.facts())[-6:]]
+            said = rig.api.mode, rig.api.screen, (playing, last, facts)
+            raise AssertionError(f"{case}: {said}") from error
+        finally:
+            playing.cancel()
+            with suppress(asyncio.CancelledError, VenddGoneError, SimulatorError):
+                await playing
+        assert code == 128 + 9
+
+
+async def survives(vendd: Vendd) -> bool:
+    """Tell whether a start comes to its end."""
+    try:
+        await vendd.api.until_selling()
+        await vendd.api.call("status")
+    except VenddGoneError:
+        return False
+    return True

@@ -1,0 +1,173 @@
+"""What customers and staff do to a machine while somebody waits to kill its vendd."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from controller.saga.claims import mint
+from simulator.rig import Rig
+
+Scene = Callable[[Rig], Awaitable[None]]
+
+
+async def credited(rig: Rig, amount: int) -> None:
+    """Wait until what a customer put in is credit."""
+
+    def taken() -> int:
+        coins: int = sum(
+            coin[1]
+            for record in rig.api.records
+            if record["type"] == "coins.deposited"
+            for coin in record["data"]["coins"]
+        )
+        bills: int = sum(r["data"]["value"] for r in rig.api.records if r["type"] == "bill.stacked")
+        return coins + bills
+
+    await rig.api.until(lambda _: taken() >= amount, f"{amount} credited")
+
+
+async def first_start(rig: Rig) -> None:
+    await rig.api.until_selling()
+
+
+async def cash_with_change(rig: Rig) -> None:
+    await rig.sim.insert_coin(100, 2)
+    await credited(rig, 200)
+    await rig.sim.press_keys("A1")
+
+
+async def bill(rig: Rig) -> None:
+    await rig.sim.insert_bill(500)
+
+
+async def card(rig: Rig) -> None:
+    await rig.sim.present_card()
+    await rig.api.until(lambda vendd: vendd.mode == "credit", "a session")
+    await rig.sim.press_keys("B1")
+
+
+async def jam(rig: Rig) -> None:
+    await rig.sim.jam("B3")
+    await rig.sim.insert_coin(100)
+    await rig.sim.insert_coin(20)
+    await credited(rig, 120)
+    await rig.sim.press_keys("B3")
+
+
+async def changed_mind(rig: Rig) -> None:
+    await rig.sim.insert_coin(50)
+    await credited(rig, 50)
+    await rig.sim.pull_lever()
+
+
+async def too_little_change(rig: Rig) -> None:
+    """The tubes are empty: the two euros become a claim."""
+    await rig.sim.insert_coin(200)
+    await credited(rig, 200)
+    await rig.sim.pull_lever()
+
+
+async def service(rig: Rig) -> None:
+    """A technician comes and goes."""
+    await rig.api.act("service.enter")
+    await rig.api.act("service.leave")
+
+
+async def shelf(rig: Rig) -> None:
+    """A technician changes a price, fills a column and closes another for a while."""
+    await rig.api.act("price.set", column="B4", price=50)
+    await rig.api.act("stock.fill", column="B4")
+    await rig.api.act("stock.disable", column="B4", reason="wet")
+    await rig.api.act("stock.enable", column="B4")
+
+
+async def office(rig: Rig) -> None:
+    """A technician lets the reader take cards, and collects what is not there."""
+    await rig.api.act("reader.enable", device="cashless1", on=True)
+    await rig.api.act("collect", cashbox=0, stacker=0, bills=0)
+
+
+async def goodwill(rig: Rig) -> None:
+    """A technician gives credit, and takes it back."""
+    await rig.api.act("credit.grant", amount=50, reason="test")
+
+
+async def claim_keyed_in(rig: Rig) -> None:
+    """A customer keys in the code that was written down."""
+    claims = (await rig.api.call("credit.show"))["claims"]
+    await rig.sim.press_keys(f"#{claims[0]['code']}")
+
+
+async def wrong_code(rig: Rig) -> None:
+    """A customer keys in the code of another machine."""
+    await rig.sim.press_keys(f"#{mint(b'another key', 'another machine', 1, 200)}")
+
+
+async def claim_paid(rig: Rig) -> None:
+    """A technician pays a claim from the own pocket."""
+    claims = (await rig.api.call("credit.show"))["claims"]
+    await rig.api.act("claim.close", code=claims[0]["code"], how="cash")
+
+
+async def bill_and_technician(rig: Rig) -> None:
+    """A bill is in escrow before anybody hears of it, and nothing is sold any more."""
+    await rig.sim.set_fault("bill", "mute_s", 1.0)
+    assert await rig.sim.insert_bill(500)
+    await rig.api.act("service.enter")
+
+
+async def jammed_card(rig: Rig) -> None:
+    """A card has paid, and nothing falls."""
+    await rig.sim.jam("B1")
+    await card(rig)
+
+
+async def card_changed_mind(rig: Rig) -> None:
+    """The issuer takes its time, and the customer wants no more."""
+    await rig.sim.set_fault("cashless1", "extra_approve_s", 60.0)
+    await card(rig)
+    await rig.api.until_record("approval.requested")
+    await rig.sim.wait_for(display="card", timeout_s=15.0)
+    await rig.sim.press_keys("*")
+
+
+async def forgotten(rig: Rig) -> None:
+    """A customer goes away and leaves credit behind, which this machine keeps."""
+    await rig.sim.insert_coin(50)
+    await credited(rig, 50)
+    rig.left_behind(50)
+
+
+async def cable(rig: Rig) -> None:
+    """The validator's cable is pulled and put back."""
+    await rig.sim.unplug("bill")
+    await rig.api.until_record("fault.raised")
+    await rig.sim.plug("bill")
+
+
+async def switches(rig: Rig) -> None:
+    """A technician lets two coins out by the changer's own switch."""
+    await rig.api.act("service.enter")
+    while not await rig.sim.press_switch(20, 2):  # it is switched on within some polls
+        await rig.sim.wait_for(still_s=0.1)
+    rig.staff_moved(-40)
+
+
+async def motor_test(rig: Rig) -> None:
+    """A technician turns a motor; the column is empty."""
+    await rig.sim.unload("B2")
+    await rig.api.act("service.enter")
+    await rig.api.act("motor.test", column="B2")
+
+
+async def coins_out(rig: Rig) -> None:
+    """A technician has the changer pay."""
+    await rig.api.act("service.enter")
+    rig.staff_granted(70)
+    await rig.api.act("coins.payout", amount=70)
+
+
+async def stop(rig: Rig) -> None:
+    """The service manager stops the machine."""
+    assert rig.vendd is not None
+    rig.vendd.process.terminate()

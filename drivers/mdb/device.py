@@ -233,13 +233,12 @@ class MdbDriver(ABC):
                 return
             if not self._may_reset():
                 continue
-            if self._was_lost and self._holds_money and not asked:
+            hears = self._was_lost and self._holds_money and not rounds
+            if hears:
                 await self._hear_out()
-            self._slot.stop_polling()
-            self._reset_expected = True
-            self._reset_told = None
-            self._forget()
-            answer = await self._slot.command(self._reset_payload, Retry.ONCE, feed=self.on_items)
+            answer = await self._send_reset(hear=hears)
+            if answer is None:
+                continue
             if answer.heard:
                 unheard = 0
                 self._note_own_reset()
@@ -257,6 +256,35 @@ class MdbDriver(ABC):
             pause = RESET_RETRY_S - BOOTED_POLL_S
             await asyncio.sleep(pause - (self._spread_s if unheard == 2 else 0.0))
 
+    async def _send_reset(self, *, hear: bool) -> Answer | None:
+        """Send RESET; None when it had to wait.
+
+        With ``hear`` it goes right behind a poll, and only if that brought no money.
+        """
+        slot = self._slot
+        sent = False
+
+        def goes() -> bool:
+            nonlocal sent
+            if not sent and hear and not slot.missed and self._unsettled:
+                return False
+            if not sent:
+                sent = True
+                self._reset_expected = True
+                self._reset_told = None
+                self._forget()
+            return True
+
+        if hear:
+            slot.poll_soon(0.0)
+        else:
+            slot.stop_polling()
+        answer = await slot.command(
+            self._reset_payload, Retry.ONCE, wanted=goes, feed=self.on_items, strict=True
+        )
+        slot.stop_polling()
+        return answer if sent else None
+
     async def _has_booted(self) -> bool:
         """Whether a RESET that was sent before has been carried out meanwhile.
 
@@ -267,12 +295,22 @@ class MdbDriver(ABC):
         return not self._reset_expected
 
     async def _hear_out(self) -> None:
-        """Let a device that was silent tell what it holds: a RESET would make it forget."""
-        self._slot.start_polling(fresh=False)
-        for _ in range(GREET_TURNS):
-            turn = await self._turn_or(BOOTED_POLL_S)
-            if turn in (None, Turn.LOST) or not self._unsettled:
-                return
+        """Let a device that was silent tell what it holds: a RESET would make it forget.
+
+        It may be back at any moment, and one answer may get lost: one more poll stands right before
+        the RESET.
+        """
+        slot = self._slot
+        slot.start_polling(fresh=False)
+        slot.on_miss = lambda: self._end_turn(Turn.LOST)
+        try:
+            for _ in range(GREET_TURNS):
+                slot.poll_soon(0.0)
+                turn = await self._turn_or(BOOTED_POLL_S)
+                if turn in (None, Turn.LOST) or not self._unsettled:
+                    return
+        finally:
+            slot.on_miss = None
 
     async def _await_just_reset(self) -> bool:
         """Whether JUST RESET came; False after too many plain ACKs, or silence."""

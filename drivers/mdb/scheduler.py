@@ -203,10 +203,11 @@ class MdbBus:
             slot.heard_at = now
             slot.lost = False
             slot.quiet = True
+            slot.missed = False
             slot.said = b""
             slot.listener.on_quiet()
             return
-        slot.quiet = False
+        slot.quiet = slot.missed = False
         if answer.kind is AnswerKind.DATA:
             slot.heard_at = now
             slot.lost = False
@@ -274,6 +275,9 @@ class MdbBus:
         if not slot.lost and now - slot.heard_at >= slot.silence_limit_s:
             slot.lost = True
             slot.listener.on_lost()
+        slot.missed = True
+        if slot.on_miss is not None:
+            slot.on_miss()
 
     def _watch(self, slot: Slot, future: asyncio.Future[None]) -> None:
         def journaled(done: asyncio.Future[None]) -> None:

@@ -92,6 +92,7 @@ class Command:
     done: asyncio.Future[Answer]
     wanted: Callable[[], bool] | None
     feed: Callable[[bytes], object] | None
+    strict: bool
     tries: int = 0
     first_at: float = 0.0
 
@@ -123,7 +124,8 @@ class Slot:
     __slots__ = (
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
         "_queue", "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at",
-        "listener", "lost", "poll", "quiet", "said", "silence_limit_s", "tries",
+        "listener", "lost", "missed", "on_miss", "poll", "quiet", "said", "silence_limit_s",
+        "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -144,6 +146,8 @@ class Slot:
         self.lost = False
         self.quiet = False
         self.awaited = False  # somebody waits for the next poll's end
+        self.missed = False  # the last block had no answer
+        self.on_miss: Callable[[], None] | None = None  # told of each block without an answer
         self.said = b""  # the last poll's data; repeated without money it is no news
         self.answers = 0
         self.damaged = 0
@@ -190,6 +194,7 @@ class Slot:
         *,
         wanted: Callable[[], bool] | None = None,
         feed: Callable[[bytes], object] | None = None,
+        strict: bool = False,
     ) -> Answer:
         """Send a command in the place of the next poll and bring its answer.
 
@@ -197,6 +202,7 @@ class Slot:
             payload: Address byte and data, no checksum.
             retry: What to do without an ACK.
             wanted: Asked before each further try; False ends them.
+            strict: Ask before the first try as well.
             feed: Takes an answer's data at once, before anything else is said to the device
                 (cashless messages may come as an answer or by a later POLL).
 
@@ -211,7 +217,7 @@ class Slot:
         if len(self._queue) >= QUEUE_LIMIT:
             raise LinkError(f"{QUEUE_LIMIT} commands wait for {self.poll[0] & 0xF8:02X}")
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append(Command(payload, retry, done, wanted, feed))
+        self._queue.append(Command(payload, retry, done, wanted, feed, strict))
         self.replan()
         return await done
 
@@ -232,7 +238,7 @@ class Slot:
             command = queue[0]
             if command.done.done():
                 queue.popleft()  # its driver was cancelled
-            elif command.tries and not _wanted(command):
+            elif (command.tries or command.strict) and not _wanted(command):
                 queue.popleft()  # what it asked for came by a poll
                 self._finish(command, SILENT)
             else:

@@ -21,6 +21,12 @@ from simulator.whole import Whole
 from simulator.world import World
 
 BOX_COIN: Final = 200  # the one coin that has no tube
+LINES: Final = ("line", "bus")
+SILENCE: Final = ("silent", "mute_s", "silent_commands", "dead")
+SPOILING: Final = ("lost_answers", "bad_checksums", "late_answers", "naks")
+WOKE_S: Final = 0.06  # a poll, and the RESET behind it
+SPOILT_S: Final = 1.0
+NEVER: Final = float("-inf")
 FOREVER: Final = float("inf")
 EPSILON_S: Final = 0.002  # a record's time is in whole milliseconds
 _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
@@ -122,6 +128,8 @@ class Watch:
         self.seen = 0  # the last record collected
         self.turning: set[int] = set()  # vends with a durable intent to turn and no outcome
         self.testing = 0
+        self.woke: dict[str, float] = {}  # when a device was silent last
+        self.spoilt: dict[str, float] = {}  # when its answers were spoilt last
         self._acked = 0
         self._recorded = 0
         self.on_told: Callable[[], None] | None = None
@@ -140,12 +148,42 @@ class Watch:
 
     def _loser(self, name: str) -> Callable[[str, list[bytes]], None]:
         def lost(cause: str, items: list[bytes]) -> None:
-            if cause != "reset":  # the controller's own RESET excuses nothing
+            if cause != "reset" or self._unheard(name):
                 self.evidence.lost += sum(
                     money_in(self.machine.world, name, item) for item in items
                 )
 
         return lost
+
+    def _unheard(self, name: str) -> bool:
+        """Tell whether a device that is being reset could not have been heard before.
+
+        It came back in the very moment between a poll and the RESET behind it, or what it said was
+        spoilt on its way. The controller's RESET excuses nothing else.
+        """
+        now = self.machine.loop.time()
+        device = self.machine.world.devices[name]
+        if now - self.spoilt.get(name, NEVER) < SPOILT_S:
+            return True
+        told = any(item.sent for item in device.waiting_items)
+        return not told and now - self.woke.get(name, NEVER) < WOKE_S
+
+    def struck(self, trouble: Trouble) -> None:
+        """A trouble began: what a device says may be spoilt."""
+        if trouble.name in SPOILING or (trouble.part in LINES and trouble.name not in SILENCE):
+            for name in self._hurt(trouble):
+                self.spoilt[name] = FOREVER
+
+    def _hurt(self, trouble: Trouble) -> Iterable[str]:
+        return self.machine.world.devices if trouble.part in LINES else (trouble.part,)
+
+    def mended(self, trouble: Trouble, now: float) -> None:
+        """A trouble is over: a device may be heard again."""
+        for name in self._hurt(trouble):
+            if trouble.name in SILENCE:
+                self.woke[name] = now
+            elif trouble.name in SPOILING or trouble.part in LINES:
+                self.spoilt[name] = now
 
     def begin(self) -> None:
         """Start anew after a check."""

@@ -450,6 +450,7 @@ class Player:
     def _set(self, trouble: Trouble) -> None:
         if not hand_of(trouble).strike(self.machine, trouble):
             return
+        self.watch.struck(trouble)
         kind = kind_of(trouble.part, trouble.name)
         self.watch.evidence.open(kind, trouble, self.machine.loop.time())
         self.coverage.begins(kind.key, trouble)
@@ -462,6 +463,7 @@ class Player:
         if self._active.pop(trouble, 0) == 0:
             return
         struck = hand_of(trouble).mend(self.machine, trouble)
+        self.watch.mended(trouble, self.machine.loop.time())
         self.watch.evidence.close(trouble, self.machine.loop.time(), struck=struck)
         self.coverage.ends(kind_of(trouble.part, trouble.name).key, trouble, struck=struck)
 

@@ -102,3 +102,24 @@ def test_two_answers_that_collide_are_no_reset_of_a_reader_that_approves_afterwa
     card = Act("card", text="prepaid", after_s=1.0, until="card")
     verdict = told(Build(), keys("B4", ""), card, troubles=troubles)
     assert verdict.findings == []
+
+
+def test_a_changer_that_comes_back_right_before_its_reset_is_heard_all_the_same() -> None:
+    # Between the last poll that it missed and its RESET a tenth of a second went by; in it the
+    # changer was back, with coins that a RESET makes it forget.
+    for tenths in range(20, 40):
+        troubles = (Trouble("changer", "silent", for_s=tenths / 10),)
+        acts = (*coins(50, 20), Act("wait", after_s=8.0), keys("B4"))
+        verdict = told(Build("adapter"), *acts, troubles=troubles)
+        assert (tenths, verdict.findings) == (tenths, [])
+
+
+def test_one_lost_answer_of_a_silent_changer_is_asked_for_again_before_its_reset() -> None:
+    for tenths in range(20, 40, 2):
+        troubles = (
+            Trouble("changer", "silent", for_s=tenths / 10),
+            Trouble("changer", "lost_answers", 1, for_s=9.0),
+        )
+        acts = (*coins(50, 20), Act("wait", after_s=8.0), keys("B4"))
+        verdict = told(Build("adapter"), *acts, troubles=troubles)
+        assert (tenths, verdict.findings) == (tenths, [])

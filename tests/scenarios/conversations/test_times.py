@@ -143,7 +143,8 @@ async def test_an_absent_device_gets_a_reset_every_10_s_and_the_others_their_pol
         assert gaps(times) == pytest.approx([10.0] * (len(times) - 1), abs=0.4)
         assert len(times) >= 9
     polls = [at for at in it.tap.times(BILL_POLL) if at > began]
-    assert len(polls) <= 22  # before each RESET: it may have booted, and may have money to tell of
+    # Before each RESET: it may have booted, and may have money to tell of, right to the end.
+    assert len(polls) <= 33
     times = [at for at in it.tap.times(CHANGER_POLL) if at > began]
     assert max(gaps(times)) <= POLL_LATEST_S
     assert sorted(lost.device for lost in it.sink.told(DeviceLost)) == [

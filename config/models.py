@@ -193,6 +193,7 @@ class Policy(Section):
     on_unknown: Literal["refund", "charge"] = "refund"  # the drop was not seen and can't be asked
     credit_timeout_s: Annotated[float, between(0, 3_600, "s")] = 0.0  # 0: credit stays
     exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
+    escrow: Literal["auto", "hold", "keep"] = "auto"  # a bill waits for its vend, or is kept
     after_failure: Literal["refund", "keep"] = "refund"  # keep: the customer may choose again
     on_credit_timeout: Literal["pay", "keep"] = "pay"  # keep: as unclaimed money, with a record
     column_refunds_max: Annotated[int, between(0, 100)] = 3  # failed in a row: column off; 0: never

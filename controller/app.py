@@ -176,6 +176,7 @@ def policy_of(settings: MachineSettings) -> Policy:
         on_unknown=policy.on_unknown,
         credit_timeout_s=policy.credit_timeout_s,
         exact_change_margin=policy.exact_change_margin,
+        escrow=policy.escrow,
         multi_vend=policy.multi_vend,
         claim_days=policy.claim_days,
         session_timeout_s=policy.session_timeout_s,

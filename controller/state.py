@@ -44,6 +44,8 @@ class Saga:
     held_bills: int = 0
     held_product: int = 0
     lots: list[tuple[int, int]] = field(default_factory=list)
+    bill_due: int = 0  # of the price: to be locked once the bill in escrow is stacked
+    bill_asked: bool = False  # its stacking was ordered
     cash_settled: bool = False
     # card part
     device: str = ""
@@ -99,6 +101,12 @@ class Escrow:
     asked: Literal["", "stack", "return"] = ""
     stacker: int = 0  # STACKER's count in the intent
     claimed: bool = False  # it is stuck, and its customer has a claim for it
+    vend: int = 0  # it is stacked for this vend
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether it is credit: nothing was asked about it, and nothing is promised for it."""
+        return not self.asked and not self.claimed
 
 
 @dataclass(slots=True)
@@ -321,9 +329,11 @@ def _bill_escrowed(s: State, _r: Record, d: rec.BillEscrowed) -> None:
     s.escrow = Escrow(d.device, d.bill, d.value)
 
 
-def _stack_intended(s: State, _r: Record, d: rec.StackIntended) -> None:
+def _stack_intended(s: State, r: Record, d: rec.StackIntended) -> None:
     claimed = s.escrow is not None and s.escrow.claimed
-    s.escrow = Escrow(d.device, d.bill, d.value, "stack", d.stacker, claimed)
+    s.escrow = Escrow(d.device, d.bill, d.value, "stack", d.stacker, claimed, r.vend or 0)
+    if r.vend is not None and r.vend in s.sagas:
+        s.sagas[r.vend].bill_asked = True
 
 
 def _bill_return_intended(s: State, _r: Record, d: rec.BillReturnIntended) -> None:
@@ -367,6 +377,7 @@ def _vend_opened(s: State, r: Record, d: rec.VendOpened) -> None:
     s.sagas[r.seq] = Saga(
         vend=r.seq, kind="vend", opened_mono_ms=r.mono_ms, boot=r.boot, selection=d.selection,
         column=d.column, product=d.product, price=d.price, item=d.item, test=d.test,
+        bill_due=d.bill,
     )  # fmt: skip
 
 
@@ -383,6 +394,8 @@ def _credit_authorised(s: State, r: Record, d: rec.CreditAuthorised) -> None:
     saga.held_bills += d.bills
     saga.held_product += d.product
     saga.lots.extend(d.lots)
+    if saga.bill_asked:
+        saga.bill_due = 0
 
 
 def _credit_restored(s: State, r: Record, d: rec.CreditRestored) -> None:
@@ -653,7 +666,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 4  # rises with each change of State's shape; a test holds its schema
+    version: Final = 5  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

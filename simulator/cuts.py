@@ -89,7 +89,7 @@ def points_of(settings: MachineSettings, story: Story, link: Link) -> list[Point
     """Run a story to its end and return its points."""
 
     async def run() -> list[Point]:
-        machine = Whole(settings, link=link)
+        machine = Whole(story.settings(settings), link=link)
         await machine.boot()
         await machine.sells()
         instants = Instants(machine)
@@ -108,7 +108,7 @@ def cut(
     """Run a story to one of its points, end the controller there, boot, and judge."""
 
     async def run() -> Verdict:
-        machine = Whole(settings, link=link, seed=seed * 1_000_003 + number)
+        machine = Whole(story.settings(settings), link=link, seed=seed * 1_000_003 + number)
         await machine.boot()
         await machine.sells()
         instants = Instants(machine, number)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from config.machine import MachineSettings
 from simulator.whole import Whole
 
 Script = Callable[[Whole], Awaitable[None]]
@@ -23,6 +24,7 @@ class Story:
     script: Script
     product: str = ""  # what lies in the bin at the end
     spent: int = 0  # by the customer, in minor units, claims and credit left aside
+    settings: Callable[[MachineSettings], MachineSettings] = lambda base: base
 
 
 async def _coins(machine: Whole, *values: int) -> None:
@@ -126,6 +128,58 @@ async def changer_resets_in_payout(machine: Whole) -> None:
     await _choose(machine, "B4")
 
 
+DEAR: Final = 740  # more than a bill of 5.00
+
+
+def _dear_nuts(base: MachineSettings) -> MachineSettings:
+    """Make a product dearer than one bill, so that a card may have to pay the rest."""
+    columns = tuple(
+        column.model_copy(update={"price": DEAR}) if column.selection == "B2" else column
+        for column in base.columns
+    )
+    return base.model_copy(update={"columns": columns})
+
+
+def _bills_wait(base: MachineSettings) -> MachineSettings:
+    """Make every bill wait in escrow for its vend."""
+    return base.model_copy(update={"policy": base.policy.model_copy(update={"escrow": "hold"})})
+
+
+async def _bill_waits(machine: Whole, value: int) -> None:
+    machine.world.insert_bill(value)
+    await machine.until(lambda: machine.state.escrow is not None and machine.state.escrow.waits)
+    await machine.quiet()
+
+
+async def bill_waits_for_its_vend(machine: Whole) -> None:
+    """A bill waits in escrow, is stacked when the vend needs it; the change comes in coins."""
+    await _bill_waits(machine, 500)
+    await _choose(machine, "A3")
+
+
+async def bill_comes_back(machine: Whole) -> None:
+    """A bill and a coin, then coin return: the bill itself comes back."""
+    await _coins(machine, 100)
+    await _bill_waits(machine, 500)
+    machine.world.press_keys("*")
+    await machine.until(lambda: bool(machine.state.closed) and machine.state.escrow is None)
+    await machine.quiet()
+
+
+async def bill_and_card(machine: Whole) -> None:
+    """A bill waits, a coin lies in its tube, the card pays the rest."""
+    await _bill_waits(machine, 500)
+    await _coins(machine, 100)
+    await _pay_by_card(machine, "B2", "card")
+
+
+async def bill_not_stacked_after_card(machine: Whole) -> None:
+    """The card has approved, and the bill falls back to the customer: so does the card's money."""
+    machine.world.faults.set("bill", "return_when_stacking", 1)
+    await bill_and_card(machine)
+    machine.world.faults.set("bill", "return_when_stacking", 0)
+
+
 STORIES: Final = (
     Story("exact coins", exact_coins, "water", 150),
     Story("coins with change", coins_with_change, "water", 150),
@@ -138,4 +192,8 @@ STORIES: Final = (
     Story("changed mind", changed_mind),
     Story("changer jams in payout", changer_jam_in_payout, "gum", 50),
     Story("changer resets in payout", changer_resets_in_payout, "gum", 50),
+    Story("bill waits for its vend", bill_waits_for_its_vend, "cola", 200, _bills_wait),
+    Story("bill comes back", bill_comes_back, settings=_bills_wait),
+    Story("bill and card", bill_and_card, "nuts", DEAR, _dear_nuts),
+    Story("bill not stacked", bill_not_stacked_after_card, settings=_dear_nuts),
 )

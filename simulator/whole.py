@@ -340,7 +340,11 @@ class Whole:
                 self.world.quiet
                 and machine.quiet
                 and not self.state.sagas
-                and (self.state.escrow is None or self.state.escrow.claimed)
+                and (
+                    self.state.escrow is None
+                    or self.state.escrow.claimed
+                    or self.state.escrow.waits
+                )
             )
             calm = calm + 1 if still else 0
             return calm >= 12  # longer than one round of polls: nothing was about to be said

@@ -15,6 +15,7 @@ class Policy:
     on_unknown: Literal["refund", "charge"] = "refund"
     credit_timeout_s: float = 0.0  # 0: credit stays
     exact_change_margin: int = 100
+    escrow: Literal["auto", "hold", "keep"] = "auto"  # auto: hold where a card may pay the rest
     multi_vend: bool = False
     must_vend: bool = False
     session_timeout_s: float = 60.0  # a card session without a selection is ended after this

@@ -296,6 +296,7 @@ class VendOpened(RecordData):
     price: int
     item: int
     test: bool = False  # a technician's test vend: nothing is paid
+    bill: int = 0  # the part of the price that the bill in escrow is to pay
     by: str = ""
 
 

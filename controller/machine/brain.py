@@ -55,11 +55,12 @@ from controller.ports import (
     StackerCount,
     TubeCounts,
 )
-from controller.saga import give_back, vend
+from controller.saga import escrow, give_back, vend
 from controller.saga import recovery as boot
 
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
+STOP_BILL_S: Final = 5.0  # a bill comes out in two; what is later the next start finds
 RECOUNT_S: Final = 1.0  # some polls: whatever the changer had to tell is told by then
 
 
@@ -77,6 +78,7 @@ class Brain:
         self._recovered = False
         self.stopping = ""
         self._stop_requested = False
+        self._bill_until = 0.0  # monotonic: the end waits so long for a bill that goes back
 
     # ------------------------------------------------------------------------------ inputs
 
@@ -123,11 +125,16 @@ class Brain:
         enter_wanted_service(desk)
         if desk.live.reselect and desk.mode.selling:
             selection, desk.live.reselect = desk.live.reselect, ""
-            if desk.state.credit.total >= desk.planogram.columns[selection].price:
+            if desk.credit >= desk.planogram.columns[selection].price:
                 vend.select(desk, selection)
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             self._settle_mode()
-        if self.stopping and not desk.state.sagas and not self._stop_requested:
+        if (
+            self.stopping
+            and not desk.state.sagas
+            and not self._stop_requested
+            and not self._bill_on_its_way()
+        ):
             self._stop_requested = True
             desk.write(rec.StopRequested(reason=self.stopping))
             desk.do(fx.Exit(self.stopping))
@@ -136,6 +143,16 @@ class Brain:
             self._recovered = True
             self.incidents.recovered()
             self.cash.validator_away()
+
+    def _bill_on_its_way(self) -> bool:
+        """Return a bill that waits before the end; True while that may still take a moment."""
+        desk = self.desk
+        if escrow.hand_back(desk, "stop"):
+            desk.do(fx.Wake("stop", STOP_BILL_S))
+            self._bill_until = desk.now + STOP_BILL_S
+        bill = desk.state.escrow
+        on_its_way = bill is not None and bill.asked == "return" and not bill.claimed
+        return on_its_way and desk.now < self._bill_until
 
     def _settle_mode(self) -> None:
         desk = self.desk
@@ -147,7 +164,7 @@ class Brain:
         elif not blocked and desk.mode is Mode.OUT_OF_SERVICE and not desk.state.sagas:
             desk.fire(Trigger.HEAL)
         if desk.mode.selling:
-            present = desk.state.credit.total > 0 or desk.live.session is not None
+            present = desk.credit > 0 or desk.live.session is not None
             if present and desk.mode is Mode.IDLE:
                 desk.fire(Trigger.MONEY)
             elif not present and desk.mode is Mode.CREDIT:
@@ -204,8 +221,8 @@ class Brain:
     def _heard_from_reader(self, event: DeviceEvent) -> None:
         desk, live = self.desk, self.desk.live
         match event:
-            case SessionBegun(device=device, funds=funds, language=language):
-                self._session(device, funds, language)
+            case SessionBegun(device=device):
+                self._session(device, event)
             case SessionCancelRequested(device=device):
                 self._session_cancel(device)
             case SessionEnded(device=device):
@@ -261,12 +278,15 @@ class Brain:
         if self.recovery is not None and self.recovery.phase is not boot.Phase.DONE:
             boot.started(desk, self.recovery, device)
 
-    def _session(self, device: DeviceName, funds: int | None, language: str) -> None:
+    def _session(self, device: DeviceName, begun: SessionBegun) -> None:
         desk, live = self.desk, self.desk.live
         if not desk.mode.selling or (live.session is not None and live.session is not device):
             desk.do(fx.EndSession(device))
             return
-        live.session, live.session_funds, live.session_language = device, funds, language
+        live.session, live.session_funds, live.session_language = (
+            device, begun.funds, begun.language,
+        )  # fmt: skip
+        live.session_refundable = begun.refundable
         live.notice = None
         desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
 

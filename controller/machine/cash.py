@@ -8,7 +8,7 @@ from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import Desk
-from controller.machine.effects import CountStacker, Failed, ReturnBill, StackBill, Wake
+from controller.machine.effects import CountStacker, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import (
@@ -21,11 +21,11 @@ from controller.ports import (
     DeviceName,
     StackerCount,
 )
-from controller.saga import give_back, vend
+from controller.saga import escrow, give_back, vend
+from controller.saga.escrow import ESCROW_DEADLINE_S
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
-ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
 
 
 class CashHandling:
@@ -92,7 +92,8 @@ class CashHandling:
             desk.mode is Mode.AUTHORISING
             and desk.live.session is None
             and saga is not None
-            and desk.state.credit.total + vend.held(saga) >= saga.price
+            and saga.intent == "approval"
+            and desk.state.credit.total + vend.held(saga) + saga.bill_due >= saga.price
         ):
             desk.live.reselect = saga.selection
             vend.cancel_approval(desk, saga)
@@ -100,13 +101,16 @@ class CashHandling:
     def credit_timed_out(self) -> None:
         """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""
         desk = self._desk
-        if not desk.state.credit.total:
+        if not desk.credit:
             return
         if desk.mode is not Mode.CREDIT or desk.state.sagas:
             desk.do(Wake("credit", desk.policy.credit_timeout_s))  # not forgotten: not now
             return
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
+            return
+        if escrow.waiting(desk) is not None:
+            escrow.stack(desk, None)  # as credit it is looked at once more
             return
         all_of_it = desk.state.credit.pick(desk.state.credit.total)
         assert all_of_it is not None, "the total is always there"
@@ -136,6 +140,14 @@ class CashHandling:
                     pass  # rejected before it was ours: audit only
         if report.note and self._desk.state.last_answers.get(report.device.value) != answer:
             self._desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
+        self._moved()
+
+    def _moved(self) -> None:
+        """Go on with a vend that a bill in escrow is to pay: it is stacked, or will not be."""
+        state = self._desk.state
+        for saga in list(state.sagas.values()):
+            if saga.bill_asked and saga.bill_due and saga.boot == state.boot:
+                vend.advance(self._desk, saga)
 
     def _escrowed(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
@@ -153,16 +165,11 @@ class CashHandling:
             )
             desk.do(ReturnBill())
             desk.tell(Message.BILL_REFUSED, amount=event.value)
+        elif escrow.waits(desk, desk.state.credit.total + event.value):
+            self._credited()
+            return
         else:
-            desk.write(
-                rec.StackIntended(
-                    device=device,
-                    bill=event.type,
-                    value=event.value,
-                    stacker=desk.state.stacker,
-                )
-            )
-            desk.do(StackBill())
+            escrow.stack(desk, None)
         desk.do(Wake("escrow", ESCROW_DEADLINE_S))
 
     def _refuses(self, value: int) -> str:
@@ -220,16 +227,18 @@ class CashHandling:
         """Neither stacked nor returned in time: ask the stacker, then the other way, then claim."""
         desk = self._desk
         held = desk.state.escrow
-        if held is None or held.claimed:
+        here = DeviceName.BILL in desk.live.ready
+        if held is None or held.claimed or (held.waits and here):
             return
         desk.raise_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-        if DeviceName.BILL in desk.live.ready:
+        if here:
             self._away_since = None
             desk.do(CountStacker("check"))
         elif self._away_since is None:
             self.validator_away()
         elif desk.now - self._away_since >= desk.policy.refund_deadline_s:
             give_back.claim_escrow(desk, held.value, "silent validator")
+            self._moved()
         else:
             desk.do(Wake("escrow", AWAY_RETRY_S))
 
@@ -252,7 +261,7 @@ class CashHandling:
         nothing: ours stands, and what was in escrow is asked for again.
         """
         desk, state = self._desk, self._desk.state
-        counts = result.known
+        counts, was_reset = result.known, after_reset
         if not counts:
             result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
@@ -286,8 +295,9 @@ class CashHandling:
                         claimed=held.claimed,
                     )
                 )
-            elif not held.claimed:
+            elif not held.claimed and (was_reset or not held.waits):
                 self._ask_again(counts=counts)
+        self._moved()
         if not state.stacker_counted or result.bills != state.stacker:
             cause = "boot" if state.stacker_counted else "first_start"
             if state.stacker_counted and result.bills > state.stacker:
@@ -307,7 +317,7 @@ class CashHandling:
         One may still come: of an ESCROW that was repeated as its first ACK was lost.
         """
         held = self._desk.state.escrow
-        if held is not None and not held.claimed:
+        if held is not None and not held.claimed and not held.waits:
             self._desk.do(Wake("escrow", TROUBLE_S))
 
     def look_again(self) -> None:

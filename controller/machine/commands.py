@@ -16,7 +16,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
-from controller.saga import claims, vend
+from controller.saga import claims, escrow, vend
 
 Reply = Future[dict[str, Any]]
 MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
@@ -248,6 +248,7 @@ def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
         return None
     if not (desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE):
         raise CommandRefused(f"the machine is {desk.mode.value}; try again when it has ended")
+    escrow.hand_back(desk, "service")
     desk.write(rec.ServiceEntered(by=by))
     desk.fire(Trigger.ENTER_SERVICE)
     if desk.live.session is not None:

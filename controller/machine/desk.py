@@ -64,6 +64,7 @@ class Live:
     session: DeviceName | None = None
     session_funds: int | None = None
     session_language: str = ""
+    session_refundable: bool | None = None  # the card's own word; None: the reader's holds
     keyed: str = ""
     code: str | None = None  # digits of a claim's code so far; None: a selection is keyed
     codes_paused_until: float | None = None  # monotonic; None: not looked at in this life
@@ -71,6 +72,7 @@ class Live:
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
     reselect: str = ""  # the customer paid cash while the reader was being asked
+    asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
     fill_mode: bool = False
@@ -135,6 +137,13 @@ class Desk:
             self._prices = dict(self.state.prices)
             self._planogram = self.base_planogram.with_prices(self._prices)
         return self._planogram
+
+    @property
+    def credit(self) -> int:
+        """Return what the customer may spend or get back: cash, and a bill that waits in escrow."""
+        bill = self.state.escrow
+        waits = bill is not None and bill.waits and DeviceName.BILL in self.live.ready
+        return self.state.credit.total + (bill.value if bill is not None and waits else 0)
 
     def customer_saga(self) -> Saga | None:
         """Return the open saga, if there is one (there is never more than one customer)."""

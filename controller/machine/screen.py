@@ -28,17 +28,19 @@ NOTHING = Acceptance()
 
 def acceptance(desk: Desk) -> Acceptance:
     """Return what the acceptors should take in this state."""
-    state, live, policy = desk.state, desk.live, desk.policy
+    live, policy = desk.live, desk.policy
     if desk.mode is Mode.SERVICE:
         changer = live.ready.get(DeviceName.CHANGER)
         filled: frozenset[int] = frozenset()
         if isinstance(changer, ChangerInfo) and live.fill_mode:
             filled = frozenset(c.type for c in changer.coins if c.value)
         return Acceptance(coins=filled, manual=True)
-    choosing = desk.mode is Mode.AUTHORISING and live.session is None
+    saga = desk.customer_saga() if desk.mode is Mode.AUTHORISING else None
+    choosing = saga is not None and saga.intent == "approval" and live.session is None
     if not (desk.mode.selling or choosing):
-        return Acceptance(cards=desk.mode.vending and live.session is not None)
-    credit = state.credit.total
+        asked = live.session is not None or bool(live.asks_after_bill)
+        return Acceptance(cards=desk.mode.vending and asked)
+    credit = desk.credit
     coins: frozenset[int] = frozenset()
     changer = live.ready.get(DeviceName.CHANGER)
     if isinstance(changer, ChangerInfo) and live.tubes_checked:
@@ -97,7 +99,7 @@ def view(desk: Desk) -> PanelView:
     live, state = desk.live, desk.state
     currency = state.currency
     language = live.session_language or None
-    credit = state.credit.total
+    credit = desk.credit
     cash = DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready
     cards = any(name in live.ready and name not in live.readers_off for name in READERS)
     notice = live.notice

@@ -21,6 +21,7 @@ class Message(StrEnum):
     INVALID_SELECTION = "invalid_selection"
     EXACT_CHANGE_ONLY = "exact_change_only"  # this sale would need change that is not there
     BILL_REFUSED = "bill_refused"  # no change for it
+    BILL_BACK = "bill_back"  # the bill itself comes back
     CARD_PRESENT = "card_present"  # hold it to the reader
     CARD_WAIT = "card_wait"  # the reader decides
     CARD_APPROVED = "card_approved"

@@ -18,6 +18,7 @@ class Tender(StrEnum):
     BILL = "bill"
     CARD = "card"
     MIXED = "coins and card"
+    BILL_CARD = "bill and card"  # the bill waits in escrow for the card's approval
     ANY = "any"  # nobody has paid yet, or it makes no difference
 
 
@@ -151,6 +152,15 @@ TABLE: Final[tuple[Cell, ...]] = (
            Next.SELLS, "bill.stacked"),
     *_each("stacker reports late", (Tender.BILL,), Phase.ESCROW, Gets.CREDIT, Next.SELLS,
            "bill.stacked"),
+    # ----------------------------------------------------- a bill that waits for the card
+    *_each("card is declined", (Tender.BILL_CARD,), Phase.APPROVAL, Gets.CREDIT, Next.SELLS,
+           "bill.escrowed", "approval.finished"),
+    *_each("customer cancels", (Tender.BILL_CARD,), Phase.APPROVAL, Gets.CREDIT, Next.SELLS,
+           "bill.escrowed", "approval.finished"),
+    *_each("bill is not stacked", (Tender.BILL_CARD,), Phase.ESCROW, Gets.MONEY, Next.SELLS,
+           "bill.returned", "dispense.refused", "settle.finished"),
+    *_each("motor jams", (Tender.BILL_CARD,), Phase.TURN, Gets.MONEY, Next.COLUMN_OFF,
+           "bill.stacked", "settle.finished", "payout.finished", *_COLUMN),
     # ------------------------------------------------------------------- clock, keys, stop
     *_each("clock jumps back ten years", _PAYING, Phase.TURN, Gets.PRODUCT, Next.SELLS),
     *_each("clock jumps ahead ten years", _PAYING, Phase.TURN, Gets.PRODUCT, Next.SELLS),

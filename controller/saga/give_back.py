@@ -25,6 +25,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
+from controller.saga import escrow
 from controller.saga.payout import reconcile
 from controller.state import Saga
 
@@ -51,7 +52,10 @@ def _returns_credit(desk: Desk, saga: Saga) -> bool:
 
 def give_back(desk: Desk, saga: Saga) -> None:
     """Pay what is owed and what credit this end returns, then close; or none while one is paid."""
-    credit = desk.state.credit.cash if _returns_credit(desk, saga) else 0
+    returns = _returns_credit(desk, saga)
+    if returns:
+        escrow.hand_back(desk, saga.reason or "end of the vend")
+    credit = desk.state.credit.cash if returns else 0
     total = saga.owed + credit
     if not total:
         if saga.kind == "return" and desk.state.credit.product:
@@ -157,6 +161,7 @@ def _close(desk: Desk, saga: Saga) -> None:
         rec.VendClosed.model_validate({"result": result, "flags": tuple(saga.flags)}), saga.vend
     )
     desk.live.settling_since.pop(saga.vend, None)
+    desk.live.asks_after_bill.pop(saga.vend, None)
     _guard_against_refunds(desk, saga)
     desk.answer(
         f"vend {saga.vend}",

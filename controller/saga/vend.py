@@ -40,6 +40,8 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
+from controller.saga import escrow
+from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
 
@@ -72,15 +74,20 @@ def select(desk: Desk, selection: str) -> Saga | None:
         )
         desk.do(Beep(Tone.ERROR))
         return None
-    price, credit = column.price, desk.state.credit.total
+    price, free = column.price, desk.state.credit.total
+    bill = escrow.waiting(desk) if free < price else None  # else it is not needed
+    credit = free + (0 if bill is None else bill.value)
     reader = None if credit >= price else _reader_for(desk)
+    first = bill is not None and reader is not None and escrow.stacked_first(desk, reader)
+    if first and bill is not None and not escrow.worth_returnable(desk, bill):
+        reader = None  # the card could not be undone, nor the bill: coins may pay the rest
     if credit < price and reader is None:
         if credit:
             desk.tell(Message.INSERT_MORE, selection=selection, price=price, amount=price - credit)
         else:
             desk.tell(Message.PRICE, selection=selection, price=price)
         return None
-    change = max(0, min(credit - price, desk.state.credit.cash))
+    change = max(0, min(credit - price, credit - desk.state.credit.product))
     if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
         desk.do(Beep(Tone.ERROR))
@@ -92,10 +99,11 @@ def select(desk: Desk, selection: str) -> Saga | None:
             product=column.product,
             price=price,
             item=column.item,
+            bill=0 if bill is None else min(bill.value, price - free),
         )
     )
     desk.step(Trigger.SELECT)
-    cash = desk.state.credit.pick(min(credit, price))
+    cash = desk.state.credit.pick(min(free, price))
     if cash is not None and cash.amount:
         desk.write(
             rec.CreditAuthorised(
@@ -103,7 +111,9 @@ def select(desk: Desk, selection: str) -> Saga | None:
             ),
             saga.vend,
         )
-    if reader is not None:
+    if reader is not None and first:
+        desk.live.asks_after_bill[saga.vend] = reader
+    elif reader is not None:
         saga = _request_approval(desk, saga, reader)
     advance(desk, saga)
     return saga
@@ -123,9 +133,10 @@ def open_test(desk: Desk, column: str, by: str) -> Saga:
 
 
 def give_credit_back(desk: Desk, reason: str) -> Saga | None:
-    """Pay out all credit without a vend; None when there is none."""
+    """Give all credit back without a vend; None when nothing has to be paid out."""
     amount = desk.state.credit.total
     if not amount:
+        escrow.hand_back(desk, reason)
         return None
     saga = desk.open(rec.CreditReturnOpened(amount=amount, reason=reason))
     advance(desk, saga)
@@ -149,7 +160,7 @@ def _reader_for(desk: Desk) -> DeviceName | None:
 
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
-    amount = saga.price - held(saga)
+    amount = saga.price - held(saga) - saga.bill_due
     desk.write(rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item), saga.vend)
     desk.step(Trigger.AUTHORISE)
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
@@ -176,11 +187,32 @@ def advance(desk: Desk, saga: Saga) -> None:
             if not _settle(desk, saga):
                 return
         elif not saga.failed:
-            _dispense(desk, saga)
+            _pay(desk, saga)
             return
         elif not _compensate(desk, saga):
             return
     give_back(desk, saga)
+
+
+def _pay(desk: Desk, saga: Saga) -> None:
+    """Dispense once the whole price is locked or approved; or see to what is missing."""
+    match escrow.secure(desk, saga):
+        case Secured.ON_ITS_WAY:
+            return
+        case Secured.GONE:
+            advance(desk, saga)
+            return
+        case Secured.YES if desk.live.asks_after_bill.pop(saga.vend, None) is None:
+            _dispense(desk, saga)
+            return
+        case Secured.YES:
+            pass
+    reader = _reader_for(desk)
+    if reader is None:  # the card was taken away while its bill was stacked
+        desk.write(rec.DispenseRefused(column=saga.column, reason="no reader"), saga.vend)
+        advance(desk, saga)
+    else:
+        _request_approval(desk, saga, reader)
 
 
 def _dispense(desk: Desk, saga: Saga) -> None:

@@ -66,6 +66,8 @@ TYPES: Final = 16
 MASK_BYTES: Final = 2
 FAULT_POLL_S: Final = 1.0
 """Between two self-checks while something is wrong: events tell only that it began."""
+EXTEND_S: Final = 10.0
+"""Between two requests to hold a bill on, which a validator gives back after 30 s by itself."""
 REMIND_S: Final = 30.0
 """Between two repetitions of what it may take; see `acceptor`."""
 
@@ -141,6 +143,8 @@ class CcTalkBillValidator:
         self._routing = asyncio.Lock()
         self._held = False
         """A bill is in escrow: only then "returned" speaks of it, not of one that was refused."""
+        self._extend_at: float | None = None
+        """When the bill in escrow, about which nobody has decided, is to be held on."""
         self._counts = False
         """It keeps accept counters without power."""
         self._escrow: tuple[int, int] | None = None
@@ -216,6 +220,7 @@ class CcTalkBillValidator:
 
     async def _route(self, route: codec.Route) -> None:
         async with self._routing:
+            self._extend_at = None
             before = self._results
             reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)))
             if self._results != before:
@@ -323,6 +328,7 @@ class CcTalkBillValidator:
                 await self._enable()
             if self._check_at is not None and loop.time() >= self._check_at:
                 await self._self_check()
+            await self._hold_on()
             if self._applied != self._effective or loop.time() >= self._applied_at + REMIND_S:
                 await self._apply()
             try:
@@ -330,6 +336,14 @@ class CcTalkBillValidator:
                     await self._stir.wait()
             except TimeoutError:
                 continue
+
+    async def _hold_on(self) -> None:
+        """Have a bill that waits for its vend kept in escrow."""
+        async with self._routing:
+            now = asyncio.get_running_loop().time()
+            if self._extend_at is not None and now >= self._extend_at:
+                self._extend_at = now + EXTEND_S
+                await self._unit.try_ask(Header.ROUTE_BILL, bytes((codec.Route.EXTEND,)))
 
     async def _settle(self) -> None:
         """After a reset: find out what became of a bill that was in escrow.
@@ -443,17 +457,18 @@ class CcTalkBillValidator:
             match event.word:
                 case codec.BillWord.CREDIT:
                     bills.append(self._bill_event(BillEventKind.STACKED, event.bill_type))
-                    self._held, self._escrow = False, None
+                    self._held, self._escrow, self._extend_at = False, None, None
                     self._faults.clear(FaultCode.BILL_REMOVED)
                 case codec.BillWord.ESCROWED:
                     bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
                     self._held = True
+                    self._extend_at = asyncio.get_running_loop().time() + EXTEND_S
                 case codec.BillWord.UNKNOWN:
                     self.oddities[event.words] += 1
                 case _ if event.status is codec.BillStatus.RETURNED:
                     if self._held or news.lost:
                         bills.append(BillEvent(BillEventKind.RETURNED, 0, 0))
-                    self._held, self._escrow = False, None
+                    self._held, self._escrow, self._extend_at = False, None, None
                 case _:
                     assert event.status is not None, "known words have a status"
                     self._status(event.status, event.words)

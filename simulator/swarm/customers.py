@@ -125,6 +125,6 @@ class Customer:
             return (
                 calm
                 and all(device.told_all for device in world.devices.values())
-                and (held is None or held.claimed)
+                and (held is None or held.claimed or held.waits)
             )
         return calm and not machine.state.sagas

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.machine import MachineSettings
+from simulator.swarm.build import settings_of
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.people import Shelf, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
@@ -72,8 +73,8 @@ def draw(
     settings: MachineSettings, seed: int, vends: int, fate: Luck, link: Link | None = None
 ) -> Life:
     """Return the life of a seed."""
-    shelf = Shelf(settings)
     machine = _build(seed, link)
+    shelf = Shelf(settings_of(settings, machine))
     steps = tuple(_step(seed, number, shelf, machine, fate) for number in range(1, vends + 1))
     return Life(seed, machine, steps)
 

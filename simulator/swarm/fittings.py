@@ -15,6 +15,10 @@ from simulator.plan import WorldPlan
 from simulator.swarm.plan import Build
 
 
+DEAREST: Final = "B2"  # of the demo machine
+DEAR: Final = 740  # more than a bill of 5.00
+
+
 class Fitting(Protocol):
     """One thing that a machine may have."""
 
@@ -56,4 +60,31 @@ class Habits:
         return plan
 
 
-FITTINGS: Final[tuple[Fitting, ...]] = (Habits(),)
+class WaitingBills:
+    """What the owner does with a bill in escrow, and what may be dearer than one."""
+
+    name = "waiting bills"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Most owners leave it to the machine."""
+        waits = rng.choice(("auto", "auto", "hold", "keep"))
+        return replace(build, bill_waits=waits, dear=rng.random() < 0.3)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set policy and prices."""
+        policy = settings.policy.model_copy(update={"escrow": build.bill_waits})
+        columns = tuple(
+            column.model_copy(update={"price": DEAR})
+            if build.dear and column.selection == DEAREST
+            else column
+            for column in settings.columns
+        )
+        return settings.model_copy(update={"policy": policy, "columns": columns})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the validator is the same."""
+        del build
+        return plan
+
+
+FITTINGS: Final[tuple[Fitting, ...]] = (Habits(), WaitingBills())

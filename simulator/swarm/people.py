@@ -117,6 +117,16 @@ def _mixed(rng: random.Random, shelf: Shelf) -> list[Act]:
     return [*acts, Act("card", text=rng.choice(CARD_NAMES), after_s=0.5, until="card")]
 
 
+def _bill_and_card(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """A bill, perhaps coins, and a card for what is still missing."""
+    selection = max(shelf.prices, key=lambda name: shelf.prices[name])
+    acts = [Act("bill", rng.choice((500, 500, 1_000)), after_s=0.3)]
+    if rng.random() < 0.4:
+        acts.insert(rng.randrange(2), Act("coin", rng.choice(COINS)))
+    acts.append(_key(rng, selection))
+    return [*acts, Act("card", text=rng.choice(CARD_NAMES), after_s=0.5, until="card")]
+
+
 def _changed_mind(rng: random.Random, shelf: Shelf) -> list[Act]:
     acts = rng.choice((_exact, _over, _bill, _card, _mixed))(rng, shelf)
     at = rng.randint(1, len(acts))
@@ -185,6 +195,7 @@ PEOPLE: Final[tuple[Person, ...]] = (
     Person(_lever, 1.0),
     Person(_presses_only, 0.4),
     Person(_slug, 0.4),
+    Person(_bill_and_card, 4.0, lambda build: build.dear),
 )
 
 

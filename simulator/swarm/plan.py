@@ -123,6 +123,8 @@ class Build:
     multi_vend: bool = False
     on_unknown: str = "refund"
     after_failure: str = "refund"
+    bill_waits: str = "auto"  # the owner's policy for a bill in escrow
+    dear: bool = False  # one product costs more than a bill
 
 
 @dataclass(frozen=True, slots=True)

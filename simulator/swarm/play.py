@@ -283,7 +283,7 @@ class Player:
             and (running.machine.desk.mode.selling or self._off())
             and not self._recounting()
             and not state.sagas
-            and (state.escrow is None or state.escrow.claimed)
+            and (state.escrow is None or state.escrow.claimed or state.escrow.waits)
             and machine.world.quiet
         )
 

@@ -22,7 +22,7 @@ SETTINGS = load(
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
 def test_a_story_ends_with_the_customer_and_the_books_right(story: Story, link: Link) -> None:
     async def run() -> None:
-        machine = Whole(SETTINGS, link=link)
+        machine = Whole(story.settings(SETTINGS), link=link)
         await machine.boot()
         await machine.sells()
         await story.script(machine)

@@ -83,6 +83,24 @@ def test_a_bill_buys_and_is_changed_from_hoppers() -> None:
     play(scenario, settings=MACHINE)
 
 
+def test_a_bill_that_waits_for_its_vend_is_held_on_for_minutes() -> None:
+    policy = MACHINE.policy.model_copy(update={"escrow": "hold"})
+
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        assert line.bill is not None
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.passes(120.0)
+        assert stage.world.truth.count(STACKER) == 0
+        assert "5.00" in stage.screen
+        await stage.buys("A1")
+        right(stage)
+        assert stage.world.truth.count(STACKER) == 1
+
+    play(scenario, settings=MACHINE.model_copy(update={"policy": policy}))
+
+
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_power_cut_with_a_bill_in_escrow_loses_nobody_a_bill(counts: bool) -> None:
     """With accept counters it is known to be out; without them nobody knows, and a person looks."""

@@ -73,8 +73,19 @@ async def test_a_bill_goes_back_when_told() -> None:
 
 
 @virtual
-async def test_a_bill_that_nobody_routes_goes_back_by_itself() -> None:
+async def test_a_bill_that_nobody_routes_is_held_on() -> None:
     it = await taking()
+    await escrowed(it)
+    await asyncio.sleep(100.0)
+    assert len(it.sink.bills) == 1
+    await it.bill.stack()
+    await until(lambda: it.sink.bills[-1][0] == "stacked", 5)
+    await it.die()
+
+
+@virtual
+async def test_a_bill_goes_back_by_itself_where_the_validator_does_not_hold_on() -> None:
+    it = await taking(ValidatorSettings(escrow_s=8.0))
     await escrowed(it)
     await until(lambda: len(it.sink.bills) == 2, 40)
     assert it.sink.bills[1][0] == "returned"

@@ -1,0 +1,377 @@
+"""A bill that waits in escrow for its vend: credit that has not been taken yet.
+
+In a mixed tender vend it waits for the card's approval; with a reader that can't refund it is
+stacked first, and only if the tubes could pay it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from config.machine import MachineSettings
+from controller.domain import commands as cmd
+from controller.faults import FaultCode
+from simulator.plan import WorldPlan, plan_for
+from simulator.truth import ESCROW, STACKER
+from simulator.world import Link
+from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
+
+BILL, READER = "bill", "cashless1"
+DEAR = 740  # of B2: more than the bill of 5.00
+
+
+def machine(escrow: str = "auto", **policy: Any) -> MachineSettings:
+    """The demo machine, its nuts dearer than a bill."""
+    settings = with_policy(escrow=escrow, **policy)
+    columns = tuple(
+        column.model_copy(update={"price": DEAR}) if column.selection == "B2" else column
+        for column in settings.columns
+    )
+    return settings.model_copy(update={"columns": columns})
+
+
+def reader(settings: MachineSettings, **changes: Any) -> WorldPlan:
+    """The demo's devices with another reader."""
+    plan = plan_for(settings)
+    made = {name: replace(one, **changes) for name, one in plan.readers.items()}
+    return replace(plan, readers=made)
+
+
+async def bill(stage: Stage, value: int = 500) -> None:
+    """The customer's bill goes into escrow and is shown as credit."""
+    assert stage.world.insert_bill(value)
+    await stage.until(lambda: stage.state.escrow is not None and stage.state.escrow.waits)
+    await stage.passes(0.5)
+    assert stage.world.truth.count(ESCROW) == 1
+    assert f"{(value + stage.credit) / 100:.2f}" in stage.screen
+
+
+def stacked(stage: Stage) -> int:
+    """How many bills are in the stacker."""
+    return stage.world.truth.count(STACKER)
+
+
+# ---------------------------------------------------------------------------- cash alone
+
+
+def test_a_bill_waits_for_its_vend_and_is_stacked_before_the_motor_turns(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        assert stage.credit == 0, "it is not ours yet"
+        closed = await stage.buys("A3")
+        assert closed.result == "sold"
+        types = [record.type for record in stage.told]
+        order = [types.index(t) for t in ("stack.intended", "bill.stacked", "dispense.intended")]
+        assert order == sorted(order)
+        assert (stage.spent, stage.products, stacked(stage)) == (200, ["cola"], 1)
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_coin_return_gives_the_bill_itself_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.coins(100)
+        await stage.gives_back()
+        await stage.until(lambda: stage.state.escrow is None)
+        assert stage.spent == 0
+        assert stacked(stage) == 0
+        assert stage.account.returned == 600
+        assert [data.amount for data in stage.records("payout.intended")] == [100]
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_a_bill_alone_comes_back_without_a_payout(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("*")
+        await stage.shows("Your banknote")
+        await stage.until(lambda: stage.spent == 0)
+        await stage.quiet()
+        assert not stage.records("payout.intended")
+        await stage.shows("Welcome")
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_a_bill_that_the_vend_does_not_need_comes_back_with_the_change(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.coins(200, 50)
+        await stage.buys("A3")
+        assert stage.spent == 200
+        assert stacked(stage) == 0
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_no_second_bill_comes_while_one_waits_and_coins_pay_the_rest(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        assert not stage.world.insert_bill(500)
+        await stage.coins(200, 50)
+        await stage.buys("B2")
+        assert stage.spent == DEAR
+
+    play(scenario, link, settings=machine("hold"))
+
+
+@pytest.mark.parametrize("fault", ["return_when_stacking", "jam_on_stack"])
+def test_a_bill_that_is_not_stacked_fails_the_vend_and_everything_goes_back(
+    fault: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(BILL, fault)
+        await stage.coins(100)
+        await bill(stage)
+        closed = await stage.buys("A3")
+        assert closed.result == "refunded"
+        assert stage.products == []
+        assert stage.spent - stage.claimed == 0
+        assert stage.claimed == (500 if fault == "jam_on_stack" else 0)
+        assert not stage.records("dispense.intended")
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_a_motor_that_jams_pays_the_stacked_bill_back_in_coins(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await bill(stage)
+        await stage.buys("A3")
+        assert stage.spent == 0
+        assert stacked(stage) == 1
+
+    play(scenario, link, settings=machine("hold"))
+
+
+@pytest.mark.parametrize("how", ["kill", "power", "stop"])
+def test_a_bill_that_waits_comes_back_with_the_next_start(how: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        if how == "kill":
+            await stage.kill()
+        elif how == "power":
+            await stage.cut_power()
+            await stage.restore_power()
+        else:
+            assert stage.running is not None
+            stage.running.machine.stop("test")
+            await stage.ends()
+            assert stage.spent == 0, "it went back before the end"
+            await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert stage.spent == 0
+        assert stage.credit == stage.claimed == 0
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_a_bill_that_its_validator_gives_up_is_no_credit_any_more(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        assert stage.world.bill is not None
+        assert stage.world.bill.pull_from_escrow()
+        await stage.until(lambda: stage.state.escrow is None)
+        await stage.shows("Welcome")
+        stage.press("A3")
+        await stage.passes(1.0)
+        assert not stage.records("dispense.intended")
+
+    play(scenario, link, settings=machine("hold"))
+
+
+def test_a_validator_that_dies_with_the_bill_leaves_a_claim(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.world.unplug(BILL)
+        await stage.until(lambda: stage.claimed == 500, within_s=90.0)
+        assert stage.has_fault(BILL, FaultCode.BILL_STUCK_IN_ESCROW)
+
+    play(scenario, link, settings=machine("hold"), judged=False)
+
+
+def test_a_technician_s_visit_gives_the_bill_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.act(cmd.EnterService())
+        await stage.until(lambda: stage.spent == 0)
+        await stage.act(cmd.LeaveService())
+
+    play(scenario, link, settings=machine("hold"))
+
+
+@pytest.mark.parametrize("then", ["pay", "keep"])
+def test_a_forgotten_bill_goes_back_or_is_kept_with_a_record(then: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.passes(30.0)
+        await stage.quiet()
+        if then == "pay":
+            assert stage.spent == 0
+        else:
+            assert [data.bills for data in stage.records("credit.kept")] == [500]
+            assert stacked(stage) == 1
+
+    settings = machine("hold", credit_timeout_s=10.0, on_credit_timeout=then)
+    play(scenario, link, settings=settings, judged=then == "pay")
+
+
+# ------------------------------------------------------------------------- mixed tender
+
+
+@pytest.mark.parametrize("coins", [(), (100, 20)])
+def test_the_bill_waits_for_the_card_and_the_card_pays_the_rest(
+    coins: tuple[int, ...], link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.coins(*coins)
+        stage.press("B2")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(2.0)
+        assert stacked(stage) == 0
+        assert stage.world.present_card("card")
+        await stage.closes()
+        await stage.quiet()
+        assert (stage.products, stage.spent, stacked(stage)) == (["nuts"], DEAR, 1)
+        asked = stage.records("approval.requested")
+        assert [data.amount for data in asked] == [DEAR - 500 - sum(coins)]
+        types = [record.type for record in stage.told]
+        assert types.index("approval.finished") < types.index("stack.intended")
+
+    play(scenario, link, settings=machine())
+
+
+def test_coins_and_a_card_pay_together(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 50)
+        closed = await stage.pays_by_card("B2")
+        assert closed.result == "sold"
+        assert stage.spent == DEAR
+
+    play(scenario, link, settings=machine())
+
+
+def test_a_declined_card_leaves_the_bill_where_it_is(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.pays_by_card("B2", "declined")
+        assert stacked(stage) == 0
+        await stage.buys("A3")
+        assert (stage.products, stage.spent) == (["cola"], 200)
+
+    play(scenario, link, settings=machine())
+
+
+def test_a_customer_who_cancels_gets_the_bill_itself_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.gives_back()
+        stage.press("*")
+        await stage.until(lambda: stage.spent == 0)
+        assert stacked(stage) == 0
+
+    play(scenario, link, settings=machine())
+
+
+def test_coins_instead_of_the_card_buy_with_the_bill(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.insert_coin(200)
+        await stage.passes(1.0)
+        stage.world.insert_coin(50)
+        await stage.until(lambda: stage.products == ["nuts"])
+        await stage.quiet()
+        assert stage.spent == DEAR
+        assert not stage.world.truth.open_cards()
+
+    play(scenario, link, settings=machine())
+
+
+@pytest.mark.parametrize("fault", ["return_when_stacking", "jam_on_stack"])
+def test_a_bill_that_is_not_stacked_after_the_approval_takes_the_card_back(
+    fault: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(BILL, fault)
+        await bill(stage)
+        await stage.coins(100)
+        closed = await stage.pays_by_card("B2")
+        assert closed.result == "refunded"
+        assert stage.spent - stage.claimed == 0
+        assert [data.outcome for data in stage.records("settle.finished")] == ["refunded"]
+
+    play(scenario, link, settings=machine())
+
+
+def test_a_motor_that_jams_gives_card_and_coins_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("B2", "jam")
+        await bill(stage)
+        await stage.pays_by_card("B2")
+        assert stage.spent == 0
+        assert stage.claimed == 0
+
+    play(scenario, link, settings=machine())
+
+
+# ------------------------------------------------------------- a reader that can't refund
+
+
+@pytest.mark.parametrize("card", ["card", "declined"])
+def test_with_a_reader_that_cannot_refund_the_bill_is_stacked_first(card: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        await stage.pays_by_card("B2", card)
+        types = [record.type for record in stage.told]
+        assert types.index("bill.stacked") < types.index("approval.requested")
+        assert stacked(stage) == 1
+        if card == "declined":
+            await stage.gives_back()
+        assert stage.spent == (DEAR if card == "card" else 0)
+
+    play(scenario, link, settings=machine(), plan=reader(machine(), can_refund=False))
+
+
+def test_and_not_at_all_while_its_worth_could_not_be_paid_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("B2")
+        await stage.shows("Missing")
+        await stage.passes(2.0)
+        assert not stage.records("approval.requested")
+        assert stacked(stage) == 0
+        stage.press("*")
+        await stage.until(lambda: stage.spent == 0)
+
+    plan = reader(machine(), can_refund=False)
+    assert plan.changer is not None
+    coins = tuple(
+        replace(coin, coins=3 if coin.value == 100 else 0) for coin in plan.changer.coin_table()
+    )  # change for some products, and not for the bill
+    plan = replace(plan, changer=replace(plan.changer, coins=coins))
+    play(scenario, link, settings=machine(), plan=plan)
+
+
+# ------------------------------------------------------------------------- the settings
+
+
+@pytest.mark.parametrize("escrow", ["auto", "keep"])
+def test_where_no_card_may_have_to_pay_the_rest_a_bill_is_kept_at_once(
+    escrow: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        assert stacked(stage) == 1
+
+    play(scenario, link, settings=machine(escrow) if escrow == "keep" else SETTINGS)

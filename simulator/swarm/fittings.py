@@ -14,7 +14,6 @@ from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.plan import Build
 
-
 DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
 

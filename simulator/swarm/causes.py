@@ -72,6 +72,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "coins run out": ("seen.no coins",),
     # bills
     "bill is returned by force": ("bill.return_when_stacking",),
+    "bill is not stacked": ("bill.return_when_stacking",),
     "bill is stuck in escrow": ("bill.jam_on_return", "bill.weak_stacker=held"),
     "bill jams on its way": ("bill.jam_on_stack",),
     "validator resets before the stack": ("bill.reset_in_stack=before", "bill.resets"),

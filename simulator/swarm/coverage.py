@@ -110,7 +110,7 @@ class Coverage:
             case rec.BillEscrowed():
                 self._tenders.add("BILL")
             case rec.ApprovalRequested():
-                self._tenders.add("CARD")
+                self._tenders |= {"CARD", "BILL_CARD"} if "BILL" in self._tenders else {"CARD"}
             case _:
                 pass
 

@@ -17,7 +17,7 @@ from controller.domain.credit import Credit, Pocket
 from controller.domain.ledger import Ledger
 from controller.domain.stock import Stock
 from controller.journal import records as rec
-from controller.journal.envelope import Record, RecordData, UnknownData
+from controller.journal.envelope import Postings, Record, RecordData, UnknownData
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
 
@@ -680,6 +680,14 @@ class StateFold:
         if version > self.version:
             raise ValueError(f"state version {version}, this software reads {self.version}")
         return State.decode(raw)
+
+    def balances(self, state: State) -> Postings:
+        """Return the balances that are not zero."""
+        return tuple(
+            (account, state.ledger.balance(account))
+            for account in acc.ALL
+            if state.ledger.balance(account)
+        )
 
     def inherit(self, old: State) -> State:
         """Return what a new journal begins with after a broken one.

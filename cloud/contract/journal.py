@@ -1,5 +1,6 @@
 """The journal's pure parts, handed on: what a record is, how it is chained, what it may say."""
 
+from controller.journal import records, records_link
 from controller.journal.chain import GENESIS, ID_BYTES, link
 from controller.journal.envelope import (
     EnvelopeError,
@@ -34,5 +35,7 @@ __all__ = [
     "decode",
     "link",
     "read_head",
+    "records",
+    "records_link",
     "to_ms",
 ]

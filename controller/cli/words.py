@@ -116,4 +116,11 @@ _WORDS: Final[dict[str, _Say]] = {
     "service.entered": lambda d, _: d["by"],
     "service.left": lambda d, _: d["by"],
     "operator.acted": lambda d, _: f"{d['by']}: {d['what']}",
+    "command.started": lambda d, _: f"{d['kind']} {d['target']} by {d['issuer']} ({d['id']})",
+    "command.finished": lambda d, _: f"{d['kind']}: {d['outcome']} {d['detail']}".rstrip(),
+    "message.refused": lambda d, _: f"{d['topic']}: {d['reason']} (× {d['count']})",
+    "config.applied": lambda d, _: f"revision {d['revision']}: {d['outcome']} {d['detail']}",
+    "time.confirmed": lambda d, _: f"by {d['source']}, {d['offset_ms']} ms off",
+    "checkpoint.signed": lambda d, _: d["reason"],
+    "journal.forked": lambda d, _: f"the fleet holds another chain behind record {d['seq']}",
 }

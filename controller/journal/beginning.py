@@ -16,7 +16,7 @@ from controller.faults import JournalError
 from controller.journal import base as bases
 from controller.journal import chain, reader
 from controller.journal.database import Access, Database, Statement, Storage, companions
-from controller.journal.envelope import Registry, check_postings, encode_body, to_ms
+from controller.journal.envelope import Postings, Registry, check_postings, encode_body, to_ms
 from controller.journal.errors import DiskError, JournalRefusedError
 from controller.journal.fold import Fold, S
 from controller.journal.identity import (
@@ -63,6 +63,7 @@ class Inheritance:
     last_seq: int  # of its good chain
     confirmed_ms: int | None
     state: bytes | None  # what the new journal inherits, encoded
+    balances: Postings  # of that state
     carried: tuple[Carried, ...]  # readable records that the fleet does not have
 
 
@@ -87,6 +88,7 @@ async def create(
         previous=None if old is None else (old.journal.hex(), old.last_seq),
         reason=reason,
         by=by,
+        inherited=old.balances if old else (),
     )
     label = WallLabel(built_ms=to_ms(boot.built), confirmed_ms=old.confirmed_ms if old else None)
     mono_ms = int(clock.monotonic_s() * 1000)
@@ -163,11 +165,11 @@ async def _read_old(storage: Storage, fold: Fold[S], registry: Registry) -> Inhe
         located = await locate(storage)
     except JournalRefusedError:
         witness = await read_witness(storage)
-        return Inheritance(witness.journal, 0, None, None, ()) if witness else None
+        return Inheritance(witness.journal, 0, None, None, (), ()) if witness else None
     if located is None:
         return None
     journal, _ = located
-    nothing = Inheritance(journal, 0, None, None, ())
+    nothing = Inheritance(journal, 0, None, None, (), ())
     try:
         database = await storage.open(journal_file(journal), Access.READ)
     except DiskError:
@@ -187,6 +189,7 @@ async def _inherit(
     key = await read_key(storage)
     folded: Folded[S] | None = None
     last, confirmed_ms, state = 0, None, None
+    balances: Postings = ()
     try:
         folded, _, _ = await fold_start(database, journal, key, fold)
         await fold_tail(database, journal, registry, folded)
@@ -194,10 +197,11 @@ async def _inherit(
         pass  # what is wrong with it is known; ``folded`` stands at its last good record
     if folded is not None and folded.at.seq:
         last, confirmed_ms = folded.at.seq, folded.at.confirmed_ms
-        state = fold.inherit(folded.state).encode()
+        inherited = fold.inherit(folded.state)
+        state, balances = inherited.encode(), fold.balances(inherited)
     rows = await _readable(database, acked)
     carried = tuple((row, row[0] <= last) for row in rows)
-    return Inheritance(journal, last, confirmed_ms, state, carried)
+    return Inheritance(journal, last, confirmed_ms, state, balances, carried)
 
 
 async def _readable(database: Database, after: int) -> Sequence[StoredRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from controller.journal.envelope import Record
+from controller.journal.envelope import Postings, Record
 
 
 class State(Protocol):
@@ -49,6 +49,10 @@ class Fold(Protocol[S]):
         Raises:
             ValueError: It cannot be read.
         """
+        ...
+
+    def balances(self, state: S) -> Postings:
+        """Return the balances that are not zero, which a new journal's first record tells."""
         ...
 
     def inherit(self, old: S) -> S:

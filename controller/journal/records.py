@@ -16,6 +16,7 @@ from pydantic import Field
 
 from controller.domain import accounts as acc
 from controller.journal.envelope import RecordData
+from controller.journal.records_link import LINK
 
 Lots = tuple[tuple[int, int], ...]  # (lot's seq, amount)
 Coins = tuple[tuple[int, int], ...]  # (coin type, count)
@@ -43,6 +44,7 @@ class JournalBegun(RecordData):
     previous: tuple[str, int] | None = None  # (journal id, its last readable seq)
     reason: str = "first start"
     by: str = ""
+    inherited: Lines = ()  # the balances it begins with, where it replaces another
 
 
 class BootStarted(RecordData):
@@ -694,6 +696,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
-    OperatorActed, CreditGranted, CreditKept,
+    OperatorActed, CreditGranted, CreditKept, *LINK,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

@@ -1,0 +1,65 @@
+"""Alerts: one row for a cause, raised once, closed when it has healed. Channels come later."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+
+FORKED: Final = "journal.forked"
+QUARANTINED: Final = "journal.quarantined"
+UNADOPTED: Final = "journal.unadopted"
+FOREIGN: Final = "journal.foreign"
+COPY_DIFFERS: Final = "urgent.differs"
+OFFLINE: Final = "machine.offline"
+
+
+def of_fault(part: str, code: str) -> str:
+    """Return the cause of a machine's fault."""
+    return f"fault {part} {code}"
+
+
+async def raise_alert(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    cause: str,
+    detail: str,
+    now_ms: int,
+) -> None:
+    """Raise an alert; nothing when it is open already."""
+    await connection.execute(
+        database.insert_new(
+            t.alert,
+            [{"machine_id": machine_id, "cause": cause, "detail": detail, "raised_ms": now_ms}],
+        )
+    )
+
+
+async def close_alert(
+    connection: AsyncConnection, machine_id: int, cause: str, now_ms: int
+) -> None:
+    """Close an alert, if it is open."""
+    await connection.execute(
+        update(t.alert)
+        .where(
+            t.alert.c.machine_id == machine_id,
+            t.alert.c.cause == cause,
+            t.alert.c.closed_ms.is_(None),
+        )
+        .values(closed_ms=now_ms)
+    )
+
+
+async def open_causes(connection: AsyncConnection, machine_id: int) -> set[str]:
+    """Return what is open for a machine."""
+    rows = await connection.execute(
+        select(t.alert.c.cause).where(
+            t.alert.c.machine_id == machine_id, t.alert.c.closed_ms.is_(None)
+        )
+    )
+    return set(rows.scalars())

@@ -1,0 +1,123 @@
+"""One database behind the server: SQLite by default, PostgreSQL when it grows; the same code.
+
+SQLAlchemy's expressions serve both. Where the two differ (a lock, a bulk insert), the difference
+stands here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_POOL: Final = 5  # connections of one process; a worker applies one batch at a time
+_BUSY_S: Final = 30.0  # SQLite: another process (migrate, a shell command) may be writing
+
+
+class FleetDatabase:
+    """The engine, and how one writes through it.
+
+    Args:
+        url: ``sqlite+aiosqlite:///PATH`` or ``postgresql+psycopg://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.url = parsed
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine: AsyncEngine = create_async_engine(
+                parsed, connect_args={"timeout": _BUSY_S}, pool_size=_POOL
+            )
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+        else:
+            self.engine = create_async_engine(parsed, pool_size=_POOL, pool_pre_ping=True)
+        # SQLite has one writer; whoever waits for it here does not spin on its lock.
+        self._writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed when the block ends well."""
+        if not self.is_sqlite:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._writer, self.engine.connect() as connection:
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                await connection.rollback()
+                raise
+            await connection.commit()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that writes nothing."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    async def insert_many(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Insert rows in the table's order of columns, as fast as the database takes them."""
+        if not rows:
+            return
+        names = ", ".join(f'"{column.name}"' for column in table.columns)
+        if self.is_sqlite:
+            places = ", ".join("?" for _ in table.columns)
+            await connection.exec_driver_sql(
+                f'INSERT INTO "{table.name}" ({names}) VALUES ({places})',  # noqa: S608 - names of our own
+                list(rows),
+            )
+            return
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None, "the connection is open"
+        async with (
+            raw.cursor() as cursor,
+            cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy,
+        ):
+            for row in rows:
+                await copy.write_row(row)
+
+    def upsert(self, table: Table, values: Sequence[dict[str, Any]]) -> Any:
+        """Return the statement that inserts rows or replaces those of the same key."""
+        insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        statement = insert(table).values(list(values))
+        keys = [column.name for column in table.primary_key.columns]
+        changed = {name: statement.excluded[name] for name in values[0] if name not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+    def insert_new(self, table: Table, values: Sequence[dict[str, Any]]) -> Any:
+        """Return the statement that inserts those rows that conflict with none."""
+        insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        return insert(table).values(list(values)).on_conflict_do_nothing()
+
+    async def alive(self) -> bool:
+        """Tell whether the database answers."""
+        async with self.reading() as connection:
+            return bool((await connection.execute(text("SELECT 1"))).scalar() == 1)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Transactions are ours: the driver begins none behind our back.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an acknowledged record survives a power cut here, too
+        "foreign_keys=ON",
+        "cache_size=-65536",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,1 @@
+"""Taking journals in: each record once, in a dense sequence, acknowledged after the commit."""

@@ -1,0 +1,1 @@
+"""What the fleet knows of its machines, folded from records; can be made again at any time."""

@@ -1,0 +1,317 @@
+"""Records of one journal -> what changes in the projections. Pure: no database, no clock.
+
+A fold begins with what the tables hold for its machine (open sagas, balances, stock, faults, open
+claims), takes records in order, and knows afterwards which rows changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from cloud.contract.journal import Record, RecordData, UnknownData
+from cloud.contract.journal import records as rec
+from cloud.contract.journal import records_link as link_rec
+
+Fault = tuple[str, str]  # (part, code)
+
+
+@dataclass(slots=True)
+class Saga:
+    """A vend or a return of credit."""
+
+    vend: int
+    kind: str
+    opened_ms: int
+    closed_ms: int | None = None
+    column: str = ""
+    product: str = ""
+    price: int = 0
+    cash: int = 0
+    card: int = 0
+    paid_back: int = 0
+    refunded: int = 0
+    claimed: int = 0
+    result: str = ""
+    flags: str = ""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """A column."""
+
+    product: str = ""
+    price: int = 0
+    count: int = 0
+    disabled: str = ""
+
+
+@dataclass(slots=True)
+class Claim:
+    """A promise of a machine; ``seq`` is that of the record that opened it."""
+
+    seq: int
+    vend: int | None
+    amount: int
+    tender: str
+    code_end: str
+    reason: str
+    flagged: bool
+    opened_ms: int
+    closed_ms: int | None = None
+    how: str = ""
+
+
+@dataclass(slots=True)
+class Raised:
+    """A fault that is open."""
+
+    detail: str
+    raised_ms: int
+
+
+@dataclass(slots=True)
+class Review:
+    """A person is asked to look."""
+
+    seq: int
+    vend: int | None
+    reason: str
+    amount: int
+    at_ms: int
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """A record that is stored and not understood."""
+
+    seq: int
+    at_ms: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Changed:
+    """Which rows differ from what the tables hold."""
+
+    balances: set[str] = field(default_factory=set)
+    sagas: dict[int, Saga] = field(default_factory=dict)
+    shelves: set[str] = field(default_factory=set)
+    claims: dict[int, Claim] = field(default_factory=dict)
+    faults: dict[Fault, Raised | None] = field(default_factory=dict)
+    reviews: list[Review] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    results: list[link_rec.CommandFinished] = field(default_factory=list)
+    restart: bool = False  # the journal inherits its balances from an older one
+
+
+class Fold:
+    """The projections of one machine, as far as its records change them."""
+
+    def __init__(
+        self,
+        *,
+        balances: dict[str, int] | None = None,
+        sagas: dict[int, Saga] | None = None,
+        shelves: dict[str, Shelf] | None = None,
+        claims: dict[int, Claim] | None = None,
+        faults: dict[Fault, Raised] | None = None,
+    ) -> None:
+        """Begin with what the tables hold."""
+        self.balances = balances or {}
+        self.sagas = sagas or {}
+        self.shelves = shelves or {}
+        self.claims = claims or {}
+        self.faults = faults or {}
+        self.currency = ""
+        self.changed = Changed()
+
+    def take(self, record: Record) -> None:
+        """Take one record, in order."""
+        for account, amount in record.postings:
+            self.balances[account] = self.balances.get(account, 0) + amount
+            self.changed.balances.add(account)
+        data = record.data
+        if isinstance(data, UnknownData):
+            self.changed.dead.append(
+                DeadLetter(record.seq, record.at_ms, f"{data.type} v{data.version}: {data.reason}")
+            )
+            return
+        taker = _TAKERS.get(type(data))
+        if taker is not None:
+            taker(self, record, data)
+
+    # ---------------------------------------------------------------------------- helpers
+
+    def saga(self, record: Record) -> Saga:
+        """Return the saga that a record belongs to; one whose opening is not here is made up."""
+        assert record.vend is not None, "asked of records of a saga"
+        found = self.sagas.get(record.vend)
+        if found is None:
+            found = self.sagas[record.vend] = Saga(record.vend, "vend", record.at_ms)
+        self.changed.sagas[record.vend] = found
+        return found
+
+    def shelf(self, column: str) -> Shelf:
+        """Return a column, to be changed."""
+        self.changed.shelves.add(column)
+        return self.shelves.setdefault(column, Shelf())
+
+
+Taker = Callable[[Fold, Record, Any], None]
+
+
+def _begun(fold: Fold, _: Record, data: rec.JournalBegun) -> None:
+    fold.currency = data.currency
+    if data.previous is not None:
+        fold.changed.restart = True
+        fold.balances = dict(data.inherited)
+        fold.changed.balances |= set(fold.balances)
+
+
+def _vend_opened(fold: Fold, record: Record, data: rec.VendOpened) -> None:
+    saga = fold.saga(record)
+    saga.kind = "test" if data.test else "vend"
+    saga.opened_ms = record.at_ms
+    saga.column, saga.product, saga.price = data.column, data.product, data.price
+    shelf = fold.shelf(data.column)
+    shelf.product, shelf.price = data.product, data.price
+
+
+def _return_opened(fold: Fold, record: Record, data: rec.CreditReturnOpened) -> None:
+    saga = fold.saga(record)
+    saga.kind, saga.opened_ms, saga.price = "credit_return", record.at_ms, data.amount
+
+
+def _dispensed(fold: Fold, record: Record, data: rec.DispenseFinished) -> None:
+    if record.vend is not None:
+        saga = fold.saga(record)
+        saga.column = data.column
+    taken = max(data.drops, data.outcome == "dropped")
+    if taken:
+        shelf = fold.shelf(data.column)
+        shelf.count = max(0, shelf.count - taken)
+    elif data.outcome == "empty":
+        fold.shelf(data.column).count = 0
+
+
+def _decided(fold: Fold, _: Record, data: rec.DispenseDecided) -> None:
+    shelf = fold.shelf(data.column)
+    shelf.count = max(0, shelf.count - 1)  # nobody knows; the machine counts it as gone
+
+
+def _settle_finished(fold: Fold, record: Record, data: rec.SettleFinished) -> None:
+    saga = fold.saga(record)
+    if data.success:
+        saga.card += data.amount
+    elif data.outcome in rec.REFUNDED:
+        saga.refunded += data.amount
+
+
+def _settled(fold: Fold, record: Record, data: rec.VendSettled) -> None:
+    saga = fold.saga(record)
+    saga.cash += data.cash
+    saga.card += data.product
+
+
+def _paid(fold: Fold, record: Record, data: rec.PayoutFinished) -> None:
+    if record.vend is not None:
+        fold.saga(record).paid_back += data.amount
+
+
+def _closed(fold: Fold, record: Record, data: rec.VendClosed) -> None:
+    saga = fold.saga(record)
+    saga.result, saga.closed_ms, saga.flags = data.result, record.at_ms, ", ".join(data.flags)
+    del fold.sagas[saga.vend]
+
+
+def _claim_opened(fold: Fold, record: Record, data: rec.ClaimOpened) -> None:
+    claim = Claim(
+        seq=record.seq,
+        vend=record.vend,
+        amount=data.amount,
+        tender=data.tender,
+        code_end=data.code[-4:],
+        reason=data.reason,
+        flagged=data.flagged,
+        opened_ms=record.at_ms,
+    )
+    fold.claims[record.seq] = fold.changed.claims[record.seq] = claim
+    if record.vend is not None:
+        fold.saga(record).claimed += data.amount
+
+
+def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRedeemed) -> None:
+    claim = fold.claims.pop(data.claim, None)
+    if claim is not None:
+        claim.closed_ms = record.at_ms
+        claim.how = data.how if isinstance(data, rec.ClaimClosed) else "at the machine"
+        fold.changed.claims[claim.seq] = claim
+
+
+def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
+    key = (data.part, data.code)
+    raised = fold.faults.get(key)
+    since = raised.raised_ms if raised else record.at_ms
+    fold.faults[key] = fold.changed.faults[key] = Raised(data.detail, since)
+
+
+def _fault_cleared(fold: Fold, _: Record, data: rec.FaultCleared) -> None:
+    if fold.faults.pop((data.part, data.code), None) is not None:
+        fold.changed.faults[data.part, data.code] = None
+
+
+def _flagged(fold: Fold, record: Record, data: rec.ReviewFlagged) -> None:
+    fold.changed.reviews.append(
+        Review(record.seq, record.vend, data.reason, data.amount, record.at_ms)
+    )
+
+
+def _stock_set(fold: Fold, _: Record, data: rec.StockSet) -> None:
+    fold.shelf(data.column).count = data.count
+
+
+def _price_set(fold: Fold, _: Record, data: rec.PriceSet) -> None:
+    fold.shelf(data.column).price = data.price
+
+
+def _enabled(fold: Fold, _: Record, data: rec.ColumnEnabled) -> None:
+    fold.shelf(data.column).disabled = ""
+
+
+def _disabled(fold: Fold, _: Record, data: rec.ColumnDisabled) -> None:
+    fold.shelf(data.column).disabled = data.reason
+
+
+def _command_ended(fold: Fold, _: Record, data: link_rec.CommandFinished) -> None:
+    fold.changed.results.append(data)
+
+
+_TAKERS: Final[dict[type[RecordData], Taker]] = {
+    rec.JournalBegun: _begun,
+    rec.VendOpened: _vend_opened,
+    rec.CreditReturnOpened: _return_opened,
+    rec.DispenseFinished: _dispensed,
+    rec.DispenseDecided: _decided,
+    rec.SettleFinished: _settle_finished,
+    rec.VendSettled: _settled,
+    rec.PayoutFinished: _paid,
+    rec.VendClosed: _closed,
+    rec.ClaimOpened: _claim_opened,
+    rec.ClaimClosed: _claim_ended,
+    rec.ClaimRedeemed: _claim_ended,
+    rec.FaultRaised: _fault_raised,
+    rec.FaultCleared: _fault_cleared,
+    rec.ReviewFlagged: _flagged,
+    rec.StockSet: _stock_set,
+    rec.PriceSet: _price_set,
+    rec.ColumnEnabled: _enabled,
+    rec.ColumnDisabled: _disabled,
+    link_rec.CommandFinished: _command_ended,
+}
+
+
+def values_of(row: Any) -> dict[str, Any]:
+    """Return a projected row's fields by name."""
+    return asdict(row)

@@ -1,0 +1,164 @@
+"""Between a fold and its tables: load what a machine's rows say, write those that changed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.projections.fold import Claim, Fold, Raised, Saga, Shelf, values_of
+
+# Rows of one INSERT with values: PostgreSQL takes 65,535 parameters, SQLite 32,766.
+_ROWS: Final = 500
+_KEYS: Final = ("journal_id", "machine_id")
+_SAGA: Final = [column for column in t.saga.columns if column.name not in _KEYS]
+_CLAIM: Final = [column for column in t.claim.columns if column.name not in _KEYS]
+
+
+async def load(connection: AsyncConnection, machine_id: int, journal_id: int) -> Fold:
+    """Return the fold of one machine as its tables stand."""
+    balances = await connection.execute(
+        select(t.balance.c.account, t.balance.c.amount).where(t.balance.c.machine_id == machine_id)
+    )
+    sagas = {
+        row.vend: Saga(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        for row in await connection.execute(
+            select(*_SAGA).where(t.saga.c.journal_id == journal_id, t.saga.c.closed_ms.is_(None))
+        )
+    }
+    shelves = {
+        row.column: Shelf(row.product, row.price, row.count_, row.disabled)
+        for row in await connection.execute(
+            select(
+                t.stock.c.column,
+                t.stock.c.product,
+                t.stock.c.price,
+                t.stock.c.count.label("count_"),
+                t.stock.c.disabled,
+            ).where(t.stock.c.machine_id == machine_id)
+        )
+    }
+    claims = {
+        row.seq: Claim(**row._mapping)  # noqa: SLF001 - as above
+        for row in await connection.execute(
+            select(*_CLAIM).where(t.claim.c.journal_id == journal_id, t.claim.c.closed_ms.is_(None))
+        )
+    }
+    faults = {
+        (row.part, row.code): Raised(row.detail, row.raised_ms)
+        for row in await connection.execute(
+            select(t.fault).where(t.fault.c.machine_id == machine_id)
+        )
+    }
+    return Fold(
+        balances={row.account: row.amount for row in balances},
+        sagas=sagas,
+        shelves=shelves,
+        claims=claims,
+        faults=faults,
+    )
+
+
+async def save(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    fold: Fold,
+    machine_id: int,
+    journal_id: int,
+) -> None:
+    """Write the rows that changed since the fold was loaded."""
+    changed = fold.changed
+    whose: dict[str, Any] = {"journal_id": journal_id, "machine_id": machine_id}
+    if changed.restart:
+        await connection.execute(delete(t.balance).where(t.balance.c.machine_id == machine_id))
+        # What was open in the journal before this one goes on as credit and claims of this one.
+        await connection.execute(
+            update(t.saga)
+            .where(t.saga.c.machine_id == machine_id, t.saga.c.closed_ms.is_(None))
+            .values(result="inherited", closed_ms=t.saga.c.opened_ms)
+        )
+    await _upsert(
+        database,
+        connection,
+        t.balance,
+        [
+            {"machine_id": machine_id, "account": account, "amount": fold.balances.get(account, 0)}
+            for account in sorted(changed.balances)
+        ],
+    )
+    await _upsert(
+        database,
+        connection,
+        t.saga,
+        [{**whose, **values_of(saga)} for saga in changed.sagas.values()],
+    )
+    await _upsert(
+        database,
+        connection,
+        t.stock,
+        [
+            {"machine_id": machine_id, "column": column, **values_of(fold.shelves[column])}
+            for column in sorted(changed.shelves)
+        ],
+    )
+    await _upsert(
+        database,
+        connection,
+        t.claim,
+        [{**whose, **values_of(claim)} for claim in changed.claims.values()],
+    )
+    await _save_faults(database, connection, fold, machine_id)
+    if changed.reviews:
+        rows = [{**whose, **values_of(review)} for review in changed.reviews]
+        await connection.execute(insert(t.review), rows)
+    if changed.dead:
+        await connection.execute(
+            insert(t.dead_letter), [{**whose, **values_of(letter)} for letter in changed.dead]
+        )
+    for result in changed.results:
+        await connection.execute(
+            update(t.command)
+            .where(t.command.c.id == result.id, t.command.c.machine_id == machine_id)
+            .values(outcome=result.outcome, detail=result.detail)
+        )
+
+
+async def _save_faults(
+    database: FleetDatabase, connection: AsyncConnection, fold: Fold, machine_id: int
+) -> None:
+    raised = []
+    for (part, code), fault in fold.changed.faults.items():
+        if fault is None:
+            await connection.execute(
+                delete(t.fault).where(
+                    t.fault.c.machine_id == machine_id,
+                    t.fault.c.part == part,
+                    t.fault.c.code == code,
+                )
+            )
+        else:
+            raised.append(
+                {"machine_id": machine_id, "part": part, "code": code, **values_of(fault)}
+            )
+    await _upsert(database, connection, t.fault, raised)
+
+
+async def _upsert(
+    database: FleetDatabase, connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]
+) -> None:
+    for start in range(0, len(rows), _ROWS):
+        await connection.execute(database.upsert(table, rows[start : start + _ROWS]))
+
+
+async def forget(connection: AsyncConnection, machine_id: int) -> None:
+    """Delete all that was projected for a machine, to be made again."""
+    for table in t.PROJECTIONS:
+        await connection.execute(delete(table).where(table.c.machine_id == machine_id))
+    await connection.execute(
+        delete(t.dead_letter).where(
+            t.dead_letter.c.machine_id == machine_id, t.dead_letter.c.seq.is_not(None)
+        )
+    )

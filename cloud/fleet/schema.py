@@ -1,0 +1,300 @@
+"""The fleet's tables. Times are UTC in ms since 1970, amounts minor units, hashes and ids bytes.
+
+``journal`` holds a row for each journal: the *cursor*. It is what makes ingest idempotent: whoever
+applies a batch locks it first, so that ``record`` needs no unique index, which would not survive
+partitions by time and tenant. Tables below ``projections`` can be deleted and made again from
+``record`` at any time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts rows up by itself only for a key of the type INTEGER.
+_KEY: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+machine = Table(
+    "machine",
+    METADATA,
+    Column("id", _KEY, primary_key=True),
+    Column("tenant", String(48), nullable=False),
+    Column("name", String(48), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("public_key", LargeBinary, nullable=True),  # the machine's own, Ed25519
+    Column("currency", String(3), nullable=False, server_default=""),
+    Column("software", String(64), nullable=False, server_default=""),
+    Column("online", Boolean, nullable=False, server_default=false()),
+    Column("seen_ms", BigInteger, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default=""),  # the last snapshot, JSON
+    Column("active_journal", BigInteger, nullable=True),  # the one whose records are projected
+    UniqueConstraint("tenant", "name"),
+)
+
+journal = Table(
+    "journal",
+    METADATA,
+    Column("id", _KEY, primary_key=True),
+    Column("uid", LargeBinary(16), nullable=False, unique=True),
+    Column("machine_id", ForeignKey("machine.id"), nullable=False),
+    Column("next_seq", BigInteger, nullable=False),
+    Column("last_hash", LargeBinary(32), nullable=False),
+    Column("projected_seq", BigInteger, nullable=False, server_default="0"),
+    Column("previous_uid", LargeBinary(16), nullable=True),
+    Column("previous_seq", BigInteger, nullable=True),
+    Column("adopted", Boolean, nullable=False),
+    Column("quarantine", Text, nullable=False, server_default=""),  # why nothing more is taken
+    Column("bad_batches", Integer, nullable=False, server_default="0"),  # in a row
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Index("ix_journal_machine_id", "machine_id"),
+)
+
+record = Table(
+    "record",
+    METADATA,
+    Column("journal_id", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("vend", BigInteger, nullable=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Index("ix_record_journal_id_seq", "journal_id", "seq"),
+)
+
+waiting_batch = Table(
+    "waiting_batch",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("message", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+)
+
+urgent_copy = Table(
+    "urgent_copy",
+    METADATA,
+    Column("journal_uid", LargeBinary(16), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("machine_id", ForeignKey("machine.id"), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("confirmed", Boolean, nullable=False, server_default=false()),  # the chain has it too
+)
+
+dead_letter = Table(
+    "dead_letter",
+    METADATA,
+    Column("id", _KEY, primary_key=True),
+    Column("machine_id", BigInteger, nullable=True),
+    Column("journal_id", BigInteger, nullable=True),
+    Column("seq", BigInteger, nullable=True),  # of a record that is stored and not understood
+    Column("topic", String(160), nullable=False, server_default=""),
+    Column("message", LargeBinary, nullable=True),  # what could not be read at all, bounded
+    Column("reason", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("replayed_ms", BigInteger, nullable=True),
+)
+
+alert = Table(
+    "alert",
+    METADATA,
+    Column("id", _KEY, primary_key=True),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("cause", String(128), nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("raised_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=True),
+    # One open row for a cause, on both databases.
+    Index(
+        "uq_alert_open",
+        "machine_id",
+        "cause",
+        unique=True,
+        sqlite_where=text("closed_ms IS NULL"),
+        postgresql_where=text("closed_ms IS NULL"),
+    ),
+)
+
+# ------------------------------------------------------------------------------- projections
+
+balance = Table(
+    "balance",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", String(64), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+saga = Table(
+    "saga",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("vend", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),  # vend, credit_return
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=True),
+    Column("column", String(8), nullable=False, server_default=""),
+    Column("product", String(64), nullable=False, server_default=""),
+    Column("price", BigInteger, nullable=False, server_default="0"),
+    Column("cash", BigInteger, nullable=False, server_default="0"),  # earned
+    Column("card", BigInteger, nullable=False, server_default="0"),  # earned
+    Column("paid_back", BigInteger, nullable=False, server_default="0"),  # in coins and bills
+    Column("refunded", BigInteger, nullable=False, server_default="0"),  # on the card
+    Column("claimed", BigInteger, nullable=False, server_default="0"),
+    Column("result", String(16), nullable=False, server_default=""),  # "": open
+    Column("flags", Text, nullable=False, server_default=""),
+    Index("ix_saga_machine_id_opened_ms", "machine_id", "opened_ms"),
+    Index(
+        "ix_saga_open",
+        "journal_id",
+        sqlite_where=text("closed_ms IS NULL"),
+        postgresql_where=text("closed_ms IS NULL"),
+    ),
+)
+
+stock = Table(
+    "stock",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("column", String(8), primary_key=True),
+    Column("product", String(64), nullable=False, server_default=""),
+    Column("price", BigInteger, nullable=False, server_default="0"),
+    Column("count", BigInteger, nullable=False, server_default="0"),
+    Column("disabled", String(128), nullable=False, server_default=""),
+)
+
+# What an operator says of a column; no projection.
+stock_rule = Table(
+    "stock_rule",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("column", String(8), primary_key=True),
+    Column("capacity", BigInteger, nullable=False),
+    Column("reorder_at", BigInteger, nullable=False),
+)
+
+claim = Table(
+    "claim",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("vend", BigInteger, nullable=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("tender", String(16), nullable=False),
+    Column("code_end", String(4), nullable=False),  # the last digits: a whole code is money
+    Column("reason", Text, nullable=False),
+    Column("flagged", Boolean, nullable=False, server_default=false()),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=True),
+    Column("how", String(128), nullable=False, server_default=""),
+    Index("ix_claim_machine_id", "machine_id"),
+)
+
+fault = Table(
+    "fault",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", String(48), primary_key=True),
+    Column("code", String(64), primary_key=True),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("raised_ms", BigInteger, nullable=False),
+)
+
+review = Table(
+    "review",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("vend", BigInteger, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False, server_default="0"),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("ix_review_machine_id", "machine_id"),
+)
+
+PROJECTIONS: Final = (balance, saga, stock, claim, fault, review)
+
+# ------------------------------------------------------------------- commands, desired, keys
+
+command = Table(
+    "command",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("machine_id", ForeignKey("machine.id"), nullable=False),
+    Column("kind", String(48), nullable=False),
+    Column("target", String(64), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("message", LargeBinary, nullable=False),  # as signed
+    Column("issuer", String(96), nullable=False),
+    Column("issued_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("outcome", String(16), nullable=False, server_default=""),  # "": open
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("ended_ms", BigInteger, nullable=True),
+    Index("ix_command_machine_id", "machine_id"),
+)
+
+desired = Table(
+    "desired",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("settings", Text, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("issuer", String(96), nullable=False),
+    Column("issued_ms", BigInteger, nullable=False),
+)
+
+certificate = Table(
+    "certificate",
+    METADATA,
+    Column("serial", String(48), primary_key=True),
+    Column("machine_id", ForeignKey("machine.id"), nullable=False),
+    Column("not_after_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger, nullable=True),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),  # the machine's
+    Column("countersignature", LargeBinary, nullable=False),  # the fleet's
+    Column("at_ms", BigInteger, nullable=False),
+)

@@ -1,0 +1,98 @@
+"""Records of the link to the fleet: commands and how they ended, configuration, time, checkpoints.
+
+A command is recorded when it starts and when it has ended; its id is kept until it expires, so that
+it runs at most once and a repeat gets the recorded result.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal
+
+from pydantic import Field
+
+from controller.journal.envelope import RecordData
+
+CommandOutcome = Literal["done", "refused", "superseded", "expired", "interrupted"]
+
+
+class CommandStarted(RecordData):
+    """A signed command was verified and is about to run."""
+
+    type: ClassVar[str] = "command.started"
+    id: str
+    kind: str
+    target: str
+    counter: int
+    issuer: str
+    expires_ms: int
+    arguments: dict[str, object] = Field(default_factory=dict)
+
+
+class CommandFinished(RecordData):
+    """How a command ended; refused, superseded and expired ones have no start."""
+
+    type: ClassVar[str] = "command.finished"
+    id: str
+    kind: str
+    outcome: CommandOutcome
+    expires_ms: int
+    detail: str = ""
+    result: dict[str, object] = Field(default_factory=dict)
+
+
+class MessageRefused(RecordData):
+    """Something came from the fleet's side that is not signed, not for us or not readable.
+
+    Written at a limited rate: ``count`` tells how many like it there were since the last.
+    """
+
+    type: ClassVar[str] = "message.refused"
+    topic: str
+    reason: str
+    count: int = 1
+
+
+class ConfigApplied(RecordData):
+    """A revision of the fleet's configuration holds from now on (or could not be taken)."""
+
+    type: ClassVar[str] = "config.applied"
+    revision: int
+    settings: dict[str, object]
+    outcome: Literal["applied", "refused", "rolled_back"]
+    detail: str = ""
+
+
+class TimeConfirmed(RecordData):
+    """The fleet told the time: ``offset_ms`` is how far our label was behind it."""
+
+    type: ClassVar[str] = "time.confirmed"
+    source: Literal["fleet", "ntp"]
+    offset_ms: int
+
+
+class CheckpointSigned(RecordData):
+    """The machine signed its books; ``signature`` is over the bytes of ``body``, hex."""
+
+    type: ClassVar[str] = "checkpoint.signed"
+    body: str
+    signature: str
+    reason: Literal["hourly", "collection"]
+
+
+class JournalForked(RecordData):
+    """The fleet holds another chain than ours behind ``seq``: this disk is a copy or went back."""
+
+    type: ClassVar[str] = "journal.forked"
+    seq: int
+    hash: str
+
+
+LINK: Final[tuple[type[RecordData], ...]] = (
+    CommandStarted,
+    CommandFinished,
+    MessageRefused,
+    ConfigApplied,
+    TimeConfirmed,
+    CheckpointSigned,
+    JournalForked,
+)

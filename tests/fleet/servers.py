@@ -1,0 +1,150 @@
+"""Servers that tests start for themselves, on ports and in folders of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _as_postgres(arguments: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--", *arguments] if os.geteuid() == 0 else arguments
+
+
+def postgres_tools() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if found:
+        return found[-1]
+    initdb = shutil.which("initdb")
+    assert initdb is not None, "PostgreSQL is missing: `./run setup` installs it"
+    return Path(initdb).parent
+
+
+class Postgres:
+    """A PostgreSQL cluster of its own. It can be stopped, killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._data = folder / "data"
+        self._tools = postgres_tools()
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and parent != Path("/"):
+                    with contextlib.suppress(PermissionError):
+                        parent.chmod(parent.stat().st_mode | 0o011)
+        self._run("initdb", "-D", str(self._data), "-U", "fleet", "-A", "trust", "-E", "UTF8")
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        command = _as_postgres([str(self._tools / tool), *arguments])
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
+            " -c fsync=off"  # a killed server loses nothing by it, a power cut is not played here
+        )
+        self._run(
+            "pg_ctl", "-D", str(self._data), "-w", "-t", "30",
+            "-l", str(self.folder / "log"), "-o", options, "start",
+        )  # fmt: skip
+
+    def stop(self, how: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", how, "stop")
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql+psycopg://fleet@127.0.0.1:{self.port}/{database}"
+
+    def make_database(self, name: str) -> str:
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "fleet", name)
+        return self.url(name)
+
+
+def mosquitto_program() -> str:
+    found = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    assert Path(found).exists(), "Mosquitto is missing: `./run setup` installs it"
+    return found
+
+
+class Mosquitto:
+    """A broker of its own. It can be killed and started again, with or without its memory."""
+
+    def __init__(self, folder: Path, *, persistence: bool = True, extra: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            folder.chmod(0o777)  # it drops to its own user
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "max_queued_messages 100000",
+            "max_inflight_messages 100",
+            f"log_dest file {folder / 'log'}",
+            extra or "allow_anonymous true",
+        ]
+        if persistence:
+            lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
+        (folder / "conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [mosquitto_program(), "-c", str(self.folder / "conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            select_pause()
+        raise AssertionError("the broker does not listen")
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE_S)
+            self._process = None
+
+
+def select_pause() -> None:
+    """Let the other process run; the wait around it is bounded by a deadline."""
+    with contextlib.suppress(BlockingIOError):
+        signal.sigtimedwait([], 0.02)
+
+
+@contextlib.contextmanager
+def running(server: Mosquitto | Postgres) -> Iterator[None]:
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()

@@ -75,6 +75,9 @@ _DENY_FTL: Final = encode_command(RetryDeny(Address.BILL_VALIDATOR, Address.VMC,
 _STACKER: Final = encode_command(AskStacker())
 
 
+_TAKE_NOTHING: Final = encode_command(BillType(0, 0))
+
+
 class MdbBillValidator(MdbDriver):
     """Drives one bill validator.
 
@@ -84,6 +87,8 @@ class MdbBillValidator(MdbDriver):
         currency: The machine's, ISO 4217 letters.
         high_security: Types to validate strictly; None leaves the validator's own choice.
     """
+
+    _refusal = _TAKE_NOTHING
 
     def __init__(
         self,

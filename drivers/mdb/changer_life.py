@@ -69,11 +69,14 @@ through POLL, where it is journaled before it is acknowledged. File transport (b
 
 _DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
 _TUBE_STATUS: Final = encode_command(AskTubeStatus())
+_TAKE_NOTHING: Final = encode_command(CoinType(0, 0))
 _COUNT_CAP: Final = 255
 
 
 class ChangerLife(ChangerTalk):
     """Everything of a changer but its payouts; constructed as `ChangerTalk`."""
+
+    _refusal = _TAKE_NOTHING
 
     async def tubes(self) -> TubeCounts:
         """Ask TUBE STATUS; see `Changer.tubes`."""

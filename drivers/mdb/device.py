@@ -54,6 +54,10 @@ NEVER_YET: Final = float("-inf")
 RESET_ROUNDS: Final = 3
 """Rounds of that. Then the device is taken as reset: one that never says so still works."""
 
+DRAIN_S: Final = 0.5
+"""After the order to take nothing: what had passed the gate by then is where it belongs, and told
+(a coin falls some tenths of a second)."""
+
 GREET_TURNS: Final = 20
 """Poll answers that `greet` waits for while money keeps coming (3 s), before it returns anyway."""
 
@@ -155,6 +159,7 @@ class MdbDriver(ABC):
         self._reset_expected = False
         self._reset_told: int | None = None  # answers so far when JUST RESET came last
         self._was_reset = False
+        self._may_take = False  # enabled by whoever drove it before a restart
         self._reset_at = NEVER_YET
         self.resets = 0  # those that nobody here asked for
 
@@ -185,6 +190,7 @@ class MdbDriver(ABC):
                 await self._learn()
             if not self._unsettled:
                 break
+        self._may_take = not self._was_reset
         return Greeting(present=True, just_reset=self._was_reset)
 
     # --------------------------------------------------------------------------------- start
@@ -233,8 +239,11 @@ class MdbDriver(ABC):
                 return
             if not self._may_reset():
                 continue
-            hears = self._was_lost and self._holds_money and not rounds
-            if hears:
+            drains, self._may_take = self._may_take and bool(self._refusal), False
+            hears = (drains or self._was_lost) and self._holds_money and not rounds
+            if drains and not self._was_lost:
+                await self._drain()
+            elif hears:
                 await self._hear_out()
             answer = await self._send_reset(hear=hears)
             if answer is None:
@@ -293,6 +302,20 @@ class MdbDriver(ABC):
         self._slot.start_polling()
         await self._turn_or(BOOTED_POLL_S)
         return not self._reset_expected
+
+    async def _drain(self) -> None:
+        """Have a device take nothing more, and tell what it has: a RESET would make it forget.
+
+        It went on taking money while nobody drove it.
+        """
+        await self._slot.command(self._refusal, Retry.ASK)
+        end = asyncio.get_running_loop().time() + DRAIN_S
+        for _ in range(GREET_TURNS):
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0 and not self._unsettled:
+                return
+            if await self._turn_or(max(left, BOOTED_POLL_S)) is Turn.LOST:
+                return
 
     async def _hear_out(self) -> None:
         """Let a device that was silent tell what it holds: a RESET would make it forget.
@@ -474,6 +497,9 @@ class MdbDriver(ABC):
     def _unsettled(self) -> bool:
         """Whether `greet` should wait for another poll answer: money may be repeated."""
         return False
+
+    _refusal = b""
+    """The command that has it take nothing; empty for one that takes nothing by itself."""
 
     _holds_money = True
     """Whether it keeps what it could not tell until it is reset: coins, a bill."""

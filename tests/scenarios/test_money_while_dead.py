@@ -72,6 +72,33 @@ def test_a_kill_around_a_coin_counts_it_once(value: int, late_s: float, link: Li
     play(scenario, link, allowance=Allowance(lost_answer=200 if link == "adapter" else 0))
 
 
+@pytest.mark.parametrize("value", [100, 200])
+def test_a_coin_that_falls_at_any_moment_of_the_next_start_is_credit_or_comes_back(
+    value: int, link: Link
+) -> None:
+    """A changer that was never told to stop takes coins until its RESET, which forgets them."""
+
+    async def scenario(stage: Stage) -> None:
+        credited = 0
+        for hundredths in range(-30, 50, 2):  # it falls 0.3 s later
+            await stage.kill()
+            if hundredths < 0:
+                stage.world.insert_coin(value)
+                await stage.passes_without(-hundredths / 100)
+            else:
+                stage.loop.call_later(hundredths / 100, stage.world.insert_coin, value)
+            await stage.opens()
+            await stage.quiet()
+            assert stage.spent == stage.credit, f"{hundredths} hundredths after the start"
+            assert stage.flags == []
+            credited += stage.credit // value
+            if stage.credit:
+                await stage.gives_back()
+        assert credited
+
+    play(scenario, link)
+
+
 def test_a_bill_that_was_put_in_while_vendd_was_dead_is_dealt_with(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.kill()

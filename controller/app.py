@@ -81,7 +81,7 @@ class Parts:
     system_boot: str
     inline_i2c: I2cBus | None = None  # a display bus in this process
     heartbeat: Heartbeat | None = None
-    idle_until: Callable[[], float] | None = None
+    foresight: Foresight | None = None  # of a simulated bus
     keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
@@ -357,7 +357,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         currency=settings.machine.currency,
         devices=devices_of(settings),
         readers=readers_of(settings),
-        idle_until=parts.idle_until,
+        foresight=parts.foresight,
     )
     cctalk = None
     if settings.cctalk is not None:

@@ -56,6 +56,11 @@ class LineFaults:
             or self.lose_device_acks or self.drop_mode_bits
         )  # fmt: skip
 
+    @property
+    def clear(self) -> bool:
+        """Tell whether every byte passes unharmed, at once and in one piece with the others."""
+        return self.perfect and not (self.delay_s or self.jitter_s or self.chop or self.single)
+
     def heal(self) -> None:
         """End every fault; the chances go on where they were."""
         fresh = LineFaults(self.seed)

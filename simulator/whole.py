@@ -28,6 +28,7 @@ from drivers.panel.keypad_evdev import EventDecoder
 from simulator.clock import VirtualClock, VirtualLoop
 from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
+from simulator.foresight import WorldForesight
 from simulator.keypad import KernelKeys
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
@@ -93,8 +94,8 @@ class Whole:
     ) -> None:
         """Build the world on the running (virtual) loop; no controller runs yet.
 
-        ``fold_idle`` answers runs of idle polls as one step, while no device, timer or task has
-        anything to do before the next timer is due.
+        ``fold_idle`` answers polls that bring nothing without the line, and runs of them, while
+        no device, timer, task or fault has anything to do, as one step.
         """
         loop = asyncio.get_running_loop()
         self.loop = loop
@@ -135,7 +136,7 @@ class Whole:
             system_boot=f"power-up {self.power_ups}",
             inline_i2c=self.world.i2c,
             keypad=self._keypad(),
-            idle_until=self._idle_until if self._fold_idle else None,
+            foresight=self._foresight() if self._fold_idle else None,
             cctalk=self._open_cctalk,
         )
         self.running = await app.compose(self.settings, parts)
@@ -146,13 +147,9 @@ class Whole:
         self._task = self.loop.create_task(self.running.run())
         return self.running
 
-    def _idle_until(self) -> float:
-        """Return the time before which no device has anything to say."""
-        loop = self.loop
-        assert isinstance(loop, VirtualLoop), "only virtual time can be folded"
-        if loop.busy or not all(device.steady for device in self.world.devices.values()):
-            return 0.0
-        return loop.next_deadline() or 0.0
+    def _foresight(self) -> WorldForesight:
+        assert isinstance(self.loop, VirtualLoop), "only virtual time can be folded"
+        return WorldForesight(self.loop, self.world.wire)
 
     @property
     def ended(self) -> bool:

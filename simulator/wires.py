@@ -112,6 +112,16 @@ class Bus:
         for device in self.peripherals.values():
             device.bus_break()
 
+    def polled_in_vain(self, address: int) -> bool:
+        """Take a POLL off the line, if its answer is a plain ACK; False when it must be sent."""
+        device = self.peripherals.get(address)
+        return (
+            device is not None
+            and self._unacked is None
+            and not any(other.would_chatter for other in self.peripherals.values())
+            and device.polled_in_vain()
+        )
+
     @property
     def quiet(self) -> bool:
         """Tell whether every POLL now would bring a plain ACK and change nothing."""
@@ -215,6 +225,11 @@ class NativeWire:
             and self._loop.time() >= max(self._host_free, self._answer_ends, self._heard_at)
             and self.bus.quiet
         )
+
+    @property
+    def clear(self) -> bool:
+        """Tell whether a POLL now would pass unharmed, and its answer in no more than its time."""
+        return self.line.clear and self._ack_timer is None and not self._head
 
     def feed(self, data: bytes) -> None:
         """Take bytes from a stream that has lost the ninth bit."""
@@ -382,6 +397,18 @@ class AdapterWire:
             self._loop.call_later(len(data) * _CHAR_S, self._take, heard)
 
     feed = host_write
+
+    @property
+    def clear(self) -> bool:
+        """Tell whether a POLL now would pass unharmed, and its answer in no more than its time."""
+        return (
+            self.line.clear
+            and self.bus_line.clear
+            and self.master
+            and not self._busy
+            and not self._commands
+            and not self._text
+        )
 
     @property
     def quiet(self) -> bool:

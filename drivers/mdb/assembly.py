@@ -5,7 +5,7 @@ Source: MDB/ICP 4.2, section 2 (addresses).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.scheduler import MdbBus
+from drivers.mdb.slots import Foresight
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ def build_mdb(
     devices: frozenset[DeviceName],
     readers: Mapping[DeviceName, ReaderSettings] | None = None,
     high_security: frozenset[int] | None = None,
-    idle_until: Callable[[], float] | None = None,
+    foresight: Foresight | None = None,
 ) -> MdbParts:
     """Make the bus and the drivers of `devices`, in the order of their addresses.
 
@@ -64,9 +65,9 @@ def build_mdb(
         devices: What the machine has.
         readers: How each card reader is treated; one that is not named, as usual.
         high_security: Bill types to validate strictly; None leaves the validator's own choice.
-        idle_until: See `MdbBus`.
+        foresight: See `MdbBus`.
     """
-    bus = MdbBus(link, sink, idle_until)
+    bus = MdbBus(link, sink, foresight)
     parts = MdbParts(bus)
     if DeviceName.CHANGER in devices:
         parts.changer = MdbChanger(bus, sink, currency=currency)

@@ -13,14 +13,13 @@ Source: MDB/ICP 4.2, section 2 (timing), section 5 (the 20 ms rule) and appendix
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from controller.faults import FaultCode, LinkError
 from controller.ports import DeviceSink, FaultCleared, FaultRaised
 from drivers.links.mdb_link import ACKED, AnswerKind, MdbLink
-from drivers.mdb.slots import NEVER, Command, Listener, Slot
+from drivers.mdb.slots import NEVER, Command, Foresight, Listener, Slot
 
 BUS_PART: Final = "mdb"
 """The line itself, as the `part` of its fault."""
@@ -31,9 +30,6 @@ ACK_BUDGET_S: Final = 0.0035
 
 SILENCE_COST_S: Final = 0.030
 """What a block that nobody answers costs on the line."""
-
-EXCHANGE_S: Final = 0.015
-"""What a poll and its answer take at the most."""
 
 GIVE_WAY_S: Final = 0.005
 """Behind another device's poll: its transaction is over by then, or the next look finds it due."""
@@ -60,20 +56,18 @@ class MdbBus:
     Args:
         link: Opened and reopened by `run`.
         sink: Where a dead line is told.
-        idle_until: Optional. Asked when nothing waits and no device had anything new to say: the
-            loop time before which none will have anything else to say either. Polls until then
-            count as answered as before and are not sent (a simulator that knows its world).
+        foresight: A simulator that knows which polls will bring nothing; they are not sent.
 
     Attributes:
         down: Why nothing can be sent now, None while the line works.
     """
 
     def __init__(
-        self, link: MdbLink, sink: DeviceSink, idle_until: Callable[[], float] | None = None
+        self, link: MdbLink, sink: DeviceSink, foresight: Foresight | None = None
     ) -> None:
         self.link = link
         self._sink = sink
-        self._idle_until = idle_until
+        self._foresight = foresight
         self._slots: list[Slot] = []
         self._nap: asyncio.Future[None] | None = None
         self._nap_until = 0.0
@@ -119,7 +113,7 @@ class MdbBus:
             self.link.close()
 
     def rouse(self) -> None:
-        """Whoever answers `idle_until` was wrong: somebody acted. Poll from now on again."""
+        """Whoever foresaw that nothing happens was wrong: poll from now on again."""
         now = asyncio.get_running_loop().time()
         for slot in self._slots:
             slot.take_back(now)
@@ -143,10 +137,10 @@ class MdbBus:
             for candidate in slots:
                 if candidate.due < due:
                     slot, due = candidate, candidate.due
+            if self._foresight is not None and slot is not None and self._skip(slot, due):
+                continue
             now = loop.time()
             if slot is None or due > now:
-                if self._idle_until is not None and self._skip(due):
-                    continue
                 await self._sleep_until(due)
                 continue
             if slot.absent and self._give_way(slot, now):
@@ -177,18 +171,15 @@ class MdbBus:
             if timer is not None:
                 timer.cancel()
 
-    def _skip(self, due: float) -> bool:
-        """Take idle polls as answered, when somebody knows that they would be."""
-        assert self._idle_until is not None
-        for slot in self._slots:
-            if not slot.idle:
-                return False
-        horizon = self._idle_until() - EXCHANGE_S  # a poll must be over by then
+    def _skip(self, slot: Slot, due: float) -> bool:
+        """Take a device's idle polls as answered until something may happen, if that is known."""
+        assert self._foresight is not None
+        if not slot.idle or not slot.polling or slot.listener.wants_polls:
+            return False
+        horizon = self._foresight.idle_until(slot.poll)
         if horizon <= due:
             return False
-        skipped = 0
-        for slot in self._slots:
-            skipped += slot.skip_to(horizon)
+        skipped = slot.skip_to(horizon)
         self.counters.skipped_polls += skipped
         return skipped > 0
 
@@ -198,7 +189,11 @@ class MdbBus:
         counters = self.counters
         counters.polls += 1
         counters.worst_late_s = max(counters.worst_late_s, slot.begin_poll(now))
-        answer = await self.link.exchange(slot.poll)
+        if self._foresight is not None and self._foresight.acked(slot.poll):
+            counters.skipped_polls += 1
+            answer = ACKED
+        else:
+            answer = await self.link.exchange(slot.poll)
         if answer is ACKED:
             slot.heard_at = now
             slot.lost = False

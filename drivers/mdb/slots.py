@@ -82,6 +82,29 @@ class Listener(Protocol):
         """The device has been silent for its non-response time; told once."""
         ...
 
+    @property
+    def wants_polls(self) -> bool:
+        """Whether it waits for the next poll's end, whatever that brings."""
+        ...
+
+
+class Foresight(Protocol):
+    """What a simulator that knows its world spares the line: polls with nothing to say.
+
+    Such a poll is answered by an ACK as it would be, only at once; a run of them is one step.
+    """
+
+    def idle_until(self, poll: bytes) -> float:
+        """Return the loop time before which this poll brings what the last one did.
+
+        Not after that time, and so 0.0 when nobody can tell.
+        """
+        ...
+
+    def acked(self, poll: bytes) -> bool:
+        """Answer a poll by a plain ACK, if that is what the line would bring; else do nothing."""
+        ...
+
 
 @dataclass(slots=True)
 class Command:

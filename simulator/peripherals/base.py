@@ -233,7 +233,21 @@ class Peripheral(ABC):
     @property
     def steady(self) -> bool:
         """Tell whether POLLs bring what the last did, until a timer is due or somebody acts."""
-        return self.quiet and not self._last
+        return self.quiet and not self._last and not self._common.unpolled_reset_s
+
+    @property
+    def would_chatter(self) -> bool:
+        """Tell whether it would wrongly answer a command that is for another."""
+        return self._common.chatter > 0
+
+    def polled_in_vain(self) -> bool:
+        """Take a POLL if a plain ACK is the answer; else do nothing and return False."""
+        if not self.quiet or self._common.unpolled_reset_s:
+            return False
+        self._offered = []
+        self._on_ack = None
+        self._last = ACK_ONLY
+        return True
 
     @property
     def told_all(self) -> bool:

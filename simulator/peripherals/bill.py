@@ -110,6 +110,7 @@ class SimBill(Peripheral):
             and self._last == bytes(self._conditions())
             and not self._queue
             and not self.faults.waiting
+            and not self.faults.unpolled_reset_s
             and self.faults.broken == self._broken_told
             and self._timeline.now() >= self._mute_until
         )

@@ -50,6 +50,7 @@ from drivers.links.port import BytePort
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
 from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.mdb.refusal import refuse_money
+from drivers.mdb.slots import Foresight
 from drivers.panel.assembly import (
     ClosableDisplay,
     Listener,

@@ -120,8 +120,8 @@ class VirtualLoop(BaseEventLoop):
         self._now = start_s
         self._order = 0
         self._turns = 0
-        self._due: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._due: deque[_Soon | _Later] = deque()
+        self._timers: list[tuple[float, int, _Later]] = []
         self._sweep_at = _SWEEP_ABOVE
 
     def time(self) -> float:

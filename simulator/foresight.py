@@ -29,6 +29,10 @@ class WorldForesight:
             return 0.0
         return loop.next_deadline() or 0.0
 
-    def acked(self, poll: bytes) -> bool:
+    def acked(self, poll: bytes) -> float:
         """Have the device answer a poll without the line, if its answer is a plain ACK."""
-        return self._wire.clear and self._wire.bus.polled_in_vain(poll[0] & ADDRESS_MASK)
+        wire = self._wire
+        if not wire.clear:
+            return 0.0
+        response_s = wire.bus.polled_in_vain(poll[0] & ADDRESS_MASK)
+        return 0.0 if response_s is None else response_s + wire.POLL_S

@@ -112,15 +112,18 @@ class Bus:
         for device in self.peripherals.values():
             device.bus_break()
 
-    def polled_in_vain(self, address: int) -> bool:
-        """Take a POLL off the line, if its answer is a plain ACK; False when it must be sent."""
+    def polled_in_vain(self, address: int) -> float | None:
+        """Take a POLL off the line, if its answer is a plain ACK.
+
+        Returns:
+            How long the device takes to begin its answer, seconds; None: it must be sent.
+        """
         device = self.peripherals.get(address)
-        return (
-            device is not None
-            and self._unacked is None
-            and not any(other.would_chatter for other in self.peripherals.values())
-            and device.polled_in_vain()
-        )
+        if device is None or self._unacked is not None:
+            return None
+        if any(other.would_chatter for other in self.peripherals.values()):
+            return None
+        return device.polled_in_vain()
 
     @property
     def quiet(self) -> bool:
@@ -153,6 +156,9 @@ class NativeWire:
         pacing: How finely answers are timed.
         block_gap_s: Pause that ends an unfinished block in a plain stream.
     """
+
+    POLL_S: Final = 3 * BYTE_TIME_S
+    """What a POLL and its ACK take on the line, the device's own time aside."""
 
     def __init__(
         self,
@@ -360,6 +366,9 @@ class AdapterWire:
         bus_line: What goes wrong between adapter and peripherals.
         settings: How the box behaves.
     """
+
+    POLL_S: Final = 3 * BYTE_TIME_S + len("R,0B\np,ACK\n") * _CHAR_S
+    """What a POLL and its ACK take from the host and back, the device's own time aside."""
 
     def __init__(
         self,

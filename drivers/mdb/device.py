@@ -451,11 +451,6 @@ class MdbDriver(ABC):
         self._stir.set()
         self._end_turn(Turn.LOST)
 
-    @property
-    def wants_polls(self) -> bool:
-        """Whether somebody waits in `_turn`."""
-        return bool(self._turns)
-
     @abstractmethod
     def on_quiet(self) -> None:
         """POLL was answered by an ACK."""

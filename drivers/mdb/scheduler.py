@@ -31,6 +31,9 @@ ACK_BUDGET_S: Final = 0.0035
 SILENCE_COST_S: Final = 0.030
 """What a block that nobody answers costs on the line."""
 
+EXCHANGE_S: Final = 0.015
+"""What a poll and its answer take at the most."""
+
 GIVE_WAY_S: Final = 0.005
 """Behind another device's poll: its transaction is over by then, or the next look finds it due."""
 
@@ -62,12 +65,11 @@ class MdbBus:
         down: Why nothing can be sent now, None while the line works.
     """
 
-    def __init__(
-        self, link: MdbLink, sink: DeviceSink, foresight: Foresight | None = None
-    ) -> None:
+    def __init__(self, link: MdbLink, sink: DeviceSink, foresight: Foresight | None = None) -> None:
         self.link = link
         self._sink = sink
         self._foresight = foresight
+        self._free_at = 0.0  # until when a poll that was not sent would have kept the line
         self._slots: list[Slot] = []
         self._nap: asyncio.Future[None] | None = None
         self._nap_until = 0.0
@@ -137,11 +139,11 @@ class MdbBus:
             for candidate in slots:
                 if candidate.due < due:
                     slot, due = candidate, candidate.due
-            if self._foresight is not None and slot is not None and self._skip(slot, due):
-                continue
+            due = max(due, self._free_at)
             now = loop.time()
             if slot is None or due > now:
-                await self._sleep_until(due)
+                if self._foresight is None or slot is None or not self._skip(slot, due):
+                    await self._sleep_until(due)
                 continue
             if slot.absent and self._give_way(slot, now):
                 continue
@@ -174,9 +176,12 @@ class MdbBus:
     def _skip(self, slot: Slot, due: float) -> bool:
         """Take a device's idle polls as answered until something may happen, if that is known."""
         assert self._foresight is not None
-        if not slot.idle or not slot.polling or slot.listener.wants_polls:
+        if not slot.idle or not slot.polling:
             return False
-        horizon = self._foresight.idle_until(slot.poll)
+        horizon = self._foresight.idle_until(slot.poll) - EXCHANGE_S  # the last one is over then
+        for other in self._slots:
+            if not other.idle:
+                horizon = min(horizon, other.due - EXCHANGE_S)
         if horizon <= due:
             return False
         skipped = slot.skip_to(horizon)
@@ -189,8 +194,12 @@ class MdbBus:
         counters = self.counters
         counters.polls += 1
         counters.worst_late_s = max(counters.worst_late_s, slot.begin_poll(now))
-        if self._foresight is not None and self._foresight.acked(slot.poll):
+        busy_s = self._foresight.acked(slot.poll) if self._foresight is not None else 0.0
+        if busy_s:
             counters.skipped_polls += 1
+            self._free_at = now + busy_s
+            if slot.awaited:
+                await asyncio.sleep(busy_s)  # whoever waits acts no sooner than on the line
             answer = ACKED
         else:
             answer = await self.link.exchange(slot.poll)

@@ -82,16 +82,11 @@ class Listener(Protocol):
         """The device has been silent for its non-response time; told once."""
         ...
 
-    @property
-    def wants_polls(self) -> bool:
-        """Whether it waits for the next poll's end, whatever that brings."""
-        ...
-
 
 class Foresight(Protocol):
-    """What a simulator that knows its world spares the line: polls with nothing to say.
+    """What a simulator that knows its world spares the line: polls that bring nothing.
 
-    Such a poll is answered by an ACK as it would be, only at once; a run of them is one step.
+    Such a poll is answered by an ACK, as it would be; a run of them is one step.
     """
 
     def idle_until(self, poll: bytes) -> float:
@@ -101,8 +96,12 @@ class Foresight(Protocol):
         """
         ...
 
-    def acked(self, poll: bytes) -> bool:
-        """Answer a poll by a plain ACK, if that is what the line would bring; else do nothing."""
+    def acked(self, poll: bytes) -> float:
+        """Answer a poll by a plain ACK, if that is what the line would bring; else do nothing.
+
+        Returns:
+            How long the line would have been busy, seconds; 0.0: the poll must be sent.
+        """
         ...
 
 

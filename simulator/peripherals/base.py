@@ -240,14 +240,18 @@ class Peripheral(ABC):
         """Tell whether it would wrongly answer a command that is for another."""
         return self._common.chatter > 0
 
-    def polled_in_vain(self) -> bool:
-        """Take a POLL if a plain ACK is the answer; else do nothing and return False."""
+    def polled_in_vain(self) -> float | None:
+        """Take a POLL if a plain ACK is the answer, else do nothing.
+
+        Returns:
+            How long it takes to begin that answer, seconds; None: it has something to say.
+        """
         if not self.quiet or self._common.unpolled_reset_s:
-            return False
+            return None
         self._offered = []
         self._on_ack = None
         self._last = ACK_ONLY
-        return True
+        return self._response_s
 
     @property
     def told_all(self) -> bool:

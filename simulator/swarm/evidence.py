@@ -130,6 +130,7 @@ class Watch:
         self.testing = 0
         self.woke: dict[str, float] = {}  # when a device was silent last
         self.spoilt: dict[str, float] = {}  # when its answers were spoilt last
+        self._dead = False  # between the end of a life and the next
         self._acked = 0
         self._recorded = 0
         self.on_told: Callable[[], None] | None = None
@@ -140,7 +141,12 @@ class Watch:
 
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
-            self._acked += money_in(self.machine.world, name, item)
+            money = money_in(self.machine.world, name, item)
+            if self._dead and self.machine.link == "adapter":
+                # Asked for just before the end: the adapter acknowledges, and tells nobody.
+                self.evidence.lost += money
+            else:
+                self._acked += money
             if self.on_told is not None:
                 self.on_told()
 
@@ -193,6 +199,7 @@ class Watch:
         """Take the records of this life as they become durable, and those that a death hid."""
         running = self.machine.running
         assert running is not None, "a controller has just started"
+        self._dead = False
         running.machine.on_commit.append(self.take)
         missed = [record async for record in running.journal.records(self.seen + 1)]
         self.take(missed)
@@ -238,6 +245,7 @@ class Watch:
     def life_ended(self, *, power: bool) -> None:
         """Note what an end may hide: call it at the instant of the end."""
         evidence = self.evidence
+        self._dead = True
         evidence.ends.append("power" if power else "kill")
         told = max(0, self._acked - self._recorded)
         if told and self.machine.link == "native":

@@ -123,3 +123,12 @@ def test_one_lost_answer_of_a_silent_changer_is_asked_for_again_before_its_reset
         acts = (*coins(50, 20), Act("wait", after_s=8.0), keys("B4"))
         verdict = told(Build("adapter"), *acts, troubles=troubles)
         assert (tenths, verdict.findings) == (tenths, [])
+
+
+def test_a_coin_that_an_adapter_acknowledged_after_the_kill_is_found_by_the_count() -> None:
+    # The poll was sent, the life ended, and the adapter took the answer for nobody.
+    end = End("kill", "coins.deposited", after=2, dark_s=5.0)
+    for after_s in (0.3, 0.4, 0.5, 0.6):
+        acts = (Act("coin", 20), Act("coin", 10, after_s=after_s))
+        verdict = play(build.base_settings(), Life(1, Build(), (Step(1, acts, end=end),)))[0]
+        assert verdict.findings == [], after_s

@@ -15,6 +15,7 @@ from drivers.mdb.slots import (
     POLL_LATEST_S,
     POLL_S,
     QUEUE_LIMIT,
+    Foresight,
     Retry,
     Slot,
 )
@@ -64,11 +65,11 @@ class Stand:
 async def stand(
     link: ScriptedLink | None = None,
     polls: tuple[bytes, ...] = (A,),
-    idle_until: Callable[[], float] | None = None,
+    foresight: Foresight | None = None,
 ) -> Stand:
     link = link or ScriptedLink()
     sink = FakeSink()
-    bus = MdbBus(link, sink, idle_until)
+    bus = MdbBus(link, sink, foresight)
     listeners = [FakeListener() for _ in polls]
     slots = [
         bus.attach(poll, listener, NON_RESPONSE_S)
@@ -77,6 +78,21 @@ async def stand(
     for slot in slots:
         slot.start_polling()
     return Stand(link, sink, bus, listeners, slots, asyncio.create_task(bus.run()))
+
+
+@dataclass
+class Seer:
+    """Foresees that nothing happens before `horizon`, and which polls are answered by an ACK."""
+
+    horizon: float = 0.0
+    in_vain: tuple[bytes, ...] = ()
+
+    def idle_until(self, poll: bytes) -> float:
+        del poll
+        return self.horizon
+
+    def acked(self, poll: bytes) -> float:
+        return 0.008 if poll in self.in_vain else 0.0
 
 
 def data(payload: bytes) -> Answer:
@@ -406,8 +422,7 @@ async def test_a_held_device_is_left_alone_and_a_sleeping_one_is_not_polled() ->
 
 @virtual
 async def test_idle_polls_may_be_taken_as_answered() -> None:
-    horizon = 1000.0
-    it = await stand(polls=(A, B), idle_until=lambda: horizon)
+    it = await stand(polls=(A, B), foresight=Seer(horizon=1000.0))
     await asyncio.sleep(990)
     assert len(it.link.sent) < 10
     assert it.bus.counters.skipped_polls > 2 * 990 / POLL_S - 20
@@ -420,7 +435,7 @@ async def test_idle_polls_may_be_taken_as_answered() -> None:
 
 @virtual
 async def test_a_command_wakes_a_bus_that_skips_idle_polls() -> None:
-    it = await stand(idle_until=lambda: 1000.0)
+    it = await stand(foresight=Seer(horizon=1000.0))
     await asyncio.sleep(500)
     asked = now()
     await it.slots[0].command(COMMAND)
@@ -430,10 +445,10 @@ async def test_a_command_wakes_a_bus_that_skips_idle_polls() -> None:
 
 @virtual
 async def test_a_world_that_acts_early_rouses_the_bus() -> None:
-    horizon = [1000.0]
-    it = await stand(polls=(A, B), idle_until=lambda: horizon[0])
+    seer = Seer(horizon=1000.0)
+    it = await stand(polls=(A, B), foresight=seer)
     await asyncio.sleep(500)
-    horizon[0] = 0.0
+    seer.horizon = 0.0
     it.bus.rouse()
     began = now()
     await asyncio.sleep(1.0)
@@ -442,3 +457,17 @@ async def test_a_world_that_acts_early_rouses_the_bus() -> None:
         assert times[0] - began <= POLL_S
         assert gaps(times) == pytest.approx([POLL_S] * (len(times) - 1))
     await it.stop()
+
+
+@virtual
+async def test_a_poll_in_vain_keeps_the_line_as_long_as_if_it_were_sent() -> None:
+    sent = await stand(polls=(A, B), link=ScriptedLink())
+    await asyncio.sleep(2.0)
+    spared = await stand(polls=(A, B), foresight=Seer(in_vain=(A,)))
+    await asyncio.sleep(2.0)
+    assert spared.link.times(A) == []
+    assert gaps(spared.link.times(B)) == pytest.approx(gaps(sent.link.times(B)), abs=0.01)
+    assert spared.listeners[0].quiet == sent.listeners[0].quiet
+    assert spared.slots[0].heard_at > 3.8
+    await sent.stop()
+    await spared.stop()

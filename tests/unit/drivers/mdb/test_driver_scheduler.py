@@ -461,13 +461,13 @@ async def test_a_world_that_acts_early_rouses_the_bus() -> None:
 
 @virtual
 async def test_a_poll_in_vain_keeps_the_line_as_long_as_if_it_were_sent() -> None:
-    sent = await stand(polls=(A, B), link=ScriptedLink())
+    sent = await stand(polls=(A, B))
     await asyncio.sleep(2.0)
+    await sent.stop()
     spared = await stand(polls=(A, B), foresight=Seer(in_vain=(A,)))
     await asyncio.sleep(2.0)
+    await spared.stop()
     assert spared.link.times(A) == []
     assert gaps(spared.link.times(B)) == pytest.approx(gaps(sent.link.times(B)), abs=0.01)
-    assert spared.listeners[0].quiet == sent.listeners[0].quiet
-    assert spared.slots[0].heard_at > 3.8
-    await sent.stop()
-    await spared.stop()
+    assert spared.listeners[0].quiet == sent.listeners[0].quiet > 10
+    assert spared.listeners[0].lost == []

@@ -454,6 +454,7 @@ class VendClosed(RecordData):
     type: ClassVar[str] = "vend.closed"
     result: Literal["sold", "refunded", "claimed", "kept", "refused", "tested"]
     flags: tuple[str, ...] = ()
+    compensation: str = ""  # controller.saga.strategy.Strategy
 
 
 class CreditReturnOpened(RecordData):

@@ -450,7 +450,7 @@ class Brain:
             case "recovery" if self.recovery is not None:
                 boot.deadline(desk, self.recovery)
             case "approval" if saga is not None:
-                vend.cancel_approval(desk, saga)
+                vend.approval_timed_out(desk, saga)
             case "payout" if saga is not None:
                 give_back.look_for_changer(desk, saga)
                 vend.advance(desk, saga)

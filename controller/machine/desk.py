@@ -75,6 +75,7 @@ class Live:
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
+    timed_out: set[int] = field(default_factory=set)  # vends of which a deadline ended an act
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
     readers_off: set[DeviceName] = field(default_factory=set)

@@ -27,6 +27,7 @@ from controller.ports import (
 )
 from controller.saga import escrow
 from controller.saga.payout import reconcile
+from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state import Saga
 
 SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a smaller debt
@@ -34,7 +35,6 @@ MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, P
 STOPPING_PATIENCE_S: Final = 10.0  # well within the 25 s that a graceful stop has
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
 NOTHING: Final = Picked((), 0, 0)
-KEEPS_CREDIT: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
 
 
 def _returns_credit(desk: Desk, saga: Saga) -> bool:
@@ -47,7 +47,7 @@ def _returns_credit(desk: Desk, saga: Saga) -> bool:
         return not desk.policy.multi_vend
     if desk.policy.after_failure == "keep":
         return False
-    return saga.failed not in KEEPS_CREDIT
+    return saga.failed not in REFUSALS  # then the customer may choose again
 
 
 def give_back(desk: Desk, saga: Saga) -> None:
@@ -140,6 +140,7 @@ def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
     if desk.mode is Mode.STOPPING:
         patience = min(patience, STOPPING_PATIENCE_S)
     if desk.now - since >= patience:
+        desk.live.timed_out.add(saga.vend)
         return False
     desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
     desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
@@ -153,15 +154,20 @@ def _close(desk: Desk, saga: Saga) -> None:
         result = "sold"
     elif saga.claimed:
         result = "claimed"
-    elif saga.kind == "vend" and saga.failed in KEEPS_CREDIT:
+    elif saga.kind == "vend" and saga.failed in REFUSALS:
         result = "refused"
     else:
         result = "refunded"
+    strategy = strategy_of(saga, timed_out=saga.vend in desk.live.timed_out)
     desk.write(
-        rec.VendClosed.model_validate({"result": result, "flags": tuple(saga.flags)}), saga.vend
+        rec.VendClosed.model_validate(
+            {"result": result, "flags": tuple(saga.flags), "compensation": strategy.value}
+        ),
+        saga.vend,
     )
     desk.live.settling_since.pop(saga.vend, None)
     desk.live.asks_after_bill.pop(saga.vend, None)
+    desk.live.timed_out.discard(saga.vend)
     _guard_against_refunds(desk, saga)
     desk.answer(
         f"vend {saga.vend}",
@@ -250,7 +256,7 @@ def claim_escrow(desk: Desk, amount: int, doubt: str = "") -> None:
     if doubt:
         desk.flag(doubt, saga.vend, amount)
     open_claim(desk, saga, amount, "cash", "bill stuck in escrow", escrow=True)
-    desk.write(rec.VendClosed(result="claimed"), saga.vend)
+    desk.write(rec.VendClosed(result="claimed", compensation=Strategy.TIME_OUT.value), saga.vend)
 
 
 def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:

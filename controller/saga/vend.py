@@ -330,6 +330,7 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
     device = saga.device
     if isinstance(result, Approved):
         desk.live.reselect = ""  # the card was faster than the coins
+        desk.live.timed_out.discard(saga.vend)  # and than our own time-out
         # A token's worth is not told: it buys what was asked for, and that is what is owed for it.
         amount = result.amount if result.amount is not None else saga.card_amount
         data = rec.ApprovalFinished(
@@ -453,6 +454,13 @@ def book_settle(
         saga.vend,
     )
     return True
+
+
+def approval_timed_out(desk: Desk, saga: Saga) -> None:
+    """The reader has not answered in the time that the owner gives it."""
+    if saga.intent == "approval":
+        desk.live.timed_out.add(saga.vend)
+        cancel_approval(desk, saga)
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -12,18 +12,11 @@ from typing import Final
 
 from controller.journal import records as rec
 from controller.journal.envelope import Record
-from controller.saga.failures import TABLE, Cell
+from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
 from simulator.swarm.plan import Trouble
 
-
-def cell_key(cell: Cell) -> str:
-    """Return a cell's stable name, e.g. "motor-jams/coins/turn"."""
-    failure = cell.failure.replace(" ", "-")
-    return f"{failure}/{cell.tender.name.lower()}/{cell.phase.name.lower()}"
-
-
-KEYS: Final = tuple(cell_key(cell) for cell in TABLE)
+KEYS: Final = tuple(cell.key for cell in TABLE)
 _MARKED: Final = tuple(
     (key, cell, frozenset(CAUSES.get(cell.failure, ())), frozenset(cell.journaled))
     for key, cell in zip(KEYS, TABLE, strict=True)

@@ -1,0 +1,176 @@
+"""What a customer of the failure table does, and the moments at which it strikes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from controller.journal.envelope import Record
+from controller.saga.failure_cells import BY_CARD, Cell, Phase, Tender
+from simulator.oracles import Allowance
+from simulator.world import Link
+from tests.scenarios.stage import SETTINGS, Stage
+
+PRICE: Final = {c.selection: SETTINGS.price_of(c) for c in SETTINGS.columns}
+NAME: Final = {c.selection: c.product for c in SETTINGS.columns}
+CLAIMED: Final = PRICE["B2"]  # what the redeemed claim is over
+CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to come before
+DEAR: Final = 740  # of A3 where a bill and a card pay together
+LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
+DUE_S: Final = 150.0  # virtual; a moment that has not come by then never will (a slow disk's does)
+
+
+class Play(Stage):
+    """A stage on which one cell is played."""
+
+    cell: Cell
+    column: str
+    allowance: Allowance
+    by_card: bool
+    strikes: list[asyncio.Task[Any]]
+    stop_took_s: float = 0.0
+    was_stranded: bool = False
+
+    def set_up(self, cell: Cell, column: str, allowance: Allowance) -> None:
+        """Take the cell."""
+        self.cell, self.column, self.allowance = cell, column, allowance
+        self.by_card = cell.tender in (*BY_CARD, Tender.BILL_CARD)
+        self.strikes = []
+
+    # --------------------------------------------------------------------------- the money
+
+    async def pays(self) -> None:
+        """Bring the money in, as far as it comes in before a selection."""
+        price = PRICE[self.column]
+        match self.cell.tender:
+            case Tender.COINS:
+                await self.coins(*([100] * (price // 100 + 1)))
+                if price < 100:
+                    await self.coins(100)
+            case Tender.BILL:
+                await self.bill(500)
+            case Tender.MIXED:
+                await self.coins(50)
+            case Tender.BILL_CARD:
+                assert self.world.insert_bill(500)
+                await self.until(lambda: self.state.escrow is not None)
+                await self.quiet()
+            case Tender.CLAIM:
+                await self._redeems()
+            case Tender.CARD | Tender.ANY:
+                pass
+
+    async def _redeems(self) -> None:
+        """Somebody's card could not be given back, and the claim's code is keyed in."""
+        self.breaks("B2", "jam")
+        self.breaks("cashless1", "refund", "error")
+        await self.pays_by_card("B2")
+        self.mends("B2", "jam")
+        self.mends("cashless1", "refund")
+        code = next(iter(self.state.claims.values())).code
+        self.press("#" + code)
+        await self.until(lambda: self.credit > 0, within_s=30.0)
+        self.told.clear()
+        self.world.truth.customer = CUSTOMER
+
+    def chooses(self) -> asyncio.Task[None]:
+        """Key the selection, and show the card when asked for it; goes on beside whatever comes."""
+
+        async def choose() -> None:
+            self.press(self.column)
+            if not self.by_card:
+                return
+            await self._when(lambda: "approval" in self.intents)
+            if self.cell.failure not in CANCELS or self.cell.phase is not Phase.APPROVAL:
+                card = "declined" if "declined" in self.cell.failure else "card"
+                await self._when(lambda: self.world.present_card(card))
+
+        return asyncio.get_running_loop().create_task(choose())
+
+    async def _when(self, done: Callable[[], bool]) -> None:
+        """Wait like a person, who takes no notice of the end of a process."""
+        end = self.loop.time() + 120.0
+        while not (self.running is not None and done()):
+            if self.loop.time() > end:
+                return
+            await asyncio.sleep(0.05)
+
+    # ------------------------------------------------------------------------- the moments
+
+    async def moment(self) -> None:
+        """Return at the cell's phase."""
+        match self.cell.phase:
+            case Phase.IDLE | Phase.MONEY:
+                return
+            case Phase.APPROVAL:
+                await self.record("approval.requested")
+            case Phase.TURN:
+                await self.record("dispense.intended")
+                await asyncio.sleep(0.3)
+            case Phase.DROP:
+                await self.record("dispense.intended")
+                await self.comes(lambda: bool(self.products))
+            case Phase.SETTLE:
+                await self.record("settle.intended" if self.by_card else "vend.settled")
+            case Phase.REFUND:
+                await self.record("settle.intended" if self.by_card else "credit.restored")
+            case Phase.PAYOUT:
+                await self.record("payout.intended")
+                await self.coins_fall()
+            case Phase.ESCROW:
+                await self.record("stack.intended")
+            case Phase.RECOVERY:
+                await self.record("dispense.intended")
+                await asyncio.sleep(0.3)
+
+    async def coins_fall(self) -> None:
+        """Return when the changer has begun to pay."""
+        changer = self.world.changer
+        assert changer is not None
+        await self.comes(lambda: changer.paying)
+
+    async def comes(self, sign: Callable[[], bool]) -> None:
+        """Return within some milliseconds of a physical event; it is due."""
+        end = self.loop.time() + DUE_S
+        while self.loop.time() < end:
+            if sign():
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError
+
+    async def record(self, type_: str) -> None:
+        """Return in the very turn in which a record of this type has become durable."""
+        assert self.running is not None
+        if any(record.type == type_ for record in self.told):
+            return
+        seen = asyncio.get_running_loop().create_future()
+
+        def look(records: list[Record]) -> None:
+            if not seen.done() and any(record.type == type_ for record in records):
+                seen.set_result(None)
+
+        self.running.machine.on_commit.append(look)
+        async with asyncio.timeout(DUE_S):
+            await seen
+
+    # ------------------------------------------------------------------------------ the end
+
+    @property
+    def ended_vends(self) -> int:
+        """Return how many of this customer's sagas have ended."""
+        return sum(record.type == "vend.closed" for record in self.told)
+
+    async def over(self) -> None:
+        """Wait until nothing is open and nothing moves, in whatever mode that is."""
+        assert self.running is not None
+        await self.until(lambda: self.state.recovered, within_s=LONGEST_S)
+        await self.quiet()
+
+
+CANCELS: Final = ("customer cancels", "reader never answers")
+
+
+def links() -> tuple[Link, ...]:
+    """Return both."""
+    return ("adapter", "native")

@@ -1,0 +1,364 @@
+"""What each failure of the table breaks, and how it is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from config.machine import MachineSettings
+from controller.domain import commands as cmd
+from controller.saga.failure_cells import Cell, Phase, Tender
+from simulator.oracles import NONE, Allowance
+from simulator.peripherals.bill_settings import AfterPowerUp
+from simulator.plan import WorldPlan, plan_for
+from tests.failures.acts import DEAR, PRICE, Play
+from tests.scenarios.stage import SETTINGS
+
+Strike = Callable[[Play], Awaitable[None]]
+STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
+YEARS: Final = 3_652 * 86_400.0
+
+
+async def _nothing(play: Play) -> None:
+    del play
+
+
+async def waits(play: Play) -> None:
+    """Wait until the customer's vend has ended, and then for quiet."""
+    await play.until(lambda: play.ended_vends > 0, within_s=900.0)
+    await play.quiet()
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """How a failure is played.
+
+    Args:
+        column: What the customer wants.
+        faults: Set when the money is in, before the selection.
+        strike: Done at the cell's phase.
+        early: Done before any money is in.
+        ready: Done when the money is in, before the selection.
+        coins: What is put in, where it matters.
+        ending: How the play comes to its end.
+        plan: Changes the world.
+        allowance: What the failure excuses, beside what a flag says.
+        hides: What the oracles can't find where nobody can count it.
+    """
+
+    column: str = "A3"
+    faults: tuple[tuple[str, str, object], ...] = ()
+    strike: Strike = _nothing
+    early: Strike = _nothing
+    ready: Strike = _nothing
+    coins: tuple[int, ...] = ()
+    ending: Strike = waits
+    plan: Callable[[WorldPlan], WorldPlan] = lambda plan: plan
+    allowance: Allowance = NONE
+    hides: tuple[str, ...] = ()
+
+    def world(self) -> WorldPlan:
+        """Return what stands around the controller."""
+        return self.plan(plan_for(SETTINGS))
+
+
+def settings(cell: Cell) -> MachineSettings:
+    """Return the demo machine; a product is dearer than a bill where a card pays the rest."""
+    if cell.tender is not Tender.BILL_CARD:
+        return SETTINGS
+    columns = tuple(
+        column.model_copy(update={"price": DEAR}) if column.selection == "A3" else column
+        for column in SETTINGS.columns
+    )
+    return SETTINGS.model_copy(update={"columns": columns})
+
+
+def _broken(part: str, fault: str, value: object = True, column: str = "A3") -> Break:
+    return Break(column, ((part, fault, value),))
+
+
+def _at_phase(act: Callable[[Play], None], column: str = "A3") -> Break:
+    async def strike(play: Play) -> None:
+        act(play)
+
+    return Break(column, strike=strike)
+
+
+def _empties(column: str) -> Break:
+    async def early(play: Play) -> None:
+        play.world.cabinet.empty(column)
+
+    return Break(column, early=early)
+
+
+DISPENSER: Final[dict[str, Break]] = {
+    "motor jams": _broken("A3", "jam"),
+    "motor does not start": _broken("A3", "no_start"),
+    "motor is seized": _broken("A3", "seized"),
+    "motor never comes home": replace(
+        _broken("A3", "no_home"), allowance=replace(NONE, unseen=PRICE["A3"], blind=True)
+    ),
+    "home switch is stuck": _broken("A3", "home_stuck"),
+    "product hangs": _broken("A3", "hang", 2),
+    "product hangs once": _broken("A3", "hang", 1),
+    "product falls late": replace(
+        _broken("A3", "late_drop", 1), allowance=replace(NONE, unseen=PRICE["A3"], blind=True)
+    ),
+    "another column delivers": _broken("A1", "jam", column="A1"),
+    "drop is not seen": Break(
+        faults=(("A3", "unseen_drop", 2),),
+        allowance=replace(NONE, unseen=2 * PRICE["A3"], blind=True),
+    ),
+    "column is empty against the count": replace(
+        _empties("B1"), allowance=replace(NONE, blind=True)
+    ),
+    "column says that it is empty": _empties("A3"),
+    "two products fall": replace(
+        _broken("A3", "double_drop", 1),
+        allowance=replace(NONE, unseen=PRICE["A3"], blind=True),
+    ),
+    "drop sensor is blind": _broken("sensor", "blind"),
+    "drop sensor goes blind": _at_phase(lambda play: play.breaks("sensor", "blind")),
+    "something lies in the beam": _broken("sensor", "blocked"),
+    "drop latch is stuck": _broken("sensor", "latch_stuck"),
+    "door is opened": _at_phase(lambda play: play.world.cabinet.set_door(True)),
+}
+
+
+def _reader(*faults: tuple[str, object], jam: bool = False) -> Break:
+    broken = tuple(("cashless1", fault, value) for fault, value in faults)
+    return Break(faults=(*broken, ("A3", "jam", True)) if jam else broken)
+
+
+def _dies(moment: str, *, jam: bool = False) -> Break:
+    return _reader(("dies_for_s", 60.0), ("dies_at", moment), jam=jam)
+
+
+def _cancels(play: Play) -> None:
+    play.press("*")
+
+
+def _repeats(play: Play) -> None:
+    play.breaks("cashless1", "repeated_items", 2)
+
+
+def _classic(plan: WorldPlan) -> WorldPlan:
+    """A reader that begins a session when a card comes, before anything is chosen."""
+    readers = {name: replace(reader, options=0) for name, reader in plan.readers.items()}
+    return replace(plan, readers=readers)
+
+
+def _in_session(play: Play) -> bool:
+    assert play.running is not None
+    return play.running.machine.desk.live.session is not None
+
+
+async def _begins_session(play: Play) -> None:
+    await play.until(lambda: play.world.present_card("card"), within_s=30.0)
+    await play.until(lambda: _in_session(play), within_s=30.0)
+
+
+async def _presses_cancel(play: Play) -> None:
+    play.press("*")
+
+
+async def _session_is_over(play: Play) -> None:
+    await play.until(lambda: not _in_session(play), within_s=30.0)
+    await play.quiet()
+
+
+READER: Final[dict[str, Break]] = {
+    "card is declined": Break(),
+    "reader falls silent when asked": _dies("request"),
+    "reader resets when asked": _reader(("resets_at", "request")),
+    "reader never answers": _reader(("no_answers", 1)),
+    "reader answers late": _reader(("extra_approve_s", 3.0)),
+    "reader answers twice": _at_phase(_repeats),
+    "reader says out of sequence": _at_phase(
+        lambda play: play.breaks("cashless1", "out_of_sequence", 1)
+    ),
+    "reader falls silent when it has approved": _dies("approval"),
+    "reader resets when it has approved": _reader(("resets_at", "approval")),
+    "reader dies when told of success": _dies("success"),
+    "reader resets when told of success": _reader(("resets_at", "success")),
+    "reader can't refund": _reader(("refund", "error"), jam=True),
+    "reader never says whether it refunded": _reader(("refund", "silent_paid"), jam=True),
+    "reader falls silent when told of failure": _dies("failure", jam=True),
+    "reader resets when told of failure": _reader(("resets_at", "failure"), jam=True),
+    "customer cancels": _at_phase(_cancels),
+    "customer ends the session": Break(
+        ready=_begins_session,
+        strike=_presses_cancel,
+        ending=_session_is_over,
+        plan=_classic,
+    ),
+    "customer takes the card away": _at_phase(lambda play: play.world.remove_card()),
+}
+
+
+def _changer(fault: str, value: object) -> Break:
+    """A payout that goes wrong: the change of a vend, or the refund of one that failed."""
+
+    async def strike(play: Play) -> None:
+        if play.cell.phase is Phase.REFUND:
+            play.breaks(play.column, "jam")
+        play.breaks("changer", fault, value)
+
+    return Break("B4", early=strike)
+
+
+async def _unplugs(play: Play) -> None:
+    await play.coins_fall()
+    play.world.unplug("changer")
+
+
+def _breaks_down(play: Play) -> Awaitable[None]:
+    async def early() -> None:
+        if play.cell.phase is Phase.REFUND:
+            play.breaks(play.column, "jam")
+
+    return early()
+
+
+async def _away(play: Play) -> None:
+    await _unplugs(play)
+    await asyncio.sleep(5.0)
+    play.world.plug("changer")
+
+
+async def _no_coins(play: Play) -> None:
+    for value in list(play.world.tubes()):
+        play.world.empty_tube(value)
+    await play.kill()
+    await play.opens()
+
+
+async def _tubes_are_mended(play: Play) -> None:
+    await waits(play)
+    play.mends("changer", "count_error")
+    await play.act(cmd.CountTubes())  # whoever mended it has it counted
+    await play.quiet()
+
+
+async def _gives_back(play: Play) -> None:
+    await play.gives_back()
+
+
+async def _bill_is_over(play: Play) -> None:
+    await play.until(lambda: play.state.escrow is None or play.state.escrow.claimed, within_s=240.0)
+    await play.quiet()
+
+
+def _bill(*faults: tuple[str, object]) -> Break:
+    broken = tuple(("bill", fault, value) for fault, value in faults)
+    return Break(faults=broken, ending=_bill_is_over)
+
+
+def _stacks_at_power_up(plan: WorldPlan) -> WorldPlan:
+    assert plan.bill is not None
+    return replace(plan, bill=replace(plan.bill, after_power_up=AfterPowerUp.STACK))
+
+
+async def power_fails(play: Play) -> None:
+    """Take the power away, and give it back."""
+    await play.cut_power()
+    await asyncio.sleep(2.0)
+    await play.restore_power()
+    await asyncio.sleep(STARTS_S)
+    await play.opens()
+
+
+CASH: Final[dict[str, Break]] = {
+    "changer jams in payout": _changer("jam_after", 1),
+    "changer pays too little": _changer("short_by", 1),
+    "changer resets in payout": _changer("reset_after", 1),
+    "changer never ends its payout": _changer("stall", True),
+    "changer tells a wrong tube count": replace(
+        _changer("count_error", {3: -1}), ending=_tubes_are_mended
+    ),
+    "changer tells a wrong payout status": _changer("status_error", {3: 1}),
+    "changer pays too much": _changer("extra_coins", 1),
+    "changer is away for a moment": Break("B4", early=_breaks_down, strike=_away),
+    "changer dies in payout": Break("B4", early=_breaks_down, strike=_unplugs),
+    "changer is gone": Break("B4", strike=lambda play: _gone(play, "changer")),
+    "coins run out": Break("A1", early=_no_coins, coins=(200,), ending=_gives_back),
+    "bill is not stacked": Break(faults=(("bill", "return_when_stacking", 1),)),
+    "bill is returned by force": _bill(("return_when_stacking", 1)),
+    "bill is stuck in escrow": _bill(("weak_stacker", "held")),
+    "bill jams on its way": _bill(("jam_on_stack", 1)),
+    "validator resets before the stack": _bill(("reset_in_stack", "before")),
+    "validator resets in the stack": _bill(("reset_in_stack", "after")),
+    "stacker reports late": _bill(("weak_stacker", "late")),
+    "stacker never reports": _bill(("weak_stacker", "lost")),
+    "stacker neither reports nor counts": replace(
+        _bill(("weak_stacker", "uncounted")), hides=("cash.stacker", "cash.escrow")
+    ),
+    "validator is gone": Break(ending=_bill_is_over, strike=lambda play: _gone(play, "bill")),
+    "bill is stacked after power-up": Break(
+        ending=_bill_is_over, strike=power_fails, plan=_stacks_at_power_up
+    ),
+}
+
+
+async def _gone(play: Play, part: str) -> None:
+    play.world.unplug(part)
+
+
+def _slow(seconds: float) -> Break:
+    async def ready(play: Play) -> None:
+        play.disk.sync_latency = lambda: seconds
+
+    async def ending(play: Play) -> None:
+        await waits(play)
+        play.disk.sync_latency = None
+
+    return Break(ready=ready, ending=ending)
+
+
+DISK: Final[dict[str, Break]] = {
+    "disk is slow (0.5 s)": _slow(0.5),
+    "disk is slow (3 s)": _slow(3.0),
+    "disk is slow (30 s)": _slow(30.0),
+}
+
+
+def _obeys(play: Play, command: cmd.Command) -> None:
+    assert play.running is not None
+    act = play.running.machine.act(command, "tech")
+    play.strikes.append(asyncio.get_running_loop().create_task(act))
+
+
+SETTINGS_BREAKS: Final[dict[str, Break]] = {
+    "clock jumps back ten years": _at_phase(lambda play: play.clock.jump_wall(-YEARS)),
+    "clock jumps ahead ten years": _at_phase(lambda play: play.clock.jump_wall(YEARS)),
+    "price is changed": _at_phase(lambda play: _obeys(play, cmd.SetPrice("A3", 990))),
+    "two keys at once": _at_phase(lambda play: play.press("A1")),
+}
+
+
+async def _stops(play: Play) -> None:
+    assert play.running is not None
+    begun = play.loop.time()
+    play.running.machine.stop("the service manager")
+    await play.ends()
+    play.stop_took_s = play.loop.time() - begun
+    await play.kill()
+    await play.boot()
+    await play.over()
+
+
+ENDS: Final[dict[str, Break]] = {
+    "service manager stops vendd": Break(strike=_stops),
+}
+
+BREAKS: Final[dict[str, Break]] = {
+    **DISPENSER, **READER, **CASH, **DISK, **SETTINGS_BREAKS, **ENDS,
+}  # fmt: skip
+
+
+def allowance(cell: Cell) -> Allowance:
+    """Return what a cell excuses."""
+    found = BREAKS[cell.failure].allowance
+    return replace(found, blind=True) if cell.flagged else found

@@ -1,0 +1,100 @@
+"""Holds what happened against a cell of the table."""
+
+from __future__ import annotations
+
+from controller.faults import FaultCode
+from controller.machine.table import Mode
+from controller.ports import DeviceName
+from controller.saga.failure_cells import Cell, Gets, Next, Tender
+from controller.saga.strategy import Strategy
+from tests.failures.acts import CLAIMED, NAME, PRICE, Play
+
+STOP_S = 25.0  # what the daemon gives a graceful stop
+
+
+def judge(play: Play, cell: Cell) -> None:
+    """Look at the customer, the journal and the machine."""
+    customer(play, cell)
+    journal(play, cell)
+    machine(play, cell)
+
+
+def customer(play: Play, cell: Cell) -> None:
+    """Compare what the customer ended up with."""
+    price, got, column = PRICE[play.column], play.products, play.column
+    assert play.running is not None
+    spent, credit = play.spent, play.running.machine.desk.credit
+    if cell.tender is Tender.CLAIM:
+        spent = CLAIMED - credit  # what is left of the claim stays, it never becomes coins
+    match cell.gets:
+        case Gets.PRODUCT:
+            assert got[:1] == [NAME[column]], got
+            assert spent == price
+            assert play.claimed == 0
+        case Gets.MONEY | Gets.NOTHING_PAID:
+            assert got == []
+            assert spent == 0
+            assert play.claimed == 0
+            assert credit == 0
+        case Gets.CLAIM:
+            assert got == []
+            assert play.claimed == spent > 0 or cell.flagged
+            assert play.claimed > 0
+        case Gets.PRODUCT_AND_CLAIM:
+            assert got == [NAME[column]]
+            assert play.claimed > 0
+            assert spent == price + play.claimed or cell.flagged
+        case Gets.CREDIT if cell.tender is Tender.CLAIM:
+            assert got == []
+            assert credit == CLAIMED
+        case Gets.CREDIT:
+            assert got == []
+            assert credit == spent > 0
+        case Gets.BOTH:
+            assert got[:1] == [NAME[column]]
+            assert spent == 0
+        case Gets.FREE:
+            assert got == [NAME[column]]
+            assert spent < price
+
+
+def journal(play: Play, cell: Cell) -> None:
+    """Compare what was written."""
+    told = {record.type for record in play.told}
+    assert set(cell.journaled) <= told, set(cell.journaled) - told
+    assert bool(play.flags) == cell.flagged, play.flags
+    closed = play.records("vend.closed")
+    done = Strategy(closed[0].compensation) if closed else Strategy.NONE
+    assert done == cell.strategy, done
+
+
+def machine(play: Play, cell: Cell) -> None:
+    """Compare what the machine does next."""
+    assert play.running is not None
+    desk = play.running.machine.desk
+    off = play.state.stock.of(play.column).disabled
+    match cell.then:
+        case Next.SELLS | Next.RESTARTS:
+            assert desk.mode.selling
+            assert not off
+        case Next.COLUMN_OFF:
+            assert desk.mode.selling
+            assert off
+        case Next.CASH_ONLY:
+            assert desk.mode.selling
+            assert play.faults_raised("cashless1", FaultCode.DEVICE_SILENT) == 1
+        case Next.CARDS_ONLY:
+            assert desk.mode.selling
+            assert DeviceName.CHANGER not in desk.live.ready
+        case Next.NO_BILLS:
+            assert desk.mode.selling
+            stuck = play.has_fault("bill", FaultCode.BILL_STUCK_IN_ESCROW)
+            assert stuck or play.has_fault("bill", FaultCode.BILL_JAM)
+        case Next.STOPS:
+            assert desk.mode is Mode.OUT_OF_SERVICE
+        case Next.ENDS:
+            assert play.stop_took_s <= STOP_S
+            assert desk.mode.selling
+        case Next.STRANDED | Next.BEGINS_ANEW:
+            assert desk.mode.selling
+            assert play.was_stranded

@@ -240,12 +240,12 @@ class MdbDriver(ABC):
             if not self._may_reset():
                 continue
             drains, self._may_take = self._may_take and bool(self._refusal), False
-            hears = (drains or self._was_lost) and self._holds_money and not rounds
+            hear = self._holds_money and not rounds
             if drains and not self._was_lost:
                 await self._drain()
-            elif hears:
+            elif hear and self._was_lost:
                 await self._hear_out()
-            answer = await self._send_reset(hear=hears)
+            answer = await self._send_reset(hear=hear)
             if answer is None:
                 continue
             if answer.heard:

@@ -84,6 +84,7 @@ class Item:
 
     data: bytes
     alone: bool = False  # never beside another item
+    at_s: float = 0.0  # when it came to be
     on_sent: Callable[[], None] | None = None  # when it first leaves
     on_acked: Callable[[], None] | None = None
     sent: bool = False
@@ -378,7 +379,7 @@ class Peripheral(ABC):
         on_acked: Callable[[], None] | None = None,
     ) -> Item:
         """Queue something for the next POLL."""
-        item = Item(data, alone, on_sent, on_acked)
+        item = Item(data, alone, self._timeline.now(), on_sent, on_acked)
         self._queue.append(item)
         return item
 

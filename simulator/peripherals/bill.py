@@ -98,6 +98,14 @@ class SimBill(Peripheral):
         return self._motion is not _Motion.IDLE
 
     @property
+    def told_all(self) -> bool:
+        """As the others; a report that is late is still to come."""
+        report = self._late_report
+        if report is None or report.cancelled() or not self.powered:
+            return super().told_all
+        return super().told_all and report.when() <= self._timeline.now()
+
+    @property
     def full(self) -> bool:
         """Tell whether the stacker takes no more."""
         return self._count >= self.settings.stacker_capacity

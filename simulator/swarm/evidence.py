@@ -164,15 +164,17 @@ class Watch:
     def _unheard(self, name: str) -> bool:
         """Tell whether a device that is being reset could not have been heard before.
 
-        It came back in the very moment between a poll and the RESET behind it, or what it said was
-        spoilt on its way. The controller's RESET excuses nothing else.
+        It came back, or the money came, in the very moment between a poll and the RESET behind it;
+        or what it said was spoilt on its way. The controller's RESET excuses nothing else.
         """
         now = self.machine.loop.time()
         device = self.machine.world.devices[name]
         if now - self.spoilt.get(name, NEVER) < SPOILT_S:
             return True
-        told = any(item.sent for item in device.waiting_items)
-        return not told and now - self.woke.get(name, NEVER) < WOKE_S
+        since = now - WOKE_S
+        return self.woke.get(name, NEVER) > since or all(
+            item.at_s > since and not item.sent for item in device.waiting_items
+        )
 
     def struck(self, trouble: Trouble) -> None:
         """A trouble began: what a device says may be spoilt."""

@@ -132,3 +132,13 @@ def test_a_coin_that_an_adapter_acknowledged_after_the_kill_is_found_by_the_coun
         acts = (Act("coin", 20), Act("coin", 10, after_s=after_s))
         verdict = play(build.base_settings(), Life(1, Build(), (Step(1, acts, end=end),)))[0]
         assert verdict.findings == [], after_s
+
+
+def test_a_coin_that_falls_while_vendd_starts_is_heard_before_the_reset() -> None:
+    # The changer was left enabled by a vendd that was killed; the greeting was over already.
+    for after in (0.6, 0.8, 1.0):
+        end = End("kill", "coins.deposited", 4, dark_s=1.0)
+        late = Act("coin", 10, after_s=after)
+        step = Step(1, (*coins(100), Act("coin", 100, after_s=0.8), late, *coins(20)), end=end)
+        verdict = play(build.base_settings(), Life(1, Build(changer_level=2), (step,)))[0]
+        assert (after, verdict.findings) == (after, [])

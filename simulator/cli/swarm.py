@@ -13,15 +13,21 @@ from simulator.cli.common import Json
 from simulator.client import SimulatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from simulator.swarm.play import Verdict
     from simulator.swarm.report import Tally
+    from simulator.swarm.run import Order
 
 FEW: Final = 12  # names on one line; --json has all
 LINKS: Final = ("adapter", "native")
 
 
 def swarm(
-    seeds: Annotated[str, typer.Option(help="One seed, or the first and the last: 1..100.")],
+    *,
+    seeds: Annotated[
+        str, typer.Option(help="One seed, or the first and the last: 1..100.")
+    ] = "1..10",
     vends: Annotated[int, typer.Option(min=1, help="Customers in each life.")] = 100,
     faults: Annotated[
         str, typer.Option(help="all, none, or parts, faults and ends: changer,line.loss,power.")
@@ -30,8 +36,12 @@ def swarm(
         str | None, typer.Option(help="adapter or native; by default the seed draws it.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes to play in.")] = 1,
-    only: Annotated[
-        str | None, typer.Option(help="Play these customers only, as a report names them: 3,17.")
+    only: Annotated[str | None, typer.Option(help="Play these customers only: 3,17.")] = None,
+    replay: Annotated[
+        str | None, typer.Option(help="Play this one life, as a report names it.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, help="Begin no further seed after so many seconds.")
     ] = None,
     shrink: Annotated[
         bool, typer.Option(help="Look for the shortest life that fails in the same way.")
@@ -43,9 +53,61 @@ def swarm(
 ) -> None:
     """Search seeds for broken promises; exit code 1 when there is one."""
     from simulator.swarm import report  # noqa: PLC0415 - this command alone needs a whole world
-    from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
-    from simulator.swarm.run import Order, carry_out_all  # noqa: PLC0415 - see above
+    from simulator.swarm.run import carry_out_all  # noqa: PLC0415 - see above
 
+    orders = _orders(
+        seeds=seeds, vends=vends, faults=faults, link=link, only=only, replay=replay,
+        shrink=shrink, fold=fold,
+    )  # fmt: skip
+    clock = SystemClock()
+    began = clock.monotonic_s()
+    tally = report.Tally()
+    commands: list[str] = []
+    console = Console(soft_wrap=True, highlight=False)
+
+    def in_time() -> Iterator[Order]:
+        for order in orders:
+            if seconds is not None and clock.monotonic_s() - began > seconds:
+                return
+            yield order
+
+    for verdict in carry_out_all(in_time(), workers):
+        tally.add(verdict)
+        if verdict.findings:
+            commands.append(report.replay_command(verdict))
+            if not as_json:
+                _show(console, verdict, commands[-1])
+    spent = clock.monotonic_s() - began
+    if as_json:
+        print(report.as_json(tally, spent, commands))
+    else:
+        _summary(console, tally, spent, len(orders) == 1)
+    if tally.broken:
+        sys.exit(1)
+
+
+def _orders(
+    *,
+    seeds: str,
+    vends: int,
+    faults: str,
+    link: str | None,
+    only: str | None,
+    replay: str | None,
+    shrink: bool,
+    fold: bool,
+) -> list[Order]:
+    """Read what is asked for. Raises SimulatorError, typer.BadParameter."""
+    from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
+    from simulator.swarm.run import Order  # noqa: PLC0415 - see above
+    from simulator.swarm.token import BadTokenError, decode  # noqa: PLC0415 - see above
+
+    if replay is not None:
+        try:
+            life = decode(replay)
+        except BadTokenError as error:
+            raise SimulatorError(str(error)) from error
+        return [Order(life.seed, len(life.steps), shrink=False, fold=fold, life=life)]
     if link not in (None, *LINKS):
         raise typer.BadParameter(f"no link {link!r}; there are: {', '.join(LINKS)}")
     try:
@@ -53,28 +115,10 @@ def swarm(
     except UnknownFaultsError as error:
         raise SimulatorError(str(error)) from error
     first, last = _range(seeds)
-    orders = [
+    return [
         Order(seed, vends, faults, link, _numbers(only), shrink, fold)  # type: ignore[arg-type]  # checked above
         for seed in range(first, last + 1)
     ]
-    clock = SystemClock()
-    began = clock.monotonic_s()
-    tally = report.Tally()
-    commands: list[str] = []
-    console = Console(soft_wrap=True, highlight=False)
-    for verdict in carry_out_all(orders, workers):
-        tally.add(verdict)
-        if verdict.findings:
-            commands.append(report.replay_command(verdict, vends, faults))
-            if not as_json:
-                _show(console, verdict, commands[-1])
-    seconds = clock.monotonic_s() - began
-    if as_json:
-        print(report.as_json(tally, seconds, commands))
-    else:
-        _summary(console, tally, seconds, len(orders) == 1)
-    if tally.broken:
-        sys.exit(1)
 
 
 def _show(console: Console, verdict: Verdict, command: str) -> None:
@@ -98,6 +142,8 @@ def _summary(console: Console, tally: Tally, seconds: float, one: bool) -> None:
         f"starts, {tally.records} records, {tally.virtual_s / 3600:.1f} h in {seconds:.1f} s: "
         f"{tally.vends / max(seconds, 1e-9):.0f} vends a second; {len(tally.broken)} broken"
     )
+    if tally.seeds:
+        console.print(f"seeds {min(tally.seeds)}..{max(tally.seeds)}")
     lost = coverage.missed(tally.cells)
     console.print(f"cells of the failure table: {coverage.share(tally.cells):.1%} hit", end="")
     console.print(f", {len(lost)} missed" + (f": {', '.join(lost)}" if len(lost) <= FEW else ""))

@@ -333,7 +333,13 @@ class Player:
         if running.journal.read_only:
             return False
         self._enter(running)
-        await self.watch.follow()
+        following = machine.loop.create_task(self.watch.follow())
+        awaited = {following} if hit is None else {following, hit}
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if not following.done():
+            following.cancel()  # a dead disk answers nobody
+            return False
+        following.result()
         return True
 
     def _enter(self, running: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from simulator.swarm import coverage
 from simulator.swarm.plan import Life, Step, Trouble
 from simulator.swarm.play import Verdict
+from simulator.swarm.token import encode
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Tally:
     virtual_s: float = 0.0
     hits: Counter[str] = field(default_factory=Counter)
     cells: Counter[str] = field(default_factory=Counter)  # of the failure table
+    seeds: list[int] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)  # a hash per life
     broken: list[Verdict] = field(default_factory=list)
 
@@ -38,17 +40,15 @@ class Tally:
         self.virtual_s += verdict.virtual_s
         self.hits.update(verdict.hits)
         self.cells.update(verdict.cells)
+        self.seeds.append(verdict.life.seed)
         self.traces.append(verdict.trace)
         if verdict.findings:
             self.broken.append(verdict)
 
 
-def replay_command(verdict: Verdict, vends: int, faults: str) -> str:
-    """Return the command that plays this life again, and no other step of it."""
-    life = verdict.life
-    steps = ",".join(str(step.number) for step in life.steps)
-    only = "" if len(life.steps) == vends else f" --only {steps}"
-    return f"vendsim swarm --seeds {life.seed}..{life.seed} --vends {vends} --faults {faults}{only}"
+def replay_command(verdict: Verdict) -> str:
+    """Return the one command that plays this very life again."""
+    return f"vendsim swarm --replay {encode(verdict.life)}"
 
 
 def story(life: Life) -> Iterator[str]:

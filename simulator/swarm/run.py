@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -31,10 +32,13 @@ class Order:
     only: tuple[int, ...] = ()  # the steps to play; () for all
     shrink: bool = True
     fold: bool = True
+    life: Life | None = None  # this one, whatever the seed says
 
 
 def life_of(order: Order) -> Life:
     """Return the life that an order asks for. Raises UnknownFaultsError."""
+    if order.life is not None:
+        return order.life
     life = draw(build.base_settings(), order.seed, order.vends, luck(order.faults), order.link)
     if order.only:
         wanted = set(order.only)
@@ -56,14 +60,23 @@ def carry_out(order: Order) -> Verdict:
     return verdict
 
 
-def carry_out_all(orders: Sequence[Order], workers: int = 1) -> Iterator[Verdict]:
-    """Play many seeds, in the order of the seeds; with more than one worker in processes."""
+def carry_out_all(orders: Iterable[Order], workers: int = 1) -> Iterator[Verdict]:
+    """Play many seeds, in the order of the seeds; with more than one worker in processes.
+
+    Orders are taken one by one, at most two for each worker ahead of what has been played.
+    """
     if workers <= 1:
         yield from map(carry_out, orders)
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=quietly)
+    waiting: deque[Future[Verdict]] = deque()
     try:
-        yield from pool.map(carry_out, orders)
+        for order in orders:
+            waiting.append(pool.submit(carry_out, order))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         with suppress(OSError):
             pool.shutdown(cancel_futures=True)

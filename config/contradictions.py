@@ -28,6 +28,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
+    yield from _recycler(settings)
     yield from _cctalk(settings)
 
 
@@ -185,6 +186,18 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
     api = settings.api
     if api.act_group is not None and api.read_group is None:
         yield "api.read_group: is missing; who may act is a part of who may look"
+
+
+def _recycler(settings: MachineSettings) -> Iterator[str]:
+    bill = settings.mdb.bill
+    if bill.recycle and not bill.enabled:
+        yield "mdb.bill.recycle: there is no validator; allowed: mdb.bill.enabled = true, or none"
+    for value in bill.recycle:
+        taken = bill.accept is None or value in bill.accept
+        if bill.max_value is not None and value > bill.max_value:
+            taken = False
+        if not taken:
+            yield f"mdb.bill.recycle: {value} is never taken; allowed: bills that are"
 
 
 def _cctalk(settings: MachineSettings) -> Iterator[str]:

@@ -119,6 +119,7 @@ class Bill(Section):
     enabled: bool = False
     accept: Values | None = None  # None: every bill it knows
     max_value: Amount | None = None  # the largest bill taken; None: no bound
+    recycle: Values = ()  # kept in the recycler, and paid out as change; (): every bill is stacked
 
 
 class Cashless(Section):

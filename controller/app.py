@@ -359,6 +359,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         devices=devices_of(settings),
         readers=readers_of(settings),
         foresight=parts.foresight,
+        recycle=frozenset(settings.mdb.bill.recycle),
     )
     cctalk = None
     if settings.cctalk is not None:

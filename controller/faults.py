@@ -65,6 +65,7 @@ class FaultCode(StrEnum):
     BILL_CASHBOX_OUT = "bill.cashbox_out"
     BILL_STACKER_FULL = "bill.stacker_full"
     BILL_REMOVED = "bill.removed"
+    BILL_DISPENSER = "bill.dispenser"  # the recycler pays nothing out
     BILL_STUCK_IN_ESCROW = "bill.stuck_in_escrow"
     READER_MEDIA = "reader.media"
     READER_TAMPER = "reader.tamper"

@@ -80,6 +80,7 @@ class BillInfo:
     has_escrow: bool
     stacker_capacity: int
     identity: Identity = Identity()
+    recycles: tuple[int, ...] = ()  # types that go to the recycler and are paid out again
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,16 @@ class CoinsReport:
 
 
 class BillEventKind(StrEnum):
-    """What happened to a bill (MDB/ICP 4.2, section 6, POLL; recycler routes are audit only)."""
+    """What happened to a bill (MDB/ICP 4.2, section 6, POLL)."""
 
     ESCROWED = "escrowed"
     STACKED = "stacked"
     RETURNED = "returned"
-    RECYCLED = "recycled"
+    RECYCLED = "recycled"  # into the recycler: ours, and to be paid out again
     REJECTED = "rejected"
+    FILLED = "filled"  # put into the recycler by staff
+    DISPENSED = "dispensed"  # let out of the recycler by staff
+    MOVED = "moved"  # from the recycler to the stacker
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,15 +420,16 @@ class Changer(MdbDevice, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StackerCount:
-    """STACKER."""
+    """STACKER, and BILL DISPENSE STATUS of a validator that recycles."""
 
     bills: int
     full: bool
     known: bool = True  # False: this validator doesn't count; ``bills`` says nothing
+    recycler: TubeCounts | None = None  # bills by type; None: it recycles none
 
 
 class BillValidator(MdbDevice, Protocol):
-    """A bill validator."""
+    """A bill validator; one that recycles pays bills out as a changer does coins."""
 
     @property
     def info(self) -> BillInfo | None:
@@ -432,7 +437,21 @@ class BillValidator(MdbDevice, Protocol):
         ...
 
     async def stacker(self) -> StackerCount:
-        """Ask STACKER. Raises LinkError."""
+        """Ask STACKER, and how many bills the recycler holds. Raises LinkError."""
+        ...
+
+    async def payout(self, order: PayoutOrder) -> PayoutEvidence:
+        """Pay bills of one type out of the recycler; as ``Changer.payout``.
+
+        ``tubes`` of the evidence are the recycler's counts by bill type.
+
+        Raises:
+            LinkError: No payout command can have left; nothing was paid.
+        """
+        ...
+
+    async def payout_evidence(self) -> PayoutEvidence:
+        """After a restart: poll until idle, then PAYOUT STATUS if still held, and the counts."""
         ...
 
     async def stack(self) -> None:

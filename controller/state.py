@@ -18,6 +18,7 @@ from controller.domain.ledger import Ledger
 from controller.domain.stock import Stock
 from controller.journal import records as rec
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
+from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
 
@@ -62,6 +63,7 @@ class Saga:
     failed: str = ""  # why it will not be delivered; "" while it still may
     # paying out
     owed: int = 0  # ordered and not known to have left
+    paying: str = "changer"  # the device that pays it
     ordered: int = 0  # the amount of the payout under way
     plan: list[tuple[int, int]] = field(default_factory=list)
     by_value: bool = False
@@ -174,6 +176,8 @@ class State:
     tubes_counted: bool = False
     stacker: int = 0
     stacker_counted: bool = False
+    recycler: dict[int, int] = field(default_factory=dict)  # bills by type
+    recycler_counted: bool = False
     escrow: Escrow | None = None
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
     last_answers: dict[str, str] = field(default_factory=dict)
@@ -212,6 +216,22 @@ class State:
             for c in info["coins"]
             if c["in_tube"]
         ]
+
+    def recycler_bills(self) -> list[tuple[int, int, int]]:
+        """Return (type, value, believed count) of each bill type that is paid out again."""
+        info = self.devices.get("bill")
+        if not info:
+            return []
+        recycles = info.get("recycles", ())
+        return [
+            (b["type"], b["value"], self.recycler.get(b["type"], 0))
+            for b in info["bills"]
+            if b["type"] in recycles
+        ]
+
+    def pieces_of(self, device: str) -> list[tuple[int, int, int]]:
+        """Return (type, value, believed count) of what a device pays out."""
+        return self.recycler_bills() if device == "bill" else self.tube_coins()
 
     def prune_floor(self) -> int:
         """Return the lowest seq that must stay readable: open sagas, claims, credit lots."""
@@ -344,7 +364,10 @@ def _bill_return_intended(s: State, _r: Record, d: rec.BillReturnIntended) -> No
 def _bill_stacked(s: State, r: Record, d: rec.BillStacked) -> None:
     if d.answer:
         s.last_answers[d.device] = d.answer
-    s.stacker += 1
+    if d.into == "recycler":
+        s.recycler[d.bill] = s.recycler.get(d.bill, 0) + 1
+    else:
+        s.stacker += 1
     if d.escrowed:
         s.escrow = None
     if d.value and not d.claimed:
@@ -369,8 +392,22 @@ def _stacker_counted(s: State, _r: Record, d: rec.StackerCounted) -> None:
     s.stacker = d.counted
 
 
+def _recycler_counted(s: State, _r: Record, d: RecyclerCounted) -> None:
+    s.recycler_counted = True
+    for type_, _, counted, _ in d.bills:
+        s.recycler[type_] = counted
+
+
+def _bill_moved(s: State, _r: Record, d: BillMoved) -> None:
+    s.last_answers[d.device] = d.answer
+    s.recycler[d.bill] = s.recycler.get(d.bill, 0) + (1 if d.how == "filled" else -1)
+    s.stacker += d.how == "moved"
+
+
 def _cash_collected(s: State, _r: Record, d: rec.CashCollected) -> None:
     s.stacker -= d.bills_taken
+    if d.recycler_emptied:
+        s.recycler = {}
 
 
 def _vend_opened(s: State, r: Record, d: rec.VendOpened) -> None:
@@ -486,6 +523,7 @@ def _payout_intended(s: State, r: Record, d: rec.PayoutIntended) -> None:
     s.credit.withdraw(d.lots)
     saga.intent, saga.intent_boot = "payout", r.boot
     saga.owed += d.coins + d.bills
+    saga.paying = d.device
     saga.ordered, saga.plan, saga.by_value = d.amount, list(d.plan), d.by_value
     saga.payouts = d.attempt
     saga.payout_lots.extend(d.lots)
@@ -494,8 +532,9 @@ def _payout_intended(s: State, r: Record, d: rec.PayoutIntended) -> None:
 def _payout_finished(s: State, r: Record, d: rec.PayoutFinished) -> None:
     saga = s.saga_of(r)
     saga.intent = ""
+    store = s.recycler if d.device == "bill" else s.tubes
     for type_, _, count in d.paid:
-        s.tubes[type_] = s.tubes.get(type_, 0) - count
+        store[type_] = store.get(type_, 0) - count
     saga.owed -= min(d.amount, d.ordered)
     saga.paid_back += d.amount
     saga.short_payouts += d.amount < d.ordered
@@ -628,6 +667,8 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.BillReturned: _bill_returned,
     rec.TubesCounted: _tubes_counted,
     rec.StackerCounted: _stacker_counted,
+    RecyclerCounted: _recycler_counted,
+    BillMoved: _bill_moved,
     rec.CashCollected: _cash_collected,
     rec.VendOpened: _vend_opened,
     rec.CreditAuthorised: _credit_authorised,
@@ -666,7 +707,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 5  # rises with each change of State's shape; a test holds its schema
+    version: Final = 6  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

@@ -184,6 +184,14 @@ class InstantBill(_Sink):
         self.value += BILLS[type_]
         self._report(BillEventKind.STACKED, type_)
 
+    async def payout(self, order: PayoutOrder) -> PayoutEvidence:
+        """Pay nothing: it does not recycle."""
+        raise LinkError(f"no recycler, so {order.amount} is not paid")
+
+    async def payout_evidence(self) -> PayoutEvidence:
+        """Tell nothing."""
+        raise LinkError("no recycler")
+
     async def return_bill(self) -> None:
         """Give back what is held."""
         if self.held is None:

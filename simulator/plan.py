@@ -6,12 +6,13 @@ is no business of the controller's, so it stands here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from config.machine import MachineSettings
 from controller.money import exponent
+from simulator.peripherals.bill_recycler import OPTION_RECYCLING
 from simulator.peripherals.bill_settings import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
 from simulator.peripherals.reader_settings import Card, ReaderSettings
@@ -39,6 +40,8 @@ _CASH: Final[Mapping[str, _Cash]] = {
 
 _TUBE_CAPACITY: Final = 80
 _TUBE_FILL: Final = 30
+_RECYCLER_FILL: Final = 15
+LEVEL_WITH_OPTIONS: Final = 2  # of a bill validator
 
 
 class UnknownCurrencyError(ValueError):
@@ -71,7 +74,7 @@ def plan_for(settings: MachineSettings) -> WorldPlan:
     }
     return WorldPlan(
         changer=changer_for(settings.machine.currency) if mdb.changer.enabled else None,
-        bill=bill_for(settings.machine.currency) if mdb.bill.enabled else None,
+        bill=(bill_for(settings.machine.currency, mdb.bill.recycle) if mdb.bill.enabled else None),
         readers=readers,
         cards=cards(),
     )
@@ -91,11 +94,21 @@ def changer_for(currency: str) -> ChangerSettings:
     )
 
 
-def bill_for(currency: str) -> BillSettings:
-    """Return a bill validator for a currency, its stacker empty. Raises UnknownCurrencyError."""
+def bill_for(currency: str, recycle: Sequence[int] = ()) -> BillSettings:
+    """Return a bill validator for a currency, its stacker empty. Raises UnknownCurrencyError.
+
+    Where bills are to be recycled it has a recycler for them, half full.
+    """
     cash = _cash(currency)
     digits = exponent(currency)
+    kinds = tuple(kind for kind, value in enumerate(cash.bills) if value in recycle)
     return BillSettings(
+        level=LEVEL_WITH_OPTIONS if kinds else 1,
+        options=OPTION_RECYCLING if kinds else 0,
+        recycles=kinds,
+        recycled_before=tuple(
+            _RECYCLER_FILL if kind in kinds else 0 for kind in range(len(cash.bills))
+        ),
         currency=cash.number,
         exponent=digits,
         decimals=digits,

@@ -96,6 +96,9 @@ def reckon(
         Line(acc.CASH_TUBES, "coins in the tubes", balance[acc.CASH_TUBES], totals.tubes),
         Line(acc.CASH_CASHBOX, "coins in the cash box", balance[acc.CASH_CASHBOX], totals.cashbox),
         Line(acc.CASH_STACKER, "bills in the stacker", balance[acc.CASH_STACKER], totals.stacker),
+        Line(
+            acc.CASH_RECYCLER, "bills in the recycler", balance[acc.CASH_RECYCLER], totals.recycler
+        ),
         Line(acc.CASH_ESCROW, "bill in escrow", balance[acc.CASH_ESCROW], totals.escrow),
         Line(
             acc.CARD_RECEIVABLE,

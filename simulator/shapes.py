@@ -55,6 +55,7 @@ class Totals(Shape):
     cashbox: int
     escrow: int
     stacker: int
+    recycler: int
     in_transit: int
     card_approved: int
     card_captured: int

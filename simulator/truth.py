@@ -69,6 +69,11 @@ def tube(coin_type: int) -> str:
     return f"tube:{coin_type}"
 
 
+def recycler(bill_type: int) -> str:
+    """Return the place of the recycler's bills of a type, 0-15."""
+    return f"recycler:{bill_type}"
+
+
 def column(name: str) -> str:
     """Return the place of the products in a column."""
     return f"column:{name}"
@@ -153,6 +158,7 @@ class Totals:
     cashbox: int
     escrow: int
     stacker: int
+    recycler: int
     in_transit: int  # in the slot and in the bill transport
     card_approved: int  # open: the outcome is still owed
     card_captured: int
@@ -164,7 +170,8 @@ class Totals:
     @property
     def held(self) -> int:
         """Return what all money inside the machine is worth."""
-        return self.tubes + self.cashbox + self.escrow + self.stacker + self.in_transit
+        inside = self.tubes + self.cashbox + self.escrow + self.stacker + self.recycler
+        return inside + self.in_transit
 
     @property
     def balanced(self) -> bool:
@@ -351,10 +358,11 @@ class Truth:
         return Totals(
             inserted=self._inserted,
             returned=self._returned,
-            tubes=sum(self.value(place) for place in self._places if place.startswith("tube:")),
+            tubes=self._all("tube:"),
             cashbox=self.value(CASHBOX),
             escrow=self.value(ESCROW),
             stacker=self.value(STACKER),
+            recycler=self._all("recycler:"),
             in_transit=self.value(SLOT) + self.value(TRANSPORT),
             card_approved=sum(
                 entry.amount
@@ -367,6 +375,9 @@ class Truth:
             products=self._products,
             supplied=self._supplied,
         )
+
+    def _all(self, prefix: str) -> int:
+        return sum(self.value(place) for place in self._places if place.startswith(prefix))
 
     def to_state(self) -> dict[str, Any]:
         """Return the truth as JSON values; the log stays behind."""

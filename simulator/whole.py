@@ -357,6 +357,7 @@ class Whole:
             acc.CASH_TUBES: totals.tubes,
             acc.CASH_CASHBOX: totals.cashbox,
             acc.CASH_STACKER: totals.stacker,
+            acc.CASH_RECYCLER: totals.recycler,
             acc.CASH_ESCROW: totals.escrow,
         }
 

@@ -146,10 +146,15 @@ class Methods:
         return await self._act(session, cmd.CloseClaim(code, how))
 
     async def collect(
-        self, session: Session, cashbox: Amount, stacker: Amount, bills: Count
+        self,
+        session: Session,
+        cashbox: Amount,
+        stacker: Amount,
+        bills: Count,
+        recycler: Amount | None = None,
     ) -> Answer:
-        """Book cash box and stacker as emptied and counted."""
-        return await self._act(session, cmd.Collect(cashbox, stacker, bills))
+        """Book cash box and stacker as emptied and counted; the recycler where it was emptied."""
+        return await self._act(session, cmd.Collect(cashbox, stacker, bills, recycler))
 
     async def vend_test(self, session: Session, column: Column) -> Answer:
         """Deliver one product without payment."""

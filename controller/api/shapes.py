@@ -93,6 +93,7 @@ class CashShape(TypedDict):
     stacker: int
     escrow: int
     bills: int  # how many bills are in the stacker
+    recycler: int
 
 
 class JournalShape(TypedDict):
@@ -151,7 +152,7 @@ class StockShape(TypedDict):
 
 
 class TubeShape(TypedDict):
-    """One coin type."""
+    """One coin type, or bill type of the recycler."""
 
     type: int
     value: int
@@ -166,7 +167,8 @@ class CoinsShape(TypedDict):
     currency: str
     state: str  # of the changer
     tubes: list[TubeShape]
-    total: int
+    bills: list[TubeShape]  # of the recycler; empty without one
+    total: int  # coins and bills
     exact_change_only: bool
 
 

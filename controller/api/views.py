@@ -97,6 +97,7 @@ def cash(state: State) -> shapes.CashShape:
         "stacker": state.ledger.balance(acc.CASH_STACKER),
         "escrow": state.ledger.balance(acc.CASH_ESCROW),
         "bills": state.stacker,
+        "recycler": state.ledger.balance(acc.CASH_RECYCLER),
     }
 
 
@@ -157,11 +158,16 @@ def coins(service: MachineService) -> shapes.CoinsShape:
                 "total": count * kind["value"],
             }
         )
+    bills: list[shapes.TubeShape] = [
+        {"type": type_, "value": value, "in_tube": True, "count": n, "total": n * value}
+        for type_, value, n in state.recycler_bills()
+    ]
     return {
         "currency": state.currency,
         "state": live.devices.get("changer", "unknown"),
         "tubes": tubes,
-        "total": sum(tube["total"] for tube in tubes),
+        "bills": bills,
+        "total": sum(tube["total"] for tube in (*tubes, *bills)),
         "exact_change_only": live.exact_change_only,
     }
 

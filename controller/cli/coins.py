@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,11 +50,31 @@ def tubes(context: typer.Context, json: AsJson = False) -> None:
             for tube in coins["tubes"]
         ],
     )
-    screen.line((f"{full(coins['total'], currency)} in the tubes", screen.BOLD))
+    _bills(coins)
+    where = "tubes and recycler" if coins["bills"] else "tubes"
+    screen.line((f"{full(coins['total'], currency)} in the {where}", screen.BOLD))
     if coins["state"] != "ready":
         screen.line((f"the changer is {coins['state']}: as last known", screen.WARN))
     if coins["exact_change_only"]:
         screen.line(("exact change only", screen.WARN))
+
+
+def _bills(coins: dict[str, Any]) -> None:
+    currency = coins["currency"]
+    if not coins["bills"]:
+        return
+    screen.table(
+        (">Bill", f">Value {currency}", ">Bills", f">Total {currency}"),
+        [
+            (
+                str(bill["type"]),
+                plain(bill["value"], currency),
+                str(bill["count"]),
+                plain(bill["total"], currency),
+            )
+            for bill in coins["bills"]
+        ],
+    )
 
 
 def count(context: typer.Context, json: AsJson = False) -> None:

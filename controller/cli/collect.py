@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +10,8 @@ from controller.cli import screen
 from controller.cli.amounts import full, parse, plain
 from controller.cli.errors import CliError, Exit
 from controller.cli.place import AsJson, act, ask
+
+_PLACES: Final = (("cashbox", "Cash box"), ("stacker", "Stacker"), ("recycler", "Recycler"))
 
 
 def mount(app: typer.Typer) -> None:
@@ -27,6 +29,10 @@ def collect(
     ] = None,
     bills: Annotated[
         int | None, typer.Option(min=0, help="How many bills that were.", show_default=False)
+    ] = None,
+    recycler: Annotated[
+        str | None,
+        typer.Option(help="Taken out of the recycler, if it was emptied.", show_default=False),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Book without asking.")] = False,
     json: AsJson = False,
@@ -52,13 +58,15 @@ def collect(
     if bills is None:
         bills = typer.prompt("How many bills", type=int)
     box, stack = parse(cashbox, currency), parse(stacker, currency)
+    emptied = {} if recycler is None else {"recycler": parse(recycler, currency)}
     difference = box + stack - cash["cashbox"] - cash["stacker"]
+    difference += sum(amount - cash[name] for name, amount in emptied.items())
     if not (yes or json):
         if difference:
             words = f"{'More' if difference > 0 else 'Less'} than expected"
             screen.line((f"{words}: {full(abs(difference), currency)}", screen.WARN))
         typer.confirm("Book it", abort=True)
-    answer = act(context, "collect", cashbox=box, stacker=stack, bills=bills)
+    answer = act(context, "collect", cashbox=box, stacker=stack, bills=bills, **emptied)
     if json:
         screen.as_json(answer)
         return
@@ -71,7 +79,8 @@ def collect(
                 plain(answer[name]["expected"], currency),
                 _signed(answer[name]["counted"] - answer[name]["expected"], currency),
             )
-            for name, words in (("cashbox", "Cash box"), ("stacker", "Stacker"))
+            for name, words in _PLACES
+            if name in answer
         ],
     )
 

@@ -19,6 +19,7 @@ _STATE: Final = {
     "disabled": screen.DIM,
 }
 _MODE: Final = {"idle": screen.GOOD, "credit": screen.GOOD, "out_of_service": screen.BAD}
+_RARE: Final = ("escrow", "recycler")  # places that are shown when something is there
 _RESULT: Final = {"sold": screen.GOOD, "refunded": screen.WARN, "claimed": screen.BAD}
 
 
@@ -65,9 +66,11 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
         rows.append(("Escrow", full(status["escrow"], currency)))
     if status["exact_change_only"]:
         rows.append(("Change", ("exact change only", screen.WARN)))
-    places = ("tubes", "cashbox", "stacker", "escrow")
+    places = ("tubes", "cashbox", "stacker", "recycler", "escrow")
     words = ", ".join(
-        f"{name} {plain(cash[name], currency)}" for name in places if cash[name] or name != "escrow"
+        f"{name} {plain(cash[name], currency)}"
+        for name in places
+        if cash[name] or name not in _RARE
     )
     rows.append(("Cash", f"{words} {currency} ({screen.many(cash['bills'], 'bill')})"))
     if status["sold_out"]:

@@ -60,10 +60,24 @@ def _tubes(data: Data, _: Callable[[int], str]) -> str:
     return f"{data['cause']}, {len(data['tubes'])} tubes, {off} differ"
 
 
+def _recycler(data: Data, _: Callable[[int], str]) -> str:
+    off = sum(counted != believed for _, _, counted, believed in data["bills"])
+    return f"{data['cause']}, {len(data['bills'])} bill types, {off} differ"
+
+
 def _collected(data: Data, money: Callable[[int], str]) -> str:
-    counted = data["cashbox_counted"] + data["stacker_counted"]
-    expected = data["cashbox_expected"] + data["stacker_expected"]
+    places = ("cashbox", "stacker", "recycler")  # the last since it is there
+    counted = sum(data.get(f"{place}_counted", 0) for place in places)
+    expected = sum(data.get(f"{place}_expected", 0) for place in places)
     return f"{money(counted)} counted, {money(expected)} expected, by {data['by']}"
+
+
+def _into(data: Data) -> str:
+    return ", into the recycler" if data.get("into") == "recycler" else ""
+
+
+def _of(data: Data) -> str:
+    return ", in bills" if data.get("device") == "bill" else ""
 
 
 def _test(data: Data) -> str:
@@ -84,9 +98,11 @@ _WORDS: Final[dict[str, _Say]] = {
     "bill.escrowed": lambda d, m: f"{m(d['value'])} held",
     "stack.intended": lambda d, m: f"{m(d['value'])}, stacker {d['stacker']}",
     "bill.return_intended": lambda d, m: f"{m(d['value'])}: {d['reason']}",
-    "bill.stacked": lambda d, m: f"{m(d['value'])} ({d['proof']})",
+    "bill.stacked": lambda d, m: f"{m(d['value'])} ({d['proof']}){_into(d)}",
+    "bill.moved": lambda d, m: f"{m(d['value'])} {d['how']}",
     "bill.returned": lambda d, m: f"{m(d['value'])} ({d['proof']})",
     "tubes.counted": _tubes,
+    "recycler.counted": _recycler,
     "stacker.counted": lambda d, _: f"{d['cause']}: {d['counted']}, believed {d['believed']}",
     "cash.collected": _collected,
     "vend.opened": lambda d, m: f"{d['selection']} {d['product']} {m(d['price'])}{_test(d)}",
@@ -104,7 +120,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "vend.settled": lambda d, m: f"{m(d['cash'])} earned",
     "vend.closed": lambda d, _: " ".join((d["result"], *d["flags"])),
     "credit_return.opened": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
-    "payout.intended": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
+    "payout.intended": lambda d, m: f"{m(d['amount'])}: {d['reason']}{_of(d)}",
     "payout.finished": _paid,
     "shortfall.booked": lambda d, m: f"{m(d['coins'] + d['bills'])} cannot be paid out",
     "claim.opened": _claim,

@@ -10,6 +10,7 @@ from typing import Final
 CASH_TUBES: Final = "cash.tubes"
 CASH_CASHBOX: Final = "cash.cashbox"
 CASH_STACKER: Final = "cash.stacker"
+CASH_RECYCLER: Final = "cash.recycler"  # bills that can be paid out again
 CASH_ESCROW: Final = "cash.escrow"
 CARD_RECEIVABLE: Final = "card.receivable"  # approved by a reader, paid to us by its acquirer
 
@@ -31,7 +32,7 @@ UNCLAIMED: Final = "unclaimed"  # money found that no record explains
 MISSING: Final = "missing"  # money gone that no record explains
 OPERATOR: Final = "operator"  # put in and taken out by staff
 
-CASH: Final = (CASH_TUBES, CASH_CASHBOX, CASH_STACKER, CASH_ESCROW)
+CASH: Final = (CASH_TUBES, CASH_CASHBOX, CASH_STACKER, CASH_RECYCLER, CASH_ESCROW)
 CREDIT: Final = (CREDIT_COINS, CREDIT_BILLS, CREDIT_PRODUCT)
 CLAIMS: Final = (CLAIMS_CASH, CLAIMS_CARD)
 ALL: Final = (

@@ -67,6 +67,7 @@ class Collect:
     cashbox: int
     stacker: int
     bills: int  # how many bills were taken out of the stacker
+    recycler: int | None = None  # counted in the recycler; None: its bills stay
 
 
 @dataclass(frozen=True, slots=True)

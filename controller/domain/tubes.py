@@ -1,4 +1,4 @@
-"""Change: which coins to pay, how much can be paid, and when to ask for exact change.
+"""Change: which coins and bills to pay, how much can be paid, when to ask for exact change.
 
 Pure. Amounts are ``int`` minor units of the machine's one currency. Sets of amounts are bits of an
 ``int`` (bit n: the amount n), so that "everything these tubes can pay" costs a few shifts.
@@ -20,11 +20,15 @@ _PLENTY: Final = 1_020
 _SCARCITY: Final = tuple(accumulate((_SCALE // k for k in range(1, _PLENTY + 1)), initial=0))
 
 
+BILLS_FROM: Final = 16
+"""In a plan over coins and bills together, bill type t of the recycler has the number 16 + t."""
+
+
 @dataclass(frozen=True, slots=True)
 class TubeCoins:
-    """The coins of one type that can be paid out now. A defective tube is left out or has 0."""
+    """The pieces of one type that can be paid out now. A defective tube is left out or has 0."""
 
-    type: int  # coin type of the changer, 0..15
+    type: int  # coin type of the changer, 0..15; BILLS_FROM and on: bill type of the recycler
     value: int  # minor units; a token (0) never pays
     count: int
 
@@ -38,8 +42,13 @@ class PayoutPlan:
 
     @property
     def pieces(self) -> int:
-        """Return how many coins leave."""
+        """Return how many coins and bills leave."""
         return sum(count for _, count in self.coins)
+
+    @property
+    def bills(self) -> tuple[tuple[int, int], ...]:
+        """Return what the recycler pays: (bill type, count)."""
+        return tuple((type_ - BILLS_FROM, n) for type_, n in self.coins if type_ >= BILLS_FROM)
 
 
 NOTHING: Final = PayoutPlan(0)
@@ -51,7 +60,7 @@ def plan_payout(amount: int, available: Sequence[TubeCoins]) -> PayoutPlan | Non
     Among all exact plans: the fewest coins; of those the least scarcity, where paying one of the
     k coins left of a value costs 1/k (the machine keeps its rare coins); of those the one with
     more of the greater values. Of two types with one value the higher-numbered goes first
-    (MDB/ICP 4.2, section 5, DISPENSE).
+    (MDB/ICP 4.2, section 5, DISPENSE), so a bill before a coin.
     """
     if amount <= 0:
         return NOTHING if amount == 0 else None

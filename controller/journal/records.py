@@ -17,6 +17,7 @@ from pydantic import Field
 from controller.domain import accounts as acc
 from controller.journal.envelope import RecordData
 from controller.journal.records_link import LINK
+from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
 Lots = tuple[tuple[int, int], ...]  # (lot's seq, amount)
 Coins = tuple[tuple[int, int], ...]  # (coin type, count)
@@ -189,7 +190,10 @@ class BillReturnIntended(RecordData):
 
 
 class BillStacked(RecordData):
-    """A bill is ours: one lot. ``escrowed`` says that it came out of escrow."""
+    """A bill is ours: one lot. ``escrowed`` says that it came out of escrow.
+
+    ``into`` says where it lies: one in the recycler can be paid out again.
+    """
 
     type: ClassVar[str] = "bill.stacked"
     device: str
@@ -199,10 +203,12 @@ class BillStacked(RecordData):
     escrowed: bool
     proof: Literal["reported", "counted"] = "reported"
     claimed: bool = False  # its customer already has a claim for it
+    into: Literal["stacker", "recycler"] = "stacker"
 
     def postings(self) -> Lines:
         """The stacker grows, and so does the customer's credit (unless a claim stands for it)."""
-        lines: Lines = ((acc.CASH_STACKER, self.value),)
+        place = acc.CASH_RECYCLER if self.into == "recycler" else acc.CASH_STACKER
+        lines: Lines = ((place, self.value),)
         if self.escrowed:
             lines += ((acc.CASH_ESCROW, -self.value),)
         if not self.claimed:
@@ -272,15 +278,20 @@ class CashCollected(RecordData):
     stacker_expected: int
     bills_taken: int = 0  # how many bills left the stacker
     by: str = ""
+    recycler_emptied: bool = False  # else its bills stay, as the tubes' coins do
+    recycler_counted: int = 0
+    recycler_expected: int = 0
 
     def postings(self) -> Lines:
         """The operator has what was counted; differences show."""
-        box, stack = self.cashbox_counted, self.stacker_counted
-        difference = box + stack - self.cashbox_expected - self.stacker_expected
+        counted = self.cashbox_counted + self.stacker_counted + self.recycler_counted
+        expected = self.cashbox_expected + self.stacker_expected + self.recycler_expected
+        difference = counted - expected
         return _lines(
             (acc.CASH_CASHBOX, -self.cashbox_expected),
             (acc.CASH_STACKER, -self.stacker_expected),
-            (acc.OPERATOR, box + stack),
+            (acc.CASH_RECYCLER, -self.recycler_expected),
+            (acc.OPERATOR, counted),
             (acc.UNCLAIMED if difference > 0 else acc.MISSING, -difference),
         )
 
@@ -469,7 +480,11 @@ class CreditReturnOpened(RecordData):
 
 
 class PayoutIntended(RecordData):
-    """Coins are about to be paid. ``coins``/``bills`` are taken from credit (zero in a retry)."""
+    """Money is about to be paid. ``coins``/``bills`` are taken from credit (zero in a retry).
+
+    ``device`` pays: coins of the changer, or bills of one type of the recycler; ``plan`` and
+    ``tubes`` count in its own types.
+    """
 
     type: ClassVar[str] = "payout.intended"
     amount: int
@@ -481,6 +496,7 @@ class PayoutIntended(RecordData):
     tubes: tuple[tuple[int, int, int], ...]  # (type, value, believed count) before
     reason: str
     attempt: int = 1
+    device: str = "changer"
 
     def postings(self) -> Lines:
         """Credit becomes owed."""
@@ -492,13 +508,14 @@ class PayoutIntended(RecordData):
 
 
 class PayoutFinished(RecordData):
-    """What left the tubes: (type, value, count). ``certain`` False: the proofs disagree."""
+    """What left the tubes, or the recycler: (type, value, count). Not ``certain``: in doubt."""
 
     type: ClassVar[str] = "payout.finished"
     ordered: int
     paid: tuple[tuple[int, int, int], ...]
     proof: Literal["status", "tubes", "both", "none"]
     certain: bool
+    device: str = "changer"
 
     @property
     def amount(self) -> int:
@@ -509,7 +526,8 @@ class PayoutFinished(RecordData):
         """Paid is no longer owed; anything beyond the order is missing."""
         paid = self.amount
         due = min(paid, self.ordered)
-        return _lines((acc.CASH_TUBES, -paid), (acc.PAYOUT_OWED, due), (acc.MISSING, paid - due))
+        place = acc.CASH_RECYCLER if self.device == "bill" else acc.CASH_TUBES
+        return _lines((place, -paid), (acc.PAYOUT_OWED, due), (acc.MISSING, paid - due))
 
 
 class ShortfallBooked(RecordData):
@@ -692,6 +710,7 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     JournalBegun, BootStarted, BootFinished, StopRequested, DeviceIdentified, DeviceNoted,
     FaultRaised, FaultCleared, ReviewFlagged, CoinsDeposited, CoinsReleased, BillEscrowed,
     StackIntended, BillReturnIntended, BillStacked, BillReturned, TubesCounted, StackerCounted,
+    RecyclerCounted, BillMoved,
     CashCollected, VendOpened, CreditAuthorised, CreditRestored, ApprovalRequested,
     ApprovalFinished, DispenseIntended, DispenseFinished, DispenseDecided, DispenseRefused,
     SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,

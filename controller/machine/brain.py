@@ -57,6 +57,7 @@ from controller.ports import (
 )
 from controller.saga import escrow, give_back, vend
 from controller.saga import recovery as boot
+from controller.state import Saga
 
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
@@ -362,7 +363,8 @@ class Brain:
         if isinstance(result, TubeCounts):
             desk.live.defective_tubes = result.defective
             saga = desk.customer_saga()
-            if saga is not None and saga.intent == "payout":
+            if _pays(saga, DeviceName.CHANGER):
+                assert saga is not None, "it pays"
                 if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
                     boot.payout_counted(desk, saga, result)
                 elif saga.vend in desk.live.unproved:
@@ -402,9 +404,32 @@ class Brain:
             desk.live.stacker_full = result.full
             self.cash.stacker_counted(result, after_reset=cause == "boot")
             desk.live.stacker_checked = True
+            if result.recycler is not None:
+                self._recycler_counted(result.recycler, cause)
         else:
             desk.do(fx.Wake(f"stacker {cause}", 5.0))
         self._counted("stacker")
+
+    def _recycler_counted(self, counts: TubeCounts, cause: str) -> None:
+        """Take the bills that a recycler holds: proof of a payout, or compared with the ledger.
+
+        A difference is booked as one of the tubes is: when it is no bill that nobody told of yet.
+        """
+        desk = self.desk
+        saga = desk.customer_saga()
+        if _pays(saga, DeviceName.BILL):
+            assert saga is not None, "it pays"
+            if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
+                boot.payout_counted(desk, saga, counts)
+            elif saga.vend in desk.live.unproved:
+                give_back.payout_proved(desk, saga, counts)
+            return
+        differs = give_back.differences(desk, counts, DeviceName.BILL.value)
+        again, desk.live.recycler_doubt = desk.live.recycler_doubt, differs
+        if cause == "boot" or not differs or differs == again:
+            give_back.book_recycler(desk, counts, cause)
+        else:
+            desk.do(fx.Wake(f"stacker {cause}", RECOUNT_S))
 
     def _counted(self, what: str) -> None:
         if self.recovery is not None and self.recovery.phase is boot.Phase.COUNT:
@@ -515,6 +540,11 @@ class Brain:
             desk.write(
                 rec.StockSet(column=column.name, count=column.capacity, before=0, cause="opening")
             )
+
+
+def _pays(saga: Saga | None, device: DeviceName) -> bool:
+    """Tell whether a payout of this device is under way, or waits for its proof."""
+    return saga is not None and saga.intent == "payout" and saga.paying == device.value
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Final
 from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.journal.records_recycler import BillMoved
 from controller.machine.desk import Desk
 from controller.machine.effects import CountStacker, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
@@ -23,6 +24,7 @@ from controller.ports import (
 )
 from controller.saga import escrow, give_back, vend
 from controller.saga.escrow import ESCROW_DEADLINE_S
+from controller.state import Escrow
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
@@ -136,6 +138,8 @@ class CashHandling:
                     self._stacked(report, answer, event)
                 case BillEventKind.RETURNED:
                     self._returned(report, answer, event)
+                case BillEventKind.FILLED | BillEventKind.DISPENSED | BillEventKind.MOVED:
+                    self._recycler_moved(report, answer, event)
                 case _:
                     pass  # rejected before it was ours: audit only
         if report.note and self._desk.state.last_answers.get(report.device.value) != answer:
@@ -197,10 +201,25 @@ class CashHandling:
                 value=event.value,
                 escrowed=held is not None,
                 claimed=held is not None and held.claimed,
+                into="recycler" if event.kind is BillEventKind.RECYCLED else "stacker",
             )
         )
         desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
         self._credited()
+
+    def _recycler_moved(self, report: BillsReport, answer: str, event: BillEvent) -> None:
+        """Staff's hand, or the recycler's own: no customer's money."""
+        self._desk.write(
+            BillMoved.model_validate(
+                {
+                    "device": report.device.value,
+                    "answer": answer,
+                    "bill": event.type,
+                    "value": event.value,
+                    "how": event.kind.value,
+                }
+            )
+        )
 
     def _returned(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
@@ -266,16 +285,19 @@ class CashHandling:
             result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
         if held is not None:
-            if result.bills == state.stacker + 1:
+            if into := self._went_into(held, result):
                 desk.write(
-                    rec.BillStacked(
-                        device=held.device,
-                        answer="",
-                        bill=held.bill,
-                        value=held.value,
-                        escrowed=True,
-                        proof="counted",
-                        claimed=held.claimed,
+                    rec.BillStacked.model_validate(
+                        {
+                            "device": held.device,
+                            "answer": "",
+                            "bill": held.bill,
+                            "value": held.value,
+                            "escrowed": True,
+                            "proof": "counted",
+                            "claimed": held.claimed,
+                            "into": into,
+                        }
                     )
                 )
                 desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
@@ -307,6 +329,16 @@ class CashHandling:
                     {"cause": cause, "counted": result.bills, "believed": state.stacker}
                 )
             )
+
+    def _went_into(self, held: Escrow, result: StackerCount) -> str:
+        """Tell where the bill that was in escrow is, if a count has gone up by one."""
+        state = self._desk.state
+        if result.bills == state.stacker + 1:
+            return "stacker"
+        if result.recycler is None or not state.recycler_counted:
+            return ""
+        believed = state.recycler.get(held.bill, 0)
+        return "recycler" if result.recycler.counts[held.bill] == believed + 1 else ""
 
     def _jammed(self, device: str) -> bool:
         return f"{device} {FaultCode.BILL_JAM.value}" in self._desk.state.faults

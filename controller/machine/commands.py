@@ -16,7 +16,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
-from controller.saga import claims, escrow, vend
+from controller.saga import claims, escrow, give_back, vend
 
 Reply = Future[dict[str, Any]]
 MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
@@ -213,7 +213,8 @@ def _return_credit(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
 def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     if desk.state.sagas:
         raise CommandRefused("a vend or payout is under way; try again when it has ended")
-    if min(command.cashbox, command.stacker, command.bills) < 0:
+    emptied = command.recycler is not None
+    if min(command.cashbox, command.stacker, command.bills, command.recycler or 0) < 0:
         raise CommandRefused("counts are not negative")
     data = rec.CashCollected(
         cashbox_counted=command.cashbox,
@@ -222,16 +223,20 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         stacker_expected=desk.state.ledger.balance(acc.CASH_STACKER),
         bills_taken=command.bills,
         by=by,
+        recycler_emptied=emptied,
+        recycler_counted=command.recycler or 0,
+        recycler_expected=desk.state.ledger.balance(acc.CASH_RECYCLER) if emptied else 0,
     )
     desk.write(data)
-    return {
-        "cashbox": {"counted": data.cashbox_counted, "expected": data.cashbox_expected},
-        "stacker": {"counted": data.stacker_counted, "expected": data.stacker_expected},
-        "difference": data.cashbox_counted
-        + data.stacker_counted
-        - data.cashbox_expected
-        - data.stacker_expected,
+    answer: dict[str, Any] = {
+        name: {
+            "counted": getattr(data, f"{name}_counted"),
+            "expected": getattr(data, f"{name}_expected"),
+        }
+        for name in (("cashbox", "stacker", "recycler") if emptied else ("cashbox", "stacker"))
     }
+    off = sum(place["counted"] - place["expected"] for place in answer.values())
+    return answer | {"difference": off}
 
 
 def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
@@ -277,6 +282,8 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     desk.fire(Trigger.LEAVE_SERVICE)
     if DeviceName.CHANGER in desk.live.ready:
         desk.do(fx.CountTubes("fill"))
+    if give_back.payer_ready(desk, DeviceName.BILL):
+        desk.do(fx.CountStacker("fill"))
     if desk.state.escrow is not None and desk.state.escrow.claimed:
         desk.do(fx.CountStacker("boot"))  # a person has been inside: it is out, or stacked
     return {"service": False}

@@ -13,7 +13,7 @@ from typing import Any, Final
 from controller.clock import Clock
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
-from controller.domain.tubes import ChangeRule, TubeCoins
+from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
@@ -58,8 +58,10 @@ class Live:
     started: set[DeviceName] = field(default_factory=set)
     tubes_checked: bool = False  # counted since the changer was last initialised
     tubes_doubt: tuple[tuple[int, int, int, int], ...] = ()  # a count that nobody explained yet
+    recycler_doubt: tuple[tuple[int, int, int, int], ...] = ()  # as ``tubes_doubt``
     stacker_checked: bool = False
     defective_tubes: frozenset[int] = frozenset()
+    defective_recycler: frozenset[int] = frozenset()  # bill types
     stacker_full: bool = False
     session: DeviceName | None = None
     session_funds: int | None = None
@@ -151,7 +153,13 @@ class Desk:
         return next(iter(self.state.sagas.values()), None)
 
     def tubes(self) -> list[TubeCoins]:
-        """Return what change can be paid from now: no defective tubes, the reserve left alone."""
+        """Return what change can be paid from now: no defective tubes, the reserve left alone.
+
+        Coins of the changer, and bills of the recycler behind them.
+        """
+        return [*self._coins(), *self._bills()]
+
+    def _coins(self) -> list[TubeCoins]:
         if DeviceName.CHANGER not in self.live.ready or not self.live.tubes_checked:
             return []
         kept = dict(self.policy.tubes_kept)
@@ -159,6 +167,19 @@ class Desk:
         return [
             TubeCoins(type_, value, max(0, count - kept.get(value, 0)))
             for type_, value, count in self.state.tube_coins()
+            if value and type_ not in bad
+        ]
+
+    def _bills(self) -> list[TubeCoins]:
+        info = self.live.ready.get(DeviceName.BILL)
+        if not isinstance(info, BillInfo) or not info.recycles or not self.live.stacker_checked:
+            return []
+        if f"{DeviceName.BILL.value} {FaultCode.BILL_DISPENSER.value}" in self.state.faults:
+            return []
+        bad = self.live.defective_recycler
+        return [
+            TubeCoins(BILLS_FROM + type_, value, max(0, count))
+            for type_, value, count in self.state.recycler_bills()
             if value and type_ not in bad
         ]
 

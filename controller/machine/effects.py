@@ -124,17 +124,19 @@ class ReportCashSale:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """Pay coins."""
+    """Pay coins, or bills of the recycler."""
 
     vend: int
     order: PayoutOrder
+    device: DeviceName = DeviceName.CHANGER
 
 
 @dataclass(frozen=True, slots=True)
 class PayoutEvidenceAfterRestart:
-    """Poll until idle, then PAYOUT STATUS and tubes."""
+    """Poll until idle, then PAYOUT STATUS and the counts."""
 
     vend: int
+    device: DeviceName = DeviceName.CHANGER
 
 
 @dataclass(frozen=True, slots=True)

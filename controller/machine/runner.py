@@ -42,7 +42,7 @@ from controller.ports import (
     MoneyReport,
     PayoutEvidence,
     ReaderInfo,
-    TubeCounts,
+    StackerCount,
 )
 from controller.state import State
 
@@ -302,31 +302,36 @@ class Machine:
                 return await self._device(device).greet(known(self.desk.state, device))
             case fx.StartDevice(device=device):
                 return await self._device(device).start()
-            case fx.CountTubes() | fx.Payout() | fx.PayoutEvidenceAfterRestart():
-                return await self._perform_coins(self._changer(), effect)
+            case fx.CountTubes():
+                return await self._changer().tubes()
+            case fx.Payout() | fx.PayoutEvidenceAfterRestart():
+                return await self._perform_payout(effect)
             case fx.RestoreBallast():
                 return await self.desk.journal.restore_ballast()
-            case fx.CountStacker():
-                return await self._bill().stacker()
-            case fx.StackBill() | fx.ReturnBill():
-                bill = self._bill()
-                stacking = isinstance(effect, fx.StackBill)
-                return await (bill.stack() if stacking else bill.return_bill())
+            case fx.CountStacker() | fx.StackBill() | fx.ReturnBill():
+                return await self._perform_bills(self._bill(), effect)
             case _:
                 return await self._perform_card(effect)
 
-    async def _perform_coins(
-        self,
-        changer: Changer,
-        effect: fx.CountTubes | fx.Payout | fx.PayoutEvidenceAfterRestart,
-    ) -> TubeCounts | PayoutEvidence:
+    async def _perform_bills(
+        self, bill: BillValidator, effect: fx.CountStacker | fx.StackBill | fx.ReturnBill
+    ) -> StackerCount | None:
         match effect:
-            case fx.CountTubes():
-                return await changer.tubes()
-            case fx.Payout(order=order):
-                return await changer.payout(order)
-            case fx.PayoutEvidenceAfterRestart():
-                return await changer.payout_evidence()
+            case fx.CountStacker():
+                return await bill.stacker()
+            case fx.StackBill():
+                await bill.stack()
+            case fx.ReturnBill():
+                await bill.return_bill()
+        return None
+
+    async def _perform_payout(
+        self, effect: fx.Payout | fx.PayoutEvidenceAfterRestart
+    ) -> PayoutEvidence:
+        payer = self._bill() if effect.device is DeviceName.BILL else self._changer()
+        if isinstance(effect, fx.Payout):
+            return await payer.payout(effect.order)
+        return await payer.payout_evidence()
 
     async def _perform_card(self, effect: fx.Effect) -> Any:
         match effect:

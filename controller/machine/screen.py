@@ -85,9 +85,9 @@ def exact_change_only(desk: Desk) -> bool:
 
     That is so too when the owner's margin can't be paid, before the first customer finds out.
     """
-    if DeviceName.CHANGER not in desk.live.ready:
-        return False
     tubes = desk.tubes()
+    if DeviceName.CHANGER not in desk.live.ready and not tubes:
+        return False
     margin = desk.policy.exact_change_margin
     if margin and not can_change(margin, tubes):
         return True

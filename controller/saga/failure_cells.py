@@ -34,7 +34,7 @@ class Phase(StrEnum):
     DROP = "when the product has fallen"
     SETTLE = "while the sale is settled"
     REFUND = "while a failed vend is given back"
-    PAYOUT = "while coins are paid"
+    PAYOUT = "while coins or bills are paid"
     ESCROW = "while a bill is in escrow"
     RECOVERY = "while an earlier end is recovered from"
 

@@ -16,6 +16,7 @@ from controller.saga import (
     failures_dispenser,
     failures_ends,
     failures_reader,
+    failures_recycler,
     failures_settings,
 )
 from controller.saga.failure_cells import Cell
@@ -24,6 +25,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "The dispenser": failures_dispenser.ROWS,
     "The card reader": failures_reader.ROWS,
     "Coins and bills": failures_cash.ROWS,
+    "The bill recycler": failures_recycler.ROWS,
     "The journal's disk": failures_disk.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,
     "The end of a life, and of the next one": failures_ends.ROWS,

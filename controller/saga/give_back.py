@@ -9,15 +9,25 @@ from __future__ import annotations
 from typing import Final
 
 from controller.domain.credit import Picked
+from controller.domain.tubes import BILLS_FROM, PayoutPlan, best_partial
 from controller.domain.tubes import NOTHING as NO_PLAN
-from controller.domain.tubes import best_partial
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.journal.records_recycler import RecyclerCounted
 from controller.machine.desk import CLAIM_NOTICE_S, Desk
-from controller.machine.effects import Beep, CountTubes, EndSession, Failed, Payout, Wake
+from controller.machine.effects import (
+    Beep,
+    CountStacker,
+    CountTubes,
+    EndSession,
+    Failed,
+    Payout,
+    Wake,
+)
 from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
+    BillInfo,
     ChangerInfo,
     DeviceName,
     PayoutEvidence,
@@ -34,6 +44,7 @@ SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a 
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
 STOPPING_PATIENCE_S: Final = 10.0  # well within the 25 s that a graceful stop has
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
+_PAYING_S: Final = 30.0  # "your change" is shown so long; a recycler takes that for each bill
 NOTHING: Final = Picked((), 0, 0)
 
 
@@ -63,17 +74,14 @@ def give_back(desk: Desk, saga: Saga) -> None:
         _close(desk, saga)
         return
     desk.step(Trigger.PAY_OUT)
-    if _wait_for_changer(desk, saga):
-        return
-    info = desk.live.ready.get(DeviceName.CHANGER)
-    by_value = isinstance(info, ChangerInfo) and info.pays_by_value
-    # One PAYOUT command an order: after a restart PAYOUT STATUS tells of the last one alone.
-    most = MAX_UNITS * info.scaling if by_value and isinstance(info, ChangerInfo) else total
-    plan = best_partial(min(total, most), desk.tubes())
+    plan = best_partial(total, desk.tubes())
     if saga.short_payouts >= SHORT_PAYOUTS_MAX or not saga.payout_certain:
         plan = NO_PLAN  # not certain: what is left may have been paid, a person must look first
+    if _wait_for_payers(desk, saga, plan, total):
+        return
+    device, order = _next_order(desk, plan)
     picked = desk.state.credit.pick_cash() if credit else NOTHING
-    if not plan.amount:
+    if not order.amount:
         if credit:
             desk.write(
                 rec.ShortfallBooked(coins=picked.coins, bills=picked.bills, lots=picked.lots),
@@ -87,20 +95,40 @@ def give_back(desk: Desk, saga: Saga) -> None:
         return
     desk.write(
         rec.PayoutIntended(
-            amount=plan.amount,
-            plan=plan.coins,
-            by_value=by_value,
+            amount=order.amount,
+            plan=order.coins,
+            by_value=order.by_value,
             coins=picked.coins,
             bills=picked.bills,
             lots=picked.lots,
-            tubes=tuple(desk.state.tube_coins()),
+            tubes=tuple(desk.state.pieces_of(device.value)),
             reason=saga.reason or ("change" if saga.dispensed else "refund"),
             attempt=saga.payouts + 1,
+            device=device.value,
         ),
         saga.vend,
     )
-    desk.do(Payout(saga.vend, PayoutOrder(plan.amount, plan.coins, by_value)))
-    desk.tell(_on_payout(saga), amount=plan.amount, seconds=30.0)
+    desk.do(Payout(saga.vend, order, device))
+    desk.tell(_on_payout(saga), amount=plan.amount, seconds=_PAYING_S)
+
+
+def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
+    """Return what to order first: the bills of greatest value, and coins when no bill is left.
+
+    One command an order: after a restart PAYOUT STATUS tells of the last one alone.
+    """
+    values = {type_: value for type_, value, _ in desk.state.recycler_bills()}
+    for type_, count in plan.bills:
+        order = PayoutOrder(values[type_] * count, ((type_, count),))
+        return DeviceName.BILL, order
+    info = desk.live.ready.get(DeviceName.CHANGER)
+    if not isinstance(info, ChangerInfo) or not info.pays_by_value:
+        return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins)
+    most = MAX_UNITS * info.scaling
+    if plan.amount > most:
+        coins = [coins for coins in desk.tubes() if coins.type < BILLS_FROM]
+        plan = best_partial(most, coins)
+    return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins, by_value=True)
 
 
 def _claim_product(desk: Desk, saga: Saga) -> None:
@@ -128,13 +156,18 @@ def _on_payout(saga: Saga) -> Message:
     return Message.REFUND_COINS if saga.kind == "vend" else Message.COIN_RETURN
 
 
-def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
-    """Give an absent changer until the deadline before its debt becomes a claim."""
-    if desk.live.tubes_checked and DeviceName.CHANGER in desk.live.ready:
+def _wait_for_payers(desk: Desk, saga: Saga, plan: PayoutPlan, total: int) -> bool:
+    """Give an absent changer or recycler until the deadline before its debt becomes a claim.
+
+    Nobody waits for one that the others can do without.
+    """
+    held = desk.state.escrow
+    stacking = held is not None and not held.claimed  # a recycler pays nothing meanwhile
+    if not (plan.bills and stacking) and (
+        plan.amount == total or not _payer_away(desk, total - plan.amount)
+    ):
         desk.live.settling_since.pop(saga.vend, None)
         return False
-    if DeviceName.CHANGER.value not in desk.state.devices:
-        return False  # there never was one
     since = desk.live.settling_since.setdefault(saga.vend, desk.now)
     patience = desk.policy.refund_deadline_s
     if desk.mode is Mode.STOPPING:
@@ -145,6 +178,24 @@ def _wait_for_changer(desk: Desk, saga: Saga) -> bool:
     desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
     desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
     return True
+
+
+def _payer_away(desk: Desk, lacking: int) -> bool:
+    """Tell whether a device that could pay more of this has been there and does not answer."""
+    state = desk.state
+    if DeviceName.CHANGER.value in state.devices and not payer_ready(desk, DeviceName.CHANGER):
+        return True
+    could = any(count > 0 and value <= lacking for _, value, count in state.recycler_bills())
+    return could and not payer_ready(desk, DeviceName.BILL)
+
+
+def payer_ready(desk: Desk, device: DeviceName) -> bool:
+    """Tell whether a changer or recycler answers, and has been counted."""
+    live = desk.live
+    info = live.ready.get(device)
+    if device is DeviceName.BILL:
+        return isinstance(info, BillInfo) and bool(info.recycles) and live.stacker_checked
+    return info is not None and live.tubes_checked
 
 
 def _close(desk: Desk, saga: Saga) -> None:
@@ -260,12 +311,14 @@ def claim_escrow(desk: Desk, amount: int, doubt: str = "") -> None:
 
 
 def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
-    """Coins have left, or not."""
+    """Coins or bills have left, or not."""
     if saga.intent != "payout":
         return
     if isinstance(result, Failed) and not result.unknown:
         desk.write(
-            rec.PayoutFinished(ordered=saga.ordered, paid=(), proof="tubes", certain=True),
+            rec.PayoutFinished(
+                ordered=saga.ordered, paid=(), proof="tubes", certain=True, device=saga.paying
+            ),
             saga.vend,
         )
         return
@@ -285,8 +338,10 @@ def wait_for_proof(desk: Desk, saga: Saga) -> None:
 
 
 def _look_again(desk: Desk, saga: Saga) -> None:
-    if desk.live.tubes_checked and DeviceName.CHANGER in desk.live.ready:
-        desk.do(CountTubes("check"))
+    device = DeviceName(saga.paying)
+    if payer_ready(desk, device):
+        bills = device is DeviceName.BILL
+        desk.do(CountStacker("check") if bills else CountTubes("check"))
     desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
     desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
 
@@ -303,7 +358,7 @@ def look_for_changer(desk: Desk, saga: Saga) -> None:
 
 
 def payout_proved(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
-    """The changer is back, initialised (which ends any payout) and counted."""
+    """The device is back, initialised (which ends any payout) and counted."""
     desk.live.unproved.discard(saga.vend)
     desk.live.settling_since.pop(saga.vend, None)
     book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))
@@ -312,18 +367,25 @@ def payout_proved(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
 def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
     """Write down what a payout did, and any difference of the tubes that it does not explain."""
     asked = None if saga.by_value else frozenset(type_ for type_, _ in saga.plan)
-    done = reconcile(saga.ordered, desk.state.tube_coins(), evidence, asked)
+    bills = saga.paying == DeviceName.BILL.value
+    done = reconcile(saga.ordered, desk.state.pieces_of(saga.paying), evidence, asked)
     if done.amount > saga.ordered:
         desk.flag("payout paid too much", saga.vend, done.amount - saga.ordered)
     elif not done.certain:
         desk.flag("payout unknown", saga.vend, saga.ordered - done.amount)
     desk.write(
         rec.PayoutFinished(
-            ordered=saga.ordered, paid=done.paid, proof=done.proof, certain=done.certain
+            ordered=saga.ordered,
+            paid=done.paid,
+            proof=done.proof,
+            certain=done.certain,
+            device=saga.paying,
         ),
         saga.vend,
     )
-    if evidence.tubes is not None:
+    if evidence.tubes is not None and bills:
+        book_recycler(desk, evidence.tubes, "payout")
+    elif evidence.tubes is not None:
         desk.live.defective_tubes = evidence.tubes.defective
         book_tubes(desk, evidence.tubes, "payout")
 
@@ -336,15 +398,30 @@ def book_tubes(desk: Desk, counted: TubeCounts, cause: str) -> None:
         desk.write(rec.TubesCounted.model_validate({"cause": cause, "tubes": rows}))
 
 
+def book_recycler(desk: Desk, counted: TubeCounts, cause: str) -> None:
+    """As ``book_tubes``, for the recycler's bills."""
+    desk.live.defective_recycler = counted.defective
+    first = not desk.state.recycler_counted
+    bills = DeviceName.BILL.value
+    rows = differences(desk, counted, bills, all_rows=first)
+    if rows or first:
+        cause = "first_start" if first else cause
+        desk.write(RecyclerCounted.model_validate({"cause": cause, "bills": rows}))
+
+
 def differences(
-    desk: Desk, counted: TubeCounts, *, all_rows: bool = False
+    desk: Desk,
+    counted: TubeCounts,
+    device: str = DeviceName.CHANGER.value,
+    *,
+    all_rows: bool = False,
 ) -> tuple[tuple[int, int, int, int], ...]:
     """Return (type, value, counted, believed) of each tube whose count is another.
 
     A defective tube tells nothing, and a capped count nothing about the coins beyond it.
     """
     rows = []
-    for type_, value, believed in desk.state.tube_coins():
+    for type_, value, believed in desk.state.pieces_of(device):
         count = counted.counts[type_] if type_ < len(counted.counts) else 0
         capped = count >= counted.cap and believed > count
         if type_ in counted.defective or (not all_rows and (count == believed or capped)):

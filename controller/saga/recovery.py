@@ -193,8 +193,9 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
         case "settle":
             return _settle_again(desk, saga, success=saga.intent_success, told_before=True)
         case "payout":
-            if _present(desk, DeviceName.CHANGER):
-                desk.do(PayoutEvidenceAfterRestart(saga.vend))
+            payer = DeviceName(saga.paying)
+            if _present(desk, payer):
+                desk.do(PayoutEvidenceAfterRestart(saga.vend, payer))
                 return True
         case _:
             pass
@@ -289,16 +290,18 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:
 
 
 def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
-    """The changer told what it paid; the refund itself goes on after the count."""
+    """The device told what it paid; the refund itself goes on after the count."""
     if saga.intent != "payout":
         return
     if isinstance(result, Failed) or not result.idle:
         return  # silent, or busy for ever: its RESET ends that, and then the tubes are asked
+    if result.tubes is None and result.status is None:
+        return  # a recycler that was reset tells nothing before it is initialised
     if desk.state.power_cut_since(saga):
         result = replace(result, was_reset=True)
     give_back.book_payout(desk, saga, result)
 
 
 def payout_counted(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
-    """The changer is initialised and counted: its tubes are the only proof that is left."""
+    """The device is initialised and counted: its counts are the only proof that is left."""
     give_back.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))

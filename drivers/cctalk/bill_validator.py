@@ -59,6 +59,7 @@ from drivers.cctalk.money_ids import (
 )
 from drivers.cctalk.unit import Silent, Unit
 from drivers.mdb.device import FaultBook
+from drivers.pays_nothing import PaysNothing
 
 POLL_S: Final = 0.2
 """Between two reads of the event buffer, as advised; after 5 s the validator inhibits itself."""
@@ -112,7 +113,7 @@ class ValidatorPlan:
     checksum: Checksum = Checksum.CRC
 
 
-class CcTalkBillValidator:
+class CcTalkBillValidator(PaysNothing):
     """Drives one bill validator.
 
     Args:

@@ -15,6 +15,7 @@ from drivers.links.adapter_text import ADAPTER_BAUD, AdapterTextLink
 from drivers.links.mdb_link import MdbLink
 from drivers.links.ninth_bit import NinthBitLink
 from drivers.links.tty import open_byte_port, open_ninth_bit_port, slack_of
+from drivers.mdb.bill_recycler import MdbBillRecycler
 from drivers.mdb.bill_validator import MdbBillValidator
 from drivers.mdb.cashless import MdbCardReader
 from drivers.mdb.cashless_expect import ReaderSettings
@@ -54,6 +55,7 @@ def build_mdb(
     readers: Mapping[DeviceName, ReaderSettings] | None = None,
     high_security: frozenset[int] | None = None,
     foresight: Foresight | None = None,
+    recycle: frozenset[int] = frozenset(),
 ) -> MdbParts:
     """Make the bus and the drivers of `devices`, in the order of their addresses.
 
@@ -66,12 +68,17 @@ def build_mdb(
         readers: How each card reader is treated; one that is not named, as usual.
         high_security: Bill types to validate strictly; None leaves the validator's own choice.
         foresight: See `MdbBus`.
+        recycle: Values of bills that are kept to be paid out again; empty: no recycler is used.
     """
     bus = MdbBus(link, sink, foresight)
     parts = MdbParts(bus)
     if DeviceName.CHANGER in devices:
         parts.changer = MdbChanger(bus, sink, currency=currency)
-    if DeviceName.BILL in devices:
+    if DeviceName.BILL in devices and recycle:
+        parts.bill = MdbBillRecycler(
+            bus, sink, currency=currency, recycle=recycle, high_security=high_security
+        )
+    elif DeviceName.BILL in devices:
         parts.bill = MdbBillValidator(bus, sink, currency=currency, high_security=high_security)
     for name in (DeviceName.CASHLESS1, DeviceName.CASHLESS2):
         if name in devices:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from controller.faults import FaultCode
-from drivers.mdb.bill_codec import ValidatorStatus
+from drivers.mdb.bill_codec import RecyclerStatus, ValidatorStatus
 
 DISABLING: Final[dict[ValidatorStatus, FaultCode]] = {
     ValidatorStatus.DEFECTIVE_MOTOR: FaultCode.BILL_MOTOR,
@@ -31,3 +31,22 @@ ONE_SHOT: Final = frozenset(ValidatorStatus) - {
     ValidatorStatus.JUST_RESET,
 }
 """Reported once, so they take part in telling a repeat."""
+
+DISPENSER_FAULTS: Final[dict[RecyclerStatus, str]] = {
+    RecyclerStatus.DISPENSER_SENSOR: "its sensor is defective",
+    RecyclerStatus.DID_NOT_START: "its motor does not start",
+    RecyclerStatus.DISPENSER_JAM: "a bill is jammed",
+    RecyclerStatus.ROM_CHECKSUM: "ROM checksum error",
+}
+"""Told once; from then on it says "dispenser disabled" in each poll until it is mended."""
+
+DISPENSER_BUSY: Final = frozenset(
+    {RecyclerStatus.PAYOUT_BUSY, RecyclerStatus.DISPENSER_BUSY, RecyclerStatus.BILL_WAITING}
+)
+"""A payout runs, or its last bill has not been taken yet."""
+
+RECYCLER_ONE_SHOT: Final = frozenset(DISPENSER_FAULTS) | {
+    RecyclerStatus.ESCROW_REQUEST,
+    RecyclerStatus.FILL_KEY,
+}
+"""Reported once, as those of the validator."""

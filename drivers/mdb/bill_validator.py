@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from controller.faults import (
@@ -41,7 +43,7 @@ from drivers.mdb.bill_commands import (
     Security,
     encode_command,
 )
-from drivers.mdb.bill_faults import DISABLING, INCIDENTS, ONE_SHOT
+from drivers.mdb.bill_faults import DISABLING, INCIDENTS, ONE_SHOT, RECYCLER_ONE_SHOT
 from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
 from drivers.mdb.device import MdbDriver, Turn
 from drivers.mdb.fields import mask_of
@@ -51,6 +53,7 @@ from drivers.mdb.money import ScaleError
 from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, Retry
+from drivers.pays_nothing import PaysNothing
 
 ESCROW_RESULT_S: Final = PAYOUT_ANSWER_S
 """Stacked, returned or "invalid" must come within this after ESCROW was acknowledged."""
@@ -58,27 +61,27 @@ ESCROW_RESULT_S: Final = PAYOUT_ANSWER_S
 FULL_STACKER_S: Final = 10.0
 """Between two STACKER questions while it is full: somebody may have emptied it."""
 
-_KINDS: Final[dict[codec.BillRoute, BillEventKind]] = {
+KINDS: Final[Mapping[codec.BillRoute, BillEventKind]] = {
     codec.BillRoute.STACKED: BillEventKind.STACKED,
     codec.BillRoute.ESCROW: BillEventKind.ESCROWED,
     codec.BillRoute.RETURNED: BillEventKind.RETURNED,
     codec.BillRoute.RECYCLED: BillEventKind.RECYCLED,
     codec.BillRoute.REJECTED: BillEventKind.REJECTED,
 }
-"""The recycler's other routes are audit of a mode that is never enabled."""
+"""The recycler's other routes are audit of a mode that is enabled where it recycles."""
 
-_RESULTS: Final = frozenset(
+RESULTS: Final = frozenset(
     {codec.BillRoute.STACKED, codec.BillRoute.RETURNED, codec.BillRoute.RECYCLED}
 )
 
+Shot = codec.BillEvent | codec.ValidatorReported | codec.RecyclerReported
+
 _DENY_FTL: Final = encode_command(RetryDeny(Address.BILL_VALIDATOR, Address.VMC, 0))
 _STACKER: Final = encode_command(AskStacker())
-
-
 _TAKE_NOTHING: Final = encode_command(BillType(0, 0))
 
 
-class MdbBillValidator(MdbDriver):
+class MdbBillValidator(PaysNothing, MdbDriver):
     """Drives one bill validator.
 
     Args:
@@ -107,6 +110,7 @@ class MdbBillValidator(MdbDriver):
             silence_s=NON_RESPONSE_BILL_S,
         )
         self._currency = currency
+        self._kinds_of = KINDS
         self._high_security = high_security
         self._gate = MoneyGate(sink)
         self._info: BillInfo | None = None
@@ -130,6 +134,9 @@ class MdbBillValidator(MdbDriver):
 
     async def stacker(self) -> StackerCount:
         """Ask STACKER; see `BillValidator.stacker`."""
+        return await self._count()
+
+    async def _count(self) -> StackerCount:
         answer = await self._slot.command(_STACKER)
         if answer.kind is not AnswerKind.DATA:
             raise LinkError(f"bill validator: STACKER was answered by {answer.kind.value}")
@@ -237,23 +244,20 @@ class MdbBillValidator(MdbDriver):
         identity, _ = identity_of(
             await self._ask(encode_command(AskLevel1Identification()), Retry.ASK)
         )
-        info = BillInfo(
-            info.level,
-            info.scaling,
-            info.decimals,
-            info.bills,
-            has_escrow=info.has_escrow,
-            stacker_capacity=info.stacker_capacity,
-            identity=identity,
-        )
+        info = replace(info, identity=identity, recycles=await self._bring_up_recycler(info))
         self._take(info)
         try:
-            await self.stacker()
+            await self._count()
         except LinkError as silent:
             self._check()
             raise PeerProtocolError(str(silent)) from silent
         await self._apply()
         return info
+
+    async def _bring_up_recycler(self, info: BillInfo) -> tuple[int, ...]:
+        """Have it recycle; return the types it pays out again. Raises Lost or ResetItself."""
+        del info
+        return ()
 
     # -------------------------------------------------------------------------------- service
 
@@ -263,7 +267,7 @@ class MdbBillValidator(MdbDriver):
         now = asyncio.get_running_loop().time()
         if self._stacker_due is not None and now >= self._stacker_due:
             self._stacker_due = None
-            await self.stacker()
+            await self._count()
         if self._applied != self._effective:
             await self._apply()
         if self._result_due is not None and now >= self._result_due:
@@ -335,6 +339,8 @@ class MdbBillValidator(MdbDriver):
         for item in fresh:
             if isinstance(item, codec.ValidatorReported):
                 self._status(item.status, bills)
+            elif isinstance(item, codec.RecyclerReported):
+                self._recycler_told(item.status)
         self._bills(data, bills)
         self._gate.restored = False
         self._end_turn(Turn.ITEMS)
@@ -364,7 +370,7 @@ class MdbBillValidator(MdbDriver):
                     self.oddities["inserted while disabled"] += count
                 case codec.UndefinedByte(code):
                     self.oddities[f"byte {code:02X}"] += 1
-                case codec.RecyclerReported(status):
+                case codec.RecyclerReported(status) if status not in RECYCLER_ONE_SHOT:
                     self.oddities[status.name] += 1
                 case codec.FtlReceived():
                     self._chores.append(_DENY_FTL)
@@ -385,12 +391,16 @@ class MdbBillValidator(MdbDriver):
         else:
             self.oddities[status.name] += 1
 
+    def _recycler_told(self, status: codec.RecyclerStatus) -> None:
+        """A one-shot status of a recycler that was never enabled: audit."""
+        self.oddities[status.name] += 1
+
     def _bills(self, data: bytes, bills: list[codec.BillEvent]) -> None:
-        known = [item for item in bills if item.route in _KINDS]
+        known = [item for item in bills if item.route in self._kinds_of]
         for item in bills:
-            if item.route not in _KINDS:
+            if item.route not in self._kinds_of:
                 self.oddities[item.route.name] += 1
-            if item.route in _RESULTS:
+            if item.route in RESULTS:
                 self._end_escrow()
                 self._faults.clear(FaultCode.BILL_STUCK_IN_ESCROW, FaultCode.BILL_REMOVED)
             if item.route.gives_credit:
@@ -408,19 +418,18 @@ class MdbBillValidator(MdbDriver):
 
     def _event(self, item: codec.BillEvent) -> BillEvent:
         kind = self._kinds.get(item.bill_type)
-        return BillEvent(_KINDS[item.route], item.bill_type, kind.value if kind else 0)
+        return BillEvent(self._kinds_of[item.route], item.bill_type, kind.value if kind else 0)
 
     def _end_escrow(self) -> None:
         self._results += 1
         self._result_due = None
 
 
-def _one_shots(
-    answer: codec.PollAnswer,
-) -> list[codec.BillEvent | codec.ValidatorReported]:
+def _one_shots(answer: codec.PollAnswer) -> list[Shot]:
     return [
         item
         for item in answer.items
         if isinstance(item, codec.BillEvent)
         or (isinstance(item, codec.ValidatorReported) and item.status in ONE_SHOT)
+        or (isinstance(item, codec.RecyclerReported) and item.status in RECYCLER_ONE_SHOT)
     ]

@@ -10,6 +10,7 @@ Source: MDB/ICP 4.2, section 5 (DISPENSE, PAYOUT, PAYOUT STATUS, PAYOUT VALUE PO
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from controller.faults import LinkError
@@ -46,7 +47,7 @@ _VALUE_POLL: Final = encode_command(PayoutValuePoll())
 
 
 class PayingChanger(Protocol):
-    """What a payout needs of the changer's driver."""
+    """What a payout needs of the driver of a changer, or of a bill recycler."""
 
     @property
     def busy(self) -> bool:
@@ -185,7 +186,17 @@ async def _watch_value(changer: PayingChanger, ordered: int) -> bool:
     return await wait_idle(changer, max(end - loop.time(), LAST_LOOK_S))
 
 
-async def ask_status(changer: PayingChanger) -> tuple[int, ...] | None:
+def _coins_paid(data: bytes) -> tuple[int, ...]:
+    status = decode_payout_status(data)
+    assert isinstance(status, PayoutStatus), "data is no lone ACK"
+    return status.counts
+
+
+async def ask_status(
+    changer: PayingChanger,
+    question: bytes = _STATUS,
+    read: Callable[[bytes], tuple[int, ...]] = _coins_paid,
+) -> tuple[int, ...] | None:
     """PAYOUT STATUS, which an ACK alone calls busy; None when it is not to be had.
 
     The changer forgets it once it is acknowledged. So on an adapter an answer that got lost behind
@@ -196,16 +207,14 @@ async def ask_status(changer: PayingChanger) -> tuple[int, ...] | None:
     unheard = 0
     while loop.time() < end and unheard < UNHEARD_VALUE_POLLS:
         try:
-            answer = await changer.send(_STATUS, Retry.ONCE)
+            answer = await changer.send(question, Retry.ONCE)
         except LinkError:
             return None
         if answer.kind is AnswerKind.DATA:
             try:
-                status = decode_payout_status(answer.data)
+                return read(answer.data)
             except MdbBlockError:
                 return None
-            assert isinstance(status, PayoutStatus), "data is no lone ACK"
-            return status.counts
         if answer.kind is AnswerKind.GARBLED and not changer.withholds_ack:
             return None
         unheard = 0 if answer.heard else unheard + 1

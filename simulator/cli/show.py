@@ -44,6 +44,7 @@ def _money(console: Console, view: TruthView) -> None:
         ("in the cash box", totals.cashbox, ""),
         ("in escrow", totals.escrow, ""),
         ("in the stacker", totals.stacker, ""),
+        ("in the recycler", totals.recycler, ""),
         ("on its way inside", totals.in_transit, ""),
         ("cards: approved, still open", totals.card_approved, ""),
         ("cards: charged", totals.card_captured, ""),

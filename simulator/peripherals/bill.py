@@ -13,7 +13,13 @@ from typing import Any, Final
 from drivers.mdb.bill_codec import BillRoute, ValidatorStatus
 from drivers.mdb.blocks import Address
 from simulator.peripherals.base import ACK_ONLY, Peripheral, Reply, Timeline
-from simulator.peripherals.bill_settings import AfterPowerUp, BillFaults, BillSettings
+from simulator.peripherals.bill_recycler import OPTION_RECYCLING, Recycler
+from simulator.peripherals.bill_settings import (
+    AfterPowerUp,
+    BillFaults,
+    BillSettings,
+    bill_thing,
+)
 from simulator.peripherals.layout import fixed_lengths, identification
 from simulator.truth import (
     CUSTOMER,
@@ -25,6 +31,7 @@ from simulator.truth import (
     Kind,
     Thing,
     Truth,
+    recycler,
 )
 
 MAX_STACKER: Final = 0x7FFF
@@ -85,6 +92,9 @@ class SimBill(Peripheral):
         if self.settings.stacked_before:
             thing = self._thing(0)
             truth.move(thing, TECHNICIAN, STACKER, self.settings.stacked_before, why="first fill")
+        self.recycler = Recycler(
+            self.settings, self.faults, truth, timeline, tell=self._tell_byte, reset=self.self_reset
+        )
         self._reset_state("power")
 
     @property
@@ -95,7 +105,7 @@ class SimBill(Peripheral):
     @property
     def busy(self) -> bool:
         """Tell whether a bill is moving."""
-        return self._motion is not _Motion.IDLE
+        return self._motion is not _Motion.IDLE or self.recycler.paying
 
     @property
     def told_all(self) -> bool:
@@ -184,11 +194,16 @@ class SimBill(Peripheral):
         match sub:
             case 0x01:
                 self.options = int.from_bytes(data, "big") & settings.options
+                self.recycler.enabled = bool(self.options & OPTION_RECYCLING)
                 return ACK_ONLY
             case 0x02:
                 return identification(settings) + settings.options.to_bytes(4, "big")
             case _:
-                return None
+                held = self._held is not None or self._motion is not _Motion.IDLE
+                answer = self.recycler.handle(sub, data, held=held)
+                if sub == 0x08 and answer:
+                    self._on_ack = self.recycler.forget
+                return answer
 
     def _conditions(self) -> tuple[int, ...]:
         found: list[int] = []
@@ -197,6 +212,7 @@ class SimBill(Peripheral):
         off = self._out_of_order or (self.settings.reports_disabled and not self.accepted)
         if off:
             found.append(ValidatorStatus.DISABLED)
+        found.extend(self.recycler.conditions(held=self._held is not None))
         return tuple(found)
 
     @property
@@ -232,8 +248,7 @@ class SimBill(Peripheral):
     # -- bills inside ------------------------------------------------------------------------
 
     def _thing(self, kind: int) -> Thing:
-        bill = self.settings.bills[kind]
-        return Thing(Kind.BILL, bill.value, "token" if bill.token else "")
+        return bill_thing(self.settings.bills[kind])
 
     def _decide(self, *, stack: bool) -> None:
         if not self.in_escrow:
@@ -281,6 +296,9 @@ class SimBill(Peripheral):
             self.self_reset()
             return
         kind = self._held[1]
+        if self.recycler.takes(kind):
+            self._into_recycler(kind)
+            return
         match faults.weak_stacker:
             case "held":
                 return
@@ -300,6 +318,16 @@ class SimBill(Peripheral):
                     self.self_reset()
                 else:
                     self._tell_bill(BillRoute.STACKED, kind)
+
+    def _into_recycler(self, kind: int) -> None:
+        assert self._held is not None
+        self._truth.move(self._held[0], self._place(), recycler(kind))
+        self._held = None
+        if self.faults.reset_in_stack == "after":
+            self.faults.reset_in_stack = ""
+            self.self_reset()
+        else:
+            self._tell_bill(BillRoute.RECYCLED, kind)
 
     def _into_stacker(self, *, counted: bool = True) -> None:
         assert self._held is not None
@@ -342,6 +370,7 @@ class SimBill(Peripheral):
         self.escrowed = 0
         self.high_security = settings.security
         self.options = 0
+        self.recycler.restart()
         self._broken_told = ""
         self._truth.note("reset", f"bill ({cause})")
         self._tell_byte(ValidatorStatus.JUST_RESET)
@@ -371,11 +400,13 @@ class SimBill(Peripheral):
     def _end_work(self, cause: str) -> None:
         """Stop the motor where it is; a bill inside is given back after the reset."""
         if self.busy:
-            self._truth.note("bill", f"{self._motion.value} stopped ({cause})")
+            what = "payout" if self.recycler.paying else self._motion.value
+            self._truth.note("bill", f"{what} stopped ({cause})")
         self._lose_power()
 
     def _lose_power(self) -> None:
         self._rest()
+        self.recycler.stop()
         if self._late_report is not None:
             self._late_report.cancel()
             self._late_report = None
@@ -391,7 +422,7 @@ class SimBill(Peripheral):
                 (index for index in range(len(self.settings.bills)) if self._thing(index) == thing),
                 None,
             )
-        idle = self._held is None and self._motion is _Motion.IDLE
+        idle = self._held is None and not self.busy
         if not self.powered or not idle or self._out_of_order or not self.accepted or self.full:
             if self.powered and not self.accepted:
                 self._count_attempt()
@@ -461,6 +492,26 @@ class SimBill(Peripheral):
             self._truth.move(self._held[0], self._place(), target, why="jam cleared")
             self._held = None
         self.jammed = False
+        self.recycler.jammed = False
+
+    def fill_recycler(self, kind: int, count: int) -> None:
+        """Put bills into the recycler by its own slot; each is told (5)."""
+        for _ in range(count):
+            self._truth.move(self._thing(kind), TECHNICIAN, recycler(kind), why="filled")
+            self._tell_bill(BillRoute.FILLED_MANUALLY, kind)
+
+    def empty_recycler(self) -> int:
+        """Open the recycler and take its bills; returns their value. Nothing is told."""
+        return sum(
+            self._truth.empty(recycler(kind), TECHNICIAN, why="collected")
+            for kind in self.settings.recycles
+        )
+
+    def move_to_stacker(self, kind: int) -> None:
+        """Let the recycler move one bill to the stacker by itself (7)."""
+        self._truth.move(self._thing(kind), recycler(kind), STACKER)
+        self._count += 1
+        self._tell_bill(BillRoute.MOVED_TO_CASHBOX, kind)
 
     def to_state(self) -> dict[str, Any]:
         """Return what outlives a loss of power."""
@@ -471,6 +522,7 @@ class SimBill(Peripheral):
             "held": None if held is None else [held[0].value, held[0].name, held[1]],
             "jammed": self.jammed,
             "cashbox_in": self.cashbox_in,
+            "recycler": self.recycler.to_state(),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -481,4 +533,5 @@ class SimBill(Peripheral):
         self._held = None if held is None else (Thing(Kind.BILL, held[0], held[1]), held[2])
         self.jammed = bool(state["jammed"])
         self.cashbox_in = bool(state["cashbox_in"])
+        self.recycler.from_state(state.get("recycler", {}))
         super().from_state(state)

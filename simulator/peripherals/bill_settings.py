@@ -14,6 +14,7 @@ from simulator.peripherals.faults import (
     word,
 )
 from simulator.peripherals.layout import scaled_units
+from simulator.truth import Kind, Thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class BillSettings:
     intake_s: float = 1.0
     stack_s: float = 1.2
     return_s: float = 0.8
+    recycles: tuple[int, ...] = ()  # types that the recycler can hold; level 2 with its option
+    recycler_capacity: int = 30  # bills of each type
+    recycled_before: tuple[int, ...] = ()  # by type, when the world begins
+    dispense_s: float = 1.5  # for each bill paid out
     reports_disabled: bool = True  # 09 at each POLL while nothing is accepted
     reports_busy: bool = True  # 03 while a bill moves
     reports_reset_return: bool = False  # "returned" for a bill given back by a reset
@@ -68,6 +73,11 @@ class BillSettings:
         if bill.token:
             return 0xFF
         return scaled_units(bill.value, self.scaling, self.decimals - self.exponent, largest=0xFE)
+
+
+def bill_thing(bill: BillSpec) -> Thing:
+    """Return what a bill of this type is in the truth."""
+    return Thing(Kind.BILL, bill.value, "token" if bill.token else "")
 
 
 @dataclass(slots=True)
@@ -91,4 +101,10 @@ class BillFaults(PeripheralFaults):
     disabled: bool = switch("disabled by itself (09), whatever it is told")
     broken: str = word("'motor' (01) or 'sensor' (02) is broken: told once, then disabled")
     rom_error: bool = switch("reports a ROM checksum error (04) after each reset")
+    dispense_jam_after: int = whole("a payout of bills jams after N more (27), 29 until mended")
+    dispense_reset_after: int = whole("a payout of bills ends in a self-reset after N more")
+    dispense_short: int = whole("the next payout of bills stops N early", 0)
+    dispense_extra: int = whole("the next payout lets N bills too many out", 0)
+    dispense_stall: bool = switch("payouts of bills stand still until they are cancelled")
+    recycler_error: int = whole("told recycler counts less true counts", 0)
     undefined_byte: int = counter("the next N bill events come behind an undefined byte (14)")

@@ -73,6 +73,15 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "changer dies in payout": _CHANGER_AWAY,
     "changer is gone": _CHANGER_AWAY,
     "coins run out": ("seen.no coins",),
+    # the recycler
+    "recycler jams in payout": ("bill.dispense_jam_after",),
+    "recycler pays too little": ("bill.dispense_short",),
+    "recycler resets in payout": ("bill.dispense_reset_after", "bill.resets"),
+    "recycler stands still in payout": ("bill.dispense_stall",),
+    "recycler is away for a moment": (
+        "bill.mute_s=0.3", "bill.mute_s=1.0", "bill.mute_s=1.8", "bill.silent_commands",
+    ),
+    "recycler dies in payout": _BILL_AWAY,
     # bills
     "bill is returned by force": ("bill.return_when_stacking",),
     "bill is not stacked": ("bill.return_when_stacking",),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller.domain.tubes import TubeCoins, best_partial
+from controller.domain.tubes import BILLS_FROM, TubeCoins, best_partial
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
@@ -33,8 +33,11 @@ _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.
 _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
 
+_RECYCLED: Final = 0xB0
+
+
 def money_in(world: World, device: str, item: bytes) -> int:
-    """Return what coins and stacked bills an item of a poll answer tells of, in minor units."""
+    """Return what coins and bills of ours an item of a poll answer tells of, in minor units."""
     if not item:
         return 0
     byte = item[0]
@@ -44,8 +47,8 @@ def money_in(world: World, device: str, item: bytes) -> int:
         return coins[byte & 15].value if told else 0
     if device == DeviceName.BILL.value and world.bill is not None:
         bills = world.bill.settings.bills
-        stacked = byte & 0xF0 == _BILL and byte & 15 < len(bills)
-        return bills[byte & 15].value if stacked else 0
+        ours = byte & 0xF0 in (_BILL, _RECYCLED) and byte & 15 < len(bills)
+        return bills[byte & 15].value if ours else 0
     return 0
 
 
@@ -232,9 +235,12 @@ class Watch:
                 told(record)
 
     def _could_pay(self, amount: int) -> bool:
-        """Tell whether what is known to be in the tubes now, the reserve left alone, pays some."""
+        """Tell whether what is known to be in the tubes now, the reserve left alone, pays some.
+
+        So do the recycler's bills, unless one is jammed in it.
+        """
         machine = self.machine
-        changer = machine.world.changer
+        changer, bill = machine.world.changer, machine.world.bill
         if changer is None:
             return False
         kept, real = machine.settings.mdb.changer.keep, changer.tubes.real
@@ -242,7 +248,12 @@ class Watch:
             TubeCoins(kind, value, max(0, min(believed, real(kind)) - kept.get(value, 0)))
             for kind, value, believed in machine.state.tube_coins()
         ]
-        return best_partial(amount, tubes).amount > 0
+        bills = [
+            TubeCoins(BILLS_FROM + kind, value, min(believed, bill.recycler.real(kind)))
+            for kind, value, believed in machine.state.recycler_bills()
+            if bill is not None and not bill.recycler.jammed
+        ]
+        return best_partial(amount, [*tubes, *bills]).amount > 0
 
     def life_ended(self, *, power: bool) -> None:
         """Note what an end may hide: call it at the instant of the end."""

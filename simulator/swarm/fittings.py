@@ -86,4 +86,27 @@ class WaitingBills:
         return plan
 
 
-FITTINGS: Final[tuple[Fitting, ...]] = (Habits(), WaitingBills())
+class Recycler:
+    """A validator that pays fives and tens out again."""
+
+    name = "recycler"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Some have one."""
+        return replace(build, recycler=rng.random() < 0.4)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Name the bills that are recycled."""
+        recycle = RECYCLED if build.recycler else ()
+        bill = settings.mdb.bill.model_copy(update={"recycle": recycle})
+        mdb = settings.mdb.model_copy(update={"bill": bill})
+        return settings.model_copy(update={"mdb": mdb})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the plan follows the settings."""
+        del build
+        return plan
+
+
+RECYCLED: Final = (500, 1_000)
+FITTINGS: Final[tuple[Fitting, ...]] = (Habits(), WaitingBills(), Recycler())

@@ -124,8 +124,9 @@ def hand_of(trouble: Trouble) -> Hand:
 def free(machine: Whole, part: str) -> None:
     """Take out by hand what got stuck."""
     world = machine.world
-    if part == "bill" and world.bill is not None and world.bill.jammed:
-        world.bill.clear_jam()
+    bill = world.bill
+    if part == "bill" and bill is not None and (bill.jammed or bill.recycler.jammed):
+        bill.clear_jam()
     elif part == "changer" and world.changer is not None:
         world.changer.clear_coin_jam()
         world.changer.faults.defective.clear()

@@ -156,7 +156,12 @@ class Judge:
             real = 0 if changer is None else changer.tubes.real(kind)
             if real != believed:
                 yield f"tube of {value}: {real} coins are there, {believed} are believed"
-        for account in (acc.CASH_TUBES, acc.CASH_ESCROW):
+        bill = self.machine.world.bill
+        for kind, value, believed in self.machine.state.recycler_bills():
+            real = 0 if bill is None else bill.recycler.real(kind)
+            if real != believed:
+                yield f"recycler: {real} bills of {value} are there, {believed} are believed"
+        for account in (acc.CASH_TUBES, acc.CASH_RECYCLER, acc.CASH_ESCROW):
             if physical[account] != booked[account]:
                 yield f"{account}: {physical[account]} is there, {booked[account]} is booked"
         box = now.box - self.mark.box

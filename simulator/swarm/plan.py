@@ -48,7 +48,7 @@ class Trouble:
 
     part: str
     name: str
-    value: FaultValue = True
+    value: FaultValue = field(default=True, hash=False)  # a table of values has no hash
     when: str = ""
     at_s: float = 0.0
     for_s: float = 60.0
@@ -125,6 +125,7 @@ class Build:
     after_failure: str = "refund"
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow
     dear: bool = False  # one product costs more than a bill
+    recycler: bool = False  # of fives and tens
 
 
 @dataclass(frozen=True, slots=True)

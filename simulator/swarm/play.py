@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from config.machine import MachineSettings
@@ -295,7 +295,8 @@ class Player:
         """Tell whether the machine may count its tubes once more before it books a difference."""
         running = self.machine.running
         assert running is not None, "asked while it lives"
-        doubt = running.machine.desk.live.tubes_doubt
+        live = running.machine.desk.live
+        doubt = live.tubes_doubt + live.recycler_doubt
         if doubt != self._doubt:
             self._doubt, self._doubted_at = doubt, self.machine.loop.time()
         return bool(doubt) and self.machine.loop.time() - self._doubted_at < RECOUNTED_S
@@ -458,6 +459,9 @@ class Player:
             return
         self.watch.struck(trouble)
         kind = kind_of(trouble.part, trouble.name)
+        if kind.part == "bill" and Excuse.BILL in kind.excuses and self.life.build.recycler:
+            # A validator that is away pays nothing out either.
+            kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER, Excuse.PAYOUT})
         self.watch.evidence.open(kind, trouble, self.machine.loop.time())
         self.coverage.begins(kind.key, trouble)
         self._hit_count(kind.key)

@@ -15,6 +15,7 @@ from simulator.whole import Whole
 WHO: Final = "technician"
 LOW: Final = 10  # coins below which a tube is filled up
 AIM: Final = 30
+FEW_BILLS: Final = 3  # of one type in the recycler
 FULL: Final = 70  # and above which some are taken out
 
 
@@ -61,6 +62,10 @@ class Technician:
                 world.fill_tube(value, AIM - count)
             elif count > FULL:
                 world.empty_tube(value, AIM)
+        bill = world.bill
+        for kind in () if bill is None else bill.settings.recycles:
+            if bill is not None and bill.recycler.real(kind) < FEW_BILLS:
+                bill.fill_recycler(kind, FEW_BILLS)
 
     async def _collect(self) -> None:
         """Empty cash box and stacker, and say what was in them."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from controller.journal.envelope import Record
+from controller.saga import failures_recycler
 from controller.saga.failure_cells import BY_CARD, Cell, Phase, Tender
 from simulator.oracles import Allowance
 from simulator.world import Link
@@ -14,6 +15,7 @@ from tests.scenarios.stage import SETTINGS, Stage
 
 PRICE: Final = {c.selection: SETTINGS.price_of(c) for c in SETTINGS.columns}
 NAME: Final = {c.selection: c.product for c in SETTINGS.columns}
+RECYCLING: Final = frozenset(cell.failure for cell in failures_recycler.ROWS)
 CLAIMED: Final = PRICE["B2"]  # what the redeemed claim is over
 CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to come before
 DEAR: Final = 740  # of A3 where a bill and a card pay together
@@ -49,7 +51,7 @@ class Play(Stage):
                 if price < 100:
                     await self.coins(100)
             case Tender.BILL:
-                await self.bill(500)
+                await self.bill(2_000 if self.cell.failure in RECYCLING else 500)
             case Tender.MIXED:
                 await self.coins(50)
             case Tender.BILL_CARD:
@@ -125,10 +127,11 @@ class Play(Stage):
                 await asyncio.sleep(0.3)
 
     async def coins_fall(self) -> None:
-        """Return when the changer has begun to pay."""
-        changer = self.world.changer
+        """Return when the changer, or the recycler, has begun to pay."""
+        changer, bill = self.world.changer, self.world.bill
         assert changer is not None
-        await self.comes(lambda: changer.paying)
+        assert bill is not None
+        await self.comes(lambda: changer.paying or bill.recycler.paying)
 
     async def comes(self, sign: Callable[[], bool]) -> None:
         """Return within some milliseconds of a physical event; it is due."""

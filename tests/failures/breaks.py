@@ -13,11 +13,12 @@ from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.plan import WorldPlan, plan_for
-from tests.failures.acts import DEAR, PRICE, Play
-from tests.scenarios.stage import SETTINGS
+from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
+from tests.scenarios.stage import SETTINGS, with_mdb
 
 Strike = Callable[[Play], Awaitable[None]]
 STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
+RECYCLER_SETTINGS: Final = with_mdb("bill", recycle=(500, 1_000))
 YEARS: Final = 3_652 * 86_400.0
 
 
@@ -46,6 +47,7 @@ class Break:
         plan: Changes the world.
         allowance: What the failure excuses, beside what a flag says.
         hides: What the oracles can't find where nobody can count it.
+        recycler: The validator pays bills out again.
     """
 
     column: str = "A3"
@@ -58,14 +60,20 @@ class Break:
     plan: Callable[[WorldPlan], WorldPlan] = lambda plan: plan
     allowance: Allowance = NONE
     hides: tuple[str, ...] = ()
+    recycler: bool = False
 
     def world(self) -> WorldPlan:
         """Return what stands around the controller."""
-        return self.plan(plan_for(SETTINGS))
+        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else SETTINGS))
 
 
 def settings(cell: Cell) -> MachineSettings:
-    """Return the demo machine; a product is dearer than a bill where a card pays the rest."""
+    """Return the demo machine; a product is dearer than a bill where a card pays the rest.
+
+    It recycles bills where it is about them.
+    """
+    if cell.failure in RECYCLING:
+        return RECYCLER_SETTINGS
     if cell.tender is not Tender.BILL_CARD:
         return SETTINGS
     columns = tuple(
@@ -198,13 +206,13 @@ READER: Final[dict[str, Break]] = {
 }
 
 
-def _changer(fault: str, value: object) -> Break:
+def _changer(fault: str, value: object, part: str = "changer") -> Break:
     """A payout that goes wrong: the change of a vend, or the refund of one that failed."""
 
     async def strike(play: Play) -> None:
         if play.cell.phase is Phase.REFUND:
             play.breaks(play.column, "jam")
-        play.breaks("changer", fault, value)
+        play.breaks(part, fault, value)
 
     return Break("B4", early=strike)
 
@@ -302,6 +310,33 @@ CASH: Final[dict[str, Break]] = {
 }
 
 
+def _recycler(fault: str, value: object) -> Break:
+    return replace(_changer(fault, value, part="bill"), recycler=True)
+
+
+async def _unplugs_bill(play: Play) -> None:
+    await play.coins_fall()
+    play.world.unplug("bill")
+
+
+async def _bill_away(play: Play) -> None:
+    await _unplugs_bill(play)
+    await asyncio.sleep(8.0)
+    play.world.plug("bill")
+
+
+RECYCLER: Final[dict[str, Break]] = {
+    "recycler jams in payout": _recycler("dispense_jam_after", 0),
+    "recycler pays too little": _recycler("dispense_short", 1),
+    "recycler resets in payout": _recycler("dispense_reset_after", 0),
+    "recycler stands still in payout": _recycler("dispense_stall", True),
+    "recycler is away for a moment": Break(
+        "B4", early=_breaks_down, strike=_bill_away, recycler=True
+    ),
+    "recycler dies in payout": Break("B4", early=_breaks_down, strike=_unplugs_bill, recycler=True),
+}
+
+
 async def _gone(play: Play, part: str) -> None:
     play.world.unplug(part)
 
@@ -354,7 +389,7 @@ ENDS: Final[dict[str, Break]] = {
 }
 
 BREAKS: Final[dict[str, Break]] = {
-    **DISPENSER, **READER, **CASH, **DISK, **SETTINGS_BREAKS, **ENDS,
+    **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **SETTINGS_BREAKS, **ENDS,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.tubes import (
+    BILLS_FROM,
     NOTHING,
     ChangeRule,
     PayoutPlan,
@@ -233,3 +234,17 @@ def test_the_rule_agrees_with_playing_every_customer(
                 if 0 < change <= limit and not can_change(change, available):
                     unsafe.add(piece)
     assert ChangeRule(prices, accepted, limit).unchangeable(available) == unsafe
+
+
+def test_bills_of_the_recycler_are_planned_with_the_coins_and_told_apart() -> None:
+    available = [TubeCoins(3, 50, 9), TubeCoins(4, 100, 9), TubeCoins(BILLS_FROM, 500, 2)]
+    plan = plan_payout(1_150, available)
+    assert plan is not None
+    assert plan.coins == ((BILLS_FROM, 2), (4, 1), (3, 1))
+    assert plan.bills == ((0, 2),)
+
+
+def test_a_bill_goes_before_a_coin_of_the_same_value() -> None:
+    plan = plan_payout(500, [TubeCoins(5, 500, 1), TubeCoins(BILLS_FROM + 1, 500, 1)])
+    assert plan is not None
+    assert plan.coins == ((BILLS_FROM + 1, 1),)

@@ -1,0 +1,331 @@
+"""A bill recycler: bills that come in go out again as change, with every failure on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.domain import accounts as acc
+from controller.domain import commands as cmd
+from controller.faults import FaultCode
+from simulator.oracles import Allowance
+from simulator.plan import WorldPlan, plan_for
+from simulator.truth import TRAY, recycler
+from simulator.world import Link
+from tests.scenarios.stage import Scenario, Stage, play, with_mdb
+
+SETTINGS = with_mdb("bill", recycle=(500, 1_000))
+FIVE, TEN = 0, 1  # bill types
+PRICE = 50  # of B4, gum
+
+
+def plan(**bill: Any) -> WorldPlan:
+    """The demo's devices with a recycler."""
+    made = plan_for(SETTINGS)
+    assert made.bill is not None
+    return replace(made, bill=replace(made.bill, **bill))
+
+
+def plays(scenario: Scenario, link: Link, **more: Any) -> Stage:
+    """Play it on a machine that recycles fives and tens, 15 of each inside."""
+    return play(scenario, link, settings=SETTINGS, plan=more.pop("plan", plan()), **more)
+
+
+def held(stage: Stage) -> tuple[int, int]:
+    """How many fives and tens are in the recycler."""
+    truth = stage.world.truth
+    return truth.count(recycler(FIVE)), truth.count(recycler(TEN))
+
+
+def right(stage: Stage) -> None:
+    """The customer has gum, and paid its price less what is promised."""
+    assert stage.products == ["gum"]
+    assert stage.spent - stage.claimed - stage.credit == PRICE
+
+
+def paid_bills(stage: Stage) -> list[tuple[int, bool]]:
+    """What each payout in bills came to: (amount, certain)."""
+    return [
+        (data.amount, data.certain)
+        for data in stage.records("payout.finished")
+        if data.device == "bill"
+    ]
+
+
+# --------------------------------------------------------------------------------- it works
+
+
+def test_change_comes_in_bills_and_coins_with_the_fewest_pieces(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        assert stage.records("bill.stacked")[-1].into == "stacker", "twenties are not recycled"
+        await stage.buys("B4")
+        right(stage)
+        assert held(stage) == (14, 14)
+        tray = {thing.value: n for thing, n in stage.world.truth.things(TRAY).items()}
+        assert tray == {1_000: 1, 500: 1, 100: 4, 50: 1}
+        assert [(d.device, d.amount) for d in stage.records("payout.intended")] == [
+            ("bill", 1_000), ("bill", 500), ("changer", 450),
+        ]  # fmt: skip
+        assert all(data.proof == "both" for data in stage.records("payout.finished")[:2])
+
+    plays(scenario, link)
+
+
+def test_a_bill_that_came_in_goes_out_again(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        assert stage.records("bill.stacked")[-1].into == "recycler"
+        assert stage.state.ledger.balance(acc.CASH_RECYCLER) == 500
+        assert stage.state.ledger.balance(acc.CASH_STACKER) == 0
+        await stage.gives_back()
+        assert stage.spent == 0
+        assert held(stage) == (0, 0)
+
+    plays(scenario, link, plan=plan(recycled_before=()))
+
+
+def test_a_full_recycler_leaves_bills_to_the_stacker(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        assert stage.records("bill.stacked")[-1].into == "stacker"
+        assert held(stage) == (15, 15)
+
+    plays(scenario, link, plan=plan(recycler_capacity=15))
+
+
+def test_bills_of_the_recycler_make_a_large_bill_welcome(link: Link) -> None:
+    """Without it nobody could change a twenty: there are few coins in the tubes."""
+
+    async def scenario(stage: Stage) -> None:
+        for value in (5, 10, 20, 50):
+            stage.world.empty_tube(value, 5)
+        stage.world.empty_tube(100, 4)
+        await stage.act(cmd.CountTubes())
+        await stage.bill(2_000)
+        await stage.buys("B4")
+        right(stage)
+        assert stage.claimed == 0
+
+    plays(scenario, link, judged=False)  # the coins were taken out by hand, so they are missing
+
+
+def test_a_validator_that_cannot_recycle_sells_all_the_same(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.has_fault("bill", FaultCode.BILL_DISPENSER)
+        await stage.bill(500)
+        await stage.buys("B4")
+        right(stage)
+        assert paid_bills(stage) == []
+
+    plays(scenario, link, plan=plan(level=1, options=0, recycles=(), recycled_before=()))
+
+
+# ---------------------------------------------------------------------------- it goes wrong
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_jam_in_the_recycler_is_paid_on_in_coins(after: int, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.breaks("bill", "dispense_jam_after", after)
+        await stage.buys("B4")
+        right(stage)
+        assert stage.faults_raised("bill", FaultCode.BILL_DISPENSER) == 1
+        assert stage.flags == []
+        assert stage.world.bill is not None
+        stage.world.bill.clear_jam()
+        await stage.until(lambda: not stage.has_fault("bill", FaultCode.BILL_DISPENSER))
+        await stage.gives_back() if stage.credit else None
+
+    plays(scenario, link)
+
+
+def test_a_recycler_that_pays_too_little_is_asked_again(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.breaks("bill", "dispense_short", 1)
+        await stage.buys("B4")
+        right(stage)
+        assert stage.claimed == 0
+        assert paid_bills(stage) == [(0, True), (1_000, True), (500, True)]
+
+    plays(scenario, link)
+
+
+def test_a_recycler_that_pays_too_much_is_flagged_and_booked_as_missing(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.breaks("bill", "dispense_extra", 1)
+        await stage.buys("B4")
+        assert stage.flags == ["payout paid too much"]
+        assert stage.state.ledger.balance(acc.MISSING) == 1_000
+
+    plays(scenario, link, allowance=Allowance(blind=True))
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_recycler_that_resets_itself_in_a_payout_pays_the_rest_afterwards(
+    after: int, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.breaks("bill", "dispense_reset_after", after)
+        await stage.buys("B4")
+        right(stage)
+        assert stage.claimed == 0
+        assert stage.flags == []
+        assert stage.account.returned == 1_950
+
+    plays(scenario, link)
+
+
+def test_a_recycler_that_stands_still_is_cancelled_and_coins_pay(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        stage.breaks("bill", "dispense_stall", True)
+        await stage.gives_back()
+        assert stage.spent - stage.claimed == 0
+        stage.mends("bill", "dispense_stall")
+
+    plays(scenario, link)
+
+
+def test_a_recycler_that_dies_in_a_payout_is_asked_when_it_is_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.press("B4")
+        await stage.until(lambda: stage.world.bill is not None and stage.world.bill.recycler.paying)
+        stage.world.unplug("bill")
+        await stage.passes(8.0)
+        stage.world.plug("bill")
+        await stage.closes()
+        await stage.quiet()
+        right(stage)
+        assert stage.flags == []
+
+    plays(scenario, link)
+
+
+def test_a_recycler_that_is_gone_for_good_leaves_a_flagged_claim(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        stage.press("B4")
+        await stage.until(lambda: stage.world.bill is not None and stage.world.bill.recycler.paying)
+        stage.world.unplug("bill")
+        await stage.closes()
+        await stage.quiet()
+        right(stage)
+        assert stage.claimed >= 1_000
+        assert stage.flags == ["payout unknown"]
+
+    plays(scenario, link, allowance=Allowance(blind=True))
+
+
+# -------------------------------------------------------------------------- kills, power cuts
+
+
+def moments(stage: Stage) -> dict[str, Callable[[], bool]]:
+    """Instants of a payout in bills."""
+    bill = stage.world.bill
+    assert bill is not None
+    return {
+        "intent": lambda: "payout" in stage.intents,
+        "paying": lambda: bill.recycler.paying,
+        "first bill out": lambda: held(stage)[TEN] == 14,
+        "told": lambda: len(paid_bills(stage)) == 1,
+        "second bill": lambda: held(stage)[FIVE] == 14,
+    }
+
+
+@pytest.mark.parametrize("moment", ["intent", "paying", "first bill out", "told", "second bill"])
+@pytest.mark.parametrize("how", ["kill", "power"])
+def test_an_end_in_a_payout_of_bills_pays_the_rest_once(how: str, moment: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(2_000)
+        came = moments(stage)[moment]
+        stage.press("B4")
+        await stage.until(came)
+        if how == "kill":
+            await stage.kill()
+        else:
+            await stage.cut_power()
+            await stage.passes_without(2.0)
+            await stage.restore_power()
+        await stage.opens()
+        await stage.quiet()
+        right(stage)
+        assert stage.account.returned == 1_950
+        assert stage.claimed == 0
+        assert stage.flags == []
+
+    plays(scenario, link)
+
+
+@pytest.mark.parametrize("cause", ["after", "before"])
+def test_a_validator_that_resets_while_it_recycles_a_bill_tells_by_its_counts(
+    cause: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "reset_in_stack", cause)
+        await stage.until(lambda: stage.world.insert_bill(500), within_s=10.0)
+        await stage.until(lambda: bool(stage.records("bill.escrowed")))
+        await stage.until(lambda: stage.state.escrow is None, within_s=120.0)
+        await stage.quiet()
+        assert stage.spent == stage.credit == (500 if cause == "after" else 0)
+        assert held(stage)[FIVE] == (16 if cause == "after" else 15)
+        assert stage.flags == []
+
+    plays(scenario, link)
+
+
+# ------------------------------------------------------------------------------- technicians
+
+
+def test_what_staff_fill_take_and_collect_is_booked(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        await stage.act(cmd.EnterService())
+        bill.fill_recycler(FIVE, 2)
+        bill.move_to_stacker(TEN)
+        await stage.until(lambda: len(stage.records("bill.moved")) == 3)
+        assert [data.how for data in stage.records("bill.moved")] == ["filled", "filled", "moved"]
+        assert stage.state.ledger.balance(acc.CASH_RECYCLER) == 17 * 500 + 14 * 1_000
+        taken = bill.empty_recycler()
+        answer = await stage.act(cmd.Collect(0, 0, 0, taken))
+        assert answer["recycler"] == {"counted": taken, "expected": taken}
+        await stage.act(cmd.LeaveService())
+        await stage.quiet()
+        assert stage.state.recycler_bills() == [(FIVE, 500, 0), (TEN, 1_000, 0)]
+
+    plays(scenario, link, judged=False)  # what was moved to the stacker is still there
+
+
+def test_bills_that_vanish_while_nobody_looks_are_missing_at_the_next_start(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        await stage.kill()
+        taken = bill.empty_recycler()
+        await stage.opens()
+        assert stage.state.ledger.balance(acc.MISSING) == taken
+        assert stage.state.ledger.balance(acc.CASH_RECYCLER) == 0
+
+    plays(scenario, link)
+
+
+def test_the_return_button_of_a_recycler_gives_the_money_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        await stage.bill(500)
+        bill.say(b"\x21")
+        await stage.closes()
+        await stage.quiet()
+        assert stage.spent == 0
+
+    plays(scenario, link)

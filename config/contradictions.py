@@ -25,6 +25,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     """Yield what is wrong between keys, each as ``key = value: what and what is allowed``."""
     yield from _machine(settings)
     yield from _planogram(settings)
+    yield from _tokens(settings)
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
@@ -68,6 +69,18 @@ def _planogram(settings: MachineSettings) -> Iterator[str]:
                 f"columns[{index}].max_on_s = {column.max_on_s}: is no longer than one turn; "
                 f"allowed: more than turn_s = {column.turn_s}"
             )
+
+
+def _tokens(settings: MachineSettings) -> Iterator[str]:
+    tokens = settings.tokens
+    for key, named, there in (
+        ("products", tokens.products, {product.id for product in settings.products}),
+        ("columns", tokens.columns, {column.selection for column in settings.columns}),
+    ):
+        for index, name in enumerate(named):
+            if name not in there:
+                allowed = ", ".join(sorted(there))
+                yield f'tokens.{key}[{index}] = "{name}": is not there; allowed: {allowed}'
 
 
 def _repeats(table: str, key: str, values: Sequence[str | int]) -> Iterator[str]:

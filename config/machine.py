@@ -29,6 +29,7 @@ from config.models import (
     Policy,
     Product,
     Section,
+    Tokens,
 )
 from config.pins import Pin
 
@@ -52,6 +53,7 @@ class MachineSettings(Section):
     mdb: Mdb = NO_MDB
     cctalk: CcTalk | None = None
     policy: Policy = Policy()
+    tokens: Tokens = Tokens()
     products: Annotated[tuple[Product, ...], Field(min_length=1)]
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=250)]
     gpio: Gpio = Gpio()

@@ -207,6 +207,13 @@ class Policy(Section):
     refund_deadline_s: Annotated[float, between(1, 600, "s")] = 30.0  # then it becomes a claim
 
 
+class Tokens(Section):
+    """Vend tokens in the coin slot: each buys one product, whatever it costs."""
+
+    products: Annotated[tuple[ProductId, ...], AfterValidator(_without_repeats)] = ()
+    columns: Annotated[tuple[Selection, ...], AfterValidator(_without_repeats)] = ()
+
+
 class Product(Section):
     """What is sold."""
 

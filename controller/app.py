@@ -191,6 +191,12 @@ def policy_of(settings: MachineSettings) -> Policy:
         coins_accepted=None if changer.accept is None else frozenset(changer.accept),
         bills_accepted=None if bill.accept is None else frozenset(bill.accept),
         bill_max=bill.max_value,
+        tokens_buy=frozenset(
+            column.selection
+            for column in settings.columns
+            if column.product in settings.tokens.products
+            or column.selection in settings.tokens.columns
+        ),
         tubes_kept=tuple(sorted((value, count) for value, count in kept.items() if count)),
     )
 

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
+from controller import state_rights
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
 from controller.domain.ledger import Ledger
+from controller.domain.rights import Grant, Right
 from controller.domain.stock import Stock
 from controller.journal import records as rec
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
@@ -48,6 +50,12 @@ class Saga:
     bill_due: int = 0  # of the price: to be locked once the bill in escrow is stacked
     bill_asked: bool = False  # its stacking was ordered
     cash_settled: bool = False
+    # the right that it uses: a token, a free vend or an app's credit
+    right: int = 0
+    right_kind: str = ""
+    right_worth: int = 0  # how much of the price it covers
+    right_amount: int = 0  # an app's whole credit
+    app_refunded: int = 0
     # card part
     device: str = ""
     card_amount: int = 0
@@ -75,6 +83,7 @@ class Saga:
     # what came out
     paid_back: int = 0
     claimed: int = 0
+    tokens_claimed: int = 0
     flags: list[str] = field(default_factory=list)
 
 
@@ -85,7 +94,7 @@ class Claim:
     seq: int
     vend: int
     amount: int
-    tender: Literal["cash", "card"]
+    tender: Literal["cash", "card", "token"]
     code: str
     reason: str
     flagged: bool
@@ -133,7 +142,12 @@ class Counters:
     vends: int = 0
     vends_cash: int = 0
     vends_card: int = 0
-    value: int = 0
+    vends_free: int = 0
+    vends_token: int = 0
+    vends_app: int = 0
+    value: int = 0  # sold, minor units
+    value_app: int = 0  # of it paid in an app
+    value_given: int = 0  # the worth of what tokens and free vends bought
     refunds: int = 0
     claims: int = 0
     tests: int = 0
@@ -195,6 +209,8 @@ class State:
     service_by: str = ""
     wrong_codes: int = 0  # keyed in since the last right one
     counters: Counters = field(default_factory=Counters)
+    rights: dict[int, Right] = field(default_factory=dict)
+    grants: dict[str, Grant] = field(default_factory=dict)  # by the id that runs only once
 
     # ------------------------------------------------------------------ questions
 
@@ -235,7 +251,7 @@ class State:
 
     def prune_floor(self) -> int:
         """Return the lowest seq that must stay readable: open sagas, claims, credit lots."""
-        needed = [*self.sagas, *self.claims, *(lot.seq for lot in self.credit.lots)]
+        needed = [*self.sagas, *self.claims, *self.rights, *(lot.seq for lot in self.credit.lots)]
         needed += [seq for saga in self.sagas.values() for seq, _ in saga.payout_lots]
         return min(needed, default=self.seq + 1)
 
@@ -555,7 +571,10 @@ def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
     )
     s.counters.claims += 1
     saga.claimed += d.amount
-    if d.product:
+    if d.tender == "token":
+        saga.tokens_claimed += 1
+        state_rights.claim_token(s, d.right)
+    elif d.product:
         s.credit.withdraw(d.lots)
     elif d.escrow:
         if s.escrow is not None:
@@ -573,6 +592,9 @@ def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
 def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
     s.claims.pop(d.claim, None)
     s.wrong_codes = 0
+    if d.tender == "token":
+        state_rights.redeem_token(s, r.seq)
+        return
     s.credit.deposit(r.seq, Pocket.COINS if d.tender == "cash" else Pocket.PRODUCT, d.amount)
 
 
@@ -589,9 +611,11 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
     del s.sagas[saga.vend]
     if d.result == "sold":
         s.counters.vends += 1
-        s.counters.value += saga.price
+        given = saga.right_worth if saga.right_kind in ("free", "token") else 0
+        s.counters.value += saga.price - given
         s.counters.vends_card += saga.card == "settled"
-        s.counters.vends_cash += saga.card != "settled"
+        s.counters.vends_free += not saga.price
+        s.counters.vends_cash += saga.cash_settled and saga.card != "settled"
     elif d.result == "tested":
         s.counters.tests += 1
     elif saga.kind == "vend":
@@ -699,6 +723,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.ServiceEntered: _service_entered,
     rec.ServiceLeft: _service_left,
     rec.CreditGranted: _credit_granted,
+    **state_rights.FOLDS,
 }
 _FOLDS: Final[dict[str, _Fold]] = {model.type: fold for model, fold in _FOLD_FUNCTIONS.items()}
 _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
@@ -707,7 +732,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 6  # rises with each change of State's shape; a test holds its schema
+    version: Final = 7  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""
@@ -763,6 +788,7 @@ class StateFold:
         for seq, pocket, amount in sorted(rows):
             moved.deposit(seq - first, pocket, amount)
         new.credit = moved
+        state_rights.inherit(old, new)
         last = max(old.claims, default=0) + 1
         new.claims = {seq - last: claim for seq, claim in old.claims.items()}
         for seq, claim in new.claims.items():

@@ -123,6 +123,7 @@ def cut(
             return Verdict(Point(number, "never reached"), ["the story ended before the point"])
         point = instants.points[-1]
         held = machine.held_by_an_answer()
+        tokens = machine.tokens_held_by_an_answer()
         blind = bool(machine.unfinished & BLINDED_BY_POWER)
         if how is Cut.KILL:
             await machine.kill()
@@ -137,6 +138,7 @@ def cut(
         # An item that the changer could not hand over yet is lost with the changer's own power.
         allowance = Allowance(
             lost_answer=held if link == "adapter" or how is Cut.POWER else 0,
+            lost_tokens=tokens if link == "adapter" or how is Cut.POWER else 0,
             blind=blind and how is Cut.POWER,
         )
         findings = check(machine, allowance)

@@ -27,12 +27,14 @@ class Allowance:
             acknowledges by itself) or of a power cut (which the changer's own memory does not
             survive); the controller can find it only as ``unclaimed``, and in the cash box not
             even that.
+        lost_tokens: The same in vend tokens.
         unseen: The price of products that fell where no sensor can count them (two at once).
         blind: The evidence of a drop was lost (power cut in the turn): product and money may both
             be with one side, flagged.
     """
 
     lost_answer: int = 0
+    lost_tokens: int = 0
     blind: bool = False
     unseen: int = 0
 
@@ -46,6 +48,7 @@ def check(machine: Whole, allowance: Allowance = NONE) -> list[str]:
         *books_equal_cash(machine, allowance),
         *ledger_balances(machine.state),
         *nobody_pays_for_nothing(machine, allowance),
+        *tokens_are_there(machine, allowance),
         *stock_is_right(machine, allowance),
         *everything_ended(machine),
         *outputs_are_off(machine),
@@ -69,7 +72,13 @@ def ledger_balances(state: State) -> Iterator[str]:
     total = sum(row.debit - row.credit for row in state.ledger.trial_balance())
     if total:
         yield f"the ledger sums to {total}"
-    for account in (acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED):
+    for account in (
+        acc.HELD_CASH,
+        acc.HELD_CARD,
+        acc.HELD_APP,
+        acc.TOKENS_HELD,
+        acc.PAYOUT_OWED,
+    ):
         if not state.sagas and state.ledger.balance(account):
             yield f"{account} holds {state.ledger.balance(account)} and no saga is open"
     credit = -sum(state.ledger.balance(account) for account in acc.CREDIT)
@@ -78,6 +87,7 @@ def ledger_balances(state: State) -> Iterator[str]:
     held = -state.ledger.balance(acc.HELD_CASH)
     if held != state.credit.held:
         yield f"the ledger holds {held} for vends, the lots {state.credit.held}"
+    yield from rights_are_owed(state)
     claims = -sum(state.ledger.balance(account) for account in acc.CLAIMS)
     listed = sum(claim.amount for claim in state.claims.values())
     if claims != listed:
@@ -103,7 +113,8 @@ def nobody_pays_for_nothing(machine: Whole, allowance: Allowance = NONE) -> Iter
     escrow = machine.physical()[acc.CASH_ESCROW]
     stuck = escrow if state.escrow is not None and state.escrow.claimed else 0
     with_machine = state.credit.total + claims + escrow - stuck
-    balance = spent + discounts - with_machine - goods
+    given = state.counters.value_given + state.counters.value_app
+    balance = spent + discounts + given - with_machine - goods
     staff = -state.ledger.balance(acc.UNCLAIMED)
     if balance > 0:
         # A customer is out of pocket: only what an adapter's lost answer held may be, and it
@@ -122,6 +133,33 @@ def nobody_pays_for_nothing(machine: Whole, allowance: Allowance = NONE) -> Iter
             yield f"customers got {given} for nothing, and no record flags it"
         elif not allowance.blind and missing < given:
             yield f"customers got {given} for nothing though the evidence was there"
+
+
+def unbooked_tokens(machine: Whole) -> int:
+    """Return how many vend tokens are in the machine beyond those that the ledger knows."""
+    return machine.tokens_there() - machine.state.ledger.balance(acc.TOKENS_CASHBOX)
+
+
+def tokens_are_there(machine: Whole, allowance: Allowance = NONE) -> Iterator[str]:
+    """Tokens are where the ledger says."""
+    off = unbooked_tokens(machine)
+    if not 0 <= off <= allowance.lost_tokens:
+        yield f"{off} tokens are there that are not booked"
+
+
+def rights_are_owed(state: State) -> Iterator[str]:
+    """What waits is what the ledger owes; an app has paid for what it bought and what waits."""
+    tokens = sum(right.kind == "token" for right in state.rights.values() if not right.vend)
+    if tokens != -state.ledger.balance(acc.TOKENS_CREDIT):
+        yield f"{tokens} tokens wait, the ledger owes {-state.ledger.balance(acc.TOKENS_CREDIT)}"
+    credit = sum(right.amount for right in state.rights.values() if not right.vend)
+    owed = -state.ledger.balance(acc.CREDIT_APP)
+    if credit != owed:
+        yield f"app credit of {credit} waits, the ledger owes {owed}"
+    receivable = state.ledger.balance(acc.APP_RECEIVABLE)
+    bought = state.counters.value_app
+    if not state.sagas and receivable != credit + bought:
+        yield f"an app owes {receivable}, for {bought} bought and {credit} that waits"
 
 
 def stock_is_right(machine: Whole, allowance: Allowance = NONE) -> Iterator[str]:

@@ -72,8 +72,11 @@ def plan_for(settings: MachineSettings) -> WorldPlan:
         for number, name in enumerate(("cashless1", "cashless2"), 1)
         if getattr(mdb, name).enabled
     }
+    changer = changer_for(settings.machine.currency)
+    if settings.tokens.products or settings.tokens.columns:
+        changer = replace(changer, coins=(*changer.coins, CoinSpec(token=True)))
     return WorldPlan(
-        changer=changer_for(settings.machine.currency) if mdb.changer.enabled else None,
+        changer=changer if mdb.changer.enabled else None,
         bill=(bill_for(settings.machine.currency, mdb.bill.recycle) if mdb.bill.enabled else None),
         readers=readers,
         cards=cards(),

@@ -23,7 +23,7 @@ from config.machine import MachineSettings
 from config.settings import load
 from controller.clock import SystemClock
 from simulator.cuts import Cut, Verdict, cut, points_of
-from simulator.stories import STORIES
+from simulator.stories import EVERY
 from simulator.world import Link
 
 CONFIG: Final = Path(__file__).parent.parent / "config" / "machines" / "demo.toml"
@@ -63,7 +63,7 @@ def work(job: Job) -> list[Verdict]:
     verdicts = []
     for number in job.numbers:
         try:
-            verdicts.append(cut(machine, STORIES[job.story], job.link, job.how, number))
+            verdicts.append(cut(machine, EVERY[job.story], job.link, job.how, number))
         except Exception as error:  # noqa: BLE001 - whatever breaks at a cut is a finding
             from simulator.cuts import Point  # noqa: PLC0415 - only on the way out
 
@@ -75,7 +75,7 @@ def jobs(stride: int) -> list[Job]:
     """Return all the work, in small pieces."""
     machine = settings()
     found: list[Job] = []
-    for index, story in enumerate(STORIES):
+    for index, story in enumerate(EVERY):
         for link in ("adapter", "native"):
             total = len(points_of(machine, story, link))
             for how in Cut:
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
                 row.cuts += 1
                 if verdict.findings:
                     row.broken += 1
-                    name = STORIES[job.story].name
+                    name = EVERY[job.story].name
                     broken.append(
                         f"{name} / {job.link} / {job.how} at {verdict.point.number}"
                         f" ({verdict.point.what}): {'; '.join(verdict.findings)}"
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> int:
             progress.advance(task, len(verdicts))
     table = Table("story", "link", "cut", "instants", "broken promises")
     for (index, link, how), row in rows.items():
-        table.add_row(STORIES[index].name, link, how.value, str(row.cuts), str(row.broken))
+        table.add_row(EVERY[index].name, link, how.value, str(row.cuts), str(row.broken))
     console.print(table)
     total = sum(row.cuts for row in rows.values())
     seconds = clock.monotonic_s() - began

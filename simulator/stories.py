@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.machine import MachineSettings
+from config.models import Tokens
+from controller.domain.commands import GrantAppCredit
 from simulator.whole import Whole
 
 Script = Callable[[Whole], Awaitable[None]]
@@ -180,6 +182,59 @@ async def bill_not_stacked_after_card(machine: Whole) -> None:
     machine.world.faults.set("bill", "return_when_stacking", 0)
 
 
+async def _inserts_token(machine: Whole) -> None:
+    waiting = len(machine.state.rights)
+    machine.world.insert_coin(0, name="token")
+    await machine.until(lambda: len(machine.state.rights) > waiting)
+
+
+async def token(machine: Whole) -> None:
+    """A vend token buys what it was made for."""
+    await _inserts_token(machine)
+    await _choose(machine, "A1")
+
+
+async def token_and_jam(machine: Whole) -> None:
+    """The token's vend fails; another product is as good."""
+    machine.world.faults.set("A3", "jam")
+    await _inserts_token(machine)
+    await _choose(machine, "A3")
+    machine.world.faults.set("A3", "jam", False)
+    await _choose(machine, "A1")
+
+
+async def token_returned(machine: Whole) -> None:
+    """A token is not wanted any more: a claim for one product."""
+    await _inserts_token(machine)
+    machine.world.press_keys("*")
+    await machine.until(lambda: bool(machine.state.claims))
+    await machine.quiet()
+
+
+async def _paid_in_an_app(machine: Whole, amount: int) -> None:
+    assert machine.running is not None, "it sells"
+    grant = GrantAppCredit("payment-1", amount, 120.0, "A3")
+    await machine.running.machine.act(grant, "fleet")
+
+
+async def app_credit(machine: Whole) -> None:
+    """Paid in an app, 50 cents too much."""
+    await _paid_in_an_app(machine, 250)
+    await _choose(machine, "A3")
+
+
+async def app_credit_and_jam(machine: Whole) -> None:
+    """Paid in an app; nothing falls, and the app gives back."""
+    machine.world.faults.set("A3", "jam")
+    await _paid_in_an_app(machine, 200)
+    await _choose(machine, "A3")
+    machine.world.faults.set("A3", "jam", False)
+
+
+def _with_tokens(settings: MachineSettings) -> MachineSettings:
+    return settings.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
+
+
 STORIES: Final = (
     Story("exact coins", exact_coins, "water", 150),
     Story("coins with change", coins_with_change, "water", 150),
@@ -197,3 +252,13 @@ STORIES: Final = (
     Story("bill and card", bill_and_card, "nuts", DEAR, _dear_nuts),
     Story("bill not stacked", bill_not_stacked_after_card, settings=_dear_nuts),
 )
+
+# Of machines that are told something else than the file says, or by someone else than a customer.
+OTHERS: Final = (
+    Story("token", token, "water", settings=_with_tokens),
+    Story("token and jam", token_and_jam, "water", settings=_with_tokens),
+    Story("token returned", token_returned, settings=_with_tokens),
+    Story("app credit", app_credit, "cola"),
+    Story("app credit and jam", app_credit_and_jam),
+)
+EVERY: Final = (*STORIES, *OTHERS)

@@ -33,6 +33,7 @@ from simulator.keypad import KernelKeys
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
 from simulator.ports import MemoryNinthBitPort, MemoryPort
+from simulator.truth import CASHBOX
 from simulator.wires import Pacing
 from simulator.world import Link, World
 
@@ -112,6 +113,7 @@ class Whole:
         self.boots = 0
         self.on_instant: Callable[[str], None] = _nothing
         self._durable: dict[str, int] = {}  # the cash accounts after the last commit
+        self._durable_tokens = 0
         self._unfinished: frozenset[str] = frozenset()
         self._storage: DiskStorage | None = None
         self._pins: SimulatorFactory | None = None
@@ -167,6 +169,7 @@ class Whole:
 
     def _remember(self) -> None:
         self._durable = self.booked()
+        self._durable_tokens = self.state.ledger.balance(acc.TOKENS_CASHBOX)
         self._unfinished = self._intents()
 
     def _intents(self) -> frozenset[str]:
@@ -368,6 +371,23 @@ class Whole:
         """
         physical = self.physical()
         return sum(abs(physical[name] - self._durable.get(name, 0)) for name in acc.CASH)
+
+    def tokens_there(self) -> int:
+        """Return how many vend tokens are in the machine."""
+        truth = self.world.truth
+        places = [
+            place for place in truth.places() if place == CASHBOX or place.startswith("tube:")
+        ]
+        return sum(
+            count
+            for place in places
+            for thing, count in truth.things(place).items()
+            if thing.name == "token"
+        )
+
+    def tokens_held_by_an_answer(self) -> int:
+        """Return how many tokens were taken and are in no durable record."""
+        return max(0, self.tokens_there() - self._durable_tokens)
 
     @property
     def unfinished(self) -> frozenset[str]:

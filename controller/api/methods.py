@@ -46,6 +46,8 @@ Price = Annotated[int, Field(ge=0, le=9_999_999)]
 Count = Annotated[int, Field(ge=0, le=999)]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Column = Annotated[str, Field(min_length=1, max_length=8)]
+GrantId = Annotated[str, Field(min_length=1, max_length=64)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Reader = Literal["cashless1", "cashless2"]
 Answer = dict[str, Any]
 
@@ -141,6 +143,24 @@ class Methods:
         """Give credit that nobody paid in."""
         return await self._act(session, cmd.GrantCredit(amount, reason))
 
+    async def grant_app(
+        self, session: Session, grant: GrantId, amount: Amount, lives_s: Seconds, column: str = ""
+    ) -> Answer:
+        """Give credit that was paid in an app; a repeat of the id gets the first answer."""
+        bound = self._column(column) if column else ""
+        return await self._act(session, cmd.GrantAppCredit(grant, amount, lives_s, bound))
+
+    async def grant_free(
+        self, session: Session, grant: GrantId, lives_s: Seconds, reason: Text, column: str = ""
+    ) -> Answer:
+        """Give one vend for nothing; a repeat of the id gets the first answer."""
+        bound = self._column(column) if column else ""
+        return await self._act(session, cmd.GiveFreeVend(grant, lives_s, reason, bound))
+
+    async def grant_end(self, session: Session, grant: GrantId) -> Answer:
+        """End a grant before its time."""
+        return await self._act(session, cmd.EndGrant(grant))
+
     async def claim_close(self, session: Session, code: Text, how: Text) -> Answer:
         """Book a claim as settled."""
         return await self._act(session, cmd.CloseClaim(code, how))
@@ -152,9 +172,10 @@ class Methods:
         stacker: Amount,
         bills: Count,
         recycler: Amount | None = None,
+        tokens: Count | None = None,
     ) -> Answer:
         """Book cash box and stacker as emptied and counted; the recycler where it was emptied."""
-        return await self._act(session, cmd.Collect(cashbox, stacker, bills, recycler))
+        return await self._act(session, cmd.Collect(cashbox, stacker, bills, recycler, tokens))
 
     async def vend_test(self, session: Session, column: Column) -> Answer:
         """Deliver one product without payment."""
@@ -226,6 +247,9 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "price.set": m.price_set,
             "credit.return": m.credit_return,
             "credit.grant": m.credit_grant,
+            "grant.app": m.grant_app,
+            "grant.free": m.grant_free,
+            "grant.end": m.grant_end,
             "claim.close": m.claim_close,
             "collect": m.collect,
             "vend.test": m.vend_test,

@@ -36,7 +36,7 @@ class ClaimShape(TypedDict):
     vend: int
     code: str
     amount: int
-    tender: str  # "cash" or "card"
+    tender: str  # "cash", "card" or "token"
     reason: str
     flagged: bool
 
@@ -72,6 +72,17 @@ class EscrowShape(TypedDict):
     asked: str  # "", "stack" or "return"
 
 
+class RightShape(TypedDict):
+    """A token, a free vend or an app's credit that waits."""
+
+    seq: int
+    kind: str  # "token", "free" or "app"
+    amount: int  # app: minor units
+    column: str  # "": any
+    id: str  # the grant's
+    vend: int  # the vend that uses it just now; 0: none
+
+
 class CreditShape(TypedDict):
     """What a customer can spend or get back."""
 
@@ -82,6 +93,7 @@ class CreditShape(TypedDict):
     held: int
     lots: list[LotShape]
     escrow: EscrowShape | None
+    rights: list[RightShape]
     claims: list[ClaimShape]
 
 
@@ -180,6 +192,13 @@ class BalanceShape(TypedDict):
     credit: int
 
 
+class PiecesShape(TypedDict):
+    """One account of vend tokens."""
+
+    account: str
+    pieces: int  # signed as in the journal: what is owed is negative
+
+
 class LedgerShape(TypedDict):
     """The trial balance; ``debit`` equals ``credit``."""
 
@@ -188,6 +207,7 @@ class LedgerShape(TypedDict):
     accounts: list[BalanceShape]
     debit: int
     credit: int
+    tokens: list[PiecesShape]
     cash: int  # what must be in the machine
     owed: int  # what customers could ask for
 

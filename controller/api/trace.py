@@ -13,6 +13,7 @@ from typing import Any, Final
 from controller.api import shapes, views
 from controller.api.service import JournalView
 from controller.journal import records as rec
+from controller.journal import records_rights as recs
 from controller.journal.envelope import Record, RecordData
 
 # Decoding so many takes a few milliseconds of the machine's loop.
@@ -25,13 +26,19 @@ _MAX_RESTARTS: Final = 4
 # Where money can be. That of the first line may still move.
 ESCROW, CREDIT, HELD, OWED, CLAIMED = "escrow", "credit", "held", "owed", "claimed"
 EARNED, RETURNED, PAID_BACK = "earned", "returned", "paid back"
-REFUNDED, CLAIM_PAID = "refunded to card", "claim paid"
+REFUNDED, CLAIM_PAID, IN_APP = "refunded to card", "claim paid", "refunded in the app"
 EARLIER: Final = "earlier"  # the origin of money that was taken in before what was read
 _OPEN: Final = frozenset((ESCROW, CREDIT, HELD, OWED, CLAIMED))
 
 _LOT_TYPES: Final = frozenset(
     model.type
-    for model in (rec.CoinsDeposited, rec.BillEscrowed, rec.BillStacked, rec.CreditGranted)
+    for model in (
+        rec.CoinsDeposited,
+        rec.BillEscrowed,
+        rec.BillStacked,
+        rec.CreditGranted,
+        recs.RightGranted,
+    )
 )
 # A bill's way begins in escrow, some records before the lot it becomes.
 _BEFORE_A_LOT: Final = 64
@@ -186,6 +193,13 @@ class Tracer:
             self.move(record, [card], HELD, target, words)
         return card
 
+    def use_right(self, record: Record, data: recs.RightUsed) -> None:
+        """Earn an app's credit; what is more than the price goes back to the app."""
+        if data.amount:
+            self.move(record, ((data.right, data.worth),), HELD, EARNED, "product delivered")
+        if rest := data.amount - data.worth if data.amount else 0:
+            self.move(record, ((data.right, rest),), HELD, IN_APP, "more than the price")
+
     def claim(self, record: Record, data: rec.ClaimOpened) -> None:
         """Turn ordered or held money into a promise."""
         words = f"claim {data.code}: {data.reason}"
@@ -232,6 +246,17 @@ _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
     rec.BillReturned: Tracer.give_back,
     rec.CreditGranted: lambda t, r, d: t.open(
         r, "granted", d.amount, f"granted by {d.by}: {d.reason}", CREDIT
+    ),
+    recs.RightGranted: lambda t, r, d: t.open(
+        r, "app", d.amount, f"paid in an app: {d.id}", CREDIT
+    ),
+    recs.RightHeld: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),
+    recs.RightUsed: Tracer.use_right,
+    recs.RightReturned: lambda t, r, d: t.move(
+        r, d.lots, HELD, IN_APP if d.ended else CREDIT, f"no product: {d.reason}"
+    ),
+    recs.RightEnded: lambda t, r, d: t.move(
+        r, d.lots, CREDIT, IN_APP, f"{d.reason}: back to the app"
     ),
     rec.CreditAuthorised: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),
     rec.CreditRestored: lambda t, r, d: t.move(r, d.lots, HELD, CREDIT, "unlocked: no product"),

@@ -138,6 +138,17 @@ def credit(state: State) -> shapes.CreditShape:
         "escrow": None
         if escrow is None
         else {"device": escrow.device, "value": escrow.value, "asked": escrow.asked},
+        "rights": [
+            {
+                "seq": one.seq,
+                "kind": one.kind,
+                "amount": one.amount,
+                "column": one.column,
+                "id": one.id,
+                "vend": one.vend,
+            }
+            for one in state.rights.values()
+        ],
         "claims": [claim(one) for one in state.claims.values()],
     }
 
@@ -175,7 +186,7 @@ def coins(service: MachineService) -> shapes.CoinsShape:
 def ledger(state: State) -> shapes.LedgerShape:
     """Return the trial balance."""
     books = state.ledger
-    rows = books.trial_balance()
+    rows = [row for row in books.trial_balance() if row.account not in acc.TOKENS]
     return {
         "currency": state.currency,
         "seq": state.seq,
@@ -184,6 +195,7 @@ def ledger(state: State) -> shapes.LedgerShape:
         ],
         "debit": sum(row.debit for row in rows),
         "credit": sum(row.credit for row in rows),
+        "tokens": [{"account": name, "pieces": books.balance(name)} for name in acc.TOKENS],
         "cash": books.cash(),
         "owed": books.owed(),
     }

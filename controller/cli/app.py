@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "price": ("stock", _LOOK),
     "credit": ("credit", _LOOK),
     "claim": ("credit", _LOOK),
+    "grant": ("grant", _LOOK),
     "coins": ("coins", _LOOK),
     "reader": ("reader", _LOOK),
     "service": ("service", _DO),

@@ -34,6 +34,9 @@ def collect(
         str | None,
         typer.Option(help="Taken out of the recycler, if it was emptied.", show_default=False),
     ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=0, help="Vend tokens in the cash box.", show_default=False)
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Book without asking.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -66,7 +69,9 @@ def collect(
             words = f"{'More' if difference > 0 else 'Less'} than expected"
             screen.line((f"{words}: {full(abs(difference), currency)}", screen.WARN))
         typer.confirm("Book it", abort=True)
-    answer = act(context, "collect", cashbox=box, stacker=stack, bills=bills, **emptied)
+    answer = act(
+        context, "collect", cashbox=box, stacker=stack, bills=bills, tokens=tokens, **emptied
+    )
     if json:
         screen.as_json(answer)
         return
@@ -83,6 +88,9 @@ def collect(
             if name in answer
         ],
     )
+    if "tokens" in answer:
+        counted, expected = answer["tokens"]["counted"], answer["tokens"]["expected"]
+        screen.line(f"{screen.many(counted, 'token')}, expected {expected}")
 
 
 def _signed(difference: int, currency: str) -> screen.Cell:

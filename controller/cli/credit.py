@@ -118,4 +118,6 @@ def close(
     if json:
         screen.as_json(answer)
     else:
-        screen.line(f"claim {answer['claim']} over {full(answer['amount'], currency)} is settled")
+        token = answer["tender"] == "token"
+        worth = "one product" if token else full(answer["amount"], currency)
+        screen.line(f"claim {answer['claim']} over {worth} is settled")

@@ -51,6 +51,11 @@ def show(
         [
             ("In the machine", full(ledger["cash"], currency)),
             ("Owed to customers", full(ledger["owed"], currency)),
+            *(
+                (row["account"], screen.many(abs(row["pieces"]), "token"))
+                for row in ledger["tokens"]
+                if row["pieces"]
+            ),
             ("After record", str(ledger["seq"])),
         ]
     )

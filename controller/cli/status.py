@@ -115,7 +115,7 @@ def claims(open_claims: list[dict[str, Any]], currency: str) -> None:
         [
             (
                 (_grouped(claim["code"]), screen.BAD),
-                plain(claim["amount"], currency),
+                "1 product" if claim["tender"] == "token" else plain(claim["amount"], currency),
                 claim["tender"],
                 str(claim["vend"]),
                 claim["reason"],

@@ -112,9 +112,10 @@ def price(
     context: typer.Context,
     column: ColumnName,
     amount: Annotated[str, typer.Argument(help="The new price, e.g. 1.50; none: show it.")] = "",
+    free: Annotated[bool, typer.Option("--free", help="A price of 0 is no slip.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show or set a column's price."""
+    """Show or set a column's price; 0 only with --free."""
     stock = ask(context, "stock.show")
     currency = stock["currency"]
     if not amount:
@@ -125,7 +126,10 @@ def price(
         answer: dict[str, Any] = {"column": column, "price": found[0]["price"]}
         words = full(found[0]["price"], currency)
     else:
-        answer = act(context, "price.set", column=column, price=parse(amount, currency))
+        wanted = parse(amount, currency)
+        if not wanted and not free:
+            raise CliError("a price of 0 gives it away: say --free", Exit.USAGE)
+        answer = act(context, "price.set", column=column, price=wanted)
         words = f"{full(answer['price'], currency)}, was {full(answer['before'], currency)}"
     if json:
         screen.as_json(answer)

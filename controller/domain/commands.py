@@ -61,6 +61,37 @@ class GrantCredit:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantAppCredit:
+    """Credit that was paid in an app: bound to ``id``, for one vend of a column ("": of any).
+
+    It runs once: a repeat of the id gets the recorded result. It lives ``lives_s`` of the
+    machine's monotonic clock, and any restart ends it. What is not used goes back to the app.
+    """
+
+    id: str
+    amount: int
+    lives_s: float
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveFreeVend:
+    """One vend for nothing, of a column or ("") of any; else as ``GrantAppCredit``."""
+
+    id: str
+    lives_s: float
+    reason: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndGrant:
+    """End app credit or a free vend before its time."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Cash box and stacker were emptied and counted; the ledger's differences are booked."""
 
@@ -68,6 +99,7 @@ class Collect:
     stacker: int
     bills: int  # how many bills were taken out of the stacker
     recycler: int | None = None  # counted in the recycler; None: its bills stay
+    tokens: int | None = None  # vend tokens in the cash box; None: nobody looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +171,6 @@ class BeginJournal:
 Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | FillCoins | EnableReader
-    | EnterService | LeaveService | CloseClaim | BeginJournal
+    | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
+    | EndGrant
 )  # fmt: skip

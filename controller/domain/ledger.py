@@ -15,7 +15,8 @@ from controller.faults import InvariantError
 
 _KNOWN: Final = frozenset(acc.ALL)
 _OWED: Final = (
-    *acc.CREDIT, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED, *acc.CLAIMS,
+    *acc.CREDIT, acc.CREDIT_APP, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.HELD_APP,
+    acc.PAYOUT_OWED, *acc.CLAIMS,
 )  # fmt: skip
 
 

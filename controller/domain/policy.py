@@ -29,6 +29,7 @@ class Policy:
     column_refunds_max: int = 3  # failed vends in a row that close a column; 0: never
     machine_refunds_max: int = 6  # failed vends in a row that stop the machine; 0: never
     claim_days: int = 90  # how long a claim's code is honoured at this machine
+    tokens_buy: frozenset[str] = frozenset()  # columns that a vend token buys; none: not taken
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
 
     def takes_coin(self, value: int) -> bool:

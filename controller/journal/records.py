@@ -15,6 +15,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from controller.domain import accounts as acc
+from controller.journal import records_rights
 from controller.journal.envelope import RecordData
 from controller.journal.records_link import LINK
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
@@ -552,7 +553,7 @@ class ClaimOpened(RecordData):
 
     type: ClassVar[str] = "claim.opened"
     amount: int
-    tender: Literal["cash", "card"]
+    tender: Literal["cash", "card", "token"]
     code: str
     reason: str
     device: str = ""
@@ -560,9 +561,12 @@ class ClaimOpened(RecordData):
     lots: Lots = ()
     escrow: bool = False  # for the bill stuck in escrow, not for coins owed
     product: bool = False  # for credit that only buys and was not used: its card claim, anew
+    right: int = 0  # the token that it is for
 
     def postings(self) -> Lines:
         """Owed (or held, for a card) becomes a claim."""
+        if self.tender == "token":
+            return ((acc.TOKENS_CREDIT, 1), (acc.TOKENS_CLAIMS, -1))
         if self.product:
             return _lines((acc.CREDIT_PRODUCT, self.amount), (acc.CLAIMS_CARD, -self.amount))
         if self.escrow:
@@ -578,12 +582,14 @@ class ClaimClosed(RecordData):
     type: ClassVar[str] = "claim.closed"
     claim: int  # seq of claim.opened
     amount: int
-    tender: Literal["cash", "card"]
+    tender: Literal["cash", "card", "token"]
     how: str
     by: str = ""
 
     def postings(self) -> Lines:
         """The operator has paid it."""
+        if self.tender == "token":
+            return ((acc.TOKENS_CLAIMS, 1), (acc.TOKENS_USED, -1))
         account = acc.CLAIMS_CASH if self.tender == "cash" else acc.CLAIMS_CARD
         return _lines((account, self.amount), (acc.OPERATOR, -self.amount))
 
@@ -613,10 +619,12 @@ class ClaimRedeemed(RecordData):
     type: ClassVar[str] = "claim.redeemed"
     claim: int  # seq of claim.opened
     amount: int
-    tender: Literal["cash", "card"]
+    tender: Literal["cash", "card", "token"]
 
     def postings(self) -> Lines:
         """The claim becomes credit."""
+        if self.tender == "token":
+            return ((acc.TOKENS_CLAIMS, 1), (acc.TOKENS_CREDIT, -1))
         if self.tender == "cash":
             return _lines((acc.CLAIMS_CASH, self.amount), (acc.CREDIT_COINS, -self.amount))
         return _lines((acc.CLAIMS_CARD, self.amount), (acc.CREDIT_PRODUCT, -self.amount))
@@ -716,6 +724,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
-    OperatorActed, CreditGranted, CreditKept, *LINK,
+    OperatorActed, CreditGranted, CreditKept, *LINK, *records_rights.ALL,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

@@ -55,7 +55,7 @@ from controller.ports import (
     StackerCount,
     TubeCounts,
 )
-from controller.saga import escrow, give_back, vend
+from controller.saga import escrow, give_back, rights, vend
 from controller.saga import recovery as boot
 from controller.state import Saga
 
@@ -103,8 +103,8 @@ class Brain:
                     if not reply.done():
                         reply.set_exception(refusal)
                 else:
-                    if answer is not None and not reply.done():
-                        reply.set_result(answer)
+                    if answer is not None:
+                        self.desk.reply(reply, answer)
             case Boot():
                 self._open_stock()
                 self.incidents.booted()
@@ -126,7 +126,7 @@ class Brain:
         enter_wanted_service(desk)
         if desk.live.reselect and desk.mode.selling:
             selection, desk.live.reselect = desk.live.reselect, ""
-            if desk.credit >= desk.planogram.columns[selection].price:
+            if vend.enough(desk, selection):
                 vend.select(desk, selection)
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             self._settle_mode()
@@ -165,7 +165,8 @@ class Brain:
         elif not blocked and desk.mode is Mode.OUT_OF_SERVICE and not desk.state.sagas:
             desk.fire(Trigger.HEAL)
         if desk.mode.selling:
-            present = desk.credit > 0 or desk.live.session is not None
+            paid = desk.credit > 0 or bool(desk.state.rights)
+            present = paid or desk.live.session is not None
             if present and desk.mode is Mode.IDLE:
                 desk.fire(Trigger.MONEY)
             elif not present and desk.mode is Mode.CREDIT:
@@ -481,6 +482,8 @@ class Brain:
                 vend.advance(desk, saga)
             case "session":
                 self._session_timed_out(rest)
+            case "right" if rest.isdecimal():
+                rights.timed_out(desk, int(rest))
             case "recount" | "tubes":
                 desk.do(fx.CountTubes(rest))
             case "stacker":

@@ -22,7 +22,7 @@ from controller.ports import (
     DeviceName,
     StackerCount,
 )
-from controller.saga import escrow, give_back, vend
+from controller.saga import escrow, give_back, rights, vend
 from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state import Escrow
 
@@ -64,6 +64,7 @@ class CashHandling:
                     owner="operator" if filling else "customer",
                 )
             )
+            rights.tokens_inserted(desk, report)
             self._credited()
         elif report.note and not manual:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
@@ -95,7 +96,7 @@ class CashHandling:
             and desk.live.session is None
             and saga is not None
             and saga.intent == "approval"
-            and desk.state.credit.total + vend.held(saga) + saga.bill_due >= saga.price
+            and desk.state.credit.total >= vend.due(saga)
         ):
             desk.live.reselect = saga.selection
             vend.cancel_approval(desk, saga)
@@ -103,7 +104,7 @@ class CashHandling:
     def credit_timed_out(self) -> None:
         """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""
         desk = self._desk
-        if not desk.credit:
+        if not desk.credit and not rights.tokens(desk):
             return
         if desk.mode is not Mode.CREDIT or desk.state.sagas:
             desk.do(Wake("credit", desk.policy.credit_timeout_s))  # not forgotten: not now
@@ -111,8 +112,11 @@ class CashHandling:
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
             return
+        rights.leave_tokens(desk)
         if escrow.waiting(desk) is not None:
             escrow.stack(desk, None)  # as credit it is looked at once more
+            return
+        if not desk.state.credit.total:
             return
         all_of_it = desk.state.credit.pick(desk.state.credit.total)
         assert all_of_it is not None, "the total is always there"

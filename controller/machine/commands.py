@@ -11,12 +11,13 @@ from controller.domain import commands as cmd
 from controller.domain.tubes import plan_payout
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.journal.records_rights import TokensCollected
 from controller.machine import effects as fx
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
-from controller.saga import claims, escrow, give_back, vend
+from controller.saga import claims, escrow, give_back, rights, vend
 
 Reply = Future[dict[str, Any]]
 MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
@@ -51,8 +52,8 @@ def _shelf(
     match command:
         case cmd.SetPrice(column=column, price=price):
             before = _column(desk, column).price
-            if not 1 <= price <= MAX_PRICE:
-                raise CommandRefused(f"a price is 1 to {MAX_PRICE} minor units, not {price}")
+            if not 0 <= price <= MAX_PRICE:
+                raise CommandRefused(f"a price is 0 to {MAX_PRICE} minor units, not {price}")
             desk.write(rec.PriceSet(column=column, price=price, before=before, by=by))
             return {"column": column, "price": price, "before": before}
         case cmd.EnableColumn(column=column):
@@ -74,6 +75,10 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
             if desk.policy.credit_timeout_s:
                 desk.do(fx.Wake("credit", desk.policy.credit_timeout_s))
             return {"credit": desk.state.credit.total, "granted": amount}
+        case cmd.GrantAppCredit() | cmd.GiveFreeVend():
+            return rights.grant(desk, command, by)
+        case cmd.EndGrant(id=id_):
+            return rights.end_by_staff(desk, id_, by)
         case cmd.Collect():
             return _collect(desk, command, by)
         case cmd.CloseClaim(code=code, how=how):
@@ -214,7 +219,8 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     if desk.state.sagas:
         raise CommandRefused("a vend or payout is under way; try again when it has ended")
     emptied = command.recycler is not None
-    if min(command.cashbox, command.stacker, command.bills, command.recycler or 0) < 0:
+    counts = (command.cashbox, command.stacker, command.bills, command.recycler, command.tokens)
+    if min(count or 0 for count in counts) < 0:
         raise CommandRefused("counts are not negative")
     data = rec.CashCollected(
         cashbox_counted=command.cashbox,
@@ -236,7 +242,13 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         for name in (("cashbox", "stacker", "recycler") if emptied else ("cashbox", "stacker"))
     }
     off = sum(place["counted"] - place["expected"] for place in answer.values())
-    return answer | {"difference": off}
+    answer["difference"] = off
+    if command.tokens is not None:
+        expected = desk.state.ledger.balance(acc.TOKENS_CASHBOX)
+        if expected or command.tokens:
+            desk.write(TokensCollected(counted=command.tokens, expected=expected, by=by))
+        answer["tokens"] = {"counted": command.tokens, "expected": expected}
+    return answer
 
 
 def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
@@ -267,8 +279,8 @@ def enter_wanted_service(desk: Desk) -> None:
         return
     (by, reply), desk.live.service_wanted = desk.live.service_wanted, None
     answer = _enter_service(desk, by, reply)
-    if answer is not None and not reply.done():
-        reply.set_result(answer)
+    if answer is not None:
+        desk.reply(reply, answer)
 
 
 def _leave_service(desk: Desk, by: str) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Desk:
         self.live = Live()
         self.effects: list[Effect] = []
         self.written: list[Record] = []
+        self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
         self._planogram = planogram
         self._prices: dict[str, int] = {}
         self._rule: ChangeRule | None = None
@@ -249,8 +250,12 @@ class Desk:
     def answer(self, key: str, result: dict[str, Any]) -> None:
         """Answer the command that waits under ``key``, if one does."""
         reply = self.live.replies.pop(key, None)
-        if reply is not None and not reply.done():
-            reply.set_result(result)
+        if reply is not None:
+            self.reply(reply, result)
+
+    def reply(self, reply: Future[dict[str, Any]], result: dict[str, Any]) -> None:
+        """Answer a command, once what this turn wrote is durable."""
+        self.answers.append((reply, result))
 
     def raise_fault(self, part: str, code: FaultCode, detail: str = "") -> None:
         """Record a fault, once per cause."""

@@ -89,6 +89,14 @@ class Inbox:
         self.queue.put_nowait(Heard(event))
 
 
+def _not_durable(batch: list[Input], error: JournalError) -> None:
+    """Tell the drivers that what they brought is in no record."""
+    for item in batch:
+        if isinstance(item, Money) and not item.durable.done():
+            item.durable.set_exception(error)
+            item.durable.exception()  # seen here, should its driver be gone
+
+
 class Machine:
     """The actor and everything it moves."""
 
@@ -177,18 +185,21 @@ class Machine:
             self.brain.take(item)
         effects, desk.effects = desk.effects, []
         written, desk.written = desk.written, []
+        answers, desk.answers = desk.answers, []
         if written:
             try:
                 await desk.journal.commit()
             except JournalError as error:
-                for item in batch:
-                    if isinstance(item, Money) and not item.durable.done():
-                        item.durable.set_exception(error)
-                        item.durable.exception()  # seen here, should its driver be gone
+                _not_durable(batch, error)
+                for reply, _ in answers:
+                    reply.cancel()  # nobody can say that it was done
                 raise
         for item in batch:
             if isinstance(item, Money) and not item.durable.done():
                 item.durable.set_result(None)
+        for reply, answer in answers:
+            if not reply.done():
+                reply.set_result(answer)
         for effect in effects:
             self._begin(effect)
         if written:

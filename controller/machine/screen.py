@@ -11,6 +11,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.table import Mode
 from controller.panel.view import Message, PanelView
 from controller.ports import BillInfo, ChangerInfo, DeviceName
+from controller.saga.rights import takes_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def acceptance(desk: Desk) -> Acceptance:
         coins = frozenset(
             c.type
             for c in changer.coins
-            if policy.takes_coin(c.value) and credit + c.value <= policy.max_credit
+            if (takes_tokens(desk) if c.token else policy.takes_coin(c.value))
+            and credit + c.value <= policy.max_credit
         )
     bills: frozenset[int] = frozenset()
     validator = live.ready.get(DeviceName.BILL)
@@ -128,6 +130,8 @@ def view(desk: Desk) -> PanelView:
             message = Message.OUT_OF_SERVICE
         case Mode.CREDIT if live.session is not None and not credit:
             message = Message.SESSION
+        case Mode.CREDIT if not credit and state.rights:
+            return _waiting_right(desk, language)
         case Mode.CREDIT:
             message = Message.CREDIT
         case Mode.IDLE:
@@ -144,6 +148,25 @@ def view(desk: Desk) -> PanelView:
         exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
         cash=cash,
         cards=cards,
+    )
+
+
+def _waiting_right(desk: Desk, language: str | None) -> PanelView:
+    """Return what a customer without money sees: a token, a free vend or an app's credit."""
+    right = min(desk.state.rights.values(), key=lambda one: (not one.column, one.seq))
+    message = {
+        "app": Message.APP_CREDIT,
+        "free": Message.FREE_VEND,
+        "token": Message.VEND_COIN,
+    }[right.kind]
+    return PanelView(
+        message,
+        desk.state.currency,
+        language=language,
+        selection=desk.live.keyed or right.column,
+        product=_product(desk, right.column),
+        amount=right.amount or None,
+        cash=True,
     )
 
 

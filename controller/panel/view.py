@@ -38,6 +38,11 @@ class Message(StrEnum):
     CODE_ENTRY = "code_entry"  # digits of a claim's code so far, in ``code``
     CODE_WRONG = "code_wrong"
     CODE_PAUSE = "code_pause"  # too many wrong codes
+    REFUND_APP = "refund_app"  # amount: goes back to the app that granted it
+    VEND_COIN = "vend_coin"  # a vend token is in; choose
+    APP_CREDIT = "app_credit"  # amount: waits for the selection that it was granted for
+    FREE_VEND = "free_vend"  # one product is free: of the selection, if one is named
+    CLAIM_PRODUCT = "claim_product"  # code of a promise for a product
     CLAIM = "claim"  # amount and code of a promise
     THANKS = "thanks"
     OUT_OF_SERVICE = "out_of_service"

@@ -21,6 +21,9 @@ class Tender(StrEnum):
     MIXED = "coins and card"
     BILL_CARD = "bill and card"  # the bill waits in escrow for the card's approval
     CLAIM = "a card's claim, redeemed"
+    TOKEN = "a token"  # noqa: S105 - a coin without value, no secret
+    FREE = "a free vend"
+    APP = "credit from an app"
     ANY = "any"  # nobody has paid yet, or it makes no difference
 
 
@@ -48,6 +51,8 @@ class Gets(StrEnum):
     CLAIM = "a claim"
     PRODUCT_AND_CLAIM = "the product, and a claim for the change"
     CREDIT = "the credit to choose again"
+    RIGHT = "the right to choose again"
+    APP_MONEY = "the money back in the app"
     BOTH = "the product and the money: nobody could see it fall"
     FREE = "the product, and the money that could not be asked for"
 
@@ -106,6 +111,8 @@ CASH: Final = (Tender.COINS, Tender.BILL)
 PAYING: Final = (Tender.COINS, Tender.BILL, Tender.CARD, Tender.MIXED)
 ALL: Final = (*PAYING, Tender.CLAIM)
 BY_CARD: Final = (Tender.CARD, Tender.MIXED)
+RIGHTS: Final = (Tender.TOKEN, Tender.FREE)
+UNPAID: Final = (*RIGHTS, Tender.APP)  # nothing of it is money in the machine
 
 
 def each(

@@ -17,6 +17,7 @@ from controller.saga import (
     failures_ends,
     failures_reader,
     failures_recycler,
+    failures_rights,
     failures_settings,
 )
 from controller.saga.failure_cells import Cell
@@ -26,6 +27,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "The card reader": failures_reader.ROWS,
     "Coins and bills": failures_cash.ROWS,
     "The bill recycler": failures_recycler.ROWS,
+    "Tokens, free vends, app credit": failures_rights.ROWS,
     "The journal's disk": failures_disk.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,
     "The end of a life, and of the next one": failures_ends.ROWS,

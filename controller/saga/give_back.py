@@ -35,7 +35,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga import escrow
+from controller.saga import escrow, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state import Saga
@@ -69,8 +69,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
     credit = desk.state.credit.cash if returns else 0
     total = saga.owed + credit
     if not total:
-        if saga.kind == "return" and desk.state.credit.product:
-            _claim_product(desk, saga)
+        _claim_rest(desk, saga)
         _close(desk, saga)
         return
     desk.step(Trigger.PAY_OUT)
@@ -89,8 +88,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
             )
         reason = "payout uncertain" if not saga.payout_certain else "not enough coins"
         open_claim(desk, saga, saga.owed, "cash", reason)
-        if saga.kind == "return" and desk.state.credit.product:
-            _claim_product(desk, saga)
+        _claim_rest(desk, saga)
         _close(desk, saga)
         return
     desk.write(
@@ -129,6 +127,14 @@ def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
         coins = [coins for coins in desk.tubes() if coins.type < BILLS_FROM]
         plan = best_partial(most, coins)
     return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins, by_value=True)
+
+
+def _claim_rest(desk: Desk, saga: Saga) -> None:
+    """What only buys is not wanted now: it becomes claims."""
+    if saga.kind == "return" and desk.state.credit.product:
+        _claim_product(desk, saga)
+    if saga.kind == "return":
+        rights.claim_tokens(desk, saga)
 
 
 def _claim_product(desk: Desk, saga: Saga) -> None:
@@ -203,7 +209,7 @@ def _close(desk: Desk, saga: Saga) -> None:
         result = "tested"
     elif saga.dispensed:
         result = "sold"
-    elif saga.claimed:
+    elif saga.claimed or saga.tokens_claimed:
         result = "claimed"
     elif saga.kind == "vend" and saga.failed in REFUSALS:
         result = "refused"
@@ -255,7 +261,7 @@ def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
 
 def _farewell(desk: Desk, saga: Saga) -> None:
     """Say what came of it; a claim's code stays on the display."""
-    if saga.claimed:
+    if saga.claimed or saga.tokens_claimed:
         return
     if saga.dispensed:
         desk.tell(Message.TAKE_PRODUCT, selection=saga.selection)
@@ -271,6 +277,9 @@ def _farewell(desk: Desk, saga: Saga) -> None:
         desk.do(Beep(Tone.ERROR))
     elif saga.paid_back:
         desk.tell(Message.COIN_RETURN, amount=saga.paid_back)
+    elif saga.app_refunded:
+        desk.tell(Message.REFUND_APP, amount=saga.app_refunded)
+        desk.do(Beep(Tone.ERROR))
     else:
         desk.live.notice = None
 

@@ -43,7 +43,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import give_back, vend
+from controller.saga import give_back, rights, vend
 from controller.state import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -74,6 +74,7 @@ class Recovery:
 def begin(desk: Desk, devices: tuple[DeviceName, ...]) -> Recovery:
     """Start with the greetings."""
     recovery = Recovery(devices, sagas=tuple(desk.state.sagas))
+    rights.end_old(desk)
     if desk.mode is Mode.BOOTING:  # else asked to stop before it began: what is open ends first
         desk.fire(Trigger.START)
     for name in devices:

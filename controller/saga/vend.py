@@ -40,7 +40,7 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import escrow
+from controller.saga import escrow, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
@@ -64,7 +64,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         desk.tell(Message.INVALID_SELECTION, selection=selection)
         desk.do(Beep(Tone.ERROR))
         return None
-    candidates = desk.state.stock.candidates(desk.planogram, selection)
+    candidates = rights.candidates(desk, selection)
     if isinstance(candidates, Refusal):
         off = candidates is Refusal.OUT_OF_ORDER
         desk.tell(
@@ -74,7 +74,9 @@ def select(desk: Desk, selection: str) -> Saga | None:
         )
         desk.do(Beep(Tone.ERROR))
         return None
+    right = rights.best(desk, selection)
     price, free = column.price, desk.state.credit.total
+    price -= 0 if right is None else right.worth(price)
     bill = escrow.waiting(desk) if free < price else None  # else it is not needed
     credit = free + (0 if bill is None else bill.value)
     reader = None if credit >= price else _reader_for(desk)
@@ -97,12 +99,14 @@ def select(desk: Desk, selection: str) -> Saga | None:
             selection=selection,
             column=candidates[0],
             product=column.product,
-            price=price,
+            price=column.price,
             item=column.item,
             bill=0 if bill is None else min(bill.value, price - free),
         )
     )
     desk.step(Trigger.SELECT)
+    if right is not None:
+        rights.hold(desk, saga, right)
     cash = desk.state.credit.pick(min(free, price))
     if cash is not None and cash.amount:
         desk.write(
@@ -135,7 +139,7 @@ def open_test(desk: Desk, column: str, by: str) -> Saga:
 def give_credit_back(desk: Desk, reason: str) -> Saga | None:
     """Give all credit back without a vend; None when nothing has to be paid out."""
     amount = desk.state.credit.total
-    if not amount:
+    if not amount and not rights.tokens(desk):
         escrow.hand_back(desk, reason)
         return None
     saga = desk.open(rec.CreditReturnOpened(amount=amount, reason=reason))
@@ -146,6 +150,18 @@ def give_credit_back(desk: Desk, reason: str) -> Saga | None:
 def held(saga: Saga) -> int:
     """Return the credit that is locked for a vend, in minor units."""
     return saga.held_coins + saga.held_bills + saga.held_product
+
+
+def due(saga: Saga) -> int:
+    """Return what of the price neither credit, a bill in escrow nor a right covers yet."""
+    return saga.price - saga.right_worth - held(saga) - saga.bill_due
+
+
+def enough(desk: Desk, selection: str) -> bool:
+    """Tell whether credit and rights cover a selection's price."""
+    price = desk.planogram.columns[selection].price
+    right = rights.best(desk, selection)
+    return desk.credit >= price - (0 if right is None else right.worth(price))
 
 
 def _reader_for(desk: Desk) -> DeviceName | None:
@@ -160,7 +176,7 @@ def _reader_for(desk: Desk) -> DeviceName | None:
 
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
-    amount = saga.price - held(saga) - saga.bill_due
+    amount = due(saga)
     desk.write(rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item), saga.vend)
     desk.step(Trigger.AUTHORISE)
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
@@ -254,7 +270,7 @@ def _next_column(desk: Desk, saga: Saga) -> str | None:
     if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
         return None
     tried = {c for c, _ in saga.turns}
-    candidates = desk.state.stock.candidates(desk.planogram, saga.selection)
+    candidates = rights.candidates(desk, saga.selection)
     if isinstance(candidates, Refusal):
         return None
     return next((c for c in candidates if c not in tried), None)
@@ -275,6 +291,7 @@ def _settle(desk: Desk, saga: Saga) -> bool:
         _tell_reader(desk, saga, success=True)
         return False
     cash = saga.held_coins + saga.held_bills
+    rights.use(desk, saga)
     if held(saga):
         desk.write(
             rec.VendSettled(cash=cash, lots=tuple(saga.lots), product=saga.held_product),
@@ -307,6 +324,7 @@ def _compensate(desk: Desk, saga: Saga) -> bool:
             ),
             saga.vend,
         )
+    rights.give_back(desk, saga)
     return True
 
 

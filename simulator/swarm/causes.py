@@ -102,5 +102,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "clock jumps ahead ten years": ("clock.jump_s=320000000.0",),
     "price is changed": ("config.price",),
     "two keys at once": ("act.chord",),
+    "nobody comes in time": ("seen.expired",),
+    "vendd is killed while it waits": ("end.kill", "end.power"),
     "service manager stops vendd": ("end.stop",),
 }  # fmt: skip

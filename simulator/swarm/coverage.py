@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from controller.journal import records as rec
+from controller.journal import records_rights as rights
 from controller.journal.envelope import Record
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
@@ -30,6 +31,8 @@ STEPS: Final[Mapping[str, tuple[Phases, Phases]]] = {
     "boot.started": ((), ("RECOVERY",)),
     "boot.finished": (("RECOVERY",), ()),
     "coins.deposited": ((), ("MONEY",)),
+    "token.inserted": ((), ("MONEY",)),
+    "right.granted": ((), ("MONEY",)),
     "bill.escrowed": ((), ("ESCROW",)),
     "bill.stacked": (("ESCROW",), ("MONEY",)),
     "bill.returned": (("ESCROW",), ()),
@@ -100,6 +103,14 @@ class Coverage:
                 self._pays(coins=coins, bills=bills, product=product)
             case rec.PayoutIntended(coins=coins, bills=bills):
                 self._pays(coins=coins, bills=bills)
+            case rights.RightHeld(kind=kind):
+                self._tenders.add(kind.upper())
+            case rights.RightGranted(kind=kind):
+                self._tenders.add(kind.upper())
+            case rights.TokenInserted():
+                self._tenders.add("TOKEN")
+            case rights.RightEnded(reason=reason):
+                self._met.add(("MONEY", f"seen.{reason}"))
             case rec.BillEscrowed():
                 self._tenders.add("BILL")
             case rec.ApprovalRequested():

@@ -13,7 +13,12 @@ from typing import Final
 
 from controller.domain import accounts as acc
 from controller.journal import records as rec
-from simulator.oracles import everything_ended, ledger_balances, outputs_are_off
+from simulator.oracles import (
+    everything_ended,
+    ledger_balances,
+    outputs_are_off,
+    unbooked_tokens,
+)
 from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
 from simulator.truth import AuthState
@@ -48,6 +53,8 @@ class Mark:
     missing: int = 0
     box: int = 0  # in the cash box beyond what is booked
     stacker: int = 0
+    given: int = 0  # bought with tokens, free vends and app credit, by what was sold
+    tokens: int = 0  # in the machine beyond what is booked
     stock: dict[str, int] = field(default_factory=dict)  # products beyond what is believed
 
 
@@ -129,6 +136,8 @@ class Judge:
             missing=state.ledger.balance(acc.MISSING),
             box=physical[acc.CASH_CASHBOX] - booked[acc.CASH_CASHBOX],
             stacker=physical[acc.CASH_STACKER] - booked[acc.CASH_STACKER],
+            given=state.counters.value_given + state.counters.value_app,
+            tokens=unbooked_tokens(machine),
             stock={
                 name: machine.world.cabinet.stock(name) - state.stock.of(name).count
                 for name in self._columns
@@ -170,6 +179,10 @@ class Judge:
         least = -repeats
         if not least <= box <= most:
             yield f"{acc.CASH_CASHBOX}: off by {box}; excused is {least} to {most}"
+        tokens = now.tokens - self.mark.tokens
+        lost = bool(evidence.ends) or evidence.excused(Excuse.REPEAT, Excuse.LOST, Excuse.BOX)
+        if tokens and not lost:
+            yield f"{tokens} tokens are there that are not booked"
         stacker = now.stacker - self.mark.stacker
         most = BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.LOST) or evidence.lost else 0
         if not -most <= stacker <= most:
@@ -190,11 +203,15 @@ class Judge:
         accounts = list(truth.accounts.values())
         spent = sum(account.spent for account in accounts)
         goods = sum(self._prices[name] for account in accounts for name in account.products)
+        claimed = [c.amount for c in evidence.of(rec.ClaimOpened) if c.tender == "card"]
         discounts = sum(
             auth.requested - auth.amount
             for auth in truth.authorisations.values()
             if auth.state is AuthState.CAPTURED
+            and auth.why not in KEPT  # no product, and so no discount on one
+            and auth.amount not in claimed
         )
+        discounts += now.given - mark.given
         kept = now.credit - mark.credit + now.claims - mark.claims + now.escrow - mark.escrow
         balance = spent + discounts - goods - kept
         if balance > 0:

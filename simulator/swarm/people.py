@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.machine import MachineSettings
+from simulator.swarm import rights
 from simulator.swarm.plan import Act, Build
 
 COINS: Final = (5, 10, 20, 50, 100, 200)
@@ -196,6 +197,9 @@ PEOPLE: Final[tuple[Person, ...]] = (
     Person(_presses_only, 0.4),
     Person(_slug, 0.4),
     Person(_bill_and_card, 4.0, lambda build: build.dear),
+    Person(rights.token, 2.0, rights.takes_tokens),
+    Person(rights.app, 1.5),
+    Person(rights.free, 0.7),
 )
 
 

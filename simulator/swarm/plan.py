@@ -18,7 +18,8 @@ class Act:
     """One thing a customer does.
 
     Args:
-        what: coin, bill, keys, chord (two keys at once), card, pull (the card), lever, wait.
+        what: coin, bill, keys, chord (two keys at once), card, pull (the card), lever, app and free
+            (a grant), wait.
         value: Of the coin or bill, minor units.
         text: Keys, or the card's name.
         after_s: How long they let pass before it.
@@ -121,6 +122,7 @@ class Build:
     stock: int | None = None
     display: bool = True  # most of them sell without one, for speed's sake
     multi_vend: bool = False
+    tokens: bool = False
     on_unknown: str = "refund"
     after_failure: str = "refund"
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow

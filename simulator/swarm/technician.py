@@ -70,6 +70,7 @@ class Technician:
     async def _collect(self) -> None:
         """Empty cash box and stacker, and say what was in them."""
         world = self._machine.world
+        tokens = sum(n for thing, n in world.truth.things(CASHBOX).items() if thing.name == "token")
         box = world.truth.empty(CASHBOX, TECHNICIAN, why="collected")
         bills = world.truth.count(STACKER)
         stacked = 0
@@ -77,7 +78,7 @@ class Technician:
             stacked = world.bill.remove_cashbox()
             world.bill.insert_cashbox()
         believed = self._machine.state.stacker
-        await self._do(cmd.Collect(box, stacked, believed if stacked else 0))
+        await self._do(cmd.Collect(box, stacked, believed if stacked else 0, tokens=tokens))
 
     async def _do(self, command: Any) -> Mapping[str, Any]:
         machine = self._machine

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import load
 from simulator.cuts import Cut, Point, cut, points_of
-from simulator.stories import STORIES, Story
+from simulator.stories import EVERY, Story
 from simulator.world import Link
 
 SETTINGS = load(
@@ -31,9 +31,9 @@ def sample(points: list[Point], salt: int) -> list[Point]:
 
 @pytest.mark.parametrize("how", list(Cut))
 @pytest.mark.parametrize("link", ["adapter", "native"])
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
+@pytest.mark.parametrize("story", EVERY, ids=lambda story: story.name.replace(" ", "-"))
 def test_the_money_is_right_after_an_end_at(story: Story, link: Link, how: Cut) -> None:
-    salt = STORIES.index(story) * 31 + (link == "native") * 17 + (how is Cut.POWER) * 13
+    salt = EVERY.index(story) * 31 + (link == "native") * 17 + (how is Cut.POWER) * 13
     wrong = {}
     for point in sample(points_of(SETTINGS, story, link), salt):
         verdict = cut(SETTINGS, story, link, how, point.number)

@@ -9,7 +9,7 @@ import pytest
 from config.settings import load
 from simulator.clock import run_virtual
 from simulator.oracles import check
-from simulator.stories import STORIES, Story
+from simulator.stories import EVERY, Story
 from simulator.whole import Whole
 from simulator.world import Link
 
@@ -19,7 +19,7 @@ SETTINGS = load(
 
 
 @pytest.mark.parametrize("link", ["adapter", "native"])
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name.replace(" ", "-"))
+@pytest.mark.parametrize("story", EVERY, ids=lambda story: story.name.replace(" ", "-"))
 def test_a_story_ends_with_the_customer_and_the_books_right(story: Story, link: Link) -> None:
     async def run() -> None:
         machine = Whole(story.settings(SETTINGS), link=link)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controller.domain import accounts as acc
 from simulator.client import SimulatorError
 from simulator.rig import Rig, RigError, Vendd
 from simulator.vendd_client import VenddGoneError
@@ -38,6 +39,19 @@ async def kept_in_order(rig: Rig) -> None:
     while (await rig.api.call("credit.show"))["total"]:
         await rig.api.until_record("credit.kept")
     await agrees(rig)
+
+
+async def rights_in_order(rig: Rig) -> None:
+    """Where products are not paid in money: nothing is held, and apps owe what was bought."""
+    await rig.settled()
+    ledger = await rig.api.call("ledger.show")
+    balance = {row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]}
+    pieces = {row["account"]: row["pieces"] for row in ledger["tokens"]}
+    assert balance[acc.HELD_APP] == pieces[acc.TOKENS_HELD] == 0
+    waiting = sum(right["amount"] for right in (await rig.api.call("credit.show"))["rights"])
+    assert balance[acc.APP_RECEIVABLE] == waiting - balance[acc.REVENUE_APP]
+    cash = (await rig.reckoning()).lines[:4]
+    assert all(line.equal for line in cash), cash
 
 
 async def agrees(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from controller.saga.claims import mint
 from simulator.rig import Rig
@@ -65,6 +66,41 @@ async def too_little_change(rig: Rig) -> None:
     await rig.sim.insert_coin(200)
     await credited(rig, 200)
     await rig.sim.pull_lever()
+
+
+_ids = count(1)
+
+
+async def token(rig: Rig) -> None:
+    """A vend token buys water."""
+    await rig.sim.insert_coin(0, name="token")
+    await rig.api.until_record("token.inserted")
+    await rig.sim.press_keys("A1")
+
+
+async def tokens_collected(rig: Rig) -> None:
+    """A technician takes tokens out and says so."""
+    await rig.api.act("collect", cashbox=0, stacker=0, bills=0, tokens=1)
+
+
+async def app_credit(rig: Rig) -> None:
+    """Somebody has paid in an app, and presses the key."""
+    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=250, lives_s=60.0, column="A3")
+    await rig.sim.press_keys("A3")
+
+
+async def app_credit_for_nothing(rig: Rig) -> None:
+    """Somebody has paid in an app, and nothing falls."""
+    await rig.sim.jam("B3")
+    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=120, lives_s=60.0, column="B3")
+    await rig.sim.press_keys("B3")
+
+
+async def app_credit_ended(rig: Rig) -> None:
+    """Somebody has paid in an app and changed their mind."""
+    grant = f"app-{next(_ids)}"
+    await rig.api.act("grant.app", grant=grant, amount=150, lives_s=60.0, column="A1")
+    await rig.api.act("grant.end", grant=grant)
 
 
 async def service(rig: Rig) -> None:

@@ -16,7 +16,7 @@ import pytest
 from controller.journal.records import REGISTRY
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
-from tests.e2e.kill_kit import Case, Chain, Killer, empty_tubes, kept_in_order
+from tests.e2e.kill_kit import Case, Chain, Killer, empty_tubes, kept_in_order, rights_in_order
 from tests.e2e.scenes import Scene
 from tests.e2e.test_cctalk import EDITS as CCTALK
 
@@ -28,6 +28,7 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 # A machine that sees nothing fall, and whose owner trusts it all the same.
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
+TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 KEEPS = {
     "credit_timeout_s = 0 ": 'on_credit_timeout = "keep"\ncredit_timeout_s = 1 ',
 }
@@ -94,6 +95,17 @@ CHAINS = {
         at(on_stage.office, "operator.acted cash.collected"),
         at(on_stage.goodwill, "credit.granted"),
     )),
+    "rights": Chain(
+        (
+            at(on_stage.app_credit_ended, "right.ended"),
+            at(on_stage.app_credit, "right.granted right.held right.used refund.requested"),
+            at(on_stage.token, "token.inserted"),
+            at(on_stage.app_credit_for_nothing, "right.returned"),
+            at(on_stage.tokens_collected, "tokens.collected"),
+        ),
+        {"edits": TOKENS},
+        in_order=rights_in_order,
+    ),
     "cctalk": Chain((at(on_stage.first_start, "device.noted"),), {"edits": CCTALK}),
 }  # fmt: skip
 

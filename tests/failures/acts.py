@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from controller.domain.commands import GiveFreeVend, GrantAppCredit
 from controller.journal.envelope import Record
 from controller.saga import failures_recycler
 from controller.saga.failure_cells import BY_CARD, Cell, Phase, Tender
@@ -60,6 +61,13 @@ class Play(Stage):
                 await self.quiet()
             case Tender.CLAIM:
                 await self._redeems()
+            case Tender.TOKEN:
+                self.world.insert_coin(0, name="token")
+                await self.until(lambda: bool(self.state.rights))
+            case Tender.FREE:
+                await self.act(GiveFreeVend("free-1", 60.0, "sorry", self.column))
+            case Tender.APP:
+                await self.act(GrantAppCredit("payment-1", price, 60.0, self.column))
             case Tender.CARD | Tender.ANY:
                 pass
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from config.machine import MachineSettings
+from config.models import Tokens
 from controller.domain import commands as cmd
 from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
@@ -19,6 +20,7 @@ from tests.scenarios.stage import SETTINGS, with_mdb
 Strike = Callable[[Play], Awaitable[None]]
 STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
 RECYCLER_SETTINGS: Final = with_mdb("bill", recycle=(500, 1_000))
+WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
 YEARS: Final = 3_652 * 86_400.0
 
 
@@ -62,9 +64,9 @@ class Break:
     hides: tuple[str, ...] = ()
     recycler: bool = False
 
-    def world(self) -> WorldPlan:
+    def world(self, settings: MachineSettings = SETTINGS) -> WorldPlan:
         """Return what stands around the controller."""
-        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else SETTINGS))
+        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else settings))
 
 
 def settings(cell: Cell) -> MachineSettings:
@@ -74,6 +76,8 @@ def settings(cell: Cell) -> MachineSettings:
     """
     if cell.failure in RECYCLING:
         return RECYCLER_SETTINGS
+    if cell.tender is Tender.TOKEN:
+        return WITH_TOKENS
     if cell.tender is not Tender.BILL_CARD:
         return SETTINGS
     columns = tuple(
@@ -384,12 +388,28 @@ async def _stops(play: Play) -> None:
     await play.over()
 
 
+async def _nobody_comes(play: Play) -> None:
+    await play.passes(61.0)
+    await play.quiet()
+
+
+async def _killed(play: Play) -> None:
+    await play.kill()
+    await play.opens()
+    await play.quiet()
+
+
+RIGHTS: Final[dict[str, Break]] = {
+    "nobody comes in time": Break(ending=_nobody_comes),
+    "vendd is killed while it waits": Break(ending=_killed),
+}
+
 ENDS: Final[dict[str, Break]] = {
     "service manager stops vendd": Break(strike=_stops),
 }
 
 BREAKS: Final[dict[str, Break]] = {
-    **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **SETTINGS_BREAKS, **ENDS,
+    **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **SETTINGS_BREAKS, **RIGHTS, **ENDS,
 }  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from controller.domain import accounts as acc
 from controller.faults import FaultCode
 from controller.machine.table import Mode
 from controller.ports import DeviceName
-from controller.saga.failure_cells import Cell, Gets, Next, Tender
+from controller.saga.failure_cells import UNPAID, Cell, Gets, Next, Tender
 from controller.saga.strategy import Strategy
 from tests.failures.acts import CLAIMED, NAME, PRICE, Play
 
@@ -27,6 +28,18 @@ def customer(play: Play, cell: Cell) -> None:
     if cell.tender is Tender.CLAIM:
         spent = CLAIMED - credit  # what is left of the claim stays, it never becomes coins
     match cell.gets:
+        case Gets.PRODUCT if cell.tender in UNPAID:
+            assert got == [NAME[column]]
+            assert spent == 0
+            assert not play.state.rights
+        case Gets.RIGHT:
+            assert got == []
+            assert len(play.state.rights) == 1
+        case Gets.APP_MONEY:
+            assert got == []
+            assert not play.state.rights
+            assert sum(data.amount for data in play.records("refund.requested")) == price
+            assert play.state.ledger.balance(acc.APP_RECEIVABLE) == 0
         case Gets.PRODUCT:
             assert got[:1] == [NAME[column]], got
             assert spent == price

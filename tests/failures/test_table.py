@@ -40,7 +40,7 @@ def test_a_cell(cell: Cell, link: Link) -> None:
 
 async def _play(cell: Cell, link: Link) -> None:
     how = BREAKS[cell.failure]
-    play = Play(settings(cell), link=link, plan=how.world())
+    play = Play(settings(cell), link=link, plan=how.world(settings(cell)))
     play.set_up(cell, how.column, allowance(cell))
     await play.opens()
     try:

@@ -208,7 +208,7 @@ ONE_KEY = [
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
             "columns, current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, "
-            "log, machine, mdb, policy, products"
+            "log, machine, mdb, policy, products, tokens"
         ),
     ),
 ]
@@ -242,6 +242,16 @@ BETWEEN_KEYS = [
         "price = 180\n",
         "",
         'columns[2].price: is missing, and products has no price for "spritzer" either',
+    ),
+    (
+        '[[products]]\nid = "water"',
+        '[tokens]\nproducts = ["wine"]\n\n[[products]]\nid = "water"',
+        'tokens.products[0] = "wine": is not there; allowed: riegel, spritzer, water',
+    ),
+    (
+        '[[products]]\nid = "water"',
+        '[tokens]\ncolumns = ["11", "99"]\n\n[[products]]\nid = "water"',
+        'tokens.columns[1] = "99": is not there; allowed: 11, 12, 21, 22, 31',
     ),
     (
         'id = "riegel"',

@@ -37,6 +37,17 @@ ACTS: list[tuple[str, dict[str, Any], cmd.Command]] = [
     ("price.set", {"column": "B1", "price": 130}, cmd.SetPrice("B1", 130)),
     ("credit.return", {}, cmd.ReturnCredit()),
     ("credit.grant", {"amount": 100, "reason": "sorry"}, cmd.GrantCredit(100, "sorry")),
+    (
+        "grant.app",
+        {"grant": "p-1", "amount": 150, "lives_s": 60.0, "column": "A1"},
+        cmd.GrantAppCredit("p-1", 150, 60.0, "A1"),
+    ),
+    (
+        "grant.free",
+        {"grant": "f-1", "lives_s": 60.0, "reason": "sorry"},
+        cmd.GiveFreeVend("f-1", 60.0, "sorry", ""),
+    ),
+    ("grant.end", {"grant": "f-1"}, cmd.EndGrant("f-1")),
     ("claim.close", {"code": "0042", "how": "till"}, cmd.CloseClaim("0042", "till")),
     ("collect", {"cashbox": 200, "stacker": 500, "bills": 1}, cmd.Collect(200, 500, 1)),
     ("coins.count", {}, cmd.CountTubes()),

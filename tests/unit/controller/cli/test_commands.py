@@ -8,6 +8,7 @@ import pytest
 
 from controller.domain import commands as cmd
 from controller.journal import records as rec
+from controller.journal import records_rights as recs
 from controller.journal.export import check_lines
 
 
@@ -182,6 +183,44 @@ def test_credit_is_granted_and_paid_back(ctl: Any, machine: Any) -> None:
         cmd.ReturnCredit(),
         cmd.PayCoins(150),
     ]
+
+
+def test_grants_are_given_listed_and_ended(ctl: Any, machine: Any) -> None:
+    assert ctl("grant").lines == ["nothing waits"]
+    machine.write(recs.RightGranted(id="p-1", kind="app", amount=150, column="A1", lives_ms=60_000))
+    machine.write(recs.TokenInserted(device="changer", coin=6))
+    lines = ctl("grant", "list").lines
+    assert lines[1:] == [
+        "    39  app    1.50  A1      p-1  waits",
+        "    40  token        any          waits",
+    ]
+
+    async def act(command: cmd.Command, by: str) -> dict[str, Any]:
+        machine.told.append((command, by))
+        ended = isinstance(command, cmd.EndGrant)
+        return {
+            "id": "p-1", "right": 39, "kind": "app", "amount": 150, "column": "A1",
+            "outcome": "ended" if ended else "open", "repeat": not ended,
+        }  # fmt: skip
+
+    machine.act = act
+    assert ctl("grant", "app", "p-1", "1.50", "A1").lines == [
+        "p-1: 1.50 EUR for A1, open (it was granted before)"
+    ]
+    assert ctl("grant", "end", "p-1").lines == ["p-1: ended"]
+    ctl("grant", "free", "f-1", "--reason", "sorry", "--lives", "60")
+    assert [command for command, _ in machine.told] == [
+        cmd.GrantAppCredit("p-1", 150, 300.0, "A1"),
+        cmd.EndGrant("p-1"),
+        cmd.GiveFreeVend("f-1", 60.0, "sorry", ""),
+    ]
+
+
+def test_tokens_are_counted_apart_from_money(ctl: Any, machine: Any) -> None:
+    machine.write(recs.TokenInserted(device="changer", coin=6))
+    lines = ctl("ledger").lines
+    assert "tokens.cashbox     1 token" in lines
+    assert not any("tokens" in line and "0.01" in line for line in lines)
 
 
 def test_claims_are_listed_and_closed(ctl: Any, machine: Any) -> None:

@@ -95,9 +95,8 @@ class Mosquitto:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            folder.chmod(0o777)  # it drops to its own user
         lines = [
+            *(["user root"] if os.geteuid() == 0 else []),  # else it could not read its folder
             f"listener {self.port} 127.0.0.1",
             "max_queued_messages 100000",
             "max_inflight_messages 100",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from cloud.contract.messages import Position, Range
+from cloud.contract.messages import Position, Range, Urgent
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
@@ -361,3 +361,45 @@ async def test_nothing_is_remembered_of_a_transaction_that_failed(
 
     again = await ingest.take(machine.address, machine.batch(11, 20), START)
     assert (again.fate, position(again)[0]) == (Fate.APPLIED, 20)
+
+
+def copy_of(machine: Machine, seq: int, body: bytes | None = None) -> Urgent:
+    _, boot, raw, _ = machine.rows[seq - 1]
+    return Urgent(journal=machine.journal.hex(), seq=seq, boot=boot, body=body or raw)
+
+
+async def test_an_urgent_copy_is_kept_and_confirmed_by_the_chain(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    ingest = Ingest(database)
+    await ingest.take(machine.address, machine.batch(1, 10), START)
+
+    await ingest.copied(machine.address, copy_of(machine, 40), START)
+    await ingest.copied(machine.address, copy_of(machine, 40), START)
+
+    (copy,) = await rows(database, t.urgent_copy)
+    assert (copy.seq, copy.confirmed) == (40, False)
+    assert len(await stored(database, machine)) == 10, "a copy never moves the ack"
+    await ingest.take(machine.address, machine.batch(11), START)
+    (copy,) = await rows(database, t.urgent_copy)
+    assert copy.confirmed
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["ahead", "behind"])
+async def test_a_copy_that_differs_from_the_chain_quarantines(
+    database: FleetDatabase, machine: Machine, late: bool
+) -> None:
+    ingest = Ingest(database)
+    await ingest.take(machine.address, machine.batch(1, 10), START)
+    forged = copy_of(machine, 40, machine.rows[39][2].replace(b"150", b"950"))
+
+    if late:
+        await ingest.take(machine.address, machine.batch(11), START)
+    await ingest.copied(machine.address, forged, START)
+    after = await ingest.take(machine.address, machine.batch(11), START)
+    again = await Ingest(database).take(machine.address, machine.batch(5), START)
+
+    assert alerts.COPY_DIFFERS in await causes(database)
+    assert after.ack is not None
+    assert again.fate is Fate.QUARANTINED
+    assert "record 40" in again.ack.quarantined if again.ack else False

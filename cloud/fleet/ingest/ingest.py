@@ -7,8 +7,7 @@ under the cursor's lock, and is made only after the commit.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from sqlalchemy import delete, func, insert, select, update
@@ -18,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.contract.batch import Batch, BatchError, BatchHead, Row, read_head, unpack_bodies
 from cloud.contract.journal import GENESIS, REGISTRY, EnvelopeError, Record, UnknownData, decode
 from cloud.contract.journal import records as rec
-from cloud.contract.messages import Ack, Position, Presence, Range
-from cloud.contract.topics import Address
+from cloud.contract.messages import Ack, Presence, Range, State, Urgent
+from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest import copies, forks, presence
+from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
 from cloud.fleet.ingest.known import Known
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections import tables
@@ -32,21 +33,6 @@ MAX_WAITING: Final = 32
 # Unreadable batches in a row for one journal: the first may be the line's, the third is the disk's.
 MAX_BAD: Final = 3
 _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
-
-
-@dataclass(slots=True)
-class Cursor:
-    """A journal's row, locked."""
-
-    id: int
-    uid: bytes
-    machine_id: int
-    next_seq: int
-    last_hash: bytes
-    projected_seq: int
-    adopted: bool
-    quarantine: str
-    bad_batches: int
 
 
 class Ingest:
@@ -106,16 +92,19 @@ class Ingest:
         async with self.database.writing() as connection:
             cursor = await self._locked(connection, machine_id, head, now_ms)
             if cursor.machine_id != machine_id:
-                return await self._foreign(connection, machine_id, cursor, batch, now_ms)
+                return await forks.foreign(
+                    self.database, connection, machine_id, cursor, batch, now_ms
+                )
             if cursor.quarantine:
-                return Verdict(Fate.QUARANTINED, _ack(cursor, now_ms, head.nonce))
+                return Verdict(Fate.QUARANTINED, ack_of(cursor, now_ms, head.nonce))
             if head.first > cursor.next_seq:
                 await self._store_waiting(connection, cursor, head, message, now_ms)
                 want = Range(first=cursor.next_seq, last=head.first - 1)
-                return Verdict(Fate.WAITING, _ack(cursor, now_ms, head.nonce, want=want))
-            overlap = cursor.next_seq - head.first
+                return Verdict(Fate.WAITING, ack_of(cursor, now_ms, head.nonce, want=want))
+            before = cursor.next_seq
+            overlap = before - head.first
             if not await self._continues(connection, cursor, batch, overlap):
-                return await self._forked(connection, cursor, batch, now_ms)
+                return await forks.forked(self.database, connection, cursor, batch, now_ms)
             rows = batch.rows[overlap:]
             if rows:
                 await self._store(connection, cursor, rows, now_ms)
@@ -123,7 +112,7 @@ class Ingest:
                 await self._move(connection, cursor, now_ms)
         self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
         fate = Fate.APPLIED if rows else Fate.DUPLICATE
-        return Verdict(fate, _ack(cursor, now_ms, head.nonce), len(rows))
+        return Verdict(fate, ack_of(cursor, now_ms, head.nonce), cursor.next_seq - before)
 
     async def _locked(
         self, connection: AsyncConnection, machine_id: int, head: BatchHead, now_ms: int
@@ -193,19 +182,8 @@ class Ingest:
             return True
         if overlap <= len(batch.rows):
             return False
-        return await self._hash_at(connection, cursor.id, batch.head.end) == bytes.fromhex(
-            batch.head.last
-        )
-
-    async def _hash_at(self, connection: AsyncConnection, journal_id: int, seq: int) -> bytes:
-        if seq == 0:
-            return GENESIS
-        found = await connection.execute(
-            select(t.record.c.hash).where(
-                t.record.c.journal_id == journal_id, t.record.c.seq == seq
-            )
-        )
-        return bytes(found.scalar_one())
+        stored = await hash_at(connection, cursor.id, batch.head.end)
+        return stored == bytes.fromhex(batch.head.last)
 
     # ------------------------------------------------------------------------------- storing
 
@@ -224,7 +202,7 @@ class Ingest:
         if cursor.adopted:
             await self._project(connection, cursor, records, now_ms)
             cursor.projected_seq = rows[-1].seq
-        await self._confirm_copies(connection, cursor, rows, now_ms)
+        await copies.confirm(self.database, connection, cursor, rows, now_ms)
         cursor.next_seq = rows[-1].seq + 1
         cursor.last_hash = rows[-1].hash
 
@@ -372,187 +350,45 @@ class Ingest:
         )
         return Verdict(Fate.QUARANTINED if why else Fate.ASKED_AGAIN, ack)
 
-    async def _forked(
-        self, connection: AsyncConnection, cursor: Cursor, batch: Batch, now_ms: int
-    ) -> Verdict:
-        """Name the last record that both chains share, or ask for earlier ones to find it."""
-        agreed, digest = await self._agreed(connection, cursor.id, batch)
-        if agreed is None:
-            back = max(1, batch.head.first - 2 * batch.head.count)
-            want = Range(first=back, last=batch.head.first - 1)
-            return Verdict(Fate.FORKED, _ack(cursor, now_ms, batch.head.nonce, want=want))
-        detail = (
-            f"journal {cursor.uid.hex()}: the machine's chain differs from ours behind record "
-            f"{agreed} (we have {cursor.next_seq - 1}): a disk that went back, or a copy"
-        )
-        await alerts.raise_alert(
-            self.database, connection, cursor.machine_id, alerts.FORKED, detail, now_ms
-        )
-        fork = Position(journal=cursor.uid.hex(), seq=agreed, hash=digest.hex())
-        return Verdict(Fate.FORKED, _ack(cursor, now_ms, batch.head.nonce, fork=fork))
+    # ----------------------------------------------------------------------- other messages
 
-    async def _agreed(
-        self, connection: AsyncConnection, journal_id: int, batch: Batch
-    ) -> tuple[int | None, bytes]:
-        first = batch.head.first
-        before = await self._hash_or_none(connection, journal_id, first - 1)
-        if before != bytes.fromhex(batch.head.prev):
-            return (0, GENESIS) if first == 1 else (None, b"")
-        ours = {
-            seq: bytes(digest)
-            for seq, digest in await connection.execute(
-                select(t.record.c.seq, t.record.c.hash).where(
-                    t.record.c.journal_id == journal_id,
-                    t.record.c.seq.between(first, batch.head.end),
-                )
-            )
-        }
-        agreed, digest = first - 1, before
-        for row in batch.rows:
-            if ours.get(row.seq) != row.hash:
-                break
-            agreed, digest = row.seq, row.hash
-        return agreed, digest
-
-    async def _hash_or_none(
-        self, connection: AsyncConnection, journal_id: int, seq: int
-    ) -> bytes | None:
-        if seq == 0:
-            return GENESIS
-        found = await connection.execute(
-            select(t.record.c.hash).where(
-                t.record.c.journal_id == journal_id, t.record.c.seq == seq
-            )
-        )
-        digest = found.scalar_one_or_none()
-        return None if digest is None else bytes(digest)
-
-    async def _foreign(
-        self,
-        connection: AsyncConnection,
-        machine_id: int,
-        cursor: Cursor,
-        batch: Batch,
-        now_ms: int,
-    ) -> Verdict:
-        """Another machine's journal: a cloned disk. The clone begins a journal of its own."""
-        await alerts.raise_alert(
-            self.database,
-            connection,
-            machine_id,
-            alerts.FOREIGN,
-            f"it sends journal {cursor.uid.hex()}, which is another machine's: a copied disk",
-            now_ms,
-        )
-        agreed, digest = await self._agreed(connection, cursor.id, batch)
-        if agreed is None:
-            back = max(1, batch.head.first - 2 * batch.head.count)
-            want = Range(first=back, last=batch.head.first - 1)
-            return Verdict(Fate.FORKED, _ack(cursor, now_ms, batch.head.nonce, want=want))
-        fork = Position(journal=cursor.uid.hex(), seq=agreed, hash=digest.hex())
-        return Verdict(Fate.FORKED, _ack(cursor, now_ms, batch.head.nonce, fork=fork))
-
-    # ------------------------------------------------------------------------------ copies
-
-    async def _confirm_copies(
-        self, connection: AsyncConnection, cursor: Cursor, rows: tuple[Row, ...], now_ms: int
-    ) -> None:
-        """Compare what came ahead by the urgent lane with what the chain says."""
-        copies = (
-            await connection.execute(
-                select(t.urgent_copy.c.seq, t.urgent_copy.c.boot, t.urgent_copy.c.body).where(
-                    t.urgent_copy.c.journal_uid == cursor.uid,
-                    t.urgent_copy.c.seq.between(rows[0].seq, rows[-1].seq),
-                    t.urgent_copy.c.confirmed.is_(False),
-                )
-            )
-        ).all()
-        for seq, boot, body in copies:
-            row = rows[seq - rows[0].seq]
-            if (row.boot, row.body) == (boot, bytes(body)):
-                await connection.execute(
-                    update(t.urgent_copy)
-                    .where(t.urgent_copy.c.journal_uid == cursor.uid, t.urgent_copy.c.seq == seq)
-                    .values(confirmed=True)
-                )
-                continue
-            cursor.quarantine = f"the urgent copy of record {seq} differs from the chain's"
-            await connection.execute(
-                update(t.journal)
-                .where(t.journal.c.id == cursor.id)
-                .values(quarantine=cursor.quarantine)
-            )
-            await alerts.raise_alert(
-                self.database,
-                connection,
-                cursor.machine_id,
-                alerts.COPY_DIFFERS,
-                cursor.quarantine,
-                now_ms,
-            )
-
-    # ---------------------------------------------------------------------------- presence
-
-    async def heard(self, address: Address, presence: Presence, now_ms: int) -> Ack | None:
-        """Note that a machine is online or gone; answer where its chain stands."""
+    async def heard(self, address: Address, message: Presence, now_ms: int) -> Ack | None:
+        """Note that a machine is online or gone; answer where its journal stands here."""
         machine_id = await self.machine_id(address)
         if machine_id is None:
             return None
+        return await presence.heard(self.database, machine_id, message, now_ms)
+
+    async def told(self, address: Address, state: State, now_ms: int) -> None:
+        """Keep a machine's own snapshot of itself."""
+        machine_id = await self.machine_id(address)
+        if machine_id is not None:
+            await presence.told(self.database, machine_id, state, now_ms)
+
+    async def copied(self, address: Address, copy: Urgent, now_ms: int) -> None:
+        """Keep a copy of a record that overtook the backlog.
+
+        Raises:
+            MessageError: Its body is no record.
+        """
+        machine_id = await self.machine_id(address)
+        if machine_id is not None:
+            await copies.take_copy(self.database, machine_id, copy, now_ms)
+
+    async def refused(
+        self, address: Address, topic: Topic, payload: bytes, reason: str, now_ms: int
+    ) -> None:
+        """Keep what could not be read, for somebody to look at."""
         async with self.database.writing() as connection:
-            values: dict[str, Any] = {"online": presence.online, "seen_ms": now_ms}
-            if presence.software:
-                values["software"] = presence.software[:64]
-            if presence.public_key:
-                values["public_key"] = bytes.fromhex(presence.public_key)
             await connection.execute(
-                update(t.machine).where(t.machine.c.id == machine_id).values(**values)
+                insert(t.dead_letter).values(
+                    machine_id=await self.machine_id(address),
+                    topic=address.topic(topic),
+                    message=payload[:_KEPT_OF_BAD],
+                    reason=reason,
+                    at_ms=now_ms,
+                )
             )
-            if presence.online:
-                await alerts.close_alert(connection, machine_id, alerts.OFFLINE, now_ms)
-            else:
-                await alerts.raise_alert(
-                    self.database, connection, machine_id, alerts.OFFLINE, "", now_ms
-                )
-            head = presence.head
-            if not presence.online or head is None:
-                return None
-            row = (
-                await connection.execute(
-                    select(t.journal).where(t.journal.c.uid == bytes.fromhex(head.journal))
-                )
-            ).one_or_none()
-            if row is None:
-                return Ack(
-                    journal=head.journal,
-                    seq=0,
-                    hash=GENESIS.hex(),
-                    time=now_ms,
-                    echo=presence.nonce,
-                )
-            fork = None
-            ours = row.next_seq - 1
-            if head.seq < ours or row.machine_id != machine_id:
-                # It went back. When its last record is ours, that is the place; else batches say.
-                stored = await self._hash_or_none(connection, row.id, head.seq)
-                if stored is not None and stored.hex() == head.hash:
-                    fork = Position(journal=head.journal, seq=head.seq, hash=head.hash)
-                    await alerts.raise_alert(
-                        self.database,
-                        connection,
-                        machine_id,
-                        alerts.FORKED,
-                        f"journal {head.journal} went back from record {ours} to {head.seq}",
-                        now_ms,
-                    )
-        return Ack(
-            journal=head.journal,
-            seq=ours,
-            hash=row.last_hash.hex(),
-            time=now_ms,
-            echo=presence.nonce,
-            fork=fork,
-            quarantined=row.quarantine,
-        )
 
     # ---------------------------------------------------------------------------- machines
 
@@ -572,26 +408,6 @@ class Ingest:
             if found is not None:
                 self._machines[address] = found
         return found
-
-
-def _ack(
-    cursor: Cursor,
-    now_ms: int,
-    nonce: str,
-    *,
-    want: Range | None = None,
-    fork: Position | None = None,
-) -> Ack:
-    return Ack(
-        journal=cursor.uid.hex(),
-        seq=cursor.next_seq - 1,
-        hash=cursor.last_hash.hex(),
-        want=want,
-        time=now_ms,
-        echo=nonce,
-        fork=fork,
-        quarantined=cursor.quarantine,
-    )
 
 
 def _read(row: Row) -> Record:

@@ -1,0 +1,59 @@
+"""A journal's row while its lock is held, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.contract.journal import GENESIS
+from cloud.contract.messages import Ack, Position, Range
+from cloud.fleet import schema as t
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far a journal is stored; locked as long as its transaction lasts."""
+
+    id: int
+    uid: bytes
+    machine_id: int
+    next_seq: int
+    last_hash: bytes
+    projected_seq: int
+    adopted: bool
+    quarantine: str
+    bad_batches: int
+
+
+def ack_of(
+    cursor: Cursor,
+    now_ms: int,
+    nonce: str,
+    *,
+    want: Range | None = None,
+    fork: Position | None = None,
+) -> Ack:
+    """Return the acknowledgement of what is committed when the transaction is."""
+    return Ack(
+        journal=cursor.uid.hex(),
+        seq=cursor.next_seq - 1,
+        hash=cursor.last_hash.hex(),
+        want=want,
+        time=now_ms,
+        echo=nonce,
+        fork=fork,
+        quarantined=cursor.quarantine,
+    )
+
+
+async def hash_at(connection: AsyncConnection, journal_id: int, seq: int) -> bytes | None:
+    """Return the stored hash of a record, or None when it is not stored."""
+    if seq == 0:
+        return GENESIS
+    found = await connection.execute(
+        select(t.record.c.hash).where(t.record.c.journal_id == journal_id, t.record.c.seq == seq)
+    )
+    digest = found.scalar_one_or_none()
+    return None if digest is None else bytes(digest)

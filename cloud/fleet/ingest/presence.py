@@ -1,0 +1,82 @@
+"""Machines that come and go: who is there, and where both ends of its chain stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.contract.journal import GENESIS
+from cloud.contract.messages import Ack, Position, Presence, State
+from cloud.fleet import alerts
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest.cursor import hash_at
+
+
+async def heard(
+    database: FleetDatabase, machine_id: int, presence: Presence, now_ms: int
+) -> Ack | None:
+    """Note that a machine is online or gone; answer where its journal stands here."""
+    async with database.writing() as connection:
+        values: dict[str, Any] = {"online": presence.online, "seen_ms": now_ms}
+        if presence.software:
+            values["software"] = presence.software[:64]
+        if presence.public_key:
+            values["public_key"] = bytes.fromhex(presence.public_key)
+        await connection.execute(
+            update(t.machine).where(t.machine.c.id == machine_id).values(**values)
+        )
+        if not presence.online:
+            await alerts.raise_alert(database, connection, machine_id, alerts.OFFLINE, "", now_ms)
+            return None
+        await alerts.close_alert(connection, machine_id, alerts.OFFLINE, now_ms)
+        if presence.head is None:
+            return None
+        return await _where_it_stands(
+            database, connection, machine_id, presence.head, presence.nonce, now_ms
+        )
+
+
+async def _where_it_stands(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    head: Position,
+    nonce: str,
+    now_ms: int,
+) -> Ack:
+    query = select(t.journal).where(t.journal.c.uid == bytes.fromhex(head.journal))
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return Ack(journal=head.journal, seq=0, hash=GENESIS.hex(), time=now_ms, echo=nonce)
+    fork = None
+    ours = row.next_seq - 1
+    if head.seq < ours or row.machine_id != machine_id:
+        # It went back. When its last record is ours, that is the place; else its batches say.
+        stored = await hash_at(connection, row.id, head.seq)
+        if stored is not None and stored.hex() == head.hash:
+            fork = head
+            cause = alerts.FORKED if row.machine_id == machine_id else alerts.FOREIGN
+            detail = f"journal {head.journal} went back from record {ours} to {head.seq}"
+            await alerts.raise_alert(database, connection, machine_id, cause, detail, now_ms)
+    return Ack(
+        journal=head.journal,
+        seq=ours,
+        hash=bytes(row.last_hash).hex(),
+        time=now_ms,
+        echo=nonce,
+        fork=fork,
+        quarantined=row.quarantine,
+    )
+
+
+async def told(database: FleetDatabase, machine_id: int, state: State, now_ms: int) -> None:
+    """Keep a machine's own snapshot of itself."""
+    async with database.writing() as connection:
+        await connection.execute(
+            update(t.machine)
+            .where(t.machine.c.id == machine_id)
+            .values(state=state.to_bytes().decode(), seen_ms=now_ms)
+        )

@@ -1,0 +1,146 @@
+"""An ingest worker: takes messages from the broker, commits them, then lets the broker forget them.
+
+A database that fails stops the taking: nothing is acknowledged, the connection is dropped, and the
+broker gives everything that was open to this worker again, or to another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from cloud.contract.messages import Ack, MessageError, Presence, State, Urgent, read
+from cloud.contract.topics import Address, Topic
+from cloud.fleet.broker import Broker, BrokerLostError, Connection, Incoming
+from cloud.fleet.ingest.ingest import Ingest
+
+log = structlog.get_logger("vendcloud.worker")
+
+Now = Callable[[], int]
+Appeared = Callable[[Address, Connection], Awaitable[None]]
+
+# Messages in work at once: of one journal they wait for each other, of several they need not.
+AT_ONCE: Final = 16
+_FIRST_WAIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a worker has done since its start."""
+
+    batches: int = 0
+    records: int = 0
+    duplicates: int = 0
+    without_query: int = 0
+    refused: int = 0
+    reconnects: int = 0
+
+
+class Worker:
+    """Takes what machines say into the database.
+
+    Args:
+        ingest: Where to.
+        broker: Where from.
+        now: UTC in ms since 1970.
+        appeared: Called when a machine has come online (its open commands are published again).
+    """
+
+    def __init__(
+        self, ingest: Ingest, broker: Broker, now: Now, appeared: Appeared | None = None
+    ) -> None:
+        self.ingest = ingest
+        self.counts = Counts()
+        self.connected = asyncio.Event()
+        self._broker = broker
+        self._now = now
+        self._appeared = appeared
+        self._turns: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
+
+    async def run(self) -> None:
+        """Work until cancelled; a lost broker or database is waited for, with jitter."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((BrokerLostError, SQLAlchemyError, OSError)),
+            wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+            before_sleep=self._say_lost,
+        ):
+            with attempt:
+                await self._work(attempt.retry_state)
+
+    def _say_lost(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("lost", error=str(error), attempt=state.attempt_number)
+
+    async def _work(self, state: RetryCallState) -> None:
+        async with self._broker.connect() as connection:
+            self.counts.reconnects += state.attempt_number > 1
+            state.attempt_number = 1  # it works: the next loss is a first one again
+            self.connected.set()
+            try:
+                await self._take(connection)
+            finally:
+                self.connected.clear()
+
+    async def _take(self, connection: Connection) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for incoming in connection.incoming():
+                    await room.acquire()
+                    task = group.create_task(self._handle(connection, incoming))
+                    task.add_done_callback(lambda _: room.release())
+        except* (BrokerLostError, SQLAlchemyError, OSError) as errors:
+            first: BaseException = errors
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _handle(self, connection: Connection, incoming: Incoming) -> None:
+        # In the order of their arrival: locks are given in the order in which they were asked for.
+        turn = self._turns.setdefault(incoming.address, asyncio.Lock())
+        async with turn:
+            ack = await self._taken(connection, incoming)
+        if ack is not None:
+            await connection.tell(incoming.address, Topic.ACK, ack.to_bytes(), retain=True)
+        incoming.done()
+
+    async def _taken(self, connection: Connection, incoming: Incoming) -> Ack | None:
+        address, payload = incoming.address, incoming.payload
+        try:
+            match incoming.topic:
+                case Topic.EVENTS:
+                    return await self._batch(address, payload)
+                case Topic.PRESENCE:
+                    presence = read(Presence, payload)
+                    ack = await self.ingest.heard(address, presence, self._now())
+                    if presence.online and self._appeared is not None:
+                        await self._appeared(address, connection)
+                    return ack
+                case Topic.STATE:
+                    await self.ingest.told(address, read(State, payload), self._now())
+                case Topic.URGENT:
+                    await self.ingest.copied(address, read(Urgent, payload), self._now())
+                case _:
+                    pass  # telemetry: nobody keeps it yet
+        except MessageError as error:
+            self.counts.refused += 1
+            await self.ingest.refused(address, incoming.topic, payload, str(error), self._now())
+        return None
+
+    async def _batch(self, address: Address, payload: bytes) -> Ack | None:
+        verdict = await self.ingest.take(address, payload, self._now())
+        self.counts.batches += 1
+        self.counts.records += verdict.records
+        self.counts.duplicates += verdict.fate == "duplicate"
+        self.counts.without_query += not verdict.queries
+        if verdict.fate not in ("applied", "duplicate"):
+            log.warning("batch", machine=str(address), fate=verdict.fate.value)
+        return verdict.ack

@@ -1,0 +1,194 @@
+"""Machines, a real broker, both databases: what is acknowledged is stored, whatever is killed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cloud.contract.messages import Ack, Position, read
+from cloud.contract.topics import Topic
+from cloud.fleet.broker_mqtt import MqttBroker
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.worker import Worker
+from cloud.mqtt import Broker, StrictClient
+from tests.fleet.machines import START, Machine, register
+from tests.fleet.servers import Mosquitto, running
+from tests.fleet.test_ingest import stored, whole
+
+_NAMES = count(1)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mosquitto]:
+    made = Mosquitto(tmp_path / "broker")
+    with running(made):
+        yield made
+
+
+@pytest.fixture
+async def machine(database: FleetDatabase) -> Machine:
+    made = Machine()
+    made.begin()
+    for _ in range(30):
+        made.sell()
+    await register(database, made)
+    return made
+
+
+def reach(server: Mosquitto, name: str = "") -> Broker:
+    return Broker("127.0.0.1", server.port, name or f"c{next(_NAMES)}")
+
+
+@asynccontextmanager
+async def working(
+    database: FleetDatabase, server: Mosquitto, name: str, *, shared: bool = False
+) -> AsyncIterator[Worker]:
+    broker = MqttBroker(reach(server, name), shared=shared)
+    worker = Worker(Ingest(database), broker, lambda: START)
+    task = asyncio.create_task(worker.run())
+    try:
+        async with asyncio.timeout(20):
+            await worker.connected.wait()
+        yield worker
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def acks(client: StrictClient, until: Callable[[Ack], bool]) -> Ack:
+    async with asyncio.timeout(30):
+        async for message in client.messages:
+            client.done_with(message)
+            assert isinstance(message.payload, bytes)
+            ack = read(Ack, message.payload)
+            if until(ack):
+                return ack
+    raise AssertionError("the connection ended")
+
+
+async def test_a_journal_travels_through_a_real_broker(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        for message in machine.batches(20):
+            await client.say(machine.address.topic(Topic.EVENTS), message)
+        last = await acks(client, lambda ack: ack.seq == machine.seq)
+
+    assert (last.hash, last.time) == (machine.hash.hex(), START)
+    assert await stored(database, machine) == whole(machine)
+    assert worker.counts.records == machine.seq
+
+
+async def test_presence_is_answered_with_the_nonce_and_the_place(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
+        await acks(client, lambda ack: ack.seq == machine.seq)
+        old = machine.fork(50)
+        await client.say(machine.address.topic(Topic.PRESENCE), old.presence().to_bytes())
+        ack = await acks(client, lambda ack: ack.echo == "p")
+
+    assert ack.fork == Position(journal=machine.journal.hex(), seq=50, hash=old.hash.hex())
+
+
+async def test_of_two_workers_one_dies_and_nothing_is_lost_or_doubled(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    async with StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        async with working(database, server, "w1", shared=True):
+            async with working(database, server, "w2", shared=True):
+                for message in machine.batches(7):
+                    await client.say(machine.address.topic(Topic.EVENTS), message)
+            # w2 is gone with whatever it held; the machine sends from the last ack on.
+            last = await resend(client, machine)
+
+    assert last.seq == machine.seq
+    assert await stored(database, machine) == whole(machine)
+
+
+async def resend(client: StrictClient, machine: Machine) -> Ack:
+    """Send from the last acknowledged record on until all are, as the machine's side does."""
+    first = 1
+    for _ in range(20):
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(first, nonce="again"))
+        ack = await acks(client, lambda ack: ack.echo == "again")
+        if ack.seq == machine.seq:
+            return ack
+        first = ack.seq + 1
+    raise AssertionError("no progress")
+
+
+async def test_a_broker_that_is_killed_is_found_again(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    async with working(database, server, "w1") as worker:
+        async with StrictClient(reach(server)) as client:
+            await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1, 30))
+        server.kill()
+        await until(lambda: not worker.connected.is_set())
+        server.start()
+        async with asyncio.timeout(30):
+            await worker.connected.wait()
+        async with StrictClient(reach(server)) as client:
+            await client.listen(machine.address.topic(Topic.ACK))
+            await resend(client, machine)
+
+    assert await stored(database, machine) == whole(machine)
+    assert worker.counts.reconnects == 1
+
+
+async def until(holds: Callable[[], bool], limit_s: float = 20.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not holds():  # noqa: ASYNC110 - there is no event for the far side's end
+            await asyncio.sleep(0.01)
+
+
+async def test_a_database_that_fails_stops_the_acknowledging(
+    database: FleetDatabase,
+    server: Mosquitto,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works: Callable[..., Awaitable[None]] = database.insert_many
+    failures = count(1)
+
+    async def full_at_first(*arguments: object) -> None:
+        if next(failures) <= 2:
+            raise OSError(28, "No space left on device")
+        await works(*arguments)
+
+    monkeypatch.setattr(database, "insert_many", full_at_first)
+    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        for message in machine.batches(40):
+            await client.say(machine.address.topic(Topic.EVENTS), message)
+        # The broker gives the worker again what it did not acknowledge.
+        last = await acks(client, lambda ack: ack.seq == machine.seq)
+
+    assert last.hash == machine.hash.hex()
+    assert await stored(database, machine) == whole(machine)
+
+
+async def test_garbage_on_any_topic_harms_nobody(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        for topic in (Topic.PRESENCE, Topic.STATE, Topic.URGENT, Topic.TELEMETRY):
+            await client.say(machine.address.topic(topic), b"\xff garbage")
+        await client.say("vend/v1/ACME/x/events", b"garbage")
+        await client.say(machine.address.topic(Topic.EVENTS), b"garbage")
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
+        await acks(client, lambda ack: ack.seq == machine.seq)
+
+    assert worker.counts.refused == 3
+    assert await stored(database, machine) == whole(machine)

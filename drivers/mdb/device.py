@@ -40,6 +40,7 @@ from drivers.mdb.slots import NEVER, Retry
 SECOND_RESET_S: Final = 1.0
 """An unheard RESET is sent once more soon, since a single block is easily lost."""
 
+UNSUITABLE_RETRY_S: Final = 60.0  # then a device that is of no use is asked anew what it is
 BOOTED_POLL_S: Final = 0.15
 """One poll of a device that may have booted: its block, its answer, and others' blocks before."""
 
@@ -369,12 +370,18 @@ class MdbDriver(ABC):
         self._sink.notify(DeviceLost(self._name))
 
     async def _sit_out(self) -> bool:
-        """Keep polling a device that is of no use; True when it reset itself, else RESET it."""
-        while True:
+        """Keep polling a device that is of no use; True when it reset itself, else RESET it.
+
+        What makes it useless may have been said by the line and not by it: two answers that collide
+        can keep their checksum. So it is asked anew after a while.
+        """
+        end = asyncio.get_running_loop().time() + UNSUITABLE_RETRY_S
+        while (left := end - asyncio.get_running_loop().time()) > 0:
             if self._was_reset:
                 return True
-            if await self._turn() is Turn.LOST:
+            if await self._turn_or(left) is Turn.LOST:
                 return False
+        return self._was_reset
 
     async def _serve(self) -> None:
         """Do what is due until the device is reset or lost."""

@@ -13,7 +13,7 @@ from simulator.cli.common import Json
 from simulator.client import SimulatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from simulator.swarm.play import Verdict
     from simulator.swarm.report import Tally
@@ -81,7 +81,7 @@ def swarm(
     if as_json:
         print(report.as_json(tally, spent, commands))
     else:
-        _summary(console, tally, spent, len(orders) == 1)
+        _summary(console, tally, spent, tally.lives == 1)
     if tally.broken:
         sys.exit(1)
 
@@ -96,7 +96,7 @@ def _orders(
     replay: str | None,
     shrink: bool,
     fold: bool,
-) -> list[Order]:
+) -> Iterable[Order]:
     """Read what is asked for. Raises SimulatorError, typer.BadParameter."""
     from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
     from simulator.swarm.run import Order  # noqa: PLC0415 - see above
@@ -115,10 +115,10 @@ def _orders(
     except UnknownFaultsError as error:
         raise SimulatorError(str(error)) from error
     first, last = _range(seeds)
-    return [
+    return (
         Order(seed, vends, faults, link, _numbers(only), shrink, fold)  # type: ignore[arg-type]  # checked above
         for seed in range(first, last + 1)
-    ]
+    )
 
 
 def _show(console: Console, verdict: Verdict, command: str) -> None:

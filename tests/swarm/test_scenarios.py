@@ -142,3 +142,12 @@ def test_a_coin_that_falls_while_vendd_starts_is_heard_before_the_reset() -> Non
         step = Step(1, (*coins(100), Act("coin", 100, after_s=0.8), late, *coins(20)), end=end)
         verdict = play(build.base_settings(), Life(1, Build(changer_level=2), (step,)))[0]
         assert (after, verdict.findings) == (after, [])
+
+
+def test_a_validator_whose_setup_collided_with_an_ack_is_asked_again() -> None:
+    # 00 in front of an answer leaves its checksum right, and shifts every field of it.
+    troubles = (
+        Trouble("changer", "chatter", 3, when="coins.deposited", for_s=9.0),
+        Trouble("bill", "resets", 1, for_s=16.0),
+    )
+    assert told(Build(), *coins(50), keys("A1"), troubles=troubles).findings == []

@@ -61,7 +61,7 @@ from controller.state import Saga
 
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
-STOP_BILL_S: Final = 5.0  # a bill comes out in two; what is later the next start finds
+STOP_BILL_S: Final = 5.0  # a bill takes two, in or out; what is later the next start finds
 RECOUNT_S: Final = 1.0  # some polls: whatever the changer had to tell is told by then
 
 
@@ -79,7 +79,7 @@ class Brain:
         self._recovered = False
         self.stopping = ""
         self._stop_requested = False
-        self._bill_until = 0.0  # monotonic: the end waits so long for a bill that goes back
+        self._bill_until = 0.0  # monotonic: the end waits so long for a bill that moves
 
     # ------------------------------------------------------------------------------ inputs
 
@@ -146,14 +146,16 @@ class Brain:
             self.cash.validator_away()
 
     def _bill_on_its_way(self) -> bool:
-        """Return a bill that waits before the end; True while that may still take a moment."""
+        """Return a bill that waits before the end; True while one may still be on its way."""
         desk = self.desk
-        if escrow.hand_back(desk, "stop"):
+        escrow.hand_back(desk, "stop")
+        bill = desk.state.escrow
+        if bill is None or not bill.asked or bill.claimed:
+            return False
+        if not self._bill_until:
             desk.do(fx.Wake("stop", STOP_BILL_S))
             self._bill_until = desk.now + STOP_BILL_S
-        bill = desk.state.escrow
-        on_its_way = bill is not None and bill.asked == "return" and not bill.claimed
-        return on_its_way and desk.now < self._bill_until
+        return desk.now < self._bill_until
 
     def _settle_mode(self) -> None:
         desk = self.desk

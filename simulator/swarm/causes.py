@@ -105,4 +105,6 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "nobody comes in time": ("seen.expired",),
     "vendd is killed while it waits": ("end.kill", "end.power"),
     "service manager stops vendd": ("end.stop",),
+    "vendd is killed": ("end.kill",),
+    "power is lost": ("end.power",),
 }  # fmt: skip

@@ -41,11 +41,17 @@ class Play(Stage):
         self.by_card = cell.tender in (*BY_CARD, Tender.BILL_CARD)
         self.strikes = []
 
+    @property
+    def price(self) -> int:
+        """Return what the customer's product costs."""
+        columns = {column.selection: column for column in self.settings.columns}
+        return self.settings.price_of(columns[self.column])
+
     # --------------------------------------------------------------------------- the money
 
     async def pays(self) -> None:
         """Bring the money in, as far as it comes in before a selection."""
-        price = PRICE[self.column]
+        price = self.price
         match self.cell.tender:
             case Tender.COINS:
                 await self.coins(*([100] * (price // 100 + 1)))
@@ -115,12 +121,13 @@ class Play(Stage):
                 return
             case Phase.APPROVAL:
                 await self.record("approval.requested")
+                await asyncio.sleep(0.8)  # a card is read, and its issuer is being asked
             case Phase.TURN:
                 await self.record("dispense.intended")
                 await asyncio.sleep(0.3)
             case Phase.DROP:
                 await self.record("dispense.intended")
-                await self.comes(lambda: bool(self.products))
+                await self._falls()
             case Phase.SETTLE:
                 await self.record("settle.intended" if self.by_card else "vend.settled")
             case Phase.REFUND:
@@ -130,9 +137,25 @@ class Play(Stage):
                 await self.coins_fall()
             case Phase.ESCROW:
                 await self.record("stack.intended")
+                await asyncio.sleep(0.5)  # half way into the stacker
             case Phase.RECOVERY:
                 await self.record("dispense.intended")
                 await asyncio.sleep(0.3)
+
+    async def _falls(self) -> None:
+        """Return when the product has fallen, before anybody can have written it down."""
+        fallen = asyncio.get_running_loop().create_future()
+
+        def look(kind: str, data: dict[str, Any]) -> None:
+            if kind == "fact" and "-> bin" in data["detail"] and not fallen.done():
+                if self.cell.failure in DEATHS:
+                    self.cut_strings()
+                fallen.set_result(None)
+
+        forget = self.world.listen(look)
+        async with asyncio.timeout(DUE_S):
+            await fallen
+        forget()
 
     async def coins_fall(self) -> None:
         """Return when the changer, or the recycler, has begun to pay."""
@@ -179,6 +202,7 @@ class Play(Stage):
         await self.quiet()
 
 
+DEATHS: Final = ("vendd is killed", "power is lost")  # nothing is done after its instant
 CANCELS: Final = ("customer cancels", "reader never answers")
 
 

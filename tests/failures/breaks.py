@@ -21,6 +21,7 @@ Strike = Callable[[Play], Awaitable[None]]
 STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
 RECYCLER_SETTINGS: Final = with_mdb("bill", recycle=(500, 1_000))
 WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
+RECOVERING_S: Final = 0.3  # into a start: devices are being asked what happened
 YEARS: Final = 3_652 * 86_400.0
 
 
@@ -67,6 +68,13 @@ class Break:
     def world(self, settings: MachineSettings = SETTINGS) -> WorldPlan:
         """Return what stands around the controller."""
         return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else settings))
+
+
+def column(cell: Cell) -> str:
+    """Return what the customer wants: something cheap where change is due."""
+    if cell.failure in ENDS and cell.phase is Phase.PAYOUT:
+        return "B4"
+    return BREAKS[cell.failure].column
 
 
 def settings(cell: Cell) -> MachineSettings:
@@ -144,7 +152,7 @@ def _reader(*faults: tuple[str, object], jam: bool = False) -> Break:
     return Break(faults=(*broken, ("A3", "jam", True)) if jam else broken)
 
 
-def _dies(moment: str, *, jam: bool = False) -> Break:
+def _falls_silent(moment: str, *, jam: bool = False) -> Break:
     return _reader(("dies_for_s", 60.0), ("dies_at", moment), jam=jam)
 
 
@@ -183,7 +191,7 @@ async def _session_is_over(play: Play) -> None:
 
 READER: Final[dict[str, Break]] = {
     "card is declined": Break(),
-    "reader falls silent when asked": _dies("request"),
+    "reader falls silent when asked": _falls_silent("request"),
     "reader resets when asked": _reader(("resets_at", "request")),
     "reader never answers": _reader(("no_answers", 1)),
     "reader answers late": _reader(("extra_approve_s", 3.0)),
@@ -191,13 +199,13 @@ READER: Final[dict[str, Break]] = {
     "reader says out of sequence": _at_phase(
         lambda play: play.breaks("cashless1", "out_of_sequence", 1)
     ),
-    "reader falls silent when it has approved": _dies("approval"),
+    "reader falls silent when it has approved": _falls_silent("approval"),
     "reader resets when it has approved": _reader(("resets_at", "approval")),
-    "reader dies when told of success": _dies("success"),
+    "reader dies when told of success": _falls_silent("success"),
     "reader resets when told of success": _reader(("resets_at", "success")),
     "reader can't refund": _reader(("refund", "error"), jam=True),
     "reader never says whether it refunded": _reader(("refund", "silent_paid"), jam=True),
-    "reader falls silent when told of failure": _dies("failure", jam=True),
+    "reader falls silent when told of failure": _falls_silent("failure", jam=True),
     "reader resets when told of failure": _reader(("resets_at", "failure"), jam=True),
     "customer cancels": _at_phase(_cancels),
     "customer ends the session": Break(
@@ -377,14 +385,50 @@ SETTINGS_BREAKS: Final[dict[str, Break]] = {
 }
 
 
+def _jams(play: Play) -> None:
+    """What is given back must have failed before."""
+    if play.cell.phase is Phase.REFUND:
+        play.breaks(play.column, "jam")
+
+
+async def _ready_to_fail(play: Play) -> None:
+    _jams(play)
+
+
 async def _stops(play: Play) -> None:
+    if play.cell.phase is Phase.RECOVERY:
+        await play.kill()
+        await play.boot()
+        await asyncio.sleep(RECOVERING_S)
     assert play.running is not None
     begun = play.loop.time()
     play.running.machine.stop("the service manager")
     await play.ends()
     play.stop_took_s = play.loop.time() - begun
     await play.kill()
-    await play.boot()
+    await play.opens()
+
+
+async def _dies(play: Play) -> None:
+    await play.kill()
+    await asyncio.sleep(1.0)
+    if play.cell.phase is Phase.RECOVERY:
+        await play.boot()
+        await asyncio.sleep(RECOVERING_S)
+        await play.kill()
+    await play.opens()
+
+
+async def _loses_power(play: Play) -> None:
+    await power_fails(play)
+    if play.cell.phase is Phase.RECOVERY:
+        await play.kill()
+        await play.boot()
+        await asyncio.sleep(RECOVERING_S)
+        await power_fails(play)
+
+
+async def _is_over(play: Play) -> None:
     await play.over()
 
 
@@ -404,8 +448,15 @@ RIGHTS: Final[dict[str, Break]] = {
     "vendd is killed while it waits": Break(ending=_killed),
 }
 
+
+def _end(strike: Strike) -> Break:
+    return Break(ready=_ready_to_fail, strike=strike, ending=_is_over)
+
+
 ENDS: Final[dict[str, Break]] = {
-    "service manager stops vendd": Break(strike=_stops),
+    "service manager stops vendd": _end(_stops),
+    "vendd is killed": _end(_dies),
+    "power is lost": _end(_loses_power),
 }
 
 BREAKS: Final[dict[str, Break]] = {

@@ -8,7 +8,7 @@ from controller.machine.table import Mode
 from controller.ports import DeviceName
 from controller.saga.failure_cells import UNPAID, Cell, Gets, Next, Tender
 from controller.saga.strategy import Strategy
-from tests.failures.acts import CLAIMED, NAME, PRICE, Play
+from tests.failures.acts import CLAIMED, NAME, Play
 
 STOP_S = 25.0  # what the daemon gives a graceful stop
 
@@ -22,7 +22,7 @@ def judge(play: Play, cell: Cell) -> None:
 
 def customer(play: Play, cell: Cell) -> None:
     """Compare what the customer ended up with."""
-    price, got, column = PRICE[play.column], play.products, play.column
+    price, got, column = play.price, play.products, play.column
     assert play.running is not None
     spent, credit = play.spent, play.running.machine.desk.credit
     if cell.tender is Tender.CLAIM:
@@ -87,9 +87,11 @@ def machine(play: Play, cell: Cell) -> None:
     desk = play.running.machine.desk
     off = play.state.stock.of(play.column).disabled
     match cell.then:
-        case Next.SELLS | Next.RESTARTS:
+        case Next.SELLS:
             assert desk.mode.selling
             assert not off
+        case Next.RESTARTS:
+            assert desk.mode.selling
         case Next.COLUMN_OFF:
             assert desk.mode.selling
             assert off

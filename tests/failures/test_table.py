@@ -13,7 +13,7 @@ from simulator.clock import run_virtual
 from simulator.oracles import check
 from simulator.world import Link
 from tests.failures.acts import Play
-from tests.failures.breaks import BREAKS, allowance, settings
+from tests.failures.breaks import BREAKS, allowance, column, settings
 from tests.failures.judge import judge
 from tests.scenarios.stage import story_of
 
@@ -41,7 +41,7 @@ def test_a_cell(cell: Cell, link: Link) -> None:
 async def _play(cell: Cell, link: Link) -> None:
     how = BREAKS[cell.failure]
     play = Play(settings(cell), link=link, plan=how.world(settings(cell)))
-    play.set_up(cell, how.column, allowance(cell))
+    play.set_up(cell, column(cell), allowance(cell))
     await play.opens()
     try:
         await how.early(play)
@@ -71,7 +71,11 @@ async def _customer_and_fate(play: Play, cell: Cell) -> None:
     moment = play.loop.create_task(play.moment())
     if inserts_only(cell):
         assert play.world.insert_bill(500)
-    elif cell.phase is not Phase.MONEY and cell.failure != "coins run out":
+    elif (
+        cell.phase is not Phase.MONEY
+        and cell.tender is not Tender.ANY
+        and cell.failure != "coins run out"
+    ):
         play.strikes.append(play.chooses())
     await moment
     await how.strike(play)

@@ -188,7 +188,18 @@ class BillsReport:
     note: bool = False  # keep ``answer`` even without a bill: this device has no acknowledgement
 
 
-MoneyReport = CoinsReport | BillsReport
+@dataclass(frozen=True, slots=True)
+class RefundErrorReport:
+    """A reader told that the money of a failed vend did not go back (MALFUNCTION Cx).
+
+    It says so once; a link that can withholds the acknowledgement until it is recorded.
+    """
+
+    device: DeviceName
+    code: int  # C0 to CF
+
+
+MoneyReport = CoinsReport | BillsReport | RefundErrorReport
 
 
 # ------------------------------------------------------------- what devices report: the rest

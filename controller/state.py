@@ -19,6 +19,7 @@ from controller.domain.ledger import Ledger
 from controller.domain.rights import Grant, Right
 from controller.domain.stock import Stock
 from controller.journal import records as rec
+from controller.journal import records_card as card_rec
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
@@ -61,6 +62,7 @@ class Saga:
     card_amount: int = 0
     card: Literal["", "approved", "denied", "settled", "refunded", "lost"] = ""
     card_token: bool = False
+    refund_refused: bool = False  # the reader has told a refund error, whatever it says later
     # the act that has an intent and no outcome yet
     intent: Intent = ""
     intent_success: bool = True  # settle: VEND SUCCESS or VEND FAILURE
@@ -463,7 +465,7 @@ def _credit_restored(s: State, r: Record, d: rec.CreditRestored) -> None:
 def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
     saga = s.saga_of(r)
     saga.intent, saga.intent_boot = "approval", r.boot
-    saga.device, saga.card_amount = d.device, d.amount
+    saga.device, saga.card_amount, saga.refund_refused = d.device, d.amount, False
 
 
 def _approval_finished(s: State, r: Record, d: rec.ApprovalFinished) -> None:
@@ -525,6 +527,11 @@ def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
     else:
         saga.card = "refunded" if d.outcome in rec.REFUNDED else "lost"
         saga.paid_back += d.amount if saga.card == "refunded" else 0
+
+
+def _refund_refused(s: State, r: Record, _d: card_rec.RefundRefused) -> None:
+    if r.vend is not None and r.vend in s.sagas:
+        s.sagas[r.vend].refund_refused = True
 
 
 def _vend_settled(s: State, r: Record, d: rec.VendSettled) -> None:
@@ -705,6 +712,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.DispenseRefused: _dispense_refused,
     rec.SettleIntended: _settle_intended,
     rec.SettleFinished: _settle_finished,
+    card_rec.RefundRefused: _refund_refused,
     rec.VendSettled: _vend_settled,
     rec.VendClosed: _vend_closed,
     rec.CreditReturnOpened: _credit_return_opened,
@@ -732,7 +740,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 7  # rises with each change of State's shape; a test holds its schema
+    version: Final = 8  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

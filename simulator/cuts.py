@@ -49,6 +49,7 @@ class Verdict:
     point: Point
     findings: list[str]
     screen: str = ""
+    flagged: int = 0  # how often a person was asked to look
     log: list[str] = field(default_factory=list)
 
 
@@ -124,7 +125,9 @@ def cut(
         point = instants.points[-1]
         held = machine.held_by_an_answer()
         tokens = machine.tokens_held_by_an_answer()
-        blind = bool(machine.unfinished & BLINDED_BY_POWER)
+        lost = machine.unfinished & BLINDED_BY_POWER
+        # An adapter acknowledges a refund error by itself; then nobody says it again.
+        blind = bool(lost) if how is Cut.POWER else link == "adapter" and "settle failure" in lost
         if how is Cut.KILL:
             await machine.kill()
         else:
@@ -139,7 +142,7 @@ def cut(
         allowance = Allowance(
             lost_answer=held if link == "adapter" or how is Cut.POWER else 0,
             lost_tokens=tokens if link == "adapter" or how is Cut.POWER else 0,
-            blind=blind and how is Cut.POWER,
+            blind=blind,
         )
         findings = check(machine, allowance)
         if not findings and machine.state.credit.total:
@@ -147,7 +150,7 @@ def cut(
             await machine.until(lambda: not machine.state.credit.total)
             await machine.quiet()
             findings = [f"after coin return: {f}" for f in check(machine, allowance)]
-        return Verdict(point, findings, machine.screen)
+        return Verdict(point, findings, machine.screen, machine.state.counters.flagged)
 
     return run_virtual(run())
 

@@ -130,6 +130,13 @@ async def changer_resets_in_payout(machine: Whole) -> None:
     await _choose(machine, "B4")
 
 
+async def card_and_refund_error(machine: Whole) -> None:
+    """Approved, then the motor jams, and the reader cannot give the money back: a claim."""
+    machine.world.faults.set("cashless1", "refund", "error")
+    await card_and_jam(machine)
+    machine.world.faults.set("cashless1", "refund", "")
+
+
 DEAR: Final = 740  # more than a bill of 5.00
 
 
@@ -247,6 +254,7 @@ STORIES: Final = (
     Story("changed mind", changed_mind),
     Story("changer jams in payout", changer_jam_in_payout, "gum", 50),
     Story("changer resets in payout", changer_resets_in_payout, "gum", 50),
+    Story("card and refund error", card_and_refund_error),
     Story("bill waits for its vend", bill_waits_for_its_vend, "cola", 200, _bills_wait),
     Story("bill comes back", bill_comes_back, settings=_bills_wait),
     Story("bill and card", bill_and_card, "nuts", DEAR, _dear_nuts),

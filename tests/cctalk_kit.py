@@ -15,6 +15,7 @@ from controller.ports import (
     DeviceReady,
     Greeting,
     Known,
+    RefundErrorReport,
 )
 from drivers.cctalk.acceptor import AcceptorPlan
 from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk
@@ -85,7 +86,11 @@ class Rig:
     def known(self, device: DeviceName) -> Known:
         """What a journal would know of a device."""
         infos = [event.info for event in self.sink.told(DeviceReady) if event.device is device]
-        answers = [report.answer for report in self.sink.durable if report.device is device]
+        answers = [
+            report.answer
+            for report in self.sink.durable
+            if report.device is device and not isinstance(report, RefundErrorReport)
+        ]
         info = infos[-1] if infos else None
         assert info is None or isinstance(info, ChangerInfo | BillInfo)
         return Known(info, answers[-1] if answers else b"", self.tubes)

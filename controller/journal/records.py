@@ -17,6 +17,7 @@ from pydantic import Field
 from controller.domain import accounts as acc
 from controller.journal import records_rights
 from controller.journal.envelope import RecordData
+from controller.journal.records_card import CARD
 from controller.journal.records_link import LINK
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
@@ -724,6 +725,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
-    OperatorActed, CreditGranted, CreditKept, *LINK, *records_rights.ALL,
+    OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

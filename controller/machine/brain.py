@@ -48,6 +48,7 @@ from controller.ports import (
     KeyPressed,
     ReaderDisplay,
     ReaderInfo,
+    RefundErrorReport,
     SensorCheck,
     SessionBegun,
     SessionCancelRequested,
@@ -90,6 +91,8 @@ class Brain:
                 self.cash.coins(coins)
             case Money(report=BillsReport() as bills):
                 self.cash.bills(bills)
+            case Money(report=RefundErrorReport() as refused):
+                vend.refund_refused(self.desk, refused)
             case Heard(event=event):
                 self._heard(event)
             case Outcome(effect=effect, result=result):

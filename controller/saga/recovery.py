@@ -226,6 +226,9 @@ def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -
     A reader that was reset has charged, unless it had heard VEND FAILURE before.
     """
     reader = DeviceName(saga.device)
+    if not success and saga.refund_refused:
+        vend.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
+        return False
     if _present(desk, reader) and not _was_reset(desk, saga, reader):
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
         return True
@@ -281,6 +284,10 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:
     if result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
         data = rec.ApprovalFinished(
             device=saga.device, outcome="cancelled", detail=f"after restart: {result}"
+        )
+    elif saga.refund_refused:
+        data = rec.ApprovalFinished(
+            device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
         )
     else:
         desk.flag("approval unknown", saga.vend, saga.card_amount)

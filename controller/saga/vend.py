@@ -14,6 +14,7 @@ from controller.domain.stock import Refusal
 from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.journal import records_card as card_rec
 from controller.machine.desk import READERS, Desk
 from controller.machine.effects import (
     Beep,
@@ -35,6 +36,7 @@ from controller.ports import (
     DispenseOutcome,
     DispenseResult,
     ReaderInfo,
+    RefundErrorReport,
     RefundOutcome,
     SensorCheck,
     SettleOutcome,
@@ -45,6 +47,7 @@ from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
 
+_CARD_ACTS: Final = ("approval", "settle")  # a refund error may come of either
 _COLUMN_FAULTS: Final = {
     DispenseOutcome.JAMMED: FaultCode.COLUMN_JAMMED,
     DispenseOutcome.NO_START: FaultCode.COLUMN_NO_START,
@@ -368,6 +371,16 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
             ),
             saga.vend,
         )
+    elif result.unknown and saga.refund_refused:
+        desk.write(
+            rec.ApprovalFinished(
+                device=device,
+                outcome="charged",
+                amount=saga.card_amount,
+                detail=result.detail[:100],
+            ),
+            saga.vend,
+        )
     elif result.unknown:
         # It may have been charged, and the reader's own reset will make that final.
         desk.flag("approval unknown", saga.vend, saga.card_amount)
@@ -463,6 +476,8 @@ def book_settle(
     if saga.intent != "settle":
         return False
     outcome = "unknown" if isinstance(result, Failed) else result.value
+    if not success and saga.refund_refused:
+        outcome = RefundOutcome.REFUSED.value  # it said so, whatever else it says
     if not success and outcome in ("unknown", "already"):
         desk.flag(f"card refund {outcome}", saga.vend, saga.card_amount)
     desk.write(
@@ -479,6 +494,18 @@ def approval_timed_out(desk: Desk, saga: Saga) -> None:
     if saga.intent == "approval":
         desk.live.timed_out.add(saga.vend)
         cancel_approval(desk, saga)
+
+
+def refund_refused(desk: Desk, report: RefundErrorReport) -> None:
+    """The reader says that the money of a failed vend did not go back: it says so only once."""
+    device = report.device.value
+    saga = next(
+        (s for s in desk.state.sagas.values() if s.device == device and s.intent in _CARD_ACTS),
+        None,
+    )
+    if saga is None or not saga.refund_refused:
+        vend = None if saga is None else saga.vend
+        desk.write(card_rec.RefundRefused(device=device, code=report.code), vend)
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -21,6 +21,7 @@ from controller.ports import (
     DeviceSink,
     ReaderDisplay,
     ReaderInfo,
+    RefundErrorReport,
     SessionBegun,
     SessionCancelRequested,
     SessionEnded,
@@ -120,6 +121,7 @@ class ReaderTalk(MdbDriver):
         self._foreign = False  # a session that is of no use to us: end it
         self._ended_at = float("-inf")  # the last request, vend or session
         self._approval_seen = False  # since the request
+        self._recording: asyncio.Future[None] | None = None  # of the last refund error
         self._refund_error = False  # since the request: the money of a failed vend did not go back
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
@@ -303,17 +305,19 @@ class ReaderTalk(MdbDriver):
             if new.get(id(message), True):
                 self._message(message)
         self._end_turn(Turn.ITEMS)
-        return None
+        told = any(isinstance(m, Malfunction) and m.is_refund_error for m in messages)
+        return self._recording if told else None
 
     def on_told(self, *, acked: bool) -> None:
-        """Nothing: no answer of a reader waits for the journal."""
+        """Note whether the last answer with a refund error was acknowledged."""
+        self._repeats.told(acked=acked)
 
     def on_lost(self) -> None:
         """The reader has been silent for its non-response time."""
         self._end_expectations(Gone.LOST)
         super().on_lost()
 
-    def _on_answer(self, data: bytes) -> None:
+    def _on_answer(self, data: bytes) -> asyncio.Future[None] | None:
         """A command was answered by messages at once: new, whatever came before."""
         messages = self._decode(data)
         self._repeats.note([message.raw for message in messages if one_shot(message)])
@@ -321,6 +325,8 @@ class ReaderTalk(MdbDriver):
             if isinstance(message, Malfunction):
                 self._malfunction(message)
             self._message(message)
+        told = any(isinstance(m, Malfunction) and m.is_refund_error for m in messages)
+        return self._recording if told else None
 
     def _decode(self, data: bytes) -> tuple[ReaderMessage, ...]:
         answer = decode_messages(data, self._context)
@@ -366,6 +372,8 @@ class ReaderTalk(MdbDriver):
             case OutOfSequence():
                 self.oddities["out of sequence"] += 1
                 self._want_restart()
+            case Malfunction(code=code) if message.is_refund_error:
+                self._recording = self._sink.money(RefundErrorReport(self._name, code))
             case SelectionRequest():
                 self.oddities["selection requests"] += 1
             case _:

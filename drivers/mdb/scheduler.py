@@ -224,9 +224,13 @@ class MdbBus:
 
     async def _items(self, slot: Slot, data: bytes) -> None:
         future = slot.listener.on_items(data)
-        link = self.link
         slot.quiet = future is None and data == slot.said
         slot.said = data
+        await self._acknowledge(slot, future)
+
+    async def _acknowledge(self, slot: Slot, future: asyncio.Future[None] | None) -> None:
+        """Acknowledge an answer, one that is to be recorded once it is durable."""
+        link = self.link
         if future is None:
             link.ack()
             return
@@ -266,9 +270,8 @@ class MdbBus:
             slot.heard_at = now
             slot.lost = False
             if answer.kind is AnswerKind.DATA:
-                if command.feed is not None:
-                    command.feed(answer.data)
-                self.link.ack()
+                fed = None if command.feed is None else command.feed(answer.data)
+                await self._acknowledge(slot, fed)
         else:
             slot.damaged += answer.kind is AnswerKind.GARBLED
             self._missed(slot)

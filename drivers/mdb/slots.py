@@ -113,7 +113,7 @@ class Command:
     retry: Retry
     done: asyncio.Future[Answer]
     wanted: Callable[[], bool] | None
-    feed: Callable[[bytes], object] | None
+    feed: Callable[[bytes], asyncio.Future[None] | None] | None
     strict: bool
     tries: int = 0
     first_at: float = 0.0
@@ -215,7 +215,7 @@ class Slot:
         retry: Retry = Retry.REPEAT,
         *,
         wanted: Callable[[], bool] | None = None,
-        feed: Callable[[bytes], object] | None = None,
+        feed: Callable[[bytes], asyncio.Future[None] | None] | None = None,
         strict: bool = False,
     ) -> Answer:
         """Send a command in the place of the next poll and bring its answer.

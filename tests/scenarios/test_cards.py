@@ -772,6 +772,24 @@ def test_the_outcome_of_a_refund_is_heard_although_vendd_died_over_it(
     play(scenario, link)
 
 
+@pytest.mark.parametrize("link", ["native"], indirect=True)
+def test_a_refund_error_of_a_slow_disk_is_told_twice_and_counted_once(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        stage.breaks(READER, "refund", "error")
+        await ask(stage, "A3")
+        await stage.until(lambda: "settle" in stage.intents)
+        stage.disk.sync_latency = lambda: 0.4
+        await stage.closes()
+        stage.disk.sync_latency = lambda: 0.0
+        await stage.quiet()
+        assert stage.claimed == 200
+        assert len(stage.records("refund.refused")) == 1
+        assert stage.flags == []
+
+    play(scenario, link)
+
+
 def test_a_refund_error_on_a_line_that_loses_everything_is_never_taken_for_a_refund(
     link: Link,
 ) -> None:

@@ -31,7 +31,7 @@ def sample(points: list[Point], salt: int) -> list[Point]:
 
 def test_a_kill_around_a_refund_error_leaves_a_claim_that_nobody_has_to_look_at() -> None:
     """On a line that can wait, the error is recorded before it is acknowledged."""
-    story = next(story for story in STORIES if story.name == "card and refund error")
+    story = next(story for story in EVERY if story.name == "card and refund error")
     points = points_of(SETTINGS, story, "native")
     told = next(p.number for p in points if "receiving c1" in p.what)
     ended = next(p.number for p in points if "sending 13 04" in p.what)

@@ -30,7 +30,7 @@ from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.panel.render import Glass, Renderer
-from controller.panel.texts import load_texts, shipped_texts
+from controller.panel.texts import load_shipped
 from controller.ports import DeviceEvent, DeviceName, Hands, Heartbeat
 from controller.saga.claims import mint
 from controller.state import State, StateFold
@@ -306,7 +306,7 @@ def renderer(settings: MachineSettings) -> Renderer:
     """Return what puts views into the machine's languages."""
     display = settings.display
     glass = Glass() if display is None else Glass(display.cols, display.rows)
-    texts = load_texts(shipped_texts(), settings.machine.languages)
+    texts = load_shipped(tuple(settings.machine.languages))
     return Renderer(texts, settings.machine.locale, glass)
 
 

@@ -44,7 +44,8 @@ class MemoryPort:
         self._on_bytes: Callable[[bytes], None] | None = None
         self._on_lost: Callable[[Exception], None] | None = None
         self.open = True
-        self.on_traffic: Callable[[str], None] | None = None  # told before and after each chunk
+        # Told before and after each chunk: which of them, and the bytes.
+        self.on_traffic: Callable[[str, bytes], None] | None = None
 
     def start(
         self, on_bytes: Callable[[bytes], None], on_lost: Callable[[Exception], None]
@@ -86,7 +87,7 @@ class MemoryPort:
 
     def _tell(self, what: str, data: bytes) -> None:
         if self.on_traffic is not None:
-            self.on_traffic(f"{what} {data.hex(' ')}")
+            self.on_traffic(what, data)
 
     def _check(self) -> None:
         if not self.open:

@@ -75,10 +75,6 @@ def _nobody(data: bytes) -> None:
     del data
 
 
-def _nothing(what: str) -> None:
-    del what
-
-
 class Whole:
     """One machine with its surroundings."""
 
@@ -111,7 +107,7 @@ class Whole:
         self.running: app.Running | None = None
         self.power_ups = 1
         self.boots = 0
-        self.on_instant: Callable[[str], None] = _nothing
+        self.on_instant: Callable[[str], None] | None = None
         self._durable: dict[str, int] = {}  # the cash accounts after the last commit
         self._durable_tokens = 0
         self._unfinished: frozenset[str] = frozenset()
@@ -193,7 +189,7 @@ class Whole:
 
     def _open(self) -> MemoryPort:
         port = self.world.port()
-        port.on_traffic = lambda what: self.on_instant(f"bus {what}")
+        port.on_traffic = self._bus_traffic
         self._ports.append(port)
         return port
 
@@ -201,9 +197,17 @@ class Whole:
         line = self.world.cctalk
         assert line is not None, "only a machine with such a line opens it"
         port = line.port()
-        port.on_traffic = lambda what: self.on_instant(f"cctalk {what}")
+        port.on_traffic = self._cctalk_traffic
         self._ports.append(port)
         return port
+
+    def _bus_traffic(self, what: str, data: bytes) -> None:
+        if self.on_instant is not None:
+            self.on_instant(f"bus {what} {data.hex(' ')}")
+
+    def _cctalk_traffic(self, what: str, data: bytes) -> None:
+        if self.on_instant is not None:
+            self.on_instant(f"cctalk {what} {data.hex(' ')}")
 
     def _open_native(self) -> MemoryNinthBitPort:
         port = self._open()
@@ -244,7 +248,8 @@ class Whole:
 
         def told(event: IoEvent) -> None:
             when = "after" if event.done else "before"
-            self.on_instant(f"disk {when} {event.kind} {event.name.rpartition('.')[2]}")
+            if self.on_instant is not None:
+                self.on_instant(f"disk {when} {event.kind} {event.name.rpartition('.')[2]}")
 
         self.disk.on_io = told
 

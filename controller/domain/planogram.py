@@ -35,7 +35,7 @@ class Column:
 class Planogram:
     """All products and columns, in the order of the configuration."""
 
-    __slots__ = ("_by_product", "columns", "products")
+    __slots__ = ("_by_product", "_prices", "columns", "products")
 
     def __init__(self, products: Iterable[Product], columns: Iterable[Column]) -> None:
         """Check that the parts fit.
@@ -64,6 +64,7 @@ class Planogram:
                 raise ConfigError(f"columns {other!r} and {name!r} have item number {column.item}")
             self.columns[name] = column
             self._by_product[column.product] = (*self._by_product.get(column.product, ()), name)
+        self._prices = frozenset(column.price for column in self.columns.values())
 
     def find(self, selection: str) -> Column | None:
         """Return the column that a customer keyed, or None when there is none."""
@@ -79,7 +80,7 @@ class Planogram:
 
     def prices(self) -> frozenset[int]:
         """Return every price on the machine."""
-        return frozenset(column.price for column in self.columns.values())
+        return self._prices
 
     def price_range(self) -> tuple[int, int]:
         """Return the lowest and the highest price, as readers want them; (0, 0) without columns."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.records_recycler import BillMoved
@@ -399,11 +398,7 @@ class CashHandling:
 def changeable(desk: Desk, credit: int) -> bool:
     """Tell whether a customer with ``credit`` could buy something and get the rest back."""
     limit = desk.policy.max_change
-    tubes = desk.tubes()
-    for price in sorted(desk.planogram.prices(), reverse=True):
-        change = credit - price
-        if 0 <= change <= limit and (not change or can_change(change, tubes)):
-            return True
-        if change > limit:
-            break
-    return all(price > credit for price in desk.planogram.prices())
+    prices = desk.planogram.prices()
+    if any(0 <= credit - price <= limit and desk.can_change(credit - price) for price in prices):
+        return True
+    return all(price > credit for price in prices)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from controller.clock import Clock
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
-from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins
+from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, payable
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
@@ -108,8 +108,14 @@ class Desk:
         self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
         self._planogram = planogram
         self._prices: dict[str, int] = {}
+        self._accepted: tuple[int, ...] = ()
+        self._accepted_of: tuple[object, object] = (None, None)
         self._rule: ChangeRule | None = None
         self._rule_key: tuple[object, ...] = ()
+        self._tubes: list[TubeCoins] = []
+        self._tubes_key: tuple[object, ...] = ()
+        self._payable = 0  # amounts that these tubes can pay, as bits
+        self._payable_of: list[TubeCoins] | None = None
 
     # ------------------------------------------------------------------------------ seeing
 
@@ -158,7 +164,21 @@ class Desk:
 
         Coins of the changer, and bills of the recycler behind them.
         """
-        return [*self._coins(), *self._bills()]
+        live = self.live
+        # The state changes by records only. Asked several times a turn, for each bill and price.
+        key = (
+            self.journal.next_seq,
+            DeviceName.CHANGER in live.ready and live.tubes_checked,
+            live.defective_tubes,
+            DeviceName.BILL in live.ready and live.stacker_checked,
+            live.defective_recycler,
+        )
+        if key != self._tubes_key:
+            self._tubes_key = key
+            tubes = [*self._coins(), *self._bills()]
+            if tubes != self._tubes:
+                self._tubes = tubes
+        return self._tubes
 
     def _coins(self) -> list[TubeCoins]:
         if DeviceName.CHANGER not in self.live.ready or not self.live.tubes_checked:
@@ -170,6 +190,13 @@ class Desk:
             for type_, value, count in self.state.tube_coins()
             if value and type_ not in bad
         ]
+
+    def can_change(self, amount: int) -> bool:
+        """Tell whether ``amount``, at most the largest change, can be paid exactly now."""
+        tubes = self.tubes()
+        if tubes is not self._payable_of:
+            self._payable_of, self._payable = tubes, payable(tubes, self.policy.max_change)
+        return bool(self._payable >> amount & 1)
 
     def _bills(self) -> list[TubeCoins]:
         info = self.live.ready.get(DeviceName.BILL)
@@ -186,7 +213,12 @@ class Desk:
 
     def change_rule(self) -> ChangeRule:
         """Return the rule for "exact change only" under the prices and devices of now."""
-        accepted = tuple(sorted(self.accepted_values()))
+        ready = self.live.ready
+        told = (ready.get(DeviceName.CHANGER), ready.get(DeviceName.BILL))
+        if told[0] is not self._accepted_of[0] or told[1] is not self._accepted_of[1]:
+            self._accepted_of = told
+            self._accepted = tuple(sorted(self.accepted_values()))
+        accepted = self._accepted
         key = (self.planogram, accepted)
         if self._rule is None or key != self._rule_key:
             self._rule_key = key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from transitions import MachineError
@@ -59,20 +60,42 @@ class _Model:
     state: str
 
 
+@lru_cache(maxsize=1)
+def _graph() -> tuple[ModeGraph, _Model]:
+    """Return the one machine of this process, and the model that it moves."""
+    model = _Model()
+    graph = ModeGraph(
+        model=model,
+        states=states(),
+        transitions=transitions(),
+        initial=INITIAL.value,
+        auto_transitions=False,
+        send_event=False,
+    )
+    return graph, model
+
+
+@cache  # as many pairs as the table allows
+def destination(mode: Mode, trigger: Trigger) -> Mode | None:
+    """Return the mode that ``trigger`` leads to, None where it is not legal.
+
+    The machine has no callbacks and no conditions, so it is asked once for each pair: a walk
+    through its nested states takes longer than all else that decides about a coin.
+    """
+    graph, model = _graph()
+    graph.set_state(mode.value, model)
+    try:
+        model.trigger(f"on_{trigger.value}")  # type: ignore[attr-defined]  # added at run time
+    except MachineError:
+        return None
+    return Mode(model.state)
+
+
 class Modes:
     """The machine's mode, and the one typed way to change it."""
 
     def __init__(self) -> None:
         """Begin in ``booting``."""
-        self._model = _Model()
-        self._graph = ModeGraph(
-            model=self._model,
-            states=states(),
-            transitions=transitions(),
-            initial=INITIAL.value,
-            auto_transitions=False,
-            send_event=False,
-        )
         self.mode = INITIAL
 
     def fire(self, trigger: Trigger) -> Mode:
@@ -81,9 +104,8 @@ class Modes:
         Raises:
             InvariantError: The table has no such row: a bug of ours.
         """
-        try:
-            self._model.trigger(f"on_{trigger.value}")  # type: ignore[attr-defined]  # added at run time
-        except MachineError as error:
-            raise InvariantError(f"{trigger.value} is not legal in {self.mode.value}") from error
-        self.mode = Mode(self._model.state)
-        return self.mode
+        reached = destination(self.mode, trigger)
+        if reached is None:
+            raise InvariantError(f"{trigger.value} is not legal in {self.mode.value}")
+        self.mode = reached
+        return reached

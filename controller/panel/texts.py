@@ -6,6 +6,7 @@ import string
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
@@ -45,6 +46,16 @@ def load_texts(folder: Traversable, languages: Iterable[str]) -> dict[str, Texts
         ConfigError: A file is missing, or a message in it is missing, unknown or malformed.
     """
     return {language: _load(folder / f"{language}.toml", language) for language in languages}
+
+
+@lru_cache(maxsize=8)
+def load_shipped(languages: tuple[str, ...]) -> Mapping[str, Texts]:
+    """Return the named languages as they come with the program, read once in a process.
+
+    Raises:
+        ConfigError: As ``load_texts``.
+    """
+    return load_texts(shipped_texts(), languages)
 
 
 def _load(file: Traversable, language: str) -> Texts:

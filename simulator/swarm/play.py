@@ -409,6 +409,7 @@ class Player:
         self._hit = None
         self._end = step.end
         self._counting = False
+        self.machine.on_instant = None
         if step.end is not None:
             self._arm()
         for trouble in step.troubles:

@@ -32,7 +32,6 @@ def test_no_mode_has_two_rows_for_one_trigger() -> None:
 @pytest.mark.parametrize("trigger", list(Trigger))
 def test_the_engine_follows_the_table_and_nothing_else(mode: Mode, trigger: Trigger) -> None:
     modes = Modes()
-    modes._model.state = mode.value
     modes.mode = mode
     row = next((r for r in TABLE if r.trigger is trigger and mode in r.sources), None)
     if row is None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
-from controller import state_rights
+from controller import state_inherit, state_rights
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
 from controller.domain.ledger import Ledger
@@ -208,6 +208,8 @@ class State:
     faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
     failures: dict[str, int] = field(default_factory=dict)  # failed vends in a row, per column
     failures_machine: int = 0
+    cards_owed: list[tuple[str, int, bool]] = field(default_factory=list)
+    """Of a broken journal: device, amount, and whether nobody knows that it was charged."""
     service_by: str = ""
     wrong_codes: int = 0  # keyed in since the last right one
     counters: Counters = field(default_factory=Counters)
@@ -590,6 +592,8 @@ def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
         saga.owed -= d.amount
     else:
         saga.card, saga.card_amount = "refunded", 0
+    if d.inherited:
+        del s.cards_owed[0]
 
 
 def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
@@ -740,7 +744,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 8  # rises with each change of State's shape; a test holds its schema
+    version: Final = 9  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""
@@ -764,41 +768,7 @@ class StateFold:
         )
 
     def inherit(self, old: State) -> State:
-        """Return what a new journal begins with after a broken one.
-
-        Open sagas can't be followed any further: what they held or owed becomes the customer's
-        credit again, paid like any other; lots and claims of the old journal have negative seqs.
-        """
+        """Return what a new journal begins with after a broken one."""
         new = State.decode(old.encode())
-        new.seq, new.journal, new.sagas, new.recovered = 0, "", {}, False
-        moved = Credit()
-        rows: list[tuple[int, Pocket, int]] = [
-            (lot.seq, lot.pocket, lot.free + lot.held) for lot in old.credit.lots
-        ]
-        for saga in old.sagas.values():
-            if saga.owed:
-                rows.append((saga.vend, Pocket.COINS, saga.owed))
-                new.ledger.post(((acc.PAYOUT_OWED, saga.owed), (acc.CREDIT_COINS, -saga.owed)))
-            if saga.card == "approved":
-                new.ledger.post(
-                    ((acc.HELD_CARD, saga.card_amount), (acc.UNCLAIMED, -saga.card_amount))
-                )
-            if not saga.cash_settled and (saga.held_coins or saga.held_bills or saga.held_product):
-                new.ledger.post(
-                    (
-                        (acc.HELD_CASH, saga.held_coins + saga.held_bills + saga.held_product),
-                        (acc.CREDIT_COINS, -saga.held_coins),
-                        (acc.CREDIT_BILLS, -saga.held_bills),
-                        (acc.CREDIT_PRODUCT, -saga.held_product),
-                    )
-                )
-        first = max((seq for seq, _, _ in rows), default=0) + 1
-        for seq, pocket, amount in sorted(rows):
-            moved.deposit(seq - first, pocket, amount)
-        new.credit = moved
-        state_rights.inherit(old, new)
-        last = max(old.claims, default=0) + 1
-        new.claims = {seq - last: claim for seq, claim in old.claims.items()}
-        for seq, claim in new.claims.items():
-            claim.seq = seq
+        state_inherit.inherit(old, new)
         return new

@@ -563,6 +563,7 @@ class ClaimOpened(RecordData):
     escrow: bool = False  # for the bill stuck in escrow, not for coins owed
     product: bool = False  # for credit that only buys and was not used: its card claim, anew
     right: int = 0  # the token that it is for
+    inherited: bool = False  # for card money that a broken journal held
 
     def postings(self) -> Lines:
         """Owed (or held, for a card) becomes a claim."""

@@ -110,6 +110,7 @@ class Brain:
                         self.desk.reply(reply, answer)
             case Boot():
                 self._open_stock()
+                give_back.claim_inherited(self.desk)
                 self.incidents.booted()
                 if self.desk.journal.disk_full:
                     self.incidents.raised("journal", FaultCode.JOURNAL_FULL)

@@ -319,6 +319,29 @@ def claim_escrow(desk: Desk, amount: int, doubt: str = "") -> None:
     desk.write(rec.VendClosed(result="claimed", compensation=Strategy.TIME_OUT.value), saga.vend)
 
 
+def claim_inherited(desk: Desk) -> None:
+    """Card money that a broken journal held: its reader can't be told any more, so it is owed."""
+    for device, amount, unknown in list(desk.state.cards_owed):
+        saga = desk.open(rec.CreditReturnOpened(amount=0, reason="a new journal began"))
+        if unknown:
+            desk.flag("approval unknown", saga.vend, amount)
+        code = desk.mint(desk.journal.next_seq, amount)
+        desk.write(
+            rec.ClaimOpened(
+                amount=amount,
+                tender="card",
+                code=code,
+                reason="the journal broke",
+                device=device,
+                flagged=unknown,
+                inherited=True,
+            ),
+            saga.vend,
+        )
+        desk.write(rec.VendClosed(result="claimed"), saga.vend)
+        desk.tell(Message.CLAIM, amount=amount, code=code, seconds=CLAIM_NOTICE_S)
+
+
 def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:
     """Coins or bills have left, or not."""
     if saga.intent != "payout":

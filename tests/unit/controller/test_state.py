@@ -12,7 +12,7 @@ from controller.domain import accounts as acc
 from controller.domain.credit import Pocket
 from controller.state import Claim, Saga, State, StateFold
 
-SHAPE = {8: "dbe45b92248d6c24"}  # version -> digest of the shape; a new shape needs a new version
+SHAPE = {9: "e56aee415c95c229"}  # version -> digest of the shape; a new shape needs a new version
 
 
 def test_a_new_shape_has_a_new_version() -> None:
@@ -49,3 +49,43 @@ def test_a_new_journal_inherits_credit_claims_and_what_open_sagas_held() -> None
     assert new.ledger.balance(acc.CREDIT_COINS) == -340
     assert new.ledger.balance(acc.HELD_CASH) == new.ledger.balance(acc.PAYOUT_OWED) == 0
     assert State.decode(new.encode()).encode() == new.encode()
+
+
+def _asked(**changes: object) -> Saga:
+    return Saga(80, "vend", device="cashless1", card_amount=200, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("saga", "owed"),
+    [
+        (_asked(card="approved"), [("cashless1", 200, False)]),
+        (_asked(card="lost"), [("cashless1", 200, False)]),
+        (_asked(intent="approval"), [("cashless1", 200, True)]),
+        (_asked(card="approved", dispensed=True), []),
+        (Saga(80, "vend", device="cashless1", card="refunded"), []),
+    ],
+    ids=["approved", "lost", "asked", "delivered", "refunded"],
+)
+def test_card_money_of_a_broken_journal_is_owed_unless_it_was_earned(
+    saga: Saga, owed: list[tuple[str, int, bool]]
+) -> None:
+    old = State(seq=90, currency="EUR")
+    if saga.card in ("approved", "lost"):
+        old.ledger.post(((acc.CARD_RECEIVABLE, 200), (acc.HELD_CARD, -200)))
+    old.sagas[80] = saga
+    new = StateFold().inherit(old)
+    assert new.cards_owed == owed
+    assert new.ledger.balance(acc.HELD_CARD) == -sum(amount for _, amount, _ in owed)
+    assert new.ledger.balance(acc.REVENUE_CARD) == (-200 if saga.dispensed else 0)
+
+
+def test_cash_of_a_vend_that_was_delivered_is_earned_when_the_journal_breaks() -> None:
+    old = State(seq=90, currency="EUR")
+    old.credit.deposit(10, Pocket.COINS, 300)
+    old.credit.lock(((10, 200),))
+    old.ledger.post(((acc.CASH_TUBES, 300), (acc.CREDIT_COINS, -100), (acc.HELD_CASH, -200)))
+    old.sagas[80] = Saga(80, "vend", held_coins=200, lots=[(10, 200)], dispensed=True)
+    new = StateFold().inherit(old)
+    assert new.credit.total == 100
+    assert new.ledger.balance(acc.REVENUE_CASH) == -200
+    assert new.ledger.balance(acc.HELD_CASH) == 0

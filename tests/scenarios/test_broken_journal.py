@@ -1,0 +1,90 @@
+"""A journal that breaks in the middle of a card vend: what the card paid is not forgotten."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from controller import app
+from controller.domain import accounts as acc
+from controller.journal.beginning import begin_new
+from controller.journal.database import Access
+from controller.journal.errors import JournalBrokenError
+from controller.journal.identity import journal_file
+from controller.journal.records import REGISTRY
+from controller.ports import DeviceName
+from controller.state import StateFold
+from simulator.disk_sqlite import DiskStorage
+from simulator.oracles import Allowance
+from simulator.world import Link
+from tests.scenarios.stage import Stage, play
+
+
+async def breaks_and_begins(stage: Stage) -> None:
+    """The last record is damaged; a technician begins a new journal."""
+    assert stage.running is not None
+    journal, seq = stage.running.journal.journal_id, stage.state.seq
+    await stage.kill()
+    database = await DiskStorage(stage.disk).open(journal_file(journal), Access.WRITE)
+    await database.transaction(
+        [
+            ("UPDATE record SET hash = zeroblob(32) WHERE seq = ?", (seq,)),
+            ("DELETE FROM snapshot", ()),
+        ]
+    )
+    await database.close()
+    with pytest.raises(JournalBrokenError):
+        await stage.boot()
+    await begin_new(
+        DiskStorage(stage.disk),
+        fold=StateFold(),
+        registry=REGISTRY,
+        clock=stage.clock,
+        entropy=random.Random(7).randbytes,
+        boot=app.BootInfo("demo", "EUR", "test", "", app.BUILT, "power-up 1"),
+        reason="a broken record",
+        by="tech",
+    )
+    stage.told.clear()
+    await stage.opens()
+    await stage.quiet()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_a_card_paid_is_a_claim_on_the_card(again: bool, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        assert stage.world.present_card("card")
+        await stage.until(lambda: "dispense" in stage.intents)
+        await breaks_and_begins(stage)
+        if again:
+            await stage.kill()
+            await stage.opens()
+        claims = list(stage.state.claims.values())
+        assert [(claim.amount, claim.tender, claim.flagged) for claim in claims] == [
+            (200, "card", False)
+        ]
+        assert claims[0].code in stage.screen or again
+        assert stage.state.ledger.balance(acc.HELD_CARD) == 0
+        assert stage.state.ledger.balance(acc.UNCLAIMED) == 0
+        assert stage.state.cards_owed == []
+        assert DeviceName.CASHLESS1.value in stage.state.devices
+
+    play(scenario, link, allowance=Allowance(blind=True))
+
+
+def test_the_cash_of_a_mixed_tender_comes_back_and_the_card_is_owed(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        assert stage.world.present_card("card")
+        await stage.until(lambda: "dispense" in stage.intents)
+        await breaks_and_begins(stage)
+        assert stage.credit == 100
+        assert stage.claimed == 100
+        await stage.gives_back()
+
+    play(scenario, link, allowance=Allowance(blind=True))

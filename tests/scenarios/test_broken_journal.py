@@ -8,7 +8,7 @@ import pytest
 
 from controller import app
 from controller.domain import accounts as acc
-from controller.journal.beginning import begin_new
+from controller.journal.beginning import BootInfo, begin_new
 from controller.journal.database import Access
 from controller.journal.errors import JournalBrokenError
 from controller.journal.identity import journal_file
@@ -42,7 +42,7 @@ async def breaks_and_begins(stage: Stage) -> None:
         registry=REGISTRY,
         clock=stage.clock,
         entropy=random.Random(7).randbytes,
-        boot=app.BootInfo("demo", "EUR", "test", "", app.BUILT, "power-up 1"),
+        boot=BootInfo("demo", "EUR", "test", "", app.BUILT, "power-up 1"),
         reason="a broken record",
         by="tech",
     )

@@ -27,7 +27,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "product hangs once": ("column.hang=1",),
     "product falls late": ("column.late_drop",),
     "another column delivers": ("column.jam", "column.no_start", "column.seized", "column.hang=2"),
-    "column is empty against the count": ("column.hang=2",),
+    "column is empty against the count": ("stock.gone", "column.hang=2"),
     "two products fall": ("column.double_drop",),
     "drop sensor is blind": ("sensor.blind",),
     "drop sensor goes blind": ("sensor.blind",),
@@ -91,7 +91,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "validator resets in the stack": ("bill.reset_in_stack=after", "bill.resets"),
     "stacker reports late": ("bill.weak_stacker=late",),
     "stacker never reports": ("bill.weak_stacker=lost",),
-    "stacker neither reports nor counts": ("bill.weak_stacker=lost",),
+    "stacker neither reports nor counts": ("bill.weak_stacker=uncounted",),
     "validator is gone": _BILL_AWAY,
     "bill is stacked after power-up": ("end.power",),
     # the disk, the clock, the configuration, keys, ends

@@ -132,17 +132,19 @@ def _troubles(
     chance = fate.trouble
     while fate.kinds and rng.random() < chance:
         kind = rng.choices(fate.kinds, [kind.weight for kind in fate.kinds])[0]
-        part = kind.part
+        part, value = kind.part, rng.choice(kind.values)
+        chosen = [a.text for a in acts if a.what == "keys" and a.text in shelf.prices]
         if part == "column":
-            chosen = [a.text for a in acts if a.what == "keys" and a.text in shelf.prices]
             part = rng.choice(chosen or shelf.selections)
+        elif part == "stock":
+            value = rng.choice(chosen or shelf.selections)
         elif part == "reader":
             part = "cashless1"
         when = rng.choice(kind.phases) if kind.phases and rng.random() < 0.6 else ""
         yield Trouble(
             part,
             kind.name,
-            rng.choice(kind.values),
+            value,
             when,
             round(rng.choice((0.0, 0.0, rng.uniform(0.0, 1.0 if when else 6.0))), 3),
             round(rng.uniform(0.1, kind.longest_s), 2),

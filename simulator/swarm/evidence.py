@@ -75,6 +75,7 @@ class Evidence:
 
     records: list[Record] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    struck: list[Trouble] = field(default_factory=list)
     lost: int = 0  # money that told answers held when a life ended
     ends: list[str] = field(default_factory=list)
     unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
@@ -83,6 +84,7 @@ class Evidence:
 
     def open(self, kind: Kind, trouble: Trouble, now: float) -> None:
         """A trouble struck."""
+        self.struck.append(trouble)
         if kind.excuses:
             self.windows.append(Window(trouble, kind.excuses, now))
 
@@ -197,8 +199,9 @@ class Watch:
                 self.spoilt[name] = now
 
     def begin(self) -> None:
-        """Start anew after a check."""
+        """Start anew after a check: nothing is on its way."""
         self.evidence = Evidence()
+        self._acked = self._recorded  # a RESET may have taken what was recorded and never heard
 
     async def follow(self) -> None:
         """Take the records of this life as they become durable, and those that a death hid."""

@@ -6,13 +6,18 @@ it. What is no such switch (the disk, the clock, the door, the configuration) ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from typing import Final, Protocol
 
+from controller.domain.commands import SetPrice
+from controller.machine.inputs import CommandRefused
 from simulator.disk import Io
 from simulator.swarm.plan import Trouble
 from simulator.whole import Whole
 
+TECHNICIAN: Final = "technician"
 FULL_MARGIN: Final = 4_096  # bytes that a full disk still has
 
 
@@ -108,10 +113,56 @@ class DoorHand:
         return True
 
 
+class StockHand:
+    """Products leave a column behind the machine's back."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Empty the column that its customer means to buy from."""
+        assert isinstance(trouble.value, str), "a column"
+        return machine.world.cabinet.empty(trouble.value) > 0
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Nothing: they are gone until somebody fills up."""
+        del machine, trouble
+        return True
+
+
+class ConfigHand:
+    """Somebody changes a price while the machine sells."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Make everything dearer by ``trouble.value``."""
+        assert isinstance(trouble.value, int), "minor units"
+        return _set_prices(machine, trouble.value)
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Set the old prices."""
+        del trouble
+        _set_prices(machine, 0)
+        return True
+
+
+def _set_prices(machine: Whole, more: int) -> bool:
+    running = machine.running
+    if running is None or machine.ended:
+        return False
+    for column in machine.settings.columns:
+        command = SetPrice(column.selection, machine.settings.price_of(column) + more)
+        machine.loop.create_task(_told(running.machine.act(command, TECHNICIAN)))
+    return True
+
+
+async def _told(acting: Awaitable[object]) -> None:
+    with suppress(CommandRefused, asyncio.CancelledError):  # a life that ends answers nobody
+        await acting
+
+
 HANDS: Final[Mapping[str, Hand]] = {
     "disk": DiskHand(),
     "clock": ClockHand(),
     "door": DoorHand(),
+    "stock": StockHand(),
+    "config": ConfigHand(),
 }
 DEVICE: Final[Hand] = DeviceHand()
 

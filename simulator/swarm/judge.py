@@ -191,7 +191,7 @@ class Judge:
 
     def _stock(self, now: Mark, evidence: Evidence) -> Iterator[str]:
         """Believed stock equals the products, but for what nobody could see."""
-        excused = evidence.excused(Excuse.DROP, Excuse.GOODS, Excuse.SEEN)
+        excused = evidence.excused(Excuse.DROP, Excuse.GOODS, Excuse.SEEN, Excuse.STOLEN)
         for name, off in now.stock.items():
             change = off - self.mark.stock[name]
             doubtful = self.machine.state.stock.of(name).uncertain
@@ -213,6 +213,7 @@ class Judge:
             and auth.amount not in claimed
         )
         discounts += now.given - mark.given
+        goods += self._repriced(evidence)
         kept = now.credit - mark.credit + now.claims - mark.claims + now.escrow - mark.escrow
         balance = spent + discounts - goods - kept
         if balance > 0:
@@ -234,6 +235,18 @@ class Judge:
                     f"customers got {-balance} for nothing (excused: {excuse}): spent {spent},"
                     f" goods {goods}, discounts {discounts}, credit and claims {kept}"
                 )
+
+    def _repriced(self, evidence: Evidence) -> int:
+        """Return how much more than on the list was asked for what fell, while prices were set."""
+        set_higher = {0, *(t.value for t in evidence.struck if t.part == "config")}
+        opened = {r.seq: r.data for r in evidence.records if isinstance(r.data, rec.VendOpened)}
+        more = 0
+        for record in evidence.records:
+            data = opened.get(record.vend or 0)
+            fell = getattr(record.data, "outcome", "") == "dropped"
+            if data is not None and fell and data.price - self._columns[data.column] in set_higher:
+                more += data.price - self._columns[data.column]
+        return more
 
     def _uncounted(self, evidence: Evidence) -> int:
         """Return what faulty counts may hide from the customer's credit."""

@@ -182,6 +182,10 @@ class Player:
             count = machine.loop.create_task(self.technician.count())
             await self._while_alive(count.done)
             await self._while_alive(self._calm())
+        if any(trouble.part == "config" for trouble in self.watch.evidence.struck):
+            pricing = machine.loop.create_task(self.technician.prices())
+            await self._while_alive(pricing.done)
+            await self._while_alive(self._calm())
         self._end = None
         self._counting = False
         machine.world.take_product()

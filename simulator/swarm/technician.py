@@ -54,6 +54,15 @@ class Technician:
         with suppress(CommandRefused, asyncio.CancelledError):  # a new life counts by itself
             await self._do(cmd.CountTubes())
 
+    async def prices(self) -> None:
+        """Have the prices of the list again, whatever was set."""
+        machine = self._machine
+        for column in machine.settings.columns:
+            price = machine.settings.price_of(column)
+            if machine.state.prices.get(column.selection, price) != price:
+                with suppress(CommandRefused, asyncio.CancelledError):  # or in the next life
+                    await self._do(cmd.SetPrice(column.selection, price))
+
     async def _coins(self) -> None:
         """Fill the tubes that are low, empty those that are full."""
         world = self._machine.world

@@ -21,6 +21,7 @@ class Excuse(StrEnum):
     DROP = "drop"  # nobody could see whether a product fell
     SEEN = "seen"  # the light barrier tells of a product that did not fall
     GOODS = "goods"  # products left the column that no sensor told of
+    STOLEN = "stolen"  # products left a column behind the machine's back
     PAYOUT = "payout"  # what a payout paid can't be proven
     OVERPAID = "overpaid"  # the changer lets more out than it was told
     CHANGER = "changer"  # the changer could not pay, or not all of it
@@ -94,6 +95,7 @@ def _kinds(part: str, rows: Iterable[tuple[object, ...]]) -> Iterator[Kind]:
 _SHORT_SILENCE: Final = (0.3, 1.0, 1.8)
 _LONG_SILENCE: Final = (3.0, 8.0, 40.0)
 _FEW: Final = (1, 2, 3)
+_WEAK: Final = ("lost", "late", "held", "uncounted")
 
 
 def _talk(away: frozenset[Excuse], phases: tuple[str, ...]) -> list[tuple[object, ...]]:
@@ -143,7 +145,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         [
             ("jam_on_stack", (1,), (), frozenset({Excuse.BILL}), 90.0),
             ("jam_on_return", (1,), (), frozenset({Excuse.BILL}), 90.0),
-            ("weak_stacker", ("lost", "late", "held"), (), frozenset({Excuse.BILL}), 90.0),
+            ("weak_stacker", _WEAK, (), frozenset({Excuse.BILL}), 90.0),
             ("reset_in_stack", ("before", "after"), ()),
             ("stack_when_returning", (1,)),
             ("return_when_stacking", (1,)),
@@ -233,8 +235,11 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("sync_fails", (1,), ANY, frozenset({Excuse.LOST, Excuse.REPEAT})),
             ("write_fails", (1,), ANY, frozenset({Excuse.LOST, Excuse.REPEAT})),
             ("full", (True,), ANY, frozenset({Excuse.LOST, Excuse.REPEAT})),
+            ("read_only", (True,), ANY, frozenset({Excuse.LOST, Excuse.REPEAT})),
         ],
     ),
+    *_kinds("stock", [("gone", ("",), (), frozenset({Excuse.STOLEN}), 1.0)]),
+    *_kinds("config", [("price", (10, 50), ANY, NONE, 30.0)]),
     *_kinds("clock", [("jump_s", (-3.2e8, -3600.0, 3600.0, 3.2e8), ANY, NONE, 60.0, 1.0)]),
 )  # fmt: skip
 

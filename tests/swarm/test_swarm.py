@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from simulator.swarm import build
-from simulator.swarm.draw import UnknownFaultsError, draw, luck
+from controller.saga.failures import TABLE
+from simulator.swarm import build, coverage
+from simulator.swarm.causes import CAUSES
+from simulator.swarm.draw import HOW_TO_END, UnknownFaultsError, draw, luck
+from simulator.swarm.plan import Act, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.swarm.run import Order, carry_out, life_of
+from simulator.swarm.troubles import KINDS
 
 TIME = 9  # letters of the time, in a line of a trace
 ROOT = Path(__file__).parents[2]
@@ -93,3 +97,35 @@ def test_the_same_happens_when_every_idle_poll_is_sent(seed: int) -> None:
     folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
     assert folded[0].findings == sent[0].findings == []
     assert events(folded[1]) == events(sent[1])
+
+
+def drawable() -> set[str]:
+    """Every mark that a seed may bring about."""
+    troubles = {f"{kind.key}={value}" for kind in KINDS for value in kind.values}
+    troubles |= {kind.key for kind in KINDS}
+    ends = {f"end.{how}" for how in HOW_TO_END}
+    base = build.base_settings()
+    steps = [step for seed in range(60) for step in draw(base, seed, 20, luck("none")).steps]
+    acts = {f"act.{act.what} {act.text}" for step in steps for act in step.acts}
+    return troubles | ends | acts | {mark.split(" ")[0] for mark in acts}
+
+
+def test_every_failure_of_the_table_has_a_cause_that_a_seed_may_draw() -> None:
+    found = drawable()
+    missing = {
+        cell.failure
+        for cell in TABLE
+        if not any(mark in found or mark.startswith("seen.") for mark in CAUSES[cell.failure])
+    }
+    assert missing == set()
+
+
+def test_a_life_counts_the_cells_that_it_came_through() -> None:
+    jam = Step(
+        1, (Act("coin", 50), Act("keys", text="B4", until="credit")), (Trouble("B4", "jam"),)
+    )
+    verdict, _ = play(build.base_settings(), Life(1, steps=(jam,)))
+    assert verdict.cells["motor-jams/coins/turn"] == 1
+    assert set(coverage.missed(verdict.cells)) == set(coverage.KEYS) - set(verdict.cells)
+    unhurt, _ = play(build.base_settings(), Life(1, steps=(Step(1, jam.acts),)))
+    assert not unhurt.cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -21,6 +22,8 @@ async def _sell(folder: Path, count: int, pause_every: int, pause_s: float) -> d
     mark = Marks()
     for _ in range(WARM_UP):
         await till.sell()
+    gc.collect()
+    gc.freeze()  # as vendd does when it is up
     till.dispenser.on_turn = lambda: mark("motor")
     whole: list[float] = []
     key_to_motor: list[float] = []

@@ -107,15 +107,13 @@ class AioDatabase:
         connection = self._open()
         async with self._lock:
             try:
-                if len(statements) == 1:
-                    await self._run(connection.execute(*statements[0]))
-                    return
-                await self._run(connection.execute("BEGIN IMMEDIATE"))
-                for statement in statements:
-                    await self._run(connection.execute(*statement))
-                await self._run(connection.execute("COMMIT"))
+                # One trip to the thread and back: it offers no other way for a whole transaction,
+                # and each trip is a tenth of what a customer waits for beside the syncs.
+                raw = connection._conn  # noqa: SLF001 - see above
+                work = connection._execute(_transact, raw, statements)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as above
+                await self._run(work)
             except BaseException as error:
-                # A cancelled caller leaves a transaction open that nobody would end.
+                # Whether a cancelled caller's transaction ends, the reopened file will say.
                 self._failed = f"a transaction failed: {error!r}"
                 raise
 
@@ -225,6 +223,17 @@ class DirectoryStorage:
 
 
 # ------------------------------------------------------------ what runs in a thread, blocking
+
+
+def _transact(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    """Run the statements as one transaction; a single one is one by itself."""
+    if len(statements) == 1:
+        connection.execute(*statements[0])
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements:
+        connection.execute(*statement)
+    connection.execute("COMMIT")
 
 
 def _probe(path: Path) -> None:

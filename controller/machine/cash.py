@@ -397,8 +397,7 @@ class CashHandling:
 
 def changeable(desk: Desk, credit: int) -> bool:
     """Tell whether a customer with ``credit`` could buy something and get the rest back."""
-    limit = desk.policy.max_change
-    prices = desk.planogram.prices()
-    if any(0 <= credit - price <= limit and desk.can_change(credit - price) for price in prices):
+    payable, prices = desk.payable(), desk.planogram.prices()
+    if any(payable >> credit - price & 1 for price in prices if price <= credit):
         return True
     return all(price > credit for price in prices)

@@ -191,12 +191,12 @@ class Desk:
             if value and type_ not in bad
         ]
 
-    def can_change(self, amount: int) -> bool:
-        """Tell whether ``amount``, at most the largest change, can be paid exactly now."""
+    def payable(self) -> int:
+        """Return the amounts up to the largest change that can be paid exactly now, as bits."""
         tubes = self.tubes()
         if tubes is not self._payable_of:
             self._payable_of, self._payable = tubes, payable(tubes, self.policy.max_change)
-        return bool(self._payable >> amount & 1)
+        return self._payable
 
     def _bills(self) -> list[TubeCoins]:
         info = self.live.ready.get(DeviceName.BILL)

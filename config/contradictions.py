@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Final
 
+from config.climate_checks import climate_contradictions
 from config.machine import MachineSettings, PinUse
 from config.models import MatrixKeypad, MatrixMotor
 from controller.money import CURRENCIES
@@ -31,6 +32,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _devices(settings)
     yield from _recycler(settings)
     yield from _cctalk(settings)
+    yield from climate_contradictions(settings)
 
 
 def _machine(settings: MachineSettings) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
+from config.climate import Climate, Health
 from config.models import (
     Api,
     Buzzer,
@@ -63,6 +64,8 @@ class MachineSettings(Section):
     keypad: Annotated[MatrixKeypad | KernelKeypad, Field(discriminator="kind")] | None = None
     display: Display | None = None
     buzzer: Buzzer | None = None
+    climate: Climate | None = None
+    health: tuple[Health, ...] = ()
     guard: Guard = Guard()
     log: Log = Log()
 
@@ -91,6 +94,12 @@ class MachineSettings(Section):
             pin = getattr(self.drop_sensor, name)
             if pin is not None:
                 yield PinUse(f"drop_sensor.{name}", pin, output=output)
+        yield from self._panel_pins()
+        if self.climate is not None:
+            for key, pin in self.climate.pins():
+                yield PinUse(f"climate.{key}", pin, output=True)
+
+    def _panel_pins(self) -> Iterator[PinUse]:
         if self.current_sense is not None:
             yield PinUse("current_sense.pin", self.current_sense.pin, output=False)
         if self.door is not None:

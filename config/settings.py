@@ -76,8 +76,13 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
     cctalk = settings.cctalk
     if cctalk is not None:
         cctalk = cctalk.model_copy(update={"port": below(cctalk.port)})
+    climate = settings.climate
+    if climate is not None:
+        read = [t.model_copy(update={"path": below(t.path)}) for t in climate.thermometers]
+        climate = climate.model_copy(update={"thermometers": tuple(read)})
     return settings.model_copy(
         update={
+            "climate": climate,
             "machine": settings.machine.model_copy(
                 update={"home": home, "system_boot": below(settings.machine.system_boot)}
             ),

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from config.machine import MachineSettings
 from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer
+from controller.climate_plan import climate_plan, health_rules, relay_pins
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
@@ -40,6 +41,8 @@ from drivers.cctalk.bill_validator import ValidatorPlan
 from drivers.cctalk.frames import Checksum
 from drivers.cctalk.hopper import HopperPlan
 from drivers.cctalk.hopper_codec import DispenseKind
+from drivers.climate.assembly import build_relays, build_thermometers
+from drivers.climate.thermometers import ReadFile
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines
@@ -86,6 +89,7 @@ class Parts:
     keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
+    read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
 
 
 @dataclass(slots=True)
@@ -101,6 +105,21 @@ class Running:
     keypad: Listener
     door: Listener
     cctalk: CcTalkParts | None = None
+    thermometers: Listener | None = None
+
+    def listen(self) -> None:
+        """Let keypad, door and thermometers tell what they see, on the running loop."""
+        self.keypad.start()
+        self.door.start()
+        if self.thermometers is not None:
+            self.thermometers.start()
+
+    def deafen(self) -> None:
+        """Let them tell no more."""
+        self.keypad.stop()
+        self.door.stop()
+        if self.thermometers is not None:
+            self.thermometers.stop()
 
     async def run(self) -> str:
         """Sell until asked to stop; returns why.
@@ -108,8 +127,7 @@ class Running:
         Raises:
             JournalError: A record is not on disk. Outputs are off.
         """
-        self.keypad.start()
-        self.door.start()
+        self.listen()
         loop = asyncio.get_running_loop()
         owners = [self.bus.run()] if self.bus.devices or self.cctalk is None else []
         if self.cctalk is not None:
@@ -134,8 +152,7 @@ class Running:
 
     async def close(self) -> None:
         """Outputs off, everything given back."""
-        self.keypad.stop()
-        self.door.stop()
+        self.deafen()
         try:
             self.lines.close()
         finally:
@@ -344,6 +361,8 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         policy_of(settings),
         parts.clock,
         lambda seq, amount: mint(key, machine_id, seq, amount),
+        climate=climate_plan(settings),
+        health=health_rules(settings),
     )
     lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit)
     dispenser = build_dispenser(
@@ -382,6 +401,9 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         changer=bus.changer or (cctalk.changer if cctalk else None),
         bill=bus.bill or (cctalk.bill if cctalk else None),
         readers=dict(bus.readers),
+        climate=None
+        if settings.climate is None
+        else build_relays(lines, relay_pins(settings.climate), inbox.notify),
     )
     return Running(
         settings=settings,
@@ -397,6 +419,9 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         ),
         door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
         cctalk=cctalk,
+        thermometers=None
+        if settings.climate is None
+        else build_thermometers(settings.climate.thermometers, inbox.notify, parts.read_file),
     )
 
 

@@ -88,3 +88,7 @@ class FaultCode(StrEnum):
     JOURNAL_FULL = "journal.full"
     JOURNAL_BROKEN = "journal.broken"
     STOCK_LOW = "stock.low"
+    TEMPERATURE_SENSOR = "temperature.sensor"  # missing, stuck or out of range
+    COOLING_WEAK = "cooling.weak"  # runs and runs, and it does not get cold
+    OUTPUT_CUT = "output.cut"  # switched off by its watch
+    HEALTH_EXCEEDED = "health.exceeded"  # too warm for too long: not sold until served

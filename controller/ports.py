@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -301,10 +301,36 @@ class DoorChanged:
     open: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TemperatureRead:
+    """A thermometer was read; ``celsius`` None: it did not say, ``why`` not."""
+
+    sensor: str
+    celsius: float | None
+    why: str = ""
+
+
+class ClimatePart(StrEnum):
+    """What the climate switches."""
+
+    COMPRESSOR = "compressor"
+    DEFROST = "defrost"
+    HEATER = "heater"
+    LIGHT = "light"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCut:
+    """An output of the climate was switched off from outside (its longest on-time, a hang)."""
+
+    part: ClimatePart
+    why: str
+
+
 DeviceEvent = (
     DeviceReady | DeviceLost | DeviceWasReset | FaultRaised | FaultCleared | EscrowLever
     | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay | KeyPressed
-    | DoorChanged
+    | DoorChanged | TemperatureRead | OutputCut
 )  # fmt: skip
 
 
@@ -678,6 +704,32 @@ class Buzzer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ClimateOutputs:
+    """What should be on."""
+
+    compressor: bool = False
+    defrost: bool = False
+    heater: bool = False
+    light: bool = False
+
+    def names(self) -> list[str]:
+        """Return what is on."""
+        return [part.value for part in ClimatePart if getattr(self, part.value)]
+
+    def without(self, part: ClimatePart) -> ClimateOutputs:
+        """Return the same with one part off."""
+        return replace(self, **{part.value: False})
+
+
+class Climate(Protocol):
+    """Compressor, defrost, heater and light."""
+
+    def switch(self, outputs: ClimateOutputs) -> None:
+        """Switch what differs, what goes off first; never blocks. Tells ``OutputCut``."""
+        ...
+
+
 class Heartbeat(Protocol):
     """Feeds the guard and the service manager from the actor's loop."""
 
@@ -696,3 +748,4 @@ class Hands:
     changer: Changer | None = None
     bill: BillValidator | None = None
     readers: dict[DeviceName, CardReader] = field(default_factory=dict)
+    climate: Climate | None = None

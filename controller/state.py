@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
-from controller import state_inherit, state_rights
+from controller import climate_state, state_inherit, state_rights
+from controller.climate_state import ClimateState
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
 from controller.domain.ledger import Ledger
@@ -215,6 +216,8 @@ class State:
     counters: Counters = field(default_factory=Counters)
     rights: dict[int, Right] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)  # by the id that runs only once
+    mono_ms: int = 0  # of the last record: vendd lived then
+    climate: ClimateState = field(default_factory=ClimateState)
 
     # ------------------------------------------------------------------ questions
 
@@ -269,6 +272,7 @@ class State:
         fold = _FOLDS.get(record.type)
         if fold is not None and not isinstance(record.data, UnknownData):
             fold(self, record, record.data)
+        self.mono_ms = record.mono_ms
 
     def encode(self) -> bytes:
         """Return the snapshot's bytes."""
@@ -312,8 +316,10 @@ def _journal_begun(s: State, _r: Record, d: rec.JournalBegun) -> None:
     s.journal, s.machine, s.currency = d.journal, d.machine, d.currency
 
 
-def _boot_started(s: State, _r: Record, d: rec.BootStarted) -> None:
+def _boot_started(s: State, r: Record, d: rec.BootStarted) -> None:
     cut = bool(s.system_boot) and s.system_boot != d.system_boot
+    known = s.system_boot == d.system_boot  # the clock of before goes on
+    s.climate.booted(r.mono_ms, s.mono_ms if known else None)
     s.power_was_cut = cut
     if cut:
         s.power_boot = d.boot
@@ -653,9 +659,11 @@ def _count_failures(s: State, saga: Saga, result: str) -> None:
             s.failures[column] = s.failures.get(column, 0) + 1
 
 
-def _stock_set(s: State, _r: Record, d: rec.StockSet) -> None:
+def _stock_set(s: State, r: Record, d: rec.StockSet) -> None:
     s.stock_known = True
     s.stock.set(d.column, d.count)
+    if d.cause == "fill":
+        s.climate.attended(r.mono_ms, d.column)
 
 
 def _price_set(s: State, _r: Record, d: rec.PriceSet) -> None:
@@ -671,12 +679,14 @@ def _column_disabled(s: State, _r: Record, d: rec.ColumnDisabled) -> None:
     s.stock.disable(d.column, d.reason)
 
 
-def _service_entered(s: State, _r: Record, d: rec.ServiceEntered) -> None:
+def _service_entered(s: State, r: Record, d: rec.ServiceEntered) -> None:
     s.service_by = d.by or "staff"
+    s.climate.attended(r.mono_ms)
 
 
-def _service_left(s: State, _r: Record, _d: rec.ServiceLeft) -> None:
+def _service_left(s: State, r: Record, _d: rec.ServiceLeft) -> None:
     s.service_by = ""
+    s.climate.attended(r.mono_ms)
     s.failures_machine = 0  # a technician has looked
 
 
@@ -736,6 +746,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.ServiceLeft: _service_left,
     rec.CreditGranted: _credit_granted,
     **state_rights.FOLDS,
+    **climate_state.FOLDS,
 }
 _FOLDS: Final[dict[str, _Fold]] = {model.type: fold for model, fold in _FOLD_FUNCTIONS.items()}
 _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
@@ -744,7 +755,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 9  # rises with each change of State's shape; a test holds its schema
+    version: Final = 10  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

@@ -167,6 +167,10 @@ class AsyncSimClient:
         """Open or close the service door."""
         await self.do(calls.door(is_open))
 
+    async def temperature(self, celsius: float | None, ambient_c: float | None = None) -> float:
+        """Make the air in the cabinet, or the room, so warm; returns how warm the cabinet is."""
+        return await self.do(calls.temperature(celsius, ambient_c))
+
     async def load(self, column: str | None = None, count: int | None = None) -> dict[str, int]:
         """Put products into a column, or into all; returns what is in them."""
         return await self.do(calls.load(column, count))

@@ -7,7 +7,7 @@ Products are counted by ``Truth``; everything here happens on timers of the loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -60,6 +60,7 @@ class Cabinet:
         self._truth = truth
         self.powered = True
         self.door_open = False
+        self.on_door: Callable[[bool], None] | None = None
         self._plans = {plan.selection: plan for plan in settings.columns}
         self._door = settings.door
         self._current = settings.current_sense
@@ -129,6 +130,8 @@ class Cabinet:
         if self._door is not None:
             self._board.wire(self._door.pin.number, active_low=self._door.pin.active_low)
             self._board.switch(self._door.pin.number, is_open)
+        if self.on_door is not None:
+            self.on_door(is_open)
 
     def power(self, on: bool) -> None:
         """Cut or restore the power of motors and light barrier."""

@@ -149,6 +149,15 @@ def door(is_open: bool) -> Call[None]:
     return Call("door", {"is_open": is_open}, _nothing)
 
 
+def temperature(celsius: float | None, ambient_c: float | None = None) -> Call[float]:
+    """Make the air in the cabinet, or the room, so warm; returns how warm the cabinet is."""
+    return Call(
+        "temperature",
+        {"celsius": celsius, "ambient_c": ambient_c},
+        lambda answer: float(answer["celsius"]),
+    )
+
+
 def load(column: str | None = None, count: int | None = None) -> Call[dict[str, int]]:
     """Put products into a column, or into all; returns what is in them."""
     return Call("load", {"column": column, "count": count}, _stock)

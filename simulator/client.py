@@ -164,6 +164,10 @@ class SimClient:
         """Open or close the service door."""
         self.do(calls.door(is_open))
 
+    def temperature(self, celsius: float | None, ambient_c: float | None = None) -> float:
+        """Make the air in the cabinet, or the room, so warm; returns how warm the cabinet is."""
+        return self.do(calls.temperature(celsius, ambient_c))
+
     def load(self, column: str | None = None, count: int | None = None) -> dict[str, int]:
         """Put products into a column, or into all; returns what is in them."""
         return self.do(calls.load(column, count))

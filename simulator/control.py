@@ -63,6 +63,7 @@ LONGEST_WAIT_S: Final = 600.0
 Count = Annotated[int, Field(ge=0, le=10_000)]
 Amount = Annotated[int, Field(ge=0, le=99_999_999)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_WAIT_S)]
+Celsius = Annotated[float, Field(ge=-60, le=150)]
 Text = Annotated[str, Field(max_length=200)]
 PinNumber = Annotated[int, Field(ge=0, le=63)]
 Answer = dict[str, Any]
@@ -134,6 +135,12 @@ class Control:
     async def door(self, is_open: bool) -> None:
         """Open or close the service door."""
         self._world.cabinet.set_door(is_open)
+
+    async def temperature(
+        self, celsius: Celsius | None = None, ambient_c: Celsius | None = None
+    ) -> Answer:
+        """Make the air in the cabinet, or the room, so warm."""
+        return {"celsius": self._world.set_temperature(celsius, ambient_c)}
 
     async def load(self, column: Text | None = None, count: Count | None = None) -> Answer:
         """Put products into a column, or into all, as many as fit by default."""

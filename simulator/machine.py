@@ -32,6 +32,7 @@ from simulator.keypad import KernelKeys
 from simulator.pins.board import OnRelease
 from simulator.pins.server import PinServer
 from simulator.state_file import StateSaver, read_state
+from simulator.thermometer_files import ThermometerFiles
 from simulator.views import hello
 from simulator.world import Link, World
 
@@ -109,9 +110,13 @@ class HardwarePaths:
         keypad = settings.keypad
         keys = keypad.path if isinstance(keypad, KernelKeypad) else None
         cctalk = None if settings.cctalk is None else settings.cctalk.port
-        devices = (("mdb.port", settings.mdb.port), ("cctalk.port", cctalk), ("keypad.path", keys))
+        devices = [("mdb.port", settings.mdb.port), ("cctalk.port", cctalk), ("keypad.path", keys)]
+        if settings.climate is not None:
+            devices += [
+                ("climate.thermometers.path", t.path) for t in settings.climate.thermometers
+            ]
         for key, path in devices:
-            if path is not None and path.is_relative_to("/dev"):
+            if path is not None and (path.is_relative_to("/dev") or path.is_relative_to("/sys")):
                 wrong.append(f"{key} = {path}: to be simulated it is a path below machine.home")
         if wrong:
             raise MachineError("\n".join(wrong))
@@ -203,6 +208,10 @@ class Machine:
             second = PtyCable(loop, world.cctalk.wire, paths.cctalk)
             second.plug()
             doors.callback(second.unplug)
+        if world.cabin is not None:
+            files = ThermometerFiles(world.cabin, loop)
+            files.start()
+            doors.callback(files.stop)
         about = {"pid": os.getpid(), "paths": self._names()}
         control = Control(world, about, self.stopped.set)
         control.controllers = lambda: self._pins.controllers

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from config.climate import Climate
 from controller.domain import accounts as acc
 from controller.state import State
 from simulator.truth import AuthState
@@ -181,6 +182,20 @@ def everything_ended(machine: Whole) -> Iterator[str]:
             yield f"card payment {auth.id} over {auth.amount} waits for its outcome"
 
 
+def _relay_limits(climate: Climate) -> dict[int, float]:
+    """Return how long each relay of the climate may be on, by its pin."""
+    limits: dict[int, float] = {}
+    if climate.cooling is not None:
+        limits[climate.cooling.pin.number] = climate.cooling.max_on_s + 1.0
+    if climate.defrost is not None and climate.defrost.pin is not None:
+        limits[climate.defrost.pin.number] = climate.defrost.for_s + 1.0
+    if climate.heating is not None:
+        limits[climate.heating.pin.number] = climate.heating.max_on_s + 1.0
+    if climate.light is not None:
+        limits[climate.light.pin.number] = float("inf")
+    return limits
+
+
 def outputs_are_off(machine: Whole) -> Iterator[str]:
     """Nothing is on while nothing happens, and nothing was on longer than its maximum."""
     motors = {
@@ -190,10 +205,14 @@ def outputs_are_off(machine: Whole) -> Iterator[str]:
     }
     longest = max(column.max_on_s for column in machine.settings.columns)
     board = machine.world.board
-    buzzer = machine.settings.buzzer
+    buzzer, climate = machine.settings.buzzer, machine.settings.climate
+    relays = _relay_limits(climate) if climate is not None else {}
     for pin in machine.settings.outputs():
         if pin.number in board.outputs_on() and (buzzer is None or pin != buzzer.pin):
-            yield f"output {pin.number} is on"
-        limit = motors.get(pin.number, longest) + 0.5
+            if pin.number not in relays:
+                yield f"output {pin.number} is on"
+            elif machine.running is None or machine.ended:
+                yield f"relay {pin.number} is on and nobody leads it"
+        limit = relays.get(pin.number, motors.get(pin.number, longest) + 0.5)
         if board.longest_on_s(pin.number) > limit:
             yield f"output {pin.number} was on for {board.longest_on_s(pin.number):.2f} s"

@@ -16,6 +16,7 @@ from simulator.peripherals.bill_recycler import OPTION_RECYCLING
 from simulator.peripherals.bill_settings import BillSettings, BillSpec
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
 from simulator.peripherals.reader_settings import Card, ReaderSettings
+from simulator.thermal import ThermalPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class WorldPlan:
     readers: Mapping[str, ReaderSettings] = field(default_factory=dict)  # by device name
     cards: tuple[Card, ...] = ()  # in the customers' pockets
     stock: Mapping[str, int] = field(default_factory=dict)  # columns not named are full
+    thermal: ThermalPlan = field(default_factory=ThermalPlan)
 
 
 def plan_for(settings: MachineSettings) -> WorldPlan:

@@ -114,6 +114,7 @@ class TruthView(Shape):
     tray: int  # money that waits to be taken
     cards: tuple[CardTruth, ...]
     accounts: dict[str, AccountTruth]
+    climate: dict[str, Any] | None
     latched: bool
     door_open: bool
     powered: bool

@@ -60,6 +60,7 @@ def truth(world: World, controllers: int) -> dict[str, Any]:
         "tray": truth.value(TRAY),
         "cards": [asdict(entry) for entry in truth.authorisations.values()],
         "accounts": {name: _account(entry) for name, entry in truth.accounts.items()},
+        "climate": None if world.cabin is None else world.cabin.view(),
         "latched": world.cabinet.sensor.latched,
         "door_open": world.cabinet.door_open,
         "powered": world.powered,

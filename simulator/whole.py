@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from config.machine import MachineSettings
@@ -136,6 +137,7 @@ class Whole:
             keypad=self._keypad(),
             foresight=self._foresight() if self._fold_idle else None,
             cctalk=self._open_cctalk,
+            read_file=self._read_file,
         )
         self.running = await app.compose(self.settings, parts)
         self._remember()
@@ -192,6 +194,14 @@ class Whole:
         port.on_traffic = self._bus_traffic
         self._ports.append(port)
         return port
+
+    async def _read_file(self, path: Path) -> str:
+        """Read a thermometer as the kernel does."""
+        cabin = self.world.cabin
+        text = None if cabin is None else cabin.content(path)
+        if text is None:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return text
 
     def _open_cctalk(self) -> MemoryPort:
         line = self.world.cctalk
@@ -286,8 +296,7 @@ class Whole:
         if self._task is not None:
             running, task = self.running, self._task
             if running is not None:
-                running.keypad.stop()
-                running.door.stop()
+                running.deafen()
             task.cancel()
             await asyncio.wait([task])
             if not task.cancelled():

@@ -31,6 +31,7 @@ from simulator.pins.board import Edge, OnRelease, PinBoard
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan, cash_of, plan_for
 from simulator.ports import MemoryNinthBitPort, MemoryPort
+from simulator.thermal import Cabin
 from simulator.truth import SLOT, Fact, Truth, tube
 from simulator.wires import AdapterWire, Bus, NativeWire, Pacing
 
@@ -104,6 +105,7 @@ class World:
         self._sinks: list[EventSink] = []
         self.cabinet = Cabinet(self.timeline, self.board, settings, self.truth, brake_s=BRAKE_S)
         self.panel = Panel(loop, clock, self.board, self.i2c, settings)
+        self.cabin = self._make_cabin()
         self.devices: dict[str, Peripheral] = {}
         self.changer = self._make_changer()
         self.bill = self._make_bill()
@@ -202,6 +204,20 @@ class World:
 
     # ------------------------------------------------------------------------ what technicians do
 
+    def set_temperature(self, celsius: float | None, ambient_c: float | None = None) -> float:
+        """Make the air in the cabinet, or the room, so warm; return how warm the cabinet is.
+
+        Raises:
+            UnknownPartError: This machine has no climate.
+        """
+        if self.cabin is None:
+            raise UnknownPartError("this machine has no climate section, and so no thermometer")
+        if ambient_c is not None:
+            self.cabin.set_ambient(ambient_c)
+        if celsius is not None:
+            self.cabin.put(celsius)
+        return self.cabin.celsius
+
     def fill_tube(self, value: int, count: int | None = None) -> int:
         """Put coins of a value into their tube by hand, as many as fit by default.
 
@@ -259,6 +275,8 @@ class World:
         self.truth.note("power", "cut")
         self.board.power_cut()
         self.cabinet.power(False)
+        if self.cabin is not None:
+            self.cabin.power(False)
         self.panel.power(False)
         for name, device in self._all_devices().items():
             if name not in self.unplugged:
@@ -273,6 +291,8 @@ class World:
         self.powered = True
         self.truth.note("power", "restored")
         self.cabinet.power(True)
+        if self.cabin is not None:
+            self.cabin.power(True)
         if "display" not in self.unplugged:
             self.panel.power(True)
         for name, device in self._all_devices().items():
@@ -325,6 +345,7 @@ class World:
             "lines": {part: self.faults.active().get(part, {}) for part in ("line", "bus")},
             "unplugged": sorted(self.unplugged),
             "powered": self.powered,
+            "cabin": None if self.cabin is None else self.cabin.to_state(),
         }
 
     def from_state(self, state: Mapping[str, Any]) -> None:
@@ -340,6 +361,8 @@ class World:
             if name in self._all_devices():
                 self._all_devices()[name].from_state(data)
         self.cabinet.from_state(state["cabinet"])
+        if self.cabin is not None and state.get("cabin") is not None:
+            self.cabin.from_state(state["cabin"])
         for name, balance in state["balances"].items():
             if name in self.cards:
                 self.cards[name].balance = balance
@@ -352,6 +375,13 @@ class World:
             self.cut_power()
 
     # ------------------------------------------------------------------------------------ inside
+
+    def _make_cabin(self) -> Cabin | None:
+        if self.settings.climate is None:
+            return None
+        cabin = Cabin(self.timeline, self.board, self.settings.climate, self.plan.thermal)
+        self.cabinet.on_door = cabin.set_door
+        return cabin
 
     def _make_changer(self) -> SimChanger | None:
         if self.plan.changer is None:
@@ -412,6 +442,8 @@ class World:
             registry.add(name, _getter(spiral, "faults"), spiral.faults_changed)
         sensor = self.cabinet.sensor
         registry.add("sensor", _getter(sensor, "faults"), sensor.faults_changed)
+        if self.cabin is not None:
+            registry.add("climate", _getter(self.cabin, "faults"), self.cabin.faults_changed)
         registry.add("line", lambda: self.line)
         if self.link == "adapter":
             registry.add("bus", lambda: self.bus_line)

@@ -85,6 +85,10 @@ class Methods:
         """Return the trial balance."""
         return views.ledger(self._service.state)
 
+    async def climate_show(self) -> Answer:
+        """Return temperatures, outputs and the health timer; nothing where none is configured."""
+        return dict(self._service.live().climate)
+
     async def journal_records(
         self, after: Seq = 0, limit: Limit = 100, exact: bool = False
     ) -> shapes.RecordsShape:
@@ -201,6 +205,12 @@ class Methods:
         """Let a reader take cards, or not."""
         return await self._act(session, cmd.EnableReader(device, on))
 
+    async def health_served(self, session: Session, column: Column | None = None) -> Answer:
+        """Sell what the health timer held back."""
+        return await self._act(
+            session, cmd.ServeHealth(None if column is None else self._column(column))
+        )
+
     async def service_enter(self, session: Session) -> Answer:
         """Take the machine out of sale."""
         return await self._act(session, cmd.EnterService())
@@ -234,6 +244,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "coins.show": m.coins_show,
             "devices.show": m.devices_show,
             "ledger.show": m.ledger_show,
+            "climate.show": m.climate_show,
             "journal.records": m.journal_records,
             "journal.verify": m.journal_verify,
             "trace": m.trace,
@@ -258,6 +269,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "coins.count": m.coins_count,
             "coins.fill": m.coins_fill,
             "reader.enable": m.reader_enable,
+            "health.served": m.health_served,
             "service.enter": m.service_enter,
             "service.leave": m.service_leave,
             "journal.begin": m.journal_begin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from controller.api.shapes import VerifyShape
@@ -30,6 +30,7 @@ class Live:
     exact_change_only: bool
     devices: Mapping[str, str]  # name -> "ready" | "starting" | "lost" | "disabled"
     display: tuple[str, ...] = ()  # the lines that the customer sees
+    climate: Mapping[str, Any] = field(default_factory=dict)  # empty where none is configured
 
 
 class JournalView(Protocol):

@@ -10,6 +10,7 @@ from controller.api import shapes
 from controller.api.service import JournalView, Live, MachineService, WatchEvent
 from controller.domain import accounts as acc
 from controller.domain.stock import Refusal
+from controller.faults import FaultCode
 from controller.journal.envelope import Record
 from controller.state import Claim, Closed, Saga, State
 
@@ -28,7 +29,7 @@ def status(service: MachineService) -> shapes.StatusShape:
         for name in planogram.columns
         if state.stock.candidates(planogram, name) is Refusal.SOLD_OUT
     ]
-    disabled = {name: state.stock.of(name).disabled for name in sorted(planogram.columns)}
+    disabled = {name: _disabled(state, name) for name in sorted(planogram.columns)}
     return {
         "machine": state.machine,
         "currency": state.currency,
@@ -55,6 +56,13 @@ def status(service: MachineService) -> shapes.StatusShape:
             name: getattr(state.counters, name) for name in sorted(type(state.counters).__slots__)
         },
     }
+
+
+def _disabled(state: State, column: str) -> str:
+    """Return why a column does not sell: it is off, or the health timer holds it back."""
+    if column in state.climate.unhealthy:
+        return FaultCode.HEALTH_EXCEEDED.value
+    return state.stock.of(column).disabled
 
 
 def devices(state: State, live: Live) -> list[shapes.DeviceShape]:
@@ -115,7 +123,7 @@ def stock(service: MachineService) -> shapes.StockShape:
                 "count": state.stock.of(name).count,
                 "capacity": column.capacity,
                 "uncertain": state.stock.of(name).uncertain,
-                "disabled": state.stock.of(name).disabled,
+                "disabled": _disabled(state, name),
             }
             for name, column in planogram.columns.items()
         ],

@@ -34,6 +34,8 @@ _COMMANDS: Final = {
     "grant": ("grant", _LOOK),
     "coins": ("coins", _LOOK),
     "reader": ("reader", _LOOK),
+    "climate": ("climate", _LOOK),
+    "health": ("climate", _LOOK),
     "service": ("service", _DO),
     "collect": ("collect", _DO),
     "vend": ("testing", _DO),

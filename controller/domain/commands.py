@@ -144,6 +144,13 @@ class EnableReader:
 
 
 @dataclass(frozen=True, slots=True)
+class ServeHealth:
+    """What the health timer held back was replaced: sell it again; None: every such column."""
+
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EnterService:
     """Take the machine out of sale."""
 
@@ -172,5 +179,5 @@ Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
-    | EndGrant
+    | EndGrant | ServeHealth
 )  # fmt: skip

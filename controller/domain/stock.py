@@ -5,7 +5,7 @@ Pure and synchronous; owned and changed by the journal's fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     NO_SUCH_SELECTION = "no_such_selection"
     SOLD_OUT = "sold_out"
     OUT_OF_ORDER = "out_of_order"  # there would be stock, but every such column is disabled
+    UNHEALTHY = "unhealthy"  # there would be stock, but the health timer holds it back
 
 
 @dataclass(slots=True)
@@ -53,12 +54,15 @@ class Stock:
 
     # ----------------------------------------------------------------------------- choosing
 
-    def candidates(self, planogram: Planogram, selection: str) -> tuple[str, ...] | Refusal:
+    def candidates(
+        self, planogram: Planogram, selection: str, unhealthy: Container[str] = ()
+    ) -> tuple[str, ...] | Refusal:
         """Return the columns that may serve a selection, the one to try first in front.
 
         The requested column first; then the other columns of its product: those with a certain
         count first, of those the fullest (so that columns empty evenly), then the planogram's
-        order. The customer pays the price of what was keyed, whichever column delivers.
+        order. The customer pays the price of what was keyed, whichever column delivers. No
+        column that is ``unhealthy`` is among them.
         """
         if planogram.find(selection) is None:
             return Refusal.NO_SUCH_SELECTION
@@ -67,9 +71,12 @@ class Stock:
             key=lambda name: (self.of(name).uncertain, -self.of(name).count),
         )
         names = (selection, *others)
-        able = tuple(name for name in names if self.of(name).sells)
+        stocked = tuple(name for name in names if self.of(name).sells)
+        able = tuple(name for name in stocked if name not in unhealthy)
         if able:
             return able
+        if stocked:
+            return Refusal.UNHEALTHY
         in_stock = any(self.of(name).count for name in names)
         return Refusal.OUT_OF_ORDER if in_stock else Refusal.SOLD_OUT
 

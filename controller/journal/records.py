@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from controller.domain import accounts as acc
-from controller.journal import records_rights
+from controller.journal import records_climate, records_rights
 from controller.journal.envelope import RecordData
 from controller.journal.records_card import CARD
 from controller.journal.records_link import LINK
@@ -727,5 +727,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
     OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL,
+    *records_climate.ALL,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

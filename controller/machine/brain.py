@@ -13,6 +13,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
+from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
 from controller.machine.desk import Desk
 from controller.machine.incidents import Incidents
@@ -46,6 +47,7 @@ from controller.ports import (
     FaultCleared,
     FaultRaised,
     KeyPressed,
+    OutputCut,
     ReaderDisplay,
     ReaderInfo,
     RefundErrorReport,
@@ -54,6 +56,7 @@ from controller.ports import (
     SessionCancelRequested,
     SessionEnded,
     StackerCount,
+    TemperatureRead,
     TubeCounts,
 )
 from controller.saga import escrow, give_back, rights, vend
@@ -77,6 +80,7 @@ class Brain:
         self.keys = Keys(desk)
         self.cash = CashHandling(desk)
         self.incidents = Incidents(desk, self.cash, devices)
+        self.climate = ClimateKeeping(desk, self.incidents)
         self._recovered = False
         self.stopping = ""
         self._stop_requested = False
@@ -116,6 +120,7 @@ class Brain:
                     self.incidents.raised("journal", FaultCode.JOURNAL_FULL)
                     self.desk.do(fx.Wake("disk", DISK_RETRY_S))
                 self.recovery = boot.begin(self.desk, self.devices)
+                self.climate.boot()
             case Stop(reason=reason):
                 self._stop(reason)
             case _:
@@ -209,6 +214,10 @@ class Brain:
                     self._unsuitable(part)
             case FaultCleared(part=part, code=code):
                 self.incidents.cleared(part, code)
+            case TemperatureRead():
+                self.climate.read(event)
+            case OutputCut():
+                self.climate.cut(event)
             case DeviceReady(device=device, info=info):
                 self._ready(device, info)
             case DeviceLost(device=device):
@@ -257,7 +266,9 @@ class Brain:
         desk.live.door_open = is_open
         if is_open:
             self.incidents.raised("door", FaultCode.DOOR_OPEN)
+            self.climate.door()
         else:
+            self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)
             if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
                 desk.do(fx.CountTubes("check"))
@@ -524,6 +535,8 @@ class Brain:
                 self.cash.credit_timed_out()
             case "disk":
                 self.desk.do(fx.RestoreBallast())
+            case "climate":
+                self.climate.look()
             case _:
                 pass  # "show": only the view is drawn again
 

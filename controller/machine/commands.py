@@ -13,6 +13,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.records_rights import TokensCollected
 from controller.machine import effects as fx
+from controller.machine import health
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
@@ -40,6 +41,8 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
         case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes():
             _later(desk, command, by, reply)
             return None
+        case cmd.ServeHealth(column=column):
+            return health.serve(desk, column, by)
         case cmd.BeginJournal():
             raise CommandRefused("this journal is whole; a new one is begun only after a damage")
         case _:
@@ -197,7 +200,7 @@ def _enable(desk: Desk, column: str, by: str) -> dict[str, Any]:
     _column(desk, column)
     desk.write(rec.ColumnEnabled(column=column, by=by))
     for part, code in [key.split(" ", 1) for key in desk.state.faults]:
-        if part == column:
+        if part == column and code != FaultCode.HEALTH_EXCEEDED.value:  # that is `health served`'s
             desk.write(rec.FaultCleared(part=part, code=code, by=by))
     return {"column": column, "disabled": ""}
 

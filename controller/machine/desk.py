@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.clock import Clock
+from controller.domain.climate import ClimatePlan
+from controller.domain.health import HealthRule
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
 from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, payable
@@ -94,6 +96,9 @@ class Desk:
         policy: Policy,
         clock: Clock,
         mint: Callable[[int, int], str],
+        *,
+        climate: ClimatePlan | None = None,
+        health: tuple[HealthRule, ...] = (),
     ) -> None:
         """Bind the parts; ``mint(seq, amount)`` makes a claim's code."""
         self.journal = journal
@@ -101,6 +106,8 @@ class Desk:
         self.policy = policy
         self.clock = clock
         self.mint = mint
+        self.climate = climate
+        self.health = health
         self.modes = Modes()
         self.live = Live()
         self.effects: list[Effect] = []
@@ -158,6 +165,11 @@ class Desk:
     def customer_saga(self) -> Saga | None:
         """Return the open saga, if there is one (there is never more than one customer)."""
         return next(iter(self.state.sagas.values()), None)
+
+    @property
+    def unhealthy(self) -> list[str]:
+        """Return the columns that the health timer holds back."""
+        return self.state.climate.unhealthy
 
     def tubes(self) -> list[TubeCoins]:
         """Return what change can be paid from now: no defective tubes, the reserve left alone.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.ports import DeviceName, PayoutOrder, Tone
+from controller.ports import ClimateOutputs, DeviceName, PayoutOrder, Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,13 @@ class Beep:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchClimate:
+    """Switch compressor, defrost, heater and light."""
+
+    outputs: ClimateOutputs
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Come back as a ``Timer`` input after a while."""
 
@@ -169,7 +176,7 @@ class Exit:
 Effect = (
     Greet | StartDevice | CountTubes | CountStacker | StackBill | ReturnBill | CheckSensor | Turn
     | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession | ReportCashSale
-    | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | Wake | Exit
+    | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate | Wake | Exit
 )  # fmt: skip
 
 

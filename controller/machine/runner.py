@@ -262,6 +262,9 @@ class Machine:
         match effect:
             case fx.Beep(tone=tone):
                 self.hands.buzzer.beep(tone)
+            case fx.SwitchClimate(outputs=outputs):
+                if self.hands.climate is not None:
+                    self.hands.climate.switch(outputs)
             case fx.Wake(name=name, seconds=seconds):
                 old = self._timers.pop(name, None)
                 if old is not None:

@@ -60,6 +60,7 @@ class RunningService:
             exact_change_only=exact_change_only(desk),
             devices=devices,
             display=self._machine.screen,
+            climate=self._machine.brain.climate.view(),
         )
 
     def _device(self, name: DeviceName) -> str:

@@ -18,6 +18,7 @@ class Message(StrEnum):
     INSERT_MORE = "insert_more"  # the credit does not cover the price; amount: what is missing
     SOLD_OUT = "sold_out"
     UNAVAILABLE = "unavailable"  # the column has a fault
+    TOO_WARM = "too_warm"  # the health timer holds it back
     INVALID_SELECTION = "invalid_selection"
     EXACT_CHANGE_ONLY = "exact_change_only"  # this sale would need change that is not there
     BILL_REFUSED = "bill_refused"  # no change for it

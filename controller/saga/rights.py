@@ -118,7 +118,7 @@ def best(desk: Desk, column: str) -> dom.Right | None:
 
 def candidates(desk: Desk, selection: str) -> tuple[str, ...] | Refusal:
     """Return the columns that may serve a selection, but none that was set aside for another."""
-    found = desk.state.stock.candidates(desk.planogram, selection)
+    found = desk.state.stock.candidates(desk.planogram, selection, desk.unhealthy)
     if isinstance(found, Refusal):
         return found
     kept = dom.reserved(desk.state.rights.values())

@@ -57,6 +57,13 @@ _COLUMN_FAULTS: Final = {
 }
 
 
+_REFUSED: Final = {
+    Refusal.OUT_OF_ORDER: Message.UNAVAILABLE,
+    Refusal.UNHEALTHY: Message.TOO_WARM,
+}
+HEALTH: Final = "health timer"
+
+
 # ------------------------------------------------------------------------------------ begin
 
 
@@ -69,9 +76,8 @@ def select(desk: Desk, selection: str) -> Saga | None:
         return None
     candidates = rights.candidates(desk, selection)
     if isinstance(candidates, Refusal):
-        off = candidates is Refusal.OUT_OF_ORDER
         desk.tell(
-            Message.UNAVAILABLE if off else Message.SOLD_OUT,
+            _REFUSED.get(candidates, Message.SOLD_OUT),
             selection=selection,
             price=column.price,
         )
@@ -237,7 +243,7 @@ def _pay(desk: Desk, saga: Saga) -> None:
 def _dispense(desk: Desk, saga: Saga) -> None:
     column = _next_column(desk, saga)
     if column is None:
-        last = saga.turns[-1][1] if saga.turns else "column off"
+        last = saga.turns[-1][1] if saga.turns else HEALTH
         desk.write(rec.DispenseRefused(column=saga.column, reason=last), saga.vend)
         advance(desk, saga)
         return
@@ -266,13 +272,18 @@ def _turn(desk: Desk, saga: Saga, column: str, sensor: str, *, extra: bool) -> N
 def _next_column(desk: Desk, saga: Saga) -> str | None:
     """Return the column to turn: the reserved one, once more, then others of the product."""
     if not saga.turns:
-        return saga.column
+        held = saga.column in desk.unhealthy and not saga.test
+        return _another_column(desk, saga, {saga.column}) if held else saga.column
     column, outcome = saga.turns[-1]
     if _deserves_another(desk, saga, column, outcome):
         return column
     if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
         return None
-    tried = {c for c, _ in saga.turns}
+    return _another_column(desk, saga, {c for c, _ in saga.turns})
+
+
+def _another_column(desk: Desk, saga: Saga, tried: set[str]) -> str | None:
+    """Return another column of the product that may sell."""
     candidates = rights.candidates(desk, saga.selection)
     if isinstance(candidates, Refusal):
         return None
@@ -410,6 +421,9 @@ def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Fa
         desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
         desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
         advance(desk, saga)
+        return
+    if column in desk.unhealthy and not saga.test:
+        advance(desk, saga)  # it ran out while the sensor was looked at
         return
     _turn(desk, saga, column, result.value, extra=False)
 

@@ -200,6 +200,19 @@ def door(
     _done(as_json, f"door {how}", open=how == "open")
 
 
+@app.command(rich_help_panel=FATE)
+def temperature(
+    celsius: Annotated[float | None, typer.Argument(help="Of the cabinet; left as it is.")] = None,
+    ambient: Annotated[float | None, typer.Option(help="Of the room.")] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Make the cabinet's air, or the room, so warm; without a value: say how warm it is."""
+    with connect(home) as sim:
+        now = sim.temperature(celsius, ambient)
+    _done(as_json, f"the cabinet has {now:.1f} °C", celsius=now)
+
+
 @app.command(rich_help_panel=TECHNICIAN)
 def load(
     column: Annotated[str | None, typer.Argument(help="By default every one.")] = None,

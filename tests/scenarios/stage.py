@@ -44,8 +44,9 @@ class Stage(Whole):
         seed: int = 1,
         plan: WorldPlan | None = None,
         disk: Disk | None = None,
+        fold_idle: bool = False,
     ) -> None:
-        super().__init__(settings, link=link, seed=seed, plan=plan, disk=disk)
+        super().__init__(settings, link=link, seed=seed, plan=plan, disk=disk, fold_idle=fold_idle)
         self.told: list[Record] = []  # every record that became durable, over all lives
         self.shown: list[str] = []  # every text of the display, over all lives
 
@@ -242,15 +243,16 @@ def play(
     disk: Disk | None = None,
     ends: bool = True,
     judged: bool = True,
+    fold_idle: bool = False,
 ) -> Stage:
     """Open a machine, play, wait for quiet, judge, stop; returns the stage as it was left.
 
     ``ends`` False: the scenario leaves no controller behind. ``judged`` False: what is wrong on
-    purpose the oracles would find, so the scenario judges by itself.
+    purpose the oracles would find, so the scenario judges by itself. ``fold_idle``: hours pass.
     """
 
     async def run() -> Stage:
-        stage = Stage(settings, link=link, plan=plan, disk=disk)
+        stage = Stage(settings, link=link, plan=plan, disk=disk, fold_idle=fold_idle)
         await stage.opens()
         try:
             await scenario(stage)

@@ -207,8 +207,8 @@ ONE_KEY = [
         "[lag]",
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
-            "columns, current_sense, display, door, drop_sensor, gpio, guard, journal, keypad, "
-            "log, machine, mdb, policy, products, tokens"
+            "climate, columns, current_sense, display, door, drop_sensor, gpio, guard, health, "
+            "journal, keypad, log, machine, mdb, policy, products, tokens"
         ),
     ),
 ]

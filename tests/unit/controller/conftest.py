@@ -159,6 +159,8 @@ class FakeMachine:
                 self.write(rec.PriceSet(column=column, price=price, before=before, by=by))
                 self.planogram = PLANOGRAM.with_prices(self.state.prices)
                 return {"column": column, "price": price, "before": before}
+            case cmd.ServeHealth(column):
+                return {"served": [column] if column else [], "held": []}
             case cmd.EnterService():
                 self.write(rec.ServiceEntered(by=by))
                 self.now = replace(self.now, mode="service", promise="a technician has it")

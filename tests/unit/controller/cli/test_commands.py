@@ -22,7 +22,7 @@ from controller.journal.export import check_lines
         "credit grant 1 --reason sorry", "claim close 42 --how till", "coins count",
         "coins fill on", "reader enable cashless1", "reader disable cashless1", "service on",
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
-        "journal begin --reason test",
+        "journal begin --reason test", "climate", "health", "health served", "health served A1",
     ],
 )  # fmt: skip
 def test_every_command_prints_json_on_request(ctl: Any, words: str) -> None:
@@ -492,4 +492,55 @@ def test_a_vend_without_money_is_said_to_have_none(ctl: Any, machine: Any) -> No
     assert ctl("trace", vend).lines == [
         f"Vend {vend}: credit returned, refused, odd",
         "no money was moved",
+    ]
+
+
+CLIMATE: dict[str, Any] = {
+    "thermometers": [
+        {"name": "cabin", "celsius": 4.25, "problem": ""},
+        {"name": "evaporator", "celsius": None, "problem": "its checksum is wrong"},
+    ],
+    "phase": "cooling",
+    "phase_s": 130,
+    "target_c": 3.0,
+    "outputs": ["compressor", "light"],
+    "health": [
+        {"column": "A1", "limit_c": 5.0, "hot": False, "warm_s": 1_000, "allowed_s": 900.0,
+         "exceeded": "too warm for too long"},
+        {"column": "B1", "limit_c": 57.0, "hot": True, "warm_s": None, "allowed_s": 7_200.0,
+         "exceeded": ""},
+    ],
+}  # fmt: skip
+
+
+def test_the_climate_and_the_health_timer_are_tables(ctl: Any, machine: Any) -> None:
+    from dataclasses import replace
+
+    machine.now = replace(machine.now, climate=CLIMATE)
+    assert ctl("climate").lines == [
+        "Cooling  cooling for 2 min 10 s, to 3 °C",
+        "On       compressor, light",
+        "",
+        "Thermometer  Celsius  Problem",
+        "cabin        4.2",
+        "evaporator   unknown  its checksum is wrong",
+    ]
+    assert ctl("health").lines == [
+        "Column  Wrong        Allowed for  Wrong for    State",
+        "A1      above 5 °C   15 min       16 min 40 s  not sold: too warm for too long",
+        "B1      below 57 °C  2 h",
+    ]
+
+
+def test_a_machine_without_a_climate_says_so(ctl: Any) -> None:
+    assert ctl("climate").lines == ["no climate is configured"]
+    assert ctl("health").lines == ["no column is under the health timer"]
+
+
+def test_a_technician_serves_what_the_health_timer_held_back(ctl: Any, machine: Any) -> None:
+    assert ctl("health", "served", "A1").lines == ["sold again: A1"]
+    assert ctl("health", "served").lines == ["nothing was held back"]
+    assert [command for command, _ in machine.told] == [
+        cmd.ServeHealth("A1"),
+        cmd.ServeHealth(None),
     ]

@@ -66,6 +66,7 @@ class Next(StrEnum):
     CARDS_ONLY = "sells by card, picks the changer up when it is back"
     NO_BILLS = "sells without bills until somebody has looked"
     STOPS = "stays out of service until the cause is gone"
+    HELD_BACK = "sells on without what was too warm, until a technician has served it"
     RESTARTS = "starts again, ends what was open, sells on"
     ENDS = "ends in good order within its stop time; sells after the next start"
     STRANDED = "takes and pays nothing until the disk works; then ends what was open, sells on"

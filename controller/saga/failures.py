@@ -12,6 +12,7 @@ from typing import Final
 
 from controller.saga import (
     failures_cash,
+    failures_climate,
     failures_disk,
     failures_dispenser,
     failures_ends,
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "The bill recycler": failures_recycler.ROWS,
     "Tokens, free vends, app credit": failures_rights.ROWS,
     "The journal's disk": failures_disk.ROWS,
+    "Climate and health timer": failures_climate.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,
     "The end of a life, and of the next one": failures_ends.ROWS,
 }

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from config.climate import Health
 from config.machine import MachineSettings
 from config.models import Tokens
 from controller.domain import commands as cmd
+from controller.faults import FaultCode
 from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.plan import WorldPlan, plan_for
+from tests.climate_kit import cooled
 from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
 from tests.scenarios.stage import SETTINGS, with_mdb
 
@@ -51,6 +54,7 @@ class Break:
         allowance: What the failure excuses, beside what a flag says.
         hides: What the oracles can't find where nobody can count it.
         recycler: The validator pays bills out again.
+        machine: Another machine than the demo's.
     """
 
     column: str = "A3"
@@ -64,10 +68,12 @@ class Break:
     allowance: Allowance = NONE
     hides: tuple[str, ...] = ()
     recycler: bool = False
+    machine: MachineSettings | None = None
 
     def world(self, settings: MachineSettings = SETTINGS) -> WorldPlan:
         """Return what stands around the controller."""
-        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else settings))
+        plain = self.machine or settings
+        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else plain))
 
 
 def column(cell: Cell) -> str:
@@ -87,7 +93,7 @@ def settings(cell: Cell) -> MachineSettings:
     if cell.tender is Tender.TOKEN:
         return WITH_TOKENS
     if cell.tender is not Tender.BILL_CARD:
-        return SETTINGS
+        return BREAKS[cell.failure].machine or SETTINGS
     columns = tuple(
         column.model_copy(update={"price": DEAR}) if column.selection == "A3" else column
         for column in SETTINGS.columns
@@ -371,6 +377,43 @@ DISK: Final[dict[str, Break]] = {
 }
 
 
+def _warms(play: Play) -> None:
+    assert play.world.cabin is not None
+    play.world.cabin.put(12.0)
+
+
+async def _runs_out(play: Play) -> None:
+    _warms(play)
+    await play.until(lambda: play.state.climate.unhealthy == ["A3"])
+
+
+async def _is_told(play: Play) -> None:
+    play.press("A3")
+    await play.shows("Not for sale")
+    await play.quiet()
+
+
+async def _waits_for_the_card(play: Play) -> None:
+    play.breaks("cashless1", "extra_approve_s", 25.0)
+
+
+async def _loses_its_thermometer(play: Play) -> None:
+    play.breaks("climate", "sensor", "gone")
+    await play.until(lambda: play.has_fault("thermometer:cabin", FaultCode.TEMPERATURE_SENSOR))
+
+
+IMPATIENT: Final = cooled(
+    health=(Health(products=("cola",), above_c=5.0, allowed_s=3.0, after_filling_s=3.0),)
+)
+CLIMATE: Final[dict[str, Break]] = {
+    "health timer has run out": Break(ready=_runs_out, ending=_is_told, machine=IMPATIENT),
+    "health timer runs out meanwhile": replace(
+        _at_phase(_warms), ready=_waits_for_the_card, machine=IMPATIENT
+    ),
+    "thermometer dies": Break(ready=_loses_its_thermometer, machine=cooled()),
+}
+
+
 def _obeys(play: Play, command: cmd.Command) -> None:
     assert play.running is not None
     act = play.running.machine.act(command, "tech")
@@ -460,7 +503,8 @@ ENDS: Final[dict[str, Break]] = {
 }
 
 BREAKS: Final[dict[str, Break]] = {
-    **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **SETTINGS_BREAKS, **RIGHTS, **ENDS,
+    **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **CLIMATE, **SETTINGS_BREAKS, **RIGHTS,
+    **ENDS,
 }  # fmt: skip
 
 

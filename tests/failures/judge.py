@@ -101,6 +101,10 @@ def machine(play: Play, cell: Cell) -> None:
         case Next.CARDS_ONLY:
             assert desk.mode.selling
             assert DeviceName.CHANGER not in desk.live.ready
+        case Next.HELD_BACK:
+            assert desk.mode.selling
+            assert play.column in play.state.climate.unhealthy
+            assert not off
         case Next.NO_BILLS:
             assert desk.mode.selling
             stuck = play.has_fault("bill", FaultCode.BILL_STUCK_IN_ESCROW)

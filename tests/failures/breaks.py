@@ -388,7 +388,8 @@ async def _runs_out(play: Play) -> None:
 
 
 async def _is_told(play: Play) -> None:
-    play.press("A3")
+    if play.cell.phase is not Phase.IDLE:  # else they have keyed it already
+        play.press("A3")
     await play.shows("Not for sale")
     await play.quiet()
 

@@ -388,8 +388,7 @@ async def _runs_out(play: Play) -> None:
 
 
 async def _is_told(play: Play) -> None:
-    if play.cell.phase is not Phase.IDLE:  # else they have keyed it already
-        play.press("A3")
+    play.press("A3")
     await play.shows("Not for sale")
     await play.quiet()
 

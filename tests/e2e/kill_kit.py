@@ -22,6 +22,7 @@ from tests.e2e.scenes import Scene, first_start
 
 CRASHING = str(Path(__file__).with_name("crashing_vendd.py"))
 DEATH_S = 15.0
+UP_S = 40.0  # a reader that is asked about its last vend takes up to 20 s
 
 
 async def in_order(rig: Rig) -> None:
@@ -120,8 +121,7 @@ class Killer:
                 rig.staff_paid_claim(200)
             if "credit.granted" in case.kinds and when == "after":
                 rig.staff_granted(50)
-        await rig.start_vendd()
-        await chain.in_order(rig)
+        await self.recovered(await rig.start_vendd(selling=False))
         assert (await rig.api.call("journal.verify"))["ok"]
 
     async def die(self, kind: str, when: str, scene: Scene) -> list[str]:
@@ -154,14 +154,20 @@ class Killer:
         held: list[str] = json.loads(killed.read_text())
         return held
 
+    async def recovered(self, vendd: Vendd) -> None:
+        """Wait until vendd is up, and see that all is well."""
+        await vendd.api.until(
+            lambda api: api.mode in ("idle", "credit", "service"), "it is up", UP_S
+        )
+        if vendd.api.mode == "service":
+            await vendd.api.act("service.leave")
+        await self.chain.in_order(self.rig)
+
     async def play(self, vendd: Vendd, case: str, scene: Scene) -> None:
         """Play a scene until vendd is dead."""
         rig = self.rig
         if scene is not first_start:
-            await vendd.api.until(lambda api: api.mode in ("idle", "credit", "service"), "it is up")
-            if vendd.api.mode == "service":
-                await vendd.api.act("service.leave")
-            await self.chain.in_order(rig)
+            await self.recovered(vendd)
             (rig.home / "armed").touch()
         playing = asyncio.ensure_future(scene(rig))
         try:

@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from itertools import count
 
 from controller.saga.claims import mint
+from simulator.real_scenes import (
+    Scene,
+    bill,
+    card,
+    cash_with_change,
+    changed_mind,
+    credited,
+    jam,
+    jammed_card,
+    too_little_change,
+)
 from simulator.rig import Rig
 
-Scene = Callable[[Rig], Awaitable[None]]
-
-
-async def credited(rig: Rig, amount: int) -> None:
-    """Wait until what a customer put in is credit."""
-
-    def taken() -> int:
-        coins: int = sum(
-            coin[1]
-            for record in rig.api.records
-            if record["type"] == "coins.deposited"
-            for coin in record["data"]["coins"]
-        )
-        bills: int = sum(r["data"]["value"] for r in rig.api.records if r["type"] == "bill.stacked")
-        return coins + bills
-
-    await rig.api.until(lambda _: taken() >= amount, f"{amount} credited")
+__all__ = [
+    "Scene", "bill", "card", "cash_with_change", "changed_mind", "credited", "jam", "jammed_card",
+    "too_little_change",
+]  # fmt: skip
 
 
 async def first_start(rig: Rig) -> None:
     await rig.api.until_selling()
-
-
-async def cash_with_change(rig: Rig) -> None:
-    await rig.sim.insert_coin(100, 2)
-    await credited(rig, 200)
-    await rig.sim.press_keys("A1")
-
-
-async def bill(rig: Rig) -> None:
-    await rig.sim.insert_bill(500)
-
-
-async def card(rig: Rig) -> None:
-    await rig.sim.present_card()
-    await rig.api.until(lambda vendd: vendd.mode == "credit", "a session")
-    await rig.sim.press_keys("B1")
-
-
-async def jam(rig: Rig) -> None:
-    await rig.sim.jam("B3")
-    await rig.sim.insert_coin(100)
-    await rig.sim.insert_coin(20)
-    await credited(rig, 120)
-    await rig.sim.press_keys("B3")
-
-
-async def changed_mind(rig: Rig) -> None:
-    await rig.sim.insert_coin(50)
-    await credited(rig, 50)
-    await rig.sim.pull_lever()
-
-
-async def too_little_change(rig: Rig) -> None:
-    """The tubes are empty: the two euros become a claim."""
-    await rig.sim.insert_coin(200)
-    await credited(rig, 200)
-    await rig.sim.pull_lever()
 
 
 _ids = count(1)
@@ -152,18 +112,17 @@ async def bill_and_technician(rig: Rig) -> None:
     await rig.api.act("service.enter")
 
 
-async def jammed_card(rig: Rig) -> None:
-    """A card has paid, and nothing falls."""
-    await rig.sim.jam("B1")
-    await card(rig)
+async def late_drop(rig: Rig) -> None:
+    """The product hangs at the end of the first turn."""
+    await rig.sim.set_fault("A1", "hang", 1)
+    await cash_with_change(rig)
 
 
 async def card_changed_mind(rig: Rig) -> None:
-    """The issuer takes its time, and the customer wants no more."""
-    await rig.sim.set_fault("cashless1", "extra_approve_s", 60.0)
-    await card(rig)
+    """The reader waits for a card, and the customer wants no more."""
+    await rig.sim.press_keys("B1")
     await rig.api.until_record("approval.requested")
-    await rig.sim.wait_for(display="card", timeout_s=15.0)
+    await rig.sim.wait_for(display="Hold your card", timeout_s=15.0)
     await rig.sim.press_keys("*")
 
 

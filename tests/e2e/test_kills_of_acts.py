@@ -1,0 +1,104 @@
+"""One SIGKILL between each kind of act and the record of its outcome; then the money.
+
+Twice for acts that take a while: in the middle of it (on the adapter's link), and when it has ended
+and nobody has written down how (on the native one). ``kill_kit`` says how a chain of kills goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import get_args
+
+import pytest
+
+from controller.machine.effects import Effect
+from simulator.rig import Rig
+from tests.e2e import scenes as on_stage
+from tests.e2e.kill_kit import Case, Chain, Killer
+from tests.e2e.scenes import Scene
+
+# Some twenty starts of real processes, on however busy a machine.
+pytestmark = pytest.mark.timeout(300)
+
+StartRig = Callable[..., Awaitable[Rig]]
+
+
+def at(scene: Scene, acts: str, first: str = "") -> Case:
+    return Case(scene, tuple(acts.split()), first)
+
+
+CHAINS = {
+    "boot": Chain((
+        at(on_stage.first_start, "Greet CountTubes CountStacker"),
+    )),
+    "cash": Chain((
+        at(on_stage.cash_with_change, "CheckSensor Turn ReportCashSale Payout Beep Wake"),
+        at(on_stage.late_drop, "ExtraTurn"),
+        at(on_stage.cash_with_change, "ReadEvidence", first="dispense.intended"),
+        at(on_stage.cash_with_change, "PayoutEvidenceAfterRestart", first="payout.intended"),
+    )),
+    "bill": Chain((
+        at(on_stage.bill, "StackBill"),
+        at(on_stage.bill_and_technician, "ReturnBill"),
+    )),
+    "card": Chain((
+        at(on_stage.card, "RequestApproval SettleSuccess EndSession"),
+        at(on_stage.card_changed_mind, "CancelApproval"),
+        at(on_stage.card, "CancelApprovalAfterRestart", first="approval.requested"),
+        at(on_stage.jammed_card, "SettleFailure"),  # last: its column is off then
+    )),
+    "staff": Chain((
+        at(on_stage.motor_test, "TestTurn"),
+        at(on_stage.coins_out, "Payout"),
+        at(on_stage.stop, "Exit"),
+    )),
+}  # fmt: skip
+# These go on until the machine ends, or are over at once: there is one moment in them.
+AMID = {
+    "boot": Chain((at(on_stage.first_start, "Greet StartDevice CountTubes CountStacker"),)),
+    "cash": Chain((
+        at(on_stage.cash_with_change, "CheckSensor Turn Payout"),
+        at(on_stage.late_drop, "ExtraTurn"),
+    )),
+    "bill": CHAINS["bill"],
+    "card": Chain((
+        at(on_stage.card, "RequestApproval SettleSuccess"),
+        at(on_stage.card_changed_mind, "CancelApproval"),
+        at(on_stage.jammed_card, "SettleFailure"),
+    )),
+    "staff": Chain((at(on_stage.motor_test, "TestTurn"), at(on_stage.coins_out, "Payout"))),
+}  # fmt: skip
+
+# Acts that no scene can kill at, and why.
+ELSEWHERE = {
+    "RestoreBallast": "moves no money and no part, a minute after a disk was full",
+}
+
+
+def test_every_kind_of_act_is_killed_at_or_has_a_reason() -> None:
+    killed = {
+        name
+        for chains in (CHAINS, AMID)
+        for chain in chains.values()
+        for case in chain.cases
+        for name in case.kinds
+    }
+    kinds = {kind.__name__ for kind in get_args(Effect)}
+    here = {kind for kind in kinds if any(kind in name for name in killed)}
+    assert kinds - here - set(ELSEWHERE) == set(), "add a scene in which it is done"
+    assert not here & set(ELSEWHERE)
+    assert {name for name in killed if not any(kind in name for kind in kinds)} == set()
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+async def test_money_is_right_after_a_kill_that_comes_before_the_outcome_is_written(
+    rigs: StartRig, chain: str
+) -> None:
+    await Killer(await rigs(link="native"), CHAINS[chain]).run("done")
+
+
+@pytest.mark.parametrize("chain", AMID)
+async def test_money_is_right_after_a_kill_in_the_middle_of_an_act(
+    rigs: StartRig, chain: str
+) -> None:
+    await Killer(await rigs(link="adapter"), AMID[chain]).run("amid")

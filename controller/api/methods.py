@@ -28,6 +28,7 @@ from controller.api.errors import Code
 from controller.api.server import Session
 from controller.api.service import MachineService
 from controller.api.trace import NothingToTraceError, trace
+from controller.api.veil import veiled
 from controller.domain import commands as cmd
 from controller.faults import VenddError
 from controller.machine.inputs import CommandRefused
@@ -55,9 +56,10 @@ Answer = dict[str, Any]
 class Methods:
     """All methods, over one machine."""
 
-    def __init__(self, service: MachineService) -> None:
-        """Keep the machine."""
+    def __init__(self, service: MachineService, access: Access) -> None:
+        """Keep the machine, and who may do what."""
         self._service = service
+        self._access = access
 
     # --------------------------------------------------------------------------- reading
 
@@ -90,9 +92,11 @@ class Methods:
         return dict(self._service.live().climate)
 
     async def journal_records(
-        self, after: Seq = 0, limit: Limit = 100, exact: bool = False
+        self, session: Session, after: Seq = 0, limit: Limit = 100, exact: bool = False
     ) -> shapes.RecordsShape:
-        """Return a page of records, ascending."""
+        """Return a page of records, ascending; their exact text, codes and all, to who may act."""
+        if exact and session.caller.right < Right.ACT:
+            raise JsonRpcError(Code.NOT_PERMITTED, self._access.explain(session.caller, Right.ACT))
         page = await self._service.journal.records(after, limit)
         return {
             "journal": views.journal(self._service.journal),
@@ -283,7 +287,7 @@ def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Sessi
         validator_factory=PydanticValidatorFactory(exclude_named_param("session"), strict=True)
     )
     needed: dict[str, Right] = {}
-    for right, methods in _rights(Methods(service)).items():
+    for right, methods in _rights(Methods(service, access)).items():
         for name, method in methods.items():
             takes_session = "session" in inspect.signature(method).parameters
             registry.add_method(
@@ -298,7 +302,8 @@ def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Sessi
         problem: JsonRpcError
         try:
             if context.caller.right >= right:
-                return await handler(request, context)
+                answer = await handler(request, context)
+                return answer if context.caller.right is Right.ACT else _veiled(answer)
             problem = JsonRpcError(Code.NOT_PERMITTED, access.explain(context.caller, right))
         except InvalidParamsError as error:
             problem = InvalidParamsError(_wrong_parameters(error))
@@ -310,6 +315,13 @@ def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Sessi
     made: AsyncDispatcher[Session] = AsyncDispatcher(middlewares=[guard], max_batch_size=MAX_BATCH)
     made.add_methods(registry)
     return made
+
+
+def _veiled(answer: MaybeSet[Response]) -> MaybeSet[Response]:
+    """Take the claim codes out of an answer."""
+    if answer is UNSET or not answer.is_success:
+        return answer
+    return Response(id=answer.id, result=veiled(answer.result))
 
 
 def _explained(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

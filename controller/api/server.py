@@ -23,6 +23,7 @@ from pjrpc.server import AsyncDispatcher
 from controller.api.access import Access, Caller, Right
 from controller.api.errors import Code
 from controller.api.service import WatchEvent
+from controller.api.veil import veiled
 from controller.faults import ConfigError, VenddError
 
 # A request is a few hundred bytes; this much leaves room for a long reason and no more.
@@ -50,6 +51,8 @@ class Session:
 
     def event(self, event: WatchEvent) -> None:
         """Send an event if there is room, else count it; the client is told how many it missed."""
+        if self.caller.right < Right.ACT:
+            event = veiled(event)
         # The last places are for answers, so that a flood of events never blocks one.
         if self._waiting.qsize() >= MAX_WAITING - 4:
             self._lost += 1

@@ -209,6 +209,7 @@ class State:
     faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
     failures: dict[str, int] = field(default_factory=dict)  # failed vends in a row, per column
     failures_machine: int = 0
+    readers_off: list[str] = field(default_factory=list)  # by staff; sorted
     cards_owed: list[tuple[str, int, bool]] = field(default_factory=list)
     """Of a broken journal: device, amount, and whether nobody knows that it was charged."""
     service_by: str = ""
@@ -542,6 +543,11 @@ def _refund_refused(s: State, r: Record, _d: card_rec.RefundRefused) -> None:
         s.sagas[r.vend].refund_refused = True
 
 
+def _reader_switched(s: State, _r: Record, d: card_rec.ReaderSwitched) -> None:
+    others = {device for device in s.readers_off if device != d.device}
+    s.readers_off = sorted(others if d.on else {*others, d.device})
+
+
 def _vend_settled(s: State, r: Record, d: rec.VendSettled) -> None:
     saga = s.saga_of(r)
     s.credit.earn(d.lots)
@@ -727,6 +733,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.SettleIntended: _settle_intended,
     rec.SettleFinished: _settle_finished,
     card_rec.RefundRefused: _refund_refused,
+    card_rec.ReaderSwitched: _reader_switched,
     rec.VendSettled: _vend_settled,
     rec.VendClosed: _vend_closed,
     rec.CreditReturnOpened: _credit_return_opened,
@@ -755,7 +762,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 10  # rises with each change of State's shape; a test holds its schema
+    version: Final = 11  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

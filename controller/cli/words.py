@@ -131,6 +131,8 @@ _WORDS: Final[dict[str, _Say]] = {
     "column.disabled": lambda d, _: f"{d['column']}: {d['reason']} {d['by']}".rstrip(),
     "service.entered": lambda d, _: d["by"],
     "service.left": lambda d, _: d["by"],
+    "reader.switched": lambda d, _: f"{d['device']} {'on' if d['on'] else 'off'} by {d['by']}",
+    "refund.refused": lambda d, _: f"{d['device']} says {d['code']:02X}: the money did not go back",
     "operator.acted": lambda d, _: f"{d['by']}: {d['what']}",
     "command.started": lambda d, _: f"{d['kind']} {d['target']} by {d['issuer']} ({d['id']})",
     "command.finished": lambda d, _: f"{d['kind']}: {d['outcome']} {d['detail']}".rstrip(),

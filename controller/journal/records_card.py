@@ -15,4 +15,13 @@ class RefundRefused(RecordData):
     code: int  # of MALFUNCTION / ERROR, C0 to CF
 
 
-CARD: Final[tuple[type[RecordData], ...]] = (RefundRefused,)
+class ReaderSwitched(RecordData):
+    """Staff let a reader take cards, or not: so it stays, through restarts."""
+
+    type: ClassVar[str] = "reader.switched"
+    device: str
+    on: bool
+    by: str = ""
+
+
+CARD: Final[tuple[type[RecordData], ...]] = (RefundRefused, ReaderSwitched)

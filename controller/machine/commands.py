@@ -11,6 +11,7 @@ from controller.domain import commands as cmd
 from controller.domain.tubes import plan_payout
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.journal import records_card as card_rec
 from controller.journal.records_rights import TokensCollected
 from controller.machine import effects as fx
 from controller.machine import health
@@ -88,8 +89,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
             return _close_claim(desk, code, how, by)
         case cmd.EnableReader(device=device, on=on):
             name = _reader(device)
-            desk.write(rec.OperatorActed(by=by, what="reader", arguments=asdict(command)))
-            (desk.live.readers_off.discard if on else desk.live.readers_off.add)(name)
+            desk.write(card_rec.ReaderSwitched(device=name.value, on=on, by=by))
             return {"device": device, "on": on}
         case cmd.FillCoins(on=on):
             _need_service(desk)

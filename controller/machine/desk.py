@@ -82,7 +82,6 @@ class Live:
     timed_out: set[int] = field(default_factory=set)  # vends of which a deadline ended an act
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
-    readers_off: set[DeviceName] = field(default_factory=set)
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 
 
@@ -161,6 +160,10 @@ class Desk:
         bill = self.state.escrow
         waits = bill is not None and bill.waits and DeviceName.BILL in self.live.ready
         return self.state.credit.total + (bill.value if bill is not None and waits else 0)
+
+    def takes_cards(self, reader: DeviceName) -> bool:
+        """Tell whether a reader works and staff have not switched it off."""
+        return reader in self.live.ready and reader.value not in self.state.readers_off
 
     def customer_saga(self) -> Saga | None:
         """Return the open saga, if there is one (there is never more than one customer)."""

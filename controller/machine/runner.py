@@ -123,7 +123,7 @@ class Machine:
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._acceptance: Acceptance = NOTHING
-        self._readers_off: frozenset[DeviceName] = frozenset()
+        self._readers_off: frozenset[str] = frozenset()
         self._prices: tuple[int, int] = (-1, -1)
         self._view: object = None
         self._exit: str | None = None
@@ -234,14 +234,14 @@ class Machine:
     def _tell(self) -> None:
         """Tell acceptors and panel what holds now, where it changed."""
         desk, hands = self.desk, self.hands
-        wanted, off = acceptance(desk), frozenset(desk.live.readers_off)
+        wanted, off = acceptance(desk), frozenset(desk.state.readers_off)
         if (wanted, off) != (self._acceptance, self._readers_off):
             if hands.changer is not None:
                 hands.changer.accept(wanted.coins, manual=wanted.manual)
             if hands.bill is not None:
                 hands.bill.accept(wanted.bills)
             for name, reader in hands.readers.items():
-                reader.enable(wanted.cards and name not in off)
+                reader.enable(wanted.cards and name.value not in off)
             self._acceptance, self._readers_off = wanted, off
         prices = desk.planogram.price_range()
         if prices != self._prices:

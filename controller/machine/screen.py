@@ -103,7 +103,7 @@ def view(desk: Desk) -> PanelView:
     language = live.session_language or None
     credit = desk.credit
     cash = DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready
-    cards = any(name in live.ready and name not in live.readers_off for name in READERS)
+    cards = any(map(desk.takes_cards, READERS))
     notice = live.notice
     if notice is not None and desk.now < notice.until_s:
         return PanelView(

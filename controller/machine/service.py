@@ -65,7 +65,7 @@ class RunningService:
 
     def _device(self, name: DeviceName) -> str:
         live = self._machine.desk.live
-        if name in live.readers_off:
+        if name.value in self.state.readers_off:
             return "disabled"
         if name in live.ready:
             return "ready"

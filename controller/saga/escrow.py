@@ -43,10 +43,8 @@ def waits(desk: Desk, credit: int) -> bool:
         case "keep":
             return False
         case "auto":
-            reader = any(
-                name in desk.live.ready and name not in desk.live.readers_off for name in READERS
-            )
-            return reader and any(price > credit for price in desk.planogram.prices())
+            dearer = any(price > credit for price in desk.planogram.prices())
+            return dearer and any(map(desk.takes_cards, READERS))
 
 
 def waiting(desk: Desk) -> Escrow | None:

@@ -179,7 +179,7 @@ def _reader_for(desk: Desk) -> DeviceName | None:
         return desk.live.session
     for name in READERS:
         info = desk.live.ready.get(name)
-        if isinstance(info, ReaderInfo) and info.always_idle and name not in desk.live.readers_off:
+        if isinstance(info, ReaderInfo) and info.always_idle and desk.takes_cards(name):
             return name
     return None
 

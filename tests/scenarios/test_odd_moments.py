@@ -50,6 +50,31 @@ def test_a_reader_that_is_switched_off_takes_no_card_from_now_on(link: Link) -> 
     play(scenario, link)
 
 
+@pytest.mark.parametrize("how", ["kill", "power"])
+def test_a_reader_that_was_switched_off_stays_off_after_a_restart(how: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.EnableReader("cashless1", on=False))
+        if how == "kill":
+            await stage.kill()
+        else:
+            await stage.cut_power()
+            await stage.restore_power()
+        await stage.opens()
+        await stage.passes(2.0)
+        assert not stage.world.present_card()
+        assert "card" not in stage.screen.lower()
+        await stage.act(cmd.EnableReader("cashless1", on=True))
+        await stage.kill()
+        await stage.opens()
+        await stage.passes(2.0)
+        await stage.pays_by_card("A1")
+        assert stage.spent == 150
+        switched = [(data.on, data.by) for data in stage.records("reader.switched")]
+        assert switched == [(False, "tech"), (True, "tech")]
+
+    play(scenario, link)
+
+
 def test_only_a_reader_is_switched_off_as_a_reader(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         with pytest.raises(CommandRefused, match="cashless1, cashless2"):

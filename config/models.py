@@ -201,6 +201,7 @@ class Policy(Section):
     machine_refunds_max: Annotated[int, between(0, 100)] = 6  # failed in a row: machine off
     claim_days: Annotated[int, between(7, 3_650, "days")] = 90  # a claim's code is honoured
     multi_vend: bool = False  # change is returned after each vend
+    basket: bool = False  # several selections, then "#" buys them all
     must_vend: bool = False  # inserted money is returned only after a vend was tried
     session_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # a card without a selection
     approval_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # always idle: to show a card

@@ -196,6 +196,7 @@ def policy_of(settings: MachineSettings) -> Policy:
         exact_change_margin=policy.exact_change_margin,
         escrow=policy.escrow,
         multi_vend=policy.multi_vend,
+        basket=policy.basket,
         claim_days=policy.claim_days,
         session_timeout_s=policy.session_timeout_s,
         approval_timeout_s=policy.approval_timeout_s,

@@ -216,6 +216,7 @@ class State:
     wrong_codes: int = 0  # keyed in since the last right one
     counters: Counters = field(default_factory=Counters)
     rights: dict[int, Right] = field(default_factory=dict)
+    basket_due: bool = False  # credit waits for the rest of a basket, then it goes back
     grants: dict[str, Grant] = field(default_factory=dict)  # by the id that runs only once
     mono_ms: int = 0  # of the last record: vendd lived then
     climate: ClimateState = field(default_factory=ClimateState)
@@ -631,6 +632,7 @@ def _credit_kept(s: State, _r: Record, d: rec.CreditKept) -> None:
 
 def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
     saga = s.saga_of(r)
+    s.basket_due = d.kept
     del s.sagas[saga.vend]
     if d.result == "sold":
         s.counters.vends += 1
@@ -762,7 +764,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 11  # rises with each change of State's shape; a test holds its schema
+    version: Final = 12  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

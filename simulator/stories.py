@@ -224,6 +224,35 @@ async def _paid_in_an_app(machine: Whole, amount: int) -> None:
     await machine.running.machine.act(grant, "fleet")
 
 
+async def _lists(machine: Whole, *selections: str) -> None:
+    assert machine.running is not None, "it sells"
+    live = machine.running.machine.desk.live
+    for number, selection in enumerate(selections, 1):
+        machine.world.press_keys(selection)
+        await machine.until(lambda: len(live.basket.items) == number)  # noqa: B023 - awaited here
+
+
+async def _buys_listed(machine: Whole, ended: int) -> None:
+    machine.world.press_keys("#")
+    await machine.until(lambda: len(machine.state.closed) >= ended)
+    await machine.until(lambda: not machine.state.sagas)
+    await machine.quiet()
+
+
+async def basket_and_jam(machine: Whole) -> None:
+    """Two items on one credit; the first one jams, the second one stands."""
+    machine.world.faults.set("A3", "jam")
+    await _coins(machine, 100, 100, 100, 100)
+    await _lists(machine, "A3", "A1")
+    await _buys_listed(machine, 2)
+    machine.world.faults.set("A3", "jam", False)
+
+
+def _with_baskets(settings: MachineSettings) -> MachineSettings:
+    policy = settings.policy.model_copy(update={"basket": True})
+    return settings.model_copy(update={"policy": policy})
+
+
 async def app_credit(machine: Whole) -> None:
     """Paid in an app, 50 cents too much."""
     await _paid_in_an_app(machine, 250)
@@ -266,6 +295,7 @@ OTHERS: Final = (
     Story("token", token, "water", settings=_with_tokens),
     Story("token and jam", token_and_jam, "water", settings=_with_tokens),
     Story("token returned", token_returned, settings=_with_tokens),
+    Story("basket and jam", basket_and_jam, "water", 150, settings=_with_baskets),
     Story("app credit", app_credit, "cola"),
     Story("app credit and jam", app_credit_and_jam),
 )

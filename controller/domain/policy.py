@@ -17,6 +17,7 @@ class Policy:
     exact_change_margin: int = 100
     escrow: Literal["auto", "hold", "keep"] = "auto"  # auto: hold where a card may pay the rest
     multi_vend: bool = False
+    basket: bool = False  # selections are collected, "#" buys them all
     must_vend: bool = False
     session_timeout_s: float = 60.0  # a card session without a selection is ended after this
     approval_timeout_s: float = 60.0  # always idle: how long a customer may take to show a card

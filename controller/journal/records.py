@@ -313,6 +313,9 @@ class VendOpened(RecordData):
     test: bool = False  # a technician's test vend: nothing is paid
     bill: int = 0  # the part of the price that the bill in escrow is to pay
     by: str = ""
+    basket: int = 0  # seq of the first vend of its basket; 0: bought alone
+    place: int = 0  # in the basket, from 1
+    of: int = 0  # items of the basket
 
 
 class CreditAuthorised(RecordData):
@@ -468,6 +471,7 @@ class VendClosed(RecordData):
     result: Literal["sold", "refunded", "claimed", "kept", "refused", "tested"]
     flags: tuple[str, ...] = ()
     compensation: str = ""  # controller.saga.strategy.Strategy
+    kept: bool = False  # the credit that it would return waits for the rest of its basket
 
 
 class CreditReturnOpened(RecordData):

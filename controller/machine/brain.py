@@ -59,7 +59,7 @@ from controller.ports import (
     TemperatureRead,
     TubeCounts,
 )
-from controller.saga import escrow, give_back, rights, vend
+from controller.saga import basket, basket_rules, escrow, give_back, rights, vend
 from controller.saga import recovery as boot
 from controller.state import Saga
 
@@ -139,6 +139,7 @@ class Brain:
                 vend.select(desk, selection)
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             self._settle_mode()
+            basket.proceed(desk)
         if (
             self.stopping
             and not desk.state.sagas
@@ -244,7 +245,7 @@ class Brain:
                 self._session_cancel(device)
             case SessionEnded(device=device):
                 if live.session is device:
-                    live.session, live.session_funds, live.session_language = None, None, ""
+                    self._no_session()
             case ReaderDisplay(text=text, seconds=seconds):
                 desk.tell(Message.CARD_TEXT, text=text, seconds=min(seconds, 60.0))
             case _:
@@ -259,7 +260,12 @@ class Brain:
         elif device is DeviceName.BILL:
             live.stacker_checked = False
         if live.session is device:
-            live.session, live.session_funds, live.session_language = None, None, ""
+            self._no_session()
+
+    def _no_session(self) -> None:
+        live = self.desk.live
+        live.session, live.session_funds, live.session_language = None, None, ""
+        live.session_ends = False
 
     def _door(self, is_open: bool) -> None:
         desk = self.desk
@@ -302,6 +308,7 @@ class Brain:
         if not desk.mode.selling or (live.session is not None and live.session is not device):
             desk.do(fx.EndSession(device))
             return
+        live.session_ends = False
         live.session, live.session_funds, live.session_language = (
             device, begun.funds, begun.language,
         )  # fmt: skip
@@ -499,6 +506,10 @@ class Brain:
                 vend.advance(desk, saga)
             case "session":
                 self._session_timed_out(rest)
+            case "basket" if rest == "card":
+                basket.no_card_came(desk)
+            case "basket":
+                basket_rules.forgotten(desk)
             case "right" if rest.isdecimal():
                 rights.timed_out(desk, int(rest))
             case "recount" | "tubes":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.clock import Clock
+from controller.domain.basket import Basket
 from controller.domain.climate import ClimatePlan
 from controller.domain.health import HealthRule
 from controller.domain.planogram import Planogram
@@ -82,6 +83,8 @@ class Live:
     timed_out: set[int] = field(default_factory=set)  # vends of which a deadline ended an act
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
+    session_ends: bool = False  # SESSION COMPLETE was wanted for ``session``
+    basket: Basket = field(default_factory=Basket)
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 
 

@@ -12,7 +12,7 @@ from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import vend
+from controller.saga import basket, basket_rules, vend
 from controller.saga.claims import CODE_DIGITS
 from controller.saga.redeem import redeem
 
@@ -45,7 +45,10 @@ class Keys:
         if key == ENTER:
             keyed, live.keyed = live.keyed, ""
             if keyed:
-                vend.select(desk, keyed)
+                self._chosen(keyed)
+            elif live.basket.items:
+                if not live.basket.buying:
+                    basket.confirm(desk)
             else:
                 live.code, live.notice = "", None
                 desk.do(Wake("code", CODE_TIMEOUT_S))
@@ -58,7 +61,7 @@ class Keys:
         if live.keyed in names and not longer:
             keyed, live.keyed = live.keyed, ""
             live.notice = None
-            vend.select(desk, keyed)
+            self._chosen(keyed)
         elif longer or live.keyed in names:
             live.notice = None
             desk.do(Wake("keys", KEY_TIMEOUT_S))
@@ -66,6 +69,16 @@ class Keys:
             keyed, live.keyed = live.keyed, ""
             desk.tell(Message.INVALID_SELECTION, selection=keyed)
             desk.do(Beep(Tone.ERROR))
+
+    def _chosen(self, selection: str) -> None:
+        """A selection is whole: it is bought, or one more of what is bought together."""
+        desk = self._desk
+        if desk.live.basket.buying:
+            desk.do(Beep(Tone.ERROR))  # not before that is over
+        elif desk.policy.basket:
+            basket.add(desk, selection)
+        else:
+            vend.select(desk, selection)
 
     def _code_key(self, key: str) -> None:
         """Take one key of a claim's code; it is judged when it is whole, or at "#"."""
@@ -84,7 +97,7 @@ class Keys:
         desk = self._desk
         keyed, desk.live.keyed = desk.live.keyed, ""
         if keyed in desk.planogram.columns and desk.mode.selling:
-            vend.select(desk, keyed)
+            self._chosen(keyed)
 
     def lever(self) -> None:
         """The coin return lever was pressed: a half-keyed selection does not hold it up."""
@@ -96,6 +109,8 @@ class Keys:
         desk, live = self._desk, self._desk.live
         if live.keyed or live.code is not None:
             live.keyed, live.code = "", None
+            return
+        if basket_rules.give_up(desk):
             return
         live.reselect = ""
         saga = desk.customer_saga()

@@ -11,6 +11,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.table import Mode
 from controller.panel.view import Message, PanelView
 from controller.ports import BillInfo, ChangerInfo, DeviceName
+from controller.saga.basket import price_of
 from controller.saga.rights import takes_tokens
 
 
@@ -121,6 +122,14 @@ def view(desk: Desk) -> PanelView:
         )
     if live.code is not None and desk.mode.selling:
         return PanelView(Message.CODE_ENTRY, currency, language=language, code=live.code)
+    basket = live.basket
+    if basket.items and not basket.buying and desk.mode.selling:
+        last = basket.items[-1]
+        return PanelView(
+            Message.BASKET, currency, language=language, selection=live.keyed or last,
+            product="" if live.keyed else _product(desk, last), credit=credit,
+            price=price_of(desk, basket.items), code=str(len(basket.items)),
+        )  # fmt: skip
     match desk.mode:
         case Mode.BOOTING | Mode.RECOVERING:
             message = Message.STARTING

@@ -24,6 +24,7 @@ class Tender(StrEnum):
     TOKEN = "a token"  # noqa: S105 - a coin without value, no secret
     FREE = "a free vend"
     APP = "credit from an app"
+    BASKET = "coins, for two items"
     ANY = "any"  # nobody has paid yet, or it makes no difference
 
 
@@ -52,6 +53,8 @@ class Gets(StrEnum):
     PRODUCT_AND_CLAIM = "the product, and a claim for the change"
     CREDIT = "the credit to choose again"
     RIGHT = "the right to choose again"
+    OTHER = "the other item, and the money for this one"
+    ALL = "both items"
     APP_MONEY = "the money back in the app"
     BOTH = "the product and the money: nobody could see it fall"
     FREE = "the product, and the money that could not be asked for"

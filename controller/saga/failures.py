@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.saga import (
+    failures_baskets,
     failures_cash,
     failures_climate,
     failures_disk,
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "Coins and bills": failures_cash.ROWS,
     "The bill recycler": failures_recycler.ROWS,
     "Tokens, free vends, app credit": failures_rights.ROWS,
+    "Baskets": failures_baskets.ROWS,
     "The journal's disk": failures_disk.ROWS,
     "Climate and health timer": failures_climate.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,

@@ -35,7 +35,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga import escrow, rights
+from controller.saga import basket_rules, escrow, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state import Saga
@@ -61,9 +61,14 @@ def _returns_credit(desk: Desk, saga: Saga) -> bool:
     return saga.failed not in REFUSALS  # then the customer may choose again
 
 
+def _wants_credit(desk: Desk, saga: Saga) -> bool:
+    """Tell whether credit goes back, be it that an earlier item of its basket left some."""
+    return _returns_credit(desk, saga) or (saga.kind == "vend" and desk.state.basket_due)
+
+
 def give_back(desk: Desk, saga: Saga) -> None:
     """Pay what is owed and what credit this end returns, then close; or none while one is paid."""
-    returns = _returns_credit(desk, saga)
+    returns = _wants_credit(desk, saga) and not basket_rules.goes_on(desk, saga)
     if returns:
         escrow.hand_back(desk, saga.reason or "end of the vend")
     credit = desk.state.credit.cash if returns else 0
@@ -218,7 +223,12 @@ def _close(desk: Desk, saga: Saga) -> None:
     strategy = strategy_of(saga, timed_out=saga.vend in desk.live.timed_out)
     desk.write(
         rec.VendClosed.model_validate(
-            {"result": result, "flags": tuple(saga.flags), "compensation": strategy.value}
+            {
+                "result": result,
+                "flags": tuple(saga.flags),
+                "compensation": strategy.value,
+                "kept": _wants_credit(desk, saga) and basket_rules.goes_on(desk, saga),
+            }
         ),
         saga.vend,
     )
@@ -237,8 +247,10 @@ def _close(desk: Desk, saga: Saga) -> None:
             "claimed": saga.claimed,
         },
     )
-    if saga.device:
+    if saga.device and not basket_rules.keeps_session(desk, saga):
         desk.do(EndSession(DeviceName(saga.device)))
+        desk.live.session_ends = desk.live.session == saga.device
+    basket_rules.closed(desk, saga)
     _farewell(desk, saga)
     if desk.mode.vending:
         desk.fire(Trigger.FINISH)

@@ -143,6 +143,8 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
     """Sell, once every saga has ended."""
     if desk.state.sagas:
         return
+    if desk.state.basket_due and vend.give_credit_back(desk, "basket") and desk.state.sagas:
+        return  # its customer was served in part when the last life ended
     recovery.phase = Phase.DONE
     desk.write(rec.BootFinished(sagas=recovery.sagas))
     if desk.policy.credit_timeout_s and desk.state.credit.total:

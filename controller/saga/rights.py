@@ -7,6 +7,7 @@ machine lets go of it and asks for the refund. A free vend stays open until its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from controller.domain import commands as cmd
@@ -111,9 +112,14 @@ def _answer(id_: str, grant_: dom.Grant, *, repeat: bool) -> dict[str, Any]:
 
 def best(desk: Desk, column: str) -> dom.Right | None:
     """Return the right that a customer who keys this column uses."""
+    return best_of(desk, desk.state.rights.values(), column)
+
+
+def best_of(desk: Desk, waiting: Iterable[dom.Right], column: str) -> dom.Right | None:
+    """Return the one of these rights that a customer who keys this column uses."""
     if desk.planogram.columns[column].price == 0:
         return None
-    return dom.best(desk.state.rights.values(), column, desk.policy.tokens_buy)
+    return dom.best(waiting, column, desk.policy.tokens_buy)
 
 
 def candidates(desk: Desk, selection: str) -> tuple[str, ...] | Refusal:

@@ -42,7 +42,7 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import escrow, rights
+from controller.saga import basket_rules, escrow, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
@@ -89,6 +89,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
     bill = escrow.waiting(desk) if free < price else None  # else it is not needed
     credit = free + (0 if bill is None else bill.value)
     reader = None if credit >= price else _reader_for(desk)
+    basket, place, of = basket_rules.place(desk)
     first = bill is not None and reader is not None and escrow.stacked_first(desk, reader)
     if first and bill is not None and not escrow.worth_returnable(desk, bill):
         reader = None  # the card could not be undone, nor the bill: coins may pay the rest
@@ -99,7 +100,8 @@ def select(desk: Desk, selection: str) -> Saga | None:
             desk.tell(Message.PRICE, selection=selection, price=price)
         return None
     change = max(0, min(credit - price, credit - desk.state.credit.product))
-    if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
+    alone = not desk.policy.multi_vend and not basket  # else its change is not paid now
+    if change and alone and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
         desk.do(Beep(Tone.ERROR))
         return None
@@ -111,6 +113,9 @@ def select(desk: Desk, selection: str) -> Saga | None:
             price=column.price,
             item=column.item,
             bill=0 if bill is None else min(bill.value, price - free),
+            basket=basket,
+            place=place,
+            of=of,
         )
     )
     desk.step(Trigger.SELECT)
@@ -177,11 +182,17 @@ def _reader_for(desk: Desk) -> DeviceName | None:
     """Return the reader to ask: the one with a session, else one that is always idle."""
     if desk.live.session is not None:
         return desk.live.session
-    for name in READERS:
-        info = desk.live.ready.get(name)
-        if isinstance(info, ReaderInfo) and info.always_idle and desk.takes_cards(name):
-            return name
-    return None
+    return next(iter(readers_that_wait(desk, always_idle=True)), None)
+
+
+def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceName]:
+    """Return the readers that take a card now, or those of them that can be asked before one."""
+    infos = {name: desk.live.ready.get(name) for name in READERS if desk.takes_cards(name)}
+    return [
+        name
+        for name, info in infos.items()
+        if isinstance(info, ReaderInfo) and (info.always_idle or not always_idle)
+    ]
 
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:

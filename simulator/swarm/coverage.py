@@ -103,6 +103,8 @@ class Coverage:
                 self._pays(coins=coins, bills=bills, product=product)
             case rec.PayoutIntended(coins=coins, bills=bills):
                 self._pays(coins=coins, bills=bills)
+            case rec.VendOpened(basket=first) if first:
+                self._tenders.add("BASKET")
             case rights.RightHeld(kind=kind):
                 self._tenders.add(kind.upper())
             case rights.RightGranted(kind=kind):

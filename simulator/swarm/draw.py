@@ -133,7 +133,7 @@ def _troubles(
     while fate.kinds and rng.random() < chance:
         kind = rng.choices(fate.kinds, [kind.weight for kind in fate.kinds])[0]
         part, value = kind.part, rng.choice(kind.values)
-        chosen = [a.text for a in acts if a.what == "keys" and a.text in shelf.prices]
+        chosen = [k for a in acts if a.what == "keys" and (k := a.text[:2]) in shelf.prices]
         if part == "column":
             part = rng.choice(chosen or shelf.selections)
         elif part == "stock":

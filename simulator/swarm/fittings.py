@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.plan import Build
-from simulator.swarm.rights import TokenSlot
+from simulator.swarm.rights import BasketShop, TokenSlot
 
 DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
@@ -110,4 +110,10 @@ class Recycler:
 
 
 RECYCLED: Final = (500, 1_000)
-FITTINGS: Final[tuple[Fitting, ...]] = (Habits(), WaitingBills(), Recycler(), TokenSlot())
+FITTINGS: Final[tuple[Fitting, ...]] = (
+    Habits(),
+    WaitingBills(),
+    Recycler(),
+    TokenSlot(),
+    BasketShop(),
+)

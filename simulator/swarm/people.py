@@ -200,6 +200,7 @@ PEOPLE: Final[tuple[Person, ...]] = (
     Person(rights.token, 2.0, rights.takes_tokens),
     Person(rights.app, 1.5),
     Person(rights.free, 0.7),
+    Person(rights.basket, 12.0, rights.has_baskets),
 )
 
 
@@ -207,4 +208,7 @@ def somebody(rng: random.Random, shelf: Shelf, build: Build) -> list[Act]:
     """Return the acts of somebody who comes to this machine."""
     people = [person for person in PEOPLE if person.fits(build)]
     person = rng.choices(people, [person.weight for person in people])[0]
-    return person.acts(rng, shelf)
+    acts = person.acts(rng, shelf)
+    if build.basket and person.acts is not rights.basket:
+        return rights.confirmed(acts, shelf)
+    return acts

@@ -123,6 +123,8 @@ class Build:
     display: bool = True  # most of them sell without one, for speed's sake
     multi_vend: bool = False
     tokens: bool = False
+    basket: bool = False
+    multivend_reader: bool = False
     on_unknown: str = "refund"
     after_failure: str = "refund"
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow

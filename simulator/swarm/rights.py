@@ -41,6 +41,63 @@ class TokenSlot:
         return plan
 
 
+class BasketShop:
+    """Several selections, then "#"."""
+
+    name = "basket"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Few owners want that; its reader may keep a session open."""
+        return replace(build, basket=rng.random() < 0.2, multivend_reader=rng.random() < 0.4)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set the policy."""
+        policy = settings.policy.model_copy(update={"basket": build.basket})
+        return settings.model_copy(update={"policy": policy})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """The reader says whether it is multivend."""
+        readers = {
+            name: replace(reader, multivend=build.multivend_reader)
+            for name, reader in plan.readers.items()
+        }
+        return replace(plan, readers=readers)
+
+
+def has_baskets(build: Build) -> bool:
+    """Tell whether selections are collected."""
+    return build.basket
+
+
+def basket(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """Buys several things at once, in coins, by card or with both."""
+    chosen = [rng.choice(shelf.selections) for _ in range(rng.choice((2, 2, 3)))]
+    acts = [Act("keys", text=one, after_s=0.6) for one in chosen]
+    price = sum(shelf.prices[one] for one in chosen)
+    if rng.random() < 0.6:
+        paid = price if rng.random() < 0.7 else price // 2
+        coins = [Act("coin", 200, after_s=0.5) for _ in range(-(-paid // 200))]
+        acts = [*coins, *acts]
+    elif rng.random() < 0.7:
+        acts = [Act("card", text="card", after_s=0.3), Act("wait", after_s=1.5), *acts]
+    acts.append(Act("keys", text="#", after_s=0.8, until="credit"))
+    if rng.random() < 0.3:
+        acts.append(Act("card", text="card", after_s=0.5, until="card"))
+    if rng.random() < 0.1:
+        acts.append(Act("keys", text="*", after_s=rng.uniform(0.0, 8.0)))
+    return acts
+
+
+def confirmed(acts: list[Act], shelf: Shelf) -> list[Act]:
+    """Let a customer of such a machine press "#" behind a selection."""
+    return [
+        replace(act, text=f"{act.text}#")
+        if act.what == "keys" and act.text in shelf.prices
+        else act
+        for act in acts
+    ]
+
+
 def takes_tokens(build: Build) -> bool:
     """Tell whether tokens are of any use here."""
     return build.tokens

@@ -19,6 +19,7 @@ NAME: Final = {c.selection: c.product for c in SETTINGS.columns}
 RECYCLING: Final = frozenset(cell.failure for cell in failures_recycler.ROWS)
 CLAIMED: Final = PRICE["B2"]  # what the redeemed claim is over
 CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to come before
+OTHER: Final = "A1"  # the second item of a basket
 DEAR: Final = 740  # of A3 where a bill and a card pay together
 LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
 DUE_S: Final = 150.0  # virtual; a moment that has not come by then never will (a slow disk's does)
@@ -74,6 +75,8 @@ class Play(Stage):
                 await self.act(GiveFreeVend("free-1", 60.0, "sorry", self.column))
             case Tender.APP:
                 await self.act(GrantAppCredit("payment-1", price, 60.0, self.column))
+            case Tender.BASKET:
+                await self.coins(200, 100, 100)
             case Tender.CARD | Tender.ANY:
                 pass
 
@@ -94,6 +97,9 @@ class Play(Stage):
         """Key the selection, and show the card when asked for it; goes on beside whatever comes."""
 
         async def choose() -> None:
+            if self.cell.tender is Tender.BASKET:
+                await self._fills_basket()
+                return
             self.press(self.column)
             if not self.by_card:
                 return
@@ -103,6 +109,11 @@ class Play(Stage):
                 await self._when(lambda: self.world.present_card(card))
 
         return asyncio.get_running_loop().create_task(choose())
+
+    async def _fills_basket(self) -> None:
+        for keys in (self.column, OTHER, "#"):
+            self.press(keys)
+            await asyncio.sleep(1.0)
 
     async def _when(self, done: Callable[[], bool]) -> None:
         """Wait like a person, who takes no notice of the end of a process."""

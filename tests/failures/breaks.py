@@ -18,7 +18,7 @@ from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.plan import WorldPlan, plan_for
 from tests.climate_kit import cooled
 from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
-from tests.scenarios.stage import SETTINGS, with_mdb
+from tests.scenarios.stage import SETTINGS, with_mdb, with_policy
 
 Strike = Callable[[Play], Awaitable[None]]
 STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
@@ -92,6 +92,8 @@ def settings(cell: Cell) -> MachineSettings:
         return RECYCLER_SETTINGS
     if cell.tender is Tender.TOKEN:
         return WITH_TOKENS
+    if cell.tender is Tender.BASKET:
+        return with_policy(basket=True)
     if cell.tender is not Tender.BILL_CARD:
         return BREAKS[cell.failure].machine or SETTINGS
     columns = tuple(

@@ -8,7 +8,7 @@ from controller.machine.table import Mode
 from controller.ports import DeviceName
 from controller.saga.failure_cells import UNPAID, Cell, Gets, Next, Tender
 from controller.saga.strategy import Strategy
-from tests.failures.acts import CLAIMED, NAME, Play
+from tests.failures.acts import CLAIMED, NAME, OTHER, PRICE, Play
 
 STOP_S = 25.0  # what the daemon gives a graceful stop
 
@@ -32,6 +32,12 @@ def customer(play: Play, cell: Cell) -> None:
             assert got == [NAME[column]]
             assert spent == 0
             assert not play.state.rights
+        case Gets.OTHER:
+            assert got == [NAME[OTHER]]
+            assert spent == PRICE[OTHER]
+        case Gets.ALL:
+            assert got == [NAME[column], NAME[OTHER]]
+            assert spent == price + PRICE[OTHER]
         case Gets.RIGHT:
             assert got == []
             assert len(play.state.rights) == 1

@@ -112,6 +112,20 @@ class StrictClient(aiomqtt.Client):
             self._refused[mid] = reason_code
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            # aiomqtt would wait out its time-out for an answer that can't come any more.
+            self._connected.set_exception(MqttError(f"closed while connecting: {reason_code}"))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
     async def say(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish, and return when the broker has it.
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Generic
 
-from controller.journal import reader, verify
+from controller.journal import chain, reader, verify
 from controller.journal.database import Database
 from controller.journal.envelope import Record, Registry, decode
 from controller.journal.export import export_lines
@@ -79,6 +79,20 @@ class ReadableJournal(Generic[S]):
                     return
                 yield row
             after = rows[-1][0]
+
+    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
+        """Return up to ``limit`` rows from ``first`` on, as they stand in the file."""
+        return await reader.rows_after(self._database, first - 1, limit)
+
+    async def hash_at(self, seq: int) -> bytes | None:
+        """Return a record's hash, the base's too; None when it is not there (any more)."""
+        if seq == 0:
+            return chain.GENESIS
+        row = await reader.row_at(self._database, seq)
+        if row is not None:
+            return row[3]
+        rows = await self._database.query("SELECT hash FROM base WHERE seq = ?", (seq,))
+        return bytes(rows[0][0]) if rows else None
 
     def export(self, first: int = 1, last: int | None = None) -> AsyncIterator[str]:
         """Yield the lines of an export (``controller.journal.export``)."""

@@ -14,10 +14,11 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
     with running(server):
         yield server
+    server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,18 +40,14 @@ def postgres_tools() -> Path:
 class Postgres:
     """A PostgreSQL cluster of its own. It can be stopped, killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        # Not below a folder that only root may enter: it runs as a user of its own.
+        self.folder = Path(tempfile.mkdtemp(prefix="vendd-postgres-"))
         self.port = free_port()
-        self._data = folder / "data"
+        self._data = self.folder / "data"
         self._tools = postgres_tools()
-        folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            shutil.chown(folder, "postgres", "postgres")
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and parent != Path("/"):
-                    with contextlib.suppress(PermissionError):
-                        parent.chmod(parent.stat().st_mode | 0o011)
+            shutil.chown(self.folder, "postgres", "postgres")
         self._run("initdb", "-D", str(self._data), "-U", "fleet", "-A", "trust", "-E", "UTF8")
 
     def _run(self, tool: str, *arguments: str) -> None:
@@ -72,6 +69,9 @@ class Postgres:
 
     def stop(self, how: str = "immediate") -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", how, "stop")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://fleet@127.0.0.1:{self.port}/{database}"

@@ -1,0 +1,370 @@
+"""The machine's side: the journal goes up as it grows, acknowledgements come down.
+
+Nothing in the machine waits for it. It reads the journal behind the fleet's acknowledgement, sends
+batches within a window, and begins again from the last acknowledgement when there is no progress,
+whatever the broker said. It starts without the network and without looking at the backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from cloud.contract import batch
+from cloud.contract.messages import Ack, MessageError, Position, Presence, Urgent, read
+from cloud.contract.topics import Topic
+from cloud.link import window as win
+from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
+from cloud.link.transport import Connection, Heard, LinkLostError, Transport
+from controller.clock import Clock
+from controller.journal.envelope import to_ms
+from controller.journal.reader import StoredRow
+
+log = structlog.get_logger("link")
+
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 120.0
+# A vend is a handful of commits within a second: a short wait makes one batch of several.
+GATHER_S: Final = 0.05
+GREET_AGAIN_S: Final = 10.0  # between two questions where both chains agree
+NONCES: Final = 64  # remembered of one connection: more than can be on their way
+URGENT: Final = frozenset(
+    {"claim.opened", "fault.raised", "review.flagged", "command.finished", "refund.requested"}
+)
+URGENT_BACKLOG: Final = win.BATCH_RECORDS  # with less than this the chain is as fast
+
+
+class Books(Protocol):
+    """What the link reads of the journal; ``controller.journal.store.Journal`` is one."""
+
+    @property
+    def journal_id(self) -> bytes:
+        """Return the journal's id."""
+        ...
+
+    @property
+    def durable_seq(self) -> int:
+        """Return the last record that is on the disk."""
+        ...
+
+    @property
+    def acked_seq(self) -> int:
+        """Return the last record that the fleet has."""
+        ...
+
+    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
+        """Return up to ``limit`` rows from ``first`` on."""
+        ...
+
+    async def hash_at(self, seq: int) -> bytes | None:
+        """Return a record's hash; None when it is not there (any more)."""
+        ...
+
+    async def acknowledge(self, seq: int, digest: bytes) -> bool:
+        """Note what the fleet has; False when it holds another chain."""
+        ...
+
+
+class Phase(StrEnum):
+    """How the link is, for people."""
+
+    OFFLINE = "offline"
+    CATCHING_UP = "catching up"
+    IN_SYNC = "in sync"
+    FORKED = "forked"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(slots=True)
+class Status:
+    """What `vendctl sync` shows."""
+
+    phase: Phase = Phase.OFFLINE
+    acked: int = 0
+    durable: int = 0
+    sent: int = 0  # bytes of batches since the start
+    last_error: str = ""
+    why_quarantined: str = ""
+
+    @property
+    def backlog(self) -> int:
+        """Return how many records the fleet does not have."""
+        return max(0, self.durable - self.acked)
+
+
+class Link:
+    """Keeps the fleet in sync with one journal.
+
+    Args:
+        books: The journal.
+        transport: The way to the fleet.
+        clock: Time.
+        nonce: Makes a word that nobody can have heard before.
+        software: What the machine runs, for the fleet.
+        public_key: The machine's own key.
+        on_fork: Told the last record that both chains share; the machine begins a new journal.
+        on_time: Told the fleet's time in ms, and at which monotonic instant it was true.
+        on_down: Takes signed configuration and commands; returns when they are durable.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        transport: Transport,
+        clock: Clock,
+        nonce: Callable[[], str],
+        *,
+        software: str = "",
+        public_key: bytes = b"",
+        on_fork: Callable[[int, bytes], None] = lambda _seq, _hash: None,
+        on_time: Callable[[int, float], None] = lambda _ms, _at: None,
+        on_down: Callable[[Heard], None] | None = None,
+    ) -> None:
+        self.status = Status(acked=books.acked_seq, durable=books.durable_seq)
+        self._books = books
+        self._transport = transport
+        self._clock = clock
+        self._nonce = nonce
+        self._software = software
+        self._public_key = public_key
+        self._on_fork = on_fork
+        self._on_time = on_time
+        self._on_down = on_down
+        self._window = win.Window(books.acked_seq)
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._urgent: list[tuple[int, int, bytes]] = []
+        self._nonces: dict[str, float] = {}
+        self._stopped = False
+        self._greeted_s = 0.0
+        self._watchers: list[Callable[[], None]] = []
+
+    # ------------------------------------------------------------------------ for others
+
+    def grown(self, urgent: list[tuple[int, int, bytes]] | None = None) -> None:
+        """Say that the journal has grown; ``urgent`` are (seq, boot, body) to send ahead."""
+        if urgent and self.status.backlog > URGENT_BACKLOG:
+            self._urgent = [*self._urgent, *urgent][-NONCES:]
+        self.status.durable = self._books.durable_seq
+        self._wake.set()
+
+    def sync_now(self) -> None:
+        """Try to connect at once, and send what there is."""
+        self._hurry.set()
+        self._wake.set()
+
+    def watch(self, told: Callable[[], None]) -> None:
+        """Be told whenever the status changes."""
+        self._watchers.append(told)
+
+    def _changed(self) -> None:
+        for told in self._watchers:
+            told()
+
+    # ---------------------------------------------------------------------------- the loop
+
+    async def run(self) -> None:
+        """Keep in sync until cancelled, or until a fork ends this journal."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(LinkLostError),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
+            sleep=self._rest,
+            before_sleep=self._say_lost,
+        ):
+            with attempt:
+                await self._session(attempt.retry_state)
+            if self._stopped:
+                return
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, or less when somebody is in a hurry."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        self._hurry.clear()
+
+    def _say_lost(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self.status.last_error = str(error)
+        self.status.phase = Phase.OFFLINE
+        self._changed()
+        log.info("link.lost", error=str(error), attempt=state.attempt_number)
+
+    async def _session(self, state: RetryCallState) -> None:
+        self._nonces.clear()
+        async with self._transport.connect() as connection:
+            state.attempt_number = 1  # it works: the next loss is a first one again
+            self._window.again(self._books.acked_seq + 1)
+            await self._greet(connection)
+            self.status.last_error = ""
+            self._judge_phase()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    sender = group.create_task(self._send(connection))
+                    listener = group.create_task(self._listen(connection))
+                    listener.add_done_callback(lambda _: sender.cancel())
+            except* LinkLostError as errors:
+                lost = errors.exceptions[0]
+                while isinstance(lost, BaseExceptionGroup):
+                    lost = lost.exceptions[0]
+                raise lost from None
+
+    async def _greet(self, connection: Connection) -> None:
+        self._greeted_s = self._clock.monotonic_s()
+        durable = self._books.durable_seq
+        digest = await self._books.hash_at(durable)
+        head = None
+        if digest is not None:
+            head = Position(journal=self._books.journal_id.hex(), seq=durable, hash=digest.hex())
+        presence = Presence(
+            online=True,
+            nonce=self._new_nonce(),
+            head=head,
+            public_key=self._public_key.hex(),
+            software=self._software,
+            time=to_ms(self._clock.wall_utc()),
+        )
+        await connection.say(Topic.PRESENCE, presence.to_bytes(), retain=True)
+
+    def _new_nonce(self) -> str:
+        nonce = self._nonce()
+        self._nonces[nonce] = self._clock.monotonic_s()
+        while len(self._nonces) > NONCES:
+            del self._nonces[next(iter(self._nonces))]
+        return nonce
+
+    # ---------------------------------------------------------------------------- upwards
+
+    async def _send(self, connection: Connection) -> None:
+        saying: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                self._wake.clear()
+                await self._send_urgent(connection)
+                first = self._window.wanted(self._books.durable_seq)
+                if first is not None:
+                    message = await self._pack(first)
+                    task = asyncio.ensure_future(connection.say(Topic.EVENTS, message))
+                    saying.add(task)
+                    self.status.sent += len(message)
+                    continue
+                if self._window.overdue(self._clock.monotonic_s()):
+                    log.info("link.no_progress", acked=self._window.acked)
+                    self._window.give_up()
+                    continue
+                await self._pause(saying)
+        finally:
+            for task in saying:
+                task.cancel()
+            await asyncio.gather(*saying, return_exceptions=True)
+
+    async def _pause(self, saying: set[asyncio.Task[None]]) -> None:
+        """Wait until there is something to do; raise what a batch on its way has met."""
+        waking = asyncio.ensure_future(self._wake.wait())
+        try:
+            ends: set[asyncio.Future[object]] = {waking, *saying}  # type: ignore[arg-type]  # waited for alone
+            done, _ = await asyncio.wait(
+                ends,
+                timeout=self._window.due_in(self._clock.monotonic_s()) + GATHER_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            waking.cancel()
+        for task in done & saying:
+            saying.discard(task)
+            task.result()
+        if waking in done and not self._window.in_flight:
+            await asyncio.sleep(GATHER_S)
+
+    async def _send_urgent(self, connection: Connection) -> None:
+        urgent, self._urgent = self._urgent, []
+        journal = self._books.journal_id.hex()
+        for seq, boot, body in urgent:
+            copy = Urgent(journal=journal, seq=seq, boot=boot, body=body)
+            await connection.say(Topic.URGENT, copy.to_bytes())
+
+    async def _pack(self, first: int) -> bytes:
+        rows = await self._books.chunk(first, win.BATCH_RECORDS)
+        size = 0
+        for index, row in enumerate(rows):
+            size += len(row[2]) + 1
+            if index and size > win.BATCH_BYTES:
+                rows = rows[:index]
+                break
+        before = await self._books.hash_at(first - 1)
+        assert rows, "only durable records are sent"
+        assert before is not None, "what the fleet has is pruned no further than its last record"
+        nonce = self._new_nonce()
+        self._window.sent(first, rows[-1][0], self._clock.monotonic_s())
+        return batch.pack(self._books.journal_id, rows, before, nonce=nonce)
+
+    # -------------------------------------------------------------------------- downwards
+
+    async def _listen(self, connection: Connection) -> None:
+        async for heard in connection.heard():
+            if heard.topic is Topic.ACK:
+                try:
+                    ack = read(Ack, heard.payload)
+                except MessageError as error:
+                    log.warning("ack.unreadable", error=str(error))
+                else:
+                    await self._take_ack(connection, ack)
+                heard.done()
+                if self._stopped:
+                    return
+            elif self._on_down is not None:
+                self._on_down(heard)
+            else:
+                heard.done()
+
+    async def _take_ack(self, connection: Connection, ack: Ack) -> None:
+        now = self._clock.monotonic_s()
+        asked = self._nonces.pop(ack.echo, None) if ack.echo else None
+        if asked is not None:
+            # Half of the round trip: the fleet said it somewhere in between.
+            self._on_time(ack.time, (asked + now) / 2)
+        books = self._books
+        ours = await books.hash_at(ack.seq) if ack.journal == books.journal_id.hex() else None
+        meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
+        if not isinstance(meaning, Ignored):
+            self.status.why_quarantined = ack.quarantined
+        match meaning:
+            case Advanced(seq=seq, hash=digest):
+                if await books.acknowledge(seq, digest):
+                    self._window.acknowledged(seq, now)
+                    self.status.acked = books.acked_seq
+                    self._wake.set()
+            case Wanted(range=wanted):
+                if wanted.first <= books.durable_seq:
+                    self._window.again(wanted.first)
+                    self._wake.set()
+            case Ahead():
+                if now - self._greeted_s > GREET_AGAIN_S:
+                    await self._greet(connection)
+            case Forked(seq=seq, hash=digest):
+                if await books.hash_at(seq) == digest:
+                    self._stopped = True
+                    self.status.phase = Phase.FORKED
+                    self._changed()
+                    self._on_fork(seq, digest)
+                    return
+            case Ignored():
+                pass
+        self._judge_phase()
+
+    def _judge_phase(self) -> None:
+        self.status.durable = self._books.durable_seq
+        if self.status.why_quarantined:
+            self.status.phase = Phase.QUARANTINED
+        elif self.status.backlog:
+            self.status.phase = Phase.CATCHING_UP
+        else:
+            self.status.phase = Phase.IN_SYNC
+        self._changed()

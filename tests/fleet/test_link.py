@@ -1,0 +1,290 @@
+"""A real journal, a real broker, both databases: the machine's side of the link end to end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from cloud.contract.topics import Address
+from cloud.fleet import schema as t
+from cloud.fleet.broker_mqtt import MqttBroker
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.worker import Worker
+from cloud.link.link import Link, Phase
+from cloud.link.transport_mqtt import MqttTransport
+from cloud.mqtt import Broker
+from controller.clock import SystemClock
+from controller.journal.store import Journal
+from controller.state import State
+from tests.fleet.books import known, open_books, sell, sell_many
+from tests.fleet.machines import START
+from tests.fleet.proxy import Proxy
+from tests.fleet.servers import Mosquitto, running
+
+MACHINE = Address("acme", "lobby-1")
+_NAMES = count(1)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mosquitto]:
+    made = Mosquitto(tmp_path / "broker")
+    with running(made):
+        yield made
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
+    made = await open_books(tmp_path / "journal")
+    yield made
+    await made.close()
+
+
+@pytest.fixture(autouse=True)
+async def registered(database: FleetDatabase) -> None:
+    await known(database, MACHINE)
+
+
+def new_link(books: Journal[State], port: int, **told: Callable[..., None]) -> Link:
+    nonces = count(1)
+    broker = Broker("127.0.0.1", port, "lobby-1", five=next(_NAMES) % 2 == 0)
+    return Link(
+        books,
+        MqttTransport(broker, MACHINE),
+        SystemClock(),
+        lambda: f"{id(nonces)}-{next(nonces)}",
+        software="0.1.0",
+        **told,  # type: ignore[arg-type]  # by their names
+    )
+
+
+@asynccontextmanager
+async def linked(link: Link) -> AsyncIterator[Link]:
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def fleet(database: FleetDatabase, server: Mosquitto) -> AsyncIterator[Worker]:
+    worker = Worker(
+        Ingest(database),
+        MqttBroker(Broker("127.0.0.1", server.port, f"worker{next(_NAMES)}")),
+        lambda: START,
+    )
+    task = asyncio.create_task(worker.run())
+    try:
+        async with asyncio.timeout(20):
+            await worker.connected.wait()
+        yield worker
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def in_sync(link: Link, limit_s: float = 60.0) -> None:
+    changed = asyncio.Event()
+    link.watch(changed.set)
+    async with asyncio.timeout(limit_s):
+        while link.status.phase is not Phase.IN_SYNC or link.status.backlog:
+            changed.clear()
+            await changed.wait()
+
+
+async def every_record_once(database: FleetDatabase, books: Journal[State]) -> bool:
+    async with database.reading() as connection:
+        found = await connection.execute(
+            select(t.record.c.seq, t.record.c.hash)
+            .join(t.journal, t.journal.c.id == t.record.c.journal_id)
+            .where(t.journal.c.uid == books.journal_id)
+            .order_by(t.record.c.seq)
+        )
+        stored = [(seq, bytes(digest)) for seq, digest in found]
+    return stored == [(row[0], row[3]) async for row in books.rows()]
+
+
+async def equal_books(database: FleetDatabase, books: Journal[State]) -> bool:
+    async with database.reading() as connection:
+        found = {row.account: row.amount for row in await connection.execute(select(t.balance))}
+    rows = books.state.ledger.trial_balance()
+    return {a: n for a, n in found.items() if n} == {
+        row.account: row.debit - row.credit for row in rows if row.debit != row.credit
+    }
+
+
+async def test_a_journal_is_in_the_cloud_and_its_books_are_equal(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    await sell_many(books, 300)
+    async with fleet(database, server), linked(new_link(books, server.port)) as link:
+        await in_sync(link)
+        sell(books)
+        await books.commit()
+        link.grown()
+        await in_sync(link)
+
+    assert books.acked_seq == books.durable_seq == link.status.acked
+    assert await every_record_once(database, books)
+    assert await equal_books(database, books)
+
+
+async def test_a_machine_starts_without_a_network_and_is_in_sync_when_it_comes(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    await sell_many(books, 20)
+    server.kill()
+    async with linked(new_link(books, server.port)) as link:
+        changed = asyncio.Event()
+        link.watch(changed.set)
+        async with asyncio.timeout(20):
+            await changed.wait()
+        assert link.status.phase is Phase.OFFLINE
+        assert link.status.last_error
+
+        server.start()
+        async with fleet(database, server):
+            link.sync_now()
+            await in_sync(link)
+
+    assert await every_record_once(database, books)
+
+
+async def test_the_line_is_cut_again_and_again_while_it_sells(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    await sell_many(books, 200)
+    async with (
+        Proxy(server.port) as proxy,
+        fleet(database, server),
+        linked(new_link(books, proxy.port)) as link,
+    ):
+        for _ in range(5):
+            sell(books)
+            await books.commit()
+            link.grown()
+            proxy.cut()
+            await asyncio.sleep(0)
+            proxy.mend()
+            link.sync_now()
+        await in_sync(link)
+
+    assert await every_record_once(database, books)
+    assert await equal_books(database, books)
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with its memory", "without its memory"])
+async def test_the_broker_is_killed_in_the_middle(
+    database: FleetDatabase, tmp_path: Path, books: Journal[State], memory: bool
+) -> None:
+    await sell_many(books, 400)
+    server = Mosquitto(tmp_path / "mortal", persistence=memory)
+    with running(server):
+        async with fleet(database, server), linked(new_link(books, server.port)) as link:
+            await half_way(link)
+            server.kill()
+            server.start()
+            link.sync_now()
+            await in_sync(link)
+
+    assert await every_record_once(database, books)
+    assert await equal_books(database, books)
+
+
+async def half_way(link: Link) -> None:
+    changed = asyncio.Event()
+    link.watch(changed.set)
+    async with asyncio.timeout(30):
+        while link.status.acked == 0:
+            changed.clear()
+            await changed.wait()
+
+
+async def test_the_machine_is_killed_in_mid_upload_and_goes_on_where_the_fleet_is(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State], tmp_path: Path
+) -> None:
+    await sell_many(books, 400)
+    async with fleet(database, server):
+        async with linked(new_link(books, server.port)) as link:
+            await half_way(link)
+        # Its own note of the ack may be lost with it: the fleet's word counts.
+        again = new_link(books, server.port)
+        async with linked(again):
+            await in_sync(again)
+
+    assert await every_record_once(database, books)
+
+
+async def test_a_server_that_is_away_gets_everything_when_it_is_back(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    await sell_many(books, 100)
+    async with linked(new_link(books, server.port)) as link:
+        async with fleet(database, server):
+            await in_sync(link)
+        await sell_many(books, 100)
+        link.grown()
+        async with fleet(database, server):
+            link.sync_now()
+            await in_sync(link)
+
+    assert await every_record_once(database, books)
+
+
+async def test_a_disk_that_went_back_is_told_where_both_agree(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State], tmp_path: Path
+) -> None:
+    await sell_many(books, 5)
+    old = await copied(books, tmp_path / "old")
+    await sell_many(books, 5)
+    async with fleet(database, server):
+        async with linked(new_link(books, server.port)) as link:
+            await in_sync(link)
+        agreed = old.durable_seq - 1  # the start of the copy wrote a record of its own
+        sell(old)
+        await old.commit()
+        told: list[tuple[int, bytes]] = []
+        forked = new_link(old, server.port, on_fork=lambda seq, digest: told.append((seq, digest)))
+        async with asyncio.timeout(30):
+            await forked.run()
+
+    assert told == [(agreed, await books.hash_at(agreed))]
+    assert forked.status.phase is Phase.FORKED
+    await old.close()
+
+
+async def copied(books: Journal[State], folder: Path) -> Journal[State]:
+    """Return what an image of the disk of now becomes when a machine starts from it."""
+    folder.mkdir()
+    source = folder.parent / "journal"
+    for path in source.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return await open_books(folder)
+
+
+async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    times: list[int] = []
+    async with fleet(database, server):
+        async with linked(new_link(books, server.port)) as link:
+            await in_sync(link)
+        heard = asyncio.Event()
+
+        def told(ms: int, _at_s: float) -> None:
+            times.append(ms)
+            heard.set()
+
+        # A retained ack waits for this connection, too; nobody knows how old it is.
+        async with linked(new_link(books, server.port, on_time=told)), asyncio.timeout(20):
+            await heard.wait()
+
+    assert set(times) == {START}

@@ -82,6 +82,7 @@ class FaultCode(StrEnum):
     COLUMN_EMPTY = "column.empty"
     COLUMN_REFUNDS = "column.refunds"  # too many failed vends in a row: is somebody playing?
     MACHINE_REFUNDS = "machine.refunds"
+    MACHINE_STUCK = "machine.stuck"  # an act never came to an end, or a vend lay still
     SENSOR_BLIND = "sensor.blind"
     DOOR_OPEN = "door.open"
     PANEL_DISPLAY = "panel.display"

@@ -59,7 +59,7 @@ from controller.ports import (
     TemperatureRead,
     TubeCounts,
 )
-from controller.saga import basket, basket_rules, escrow, give_back, rights, vend
+from controller.saga import basket, basket_rules, escrow, give_back, patience, rights, vend
 from controller.saga import recovery as boot
 from controller.state import Saga
 
@@ -132,6 +132,7 @@ class Brain:
         desk = self.desk
         if self.recovery is not None and self.recovery.phase is boot.Phase.END:
             boot.proceed(desk, self.recovery)
+        patience.keep_watch(desk)
         enter_wanted_service(desk)
         if desk.live.reselect and desk.mode.selling:
             selection, desk.live.reselect = desk.live.reselect, ""
@@ -327,6 +328,8 @@ class Brain:
 
     def _outcome(self, effect: fx.Effect, result: Any) -> None:
         desk = self.desk
+        if isinstance(result, fx.Failed) and result.stuck:
+            patience.tell_stuck(desk, result.detail)
         vend_seq = getattr(effect, "vend", None)
         saga = desk.state.sagas.get(vend_seq) if vend_seq is not None else None
         match effect:
@@ -504,6 +507,8 @@ class Brain:
             case "payout" if saga is not None:
                 give_back.look_for_changer(desk, saga)
                 vend.advance(desk, saga)
+            case "watch":
+                self._watch()
             case "session":
                 self._session_timed_out(rest)
             case "basket" if rest == "card":
@@ -524,6 +529,13 @@ class Brain:
                     desk.do(fx.CheckSensor(0, first))
             case _:
                 self._cash_timer(what)
+
+    def _watch(self) -> None:
+        """Push on what lies still: a wake-up that never came must not keep a customer's money."""
+        if self.recovery is not None and self.recovery.phase in (boot.Phase.END, boot.Phase.DONE):
+            for saga in patience.stuck(self.desk):
+                patience.tell_stuck(self.desk, f"vend {saga.vend} lay still")
+                vend.advance(self.desk, saga)
 
     def _session_timed_out(self, device: str) -> None:
         desk, session = self.desk, self.desk.live.session

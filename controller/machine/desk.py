@@ -80,6 +80,10 @@ class Live:
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
+    owing_since: dict[int, float] = field(default_factory=dict)  # since the first order
+    again_at: dict[int, float] = field(default_factory=dict)  # the next order after a short one
+    seen: dict[int, tuple[object, ...]] = field(default_factory=dict)  # sagas at the last look
+    watching: bool = False
     timed_out: set[int] = field(default_factory=set)  # vends of which a deadline ended an act
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None

@@ -186,3 +186,4 @@ class Failed:
 
     unknown: bool
     detail: str
+    stuck: bool = False  # it never came to an end: its limit ended it

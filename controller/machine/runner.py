@@ -25,6 +25,7 @@ from controller.machine import effects as fx
 from controller.machine.brain import Brain
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, Stop, Timer
+from controller.machine.limits import limit_s
 from controller.machine.screen import NOTHING, Acceptance, acceptance, view
 from controller.panel.render import Renderer
 from controller.ports import (
@@ -293,8 +294,16 @@ class Machine:
             self._queue.put_nowait(Timer("broken"))  # whatever wakes the loop
 
     async def _carry_out(self, effect: fx.Effect) -> None:
+        limit = limit_s(effect, self.desk.policy)
+        patience = asyncio.timeout(limit)
         try:
-            result = await self._perform(effect)
+            async with patience:
+                result = await self._perform(effect)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            name = type(effect).__name__
+            result = fx.Failed(unknown=True, detail=f"{name}: no end in {limit} s", stuck=True)
         except EffectUnknownError as error:
             result = fx.Failed(unknown=True, detail=str(error))
         except (LinkError, PeerProtocolError) as error:

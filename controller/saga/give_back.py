@@ -24,7 +24,7 @@ from controller.machine.effects import (
     Payout,
     Wake,
 )
-from controller.machine.table import Mode, Trigger
+from controller.machine.table import Trigger
 from controller.panel.view import Message
 from controller.ports import (
     BillInfo,
@@ -35,14 +35,13 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga import basket_rules, escrow, rights
+from controller.saga import basket_rules, escrow, patience, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state import Saga
 
 SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a smaller debt
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
-STOPPING_PATIENCE_S: Final = 10.0  # well within the 25 s that a graceful stop has
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
 _PAYING_S: Final = 30.0  # "your change" is shown so long; a recycler takes that for each bill
 NOTHING: Final = Picked((), 0, 0)
@@ -78,8 +77,11 @@ def give_back(desk: Desk, saga: Saga) -> None:
         _close(desk, saga)
         return
     desk.step(Trigger.PAY_OUT)
+    given_up = saga.short_payouts >= SHORT_PAYOUTS_MAX or not saga.payout_certain
+    if not given_up and patience.pauses(desk, saga):
+        return
     plan = best_partial(total, desk.tubes())
-    if saga.short_payouts >= SHORT_PAYOUTS_MAX or not saga.payout_certain:
+    if given_up or patience.overdue(desk, saga):
         plan = NO_PLAN  # not certain: what is left may have been paid, a person must look first
     if _wait_for_payers(desk, saga, plan, total):
         return
@@ -111,6 +113,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
+    patience.ordered(desk, saga)
     desk.do(Payout(saga.vend, order, device))
     desk.tell(_on_payout(saga), amount=plan.amount, seconds=_PAYING_S)
 
@@ -180,10 +183,7 @@ def _wait_for_payers(desk: Desk, saga: Saga, plan: PayoutPlan, total: int) -> bo
         desk.live.settling_since.pop(saga.vend, None)
         return False
     since = desk.live.settling_since.setdefault(saga.vend, desk.now)
-    patience = desk.policy.refund_deadline_s
-    if desk.mode is Mode.STOPPING:
-        patience = min(patience, STOPPING_PATIENCE_S)
-    if desk.now - since >= patience:
+    if desk.now - since >= patience.limit_s(desk):
         desk.live.timed_out.add(saga.vend)
         return False
     desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
@@ -232,9 +232,8 @@ def _close(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
-    desk.live.settling_since.pop(saga.vend, None)
+    patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
-    desk.live.timed_out.discard(saga.vend)
     _guard_against_refunds(desk, saga)
     desk.answer(
         f"vend {saga.vend}",
@@ -365,6 +364,7 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
             ),
             saga.vend,
         )
+        patience.paid_short(desk, saga)
         return
     evidence = PayoutEvidence(idle=False) if isinstance(result, Failed) else result
     if evidence.tubes is None and evidence.status is None:
@@ -427,6 +427,8 @@ def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
         ),
         saga.vend,
     )
+    if done.amount < saga.ordered:
+        patience.paid_short(desk, saga)
     if evidence.tubes is not None and bills:
         book_recycler(desk, evidence.tubes, "payout")
     elif evidence.tubes is not None:

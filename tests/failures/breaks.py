@@ -12,6 +12,7 @@ from config.machine import MachineSettings
 from config.models import Tokens
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
+from controller.journal.envelope import Record
 from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
@@ -237,6 +238,18 @@ def _changer(fault: str, value: object, part: str = "changer") -> Break:
     return Break("B4", early=strike)
 
 
+async def _always_short(play: Play) -> None:
+    """Each payout stops before its first coin."""
+    await _breaks_down(play)
+    assert play.running is not None
+
+    def again(records: list[Record]) -> None:
+        if any(record.type == "payout.intended" for record in records):
+            play.breaks("changer", "short_by", 100)
+
+    play.running.machine.on_commit.append(again)
+
+
 async def _unplugs(play: Play) -> None:
     await play.coins_fall()
     play.world.unplug("changer")
@@ -301,6 +314,7 @@ async def power_fails(play: Play) -> None:
 CASH: Final[dict[str, Break]] = {
     "changer jams in payout": _changer("jam_after", 1),
     "changer pays too little": _changer("short_by", 1),
+    "changer pays too little again and again": Break("B4", early=_always_short),
     "changer resets in payout": _changer("reset_after", 1),
     "changer never ends its payout": _changer("stall", True),
     "changer tells a wrong tube count": replace(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks import idle, key_to_motor, native_line, polls, slow_card, vend
+from benchmarks import boot, idle, key_to_motor, native_line, polls, slow_card, swarm, vend
 from benchmarks.page import page
 from benchmarks.place import BenchError, Neighbours, Place, place
 from benchmarks.report import Table
@@ -24,6 +24,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     polls.NAME: polls.run,
     native_line.NAME: native_line.run,
     idle.NAME: idle.run,
+    boot.NAME: boot.run,
+    swarm.NAME: swarm.run,
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.children import busy_line, round_trips
+from benchmarks.children import busy_line, lives, long_journal, round_trips
 from benchmarks.children.till import CUSTOMERS, Till
 
 
@@ -43,3 +43,16 @@ async def test_a_busy_line_acknowledges_or_withholds_each_answer(tmp_path: Path)
     assert len(found["acks_ms"]) + found["unacknowledged"] >= 99
     assert abs(found["unacknowledged"] - found["withheld"]) <= 1
     assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def test_a_long_journal_is_opened_with_its_snapshots_and_without(tmp_path: Path) -> None:
+    found = await long_journal.measure(tmp_path / "long", tmp_path / "empty", 1_200, 2)
+    assert len(found["empty_s"]) == len(found["with_s"]) == 2
+    assert found["without_s"] > 0
+
+
+def test_lives_are_counted_by_their_vends() -> None:
+    found = lives.play(1, 3, fold=True)
+    assert found["findings"] == []
+    assert found["vends"] >= 1
+    assert found["cpu_s"] > 0

@@ -1,0 +1,118 @@
+"""Make a journal of many records, and open it: with its snapshots, and without."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from controller.clock import SystemClock
+from controller.domain import accounts as acc
+from controller.journal import records as rec
+from controller.journal.beginning import BootInfo
+from controller.journal.database import Access
+from controller.journal.records import REGISTRY
+from controller.journal.sqlite_aio import DirectoryStorage
+from controller.journal.store import Journal
+from controller.state import State, StateFold
+
+# Staged at once: a commit for each vend would take its syncs a hundred thousand times.
+BATCH: Final = 5_000
+
+
+async def _open(folder: Path) -> Journal[State]:
+    return await Journal.open(
+        DirectoryStorage(folder),
+        fold=StateFold(),
+        registry=REGISTRY,
+        clock=SystemClock(),
+        entropy=os.urandom,
+        boot=BootInfo("bench", "EUR", "0", "", datetime(2026, 1, 1, tzinfo=UTC)),
+    )
+
+
+async def _timed(folder: Path) -> float:
+    begun = time.perf_counter()
+    journal = await _open(folder)
+    took = time.perf_counter() - begun
+    await journal.close()
+    return took
+
+
+def _vend(journal: Journal[State]) -> None:
+    """Stage a vend that is paid with two coins, as the saga writes it."""
+    first = journal.next_seq
+    lots = ((first, 100), (first + 1, 50))
+    for type_, value in ((4, 100), (3, 50)):
+        coin = ((type_, value, "tube", 0),)
+        journal.stage(rec.CoinsDeposited(device="changer", answer="5400", coins=coin))
+    vend = journal.next_seq
+    for data in (
+        rec.VendOpened(selection="A1", column="A1", product="cola", price=150, item=1),
+        rec.CreditAuthorised(coins=150, bills=0, lots=lots),
+        rec.DispenseIntended(column="A1", attempt=1, sensor="ready"),
+        rec.DispenseFinished(
+            column="A1", outcome="dropped", drops=1, run_ms=1_000, proof="watched"
+        ),
+        rec.VendSettled(cash=150, lots=lots),
+        rec.VendClosed(result="sold"),
+    ):
+        journal.stage(data, vend=vend)
+
+
+async def _write(folder: Path, records: int) -> None:
+    journal = await _open(folder)
+    journal.stage(rec.StockSet(column="A1", count=records, before=0, cause="opening"))
+    journal.stage(rec.BootFinished(sagas=()))
+    while journal.next_seq <= records:
+        batch = journal.next_seq + BATCH
+        while journal.next_seq < min(batch, records + 1):
+            _vend(journal)
+        await journal.commit()
+    assert journal.state.ledger.balance(acc.CASH_TUBES) > 0, "the vends were paid"
+    await journal.close()
+
+
+async def _forget_snapshots(folder: Path) -> None:
+    storage = DirectoryStorage(folder)
+    name = next(name for name in await storage.names() if name.endswith(".db"))
+    database = await storage.open(name, Access.WRITE)
+    await database.transaction([("DELETE FROM snapshot", ())])
+    await database.close()
+
+
+async def measure(folder: Path, empty: Path, records: int, starts: int) -> dict[str, Any]:
+    """Return the seconds of each start: empty, long, and long without snapshots."""
+    await _timed(empty)  # the very first start makes the journal
+    await _write(folder, records)
+    # In turns, so that what else the machine does meets both alike.
+    pairs = [(await _timed(empty), await _timed(folder)) for _ in range(starts)]
+    await _forget_snapshots(folder)
+    without_s = await _timed(folder)
+    return {
+        "empty_s": [pair[0] for pair in pairs],
+        "with_s": [pair[1] for pair in pairs],
+        "without_s": without_s,
+    }
+
+
+def main() -> None:
+    """Write ``--records`` into ``--folder``, and open it and an ``--empty`` one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--empty", type=Path, required=True)
+    parser.add_argument("--records", type=int, required=True)
+    parser.add_argument("--starts", type=int, required=True)
+    given = parser.parse_args()
+    found = asyncio.run(measure(given.folder, given.empty, given.records, given.starts))
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -136,7 +136,7 @@ class Brain:
         enter_wanted_service(desk)
         if desk.live.reselect and desk.mode.selling:
             selection, desk.live.reselect = desk.live.reselect, ""
-            if vend.enough(desk, selection):
+            if vend.enough(desk, selection) or desk.live.session is not None:
                 vend.select(desk, selection)
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             self._settle_mode()
@@ -306,16 +306,30 @@ class Brain:
 
     def _session(self, device: DeviceName, begun: SessionBegun) -> None:
         desk, live = self.desk, self.desk.live
-        if not desk.mode.selling or (live.session is not None and live.session is not device):
+        asked = self._asked_in_vain(device)
+        taken = live.session is not None and live.session is not device
+        if taken or not (desk.mode.selling or asked is not None):
             desk.do(fx.EndSession(device))
             return
         live.session_ends = False
+        if asked is not None:
+            live.reselect = asked.selection  # by this card, once the other reader has let go
+            vend.cancel_approval(desk, asked)
         live.session, live.session_funds, live.session_language = (
             device, begun.funds, begun.language,
         )  # fmt: skip
         live.session_refundable = begun.refundable
         live.notice = None
         desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
+
+    def _asked_in_vain(self, device: DeviceName) -> Saga | None:
+        """Return a vend for which another reader waits for the card that came to this one."""
+        desk = self.desk
+        saga = desk.customer_saga()
+        if saga is None or desk.mode is not Mode.AUTHORISING or desk.live.session is not None:
+            return None
+        waits = saga.intent == "approval" and saga.device != device.value
+        return saga if waits and saga.vend not in desk.live.cancelling else None
 
     def _session_cancel(self, device: DeviceName) -> None:
         saga = self.desk.customer_saga()

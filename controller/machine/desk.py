@@ -77,6 +77,7 @@ class Live:
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
     reselect: str = ""  # the customer paid cash while the reader was being asked
+    cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent

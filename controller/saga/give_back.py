@@ -234,6 +234,7 @@ def _close(desk: Desk, saga: Saga) -> None:
     )
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
+    desk.live.cancelling.discard(saga.vend)
     _guard_against_refunds(desk, saga)
     desk.answer(
         f"vend {saga.vend}",

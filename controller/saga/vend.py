@@ -20,6 +20,7 @@ from controller.machine.effects import (
     Beep,
     CancelApproval,
     CheckSensor,
+    EndSession,
     Failed,
     ReportCashSale,
     RequestApproval,
@@ -372,7 +373,9 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
         return
     device = saga.device
     if isinstance(result, Approved):
-        desk.live.reselect = ""  # the card was faster than the coins
+        desk.live.reselect = ""  # the card was faster than the coins, or than one elsewhere
+        if desk.live.session is not None and desk.live.session.value != device:
+            desk.do(EndSession(desk.live.session))
         desk.live.timed_out.discard(saga.vend)  # and than our own time-out
         # A token's worth is not told: it buys what was asked for, and that is what is owed for it.
         amount = result.amount if result.amount is not None else saga.card_amount
@@ -539,4 +542,5 @@ def cancel_approval(desk: Desk, saga: Saga) -> None:
     One from before a restart is recovery's, which has a cancel of its own under way.
     """
     if saga.intent == "approval" and saga.intent_boot == desk.state.boot:
+        desk.live.cancelling.add(saga.vend)
         desk.do(CancelApproval(saga.vend, DeviceName(saga.device)))

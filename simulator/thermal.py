@@ -58,10 +58,16 @@ class Span:
     limit_c: float
     hot: bool
     since_s: float | None = None  # on the loop's clock; None: it is within the limit
+    ended_s: float = float("-inf")  # when it was last beyond it, before now
 
     def wrong(self, celsius: float) -> bool:
         """Tell whether a temperature is beyond the limit."""
         return celsius < self.limit_c if self.hot else celsius > self.limit_c
+
+    def end(self, now: float) -> None:
+        """Note that the air is within the limit."""
+        if self.since_s is not None:
+            self.since_s, self.ended_s = None, now
 
 
 @dataclass(slots=True)
@@ -201,12 +207,12 @@ class Cabin:
                 passed = -tau * math.log(left) if 0 < left < 1 else 0.0
                 span.since_s = min(now, air.at_s + passed / self._timeline.speed)
             elif not is_wrong:
-                span.since_s = None
+                span.end(now)
 
     def _judge(self, celsius: float, now: float) -> None:
         for span in self._air.spans:
             if not span.wrong(celsius):
-                span.since_s = None
+                span.end(now)
             elif span.since_s is None:
                 span.since_s = now
 

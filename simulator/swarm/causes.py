@@ -94,6 +94,10 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "stacker neither reports nor counts": ("bill.weak_stacker=uncounted",),
     "validator is gone": _BILL_AWAY,
     "bill is stacked after power-up": ("end.power",),
+    # the climate
+    "health timer has run out": ("cabin.warm", "climate.compressor_dead"),
+    "health timer runs out meanwhile": ("cabin.warm", "climate.compressor_dead"),
+    "thermometer dies": ("climate.sensor",),
     # the disk, the clock, the configuration, keys, ends
     "disk is slow (0.5 s)": ("disk.latency_s=0.5",),
     "disk is slow (3 s)": ("disk.latency_s=3.0",),

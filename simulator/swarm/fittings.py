@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from config.machine import MachineSettings
 from simulator.plan import WorldPlan
+from simulator.swarm.cold import Cold
 from simulator.swarm.plan import Build
 from simulator.swarm.rights import BasketShop, TokenSlot
 
@@ -116,4 +117,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     Recycler(),
     TokenSlot(),
     BasketShop(),
+    Cold(),
 )

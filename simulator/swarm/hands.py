@@ -157,7 +157,26 @@ async def _told(acting: Awaitable[object]) -> None:
         await acting
 
 
+class CabinHand:
+    """Warm goods are loaded, or the sun shines in: the air is warm at once."""
+
+    def strike(self, machine: Whole, trouble: Trouble) -> bool:
+        """Warm it."""
+        cabin = machine.world.cabin
+        if cabin is None:
+            return False
+        assert isinstance(trouble.value, float), "degrees"
+        cabin.put(trouble.value)
+        return True
+
+    def mend(self, machine: Whole, trouble: Trouble) -> bool:
+        """Nothing: the compressor has to."""
+        del machine, trouble
+        return True
+
+
 HANDS: Final[Mapping[str, Hand]] = {
+    "cabin": CabinHand(),
     "disk": DiskHand(),
     "clock": ClockHand(),
     "door": DoorHand(),

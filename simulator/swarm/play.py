@@ -23,6 +23,7 @@ from simulator.swarm.coverage import Coverage
 from simulator.swarm.customers import Customer
 from simulator.swarm.evidence import Watch
 from simulator.swarm.hands import free, hand_of
+from simulator.swarm.health import HealthOracle
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, End, Life, Step, Trouble
 from simulator.swarm.technician import Technician
@@ -88,6 +89,7 @@ class Player:
         self.judge: Judge | None = None
         self.technician = Technician(self.machine)
         self.coverage = Coverage()
+        self.health = HealthOracle.of(self.machine)
         self.trace: list[str] | None = [] if keep else None
         self._hash = hashlib.sha256()
         self._rng = random.Random(f"{life.seed}/play")
@@ -203,6 +205,8 @@ class Player:
     async def _visit(self) -> list[str]:
         self.machine.world.truth.customer = "technician"
         findings = await self.technician.visit()
+        if self.health is not None:
+            self.health.attended()
         await self._while_alive(self._calm())
         assert self.judge is not None, "judged since the first boot"
         findings += self.judge.after_visit(self.watch.evidence)
@@ -443,6 +447,8 @@ class Player:
             self._hit.set_result(None)
 
     def _recorded(self, record: Record) -> None:
+        if self.health is not None:
+            self.health.record(record, self.watch.evidence)
         self._hash.update(record.body)
         self.coverage.record(record)
         if self.trace is not None:
@@ -525,6 +531,8 @@ class Player:
 
     def _fact(self, fact: Fact) -> None:
         self._stir()
+        if self.health is not None:
+            self.health.fact(fact, self.watch.evidence)
         self._hash.update(f"{fact.at_s:.6f}{fact.what}{fact.detail}".encode())
         if self.trace is not None:
             self.trace.append(f"{fact.at_s:9.3f} {fact.what} {fact.detail}")

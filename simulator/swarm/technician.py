@@ -40,6 +40,7 @@ class Technician:
             for name in world.cabinet.spirals:
                 if state.stock.of(name).disabled:
                     await self._do(cmd.EnableColumn(name))
+            await self._do(cmd.ServeHealth())
             await self._coins()
             await self._collect()
             for claim in list(machine.state.claims.values()):

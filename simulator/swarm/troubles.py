@@ -32,6 +32,7 @@ class Excuse(StrEnum):
     BOX = "box"  # a coin falls into the cash box and is told to be in a tube
     BILL = "bill"  # what became of a bill can't be known, or it stays where it is
     LINE = "line"  # the line itself is out of order, and with it the bus's rhythm
+    WARM = "warm"  # how warm it is can't be known
     LOST = "lost"  # money that an acknowledged answer told of never reaches the machine's memory
 
 
@@ -228,6 +229,17 @@ KINDS: Final[tuple[Kind, ...]] = (
         ],
     ),
     *_kinds("door", [("open", (True,), TURN, NONE, 8.0)]),
+    *_kinds("cabin", [("warm", (8.0, 20.0), ANY, NONE, 60.0, 3.0)]),
+    *_kinds(
+        "climate",
+        [
+            ("compressor_dead", (True,), (), NONE, 120.0),
+            (
+                "sensor", ("gone", "checksum", "open", "power_up", "stuck", "high"), ANY,
+                frozenset({Excuse.WARM}), 120.0, 2.0,
+            ),
+        ],
+    ),
     *_kinds(
         "disk",
         [

@@ -1,0 +1,88 @@
+"""The oracle of the health timer, against how warm the air really was.
+
+Nothing that was too warm for too long leaves its column for a customer, and nothing is held back
+that was not too warm, or of which somebody could say how warm it was.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.climate_plan import health_rules
+from controller.domain.health import HealthRule, due_s
+from controller.journal import records_climate as clim
+from controller.journal.envelope import Record
+from controller.machine.health import UNKNOWN
+from simulator.swarm.evidence import Evidence
+from simulator.swarm.troubles import Excuse
+from simulator.thermal import Span
+from simulator.truth import BIN, Fact
+from simulator.truth import column as column_place
+from simulator.whole import Whole
+
+# A reading is some seconds old, a card's approval and two turns take their time.
+SLACK_S: Final = 30.0
+STALE_S: Final = 7.0  # the air may have cooled since the last reading
+
+
+class HealthOracle:
+    """Watches the columns under the health timer."""
+
+    def __init__(self, machine: Whole, rules: tuple[HealthRule, ...]) -> None:
+        """Watch the air from now on."""
+        self._machine = machine
+        assert machine.world.cabin is not None, "a rule has a thermometer"
+        self._cabin = machine.world.cabin
+        self._rules = {rule.column: rule for rule in rules}
+        self._spans: dict[str, Span] = {
+            rule.column: self._cabin.watch(rule.limit_c, hot=rule.hot) for rule in rules
+        }
+        self._attended = machine.loop.time()
+
+    @classmethod
+    def of(cls, machine: Whole) -> HealthOracle | None:
+        """Return the oracle of a machine, None where there is nothing to watch."""
+        rules = health_rules(machine.settings)
+        return cls(machine, rules) if rules else None
+
+    def attended(self) -> None:
+        """A technician was there: what is inside is fresh."""
+        self._attended = self._machine.loop.time()
+
+    def fact(self, fact: Fact, evidence: Evidence) -> None:
+        """Judge a product that leaves its column."""
+        if fact.what != "moved" or f"-> {BIN}" not in fact.detail:
+            return
+        now = self._machine.loop.time()
+        for name, rule in self._rules.items():
+            if f"{column_place(name)} ->" not in fact.detail:
+                continue
+            self._settle()
+            since = self._spans[name].since_s
+            if since is None or evidence.excused(Excuse.WARM):
+                return
+            late = now - due_s(rule, since, self._attended)
+            if late > SLACK_S:
+                evidence.findings.append(
+                    f"{name} was sold {late:.0f} s after its health timer should have run out"
+                )
+
+    def record(self, record: Record, evidence: Evidence) -> None:
+        """Judge a column that is held back."""
+        data = record.data
+        if not isinstance(data, clim.HealthExceeded):
+            return
+        self._settle()
+        now = self._machine.loop.time()
+        if evidence.excused(Excuse.WARM):
+            return
+        for name in data.columns:
+            span = self._spans[name]
+            if data.reason == UNKNOWN:
+                evidence.findings.append(f"{name} is held back, and its thermometer works")
+            elif span.since_s is None and now - span.ended_s > STALE_S:
+                evidence.findings.append(f"{name} is held back, and it was never too warm")
+
+    def _settle(self) -> None:
+        """Bring the air to now."""
+        _ = self._cabin.celsius

@@ -303,10 +303,11 @@ class DoorChanged:
 
 @dataclass(frozen=True, slots=True)
 class TemperatureRead:
-    """A thermometer was read; ``celsius`` None: it did not say, ``why`` not."""
+    """A thermometer was read at ``at_s`` (monotonic); ``celsius`` None: it did not say, ``why``."""
 
     sensor: str
     celsius: float | None
+    at_s: float
     why: str = ""
 
 

@@ -49,7 +49,7 @@ class ClimateKeeping:
         """Take a reading."""
         thermometer = self._thermometers.get(event.sensor)
         if thermometer is not None:
-            thermometer.take(event.celsius, event.why, self._desk.now)
+            thermometer.take(event.celsius, event.why, event.at_s)
             self.look()
 
     def cut(self, event: OutputCut) -> None:

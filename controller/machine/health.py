@@ -56,15 +56,15 @@ class HealthKeeping:
             desk.write(clim.HealthServed(columns=new, cause="first_start"))
         rule = rules[0]
         if celsius is None or rule.wrong(celsius):
-            since_ms = round((thermometer.read_s if celsius is None else now) * 1000)
-            self._warm(rules, since_ms, celsius)
+            # As of its last word: a turn may be late by as long as the disk took.
+            self._warm(rules, round(thermometer.read_s * 1000), celsius)
         elif not rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C)):
             back = [r.column for r in rules if _stands(known[r.column])]
             if back:
                 desk.write(clim.HealthCooled(columns=tuple(back), celsius=celsius))
         return self._run_out(rules, celsius, now)
 
-    def _warm(self, rules: Iterable[HealthRule], now_ms: int, celsius: float | None) -> None:
+    def _warm(self, rules: Iterable[HealthRule], read_ms: int, celsius: float | None) -> None:
         """Start the timers that don't run yet, each from when nobody can vouch for it."""
         desk, known = self._desk, self._desk.state.climate.columns
         lost = [r.column for r in rules if known[r.column].gap and not known[r.column].exceeded]
@@ -73,7 +73,7 @@ class HealthKeeping:
         for rule in rules:
             column = known[rule.column]
             if column.warm_ms is None:
-                starting[now_ms if column.dark_ms is None else column.dark_ms].append(rule.column)
+                starting[read_ms if column.dark_ms is None else column.dark_ms].append(rule.column)
         for since_ms, columns in starting.items():
             desk.write(
                 clim.HealthWarmed(columns=tuple(columns), since_ms=since_ms, celsius=celsius)

@@ -117,10 +117,13 @@ class Thermometers:
         self._reading[shape.name] = task
 
     async def _take(self, shape: ThermometerShape) -> None:
+        celsius, why = None, ""
         try:
-            self._notify(TemperatureRead(shape.name, temperature(await self._read(shape.path))))
+            celsius = temperature(await self._read(shape.path))
         except OSError as error:
-            self._notify(TemperatureRead(shape.name, None, error.strerror or str(error)))
+            why = error.strerror or str(error)
         except NoTemperatureError as error:
-            self._notify(TemperatureRead(shape.name, None, str(error)))
+            why = str(error)
+        now = asyncio.get_running_loop().time()
+        self._notify(TemperatureRead(shape.name, celsius, now, why))
         self._later(shape, shape.every_s)

@@ -298,6 +298,22 @@ def test_a_thermometer_that_dies_counts_as_too_warm() -> None:
     play(scenario, settings=PLAIN)
 
 
+def test_a_slow_disk_gives_the_timer_no_time() -> None:
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        stage.disk.sync_latency = lambda: ALLOWED_S + 10.0
+        stage.world.insert_coin(100)
+        await stage.passes(1.0)  # its record is on its way
+        warm(stage)
+        await stage.passes(ALLOWED_S + 5.0)
+        stage.disk.sync_latency = None
+        await comes(stage, lambda: held(stage), 20.0)
+        since = stage.records("health.warmed")[-1].since_ms / 1000
+        assert stage.loop.time() - since > ALLOWED_S
+
+    play(scenario, settings=PLAIN)
+
+
 def test_hot_food_must_stay_hot() -> None:
     async def scenario(stage: Stage) -> None:
         await past_the_first_cool_down(stage)

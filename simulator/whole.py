@@ -17,9 +17,11 @@ from config.machine import MachineSettings
 from config.models import KernelKeypad
 from controller import app
 from controller.domain import accounts as acc
+from controller.journal.beginning import begin_new
 from controller.journal.envelope import Record
+from controller.journal.records import REGISTRY
 from controller.ports import DeviceEvent, KeyPressed
-from controller.state import State
+from controller.state import State, StateFold
 from drivers.gpio.on_time import LoopWatch
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.adapter_text import AdapterTextLink
@@ -123,14 +125,24 @@ class Whole:
     async def boot(self) -> app.Running:
         """Start a controller; returns when it runs, which is before it sells."""
         self.boots += 1
-        self._storage = DiskStorage(self.disk)
         self._pins = self.world.pins()
-        parts = app.Parts(
+        self.running = await app.compose(self.settings, self._parts())
+        self._remember()
+        self.running.machine.on_commit.append(self._committed)
+        if self.running.journal.read_only:
+            return self.running  # stranded: the panel says so, and nothing is taken or paid
+        self._task = self.loop.create_task(self.running.run())
+        return self.running
+
+    def _parts(self) -> app.Parts:
+        self._storage = DiskStorage(self.disk)
+        pins = self._pins = self._pins or self.world.pins()
+        return app.Parts(
             clock=self.clock,
             storage=self._storage,
             entropy=self.rng.randbytes,
             link=self._link(),
-            pins=self._pins,
+            pins=pins,
             watch=LoopWatch(),
             system_boot=f"power-up {self.power_ups}",
             inline_i2c=self.world.i2c,
@@ -139,13 +151,20 @@ class Whole:
             cctalk=self._open_cctalk,
             read_file=self._read_file,
         )
-        self.running = await app.compose(self.settings, parts)
-        self._remember()
-        self.running.machine.on_commit.append(self._committed)
-        if self.running.journal.read_only:
-            return self.running  # stranded: the panel says so, and nothing is taken or paid
-        self._task = self.loop.create_task(self.running.run())
-        return self.running
+
+    async def begin_journal(self, reason: str) -> None:
+        """Begin a new journal, as a technician has vendd do whose journal is refused."""
+        parts = self._parts()
+        await begin_new(
+            parts.storage,
+            fold=StateFold(),
+            registry=REGISTRY,
+            clock=self.clock,
+            entropy=self.rng.randbytes,
+            boot=app.boot_info(self.settings, parts),
+            reason=reason,
+            by="technician",
+        )
 
     def _foresight(self) -> WorldForesight:
         assert isinstance(self.loop, VirtualLoop), "only virtual time can be folded"

@@ -320,6 +320,11 @@ class Journal(ReadableJournal[S]):
         finally:
             self._flight = None
 
+    async def snapshots(self) -> list[Snapshot]:
+        """Return the sound snapshots that are kept, the newest first."""
+        found = snaps.snapshots(self._database, self._id, self._fold.version)
+        return [snapshot async for snapshot in found]
+
     def _snapshot(self) -> Snapshot:
         """Return the state as it is now, everything staged included."""
         at = Position(self._next_seq - 1, self._boot, self._head, self._confirmed_ms)

@@ -12,6 +12,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from simulator.swarm.build import settings_of
+from simulator.swarm.damage import DAMAGES
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.people import Shelf, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
@@ -19,6 +20,7 @@ from simulator.swarm.troubles import ANY, KINDS, Kind
 from simulator.world import Link
 
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
+FINALE: Final = 0.2  # of the lives end with a damaged journal
 HOW_TO_END: Final = ("kill", "power", "stop")
 
 
@@ -76,7 +78,13 @@ def draw(
     machine = _build(seed, link)
     shelf = Shelf(settings_of(settings, machine))
     steps = tuple(_step(seed, number, shelf, machine, fate) for number in range(1, vends + 1))
-    return Life(seed, machine, steps)
+    return Life(seed, machine, steps, _finale(seed, fate))
+
+
+def _finale(seed: int, fate: Luck) -> str:
+    rng = _rng(seed, "finale")
+    may = any(kind.part == "disk" for kind in fate.kinds)
+    return rng.choice(DAMAGES) if may and rng.random() < FINALE else ""
 
 
 def _rng(seed: int, what: object) -> random.Random:

@@ -140,6 +140,7 @@ class Life:
     seed: int
     build: Build = field(default_factory=Build)
     steps: tuple[Step, ...] = ()
+    finale: str = ""  # what becomes of the journal's file at the end (``damage``)
 
     def with_steps(self, steps: tuple[Step, ...]) -> Life:
         """Return the same machine with other visitors."""

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from config.machine import MachineSettings
 from controller.faults import FaultCode, JournalError
-from controller.journal.envelope import Record, UnknownData
+from controller.journal.envelope import Record
+from controller.journal.errors import JournalRefusedError
 from controller.machine.brain import RECOUNT_S
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk
 from simulator.pins.board import Edge
 from simulator.swarm import build
+from simulator.swarm.bad_luck import BadLuck
 from simulator.swarm.coverage import Coverage
 from simulator.swarm.customers import Customer
+from simulator.swarm.damage import copy_of, damage
 from simulator.swarm.evidence import Watch
-from simulator.swarm.hands import free, hand_of
 from simulator.swarm.health import HealthOracle
 from simulator.swarm.judge import Judge
-from simulator.swarm.plan import Act, End, Life, Step, Trouble
+from simulator.swarm.plan import Act, End, Life, Step
 from simulator.swarm.technician import Technician
-from simulator.swarm.troubles import Excuse, kind_of
+from simulator.swarm.trace import Trace, line_of
+from simulator.swarm.troubles import Excuse
 from simulator.truth import Fact
 from simulator.whole import NotQuietError, Whole
 
@@ -36,6 +38,7 @@ RECOUNTED_S: Final = RECOUNT_S + 1.0  # a doubt that is older has been settled
 CALM_S: Final = 0.5  # longer than one round of polls: nothing was about to be said
 LOOK_S: Final = 3.0  # between two looks when nothing is told
 LOOK_LATE_S: Final = 5.0  # where whatever matters is told
+DARK_S: Final = 2.0
 RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has ended
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
@@ -90,14 +93,12 @@ class Player:
         self.technician = Technician(self.machine)
         self.coverage = Coverage()
         self.health = HealthOracle.of(self.machine)
-        self.trace: list[str] | None = [] if keep else None
-        self._hash = hashlib.sha256()
+        self.trace = Trace(self.machine.world, keep=keep)
+        self.luck = BadLuck(self.machine, life.build, self.watch, self.coverage, self.trace)
         self._rng = random.Random(f"{life.seed}/play")
         self._turn_waiters: list[asyncio.Future[None]] = []
-        self._timers: list[asyncio.TimerHandle] = []
-        self._waiting: list[Trouble] = []  # for a record
-        self._active: dict[Trouble, None] = {}
         self._end: End | None = None
+        self._copy: Disk | None = None  # of the disk, from the middle of its life
         self._counting = False
         self._instants = 0
         self._hit: asyncio.Future[None] | None = None
@@ -123,13 +124,18 @@ class Player:
             await self._while_alive(self._calm())
             self.judge = Judge(machine)
             self.watch.begin()
+            middle = self.life.steps[len(self.life.steps) // 2 :][:1]
             for step in self.life.steps:
                 verdict.step = step.number
+                if self.life.finale and step in middle:
+                    self._copy = copy_of(self.machine.disk, self._rng)
                 verdict.findings = await self._play_step(step)
                 if verdict.findings:
                     break
             if not verdict.findings:
                 verdict.findings = await self._last_check()
+            if not verdict.findings and self.life.finale:
+                verdict.findings = await self._play_finale()
         except Exception as error:  # noqa: BLE001 - whatever breaks is a finding
             verdict.findings = [f"{type(error).__name__}: {error}"]
             verdict.broke = not isinstance(error, NotQuietError)
@@ -146,17 +152,16 @@ class Player:
             self.show()
         if machine.running is not None:
             verdict.vends = machine.state.counters.vends + machine.state.counters.refunds
-        self._hash.update(repr(verdict.findings).encode())
-        verdict.trace = self._hash.hexdigest()
-        for timer in self._timers:
-            timer.cancel()
+        verdict.trace = self.trace.close(verdict.findings)
+        verdict.hits = self.trace.hits
+        self.luck.cancel()
         with suppress(Exception):
             await machine.kill()
 
     def show(self) -> None:
         """Put what the journal says and what is physically so into the verdict."""
         log = self.machine.world.truth.log
-        self.verdict.journal = [_line(record) for record in self.watch.evidence.records]
+        self.verdict.journal = [line_of(record) for record in self.watch.evidence.records]
         self.verdict.truth = [
             f"{fact.at_s:9.3f} {fact.what:8} {fact.detail}" for fact in list(log)[-TRUTH_SHOWN:]
         ]
@@ -177,7 +182,7 @@ class Player:
             actor.result()
         finally:
             actor.cancel()
-        self._heal()
+        self.luck.end()
         await self._while_alive(self._calm())
         if self.watch.evidence.excused(Excuse.COUNT):
             # Whoever mended the tubes has them counted.
@@ -220,6 +225,7 @@ class Player:
         assert running is not None, "it ended well"
         report = await running.journal.verify()
         findings = [] if report.ok else [f"the journal does not verify: {report.problem}"]
+        snapshots = {snap.at.seq: snap.state for snap in await running.journal.snapshots()}
         state = type(running.journal.state)()
         seq = 0
         async for record in running.journal.records():
@@ -227,9 +233,33 @@ class Player:
             if record.seq != seq:
                 return [*findings, f"record {record.seq} stands where {seq} should"]
             state.apply(record)
+            if snapshots.get(seq, b"") not in (b"", state.encode()):
+                findings.append(f"the snapshot at {seq} is not what folding to it gives")
         if state.encode() != running.journal.state.encode():
             findings.append("folding the journal again gives another state")
         return findings
+
+    async def _play_finale(self) -> list[str]:
+        """The journal's file is damaged: sooner or later the machine sells again, and counts."""
+        machine, how = self.machine, self.life.finale
+        self.trace.note(f"the journal's file: {how}")
+        self.trace.hit(f"disk.{how}")
+        self.watch.life_ended(power=True)
+        await machine.cut_power()
+        machine.disk = damage(machine.disk, how, self._copy or machine.disk, self._rng)
+        await asyncio.sleep(DARK_S)
+        await machine.restore_power()
+        self.watch.seen = 0  # another journal, or an earlier one
+        await self._boot()
+        await self._while_alive(self._calm())
+        self.watch.begin()
+        assert self.judge is not None, "judged since the first boot"
+        self.judge.reset()
+        findings = await self._visit()
+        if findings:
+            return findings
+        coins = Act("coin", 50), Act("keys", text="B4", until="credit")
+        return await self._play_step(Step(self.verdict.step + 1, coins))
 
     # ------------------------------------------------------------------------------- the lives
 
@@ -319,7 +349,7 @@ class Player:
                 await self._end_life()
             elif machine.running is not None and machine.running.journal.read_only:
                 await machine.kill()  # stranded until somebody mends the disk and restarts it
-                self._heal_disk()
+                self.machine.disk.heal()
             await asyncio.sleep(RESTART_S)
         raise NotQuietError(f"{BOOTS_MAX} starts, and none of them got to live")
 
@@ -334,10 +364,17 @@ class Player:
             return False
         try:
             running = booting.result()
-        except JournalError as error:
-            if not self._disk_is_troubled():
+        except JournalRefusedError as error:
+            if not self.life.finale:
                 raise
-            self._note(f"boot failed: {error}")
+            self.trace.note(f"refused: {error}")
+            self.watch.seen = 0
+            await machine.begin_journal("its file is damaged")
+            return False
+        except JournalError as error:
+            if not self.luck.disk_is_troubled:
+                raise
+            self.trace.note(f"boot failed: {error}")
             return False
         if running.journal.read_only:
             return False
@@ -362,8 +399,8 @@ class Player:
     async def _end_life(self) -> None:
         machine, end = self.machine, self._end
         assert end is not None, "something was drawn"
-        self._note(f"end: {end.how}")
-        self._hit_count(end.how)
+        self.trace.note(f"end: {end.how}")
+        self.trace.hit(end.how)
         self.coverage.happens(f"end.{end.how}")
         self._counting = False
         self._hit = None
@@ -392,7 +429,7 @@ class Player:
         machine.running.machine.stop("test")
         await asyncio.wait({task}, timeout=STOP_S)
         if not task.done():
-            self._note("stop took too long: killed")
+            self.trace.note("stop took too long: killed")
         self.watch.life_ended(power=False)
         await machine.kill()
 
@@ -401,11 +438,11 @@ class Player:
         task = machine.task
         assert task is not None, "it has ended"
         error = None if task.cancelled() else task.exception()
-        if not isinstance(error, JournalError) or not self._disk_is_troubled():
+        if not isinstance(error, JournalError) or not self.luck.disk_is_troubled:
             why = repr(error) if error is not None else f"stopped: {task.result()}"
             raise AssertionError(f"vendd ended by itself: {why}") from error
-        self._note(f"vendd ended: {error}")
-        self._hit_count("journal failed")
+        self.trace.note(f"vendd ended: {error}")
+        self.trace.hit("journal failed")
         self.watch.life_ended(power=False)
         await machine.kill()
         await asyncio.sleep(RESTART_S)
@@ -420,11 +457,7 @@ class Player:
         self.machine.on_instant = None
         if step.end is not None:
             self._arm()
-        for trouble in step.troubles:
-            if trouble.when:
-                self._waiting.append(trouble)
-            else:
-                self._later(trouble.at_s, self._set, trouble)
+        self.luck.begin(step.troubles)
 
     def _arm(self) -> None:
         """Count instants, from now or from the record that it waits for."""
@@ -441,7 +474,7 @@ class Player:
         self._instants += 1
         assert self._end is not None, "something is counted towards"
         if self._instants >= self._end.after:
-            self._note(f"instant {self._instants}: {what}")
+            self.trace.note(f"instant {self._instants}: {what}")
             if self._end.how != "stop":
                 self.machine.cut_strings()
             self._hit.set_result(None)
@@ -449,66 +482,11 @@ class Player:
     def _recorded(self, record: Record) -> None:
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
-        self._hash.update(record.body)
+        self.trace.record(record)
         self.coverage.record(record)
-        if self.trace is not None:
-            self.trace.append(_line(record))
-        if record.type == "vend.closed":
-            self._hit_count("vend " + str(getattr(record.data, "result", "")))
         if self._end is not None and not self._counting and record.type == self._end.when:
             self._counting = True
-        for trouble in [t for t in self._waiting if t.when == record.type]:
-            self._waiting.remove(trouble)
-            self._later(trouble.at_s, self._set, trouble)
-
-    def _later(self, seconds: float, what: Callable[..., None], *arguments: object) -> None:
-        self._timers = [timer for timer in self._timers if not timer.cancelled()]
-        self._timers.append(self.machine.loop.call_later(seconds, what, *arguments))
-
-    def _set(self, trouble: Trouble) -> None:
-        if not hand_of(trouble).strike(self.machine, trouble):
-            return
-        self.watch.struck(trouble)
-        kind = kind_of(trouble.part, trouble.name)
-        if kind.part == "bill" and Excuse.BILL in kind.excuses and self.life.build.recycler:
-            # A validator that is away pays nothing out either.
-            kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER, Excuse.PAYOUT})
-        self.watch.evidence.open(kind, trouble, self.machine.loop.time())
-        self.coverage.begins(kind.key, trouble)
-        self._hit_count(kind.key)
-        self._note(f"trouble {trouble.key} = {trouble.value!r}")
-        self._active[trouble] = None
-        self._later(trouble.for_s, self._mend, trouble)
-
-    def _mend(self, trouble: Trouble) -> None:
-        if self._active.pop(trouble, 0) == 0:
-            return
-        struck = hand_of(trouble).mend(self.machine, trouble)
-        self.watch.mended(trouble, self.machine.loop.time())
-        self.watch.evidence.close(trouble, self.machine.loop.time(), struck=struck)
-        self.coverage.ends(kind_of(trouble.part, trouble.name).key, trouble, struck=struck)
-
-    def _heal(self) -> None:
-        """The bad luck is over."""
-        for device in self.machine.world.devices.values():
-            device.unmute()
-        self._waiting.clear()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        for trouble in list(self._active):
-            self._mend(trouble)
-        self.machine.world.faults.clear()
-        for part in ("bill", "changer"):
-            free(self.machine, part)
-        self._heal_disk()
-
-    def _heal_disk(self) -> None:
-        self.machine.disk.heal()
-
-    def _disk_is_troubled(self) -> bool:
-        """Tell whether a failing journal is what was drawn, now or a moment ago."""
-        return any(key.startswith("disk.") for key in self.verdict.hits)
+        self.luck.recorded(record.type)
 
     # ------------------------------------------------------------------------------- the trace
 
@@ -533,41 +511,23 @@ class Player:
         self._stir()
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
-        self._hash.update(f"{fact.at_s:.6f}{fact.what}{fact.detail}".encode())
-        if self.trace is not None:
-            self.trace.append(f"{fact.at_s:9.3f} {fact.what} {fact.detail}")
+        self.trace.fact(fact)
 
     def _edge(self, edge: Edge) -> None:
         if self._counting:
             self._instant(f"pin {edge.pin} {'up' if edge.level else 'down'}")
-        self._hash.update(b"%d%d" % (edge.pin, edge.level))
+        self.trace.edge(edge)
         if edge.driven and edge.level and edge.pin in self._motors:
             self.watch.motor_on(edge.pin)
-
-    def _note(self, what: str) -> None:
-        self.machine.world.truth.note("play", what)
 
     def _acts(self, act: Act) -> None:
         self.coverage.happens(f"act.{act.what}")
         self.coverage.happens(f"act.{act.what} {act.text}")
 
-    def _hit_count(self, what: str) -> None:
-        self.verdict.hits[what] = self.verdict.hits.get(what, 0) + 1
-
 
 def _done(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _line(record: Record) -> str:
-    vend = f"v{record.vend or '-'}"
-    return f"{record.mono_ms / 1000:9.3f} {record.seq:5} {vend:6} {record.type} {_data(record)}"
-
-
-def _data(record: Record) -> str:
-    data = record.data
-    return str(data) if isinstance(data, UnknownData) else str(data.model_dump(mode="json"))
 
 
 def play(
@@ -586,4 +546,4 @@ def play(
         verdict = players[0].verdict
         verdict.findings = [f"{type(error).__name__}: {error}"]
         players[0].show()
-    return verdict, players[0].trace or []
+    return verdict, players[0].trace.lines or []

@@ -57,6 +57,8 @@ def story(life: Life) -> Iterator[str]:
     yield f"machine: {build}"
     for step in life.steps:
         yield from _step(step)
+    if life.finale:
+        yield f" end: the journal's file: {life.finale}"
 
 
 def _step(step: Step) -> Iterator[str]:

@@ -37,7 +37,8 @@ def decode(word: str) -> Life:
         packed = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
         value = json.loads(zlib.decompress(packed))
         steps = tuple(_step(step) for step in value.pop("steps", ()))
-        return Life(value.pop("seed"), _build(value.pop("build", {})), steps)
+        build = _build(value.pop("build", {}))
+        return Life(value.pop("seed"), build, steps, value.pop("finale", ""))
     except (binascii.Error, zlib.error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadTokenError(f"no life that can be played: {error}") from error
 

@@ -169,6 +169,11 @@ class StrictClient(aiomqtt.Client):
             if value >= _FAILURE:
                 raise SubscribeRefusedError(f"{topic}: the broker refused the subscription: {code}")
 
+    def peer_certificate(self) -> dict[str, Any] | None:
+        """Return the broker's certificate; None on a plain connection."""
+        socket = self._client.socket()
+        return socket.getpeercert() if isinstance(socket, ssl.SSLSocket) else None
+
     def done_with(self, message: aiomqtt.Message) -> None:
         """Tell the broker that ``message`` is durable here, and need not come again."""
         if message.qos:

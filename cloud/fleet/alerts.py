@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import select, update
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.projections.fold import Raised
 
 FORKED: Final = "journal.forked"
 QUARANTINED: Final = "journal.quarantined"
@@ -38,6 +40,23 @@ async def raise_alert(
             [{"machine_id": machine_id, "cause": cause, "detail": detail, "raised_ms": now_ms}],
         )
     )
+
+
+async def follow_faults(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    faults: Mapping[tuple[str, str], Raised | None],
+    now_ms: int,
+) -> None:
+    """Raise an alert for each fault that is open, and close those that have healed."""
+    for (part, code), fault in faults.items():
+        if fault is None:
+            await close_alert(connection, machine_id, of_fault(part, code), now_ms)
+        else:
+            await raise_alert(
+                database, connection, machine_id, of_fault(part, code), fault.detail, now_ms
+            )
 
 
 async def close_alert(

@@ -12,6 +12,11 @@ from sqlalchemy import Connection
 
 from cloud.fleet.database import FleetDatabase
 
+
+class NotMigratedError(Exception):
+    """The database's tables are of another version than this software's."""
+
+
 _FOLDER = Path(__file__).parent / "migrations"
 
 

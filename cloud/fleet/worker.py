@@ -7,9 +7,9 @@ broker gives everything that was open to this worker again, or to another one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -52,10 +52,16 @@ class Worker:
         broker: Where from.
         now: UTC in ms since 1970.
         appeared: Called when a machine has come online (its open commands are published again).
+        beside: Runs on each connection as long as it lasts (what goes out to machines).
     """
 
     def __init__(
-        self, ingest: Ingest, broker: Broker, now: Now, appeared: Appeared | None = None
+        self,
+        ingest: Ingest,
+        broker: Broker,
+        now: Now,
+        appeared: Appeared | None = None,
+        beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.ingest = ingest
         self.counts = Counts()
@@ -63,6 +69,7 @@ class Worker:
         self._broker = broker
         self._now = now
         self._appeared = appeared
+        self._beside = beside
         self._turns: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
@@ -93,6 +100,8 @@ class Worker:
         room = asyncio.Semaphore(AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:
+                if self._beside is not None:
+                    group.create_task(self._beside(connection))
                 async for incoming in connection.incoming():
                     await room.acquire()
                     task = group.create_task(self._handle(connection, incoming))

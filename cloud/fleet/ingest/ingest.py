@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Batch, BatchError, BatchHead, Row, read_head, unpack_bodies
-from cloud.contract.journal import GENESIS, REGISTRY, EnvelopeError, Record, UnknownData, decode
+from cloud.contract.journal import GENESIS, Record
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import Ack, Presence, Range, State, Urgent
 from cloud.contract.topics import Address, Topic
@@ -25,6 +25,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest import copies, forks, presence
 from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
 from cloud.fleet.ingest.known import Known
+from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections import tables
 
@@ -191,7 +192,7 @@ class Ingest:
         self, connection: AsyncConnection, cursor: Cursor, rows: tuple[Row, ...], now_ms: int
     ) -> None:
         """Store rows that follow the cursor, and project them when the journal is adopted."""
-        records = [_read(row) for row in rows]
+        records = [record_of(row) for row in rows]
         stored = [
             (cursor.id, r.seq, r.boot, r.at_ms, r.type[:64], r.vend, r.body, r.hash)
             for r in records
@@ -219,14 +220,9 @@ class Ingest:
                 .where(t.machine.c.id == cursor.machine_id)
                 .values(currency=fold.currency)
             )
-        for (part, code), fault in fold.changed.faults.items():
-            cause = alerts.of_fault(part, code)
-            if fault is None:
-                await alerts.close_alert(connection, cursor.machine_id, cause, now_ms)
-            else:
-                await alerts.raise_alert(
-                    self.database, connection, cursor.machine_id, cause, fault.detail, now_ms
-                )
+        await alerts.follow_faults(
+            self.database, connection, cursor.machine_id, fold.changed.faults, now_ms
+        )
 
     async def _note_beginning(
         self, connection: AsyncConnection, cursor: Cursor, first: Record
@@ -408,24 +404,3 @@ class Ingest:
             if found is not None:
                 self._machines[address] = found
         return found
-
-
-def _read(row: Row) -> Record:
-    """Return a record; one whose body is of no form that we know is kept as bytes."""
-    try:
-        return decode(REGISTRY, seq=row.seq, boot=row.boot, body=row.body, digest=row.hash)
-    except EnvelopeError as error:
-        return Record(
-            seq=row.seq,
-            boot=row.boot,
-            at_ms=0,
-            confirmed=False,
-            mono_ms=0,
-            type="unknown",
-            version=0,
-            vend=None,
-            data=UnknownData("unknown", 0, row.body, str(error)),
-            postings=(),
-            body=row.body,
-            hash=row.hash,
-        )

@@ -1,0 +1,1 @@
+"""``vendcloud``: the fleet server, and its shell until there are pages."""

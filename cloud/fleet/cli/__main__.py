@@ -1,0 +1,5 @@
+"""``python -m cloud.fleet.cli``."""
+
+from cloud.fleet.cli.app import main
+
+main()

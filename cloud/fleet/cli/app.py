@@ -1,0 +1,60 @@
+"""The root of ``vendcloud``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cloud.fleet.cli import machines, reports, running, tell
+from cloud.fleet.cli.place import CliError
+
+_HELP: Final = """The fleet server of vending machines.
+
+Amounts are in main units, times UTC. Every command has --json.
+
+Exit codes:
+0  done
+1  the answer is no
+2  wrong arguments or configuration
+5  refused, and says why
+6  not found
+7  something is broken
+"""
+
+app = typer.Typer(
+    name="vendcloud", help=_HELP, no_args_is_help=True, rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            envvar="VENDCLOUD_HOME",
+            help="The server's folder (/var/lib/vendcloud).",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """The fleet server of vending machines."""
+    context.obj = home
+
+
+for part in (running, machines, tell, reports):
+    part.mount(app)
+
+
+def main() -> None:
+    """Run ``vendcloud``; the entry point of the console script."""
+    try:
+        app()
+    except CliError as error:
+        sys.stderr.write(f"vendcloud: {error}\n")
+        sys.exit(int(error.code))

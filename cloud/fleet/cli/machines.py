@@ -1,0 +1,183 @@
+"""``vendcloud machine``: which machines there are, their certificates and journals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from cloud.fleet import registry, reports, signer
+from cloud.fleet.cli import screen
+from cloud.fleet.cli.place import (
+    AsJson,
+    CliError,
+    Exit,
+    MachineName,
+    Place,
+    address_of,
+    run,
+)
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.now import now_ms
+
+_ID_CHARACTERS = 32
+Journal = Annotated[str, typer.Argument(help="The journal's id, 32 hex digits.")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Machines, their certificates and journals.", no_args_is_help=True)
+    group.command("add")(add)
+    group.command("list")(list_)
+    group.command("show")(show)
+    group.command("adopt-journal")(adopt)
+    group.command("release-journal")(release)
+    app.add_typer(group, name="machine")
+
+
+def add(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
+    """Add a machine and issue its certificate."""
+    address = address_of(machine)
+
+    async def work(database: FleetDatabase, place: Place) -> dict[str, str]:
+        now = datetime.now(UTC)  # noqa: TID251 - where the operating system's clock ends
+        serial = await registry.add(database, place.home, address, now)
+        certificate, key = place.home.machine_files(address)
+        return {
+            "machine": str(address),
+            "serial": serial,
+            "certificate": str(certificate),
+            "key": str(key),
+            "ca": str(place.home.tls / "ca.pem"),
+            "root_key": signer.root_public(place.home),
+        }
+
+    made = run(context, work)
+    if json:
+        screen.as_json(made)
+        return
+    screen.console().print(
+        "\n".join(
+            (
+                "Copy the three files to the machine, and say in its configuration:",
+                "",
+                "[cloud]",
+                f'tenant = "{address.tenant}"',
+                'host = "BROKER"',
+                'ca = "ca.pem"',
+                f'certificate = "{address.machine}.pem"',
+                f'key = "{address.machine}-key.pem"',
+                f'root_key = "{made["root_key"]}"',
+                "",
+                f"  {made['ca']}",
+                f"  {made['certificate']}",
+                f"  {made['key']}",
+            )
+        )
+    )
+
+
+def list_(context: typer.Context, json: AsJson = False) -> None:
+    """Show every machine."""
+    lines = run(context, lambda database, _: reports.machines(database))
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Machine", "Online", ">Records", "Seen", "Software", "State"),
+        [_row(line) for line in lines],
+        "no machines yet: `vendcloud machine add TENANT/NAME`",
+    )
+
+
+def _row(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
+    if line["quarantine"]:
+        state: screen.Cell = (f"quarantined: {line['quarantine']}", screen.BAD)
+    else:
+        state = (line["state"] or {}).get("mode", "")
+    return (
+        f"{line['tenant']}/{line['machine']}",
+        ("yes", screen.GOOD) if line["online"] else ("no", screen.WARN),
+        str(line["records"]),
+        screen.at(line["seen_ms"]),
+        line["software"],
+        state,
+    )
+
+
+def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
+    """Show one machine: its journals, its books."""
+    address = address_of(machine)
+
+    async def work(database: FleetDatabase, _: Place) -> dict[str, Any]:
+        found = await reports.machines(database, address)
+        if not found:
+            raise CliError(f"no machine {address}", Exit.NOT_FOUND)
+        return {
+            **found[0],
+            "journals": await reports.journals(database, address),
+            "balances": await reports.balances(database, address),
+        }
+
+    told = run(context, work)
+    if json:
+        screen.as_json(told)
+        return
+    screen.table(("Machine", "Online", ">Records", "Seen", "Software", "State"), [_row(told)], "")
+    screen.console().print()
+    screen.table(
+        ("Journal", ">Records", "Counts", "Follows"),
+        [
+            (
+                line["journal"],
+                str(line["records"]),
+                ("yes", screen.GOOD) if line["adopted"] else ("waits to be adopted", screen.WARN),
+                f"{line['previous_uid']} after {line['previous_seq']}"
+                if line["previous_uid"]
+                else "",
+            )
+            for line in told["journals"]
+        ],
+        "no journal yet",
+    )
+    screen.console().print()
+    screen.table(
+        ("Account", ">Balance"),
+        [
+            (account, screen.amount(amount, told["currency"]))
+            for account, amount in sorted(told["balances"].items())
+        ],
+        "no money yet",
+    )
+
+
+def _journal(text: str) -> bytes:
+    try:
+        uid = bytes.fromhex(text)
+    except ValueError:
+        uid = b""
+    if len(text) != _ID_CHARACTERS or not uid:
+        raise CliError(f"{text!r} is no journal's id: 32 hex digits", Exit.USAGE)
+    return uid
+
+
+def adopt(
+    context: typer.Context, machine: MachineName, journal: Journal, json: AsJson = False
+) -> None:
+    """Let a journal count that a machine has begun: a new disk, or one that went back."""
+    address, uid = address_of(machine), _journal(journal)
+    count = run(
+        context, lambda database, _: registry.adopt_journal(database, address, uid, now_ms())
+    )
+    if json:
+        screen.as_json({"journal": journal, "records": count})
+    else:
+        screen.say(f"{address}: {count} records of {journal} count now")
+
+
+def release(context: typer.Context, journal: Journal) -> None:
+    """End a journal's quarantine."""
+    uid = _journal(journal)
+    run(context, lambda database, _: registry.release(database, uid, now_ms()))
+    screen.say(f"{journal} is taken in again")

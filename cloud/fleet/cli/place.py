@@ -1,0 +1,118 @@
+"""Where the server is, and how a command of the shell runs and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from cloud.contract.messages import MessageError
+from cloud.contract.topics import Address, TopicError
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home
+from cloud.fleet.migrate import NotMigratedError, current, newest
+from cloud.fleet.orders import OrderRefusedError
+from cloud.fleet.registry import RegistryError
+from cloud.fleet.signer import SignerError
+from config import fleet as configuration
+from config.fleet import ConfigError, FleetSettings
+
+T = TypeVar("T")
+
+DEFAULT_HOME = "/var/lib/vendcloud"
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+MachineName = Annotated[str, typer.Argument(help="TENANT/MACHINE", show_default=False)]
+AnyMachine = Annotated[
+    str, typer.Option("--machine", help="TENANT/MACHINE alone.", show_default=False)
+]
+
+
+class Exit(IntEnum):
+    """How ``vendcloud`` ends."""
+
+    OK = 0
+    NO = 1
+    USAGE = 2
+    REFUSED = 5
+    NOT_FOUND = 6
+    FAILED = 7
+
+
+class CliError(Exception):
+    """An error that is explained to the operator."""
+
+    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+        """Keep the exit code beside the words."""
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The server's folder and what its configuration says."""
+
+    home: Home
+    settings: FleetSettings
+
+
+def place_of(context: typer.Context) -> Place:
+    """Return the place; the configuration is read when a command needs it.
+
+    Raises:
+        CliError: The configuration says something wrong.
+    """
+    home = Home(Path(context.obj or os.environ.get("VENDCLOUD_HOME", DEFAULT_HOME)).absolute())
+    try:
+        return Place(home, configuration.load(home.config))
+    except ConfigError as error:
+        raise CliError(str(error), Exit.USAGE) from error
+
+
+def address_of(text: str) -> Address:
+    """Read a machine's name. Raises CliError."""
+    try:
+        return Address.parse(text)
+    except TopicError as error:
+        raise CliError(str(error), Exit.USAGE) from error
+
+
+def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable[T]]) -> T:
+    """Do something with the database, and turn what may go wrong into words.
+
+    Raises:
+        CliError: With what went wrong.
+    """
+    place = place_of(context)
+
+    async def with_database() -> T:
+        database = FleetDatabase(place.home.database_url(place.settings))
+        try:
+            found = await current(database)
+            if found != newest():
+                raise NotMigratedError(
+                    f"the database is at {found or 'nothing'}, this software needs {newest()}: "
+                    "`vendcloud init` makes one, `vendcloud migrate` brings it up to date"
+                )
+            return await work(database, place)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(with_database())
+    except (OrderRefusedError, RegistryError) as error:
+        raise CliError(str(error), Exit.NOT_FOUND) from error
+    except (MessageError, SignerError) as error:
+        raise CliError(str(error), Exit.REFUSED) from error
+    except NotMigratedError as error:
+        raise CliError(str(error)) from error
+    except (SQLAlchemyError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise CliError(f"{place.home.database_url(place.settings)}: {cause}") from error

@@ -1,0 +1,256 @@
+"""``vendcloud sales``, ``stock``, ``cash``, ``claims``, ``alerts``, ``dlq``: what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from cloud.contract.topics import Address
+from cloud.fleet import reports
+from cloud.fleet.cli import screen
+from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, address_of, run
+from cloud.fleet.database import FleetDatabase
+
+Lines = list[dict[str, Any]]
+All = Annotated[bool, typer.Option("--all", help="The ended ones, too.")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    for name, function in (
+        ("sales", sales),
+        ("stock", stock),
+        ("cash", cash),
+        ("claims", claims),
+        ("alerts", alerts),
+    ):
+        app.command(name)(function)
+    group = typer.Typer(help="What could not be read or understood.", no_args_is_help=True)
+    group.command("list")(dlq)
+    group.command("show")(dlq_show)
+    app.add_typer(group, name="dlq")
+
+
+def _ask(
+    context: typer.Context,
+    machine: str,
+    question: Callable[[FleetDatabase, Address | None], Awaitable[Lines]],
+) -> Lines:
+    address = address_of(machine) if machine else None
+    return run(context, lambda database, _: question(database, address))
+
+
+def _name(line: dict[str, Any]) -> str:
+    return f"{line['tenant']}/{line['machine']}" if line["tenant"] else ""
+
+
+def sales(
+    context: typer.Context,
+    machine: AnyMachine = "",
+    each: Annotated[bool, typer.Option("--each", help="Every vend, not the totals.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show what was sold."""
+    lines = _ask(context, machine, reports.sales if each else reports.totals)
+    if json:
+        screen.as_json(lines)
+    elif each:
+        screen.table(
+            ("Opened", "Machine", ">Vend", "Column", "Product", ">Price", ">Cash", ">Card",
+             ">Back", ">Claimed", "Result"),
+            [_vend(line) for line in lines],
+            "nothing was sold yet",
+        )  # fmt: skip
+    else:
+        screen.table(
+            ("Machine", ">Sold", ">Failed", ">Open", ">Cash", ">Card"),
+            [
+                (
+                    _name(line),
+                    str(line["sold"]),
+                    str(line["failed"]),
+                    str(line["open"]),
+                    screen.amount(line["cash"], line["currency"]),
+                    screen.amount(line["card"], line["currency"]),
+                )
+                for line in lines
+            ],
+            "nothing was sold yet",
+        )
+
+
+def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
+    def money(name: str) -> str:
+        return screen.amount(line[name], line["currency"]) if line[name] else ""
+
+    good = line["result"] in ("sold", "tested")
+    result: screen.Cell = (
+        (line["result"], screen.GOOD if good else screen.WARN)
+        if line["result"]
+        else ("open", screen.WARN)
+    )
+    back = line["paid_back"] + line["refunded"]
+    return (
+        screen.at(line["opened_ms"]),
+        _name(line),
+        str(line["vend"]),
+        line["column"],
+        line["product"] or line["kind"],
+        money("price"),
+        money("cash"),
+        money("card"),
+        screen.amount(back, line["currency"]) if back else "",
+        money("claimed"),
+        result,
+    )
+
+
+def stock(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
+    """Show what is in the columns, and what to bring."""
+    lines = _ask(context, machine, reports.stock)
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Machine", "Column", "Product", ">Price", ">Left", ">Bring", "State"),
+        [
+            (
+                _name(line),
+                line["column"],
+                line["product"],
+                screen.amount(line["price"], line["currency"]),
+                str(line["left"]),
+                str(line["bring"] or ""),
+                (line["disabled"], screen.BAD)
+                if line["disabled"]
+                else ("reorder", screen.WARN)
+                if line["reorder"]
+                else "",
+            )
+            for line in lines
+        ],
+        "no columns are known yet",
+    )
+
+
+def cash(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
+    """Show where the money is: what a collector will find."""
+    lines = _ask(context, machine, reports.cash)
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Machine", "Where", ">Amount"),
+        [
+            (
+                _name(line),
+                line["account"].removeprefix("cash."),
+                screen.amount(line["amount"], line["currency"]),
+            )
+            for line in lines
+        ],
+        "no money is known yet",
+    )
+
+
+def claims(
+    context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
+) -> None:
+    """Show what customers are owed."""
+    lines = _ask(
+        context,
+        machine,
+        lambda database, address: reports.claims(database, address, closed=every),
+    )
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Opened", "Machine", ">Claim", ">Amount", "Tender", "Code", "Reason", "State"),
+        [
+            (
+                screen.at(line["opened_ms"]),
+                _name(line),
+                str(line["claim"]),
+                screen.amount(line["amount"], line["currency"]),
+                line["tender"],
+                f"…{line['code_end']}",
+                line["reason"],
+                (f"closed: {line['how']}", screen.GOOD)
+                if line["closed_ms"]
+                else ("look at it", screen.WARN)
+                if line["flagged"]
+                else "open",
+            )
+            for line in lines
+        ],
+        "nobody is owed anything",
+    )
+
+
+def alerts(
+    context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
+) -> None:
+    """Show what is wrong now."""
+    lines = _ask(
+        context,
+        machine,
+        lambda database, address: reports.alerts(database, address, closed=every),
+    )
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Raised", "Machine", "Cause", "Detail", "Closed"),
+        [
+            (
+                screen.at(line["raised_ms"]),
+                _name(line),
+                (line["cause"], screen.DIM if line["closed_ms"] else screen.BAD),
+                line["detail"],
+                screen.at(line["closed_ms"]),
+            )
+            for line in lines
+        ],
+        "nothing is wrong",
+    )
+
+
+def dlq(context: typer.Context, json: AsJson = False) -> None:
+    """Show the dead letters."""
+    lines = _ask(context, "", lambda database, _: reports.dead_letters(database))
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        (">Letter", "At", "Machine", "What", "Reason"),
+        [
+            (
+                str(line["id"]),
+                screen.at(line["at_ms"]),
+                _name(line),
+                f"record {line['seq']}" if line["seq"] else line["topic"],
+                line["reason"],
+            )
+            for line in lines
+        ],
+        "no dead letters",
+    )
+
+
+def dlq_show(
+    context: typer.Context,
+    letter: Annotated[int, typer.Argument(help="Its number.")],
+    json: AsJson = False,
+) -> None:
+    """Show one dead letter with its bytes."""
+    line = run(context, lambda database, _: reports.dead_letter(database, letter))
+    if line is None:
+        raise CliError(f"no dead letter {letter}", Exit.NOT_FOUND)
+    if json:
+        screen.as_json(line)
+        return
+    screen.say(line["reason"])
+    screen.console().print(line["bytes"])

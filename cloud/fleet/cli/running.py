@@ -1,0 +1,183 @@
+"""``vendcloud init``, ``migrate``, ``serve``, ``worker``, ``rebuild``: the server itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import structlog
+import typer
+
+from cloud.contract.commands import Role
+from cloud.contract.journal import to_ms
+from cloud.contract.topics import TopicError, access_rules, check_name, server_rules
+from cloud.fleet import authority, signer
+from cloud.fleet.cli import screen
+from cloud.fleet.cli.place import AsJson, CliError, Exit, Place, place_of, run
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home, write_private, write_public
+from cloud.fleet.migrate import NotMigratedError, newest, upgrade
+from cloud.fleet.now import now_ms
+from cloud.fleet.projections.rebuild import rebuild as rebuild_all
+
+_SERVER = "vendcloud"
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("init")(init)
+    app.command("migrate")(migrate)
+    app.command("serve")(serve)
+    app.command("worker")(worker)
+    app.command("rebuild")(rebuild)
+
+
+def init(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="The first tenant's name.")],
+    host: Annotated[list[str] | None, typer.Option("--host", help="A name of the broker.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Make a new server: its folder, authority, keys, database, and the broker's files."""
+    place = place_of(context)
+    home = place.home
+    try:
+        check_name("tenant", tenant)
+    except TopicError as error:
+        raise CliError(str(error), Exit.USAGE) from error
+    if (home.tls / "ca.pem").exists():
+        raise CliError(f"{home.folder}: there is a server already", Exit.REFUSED)
+    now = datetime.now(UTC)  # noqa: TID251 - where the operating system's clock ends
+    hosts = tuple(dict.fromkeys([*(host or []), place.settings.broker.host, "localhost"]))
+    _make_certificates(home, hosts, now)
+    root = signer.make_root(home, os.urandom(32))  # noqa: TID251 - a key of its own
+    roles = (Role.OPERATOR, Role.SUPPORT, Role.CONFIG)
+    signer.make_key(home, f"{tenant}-1", tenant, roles, os.urandom(32), to_ms(now))  # noqa: TID251 - as above
+    _make_broker_files(home, place)
+    asyncio.run(_migrate(place))
+    made = {"home": str(home.folder), "root_key": root.hex(), "broker": str(home.broker)}
+    if json:
+        screen.as_json(made)
+        return
+    screen.say(f"made {home.folder}")
+    screen.say(f"broker:   mosquitto -c {home.broker / 'mosquitto.conf'}")
+    screen.say(f"machines: vendcloud --home {home.folder} machine add {tenant}/NAME")
+    screen.say(f"they pin the root key {root.hex()}")
+    screen.say(f"keep {home.keys / 'root.key'} on a medium in a safe, not here")
+
+
+def _make_certificates(home: Home, hosts: tuple[str, ...], now: datetime) -> None:
+    ca = authority.make_authority(now)
+    write_public(home.tls / "ca.pem", ca.certificate)
+    write_private(home.tls / "ca-key.pem", ca.key)
+    for name, common, names in (("broker", hosts[0], hosts), ("server", _SERVER, ())):
+        pair, _ = authority.issue(ca, common, now, hosts=names, days=authority.MACHINE_DAYS)
+        write_public(home.tls / f"{name}.pem", pair.certificate)
+        write_private(home.tls / f"{name}-key.pem", pair.key)
+
+
+def _make_broker_files(home: Home, place: Place) -> None:
+    broker, tls = home.broker, home.tls
+    port = place.settings.broker.port
+    write_public(broker / "acl", (server_rules(_SERVER) + access_rules()).encode())
+    lines = [
+        "# Written by `vendcloud init`. Machines come with certificates of our own authority; the",
+        "# common name is the user's name, and the access rules are patterns over it.",
+        f"listener {port}",
+        f"cafile {tls / 'ca.pem'}",
+        f"certfile {tls / 'broker.pem'}",
+        f"keyfile {tls / 'broker-key.pem'}",
+        "tls_version tlsv1.3",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "allow_anonymous false",
+        f"acl_file {broker / 'acl'}",
+        "persistence true",
+        f"persistence_location {broker}/",
+        "autosave_interval 60",
+        "max_queued_messages 100000",
+        "max_inflight_messages 100",
+        "persistent_client_expiration 30d",
+        "max_packet_size 1114112",
+    ]
+    write_public(broker / "mosquitto.conf", ("\n".join(lines) + "\n").encode())
+
+
+async def _migrate(place: Place) -> None:
+    place.home.folder.mkdir(parents=True, exist_ok=True)
+    database = FleetDatabase(place.home.database_url(place.settings))
+    try:
+        await upgrade(database)
+    finally:
+        await database.close()
+
+
+def migrate(context: typer.Context) -> None:
+    """Bring the database's tables to what this software knows."""
+    asyncio.run(_migrate(place_of(context)))
+    screen.say(f"the database is at {newest()}")
+
+
+def serve(context: typer.Context) -> None:
+    """Run the whole server in one process: ingest, commands, health."""
+    _run(context, shared=False, http=True)
+
+
+def worker(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="This worker's name for the broker.")] = "worker",
+) -> None:
+    """Run one of several ingest workers, which share the machines' messages."""
+    _run(context, shared=True, http=False, name=name)
+
+
+def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve") -> None:
+    from cloud.fleet.service import Service  # noqa: PLC0415 - the web server is a second of imports
+
+    place = place_of(context)
+    _log(place.settings.log_level)
+
+    async def work() -> None:
+        service = Service(place.settings, place.home, shared=shared, name=name)
+        await service.prepare(migrate=not shared)
+        await service.run(http=http)
+
+    try:
+        asyncio.run(work())
+    except NotMigratedError as error:
+        raise CliError(str(error)) from error
+    except OSError as error:
+        raise CliError(f"{place.home.folder}: {error}") from error
+
+
+def _log(level: str) -> None:
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(stream=sys.stderr, level=number, format="%(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def rebuild(context: typer.Context, json: AsJson = False) -> None:
+    """Make every projection again from the stored records."""
+
+    async def work(database: FleetDatabase, _: Place) -> int:
+        return await rebuild_all(
+            database, now_ms(), lambda machine, count: screen.say(f"{machine}: {count} records")
+        )
+
+    count = run(context, work)
+    if json:
+        screen.as_json({"records": count})

@@ -1,0 +1,68 @@
+"""What an operator reads: tables for people, JSON for programs, amounts in main units."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cloud.contract.journal import Money
+
+GOOD, BAD, WARN, DIM, BOLD = "green", "bold red", "yellow", "dim", "bold"
+Cell = str | tuple[str, str]
+_WIDE = 400  # columns for a file or a pipe: nothing is folded
+
+
+def console() -> Console:
+    """Return where people read."""
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def _cell(value: Cell) -> Text:
+    words, style = (value, "") if isinstance(value, str) else value
+    # What machines sent can't do anything to a terminal.
+    return Text("".join(c if c.isprintable() else "�" for c in words), style=style)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], nothing: str) -> None:
+    """Print a table, or ``nothing`` when it is empty. ``>`` before a head: figures."""
+    if not rows:
+        console().print(_cell((nothing, DIM)))
+        return
+    grid = Table(box=None, header_style=BOLD, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in heads:
+        right = head.startswith(">")
+        grid.add_column(head.removeprefix(">"), justify="right" if right else "left", no_wrap=right)
+    for row in rows:
+        grid.add_row(*(_cell(cell) for cell in row))
+    console().print(grid)
+
+
+def as_json(value: Any) -> None:
+    """Print a value for programs."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    """Say something beside the answer."""
+    print(text, file=sys.stderr)
+
+
+def amount(minor: int, currency: str) -> str:
+    """Return an amount in main units with its currency; minor units where none is known."""
+    return str(Money(minor, currency)) if currency else str(minor)
+
+
+def at(ms: int | None) -> str:
+    """Return a time."""
+    if not ms:
+        return ""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

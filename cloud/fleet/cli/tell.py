@@ -1,0 +1,176 @@
+"""``vendcloud cmd`` and ``vendcloud desired``: what machines are told, signed."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from cloud.fleet import orders, reports, signer
+from cloud.fleet.cli import screen
+from cloud.fleet.cli.place import (
+    AnyMachine,
+    AsJson,
+    CliError,
+    Exit,
+    MachineName,
+    Place,
+    address_of,
+    run,
+)
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.now import now_ms
+
+_HOUR_MS = 3_600_000
+Issuer = Annotated[str, typer.Option("--as", envvar="USER", help="Who asks for it.")]
+Pairs = Annotated[list[str] | None, typer.Argument(help="NAME=VALUE", show_default=False)]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Signed commands to machines.", no_args_is_help=True)
+    group.command("send")(send)
+    group.command("show")(show)
+    app.add_typer(group, name="cmd")
+    desired = typer.Typer(help="Configuration as the fleet wants it.", no_args_is_help=True)
+    desired.command("set")(set_)
+    desired.command("show")(show_desired)
+    app.add_typer(desired, name="desired")
+
+
+def _pairs(pairs: list[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise CliError(f"{pair!r} is not NAME=VALUE", Exit.USAGE)
+        try:
+            found[name] = jsonlib.loads(value)
+        except ValueError:
+            found[name] = value  # a bare word is a text
+    return found
+
+
+def send(
+    context: typer.Context,
+    machine: MachineName,
+    kind: Annotated[str, typer.Argument(help="For example price.set")],
+    arguments: Pairs = None,
+    hours: Annotated[int, typer.Option(min=1, max=720, help="How long it may wait.")] = 24,
+    issuer: Issuer = "shell",
+    json: AsJson = False,
+) -> None:
+    """Sign a command; the server publishes it, again and again until it is answered."""
+    address, args = address_of(machine), _pairs(arguments)
+
+    async def work(database: FleetDatabase, place: Place) -> orders.Order:
+        return await orders.send(
+            database,
+            signer.load(place.home, f"{address.tenant}-1"),
+            address,
+            kind,
+            args,
+            command_id=uuid.uuid4().hex,  # noqa: TID251 - an id of its own
+            issuer=issuer,
+            now_ms=now_ms(),
+            life_ms=hours * _HOUR_MS,
+        )
+
+    order = run(context, work)
+    if json:
+        screen.as_json({"id": order.id, "kind": kind, "machine": str(address)})
+    else:
+        screen.say(f"{kind} for {address} is signed: {order.id}")
+
+
+def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
+    """Show what machines were asked, and what they answered."""
+    address = address_of(machine) if machine else None
+    lines = run(context, lambda database, _: reports.commands(database, address))
+    if json:
+        screen.as_json(lines)
+        return
+    screen.table(
+        ("Issued", "Machine", "Command", "Arguments", "By", "Outcome", "Id"),
+        [
+            (
+                screen.at(line["issued_ms"]),
+                f"{line['tenant']}/{line['machine']}",
+                line["kind"],
+                ", ".join(f"{name}={value}" for name, value in line["args"].items()),
+                line["issuer"],
+                _outcome(line),
+                (line["id"], screen.DIM),
+            )
+            for line in lines
+        ],
+        "no command yet",
+    )
+
+
+def _outcome(line: dict[str, Any]) -> screen.Cell:
+    if not line["outcome"]:
+        waiting = line["expires_ms"] > now_ms()
+        return ("waits", screen.WARN) if waiting else ("expired unanswered", screen.BAD)
+    style = screen.GOOD if line["outcome"] == "done" else screen.BAD
+    return f"{line['outcome']} {line['detail']}".rstrip(), style
+
+
+def set_(
+    context: typer.Context,
+    machine: MachineName,
+    settings: Pairs = None,
+    issuer: Issuer = "shell",
+    json: AsJson = False,
+) -> None:
+    """Sign the next revision of a machine's configuration."""
+    address, wanted = address_of(machine), _pairs(settings)
+
+    async def work(database: FleetDatabase, place: Place) -> int:
+        return await orders.set_desired(
+            database,
+            signer.load(place.home, f"{address.tenant}-1"),
+            address,
+            wanted,
+            issuer=issuer,
+            now_ms=now_ms(),
+        )
+
+    revision = run(context, work)
+    if json:
+        screen.as_json({"machine": str(address), "revision": revision})
+    else:
+        screen.say(f"revision {revision} for {address} is signed")
+
+
+def show_desired(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
+    """Show the newest revision, and what the machine reports."""
+    address = address_of(machine)
+
+    async def work(database: FleetDatabase, _: Place) -> dict[str, Any]:
+        state = next((line["state"] for line in await reports.machines(database, address)), None)
+        return {
+            "desired": await reports.desired(database, address),
+            "applied": (state or {}).get("desired", 0),
+            "drift": (state or {}).get("drift", {}),
+        }
+
+    told = run(context, work)
+    if json:
+        screen.as_json(told)
+        return
+    wanted = told["desired"]
+    if wanted is None:
+        screen.say("nothing is wanted yet: `vendcloud desired set`")
+        return
+    screen.say(f"revision {wanted['revision']} by {wanted['issuer']}; applied: {told['applied']}")
+    screen.table(
+        ("Setting", "Wanted", "Changed by a technician"),
+        [
+            (name, str(value), (str(told["drift"].get(name, "")), screen.WARN))
+            for name, value in sorted(wanted["settings"].items())
+        ],
+        "no settings in it",
+    )

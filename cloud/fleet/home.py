@@ -1,0 +1,81 @@
+"""The server's folder: what is kept where, and who may read it.
+
+fleet.toml              configuration
+fleet.db                the database, unless configuration names another
+tls/ca.pem ca-key.pem   the fleet's own authority for certificates
+tls/broker.pem -key     the broker's certificate
+tls/server.pem -key     this server's, as a client of the broker
+tls/machines/<tenant>/<machine>.pem -key
+keys/root.key           signs operational keys; belongs on a medium in a safe
+keys/<kid>.key .signed  an operational key, and the root key's word for it
+broker/mosquitto.conf acl
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from cloud.contract.topics import Address
+from config.fleet import FleetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One server's folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """Return the configuration's file."""
+        return self.folder / "fleet.toml"
+
+    @property
+    def tls(self) -> Path:
+        """Return the folder of certificates."""
+        return self.folder / "tls"
+
+    @property
+    def keys(self) -> Path:
+        """Return the folder of signing keys."""
+        return self.folder / "keys"
+
+    @property
+    def broker(self) -> Path:
+        """Return the folder of the broker's files."""
+        return self.folder / "broker"
+
+    def machine_files(self, address: Address) -> tuple[Path, Path]:
+        """Return a machine's certificate and private key."""
+        folder = self.tls / "machines" / address.tenant
+        return folder / f"{address.machine}.pem", folder / f"{address.machine}-key.pem"
+
+    def database_url(self, settings: FleetSettings) -> str:
+        """Return the database's address; a relative file lies in this folder."""
+        url = make_url(settings.database.url)
+        if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+            url = url.set(database=str(self.folder / url.database))
+        return url.render_as_string(hide_password=False)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file that everybody may read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o644)

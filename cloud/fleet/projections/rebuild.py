@@ -1,0 +1,77 @@
+"""Making projections again from the records: of one journal, of one machine, of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.contract.batch import Row
+from cloud.fleet import alerts
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest.reading import record_of
+from cloud.fleet.projections import tables
+
+CHUNK: Final = 2_000
+
+
+async def project_journal(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    journal_id: int,
+    now_ms: int,
+) -> int:
+    """Fold all records of a journal into its machine's projections; returns how many."""
+    seq = count = 0
+    while True:
+        found = (
+            await connection.execute(
+                select(t.record.c.seq, t.record.c.boot, t.record.c.body, t.record.c.hash)
+                .where(t.record.c.journal_id == journal_id, t.record.c.seq > seq)
+                .order_by(t.record.c.seq)
+                .limit(CHUNK)
+            )
+        ).all()
+        if not found:
+            return count
+        fold = await tables.load(connection, machine_id, journal_id)
+        for row in found:
+            fold.take(record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))))
+        await tables.save(database, connection, fold, machine_id, journal_id)
+        await alerts.follow_faults(database, connection, machine_id, fold.changed.faults, now_ms)
+        seq = found[-1].seq
+        count += len(found)
+
+
+async def rebuild(
+    database: FleetDatabase,
+    now_ms: int,
+    told: Callable[[str, int], None] = lambda _machine, _records: None,
+) -> int:
+    """Make every projection again, a machine at a time; returns how many records were folded."""
+    async with database.reading() as connection:
+        machines = (
+            await connection.execute(select(t.machine.c.id, t.machine.c.tenant, t.machine.c.name))
+        ).all()
+    total = 0
+    for machine in machines:
+        async with database.writing() as connection:
+            journals = (
+                await connection.execute(
+                    select(t.journal.c.id)
+                    .where(t.journal.c.machine_id == machine.id, t.journal.c.adopted)
+                    .order_by(t.journal.c.id)
+                    .with_for_update()
+                )
+            ).scalars()
+            await tables.forget(connection, machine.id)
+            count = 0
+            for journal_id in list(journals):
+                count += await project_journal(database, connection, machine.id, journal_id, now_ms)
+        total += count
+        told(f"{machine.tenant}/{machine.name}", count)
+    return total

@@ -1,0 +1,109 @@
+"""Machines of the fleet: added, given certificates, and told which of their journals counts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cloud.contract.journal import to_ms
+from cloud.contract.topics import Address
+from cloud.fleet import alerts, authority
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home, write_private, write_public
+from cloud.fleet.projections.rebuild import project_journal
+
+
+class RegistryError(Exception):
+    """No such machine or journal, or there is one already. Says which."""
+
+
+async def add(database: FleetDatabase, home: Home, address: Address, now: datetime) -> str:
+    """Add a machine and issue its certificate; returns the certificate's serial number.
+
+    Raises:
+        RegistryError: There is such a machine.
+    """
+    ca = authority.Pair((home.tls / "ca.pem").read_bytes(), (home.tls / "ca-key.pem").read_bytes())
+    pair, certificate = authority.issue(ca, str(address), now, days=authority.MACHINE_DAYS)
+    serial = f"{certificate.serial_number:x}"
+    try:
+        async with database.writing() as connection:
+            made = await connection.execute(
+                insert(t.machine)
+                .values(tenant=address.tenant, name=address.machine, created_ms=to_ms(now))
+                .returning(t.machine.c.id)
+            )
+            await connection.execute(
+                insert(t.certificate).values(
+                    serial=serial,
+                    machine_id=made.scalar_one(),
+                    not_after_ms=to_ms(certificate.not_valid_after_utc),
+                )
+            )
+    except IntegrityError as error:
+        raise RegistryError(f"there is a machine {address} already") from error
+    certificate_file, key_file = home.machine_files(address)
+    write_public(certificate_file, pair.certificate)
+    write_private(key_file, pair.key)
+    return serial
+
+
+async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, now_ms: int) -> int:
+    """Let a journal's records count: project them from where it continues. Returns how many.
+
+    Raises:
+        RegistryError: No such machine, or no such journal of it.
+    """
+    async with database.writing() as connection:
+        row = (
+            await connection.execute(
+                select(t.journal, t.machine.c.id.label("of_machine"))
+                .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+                .where(
+                    t.machine.c.tenant == address.tenant,
+                    t.machine.c.name == address.machine,
+                    t.journal.c.uid == uid,
+                )
+                .with_for_update()
+            )
+        ).one_or_none()
+        if row is None:
+            raise RegistryError(f"{address} has no journal {uid.hex()}")
+        if row.adopted:
+            return 0
+        count = await project_journal(database, connection, row.machine_id, row.id, now_ms)
+        await connection.execute(
+            update(t.journal)
+            .where(t.journal.c.id == row.id)
+            .values(adopted=True, projected_seq=row.next_seq - 1)
+        )
+        await connection.execute(
+            update(t.machine).where(t.machine.c.id == row.machine_id).values(active_journal=row.id)
+        )
+        for cause in (alerts.UNADOPTED, alerts.FORKED, alerts.FOREIGN):
+            await alerts.close_alert(connection, row.machine_id, cause, now_ms)
+    return count
+
+
+async def release(database: FleetDatabase, uid: bytes, now_ms: int) -> None:
+    """End a journal's quarantine: the next batches are taken again.
+
+    Raises:
+        RegistryError: No such journal.
+    """
+    async with database.writing() as connection:
+        row = (
+            await connection.execute(
+                select(t.journal).where(t.journal.c.uid == uid).with_for_update()
+            )
+        ).one_or_none()
+        if row is None:
+            raise RegistryError(f"no journal {uid.hex()}")
+        await connection.execute(
+            update(t.journal).where(t.journal.c.id == row.id).values(quarantine="", bad_batches=0)
+        )
+        for cause in (alerts.QUARANTINED, alerts.COPY_DIFFERS):
+            await alerts.close_alert(connection, row.machine_id, cause, now_ms)

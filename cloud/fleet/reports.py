@@ -1,0 +1,313 @@
+"""What the fleet's tables say, as plain rows for people and programs. Reads, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import Select, func, select
+
+from cloud.contract.topics import Address
+from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
+
+Line = dict[str, Any]
+
+_CASH: Final = "cash."
+_MACHINE: Final = (t.machine.c.tenant, t.machine.c.name.label("machine"))
+LIMIT: Final = 200
+
+
+async def _lines(database: FleetDatabase, query: Select[Any]) -> list[Line]:
+    async with database.reading() as connection:
+        return [dict(row._mapping) for row in await connection.execute(query)]  # noqa: SLF001 - its public name
+
+
+def _of(query: Select[Any], address: Address | None) -> Select[Any]:
+    if address is None:
+        return query
+    return query.where(t.machine.c.tenant == address.tenant, t.machine.c.name == address.machine)
+
+
+async def machines(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return every machine: online or not, how far it is stored, what it runs."""
+    query = (
+        select(
+            *_MACHINE,
+            t.machine.c.online,
+            t.machine.c.seen_ms,
+            t.machine.c.currency,
+            t.machine.c.software,
+            t.machine.c.state,
+            t.journal.c.uid.label("journal"),
+            (t.journal.c.next_seq - 1).label("records"),
+            t.journal.c.quarantine,
+        )
+        .outerjoin(t.journal, t.journal.c.id == t.machine.c.active_journal)
+        .order_by(t.machine.c.tenant, t.machine.c.name)
+    )
+    lines = await _lines(database, _of(query, address))
+    for line in lines:
+        line["journal"] = bytes(line["journal"]).hex() if line["journal"] else ""
+        line["records"] = line["records"] or 0
+        line["quarantine"] = line["quarantine"] or ""
+        line["state"] = json.loads(line["state"]) if line["state"] else None
+    return lines
+
+
+async def journals(database: FleetDatabase, address: Address) -> list[Line]:
+    """Return every journal of a machine, the oldest first."""
+    query = (
+        select(
+            t.journal.c.uid.label("journal"),
+            (t.journal.c.next_seq - 1).label("records"),
+            t.journal.c.adopted,
+            t.journal.c.quarantine,
+            t.journal.c.previous_uid,
+            t.journal.c.previous_seq,
+        )
+        .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+        .order_by(t.journal.c.id)
+    )
+    lines = await _lines(database, _of(query, address))
+    for line in lines:
+        line["journal"] = bytes(line["journal"]).hex()
+        line["previous_uid"] = bytes(line["previous_uid"]).hex() if line["previous_uid"] else ""
+    return lines
+
+
+async def sales(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return the sagas, the newest first: what was sold, refunded or claimed, and how."""
+    query = (
+        select(
+            *_MACHINE,
+            t.machine.c.currency,
+            t.saga.c.vend,
+            t.saga.c.kind,
+            t.saga.c.opened_ms,
+            t.saga.c.column,
+            t.saga.c.product,
+            t.saga.c.price,
+            t.saga.c.cash,
+            t.saga.c.card,
+            t.saga.c.paid_back,
+            t.saga.c.refunded,
+            t.saga.c.claimed,
+            t.saga.c.result,
+            t.saga.c.flags,
+        )
+        .join(t.machine, t.machine.c.id == t.saga.c.machine_id)
+        .order_by(t.saga.c.opened_ms.desc(), t.saga.c.vend.desc())
+        .limit(LIMIT)
+    )
+    return await _lines(database, _of(query, address))
+
+
+async def totals(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return each machine's vends and earnings."""
+    sold = func.count().filter(t.saga.c.result == "sold")
+    query = (
+        select(
+            *_MACHINE,
+            t.machine.c.currency,
+            sold.label("sold"),
+            func.count().filter(t.saga.c.result.in_(("refunded", "claimed"))).label("failed"),
+            func.count().filter(t.saga.c.closed_ms.is_(None)).label("open"),
+            func.coalesce(func.sum(t.saga.c.cash), 0).label("cash"),
+            func.coalesce(func.sum(t.saga.c.card), 0).label("card"),
+        )
+        .join(t.machine, t.machine.c.id == t.saga.c.machine_id)
+        .group_by(t.machine.c.tenant, t.machine.c.name, t.machine.c.currency)
+        .order_by(t.machine.c.tenant, t.machine.c.name)
+    )
+    return await _lines(database, _of(query, address))
+
+
+async def stock(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return every column: what is in it, and what to bring (where rules are set)."""
+    rule = t.stock_rule
+    query = (
+        select(
+            *_MACHINE,
+            t.machine.c.currency,
+            t.stock.c.column,
+            t.stock.c.product,
+            t.stock.c.price,
+            t.stock.c.count.label("left"),
+            t.stock.c.disabled,
+            rule.c.capacity,
+            rule.c.reorder_at,
+        )
+        .join(t.machine, t.machine.c.id == t.stock.c.machine_id)
+        .outerjoin(
+            rule,
+            (rule.c.machine_id == t.stock.c.machine_id) & (rule.c.column == t.stock.c.column),
+        )
+        .order_by(t.machine.c.tenant, t.machine.c.name, t.stock.c.column)
+    )
+    lines = await _lines(database, _of(query, address))
+    for line in lines:
+        low = line["reorder_at"] is not None and line["left"] <= line["reorder_at"]
+        line["reorder"] = low
+        line["bring"] = max(0, line["capacity"] - line["left"]) if line["capacity"] else 0
+    return lines
+
+
+async def cash(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return where each machine's money is: what a collector will find."""
+    query = (
+        select(*_MACHINE, t.machine.c.currency, t.balance.c.account, t.balance.c.amount)
+        .join(t.machine, t.machine.c.id == t.balance.c.machine_id)
+        .where(t.balance.c.account.like(f"{_CASH}%"))
+        .order_by(t.machine.c.tenant, t.machine.c.name, t.balance.c.account)
+    )
+    return await _lines(database, _of(query, address))
+
+
+async def balances(database: FleetDatabase, address: Address) -> dict[str, int]:
+    """Return a machine's whole ledger, zero balances left out."""
+    query = (
+        select(t.balance.c.account, t.balance.c.amount)
+        .join(t.machine, t.machine.c.id == t.balance.c.machine_id)
+        .where(t.balance.c.amount != 0)
+    )
+    lines = await _lines(database, _of(query, address))
+    return {line["account"]: line["amount"] for line in lines}
+
+
+async def claims(
+    database: FleetDatabase, address: Address | None = None, *, closed: bool = False
+) -> list[Line]:
+    """Return the open claims; all of them with ``closed``. Of a code only its end is known here."""
+    query = (
+        select(
+            *_MACHINE,
+            t.machine.c.currency,
+            t.claim.c.seq.label("claim"),
+            t.claim.c.vend,
+            t.claim.c.amount,
+            t.claim.c.tender,
+            t.claim.c.code_end,
+            t.claim.c.reason,
+            t.claim.c.flagged,
+            t.claim.c.opened_ms,
+            t.claim.c.closed_ms,
+            t.claim.c.how,
+        )
+        .join(t.machine, t.machine.c.id == t.claim.c.machine_id)
+        .order_by(t.claim.c.opened_ms.desc())
+        .limit(LIMIT)
+    )
+    if not closed:
+        query = query.where(t.claim.c.closed_ms.is_(None))
+    return await _lines(database, _of(query, address))
+
+
+async def alerts(
+    database: FleetDatabase, address: Address | None = None, *, closed: bool = False
+) -> list[Line]:
+    """Return what is wrong now; with ``closed`` also what was."""
+    query = (
+        select(
+            *_MACHINE,
+            t.alert.c.cause,
+            t.alert.c.detail,
+            t.alert.c.raised_ms,
+            t.alert.c.closed_ms,
+        )
+        .join(t.machine, t.machine.c.id == t.alert.c.machine_id)
+        .order_by(t.alert.c.raised_ms.desc())
+        .limit(LIMIT)
+    )
+    if not closed:
+        query = query.where(t.alert.c.closed_ms.is_(None))
+    return await _lines(database, _of(query, address))
+
+
+async def commands(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+    """Return what machines were asked, the newest first, and what they answered."""
+    query = (
+        select(
+            *_MACHINE,
+            t.command.c.id,
+            t.command.c.kind,
+            t.command.c.target,
+            t.command.c.counter,
+            t.command.c.args,
+            t.command.c.issuer,
+            t.command.c.issued_ms,
+            t.command.c.expires_ms,
+            t.command.c.outcome,
+            t.command.c.detail,
+        )
+        .join(t.machine, t.machine.c.id == t.command.c.machine_id)
+        .order_by(t.command.c.issued_ms.desc(), t.command.c.counter.desc())
+        .limit(LIMIT)
+    )
+    lines = await _lines(database, _of(query, address))
+    for line in lines:
+        line["args"] = json.loads(line["args"])
+    return lines
+
+
+async def desired(database: FleetDatabase, address: Address) -> Line | None:
+    """Return the newest configuration that the fleet wants of a machine."""
+    query = (
+        select(
+            t.desired.c.revision, t.desired.c.settings, t.desired.c.issuer, t.desired.c.issued_ms
+        )
+        .join(t.machine, t.machine.c.id == t.desired.c.machine_id)
+        .order_by(t.desired.c.revision.desc())
+        .limit(1)
+    )
+    lines = await _lines(database, _of(query, address))
+    if not lines:
+        return None
+    return {**lines[0], "settings": json.loads(lines[0]["settings"])}
+
+
+async def dead_letters(database: FleetDatabase) -> list[Line]:
+    """Return what could not be read or not be understood, the newest first."""
+    query = (
+        select(
+            t.dead_letter.c.id,
+            *_MACHINE,
+            t.dead_letter.c.seq,
+            t.dead_letter.c.topic,
+            t.dead_letter.c.reason,
+            t.dead_letter.c.at_ms,
+            t.dead_letter.c.replayed_ms,
+        )
+        .outerjoin(t.machine, t.machine.c.id == t.dead_letter.c.machine_id)
+        .order_by(t.dead_letter.c.id.desc())
+        .limit(LIMIT)
+    )
+    return await _lines(database, query)
+
+
+async def dead_letter(database: FleetDatabase, number: int) -> Line | None:
+    """Return one dead letter with its bytes: of the message, or of the record that is stored."""
+    letter = t.dead_letter
+    query = (
+        select(
+            letter.c.id,
+            letter.c.reason,
+            letter.c.topic,
+            letter.c.seq,
+            letter.c.at_ms,
+            letter.c.message,
+            t.record.c.body,
+        )
+        .outerjoin(
+            t.record,
+            (t.record.c.journal_id == letter.c.journal_id) & (t.record.c.seq == letter.c.seq),
+        )
+        .where(letter.c.id == number)
+    )
+    lines = await _lines(database, query)
+    if not lines:
+        return None
+    line = lines[0]
+    raw = bytes(line.pop("message") or line["body"] or b"")
+    del line["body"]
+    return {**line, "bytes": raw.decode("utf-8", "backslashreplace")}

@@ -1,0 +1,173 @@
+"""``vendcloud serve`` and ``vendcloud worker``: the parts of a server, composed and run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Response
+
+from cloud.contract.topics import Address
+from cloud.fleet import orders
+from cloud.fleet.broker import Connection
+from cloud.fleet.broker_mqtt import MqttBroker
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home
+from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
+from cloud.fleet.now import now_ms
+from cloud.fleet.worker import Worker
+from cloud.mqtt import Broker
+from config.fleet import FleetSettings
+
+log = structlog.get_logger("vendcloud")
+
+OUTBOX_S: Final = 1.0  # between two looks for commands that a shell has signed
+
+
+def broker_of(settings: FleetSettings, home: Home, identifier: str) -> Broker:
+    """Return how this server reaches its broker."""
+    tls = None
+    if settings.broker.tls:
+        tls = ssl.create_default_context(cafile=str(home.tls / "ca.pem"))
+        tls.minimum_version = ssl.TLSVersion.TLSv1_3
+        tls.load_cert_chain(home.tls / "server.pem", home.tls / "server-key.pem")
+    return Broker(
+        settings.broker.host,
+        settings.broker.port,
+        identifier,
+        five=settings.broker.version == 5,
+        username=None if tls else "vendcloud",
+        tls=tls,
+    )
+
+
+class Service:
+    """One process of the server.
+
+    Args:
+        settings: Its configuration.
+        home: Its folder.
+        shared: One of several workers.
+        name: This process among others, for the broker.
+    """
+
+    def __init__(
+        self, settings: FleetSettings, home: Home, *, shared: bool = False, name: str = "serve"
+    ) -> None:
+        self.settings = settings
+        self.database = FleetDatabase(home.database_url(settings))
+        unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
+        broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
+        self.worker = Worker(
+            Ingest(self.database),
+            MqttBroker(broker, shared=shared),
+            now_ms,
+            self._appeared,
+            self._publish,
+        )
+
+    async def prepare(self, *, migrate: bool) -> None:
+        """Look at the database's version; bring it to ours when asked to.
+
+        Raises:
+            NotMigratedError: It is another one.
+        """
+        if migrate:
+            await upgrade(self.database)
+        found = await current(self.database)
+        if found != newest():
+            raise NotMigratedError(
+                f"the database is at {found or 'nothing'}, this software needs {newest()}: "
+                "`vendcloud migrate` first"
+            )
+
+    async def _appeared(self, address: Address, connection: Connection) -> None:
+        count = await orders.publish_open(self.database, connection, address, now_ms())
+        log.info("machine.online", machine=str(address), commands=count)
+
+    async def _publish(self, connection: Connection) -> None:
+        outbox = orders.Outbox(self.database)
+        while True:
+            await outbox.publish_new(connection, now_ms())
+            await asyncio.sleep(OUTBOX_S)
+
+    async def ready(self) -> dict[str, bool]:
+        """Return what works."""
+        database = False
+        with suppress(Exception):  # whatever a driver raises: the answer is no
+            database = await self.database.alive()
+        return {"database": database, "broker": self.worker.connected.is_set()}
+
+    def web(self) -> FastAPI:
+        """Return the health endpoints."""
+        app = FastAPI(title="vendcloud", docs_url=None, redoc_url=None, openapi_url=None)
+
+        @app.get("/health/live")
+        async def live() -> dict[str, str]:
+            return {"status": "alive"}
+
+        @app.get("/health/ready")
+        async def ready(response: Response) -> dict[str, Any]:
+            parts = await self.ready()
+            good = all(parts.values())
+            response.status_code = 200 if good else 503
+            return {"status": "ready" if good else "not ready", **parts}
+
+        return app
+
+    async def run(self, *, http: bool) -> None:
+        """Work until SIGTERM or SIGINT."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        async with self.database_closed():
+            tasks = [loop.create_task(self.worker.run())]
+            if http:
+                tasks.append(loop.create_task(self._serve_http()))
+            waiting = loop.create_task(stopping.wait())
+            try:
+                done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {waiting}:
+                    task.result()  # it never returns: raise what ended it
+            finally:
+                for task in (*tasks, waiting):
+                    task.cancel()
+                await asyncio.gather(*tasks, waiting, return_exceptions=True)
+
+    @asynccontextmanager
+    async def database_closed(self) -> AsyncIterator[None]:
+        """Close the database at the end."""
+        try:
+            yield
+        finally:
+            await self.database.close()
+
+    async def _serve_http(self) -> None:
+        server = _Server(
+            uvicorn.Config(
+                self.web(),
+                host=self.settings.http.host,
+                port=self.settings.http.port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+            )
+        )
+        await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: ours end the whole process."""
+
+    def capture_signals(self) -> Any:
+        """Leave signals to the process."""
+        return nullcontext()

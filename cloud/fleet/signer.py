@@ -1,0 +1,105 @@
+"""The signer: it holds an operational key and signs what it is asked for and nothing else.
+
+The API process holds no key. In the one-process default the signer is part of it, with its key in
+a file that only it may read; its two calls are all that a separate process would have to offer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cloud.contract import signing
+from cloud.contract.commands import CommandBody, Role, arguments_of
+from cloud.contract.messages import Desired, Signed, SignedKey
+from cloud.fleet.home import Home, write_private, write_public
+
+ROOT: Final = "root"
+_DAY_MS: Final = 24 * 3_600_000
+KEY_DAYS: Final = 365
+
+
+class SignerError(Exception):
+    """A key is missing, unreadable or not allowed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one operational key."""
+
+    kid: str
+    key: SignedKey
+    _sign: signing.Sign
+
+    def command(self, body: CommandBody) -> Signed:
+        """Sign a command whose kind and arguments are known.
+
+        Raises:
+            cloud.contract.messages.MessageError: They are not.
+        """
+        arguments_of(body)
+        return signing.sign(signing.COMMAND, self._sign, self.kid, body, self.key)
+
+    def desired(self, body: Desired) -> Signed:
+        """Sign a configuration."""
+        return signing.sign(signing.DESIRED, self._sign, self.kid, body, self.key)
+
+    def countersign(self, checkpoint: bytes) -> bytes:
+        """Say that the fleet has the same books."""
+        return self._sign(signing.COUNTERSIGNED + checkpoint)
+
+
+def make_root(home: Home, entropy: bytes) -> bytes:
+    """Make the fleet's root key and return its public half, which machines pin."""
+    write_private(home.keys / f"{ROOT}.key", entropy.hex().encode() + b"\n")
+    public = signing.public_of(entropy)
+    write_public(home.keys / f"{ROOT}.pub", public.hex().encode() + b"\n")
+    return public
+
+
+def make_key(
+    home: Home, kid: str, tenant: str, roles: tuple[Role, ...], entropy: bytes, now_ms: int
+) -> SignedKey:
+    """Make an operational key for one tenant and have the root key sign it."""
+    root = signing.signer_of(_seed(home.keys / f"{ROOT}.key"))
+    body = signing.KeyBody(
+        kid=kid,
+        tenant=tenant,
+        public=signing.public_of(entropy).hex(),
+        roles=roles,
+        not_after=now_ms + KEY_DAYS * _DAY_MS,
+    )
+    signed = signing.sign_key(root, body)
+    write_private(home.keys / f"{kid}.key", entropy.hex().encode() + b"\n")
+    write_public(home.keys / f"{kid}.signed", signed.model_dump_json().encode() + b"\n")
+    return signed
+
+
+def load(home: Home, kid: str) -> Signer:
+    """Read an operational key.
+
+    Raises:
+        SignerError: It is not there, or cannot be read.
+    """
+    path = home.keys / f"{kid}.signed"
+    try:
+        key = SignedKey.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SignerError(f"{path}: {error}") from error
+    return Signer(kid, key, signing.signer_of(_seed(home.keys / f"{kid}.key")))
+
+
+def root_public(home: Home) -> str:
+    """Return the root key's public half, hex."""
+    try:
+        return (home.keys / f"{ROOT}.pub").read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise SignerError(f"{home.keys}: {error}; `vendcloud init` makes the keys") from error
+
+
+def _seed(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise SignerError(f"{path}: {error}") from error

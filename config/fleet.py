@@ -1,0 +1,75 @@
+"""The fleet server's configuration: one TOML file, read and checked whole, like a machine's."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from config.explain import explain
+from config.models import Section, between, shaped
+from controller.faults import ConfigError
+
+__all__ = ["ConfigError", "FleetSettings", "load"]
+
+Port = Annotated[int, between(1, 65_535)]
+
+
+class FleetDatabase(Section):
+    """Where everything is kept."""
+
+    url: Annotated[
+        str,
+        shaped(
+            r"(sqlite\+aiosqlite:///|postgresql\+psycopg://).+",
+            "sqlite+aiosqlite:///PATH or postgresql+psycopg://USER@HOST/NAME",
+        ),
+    ] = "sqlite+aiosqlite:///fleet.db"
+
+
+class FleetBroker(Section):
+    """The MQTT broker that machines connect to."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8883
+    tls: bool = True  # with the certificates in ``tls/``; off only on this computer
+    version: Literal[3, 5] = 5
+
+
+class FleetHttp(Section):
+    """Health, and later the API."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8080
+
+
+class FleetSettings(Section):
+    """Everything that a server is told before it starts."""
+
+    database: FleetDatabase = FleetDatabase()
+    broker: FleetBroker = FleetBroker()
+    http: FleetHttp = FleetHttp()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load(path: Path) -> FleetSettings:
+    """Read and check a server's file; without one, the defaults hold.
+
+    Raises:
+        ConfigError: It can't be read, is no TOML, or says something wrong; every mistake at once.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raw = {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no TOML: {error}") from error
+    try:
+        return FleetSettings.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(path, raw, error, FleetSettings))) from error

@@ -1,0 +1,225 @@
+"""The whole server as processes: certificates, a TLS broker, ingest, the shell's answers."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from cloud.contract.commands import CommandBody
+from cloud.contract.messages import Signed, read
+from cloud.contract.signing import Verifier
+from cloud.contract.topics import Address, Topic
+from cloud.link import trust
+from cloud.link.link import Link
+from cloud.link.transport import Heard, LinkLostError
+from cloud.link.transport_mqtt import MqttTransport
+from cloud.mqtt import Broker, PublishRefusedError, StrictClient
+from controller.clock import SystemClock
+from controller.journal.store import Journal
+from controller.state import State
+from tests.fleet.books import open_books, sell_many
+from tests.fleet.machines import START
+from tests.fleet.servers import free_port, mosquitto_program, select_pause
+from tests.fleet.test_link import in_sync, linked
+
+MACHINE = Address("acme", "lobby-1")
+
+
+def vendcloud(home: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if not code else done.stderr
+
+
+def asked(home: Path, *arguments: str) -> Any:
+    return json.loads(vendcloud(home, *arguments, "--json"))
+
+
+class Site:
+    """A server's folder, with its broker and its server running."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port, self.http = free_port(), free_port()
+        home.mkdir()
+        (home / "fleet.toml").write_text(
+            f"[broker]\nport = {self.port}\n[http]\nport = {self.http}\n", encoding="utf-8"
+        )
+        self.made = asked(home, "init", "acme")
+        conf = home / "broker" / "mosquitto.conf"
+        if os.geteuid() == 0:
+            conf.write_text("user root\n" + conf.read_text(encoding="utf-8"), encoding="utf-8")
+        self.processes = [
+            subprocess.Popen([mosquitto_program(), "-c", str(conf)], stderr=subprocess.DEVNULL),
+            subprocess.Popen(
+                [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "serve"]
+            ),
+        ]
+
+    def ready(self) -> bool:
+        with suppress(httpx2.HTTPError):
+            return httpx2.get(f"http://127.0.0.1:{self.http}/health/ready").status_code == 200
+        return False
+
+    def wait(self) -> None:
+        for _ in range(1_500):
+            if self.ready():
+                return
+            assert all(process.poll() is None for process in self.processes)
+            select_pause()
+        raise AssertionError("the server is not ready")
+
+    def end(self) -> None:
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+    def broker(self, address: Address) -> Broker:
+        folder = self.home / "tls" / "machines" / address.tenant
+        tls = trust.context(
+            self.home / "tls" / "ca.pem",
+            folder / f"{address.machine}.pem",
+            folder / f"{address.machine}-key.pem",
+        )
+        return Broker("localhost", self.port, str(address).replace("/", "-"), tls=tls)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("cloud") / "home")
+    made.wait()
+    asked(made.home, "machine", "add", "acme/lobby-1")
+    asked(made.home, "machine", "add", "acme/lobby-2")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
+    made = await open_books(tmp_path / "journal", seed=int.from_bytes(os.urandom(4)))
+    yield made
+    await made.close()
+
+
+def link_of(site: Site, books: Journal[State], **more: Any) -> Link:
+    words = iter(range(10_000))
+    transport = MqttTransport(
+        site.broker(MACHINE), MACHINE, trust.dates_checked(lambda: (START, False))
+    )
+    return Link(books, transport, SystemClock(), lambda: f"w{next(words)}", **more)
+
+
+async def test_a_machines_sales_are_what_the_shell_says(site: Site, books: Journal[State]) -> None:
+    await sell_many(books, 25)
+    async with linked(link_of(site, books)) as link:
+        await in_sync(link)
+
+    (total,) = await asyncio.to_thread(asked, site.home, "sales")
+    assert (total["sold"], total["cash"], total["open"]) == (25, 25 * 150, 0)
+    (box,) = asked(site.home, "cash")
+    assert (box["account"], box["amount"]) == ("cash.cashbox", 25 * 150)
+    assert asked(site.home, "claims") == []
+    shown = asked(site.home, "machine", "show", "acme/lobby-1")
+    assert shown["records"] == books.durable_seq
+    assert shown["balances"] == {"cash.cashbox": 3750, "revenue.cash": -3750}
+    assert [line["machine"] for line in asked(site.home, "machine", "list")] == [
+        "lobby-1",
+        "lobby-2",
+    ]
+    for command in ("sales", "stock", "cash", "claims", "alerts", "machine list", "dlq list"):
+        assert vendcloud(site.home, *command.split())
+    assert asked(site.home, "rebuild")["records"] == books.durable_seq
+    assert asked(site.home, "sales") == [total]
+
+
+async def test_a_command_is_signed_published_and_verified_by_the_machine(
+    site: Site, books: Journal[State]
+) -> None:
+    got: asyncio.Queue[Heard] = asyncio.Queue()
+    verifier = Verifier(bytes.fromhex(site.made["root_key"]), MACHINE)
+    async with linked(link_of(site, books, on_down=got.put_nowait)):
+        sent = await asyncio.to_thread(
+            asked, site.home, "cmd", "send", "acme/lobby-1", "price.set", "column=A1", "price=180"
+        )
+        bodies: list[CommandBody] = []
+        async with asyncio.timeout(20):
+            while not bodies or bodies[-1].id != sent["id"]:
+                heard = await got.get()
+                if heard.topic is Topic.CMD:
+                    bodies.append(verifier.command(read(Signed, heard.payload), START))
+
+    assert bodies[-1].args == {"column": "A1", "price": 180}
+    (shown,) = [line for line in asked(site.home, "cmd", "show") if line["id"] == sent["id"]]
+    assert (shown["kind"], shown["outcome"], shown["counter"]) == ("price.set", "", 1)
+
+
+def test_what_cannot_be_asked_is_refused_with_words(site: Site) -> None:
+    told = vendcloud(site.home, "cmd", "send", "acme/lobby-1", "machine.explode", code=5)
+    assert "no command 'machine.explode'" in told
+    told = vendcloud(site.home, "cmd", "send", "acme/nobody", "echo", code=6)
+    assert "no machine acme/nobody" in told
+    told = vendcloud(site.home, "machine", "add", "acme/lobby-1", code=6)
+    assert "already" in told
+    told = vendcloud(site.home, "machine", "add", "ACME/x", code=2)
+    assert "tenant 'ACME'" in told
+    assert "hex digits" in vendcloud(
+        site.home, "machine", "adopt-journal", "acme/lobby-1", "xyz", code=2
+    )
+    assert "there is a server already" in vendcloud(site.home, "init", "acme", code=5)
+
+
+def test_a_configuration_that_is_wrong_says_where(tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text("[broker]\nport = 99999\nhots = 1\n", encoding="utf-8")
+
+    told = vendcloud(tmp_path, "sales", code=2)
+
+    assert "broker.port = 99999: is out of range; allowed: 1 to 65535" in told
+    assert "broker.hots = 1: is an unknown key; did you mean host?" in told
+
+
+async def test_a_machine_speaks_for_itself_alone(site: Site) -> None:
+    async with StrictClient(site.broker(MACHINE)) as client:
+        await client.say(MACHINE.topic(Topic.TELEMETRY), b"{}", qos=1)
+        for foreign in (
+            Address("acme", "lobby-2").topic(Topic.EVENTS),
+            Address("other", "lobby-1").topic(Topic.EVENTS),
+            MACHINE.topic(Topic.ACK),
+            MACHINE.topic(Topic.CMD),
+        ):
+            with pytest.raises(PublishRefusedError):
+                await client.say(foreign, b"forged")
+
+
+async def test_a_broker_whose_certificate_has_ended_is_not_believed(
+    site: Site, books: Journal[State]
+) -> None:
+    in_ten_years = START + 10 * 365 * 24 * 3_600_000
+    transport = MqttTransport(
+        site.broker(MACHINE), MACHINE, trust.dates_checked(lambda: (in_ten_years, True))
+    )
+    with pytest.raises(LinkLostError, match="certificate ended"):
+        async with transport.connect():
+            raise AssertionError("it was believed")
+    assert books.acked_seq == 0
+
+
+async def test_live_and_ready_say_so(site: Site) -> None:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{site.http}") as client:
+        assert (await client.get("/health/live")).json() == {"status": "alive"}
+        ready = await client.get("/health/ready")
+    assert ready.json() == {"status": "ready", "database": True, "broker": True}

@@ -195,14 +195,14 @@ class DisplayModule:
     def write(self, data: bytes) -> None:
         """Take the data bytes of one I2C write to the expander."""
         self.bytes_seen += len(data)
-        before = (self.controller.display_on, self.backlight)
+        was_lit = self._outputs & _BACKLIGHT
         written = False
         for byte in data:
             previous, self._outputs = self._outputs, byte
             if previous & _ENABLE and not byte & _ENABLE and not previous & _RW:
                 self.controller.strobe(bool(previous & _RS), previous >> 4)
                 written = True
-        if written or before != (self.controller.display_on, self.backlight):
+        if written or was_lit != self._outputs & _BACKLIGHT:
             self._changed()
 
     def read(self) -> int:

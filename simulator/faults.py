@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, cast
 
 from simulator.peripherals.faults import FaultValue, PeripheralFaults, set_fault
@@ -26,6 +28,13 @@ class _Part:
 
 def _nothing() -> None:
     """Take no notice: this part looks at its faults when they matter."""
+
+
+@cache  # as many as there are kinds of parts
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    fresh = kind()
+    names = [entry.name for entry in fields(fresh) if entry.init and entry.name != "seed"]
+    return tuple((name, getattr(fresh, name)) for name in names)
 
 
 class FaultRegistry:
@@ -87,9 +96,10 @@ class FaultRegistry:
         """Set every fault of a part, or of all parts, back. Raises UnknownFaultError."""
         for found in [self._part(part)] if part is not None else list(self._parts.values()):
             faults = found.faults()
-            fresh = type(faults)()
-            for entry in self._fields(faults):
-                setattr(faults, entry.name, getattr(fresh, entry.name))
+            kind: Any = type(faults)
+            for name, default in _defaults(kind):
+                if getattr(faults, name) != default:
+                    setattr(faults, name, copy(default))  # some are sets and dicts
             found.changed()
 
     def active(self) -> dict[str, dict[str, FaultValue]]:

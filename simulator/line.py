@@ -42,14 +42,30 @@ class LineFaults:
     lose_device_acks: int = counter("the next N lone ACKs of devices are lost")
     drop_mode_bits: int = counter("the next N answers arrive without their mode bit")
     _random: random.Random = field(init=False, repr=False)
+    _perfect: bool | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Seed the chances."""
         self._random = random.Random(self.seed)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set a fault; whether the line is perfect is worked out again when it is asked for.
+
+        It is asked several times for each block.
+        """
+        object.__setattr__(self, name, value)
+        object.__setattr__(self, "_perfect", None)
+
     @property
     def perfect(self) -> bool:
         """Tell whether every byte passes unharmed."""
+        known = self._perfect
+        if known is None:
+            known = self._is_perfect()
+            object.__setattr__(self, "_perfect", known)
+        return known
+
+    def _is_perfect(self) -> bool:
         return not (
             self.dead or self.loss or self.flip or self.noise or self.lose_blocks
             or self.flip_blocks or self.lose_answers or self.flip_answers or self.lose_host_acks

@@ -72,7 +72,7 @@ class Bus:
                 if answer is not None and answer.wants_ack:
                     self._unacked = device
         for other in self.peripherals.values():
-            if other is not device and other.chatters():
+            if other.would_chatter and other is not device and other.chatters():
                 answer = answer or Answer(RESPONSE_S / 2, bytes((ACK,)))
                 answer = Answer(answer.delay_s, bytes((ACK, *answer.data)))
         return answer
@@ -121,8 +121,9 @@ class Bus:
         device = self.peripherals.get(address)
         if device is None or self._unacked is not None:
             return None
-        if any(other.would_chatter for other in self.peripherals.values()):
-            return None
+        for other in self.peripherals.values():
+            if other.would_chatter:
+                return None
         return device.polled_in_vain()
 
     @property

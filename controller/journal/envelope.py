@@ -198,7 +198,7 @@ def _read_postings(body: bytes) -> tuple[int, Postings]:
     if cut < 0:
         raise EnvelopeError(f"a body ends with {body[-40:]!r}")
     try:
-        lines = json.loads(body[cut + len(_POSTINGS) - 1 : -1])
+        lines = json.loads(body[cut + len(_POSTINGS) - 1 : -1].decode())
         return cut, tuple((str(account), int(amount)) for account, amount in lines)
     except (ValueError, TypeError) as error:
         raise EnvelopeError(f"postings cannot be read: {body[cut:]!r}") from error

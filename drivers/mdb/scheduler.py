@@ -179,8 +179,10 @@ class MdbBus:
         if not slot.idle or not slot.polling:
             return False
         horizon = self._foresight.idle_until(slot.poll) - EXCHANGE_S  # the last one is over then
+        if horizon <= due:
+            return False
         for other in self._slots:
-            if not other.idle:
+            if other is not slot and not other.idle:
                 horizon = min(horizon, other.due - EXCHANGE_S)
         if horizon <= due:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,9 @@ CONFIG: Final = Path(__file__).parents[2] / "config" / "machines" / "demo.toml"
 NOWHERE: Final = Path("/nonexistent/vendd")  # nothing is ever written there
 
 
+@lru_cache(maxsize=1)
 def base_settings() -> MachineSettings:
-    """Return the file that every life begins with."""
+    """Return the file that every life begins with; nothing changes it, so it is read once."""
     return load(CONFIG, home=NOWHERE)
 
 

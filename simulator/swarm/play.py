@@ -454,7 +454,7 @@ class Player:
         self._hit = None
         self._end = step.end
         self._counting = False
-        self.machine.on_instant = None
+        self.machine.on_instant = self.machine.disk.on_io = None  # nobody counts
         if step.end is not None:
             self._arm()
         self.luck.begin(step.troubles)

@@ -104,7 +104,15 @@ class _OpenFile:
             raise _to_sqlite(error) from error
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
-        self._change(lambda: self._disk.write(self._name, data, offset))
+        # Some thirty times in each vend: ``_change``, written out.
+        if self._vfs.gone:
+            return
+        if not self._writable:
+            raise apsw.ReadOnlyError(self._name)
+        try:
+            self._disk.write(self._name, data, offset)
+        except OSError as error:
+            raise _to_sqlite(error) from error
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         self._change(lambda: self._disk.truncate(self._name, size))

@@ -29,6 +29,16 @@ class WorldForesight:
             return 0.0
         return loop.next_deadline() or 0.0
 
+    def repeated(self, poll: bytes) -> float:
+        """Tell how long the line would be busy with a poll that brings what the last one did."""
+        wire = self._wire
+        if not wire.clear:
+            return 0.0
+        device = wire.bus.peripherals.get(poll[0] & ADDRESS_MASK)
+        if device is None or not device.steady or wire.bus.would_chatter:
+            return 0.0
+        return device.answer_s + wire.POLL_S
+
     def acked(self, poll: bytes) -> float:
         """Have the device answer a poll without the line, if its answer is a plain ACK."""
         wire = self._wire

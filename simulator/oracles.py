@@ -207,8 +207,9 @@ def outputs_are_off(machine: Whole) -> Iterator[str]:
     board = machine.world.board
     buzzer, climate = machine.settings.buzzer, machine.settings.climate
     relays = _relay_limits(climate) if climate is not None else {}
+    on = board.outputs_on()
     for pin in machine.settings.outputs():
-        if pin.number in board.outputs_on() and (buzzer is None or pin != buzzer.pin):
+        if pin.number in on and (buzzer is None or pin != buzzer.pin):
             if pin.number not in relays:
                 yield f"output {pin.number} is on"
             elif machine.running is None or machine.ended:

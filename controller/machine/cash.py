@@ -397,7 +397,6 @@ class CashHandling:
 
 def changeable(desk: Desk, credit: int) -> bool:
     """Tell whether a customer with ``credit`` could buy something and get the rest back."""
-    payable, prices = desk.payable(), desk.planogram.prices()
-    if any(payable >> credit - price & 1 for price in prices if price <= credit):
+    if desk.changeable() >> credit & 1:
         return True
-    return all(price > credit for price in prices)
+    return all(price > credit for price in desk.planogram.prices())

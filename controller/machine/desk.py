@@ -16,7 +16,7 @@ from controller.domain.climate import ClimatePlan
 from controller.domain.health import HealthRule
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
-from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, payable
+from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, can_change, payable
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
@@ -128,7 +128,9 @@ class Desk:
         self._rule_key: tuple[object, ...] = ()
         self._tubes: list[TubeCoins] = []
         self._tubes_key: tuple[object, ...] = ()
-        self._payable = 0  # amounts that these tubes can pay, as bits
+        self._payables = 0  # amounts that these tubes can pay, as bits
+        self._changeable = 0
+        self._changeable_of: tuple[int, frozenset[int]] = (0, frozenset())
         self._payable_of: list[TubeCoins] | None = None
 
     # ------------------------------------------------------------------------------ seeing
@@ -214,12 +216,29 @@ class Desk:
             if value and type_ not in bad
         ]
 
-    def payable(self) -> int:
-        """Return the amounts up to the largest change that can be paid exactly now, as bits."""
+    def can_change(self, amount: int) -> bool:
+        """Tell whether ``amount`` (>= 0) can be paid exactly now."""
+        if amount > self.policy.max_change:
+            return can_change(amount, self.tubes())
+        return bool(self._payable() >> amount & 1)
+
+    def changeable(self) -> int:
+        """Return, as bits, the credits from which something can be bought and the rest be paid.
+
+        The rest is at most the largest change.
+        """
+        payable, prices = self._payable(), self.planogram.prices()
+        if (payable, prices) != self._changeable_of:
+            self._changeable_of, self._changeable = (payable, prices), 0
+            for price in prices:
+                self._changeable |= payable << price
+        return self._changeable
+
+    def _payable(self) -> int:
         tubes = self.tubes()
         if tubes is not self._payable_of:
-            self._payable_of, self._payable = tubes, payable(tubes, self.policy.max_change)
-        return self._payable
+            self._payable_of, self._payables = tubes, payable(tubes, self.policy.max_change)
+        return self._payables
 
     def _bills(self) -> list[TubeCoins]:
         info = self.live.ready.get(DeviceName.BILL)

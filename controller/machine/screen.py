@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.machine.cash import changeable
 from controller.machine.desk import READERS, Desk
@@ -92,7 +91,7 @@ def exact_change_only(desk: Desk) -> bool:
     if DeviceName.CHANGER not in desk.live.ready and not tubes:
         return False
     margin = desk.policy.exact_change_margin
-    if margin and not can_change(margin, tubes):
+    if margin and not desk.can_change(margin):
         return True
     return desk.change_rule().exact_change_only(tubes)
 

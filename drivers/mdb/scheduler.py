@@ -196,6 +196,13 @@ class MdbBus:
         counters = self.counters
         counters.polls += 1
         counters.worst_late_s = max(counters.worst_late_s, slot.begin_poll(now))
+        if self._foresight is not None and slot.quiet and not slot.awaited:
+            busy_s = self._foresight.repeated(slot.poll)
+            if busy_s:
+                counters.skipped_polls += 1
+                self._free_at = now + busy_s
+                slot.heard_at = now
+                return
         busy_s = self._foresight.acked(slot.poll) if self._foresight is not None else 0.0
         if busy_s:
             counters.skipped_polls += 1

@@ -96,6 +96,10 @@ class Foresight(Protocol):
         """
         ...
 
+    def repeated(self, poll: bytes) -> float:
+        """As ``acked``, for a poll that brings what the last one did: a state that lasts."""
+        ...
+
     def acked(self, poll: bytes) -> float:
         """Answer a poll by a plain ACK, if that is what the line would bring; else do nothing.
 

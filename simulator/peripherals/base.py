@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from drivers.mdb.blocks import ACK, NAK, checksum
+from drivers.mdb.blocks import ACK, BYTE_TIME_S, NAK, checksum
 from simulator.peripherals.faults import PeripheralFaults, faults_from_state, faults_to_state
 from simulator.truth import Truth
 
@@ -235,6 +235,12 @@ class Peripheral(ABC):
     def steady(self) -> bool:
         """Tell whether POLLs bring what the last did, until a timer is due or somebody acts."""
         return self.quiet and not self._last and not self._common.unpolled_reset_s
+
+    @property
+    def answer_s(self) -> float:
+        """Return how long it takes to say what it said last, beyond a plain ACK's time."""
+        more = len(self._last)  # and a checksum where an ACK would stand
+        return self._response_s + more * BYTE_TIME_S
 
     @property
     def would_chatter(self) -> bool:

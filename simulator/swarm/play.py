@@ -96,7 +96,8 @@ class Player:
         self.trace = Trace(self.machine.world, keep=keep)
         self.luck = BadLuck(self.machine, life.build, self.watch, self.coverage, self.trace)
         self._rng = random.Random(f"{life.seed}/play")
-        self._turn_waiters: list[asyncio.Future[None]] = []
+        # Who waits for the next turn, and the timer that ends the waiting without one.
+        self._turn_waiters: list[tuple[asyncio.Future[None], asyncio.TimerHandle]] = []
         self._end: End | None = None
         self._copy: Disk | None = None  # of the disk, from the middle of its life
         self._counting = False
@@ -494,9 +495,7 @@ class Player:
         """Return what is done after the machine's next turn, or after ``seconds``."""
         loop = self.machine.loop
         turned: asyncio.Future[None] = loop.create_future()
-        self._turn_waiters.append(turned)
-        timer = loop.call_later(seconds, _done, turned)
-        turned.add_done_callback(lambda _: timer.cancel())
+        self._turn_waiters.append((turned, loop.call_later(seconds, _done, turned)))
         if self._hit is not None and not self._hit.done():
             self._hit.add_done_callback(lambda _: _done(turned))
         return turned
@@ -504,7 +503,8 @@ class Player:
     def _stir(self) -> None:
         """Something happened: let everybody who waits look again."""
         waiters, self._turn_waiters = self._turn_waiters, []
-        for waiter in waiters:
+        for waiter, timer in waiters:
+            timer.cancel()
             _done(waiter)
 
     def _fact(self, fact: Fact) -> None:

@@ -86,6 +86,7 @@ class Seer:
 
     horizon: float = 0.0
     in_vain: tuple[bytes, ...] = ()
+    same_again: tuple[bytes, ...] = ()
 
     def idle_until(self, poll: bytes) -> float:
         del poll
@@ -93,6 +94,9 @@ class Seer:
 
     def acked(self, poll: bytes) -> float:
         return 0.008 if poll in self.in_vain else 0.0
+
+    def repeated(self, poll: bytes) -> float:
+        return 0.009 if poll in self.same_again else 0.0
 
 
 def data(payload: bytes) -> Answer:
@@ -471,3 +475,15 @@ async def test_a_poll_in_vain_keeps_the_line_as_long_as_if_it_were_sent() -> Non
     assert gaps(spared.link.times(B)) == pytest.approx(gaps(sent.link.times(B)), abs=0.01)
     assert spared.listeners[0].quiet == sent.listeners[0].quiet > 10
     assert spared.listeners[0].lost == []
+
+
+@virtual
+async def test_a_state_that_lasts_is_asked_for_once() -> None:
+    link = ScriptedLink(answer=lambda poll: data(b"\x09") if poll == A else None)
+    it = await stand(link, polls=(A, B), foresight=Seer(same_again=(A,)))
+    await asyncio.sleep(10.0)
+    await it.stop()
+    assert len(it.link.times(A)) == 2  # the second says that it lasts
+    assert it.listeners[0].items == [b"\x09"] * 2
+    assert it.listeners[0].lost == []
+    assert gaps(it.link.times(B)) == pytest.approx([POLL_S] * 66, abs=0.01)

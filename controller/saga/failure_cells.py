@@ -57,6 +57,8 @@ class Gets(StrEnum):
     ALL = "both items"
     APP_MONEY = "the money back in the app"
     BOTH = "the product and the money: nobody could see it fall"
+    UNCLAIMED = "nothing at once: it stands in `unclaimed`, and staff pays it"
+    LOST = "nothing at once: no record is left, and staff decides"
     FREE = "the product, and the money that could not be asked for"
 
 

@@ -35,12 +35,20 @@ class Play(Stage):
     strikes: list[asyncio.Task[Any]]
     stop_took_s: float = 0.0
     was_stranded: bool = False
+    written: tuple[Record, ...] = ()  # in the journal; a commit may fail when all is written
+    image: bytes = b""  # of the journal's file, as it was once
 
     def set_up(self, cell: Cell, column: str, allowance: Allowance) -> None:
         """Take the cell."""
         self.cell, self.column, self.allowance = cell, column, allowance
         self.by_card = cell.tender in (*BY_CARD, Tender.BILL_CARD)
         self.strikes = []
+
+    @property
+    def motors(self) -> set[int]:
+        """Return the pins that turn something."""
+        direct = (c.motor.pin.number for c in self.settings.columns if c.motor.type == "direct")
+        return {*direct, *(pin.number for pin in self.settings.gpio.rows)}
 
     @property
     def price(self) -> int:
@@ -211,6 +219,13 @@ class Play(Stage):
         assert self.running is not None
         await self.until(lambda: self.state.recovered, within_s=LONGEST_S)
         await self.quiet()
+
+    async def reads_the_journal(self) -> None:
+        """Look for records that became durable though their commit failed."""
+        assert self.running is not None
+        records = self.running.journal.records()
+        told = {record.seq for record in self.told}
+        self.written = tuple([record async for record in records if record.seq not in told])
 
 
 DEATHS: Final = ("vendd is killed", "power is lost")  # nothing is done after its instant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from config.climate import Health
@@ -16,72 +16,22 @@ from controller.journal.envelope import Record
 from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
-from simulator.plan import WorldPlan, plan_for
+from simulator.plan import WorldPlan
 from tests.climate_kit import cooled
 from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
-from tests.scenarios.stage import SETTINGS, with_mdb, with_policy
+from tests.failures.breaking import RECYCLER_SETTINGS, Break, power_fails, waits
+from tests.failures.disk_breaks import DISK
+from tests.failures.end_breaks import ENDS
+from tests.scenarios.stage import SETTINGS, with_policy
 
-Strike = Callable[[Play], Awaitable[None]]
-STARTS_S: Final = 3.0  # a computer takes longer than its peripherals
-RECYCLER_SETTINGS: Final = with_mdb("bill", recycle=(500, 1_000))
 WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
-RECOVERING_S: Final = 0.3  # into a start: devices are being asked what happened
 YEARS: Final = 3_652 * 86_400.0
-
-
-async def _nothing(play: Play) -> None:
-    del play
-
-
-async def waits(play: Play) -> None:
-    """Wait until the customer's vend has ended, and then for quiet."""
-    await play.until(lambda: play.ended_vends > 0, within_s=900.0)
-    await play.quiet()
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """How a failure is played.
-
-    Args:
-        column: What the customer wants.
-        faults: Set when the money is in, before the selection.
-        strike: Done at the cell's phase.
-        early: Done before any money is in.
-        ready: Done when the money is in, before the selection.
-        coins: What is put in, where it matters.
-        ending: How the play comes to its end.
-        plan: Changes the world.
-        allowance: What the failure excuses, beside what a flag says.
-        hides: What the oracles can't find where nobody can count it.
-        recycler: The validator pays bills out again.
-        machine: Another machine than the demo's.
-    """
-
-    column: str = "A3"
-    faults: tuple[tuple[str, str, object], ...] = ()
-    strike: Strike = _nothing
-    early: Strike = _nothing
-    ready: Strike = _nothing
-    coins: tuple[int, ...] = ()
-    ending: Strike = waits
-    plan: Callable[[WorldPlan], WorldPlan] = lambda plan: plan
-    allowance: Allowance = NONE
-    hides: tuple[str, ...] = ()
-    recycler: bool = False
-    machine: MachineSettings | None = None
-
-    def world(self, settings: MachineSettings = SETTINGS) -> WorldPlan:
-        """Return what stands around the controller."""
-        plain = self.machine or settings
-        return self.plan(plan_for(RECYCLER_SETTINGS if self.recycler else plain))
 
 
 def column(cell: Cell) -> str:
     """Return what the customer wants: something cheap where change is due."""
-    if cell.failure in ENDS and cell.phase is Phase.PAYOUT:
-        return "B4"
-    return BREAKS[cell.failure].column
+    how = BREAKS[cell.failure]
+    return how.change if how.change and cell.phase is Phase.PAYOUT else how.column
 
 
 def settings(cell: Cell) -> MachineSettings:
@@ -105,7 +55,7 @@ def settings(cell: Cell) -> MachineSettings:
 
 
 def _broken(part: str, fault: str, value: object = True, column: str = "A3") -> Break:
-    return Break(column, ((part, fault, value),))
+    return Break(column, faults=((part, fault, value),))
 
 
 def _at_phase(act: Callable[[Play], None], column: str = "A3") -> Break:
@@ -302,15 +252,6 @@ def _stacks_at_power_up(plan: WorldPlan) -> WorldPlan:
     return replace(plan, bill=replace(plan.bill, after_power_up=AfterPowerUp.STACK))
 
 
-async def power_fails(play: Play) -> None:
-    """Take the power away, and give it back."""
-    await play.cut_power()
-    await asyncio.sleep(2.0)
-    await play.restore_power()
-    await asyncio.sleep(STARTS_S)
-    await play.opens()
-
-
 CASH: Final[dict[str, Break]] = {
     "changer jams in payout": _changer("jam_after", 1),
     "changer pays too little": _changer("short_by", 1),
@@ -375,24 +316,6 @@ async def _gone(play: Play, part: str) -> None:
     play.world.unplug(part)
 
 
-def _slow(seconds: float) -> Break:
-    async def ready(play: Play) -> None:
-        play.disk.sync_latency = lambda: seconds
-
-    async def ending(play: Play) -> None:
-        await waits(play)
-        play.disk.sync_latency = None
-
-    return Break(ready=ready, ending=ending)
-
-
-DISK: Final[dict[str, Break]] = {
-    "disk is slow (0.5 s)": _slow(0.5),
-    "disk is slow (3 s)": _slow(3.0),
-    "disk is slow (30 s)": _slow(30.0),
-}
-
-
 def _warms(play: Play) -> None:
     assert play.world.cabin is not None
     play.world.cabin.put(12.0)
@@ -444,53 +367,6 @@ SETTINGS_BREAKS: Final[dict[str, Break]] = {
 }
 
 
-def _jams(play: Play) -> None:
-    """What is given back must have failed before."""
-    if play.cell.phase is Phase.REFUND:
-        play.breaks(play.column, "jam")
-
-
-async def _ready_to_fail(play: Play) -> None:
-    _jams(play)
-
-
-async def _stops(play: Play) -> None:
-    if play.cell.phase is Phase.RECOVERY:
-        await play.kill()
-        await play.boot()
-        await asyncio.sleep(RECOVERING_S)
-    assert play.running is not None
-    begun = play.loop.time()
-    play.running.machine.stop("the service manager")
-    await play.ends()
-    play.stop_took_s = play.loop.time() - begun
-    await play.kill()
-    await play.opens()
-
-
-async def _dies(play: Play) -> None:
-    await play.kill()
-    await asyncio.sleep(1.0)
-    if play.cell.phase is Phase.RECOVERY:
-        await play.boot()
-        await asyncio.sleep(RECOVERING_S)
-        await play.kill()
-    await play.opens()
-
-
-async def _loses_power(play: Play) -> None:
-    await power_fails(play)
-    if play.cell.phase is Phase.RECOVERY:
-        await play.kill()
-        await play.boot()
-        await asyncio.sleep(RECOVERING_S)
-        await power_fails(play)
-
-
-async def _is_over(play: Play) -> None:
-    await play.over()
-
-
 async def _nobody_comes(play: Play) -> None:
     await play.passes(61.0)
     await play.quiet()
@@ -507,16 +383,6 @@ RIGHTS: Final[dict[str, Break]] = {
     "vendd is killed while it waits": Break(ending=_killed),
 }
 
-
-def _end(strike: Strike) -> Break:
-    return Break(ready=_ready_to_fail, strike=strike, ending=_is_over)
-
-
-ENDS: Final[dict[str, Break]] = {
-    "service manager stops vendd": _end(_stops),
-    "vendd is killed": _end(_dies),
-    "power is lost": _end(_loses_power),
-}
 
 BREAKS: Final[dict[str, Break]] = {
     **DISPENSER, **READER, **CASH, **RECYCLER, **DISK, **CLIMATE, **SETTINGS_BREAKS, **RIGHTS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.domain import accounts as acc
 from controller.faults import FaultCode
+from controller.journal import records as rec
 from controller.machine.table import Mode
 from controller.ports import DeviceName
 from controller.saga.failure_cells import UNPAID, Cell, Gets, Next, Tender
@@ -57,7 +58,7 @@ def customer(play: Play, cell: Cell) -> None:
             assert credit == 0
         case Gets.CLAIM:
             assert got == []
-            assert play.claimed == spent > 0 or cell.flagged
+            assert play.claimed + credit == spent > 0 or cell.flagged
             assert play.claimed > 0
         case Gets.PRODUCT_AND_CLAIM:
             assert got == [NAME[column]]
@@ -69,20 +70,39 @@ def customer(play: Play, cell: Cell) -> None:
         case Gets.CREDIT:
             assert got == []
             assert credit == spent > 0
+        case _:
+            seldom(play, cell, spent, credit)
+
+
+def seldom(play: Play, cell: Cell, spent: int, credit: int) -> None:
+    """Compare what no customer should see."""
+    got, column = play.products, play.column
+    match cell.gets:
         case Gets.BOTH:
             assert got[:1] == [NAME[column]]
             assert spent == 0
+        case Gets.UNCLAIMED:
+            assert got == []
+            assert credit == 0
+            assert -play.state.ledger.balance(acc.UNCLAIMED) == spent > 0
+        case Gets.LOST:
+            assert got == []
+            assert credit == 0 < spent
         case Gets.FREE:
             assert got == [NAME[column]]
-            assert spent < price
+            assert spent < play.price
 
 
 def journal(play: Play, cell: Cell) -> None:
     """Compare what was written."""
-    told = {record.type for record in play.told}
+    told = {record.type for record in (*play.told, *play.written)}
     assert set(cell.journaled) <= told, set(cell.journaled) - told
     assert bool(play.flags) == cell.flagged, play.flags
-    closed = play.records("vend.closed")
+    closed = [
+        record.data
+        for record in (*play.written, *play.told)
+        if isinstance(record.data, rec.VendClosed)
+    ]
     done = Strategy(closed[0].compensation) if closed else Strategy.NONE
     assert done == cell.strategy, done
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.saga.failure_cells import Cell, Phase, Tender
+from controller.saga.failure_cells import Cell, Next, Phase, Tender
 from controller.saga.failures import TABLE
 from controller.saga.failures_page import page
 from simulator.clock import run_virtual
@@ -51,6 +51,8 @@ async def _play(cell: Cell, link: Link) -> None:
         for part, fault, value in how.faults:
             play.breaks(part, fault, value)
         await _customer_and_fate(play, cell)
+        if cell.then in (Next.RESTARTS, Next.STRANDED):
+            await play.reads_the_journal()
         judge(play, cell)
         found = check(play, play.allowance)
         assert not [finding for finding in found if not finding.startswith(how.hides or "\0")]

@@ -12,6 +12,7 @@ from typing import Any, Final
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
+from controller.machine import promises
 from controller.machine.cash import CashHandling
 from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
@@ -566,6 +567,8 @@ class Brain:
                 self.cash.escrow_overdue()
             case "code":
                 self.desk.live.code = None
+            case "promises":
+                promises.turn(self.desk)
             case "keys":
                 self.keys.timed_out()
             case "credit":

@@ -76,6 +76,7 @@ class Live:
     door_open: bool = False
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
+    promises: list[Notice] = field(default_factory=list)  # claims whose codes are still shown
     reselect: str = ""  # the customer paid cash while the reader was being asked
     cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader

@@ -14,7 +14,7 @@ from controller.domain.tubes import NOTHING as NO_PLAN
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.records_recycler import RecyclerCounted
-from controller.machine.desk import CLAIM_NOTICE_S, Desk
+from controller.machine.desk import Desk
 from controller.machine.effects import (
     Beep,
     CountStacker,
@@ -24,6 +24,7 @@ from controller.machine.effects import (
     Payout,
     Wake,
 )
+from controller.machine.promises import promise, show_again
 from controller.machine.table import Trigger
 from controller.panel.view import Message
 from controller.ports import (
@@ -160,7 +161,7 @@ def _claim_product(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
-    desk.tell(Message.CLAIM, amount=picked.amount, code=code, seconds=CLAIM_NOTICE_S)
+    promise(desk, Message.CLAIM, code, picked.amount)
 
 
 def _on_payout(saga: Saga) -> Message:
@@ -274,6 +275,7 @@ def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
 def _farewell(desk: Desk, saga: Saga) -> None:
     """Say what came of it; a claim's code stays on the display."""
     if saga.claimed or saga.tokens_claimed:
+        show_again(desk, saga.vend)
         return
     if saga.dispensed:
         desk.tell(Message.TAKE_PRODUCT, selection=saga.selection)
@@ -315,8 +317,7 @@ def open_claim(
         ),
         saga.vend,
     )
-    desk.tell(Message.CLAIM, amount=amount, code=code, seconds=CLAIM_NOTICE_S)
-    desk.do(Beep(Tone.CLAIM))
+    promise(desk, Message.CLAIM, code, amount)
 
 
 def claim_escrow(desk: Desk, amount: int, doubt: str = "") -> None:
@@ -351,7 +352,7 @@ def claim_inherited(desk: Desk) -> None:
             saga.vend,
         )
         desk.write(rec.VendClosed(result="claimed"), saga.vend)
-        desk.tell(Message.CLAIM, amount=amount, code=code, seconds=CLAIM_NOTICE_S)
+        promise(desk, Message.CLAIM, code, amount)
 
 
 def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:

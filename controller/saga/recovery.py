@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from controller.journal import records as rec
+from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.machine.effects import (
     CancelApproval,
@@ -149,6 +150,7 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
     desk.write(rec.BootFinished(sagas=recovery.sagas))
     if desk.policy.credit_timeout_s and desk.state.credit.total:
         desk.do(Wake("credit", desk.policy.credit_timeout_s))
+    promises.after_restart(desk)
     if desk.mode is Mode.RECOVERING:
         desk.fire(Trigger.ENTER_SERVICE if desk.state.service_by else Trigger.RECOVERED)
 

@@ -11,6 +11,7 @@ from typing import Final
 from controller.journal import records as rec
 from controller.machine.desk import Desk
 from controller.machine.effects import Beep, Wake
+from controller.machine.promises import kept
 from controller.panel.view import Message
 from controller.ports import Tone
 from controller.saga import claims
@@ -40,6 +41,7 @@ def redeem(desk: Desk, keyed: str) -> None:
             desk.live.codes_paused_until = desk.now + PAUSE_S
         return
     desk.write(rec.ClaimRedeemed(claim=claim.seq, amount=claim.amount, tender=claim.tender))
+    kept(desk, keyed)
     desk.live.notice = None
     desk.do(Beep(Tone.OK))
     if desk.policy.credit_timeout_s:

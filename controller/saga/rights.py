@@ -15,9 +15,10 @@ from controller.domain import rights as dom
 from controller.domain.stock import Refusal
 from controller.journal import records as rec
 from controller.journal import records_rights as recs
-from controller.machine.desk import CLAIM_NOTICE_S, Desk
+from controller.machine.desk import Desk
 from controller.machine.effects import Beep, Wake
 from controller.machine.inputs import CommandRefused
+from controller.machine.promises import promise
 from controller.panel.view import Message
 from controller.ports import CoinRoute, CoinsReport, Tone
 from controller.state import Saga
@@ -254,8 +255,7 @@ def claim_tokens(desk: Desk, saga: Saga) -> None:
                             right=right.seq),
             saga.vend,
         )  # fmt: skip
-        desk.tell(Message.CLAIM_PRODUCT, code=code, seconds=CLAIM_NOTICE_S)
-        desk.do(Beep(Tone.CLAIM))
+        promise(desk, Message.CLAIM_PRODUCT, code)
 
 
 def leave_tokens(desk: Desk) -> None:

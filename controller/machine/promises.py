@@ -1,0 +1,76 @@
+"""The codes of claims on the panel: each stays for a minute, several come in turn.
+
+A vend may end with two claims (a card's and a cash one), a basket with more; and what is paid
+beside a claim has words of its own. No code may be gone before somebody could copy it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.machine.desk import CLAIM_NOTICE_S, Desk, Notice
+from controller.machine.effects import Beep, Wake
+from controller.panel.view import Message
+from controller.ports import Tone
+
+TURN_S: Final = 10.0  # each of several; twenty digits are copied in less
+
+
+def promise(desk: Desk, message: Message, code: str, amount: int | None = None) -> None:
+    """Show a new claim's code, and beep."""
+    notice = Notice(message, desk.now + CLAIM_NOTICE_S, amount=amount, code=code)
+    desk.live.promises = [*_open(desk), notice]
+    desk.do(Beep(Tone.CLAIM))
+    _show(desk, notice)
+
+
+def show_again(desk: Desk, vend: int) -> None:
+    """A saga has ended, and what was said in it may have hidden its codes: show them on."""
+    codes = {claim.code for claim in desk.state.claims.values() if claim.vend == vend}
+    desk.live.promises = _open(desk)
+    mine = [notice for notice in desk.live.promises if notice.code in codes]
+    for notice in mine:
+        notice.until_s = desk.now + CLAIM_NOTICE_S
+    if mine:
+        _show(desk, mine[0])
+
+
+def kept(desk: Desk, code: str) -> None:
+    """A claim was honoured: its code is shown no more."""
+    desk.live.promises = [notice for notice in desk.live.promises if notice.code != code]
+
+
+def turn(desk: Desk) -> None:
+    """Show the next of several codes, unless something else is shown by now."""
+    promises = desk.live.promises = _open(desk)
+    at = next((n for n, notice in enumerate(promises) if notice is desk.live.notice), None)
+    if at is not None and len(promises) > 1:
+        _show(desk, promises[(at + 1) % len(promises)])
+
+
+def after_restart(desk: Desk) -> None:
+    """Show the codes again that a restart took from the panel, where their customer still stands.
+
+    After a power cut, or with a clock that stands before our build date, nobody knows how long
+    that was: a stranger may stand there.
+    """
+    if desk.state.power_was_cut or desk.now_ms <= desk.journal.label.floor_ms:
+        return
+    shown = {notice.code for notice in _open(desk)}
+    for claim in desk.state.claims.values():
+        age_s = (desk.now_ms - claim.at_ms) / 1_000
+        if claim.code not in shown and 0 <= age_s < CLAIM_NOTICE_S:
+            product = claim.tender == "token"
+            message = Message.CLAIM_PRODUCT if product else Message.CLAIM
+            promise(desk, message, claim.code, None if product else claim.amount)
+
+
+def _open(desk: Desk) -> list[Notice]:
+    return [notice for notice in desk.live.promises if notice.until_s > desk.now]
+
+
+def _show(desk: Desk, notice: Notice) -> None:
+    desk.live.notice = notice
+    desk.do(Wake("show", notice.until_s - desk.now))
+    if len(desk.live.promises) > 1:
+        desk.do(Wake("promises", TURN_S))

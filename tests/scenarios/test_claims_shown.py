@@ -1,0 +1,123 @@
+"""A claim's code is on the panel until somebody can have copied it, whatever else is said."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from controller.app import BUILT
+from simulator.oracles import Allowance
+from simulator.world import Link
+from tests.scenarios.stage import Stage, play
+
+BLIND = Allowance(blind=True)
+
+
+def codes(stage: Stage) -> list[str]:
+    return [claim.code for claim in stage.state.claims.values()]
+
+
+def on_panel(stage: Stage, code: str) -> bool:
+    return code in stage.screen.replace(" ", "")
+
+
+async def no_coins(stage: Stage) -> None:
+    """Nothing can be paid from now on."""
+    for value in list(stage.world.tubes()):
+        stage.world.empty_tube(value)
+    await stage.kill()
+    await stage.opens()
+
+
+def test_the_code_of_a_cards_claim_stays_when_coins_are_paid_beside_it(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        assert stage.claimed == stage.spent == 150
+        await stage.passes(40.0)
+        assert on_panel(stage, codes(stage)[0])
+        await stage.passes(30.0)
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link)
+
+
+def test_two_claims_of_one_vend_are_shown_in_turn(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await no_coins(stage)
+        await stage.coins(200)  # for which there is no tube
+        stage.breaks("B2", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("B2")
+        first, second = codes(stage)
+        assert stage.claimed == stage.spent == 240
+        seen = set()
+        for _ in range(6):
+            seen |= {code for code in (first, second) if on_panel(stage, code)}
+            await stage.passes(8.0)
+        assert seen == {first, second}
+
+    play(scenario, link)
+
+
+def test_a_restart_shows_a_code_again_that_its_customer_could_not_copy(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.clock.set_wall(BUILT + timedelta(days=30))
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert on_panel(stage, codes(stage)[0])
+        await stage.passes(70.0)
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link)
+
+
+def test_after_a_power_cut_a_stranger_reads_no_code(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        await stage.cut_power()
+        await stage.passes_without(5.0)
+        await stage.restore_power()
+        await stage.opens()
+        await stage.quiet()
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link, allowance=BLIND)
+
+
+def test_a_clock_that_stands_still_lets_no_stranger_read_a_code(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.clock.set_wall(BUILT - timedelta(days=30))
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link)
+
+
+def test_a_code_that_was_honoured_is_shown_no_more(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        code = codes(stage)[0]
+        stage.press("#" + code)
+        await stage.until(lambda: stage.credit == 200, within_s=30.0)
+        await stage.passes(15.0)
+        assert not on_panel(stage, code)
+
+    play(scenario, link)

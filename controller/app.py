@@ -33,7 +33,7 @@ from controller.machine.runner import Inbox, Machine
 from controller.panel.render import Glass, Renderer
 from controller.panel.texts import load_shipped
 from controller.ports import DeviceEvent, DeviceName, Hands, Heartbeat
-from controller.saga.claims import mint
+from controller.saga.claims import KEY_BYTES, mint
 from controller.state import State, StateFold
 from drivers.cctalk.acceptor import AcceptorPlan
 from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk, cctalk_port
@@ -68,7 +68,6 @@ BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time befor
 _READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
 REFUSE_S: Final = 0.3  # the guard's patience is 0.5 s, and nobody beats at the end
 CLAIM_KEY_FILE: Final = "claim.key"
-CLAIM_KEY_BYTES: Final = 32
 SOFTWARE: Final = f"vendd {version('vendd')}"
 
 
@@ -268,10 +267,14 @@ async def take_nothing(link: MdbLink, devices: frozenset[DeviceName]) -> bool:
 
 
 async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:
-    """Return this machine's key for claim codes; made at the first start, mode 0600."""
+    """Return this machine's key for claim codes, mode 0600.
+
+    Made at the first start, unless one that was derived from the tenant's is there (`vendctl claim
+    key`). Codes that were minted are in the journal: another key spoils none of them.
+    """
     key = await storage.read(CLAIM_KEY_FILE)
-    if key is None or len(key) != CLAIM_KEY_BYTES:
-        key = entropy(CLAIM_KEY_BYTES)
+    if key is None or len(key) != KEY_BYTES:
+        key = entropy(KEY_BYTES)
         await storage.write(CLAIM_KEY_FILE, key, private=True)
     return key
 

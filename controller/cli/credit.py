@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from controller.cli import screen
 from controller.cli.amounts import full, parse, plain
+from controller.cli.errors import CliError, Exit
 from controller.cli.place import AsJson, act, ask, new_group
 from controller.cli.status import claims
+from controller.saga.claims import machine_key
 
 
 def mount(app: typer.Typer) -> None:
@@ -22,6 +25,7 @@ def mount(app: typer.Typer) -> None:
     group = new_group("Promises for money that could not be paid back.", list_)
     group.command("list")(list_)
     group.command("close")(close)
+    group.command("key")(key)
     app.add_typer(group, name="claim")
 
 
@@ -121,3 +125,20 @@ def close(
         token = answer["tender"] == "token"
         worth = "one product" if token else full(answer["amount"], currency)
         screen.line(f"claim {answer['claim']} over {worth} is settled")
+
+
+def key(
+    machine: Annotated[str, typer.Option(help="`machine.id` of its configuration.")],
+    tenant_key: Annotated[Path, typer.Option(help="32 random bytes; stays in the office.")],
+    out: Annotated[Path, typer.Option(help="Becomes claim.key in the machine's journal folder.")],
+) -> None:
+    """Derive one machine's key for claim codes from the tenant's (offline, never on a machine)."""
+    try:
+        derived = machine_key(tenant_key.read_bytes(), machine)
+        out.touch(mode=0o600, exist_ok=False)
+        out.write_bytes(derived)
+    except FileExistsError as error:
+        raise CliError(f"{out} is there already", Exit.USAGE) from error
+    except (OSError, ValueError) as error:
+        raise CliError(f"no key was derived: {error}", Exit.USAGE) from error
+    screen.line(f"{out}: the key of machine {machine}")

@@ -1,7 +1,7 @@
 """Claim codes: what a customer copies from the panel, and how the machine knows its own again.
 
 A code is decimal digits: the claim's seq (8), an HMAC-SHA256 over machine, seq and amount under
-this machine's key, truncated to 33 bits (10), and two check digits (ISO 7064 MOD 97-10) that
+this machine's own key, truncated to 33 bits (10), and two check digits (ISO 7064 MOD 97-10) that
 catch every single wrong digit and every swap of neighbours before a wrong code is counted.
 """
 
@@ -15,7 +15,24 @@ SEQ_DIGITS: Final = 8
 MAC_DIGITS: Final = 10
 MAC_BITS: Final = 33  # the most that ten decimal digits hold whole; the promise is at least 30
 CODE_DIGITS: Final = SEQ_DIGITS + MAC_DIGITS + 2
+KEY_BYTES: Final = 32
+_PURPOSE: Final = b"vendd claim codes 1\0"  # whatever else a tenant's key may derive
 GROUP: Final = 4  # digits between two blanks on the panel
+
+
+def machine_key(tenant_key: bytes, machine: str) -> bytes:
+    """Return one machine's key, derived from its tenant's key, which no machine ever holds.
+
+    So the card of a stolen machine mints nothing for any other.
+
+    Raises:
+        ValueError: The tenant's key is too short to be one.
+    """
+    if len(tenant_key) < KEY_BYTES:
+        raise ValueError(
+            f"a tenant's key has at least {KEY_BYTES} bytes, this one {len(tenant_key)}"
+        )
+    return hmac.new(tenant_key, _PURPOSE + machine.encode(), sha256).digest()
 
 
 def _mac(key: bytes, machine: str, seq: int, amount: int) -> int:

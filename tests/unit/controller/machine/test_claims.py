@@ -10,7 +10,7 @@ import pytest
 
 from controller.domain import accounts as acc
 from controller.domain.policy import Policy
-from controller.ports import DispenseOutcome, KeyPressed, RefundOutcome
+from controller.ports import DispenseOutcome, KeyPressed, RefundOutcome, Tone
 from controller.saga.claims import mint
 from controller.saga.redeem import MAX_WRONG, PAUSE_S
 from simulator.clock import VirtualClock, VirtualLoop
@@ -135,6 +135,77 @@ def test_five_wrong_codes_make_a_pause_that_a_restart_does_not_shorten() -> None
     virtually(story())
 
 
+def test_the_pause_is_fifteen_minutes_and_not_a_second_less() -> None:
+    async def story() -> None:
+        shop, code = await with_cash_claim(Till())
+        for seq in range(500, 500 + MAX_WRONG):
+            await key(shop, "#" + mint(b"x" * 32, "m1", seq, 100))
+        assert PAUSE_S == 15 * 60
+        await asyncio.sleep(PAUSE_S - 5)
+        await key(shop, "#" + code)
+        assert shop.state.credit.total == 0
+        await asyncio.sleep(6)
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
+        await shop.stop()
+
+    virtually(story())
+
+
+def test_four_wrong_codes_make_no_pause_and_a_right_one_begins_anew() -> None:
+    async def story() -> None:
+        shop, code = await with_cash_claim(Till())
+        for seq in range(500, 500 + MAX_WRONG - 1):
+            await key(shop, "#" + mint(b"x" * 32, "m1", seq, 100))
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
+        assert shop.state.wrong_codes == 0
+        await shop.stop()
+
+    virtually(story())
+
+
+def test_a_code_is_shown_and_beeped() -> None:
+    async def story() -> None:
+        shop, code = await with_cash_claim(Till())
+        assert Tone.CLAIM in shop.hardware.panel.tones
+        shown = "".join(shop.machine.screen).replace(" ", "")
+        assert code in shown
+        await shop.stop()
+
+    virtually(story())
+
+
+def test_a_code_that_was_honoured_is_not_honoured_by_the_next_life_either() -> None:
+    async def story() -> None:
+        till = Till()
+        shop, code = await with_cash_claim(till)
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
+        await shop.stop()
+        shop = await till.open(shop.hardware)
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
+        assert shop.state.wrong_codes == 1
+        await shop.stop()
+
+    virtually(story())
+
+
+def test_another_machines_code_over_the_same_amount_is_none_of_ours() -> None:
+    async def story() -> None:
+        shop, code = await with_cash_claim(Till())
+        claim = next(iter(shop.state.claims.values()))
+        theirs = mint(b"their key", "m2", claim.seq, claim.amount)
+        assert theirs != code
+        await key(shop, "#" + theirs)
+        assert shop.state.credit.total == 0
+        assert shop.state.wrong_codes == 1
+        await shop.stop()
+
+    virtually(story())
+
+
 @pytest.mark.parametrize("slip", ["0", "123#", "*"])
 def test_a_slip_of_the_finger_counts_for_nothing(slip: str) -> None:
     async def story() -> None:
@@ -158,10 +229,30 @@ def test_an_old_code_is_refused_only_when_the_time_is_known() -> None:
         await shop.coins(200)
         await shop.keys("*")
         code = next(iter(shop.state.claims.values())).code
+        assert Policy().claim_days >= 14, "valid for weeks"
         await asyncio.sleep(31 * 86_400)
         await key(shop, "#" + code)
         assert shop.state.credit.total == 0
         assert shop.state.claims
+        await shop.stop()
+
+    virtually(story())
+
+
+def test_a_code_is_honoured_on_its_last_day() -> None:
+    async def story() -> None:
+        till = Till()
+        hardware = InstantHardware()
+        hardware.changer.counts = [0] * 16
+        shop = await till.open(hardware, claim_days=30)
+        label, clock = shop.journal.label, till.clock
+        label.confirm(int(clock.wall_utc().timestamp() * 1000), int(clock.monotonic_s() * 1000))
+        await shop.coins(200)
+        await shop.keys("*")
+        code = next(iter(shop.state.claims.values())).code
+        await asyncio.sleep(30 * 86_400 - 3_600)
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
         await shop.stop()
 
     virtually(story())

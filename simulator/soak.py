@@ -1,135 +1,147 @@
-"""``./run soak``: the long proof. Every story, cut at every one of its instants, on both links.
+"""``./run soak``: the long proof. The swarm, every instant of every story, the planted bugs.
 
-Prints progress while it runs and a table at the end; exit code 0 only if no cut broke a promise.
+Prints progress while it runs and tables at the end, and writes the figures into a page if asked to;
+exit code 0 only if no promise was broken and every planted bug was found.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import json
 import os
+import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from config.machine import MachineSettings
-from config.settings import load
 from controller.clock import SystemClock
-from simulator.cuts import Cut, Verdict, cut, points_of
-from simulator.stories import EVERY
-from simulator.world import Link
+from simulator import soak_instants, soak_page
+from simulator.soak_instants import Instants
+from simulator.swarm import coverage
+from simulator.swarm.report import Tally, replay_command
+from simulator.swarm.run import Order, carry_out_all, quietly
 
-CONFIG: Final = Path(__file__).parent.parent / "config" / "machines" / "demo.toml"
-BATCH: Final = 25  # cuts per task of a worker
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Some cuts of one story."""
-
-    story: int
-    link: Link
-    how: Cut
-    numbers: tuple[int, ...]
+ROOT: Final = Path(__file__).parent.parent
+PARTS: Final = ("swarm", "instants", "mutants")
+CUSTOMERS: Final = 40  # in one life
+SHOWN: Final = 50  # findings on the screen
 
 
-@dataclass(slots=True)
-class Row:
-    """What one story on one link came to."""
+class Soak:
+    """One run of the proof."""
 
-    cuts: int = 0
-    broken: int = 0
+    def __init__(self, given: argparse.Namespace, console: Console) -> None:
+        """Keep what was asked for."""
+        self.given = given
+        self.console = console
+        self.clock = SystemClock()
+        self.broken = 0
 
+    def swarm(self) -> None:
+        """Play fresh seeds until there are vends enough, or the time is over."""
+        given, clock = self.given, self.clock
+        began = clock.monotonic_s()
+        tally = Tally()
+        words = TextColumn("{task.description}")
+        with Progress(words, BarColumn(), MofNCompleteColumn(), console=self.console) as progress:
+            task = progress.add_task("vends", total=given.vends)
+            for verdict in carry_out_all(self._orders(tally, began), given.workers):
+                tally.add(verdict)
+                if verdict.findings:
+                    self._say(f"seed {verdict.life.seed}: {'; '.join(verdict.findings)}")
+                    self._say(f"  again: {replay_command(verdict)}")
+                rate = tally.vends / max(clock.monotonic_s() - began, 1e-9)
+                hit = coverage.share(tally.cells)
+                words_now = f"vends ({rate:.0f}/s, {hit:.0%} of the cells)"
+                progress.update(task, completed=tally.vends, description=words_now)
+        self.broken += len(tally.broken)
+        seconds = clock.monotonic_s() - began
+        lines = list(soak_page.swarm_lines(tally, seconds, CUSTOMERS, given.workers))
+        self._tell("swarm", lines)
 
-def settings() -> MachineSettings:
-    """Return the demo machine's settings; nothing is written anywhere."""
-    return load(CONFIG, home=Path("/nonexistent/vendd"))
+    def _orders(self, tally: Tally, began: float) -> Iterator[Order]:
+        seed = self.given.seed
+        limit = None if self.given.minutes is None else self.given.minutes * 60.0
+        while tally.vends < self.given.vends:
+            if limit is not None and self.clock.monotonic_s() - began > limit:
+                return
+            yield Order(seed, CUSTOMERS)
+            seed += 1
 
+    def instants(self) -> None:
+        """End every story at every one of its instants."""
+        given = self.given
+        began = self.clock.monotonic_s()
+        stride = max(1, given.stride)
+        work = soak_instants.jobs(stride, given.images)
+        done = Instants()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=self.console) as progress:
+            task = progress.add_task("instants", total=sum(len(job.numbers) for job in work))
+            for job, verdicts in zip(
+                work, soak_instants.carry_out(work, given.workers), strict=True
+            ):
+                done.add(job, verdicts)
+                progress.advance(task, len(verdicts))
+        self.broken += len(done.broken)
+        table = Table("story", "link", "cut", "instants", "broken promises")
+        for (name, link, how), row in done.rows.items():
+            table.add_row(name, link, how.value, str(row.cuts), str(row.broken))
+        self.console.print(table)
+        for line in done.broken[:SHOWN]:
+            self._say(line)
+        seconds = self.clock.monotonic_s() - began
+        self._tell("instants", list(soak_page.instants_lines(done, seconds, stride, given.images)))
 
-def _quietly() -> None:
-    logging.disable(logging.CRITICAL)
+    def mutants(self) -> None:
+        """Hunt the planted bugs; they are in the tests, and in nothing that is installed."""
+        if not (ROOT / "tests" / "mutants").is_dir():
+            self._say("no planted bugs here: they come with the tests")
+            return
+        command = [sys.executable, "-m", "tests.mutants.check", "--json"]
+        command += ["--workers", str(self.given.workers)]
+        done = subprocess.run(  # noqa: S603 - this Python, and a module of this project
+            command, cwd=ROOT, stdout=subprocess.PIPE, check=False
+        )
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        self.broken += sum(not row["found"] for row in found)
+        self._tell("mutants", list(soak_page.mutants_lines(found)))
 
+    def _tell(self, name: str, lines: list[str]) -> None:
+        """Show what a part came to, and write it into the page."""
+        for line in lines:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        page = self.given.write
+        if page is not None:
+            text = page.read_text(encoding="utf-8")
+            page.write_text(soak_page.replace_block(text, name, lines), encoding="utf-8")
 
-def work(job: Job) -> list[Verdict]:
-    """Carry out some cuts, in a worker."""
-    machine = settings()
-    verdicts = []
-    for number in job.numbers:
-        try:
-            verdicts.append(cut(machine, EVERY[job.story], job.link, job.how, number))
-        except Exception as error:  # noqa: BLE001 - whatever breaks at a cut is a finding
-            from simulator.cuts import Point  # noqa: PLC0415 - only on the way out
-
-            verdicts.append(Verdict(Point(number, "?"), [f"{type(error).__name__}: {error}"]))
-    return verdicts
-
-
-def jobs(stride: int) -> list[Job]:
-    """Return all the work, in small pieces."""
-    machine = settings()
-    found: list[Job] = []
-    for index, story in enumerate(EVERY):
-        for link in ("adapter", "native"):
-            total = len(points_of(machine, story, link))
-            for how in Cut:
-                numbers = list(range(1, total + 1, stride))
-                found += [
-                    Job(index, link, how, tuple(numbers[i : i + BATCH]))
-                    for i in range(0, len(numbers), BATCH)
-                ]
-    return found
+    def _say(self, line: str) -> None:
+        self.console.print(line, style="red", markup=False, soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the proof."""
     parser = argparse.ArgumentParser(prog="./run soak", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
+    parser.add_argument("--vends", type=int, default=1_000_000, help="of the swarm (a million)")
+    parser.add_argument("--minutes", type=float, help="the swarm ends after so long at the latest")
+    parser.add_argument("--seed", type=int, default=1, help="the swarm's first seed")
     parser.add_argument("--stride", type=int, default=1, help="take every N-th instant (1: all)")
+    parser.add_argument("--images", type=int, default=3, help="disk images of each power cut")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--write", type=Path, help="put the figures into this page")
     given = parser.parse_args(arguments)
-    _quietly()
-    console = Console()
-    clock = SystemClock()
-    began = clock.monotonic_s()
-    rows: dict[tuple[int, Link, Cut], Row] = {}
-    broken: list[str] = []
-    work_list = jobs(max(1, given.stride))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with (
-        Progress(*columns, TimeRemainingColumn(), console=console) as progress,
-        ProcessPoolExecutor(
-            given.workers, mp_context=get_context("spawn"), initializer=_quietly
-        ) as pool,
-    ):
-        task = progress.add_task("instants", total=sum(len(job.numbers) for job in work_list))
-        for job, verdicts in zip(work_list, pool.map(work, work_list), strict=True):
-            row = rows.setdefault((job.story, job.link, job.how), Row())
-            for verdict in verdicts:
-                row.cuts += 1
-                if verdict.findings:
-                    row.broken += 1
-                    name = EVERY[job.story].name
-                    broken.append(
-                        f"{name} / {job.link} / {job.how} at {verdict.point.number}"
-                        f" ({verdict.point.what}): {'; '.join(verdict.findings)}"
-                    )
-            progress.advance(task, len(verdicts))
-    table = Table("story", "link", "cut", "instants", "broken promises")
-    for (index, link, how), row in rows.items():
-        table.add_row(EVERY[index].name, link, how.value, str(row.cuts), str(row.broken))
-    console.print(table)
-    total = sum(row.cuts for row in rows.values())
-    seconds = clock.monotonic_s() - began
-    console.print(f"{total} instants in {seconds:.0f} s, {len(broken)} broken promises")
-    for line in broken[:50]:
-        console.print(line, style="red", markup=False)
-    return 1 if broken else 0
+    quietly()
+    soak = Soak(given, Console(highlight=False))
+    for part in given.only or PARTS:
+        getattr(soak, part)()
+    return 1 if soak.broken else 0
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ class MdbCardReader(ReaderLife):
     _decision: Expectation | None = None
     """What the request waits for, while one does."""
 
+    _granted = False
+    """An approval has been handed over: from then on it is its vend's, and no cancel's."""
+
     _cancelling: asyncio.Future[CancelOutcome] | None = None
     """What becomes, or became, of the cancel of this request."""
 
@@ -92,15 +95,18 @@ class MdbCardReader(ReaderLife):
             self._approval_seen = self._untouched = self._refund_error = False
             self._damaged_before = self._slot.damaged
             self._cancelling = None
+            self._granted = False
             decision = self._decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
-                return await self._request(
+                answer = await self._request(
                     VendRequest(units, item & _ITEM_MASK, self._context.expanded),
                     decision,
                     wrong,
                     NEVER if waits_for_card else self.response_s,
                 )
+                self._granted = isinstance(answer, Approved)
+                return answer
             except asyncio.CancelledError:
                 self._disown()
                 raise
@@ -197,7 +203,7 @@ class MdbCardReader(ReaderLife):
 
     async def cancel_vend(self) -> CancelOutcome:
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
-        if self._gone():
+        if self._gone() or self._granted:
             return CancelOutcome.UNKNOWN
         self._cancelled = True
         if self._cancelling is not None and not self._cancelling.done():
@@ -398,6 +404,7 @@ class MdbCardReader(ReaderLife):
 
     def _end_vend(self) -> None:
         self._phase = Phase.NONE
+        self._granted = False
         self._disowned = self._fail_late = False
         self._dialogue_ended()
         self._stir.set()

@@ -99,6 +99,7 @@ class Player:
         # Who waits for the next turn, and the timer that ends the waiting without one.
         self._turn_waiters: list[tuple[asyncio.Future[None], asyncio.TimerHandle]] = []
         self._end: End | None = None
+        self._damaged = False
         self._copy: Disk | None = None  # of the disk, from the middle of its life
         self._counting = False
         self._instants = 0
@@ -251,8 +252,10 @@ class Player:
         await asyncio.sleep(DARK_S)
         await machine.restore_power()
         self.watch.seen = 0  # another journal, or an earlier one
+        self._damaged = True
         await self._boot()
         await self._while_alive(self._calm())
+        self._damaged = False
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
@@ -319,7 +322,7 @@ class Player:
             running.machine.quiet
             and state.recovered
             and len(running.machine.desk.live.ready) == len(running.machine.brain.devices)
-            and (running.machine.desk.mode.selling or self._off())
+            and (running.machine.desk.mode.selling or self._off() or self._in_service())
             and not self._recounting()
             and not state.sagas
             and (state.escrow is None or state.escrow.claimed or state.escrow.waits)
@@ -329,6 +332,10 @@ class Player:
     def _off(self) -> bool:
         """Tell whether it has stopped itself until a technician has looked."""
         return OFF in self.machine.state.faults
+
+    def _in_service(self) -> bool:
+        """Tell whether what could be read of a damaged journal ends in a technician's visit."""
+        return self._damaged and bool(self.machine.state.service_by)
 
     def _recounting(self) -> bool:
         """Tell whether the machine may count its tubes once more before it books a difference."""

@@ -47,6 +47,8 @@ class Technician:
                 await self._do(cmd.CloseClaim(claim.code, "paid in cash"))
             await self._do(cmd.LeaveService())
         except CommandRefused as refusal:
+            with suppress(CommandRefused):
+                await self._do(cmd.LeaveService())
             return [f"a technician was refused: {refusal}"]
         return []
 

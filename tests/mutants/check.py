@@ -1,14 +1,19 @@
 """The proof that the oracles bite: how many vends it takes to find each planted bug.
 
 ``python -m tests.mutants.check`` plays five ranges of seeds against each; a bug counts as found
-when an oracle speaks, not when the program breaks.
+when an oracle speaks, not when the program breaks. Words name the bugs to hunt; ``--json`` tells
+what was found as one value, ``--workers N`` hunts in so many processes.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Final
 
 from simulator.swarm import build
@@ -55,20 +60,41 @@ def sound(life: Life) -> bool:
     return not play(build.base_settings(), life)[0].findings
 
 
+def carry_out(job: tuple[int, int]) -> Found:
+    """Hunt one bug in one range, in a worker."""
+    index, first = job
+    return hunt(MUTANTS[index], first)
+
+
 def main() -> int:
     """Hunt all of them; exit code 1 when one is not found."""
-    quietly()
-    wanted = sys.argv[1:]
-    missed = 0
-    for mutant in MUTANTS:
-        if wanted and not any(word in mutant.name for word in wanted):
-            continue
-        runs = [hunt(mutant, 1 + index * SPREAD) for index in range(RANGES)]
-        median = statistics.median(run.vends for run in runs)
-        missed += median > VENDS_MAX
-        sys.stdout.write(f"{median:6.0f}  {mutant.name}: {runs[0].finding}\n")
-        sys.stdout.flush()
-    sys.stdout.write(f"{missed} not found\n")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="words of the bugs to hunt")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    wanted = [
+        index
+        for index, mutant in enumerate(MUTANTS)
+        if not given.names or any(word in mutant.name for word in given.names)
+    ]
+    jobs = [(index, 1 + part * SPREAD) for index in wanted for part in range(RANGES)]
+    rows: list[dict[str, object]] = []
+    with ProcessPoolExecutor(
+        given.workers, mp_context=get_context("spawn"), initializer=quietly
+    ) as pool:
+        found = pool.map(carry_out, jobs)
+        for index in wanted:
+            runs = [next(found) for _ in range(RANGES)]
+            median = statistics.median(run.vends for run in runs)
+            finding = next((run.finding for run in runs if not run.broke), runs[0].finding)
+            row = {"name": MUTANTS[index].name, "median": median, "finding": finding}
+            rows.append({**row, "found": median <= VENDS_MAX})
+            if not given.json:
+                sys.stdout.write(f"{median:6.0f}  {row['name']}: {finding}\n")
+                sys.stdout.flush()
+    missed = sum(not row["found"] for row in rows)
+    sys.stdout.write(json.dumps(rows) if given.json else f"{missed} not found\n")
     return 1 if missed else 0
 
 

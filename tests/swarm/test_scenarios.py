@@ -151,3 +151,16 @@ def test_a_validator_whose_setup_collided_with_an_ack_is_asked_again() -> None:
         Trouble("bill", "resets", 1, for_s=16.0),
     )
     assert told(Build(), *coins(50), keys("A1"), troubles=troubles).findings == []
+
+
+def test_an_approval_that_has_been_handed_over_is_not_cancelled_any_more() -> None:
+    # The coin return, or a stop, came between the approval and the turn that took it: the vend went
+    # on, and its card was given the money back.
+    wrong = {}
+    for after in range(28, 40):
+        end = End("stop", "vend.opened", after)
+        acts = (*coins(10), keys("A2"), Act("card", text="card", until="card"))
+        verdict = play(build.base_settings(), Life(1, Build(), (Step(1, acts, end=end),)))[0]
+        if verdict.findings:
+            wrong[after] = verdict.findings
+    assert wrong == {}

@@ -326,6 +326,8 @@ class Judge:
             excuses = FLAGS.get(flag.reason)
             if excuses is None:
                 yield f"a flag that no oracle knows: {flag.reason!r}"
+            elif Excuse.LOST in excuses and evidence.lost:
+                continue  # what the flag asks about was told to a life that ended
             elif not evidence.excused(*excuses, at_s=at_s):
                 yield f"flagged {flag.reason!r} ({flag.amount}), and nothing hid the evidence"
 

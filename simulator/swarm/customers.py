@@ -47,8 +47,10 @@ async def _chord(machine: Whole, act: Act) -> None:
 
 
 async def _card(machine: Whole, act: Act) -> None:
+    readers = sorted(machine.world.readers)
+    reader = readers[act.value % len(readers)] if readers else None
     for _ in range(CARD_TRIES):
-        if machine.world.present_card(act.text):
+        if machine.world.present_card(act.text, reader):
             return
         await asyncio.sleep(0.5)
 

@@ -130,12 +130,12 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
     luckless = _rng(seed, f"{number}/luck")
-    troubles = tuple(_troubles(luckless, fate, acts, shelf))
+    troubles = tuple(_troubles(luckless, fate, acts, shelf, machine))
     return Step(number, tuple(acts), troubles, _end(luckless, fate))
 
 
 def _troubles(
-    rng: random.Random, fate: Luck, acts: Sequence[Act], shelf: Shelf
+    rng: random.Random, fate: Luck, acts: Sequence[Act], shelf: Shelf, machine: Build
 ) -> Iterable[Trouble]:
     chance = fate.trouble
     while fate.kinds and rng.random() < chance:
@@ -147,7 +147,7 @@ def _troubles(
         elif part == "stock":
             value = rng.choice(chosen or shelf.selections)
         elif part == "reader":
-            part = "cashless1"
+            part = rng.choice(("cashless1", "cashless2")) if machine.second_reader else "cashless1"
         when = rng.choice(kind.phases) if kind.phases and rng.random() < 0.6 else ""
         yield Trouble(
             part,

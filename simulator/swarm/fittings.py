@@ -110,11 +110,35 @@ class Recycler:
         return plan
 
 
+class SecondReader:
+    """A second card reader; customers take either."""
+
+    name = "second reader"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """A few have one."""
+        return replace(build, second_reader=rng.random() < 0.2)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Enable it."""
+        if not build.second_reader:
+            return settings
+        second = settings.mdb.cashless1.model_copy()
+        mdb = settings.mdb.model_copy(update={"cashless2": second})
+        return settings.model_copy(update={"mdb": mdb})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the plan follows the settings."""
+        del build
+        return plan
+
+
 RECYCLED: Final = (500, 1_000)
 FITTINGS: Final[tuple[Fitting, ...]] = (
     Habits(),
     WaitingBills(),
     Recycler(),
+    SecondReader(),
     TokenSlot(),
     BasketShop(),
     Cold(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from config.machine import MachineSettings
@@ -210,5 +210,8 @@ def somebody(rng: random.Random, shelf: Shelf, build: Build) -> list[Act]:
     person = rng.choices(people, [person.weight for person in people])[0]
     acts = person.acts(rng, shelf)
     if build.basket and person.acts is not rights.basket:
-        return rights.confirmed(acts, shelf)
+        acts = rights.confirmed(acts, shelf)
+    if build.second_reader:
+        which = rng.randint(0, 1)
+        acts = [replace(act, value=which) if act.what == "card" else act for act in acts]
     return acts

@@ -130,6 +130,7 @@ class Build:
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow
     dear: bool = False  # one product costs more than a bill
     recycler: bool = False  # of fives and tens
+    second_reader: bool = False
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
 
 

@@ -27,6 +27,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _machine(settings)
     yield from _planogram(settings)
     yield from _tokens(settings)
+    yield from _credit(settings)
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
@@ -83,6 +84,35 @@ def _tokens(settings: MachineSettings) -> Iterator[str]:
             if name not in there:
                 allowed = ", ".join(sorted(there))
                 yield f'tokens.{key}[{index}] = "{name}": is not there; allowed: {allowed}'
+
+
+def _credit(settings: MachineSettings) -> Iterator[str]:
+    """Cash can't buy what costs more than a customer may put in."""
+    mdb, cctalk, most = settings.mdb, settings.cctalk, settings.policy.max_credit
+    cash = mdb.changer.enabled or mdb.bill.enabled or cctalk is not None
+    cards = mdb.cashless1.enabled or mdb.cashless2.enabled
+    products = {product.id: product for product in settings.products}
+    prices = {
+        index: column.price if column.price is not None else products[column.product].price
+        for index, column in enumerate(settings.columns)
+        if column.price is not None or column.product in products
+    }
+    known = {index: price for index, price in prices.items() if price is not None}
+    if not cash or not known:
+        return
+    lowest = min(known.values())
+    if lowest > most:
+        yield (
+            f"policy.max_credit = {most}: cash buys nothing here, where the lowest price is "
+            f"{lowest}; allowed: {lowest} or more"
+        )
+    elif not cards:
+        for index, price in known.items():
+            if price > most:
+                yield (
+                    f"columns[{index}].price = {price}: nobody can pay it, since there is no "
+                    f"reader and policy.max_credit is {most}; allowed: up to {most}"
+                )
 
 
 def _repeats(table: str, key: str, values: Sequence[str | int]) -> Iterator[str]:

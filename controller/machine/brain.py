@@ -569,6 +569,8 @@ class Brain:
                 self.desk.live.code = None
             case "promises":
                 promises.turn(self.desk)
+            case "bill":
+                self.cash.bill_moved()
             case "keys":
                 self.keys.timed_out()
             case "credit":
@@ -592,6 +594,8 @@ class Brain:
             vend.cancel_approval(desk, saga)
         if desk.live.session is not None and saga is None:
             desk.do(fx.EndSession(desk.live.session))
+        desk.live.bill_until = desk.now + escrow.STOPPING_S
+        desk.do(fx.Wake("bill", escrow.STOPPING_S))
 
     def _open_stock(self) -> None:
         """At the very first start, believe that each column is full."""

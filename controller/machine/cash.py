@@ -147,9 +147,9 @@ class CashHandling:
                     pass  # rejected before it was ours: audit only
         if report.note and self._desk.state.last_answers.get(report.device.value) != answer:
             self._desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
-        self._moved()
+        self.bill_moved()
 
-    def _moved(self) -> None:
+    def bill_moved(self) -> None:
         """Go on with a vend that a bill in escrow is to pay: it is stacked, or will not be."""
         state = self._desk.state
         for saga in list(state.sagas.values()):
@@ -260,7 +260,7 @@ class CashHandling:
             self.validator_away()
         elif desk.now - self._away_since >= desk.policy.refund_deadline_s:
             give_back.claim_escrow(desk, held.value, "silent validator")
-            self._moved()
+            self.bill_moved()
         else:
             desk.do(Wake("escrow", AWAY_RETRY_S))
 
@@ -322,7 +322,7 @@ class CashHandling:
                 )
             elif not held.claimed and (was_reset or not held.waits):
                 self._ask_again(counts=counts)
-        self._moved()
+        self.bill_moved()
         if not state.stacker_counted or result.bills != state.stacker:
             cause = "boot" if state.stacker_counted else "first_start"
             if state.stacker_counted and result.bills > state.stacker:

@@ -78,6 +78,7 @@ class Live:
     notice: Notice | None = None
     promises: list[Notice] = field(default_factory=list)  # claims whose codes are still shown
     reselect: str = ""  # the customer paid cash while the reader was being asked
+    bill_until: float | None = None  # monotonic; stopping: no vend waits longer for its bill
     cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries

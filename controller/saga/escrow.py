@@ -19,6 +19,7 @@ from controller.panel.view import Message
 from controller.ports import DeviceName, ReaderInfo
 from controller.state import Escrow, Saga
 
+STOPPING_S: Final = 8.0  # for a bill on its way when the machine stops; then its start finds it
 ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)
 TELLS_REFUNDS: Final = 2  # from this level on a reader can say that it could not refund
 
@@ -96,7 +97,8 @@ def secure(desk: Desk, saga: Saga) -> Secured:
             desk.tell(Message.STARTING, seconds=ESCROW_DEADLINE_S)
         return Secured.ON_ITS_WAY
     if bill is not None:
-        ours = bill.vend == saga.vend and bill.asked == "stack" and not bill.claimed
+        waited = desk.live.bill_until is not None and desk.now >= desk.live.bill_until
+        ours = not waited and bill.vend == saga.vend and bill.asked == "stack" and not bill.claimed
         return Secured.ON_ITS_WAY if ours else _fails(desk, saga, "bill not stacked")
     picked = desk.state.credit.pick(saga.bill_due)
     if picked is None:

@@ -396,7 +396,7 @@ def look_for_changer(desk: Desk, saga: Saga) -> None:
     """Wait on for the proof of a payout, until the deadline makes it unknown."""
     if saga.intent != "payout" or saga.vend not in desk.live.unproved:
         return
-    if desk.now - desk.live.settling_since[saga.vend] < desk.policy.refund_deadline_s:
+    if desk.now - desk.live.settling_since[saga.vend] < patience.limit_s(desk):
         _look_again(desk, saga)
         return
     desk.live.unproved.discard(saga.vend)

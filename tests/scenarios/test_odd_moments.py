@@ -255,6 +255,58 @@ def test_a_stop_ends_in_time_and_leaves_nothing_open(
     play(scenario, link, allowance=Allowance(unseen=tested))
 
 
+@pytest.mark.parametrize("how", ["unplugged", "mute"])
+def test_a_stop_ends_in_time_though_the_changer_falls_silent_in_a_payout(
+    how: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        changer = stage.world.changer
+        assert changer is not None
+        await paying(stage)
+        if how == "mute":
+            changer.mute(60.0)
+        else:
+            stage.world.unplug("changer")
+        await in_time(stage)
+        stage.world.plug("changer")
+        changer.unmute()
+        await stage.opens()
+
+    play(scenario, link, allowance=Allowance(blind=True))
+
+
+def test_a_stop_ends_in_time_though_the_validator_falls_silent_with_the_bill(link: Link) -> None:
+    """The vend is undone; what became of its bill the next start finds out."""
+    settings = with_policy(escrow="hold")
+
+    async def scenario(stage: Stage) -> None:
+        await stacking(stage)
+        await stage.quiet()
+        stage.press("A3")
+        await stage.until(lambda: bool(stage.records("stack.intended")))
+        stage.world.unplug("bill")
+        await stage.passes(1.0)
+        await in_time(stage)
+        stage.world.plug("bill")
+        await stage.opens()
+        await stage.quiet()
+        assert stage.products == []
+        assert stage.spent - stage.credit - stage.claimed == 0
+
+    play(scenario, link, settings=settings)
+
+
+async def in_time(stage: Stage) -> None:
+    """Ask it to stop, see that it does, and leave nothing of it."""
+    assert stage.running is not None
+    started = stage.loop.time()
+    stage.running.machine.stop("test")
+    await stage.ends()
+    assert stage.loop.time() - started < STOP_S
+    assert not stage.state.sagas
+    await stage.kill()
+
+
 def test_an_act_that_breaks_ends_the_daemon_and_the_next_one_makes_it_right(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         async def broken(column: str, *, extra: bool = False) -> None:

@@ -440,8 +440,10 @@ def test_settings_do_not_change_once_they_are_loaded() -> None:
 def test_a_credit_limit_below_every_price_is_refused(tmp_path: Path) -> None:
     path = _changed(tmp_path, DEMO, ("max_credit = 5_000", "max_credit = 40"))
     assert _mistakes(path) == [
-        "policy.max_credit = 40: cash buys nothing here, where the lowest price is 50; "
-        "allowed: 50 or more"
+        (
+            "policy.max_credit = 40: cash buys nothing here, where the lowest price is 50; "
+            "allowed: 50 or more"
+        )
     ]
 
 
@@ -450,6 +452,8 @@ def test_a_price_above_the_credit_limit_needs_a_reader(tmp_path: Path) -> None:
     assert load(_changed(tmp_path, DEMO, limit)).policy.max_credit == 200
     reader = ("[mdb.cashless1]\nenabled = true", "[mdb.cashless1]\nenabled = false")
     assert _mistakes(_changed(tmp_path, DEMO, limit, reader)) == [
-        "columns[4].price = 240: nobody can pay it, since there is no reader and "
-        "policy.max_credit is 200; allowed: up to 200"
+        (
+            "columns[4].price = 240: nobody can pay it, since there is no reader and "
+            "policy.max_credit is 200; allowed: up to 200"
+        )
     ]

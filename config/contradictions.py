@@ -67,6 +67,12 @@ def _planogram(settings: MachineSettings) -> Iterator[str]:
                 f"columns[{index}].price: is missing, and products has no price "
                 f'for "{column.product}" either'
             )
+        told = column.empty is not None or settings.drop_sensor.fitted
+        if column.sold_out == "sensor" and not told:
+            yield (
+                f'columns[{index}].sold_out = "sensor": nothing tells that it is empty; allowed: '
+                f'"count", or columns[{index}].empty, or a fitted drop_sensor'
+            )
         if column.turn_s >= column.max_on_s:
             yield (
                 f"columns[{index}].max_on_s = {column.max_on_s}: is no longer than one turn; "

@@ -194,9 +194,11 @@ class Policy(Section):
     on_unknown: Literal["refund", "charge"] = "refund"  # the drop was not seen and can't be asked
     credit_timeout_s: Annotated[float, between(0, 3_600, "s")] = 0.0  # 0: credit stays
     exact_change_margin: Amount = 100  # "exact change only" if this much can't be paid back
+    bill_needs_change: bool = True  # False: a bill is taken whatever the tubes can pay
     escrow: Literal["auto", "hold", "keep"] = "auto"  # a bill waits for its vend, or is kept
     after_failure: Literal["refund", "keep"] = "refund"  # keep: the customer may choose again
     on_credit_timeout: Literal["pay", "keep"] = "pay"  # keep: as unclaimed money, with a record
+    column_retries: Annotated[int, between(0, 5)] = 0  # a column with a fault is tried on; 0: off
     column_refunds_max: Annotated[int, between(0, 100)] = 3  # failed in a row: column off; 0: never
     machine_refunds_max: Annotated[int, between(0, 100)] = 6  # failed in a row: machine off
     claim_days: Annotated[int, between(7, 3_650, "days")] = 90  # a claim's code is honoured
@@ -221,6 +223,8 @@ class Product(Section):
     id: ProductId
     name: Annotated[str, shaped(r"\S(.{0,38}\S)?", "1 to 40 characters, no blanks around")]
     price: Price | None = None  # of its columns that name none
+    # Sold out when all of its columns are, which stand in for each other; or each by itself.
+    sold_out: Literal["product", "column"] = "product"
 
 
 class DirectMotor(Section):
@@ -252,6 +256,8 @@ class Column(Section):
     turn_s: Annotated[float, between(0.1, 20, "s")] = 2.5  # one turn, as measured
     max_on_s: Annotated[float, between(0.1, 30, "s")] = 6.0  # no turn is longer; a burnt motor is
     extra_turn: bool = True  # once more if nothing was seen to drop
+    # Sold out at a count of zero; or not before its switch, or a turn without a drop, says so.
+    sold_out: Literal["count", "sensor"] = "count"
 
 
 class Gpio(Section):

@@ -162,7 +162,7 @@ class Running:
 def planogram_of(settings: MachineSettings) -> Planogram:
     """Return what the configuration sells."""
     return Planogram(
-        [Product(p.id, p.name) for p in settings.products],
+        [Product(p.id, p.name, p.sold_out == "product") for p in settings.products],
         [
             Column(
                 c.selection,
@@ -171,6 +171,7 @@ def planogram_of(settings: MachineSettings) -> Planogram:
                 c.capacity,
                 c.item_number,
                 extra_turn=c.extra_turn,
+                sells_on=c.sold_out == "sensor",
             )
             for c in settings.columns
         ],
@@ -194,6 +195,8 @@ def policy_of(settings: MachineSettings) -> Policy:
         credit_timeout_s=policy.credit_timeout_s,
         exact_change_margin=policy.exact_change_margin,
         escrow=policy.escrow,
+        bill_needs_change=policy.bill_needs_change,
+        column_retries=policy.column_retries,
         multi_vend=policy.multi_vend,
         basket=policy.basket,
         claim_days=policy.claim_days,

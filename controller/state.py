@@ -209,6 +209,7 @@ class State:
     faults: dict[str, str] = field(default_factory=dict)  # "part code" -> detail
     failures: dict[str, int] = field(default_factory=dict)  # failed vends in a row, per column
     failures_machine: int = 0
+    column_faults: dict[str, int] = field(default_factory=dict)  # vends in a row, per column
     readers_off: list[str] = field(default_factory=list)  # by staff; sorted
     cards_owed: list[tuple[str, int, bool]] = field(default_factory=list)
     """Of a broken journal: device, amount, and whether nobody knows that it was charged."""
@@ -647,6 +648,7 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         s.counters.refunds += 1
     if saga.kind == "vend" and not saga.test:
         _count_failures(s, saga, d.result)
+        _count_faults(s, saga)
     s.closed.append(
         Closed(
             saga.vend, saga.kind, saga.selection, saga.column, saga.price, d.result,
@@ -654,6 +656,15 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         )
     )  # fmt: skip
     del s.closed[:-MAX_CLOSED]
+
+
+def _count_faults(s: State, saga: Saga) -> None:
+    """Count a column whose last turn of a vend told of a fault; a drop ends its row."""
+    for column, outcome in dict(saga.turns).items():
+        if outcome == "dropped":
+            s.column_faults.pop(column, None)
+        elif outcome in ("jammed", "no_start", "no_home", "not_seen"):
+            s.column_faults[column] = s.column_faults.get(column, 0) + 1
 
 
 def _count_failures(s: State, saga: Saga, result: str) -> None:
@@ -681,6 +692,7 @@ def _price_set(s: State, _r: Record, d: rec.PriceSet) -> None:
 def _column_enabled(s: State, _r: Record, d: rec.ColumnEnabled) -> None:
     s.stock.enable(d.column)
     s.failures.pop(d.column, None)
+    s.column_faults.pop(d.column, None)
 
 
 def _column_disabled(s: State, _r: Record, d: rec.ColumnDisabled) -> None:
@@ -764,7 +776,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 12  # rises with each change of State's shape; a test holds its schema
+    version: Final = 13  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

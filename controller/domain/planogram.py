@@ -18,6 +18,7 @@ class Product:
 
     id: str
     name: str
+    shared: bool = True  # any of its columns serves any of its selections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Column:
     capacity: int  # products when full
     item: int  # the number that a reader's VEND REQUEST and the audit know it by
     extra_turn: bool = True  # turned once more if nothing was seen to drop
+    sells_on: bool = False  # at a count of zero, until it is found to be empty
 
 
 class Planogram:
@@ -75,8 +77,11 @@ class Planogram:
         return self.products[self.columns[column].product]
 
     def siblings(self, column: str) -> tuple[str, ...]:
-        """Return the other columns of the same product, in order. Raises KeyError."""
-        return tuple(n for n in self._by_product[self.columns[column].product] if n != column)
+        """Return the other columns that may deliver in its place, in order. Raises KeyError."""
+        product = self.columns[column].product
+        if not self.products[product].shared:
+            return ()
+        return tuple(name for name in self._by_product[product] if name != column)
 
     def prices(self) -> frozenset[int]:
         """Return every price on the machine."""

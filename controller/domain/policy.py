@@ -16,6 +16,8 @@ class Policy:
     credit_timeout_s: float = 0.0  # 0: credit stays
     exact_change_margin: int = 100
     escrow: Literal["auto", "hold", "keep"] = "auto"  # auto: hold where a card may pay the rest
+    bill_needs_change: bool = True  # a bill is taken only if some product's change is there
+    column_retries: int = 0  # failed vends in a row that a column with a fault is tried on for
     multi_vend: bool = False
     basket: bool = False  # selections are collected, "#" buys them all
     must_vend: bool = False

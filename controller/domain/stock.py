@@ -71,7 +71,7 @@ class Stock:
             key=lambda name: (self.of(name).uncertain, -self.of(name).count),
         )
         names = (selection, *others)
-        stocked = tuple(name for name in names if self.of(name).sells)
+        stocked = tuple(name for name in names if self._sells(planogram, name))
         able = tuple(name for name in stocked if name not in unhealthy)
         if able:
             return able
@@ -82,12 +82,17 @@ class Stock:
 
     def on_sale(self, planogram: Planogram) -> frozenset[str]:
         """Return the selections that some column can serve now."""
-        able = {
-            planogram.columns[name].product for name in planogram.columns if self.of(name).sells
-        }
+        able = {name for name in planogram.columns if self._sells(planogram, name)}
         return frozenset(
-            name for name, column in planogram.columns.items() if column.product in able
+            name
+            for name in planogram.columns
+            if name in able or not able.isdisjoint(planogram.siblings(name))
         )
+
+    def _sells(self, planogram: Planogram, name: str) -> bool:
+        """Tell whether a column may turn: one that sells on may at a count of zero, too."""
+        stock = self.of(name)
+        return stock.sells or (planogram.columns[name].sells_on and not stock.disabled)
 
     # ----------------------------------------------------------------------------- changing
 

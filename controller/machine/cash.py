@@ -189,7 +189,7 @@ class CashHandling:
         credit = desk.state.credit.total + value
         if credit > desk.policy.max_credit:
             return "credit limit"
-        if not changeable(desk, credit):
+        if desk.policy.bill_needs_change and not changeable(desk, credit):
             return "no change"
         return ""
 

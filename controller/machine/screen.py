@@ -65,7 +65,7 @@ def acceptance(desk: Desk) -> Acceptance:
             for b in validator.bills
             if policy.takes_bill(b.value)
             and credit + b.value <= policy.max_credit
-            and changeable(desk, credit + b.value)
+            and (not policy.bill_needs_change or changeable(desk, credit + b.value))
         )
     return Acceptance(coins, bills, cards=True)
 

@@ -461,6 +461,9 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
         saga.vend,
     )
     judge_turn(desk, saga, column, outcome)
+    if outcome is DispenseOutcome.DROPPED and result.trouble is None:
+        for fault in _COLUMN_FAULTS.values():
+            desk.clear_fault(column, fault)  # a column that was tried on, and works again
     if result.trouble is not None:
         _blame_column(desk, column, result.trouble)  # it would go on giving two for one
     if result.drops > 1:
@@ -481,12 +484,23 @@ def judge_turn(desk: Desk, saga: Saga, column: str, outcome: DispenseOutcome) ->
 
 def _blame_column(desk: Desk, column: str, outcome: DispenseOutcome) -> None:
     """A column that is at fault sells no more."""
+    if outcome is DispenseOutcome.NOT_SEEN and _believed_empty(desk, column):
+        outcome = DispenseOutcome.EMPTY  # what it was about to find out
     fault = _COLUMN_FAULTS.get(outcome)
     if fault is None:
         return
     desk.raise_fault(column, fault)
+    before = desk.state.column_faults.get(column, 0)
+    if outcome is not DispenseOutcome.EMPTY and before < desk.policy.column_retries:
+        return
     if not desk.state.stock.of(column).disabled:
         desk.write(rec.ColumnDisabled(column=column, reason=fault.value))
+
+
+def _believed_empty(desk: Desk, column: str) -> bool:
+    """Tell whether a column that sells on has no product left by count."""
+    found = desk.planogram.find(column)
+    return found is not None and found.sells_on and not desk.state.stock.of(column).count
 
 
 def settle_finished(

@@ -134,9 +134,55 @@ class SecondReader:
 
 
 RECYCLED: Final = (500, 1_000)
+
+
+class Shelves:
+    """When a column is sold out, and how soon one that fails is off."""
+
+    name = "shelves"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Most owners leave that to the machine, too."""
+        return replace(
+            build,
+            column_retries=rng.choice((0, 0, 0, 2)),
+            bill_needs_change=rng.random() < 0.8,
+            sells_on=rng.random() < 0.2,
+            by_itself=rng.random() < 0.2,
+        )
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set policy, columns and products."""
+        policy = settings.policy.model_copy(
+            update={
+                "column_retries": build.column_retries,
+                "bill_needs_change": build.bill_needs_change,
+            }
+        )
+        columns = tuple(
+            column.model_copy(update={"sold_out": "sensor"})
+            if build.sells_on and column.empty is not None
+            else column
+            for column in settings.columns
+        )
+        products = tuple(
+            product.model_copy(update={"sold_out": "column" if build.by_itself else "product"})
+            for product in settings.products
+        )
+        return settings.model_copy(
+            update={"policy": policy, "columns": columns, "products": products}
+        )
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: they are only decisions."""
+        del build
+        return plan
+
+
 FITTINGS: Final[tuple[Fitting, ...]] = (
     Habits(),
     WaitingBills(),
+    Shelves(),
     Recycler(),
     SecondReader(),
     TokenSlot(),

@@ -129,6 +129,10 @@ class Build:
     after_failure: str = "refund"
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow
     dear: bool = False  # one product costs more than a bill
+    column_retries: int = 0
+    bill_needs_change: bool = True
+    sells_on: bool = False  # one column at a count of zero, until its switch says empty
+    by_itself: bool = False  # no column stands in for another
     recycler: bool = False  # of fives and tens
     second_reader: bool = False
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled

@@ -179,7 +179,7 @@ ONE_KEY = [
         (
             "columns[0].capcity = 8: is an unknown key; did you mean capacity?; allowed here: "
             "capacity, empty, extra_turn, home, item_number, max_on_s, motor, price, product, "
-            "selection, turn_s"
+            "selection, sold_out, turn_s"
         ),
     ),
     (
@@ -455,5 +455,19 @@ def test_a_price_above_the_credit_limit_needs_a_reader(tmp_path: Path) -> None:
         (
             "columns[4].price = 240: nobody can pay it, since there is no reader and "
             "policy.max_credit is 200; allowed: up to 200"
+        )
+    ]
+
+
+def test_a_column_that_sells_on_needs_something_that_tells_when_it_is_empty(
+    tmp_path: Path,
+) -> None:
+    sells_on = ("extra_turn = false", 'sold_out = "sensor"')
+    assert load(_changed(tmp_path, DEMO, sells_on)).columns[6].sold_out == "sensor"
+    blind = ("fitted = true", "fitted = false")
+    assert _mistakes(_changed(tmp_path, DEMO, sells_on, blind)) == [
+        (
+            'columns[6].sold_out = "sensor": nothing tells that it is empty; allowed: "count", '
+            "or columns[6].empty, or a fitted drop_sensor"
         )
     ]

@@ -32,6 +32,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _pins(settings)
     yield from _devices(settings)
     yield from _recycler(settings)
+    yield from _pulse(settings)
     yield from _cctalk(settings)
     yield from climate_contradictions(settings)
 
@@ -211,12 +212,13 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
                 yield f"drop_sensor.{name}: is missing; a sensor that is fitted has this pin"
     mdb, cctalk = settings.mdb, settings.cctalk
     takes_money = cctalk is not None and (cctalk.acceptor is not None or cctalk.bill is not None)
+    takes_money = takes_money or settings.pulse is not None
     if not takes_money and not any(
         d.enabled for d in (mdb.changer, mdb.bill, mdb.cashless1, mdb.cashless2)
     ):
         yield (
             "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
-            "cashless1, cashless2, or a cctalk section"
+            "cashless1, cashless2, or a cctalk or pulse section"
         )
     if isinstance(settings.keypad, MatrixKeypad):
         keypad = settings.keypad
@@ -237,6 +239,37 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
     api = settings.api
     if api.act_group is not None and api.read_group is None:
         yield "api.read_group: is missing; who may act is a part of who may look"
+
+
+def _pulse(settings: MachineSettings) -> Iterator[str]:
+    pulse, cctalk = settings.pulse, settings.cctalk
+    if pulse is None:
+        return
+    if settings.mdb.changer.enabled:
+        yield "mdb.changer.enabled = true: coins are pulse's already; allowed: one of the two"
+    if cctalk is not None and (cctalk.acceptor is not None or cctalk.hoppers):
+        yield "cctalk: its coins are pulse's already; allowed: one of the two"
+    twice = sorted({v for v in pulse.coins.values() if list(pulse.coins.values()).count(v) > 1})
+    for value in twice:
+        yield f"pulse.coins: {value} stands for two numbers of pulses; allowed: each value once"
+    for value in pulse.accept or ():
+        if value not in pulse.coins.values():
+            yield f"pulse.accept: {value} is no coin of pulse.coins; allowed: those that are"
+    if pulse.pulse_min_ms >= pulse.pulse_max_ms:
+        yield (
+            f"pulse.pulse_max_ms = {pulse.pulse_max_ms}: no pulse is that long; "
+            f"allowed: more than pulse_min_ms = {pulse.pulse_min_ms}"
+        )
+    if pulse.bounce_ms >= pulse.pulse_min_ms:
+        yield (
+            f"pulse.bounce_ms = {pulse.bounce_ms}: swallows pulses; "
+            f"allowed: less than pulse_min_ms = {pulse.pulse_min_ms}"
+        )
+    if pulse.gap_ms <= 2 * pulse.bounce_ms:
+        yield (
+            f"pulse.gap_ms = {pulse.gap_ms}: ends a coin within a bounce; "
+            f"allowed: more than twice bounce_ms = {pulse.bounce_ms}"
+        )
 
 
 def _recycler(settings: MachineSettings) -> Iterator[str]:

@@ -29,6 +29,7 @@ from config.models import (
     Mdb,
     Policy,
     Product,
+    Pulse,
     Section,
     Tokens,
 )
@@ -53,6 +54,7 @@ class MachineSettings(Section):
     api: Api = Api()
     mdb: Mdb = NO_MDB
     cctalk: CcTalk | None = None
+    pulse: Pulse | None = None
     policy: Policy = Policy()
     tokens: Tokens = Tokens()
     products: Annotated[tuple[Product, ...], Field(min_length=1)]
@@ -111,6 +113,19 @@ class MachineSettings(Section):
                 yield PinUse(f"keypad.columns[{index}]", pin, output=False)
         if self.buzzer is not None:
             yield PinUse("buzzer.pin", self.buzzer.pin, output=True)
+        yield from self._pulse_pins()
+
+    def _pulse_pins(self) -> Iterator[PinUse]:
+        pulse = self.pulse
+        if pulse is None:
+            return
+        yield PinUse("pulse.pin", pulse.pin, output=False)
+        for name, pin, output in (
+            ("enable", pulse.enable, True),
+            ("return_lever", pulse.return_lever, False),
+        ):
+            if pin is not None:
+                yield PinUse(f"pulse.{name}", pin, output=output)
 
     def outputs(self) -> tuple[Pin, ...]:
         """Return every pin that vendd drives, once each; off is the safe level of all of them."""

@@ -186,6 +186,24 @@ class CcTalk(Section):
     bill: CcTalkBill | None = None
 
 
+Pulses = Annotated[int, between(1, 255, "pulses")]
+
+
+class Pulse(Section):
+    """A coin acceptor that tells its coins by pulses; instead of the changer of ``mdb``."""
+
+    pin: Pin  # in: on during a pulse
+    enable: Pin | None = None  # out: on while coins may be taken; off, its safe level, inhibits
+    return_lever: Pin | None = None  # in: on while the coin return is pressed
+    # How many pulses stand for which value: { 1 = 50, 2 = 100, 4 = 200 }
+    coins: Annotated[Mapping[Pulses, CoinOrBill], Field(min_length=1, max_length=16)]
+    accept: Values | None = None  # None: every coin it tells
+    pulse_min_ms: Annotated[int, between(5, 500, "ms")] = 20  # a shorter one is noise
+    pulse_max_ms: Annotated[int, between(10, 2_000, "ms")] = 200  # a longer one: the line is stuck
+    gap_ms: Annotated[int, between(20, 5_000, "ms")] = 300  # a longer pause ends the coin
+    bounce_ms: Annotated[int, between(1, 50, "ms")] = 3  # a level counts when it has stood so long
+
+
 class Policy(Section):
     """What the owner decides."""
 

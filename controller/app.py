@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.machine import MachineSettings
-from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer
+from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer, Pulse
 from controller.climate_plan import climate_plan, health_rules, relay_pins
 from controller.clock import Clock, SystemClock, system_entropy
 from controller.domain.planogram import Column, Planogram, Product
@@ -30,9 +30,10 @@ from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
+from controller.money import exponent
 from controller.panel.render import Glass, Renderer
 from controller.panel.texts import load_shipped
-from controller.ports import DeviceEvent, DeviceName, Hands, Heartbeat
+from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat
 from controller.saga.claims import KEY_BYTES, mint
 from controller.state import State, StateFold
 from drivers.cctalk.acceptor import AcceptorPlan
@@ -41,12 +42,15 @@ from drivers.cctalk.bill_validator import ValidatorPlan
 from drivers.cctalk.frames import Checksum
 from drivers.cctalk.hopper import HopperPlan
 from drivers.cctalk.hopper_codec import DispenseKind
+from drivers.cctalk.refusal import refuse_cash
 from drivers.climate.assembly import build_relays, build_thermometers
 from drivers.climate.thermometers import ReadFile
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines
 from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
+from drivers.gpio.pulse_acceptor import PulseAcceptor, PulsePlan
+from drivers.gpio.pulse_train import PulseShape
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
 from drivers.links.port import BytePort
@@ -104,6 +108,7 @@ class Running:
     keypad: Listener
     door: Listener
     cctalk: CcTalkParts | None = None
+    cctalk_port: Callable[[], BytePort] | None = None  # opens its line
     thermometers: Listener | None = None
 
     def listen(self) -> None:
@@ -128,7 +133,8 @@ class Running:
         """
         self.listen()
         loop = asyncio.get_running_loop()
-        owners = [self.bus.run()] if self.bus.devices or self.cctalk is None else []
+        others = self.cctalk is not None or self.settings.pulse is not None
+        owners = [self.bus.run()] if self.bus.devices or not others else []
         if self.cctalk is not None:
             owners.append(self.cctalk.run())
         buses = [loop.create_task(owner) for owner in owners]
@@ -144,9 +150,8 @@ class Running:
             for task in (machine, *buses):
                 task.cancel()
             await asyncio.gather(machine, *buses, return_exceptions=True)
-        if self.bus.devices:
-            names = frozenset(device.name for device in self.bus.devices)
-            await take_nothing(self.bus.bus.link, names)
+        if self.bus.devices or self.cctalk is not None:
+            await take_nothing(self.settings, self.bus.bus.link, self.cctalk_port)
         return reason
 
     async def close(self) -> None:
@@ -181,7 +186,7 @@ def planogram_of(settings: MachineSettings) -> Planogram:
 def policy_of(settings: MachineSettings) -> Policy:
     """Return what the owner decided."""
     policy, cctalk = settings.policy, settings.cctalk
-    changer: Changer | CcTalkAcceptor = settings.mdb.changer
+    changer: Changer | CcTalkAcceptor | Pulse = settings.pulse or settings.mdb.changer
     bill: Bill | CcTalkBill = settings.mdb.bill
     kept = dict(settings.mdb.changer.keep)
     if cctalk is not None:
@@ -218,6 +223,36 @@ def policy_of(settings: MachineSettings) -> Policy:
             or column.selection in settings.tokens.columns
         ),
         tubes_kept=tuple(sorted((value, count) for value, count in kept.items() if count)),
+    )
+
+
+def pulse_plan(pulse: Pulse) -> PulsePlan:
+    """Return what the pulses of an acceptor mean."""
+    return PulsePlan(
+        dict(pulse.coins),
+        PulseShape(
+            least_s=pulse.pulse_min_ms / 1000,
+            longest_s=pulse.pulse_max_ms / 1000,
+            gap_s=pulse.gap_ms / 1000,
+            bounce_s=pulse.bounce_ms / 1000,
+        ),
+    )
+
+
+def build_pulse(lines: Lines, settings: MachineSettings, sink: DeviceSink) -> PulseAcceptor | None:
+    """Make the pulse acceptor, where there is one. Raises ConfigError."""
+    pulse = settings.pulse
+    if pulse is None:
+        return None
+    enable, lever = pulse.enable, pulse.return_lever
+    return PulseAcceptor(
+        pulse_plan(pulse),
+        sink,
+        decimals=exponent(settings.machine.currency),
+        pulses=lines.input(pulse.pin, "pulse.pin"),
+        # It only lets coins pass: nothing moves, heats or locks for as long as it is on.
+        enable=None if enable is None else lines.output(enable, "pulse.enable", max_on_s=None),
+        lever=None if lever is None else lines.input(lever, "pulse.return_lever"),
     )
 
 
@@ -258,15 +293,31 @@ def devices_of(settings: MachineSettings) -> frozenset[DeviceName]:
     return frozenset(name for name, on in enabled.items() if on)
 
 
-async def take_nothing(link: MdbLink, devices: frozenset[DeviceName]) -> bool:
+async def take_nothing(
+    settings: MachineSettings, link: MdbLink, cctalk: Callable[[], BytePort] | None = None
+) -> bool:
     """Tell every money device to take nothing; True when all have heard it. No bus may run.
 
     What one of them takes in spite of it is found by the next start.
+
+    Args:
+        settings: Say which devices there are.
+        link: To those on the MDB.
+        cctalk: Opens the ccTalk line; None: as the settings say.
     """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(REFUSE_S):
-            return await refuse_money(link, sorted(devices)) == devices
-    return False
+    devices = devices_of(settings)
+    line = settings.cctalk
+    try:
+        async with asyncio.timeout(REFUSE_S), asyncio.TaskGroup() as both:
+            asked = both.create_task(refuse_money(link, sorted(devices))) if devices else None
+            if line is None:
+                return asked is None or await asked == devices
+            acceptors = cctalk_plan(line).acceptors
+            refused = await refuse_cash(cctalk or cctalk_port(str(line.port)), acceptors)
+            heard = asked is None or await asked == devices
+            return heard and refused == frozenset(acceptors)
+    except TimeoutError:
+        return False
 
 
 async def claim_key(storage: Storage, entropy: Callable[[int], bytes]) -> bytes:
@@ -394,18 +445,21 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         recycle=frozenset(settings.mdb.bill.recycle),
     )
     cctalk = None
+    open_cctalk = parts.cctalk
     if settings.cctalk is not None:
+        open_cctalk = open_cctalk or cctalk_port(str(settings.cctalk.port))
         cctalk = build_cctalk(
             cctalk_plan(settings.cctalk),
-            open_port=parts.cctalk or cctalk_port(str(settings.cctalk.port)),
+            open_port=open_cctalk,
             sink=inbox,
             currency=settings.machine.currency,
         )
+    pulse = build_pulse(lines, settings, inbox)
     hands = Hands(
         dispenser=dispenser,
         display=display,
         buzzer=build_buzzer(lines, None if settings.buzzer is None else settings.buzzer.pin),
-        changer=bus.changer or (cctalk.changer if cctalk else None),
+        changer=bus.changer or (cctalk.changer if cctalk else None) or pulse,
         bill=bus.bill or (cctalk.bill if cctalk else None),
         readers=dict(bus.readers),
         climate=None
@@ -426,6 +480,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         ),
         door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
         cctalk=cctalk,
+        cctalk_port=open_cctalk,
         thermometers=None
         if settings.climate is None
         else build_thermometers(settings.climate.thermometers, inbox.notify, parts.read_file),

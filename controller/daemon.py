@@ -140,7 +140,7 @@ async def _refusing(settings: MachineSettings, parts: app.Parts) -> AsyncIterato
     async def refuse() -> None:
         heard = False
         while not heard:
-            heard = await app.take_nothing(parts.link, app.devices_of(settings))
+            heard = await app.take_nothing(settings, parts.link, parts.cctalk)
             await asyncio.sleep(REFUSE_EVERY_S)
 
     task = asyncio.get_running_loop().create_task(refuse())

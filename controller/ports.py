@@ -153,6 +153,7 @@ class CoinsReport:
     deposited: tuple[DepositedCoin, ...] = ()
     manual: tuple[ManualCoins, ...] = ()
     suspect: int = 0  # cash-box coins taken for repeats without proof, or events that were lost
+    doubt: str = ""  # why they are suspect, where it is nothing of that: the words of the flag
     note: bool = False  # keep ``answer`` even without money: this device has no acknowledgement
 
 
@@ -449,6 +450,18 @@ class Changer(MdbDevice, Protocol):
 
     async def payout_evidence(self) -> PayoutEvidence:
         """After a restart: poll until idle, then PAYOUT STATUS if still held, and the tubes."""
+        ...
+
+    async def pour(self, type_: int, count: int) -> TubeCounts:
+        """Note coins that staff put into a store that can't count them; then tell its counts.
+
+        Args:
+            type_: Coin type.
+            count: How many; negative for coins that were taken out.
+
+        Raises:
+            LinkError: This store counts by itself, holds no such coin, or not that many.
+        """
         ...
 
     def accept(self, types: frozenset[int], *, manual: bool = False) -> None:

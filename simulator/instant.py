@@ -92,6 +92,10 @@ class InstantChanger(_Sink):
         self.out.notify(DeviceReady(self.name, self.info))
         await asyncio.Event().wait()
 
+    async def pour(self, type_: int, count: int) -> TubeCounts:
+        """Count by itself."""
+        raise LinkError(f"its tubes count, and {count} of type {type_} as well")
+
     def insert(self, value: int) -> asyncio.Future[None]:
         """A customer's coin arrives and is reported."""
         type_ = COINS.index(value)

@@ -14,7 +14,7 @@ def hello(world: World) -> dict[str, Any]:
     """Return what a world consists of."""
     settings, plan = world.settings, world.plan
     currency = settings.machine.currency
-    changer, bill = plan.changer, plan.bill
+    bill = plan.bill
     return {
         "machine": settings.machine.id,
         "currency": currency,
@@ -22,12 +22,19 @@ def hello(world: World) -> dict[str, Any]:
         "link": world.link,
         "speed": world.timeline.speed,
         "columns": [column.selection for column in settings.columns],
-        "coins": [] if changer is None else [c.value for c in changer.coin_table() if c.value],
+        "coins": _coins(world),
         "bills": [] if bill is None else [b.value for b in bill.bills if b.value],
         "cards": list(world.cards),
         "readers": list(world.readers),
         "keys": list(world.panel.keypad.keys),
     }
+
+
+def _coins(world: World) -> list[int]:
+    changer, pulse = world.plan.changer, world.settings.pulse
+    if pulse is not None:
+        return sorted(pulse.coins.values())
+    return [] if changer is None else [coin.value for coin in changer.coin_table() if coin.value]
 
 
 def truth(world: World, controllers: int) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from simulator.panel import Frame, Panel
 from simulator.peripherals.base import Peripheral, Timeline
 from simulator.peripherals.bill import SimBill
 from simulator.peripherals.cctalk_base import CcTalkDevice
+from simulator.peripherals.cctalk_hopper import SimHopper
 from simulator.peripherals.changer import SimChanger
+from simulator.peripherals.pulse_coin import SimPulseAcceptor
 from simulator.peripherals.reader import SimReader
 from simulator.pins.board import Edge, OnRelease, PinBoard
 from simulator.pins.factory import SimulatorFactory
@@ -111,6 +113,11 @@ class World:
         self.bill = self._make_bill()
         self.readers = self._make_readers()
         self.cctalk = self._make_cctalk(seed + 2)
+        self.pulse = (
+            None
+            if settings.pulse is None
+            else SimPulseAcceptor(self.timeline, self.truth, self.board, settings.pulse)
+        )
         self.cards = {card.name: replace(card) for card in self.plan.cards}
         self.line = LineFaults(seed)
         self.bus_line = LineFaults(seed + 1)
@@ -147,6 +154,9 @@ class World:
         """Put a coin into the slot. Raises UnknownPartError without a changer."""
         if self.cctalk is not None and self.cctalk.acceptor is not None:
             self.cctalk.acceptor.insert_coin(value, name=name)
+            return
+        if self.pulse is not None:
+            self.pulse.insert_coin(value, name=name)
             return
         self._need(self.changer, "changer").insert_coin(value, name=name)
 
@@ -192,6 +202,9 @@ class World:
         if self.cctalk is not None and self.cctalk.acceptor is not None:
             self.cctalk.acceptor.press_lever()
             return
+        if self.pulse is not None:
+            self.pulse.press_lever()
+            return
         self._need(self.changer, "changer").press_lever()
 
     def take_product(self) -> tuple[str, ...]:
@@ -219,11 +232,15 @@ class World:
         return self.cabin.celsius
 
     def fill_tube(self, value: int, count: int | None = None) -> int:
-        """Put coins of a value into their tube by hand, as many as fit by default.
+        """Put coins of a value into their tube by hand, as many as fit by default; or a hopper's.
 
         Returns:
             How many are in the tube.
         """
+        hopper = self._hopper(value)
+        if hopper is not None:
+            hopper.fill(count or 0)
+            return self.truth.count(hopper.place)
         changer, kind, capacity = self._tube(value)
         place = tube(kind)
         if count is None:
@@ -234,6 +251,11 @@ class World:
 
     def empty_tube(self, value: int, leave: int = 0) -> int:
         """Take coins of a value out of their tube; returns how many were taken."""
+        hopper = self._hopper(value)
+        if hopper is not None:
+            count = max(0, self.truth.count(hopper.place) - leave)
+            hopper.fill(-count)
+            return count
         changer, kind, _ = self._tube(value)
         count = self.truth.count(tube(kind)) - leave
         if count > 0:
@@ -311,6 +333,7 @@ class World:
             and (changer is None or not (changer.paying or self.truth.count(SLOT)))
             and (bill is None or not bill.busy)
             and (self.cctalk is None or self.cctalk.still)
+            and (self.pulse is None or self.pulse.quiet)
         )
 
     @property
@@ -421,8 +444,12 @@ class World:
             seed=seed,
         )
 
-    def _all_devices(self) -> dict[str, Peripheral | CcTalkDevice]:
-        others = () if self.cctalk is None else self.cctalk.devices
+    def _all_devices(self) -> dict[str, Peripheral | CcTalkDevice | SimPulseAcceptor]:
+        others: list[CcTalkDevice | SimPulseAcceptor] = []
+        if self.cctalk is not None:
+            others += self.cctalk.devices
+        if self.pulse is not None:
+            others.append(self.pulse)
         return {**self.devices, **{device.name: device for device in others}}
 
     def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
@@ -435,7 +462,8 @@ class World:
     def _register_faults(self) -> FaultRegistry:
         registry = FaultRegistry()
         for name, device in self._all_devices().items():
-            registry.add(name, _getter(device, "faults"))
+            changed = device.faults_changed if isinstance(device, SimPulseAcceptor) else _nothing
+            registry.add(name, _getter(device, "faults"), changed)
         if self.cctalk is not None:
             registry.add("cctalk", _getter(self.cctalk, "line"))
         for name, spiral in self.cabinet.spirals.items():
@@ -463,6 +491,10 @@ class World:
                 return changer, kind, coin.capacity
         known = ", ".join(str(coin) for coin in self.tubes())
         raise UnknownPartError(f"no tube for coins of {value}; there are tubes for: {known}")
+
+    def _hopper(self, value: int) -> SimHopper | None:
+        hoppers = [] if self.cctalk is None else self.cctalk.hoppers
+        return next((hopper for hopper in hoppers if hopper.settings.value == value), None)
 
     def _cable(self, part: str, *, plugged: bool) -> None:
         known = (*self._all_devices(), "display", "line")
@@ -509,6 +541,10 @@ class World:
     def _frame(self, frame: Frame) -> None:
         if self._sinks:
             self._tell("display", asdict(frame))
+
+
+def _nothing() -> None:
+    """Take no notice: this device looks at its faults when they matter."""
 
 
 def _getter(owner: object, name: str) -> Callable[[], Any]:

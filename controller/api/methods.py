@@ -44,6 +44,7 @@ Seq = Annotated[int, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Amount = Annotated[int, Field(ge=0, le=99_999_999)]
 Price = Annotated[int, Field(ge=0, le=9_999_999)]
+Poured = Annotated[int, Field(ge=-65_000, le=65_000)]
 Count = Annotated[int, Field(ge=0, le=999)]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Column = Annotated[str, Field(min_length=1, max_length=8)]
@@ -201,6 +202,10 @@ class Methods:
         """Ask the changer for its counts and book the difference."""
         return await self._act(session, cmd.CountTubes())
 
+    async def coins_pour(self, session: Session, value: Price, count: Poured) -> Answer:
+        """Book coins that were put into a hopper by hand, or taken out (negative)."""
+        return await self._act(session, cmd.PourCoins(value, count))
+
     async def coins_fill(self, session: Session, on: bool) -> Answer:
         """Begin or end coin fill mode."""
         return await self._act(session, cmd.FillCoins(on))
@@ -272,6 +277,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "coins.payout": m.coins_payout,
             "coins.count": m.coins_count,
             "coins.fill": m.coins_fill,
+            "coins.pour": m.coins_pour,
             "reader.enable": m.reader_enable,
             "health.served": m.health_served,
             "service.enter": m.service_enter,

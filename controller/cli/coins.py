@@ -27,6 +27,7 @@ def mount(app: typer.Typer) -> None:
     group.command("count")(count)
     group.command("payout")(payout)
     group.command("fill")(fill)
+    group.command("pour", context_settings={"ignore_unknown_options": True})(pour)
     app.add_typer(group, name="coins")
 
 
@@ -94,6 +95,21 @@ def payout(
     """Pay coins out to staff; in service mode."""
     currency = ask(context, "coins.show")["currency"]
     paid(act(context, "coins.payout", amount=parse(amount, currency)), currency, json)
+
+
+def pour(
+    context: typer.Context,
+    value: Annotated[str, typer.Argument(help="The coin, e.g. 0.50.")],
+    count: Annotated[int, typer.Argument(help="How many; negative: taken out.")],
+    json: AsJson = False,
+) -> None:
+    """Book coins put into a hopper by hand, which can't count them; in service mode."""
+    currency = ask(context, "coins.show")["currency"]
+    answer = act(context, "coins.pour", value=parse(value, currency), count=count)
+    if json:
+        screen.as_json(answer)
+        return
+    tubes(context)
 
 
 def fill(

@@ -129,6 +129,14 @@ class CountTubes:
 
 
 @dataclass(frozen=True, slots=True)
+class PourCoins:
+    """Coins of a value were put into a hopper, which can't count them; negative: taken out."""
+
+    value: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class FillCoins:
     """Begin or end coin fill mode, where coins go to the tubes and are no credit; service mode."""
 
@@ -177,7 +185,7 @@ class BeginJournal:
 
 Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
-    | Collect | TryVend | TryMotor | PayCoins | CountTubes | FillCoins | EnableReader
+    | Collect | TryVend | TryMotor | PayCoins | CountTubes | PourCoins | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
     | EndGrant | ServeHealth
 )  # fmt: skip

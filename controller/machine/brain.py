@@ -351,12 +351,14 @@ class Brain:
             case fx.Greet(device=device):
                 assert self.recovery is not None, "greetings belong to recovery"
                 boot.greeted(desk, self.recovery, device, result)
-            case fx.CountTubes(cause=cause):
-                self._tubes_counted(cause, result)
-            case fx.CountStacker(cause=cause):
-                self._stacker_counted(result, cause)
-            case fx.StackBill() | fx.ReturnBill():
-                self.cash.escrow_asked(result)
+            case (
+                fx.CountTubes()
+                | fx.PourCoins()
+                | fx.CountStacker()
+                | fx.StackBill()
+                | fx.ReturnBill()
+            ):
+                self._cash_outcome(effect, result)
             case fx.CheckSensor(column=column) if saga is not None:
                 vend.sensor_checked(desk, saga, column, result)
             case fx.CheckSensor():
@@ -380,6 +382,17 @@ class Brain:
             effect, fx.CheckSensor | fx.Turn
         ):
             desk.do(fx.Wake("sensor", SENSOR_RETRY_S))
+
+    def _cash_outcome(self, effect: fx.Effect, result: Any) -> None:
+        match effect:
+            case fx.CountTubes(cause=cause):
+                self._tubes_counted(cause, result)
+            case fx.PourCoins():
+                self._coins_poured(result)
+            case fx.CountStacker(cause=cause):
+                self._stacker_counted(result, cause)
+            case _:
+                self.cash.escrow_asked(result)
 
     def _recovery_outcome(self, effect: fx.Effect, result: Any) -> None:
         desk = self.desk
@@ -428,6 +441,17 @@ class Brain:
         for open_saga in list(desk.state.sagas.values()):
             if self.recovery is None or self.recovery.phase in (boot.Phase.END, boot.Phase.DONE):
                 vend.advance(desk, open_saga)
+
+    def _coins_poured(self, result: TubeCounts | fx.Failed) -> None:
+        desk = self.desk
+        if isinstance(result, TubeCounts):
+            give_back.book_tubes(desk, result, "fill")
+            tubes = [{"type": t, "value": v, "count": n} for t, v, n in desk.state.tube_coins()]
+            desk.answer("pour", {"ok": True, "tubes": tubes})
+            return
+        reply = desk.live.replies.pop("pour", None)
+        if reply is not None and not reply.done():
+            reply.set_exception(CommandRefused(result.detail))
 
     def _told_twice(self, cause: str, counts: TubeCounts) -> bool:
         """Tell whether a count may be booked: not while a difference may be a coin not yet told.

@@ -68,7 +68,7 @@ class CashHandling:
         elif report.note and not manual:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
         if report.suspect:
-            desk.flag("coin not told from a repeat", None)
+            desk.flag(report.doubt or "coin not told from a repeat", None)
 
     def _where(self, device: DeviceName, coin: DepositedCoin) -> CoinRoute:
         """Tell where a coin lies: one that missed its tube fell into the cash box.

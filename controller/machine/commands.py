@@ -39,7 +39,7 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
         case cmd.EnterService() | cmd.LeaveService():
             enter = isinstance(command, cmd.EnterService)
             return _enter_service(desk, by, reply) if enter else _leave_service(desk, by)
-        case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes():
+        case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes() | cmd.PourCoins():
             _later(desk, command, by, reply)
             return None
         case cmd.ServeHealth(column=column):
@@ -102,12 +102,14 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
 
 def _later(
     desk: Desk,
-    command: cmd.TryVend | cmd.TryMotor | cmd.PayCoins | cmd.CountTubes,
+    command: cmd.TryVend | cmd.TryMotor | cmd.PayCoins | cmd.CountTubes | cmd.PourCoins,
     by: str,
     reply: Reply,
 ) -> None:
     """Begin what takes a while; its end answers."""
     match command:
+        case cmd.PourCoins():
+            _pour(desk, command, by, reply)
         case cmd.CountTubes():
             _need_changer(desk)
             if desk.state.sagas:
@@ -141,6 +143,21 @@ def _later(
             paying = vend.give_credit_back(desk, "staff payout")
             assert paying is not None, "credit was just granted"
             desk.live.replies[f"vend {paying.vend}"] = reply
+
+
+def _pour(desk: Desk, command: cmd.PourCoins, by: str, reply: Reply) -> None:
+    """Have the hopper's account know what staff put in; its counts are booked to the operator."""
+    _need_service(desk)
+    _need_changer(desk)
+    if "pour" in desk.live.replies:
+        raise CommandRefused("coins are being noted; try again when that has ended")
+    stores = {value: type_ for type_, value, _ in desk.state.tube_coins() if value}
+    if command.value not in stores or not command.count:
+        known = ", ".join(str(value) for value in sorted(stores)) or "none"
+        raise CommandRefused(f"no hopper for {command.count} coins of {command.value}; {known}")
+    desk.write(rec.OperatorActed(by=by, what="coins pour", arguments=asdict(command)))
+    desk.live.replies["pour"] = reply
+    desk.do(fx.PourCoins(stores[command.value], command.count))
 
 
 def _column(desk: Desk, name: str) -> Any:

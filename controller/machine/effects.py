@@ -32,6 +32,14 @@ class CountTubes:
 
 
 @dataclass(frozen=True, slots=True)
+class PourCoins:
+    """Staff put coins into a hopper, which can't count them (or took some out)."""
+
+    type: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class CountStacker:
     """Ask STACKER; ``cause`` "boot" says that the validator was just reset and initialised."""
 
@@ -174,9 +182,10 @@ class Exit:
 
 
 Effect = (
-    Greet | StartDevice | CountTubes | CountStacker | StackBill | ReturnBill | CheckSensor | Turn
-    | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession | ReportCashSale
-    | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate | Wake | Exit
+    Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
+    | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
+    | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
+    | Wake | Exit
 )  # fmt: skip
 
 

@@ -42,7 +42,9 @@ def limit_s(effect: fx.Effect, policy: Policy) -> float | None:
             return READER_S
         case fx.Payout() | fx.PayoutEvidenceAfterRestart():
             return PAYOUT_S
-        case fx.Greet() | fx.CountTubes() | fx.CountStacker() | fx.StackBill() | fx.ReturnBill():
+        case fx.Greet() | fx.CountTubes() | fx.CountStacker() | fx.PourCoins():
+            return DEVICE_S
+        case fx.StackBill() | fx.ReturnBill():
             return DEVICE_S
         case _:
             return None

@@ -44,6 +44,7 @@ from controller.ports import (
     PayoutEvidence,
     ReaderInfo,
     StackerCount,
+    TubeCounts,
 )
 from controller.state import State
 
@@ -325,8 +326,8 @@ class Machine:
                 return await self._device(device).greet(known(self.desk.state, device))
             case fx.StartDevice(device=device):
                 return await self._device(device).start()
-            case fx.CountTubes():
-                return await self._changer().tubes()
+            case fx.CountTubes() | fx.PourCoins():
+                return await self._perform_coins(self._changer(), effect)
             case fx.Payout() | fx.PayoutEvidenceAfterRestart():
                 return await self._perform_payout(effect)
             case fx.RestoreBallast():
@@ -335,6 +336,13 @@ class Machine:
                 return await self._perform_bills(self._bill(), effect)
             case _:
                 return await self._perform_card(effect)
+
+    async def _perform_coins(
+        self, changer: Changer, effect: fx.CountTubes | fx.PourCoins
+    ) -> TubeCounts:
+        if isinstance(effect, fx.PourCoins):
+            return await changer.pour(effect.type, effect.count)
+        return await changer.tubes()
 
     async def _perform_bills(
         self, bill: BillValidator, effect: fx.CountStacker | fx.StackBill | fx.ReturnBill

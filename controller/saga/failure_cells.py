@@ -59,6 +59,7 @@ class Gets(StrEnum):
     BOTH = "the product and the money: nobody could see it fall"
     UNCLAIMED = "nothing at once: it stands in `unclaimed`, and staff pays it"
     LOST = "nothing at once: no record is left, and staff decides"
+    ASKED = "the product; a person is asked about the coin that nobody could read"
     FREE = "the product, and the money that could not be asked for"
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from controller.ports import DeviceSink
 from drivers.cctalk.acceptor import AcceptorPlan
 from drivers.cctalk.bill_validator import CcTalkBillValidator, ValidatorPlan
-from drivers.cctalk.bus import CcTalkBus
+from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.changer import CcTalkChanger
 from drivers.cctalk.hopper import HopperPlan
 from drivers.links.port import BytePort
@@ -25,6 +25,12 @@ class CcTalkPlan:
     acceptor: AcceptorPlan | None = None
     hoppers: tuple[HopperPlan, ...] = ()
     bill: ValidatorPlan | None = None
+
+    @property
+    def acceptors(self) -> tuple[Peer, ...]:
+        """Whatever takes money, at its address."""
+        plans = (self.acceptor, self.bill)
+        return tuple(Peer(plan.address, plan.checksum) for plan in plans if plan is not None)
 
 
 @dataclass(slots=True)

@@ -188,6 +188,26 @@ class CcTalkChanger:
                 idle = idle and hopper.alive
             return PayoutEvidence(idle=idle, tubes=self._counts(proof=True))
 
+    async def pour(self, type_: int, count: int) -> TubeCounts:
+        """Note coins that staff put into a hopper, or took out; see `Changer.pour`."""
+        async with self._payouts:
+            hopper = next((h for h in self._hoppers if h.coin_type == type_), None)
+            if hopper is None:
+                raise LinkError(f"no hopper pays coins of type {type_}")
+            await self._look_at(hopper)
+            content = hopper.mark.content + count
+            if not hopper.counted or not hopper.alive:
+                raise LinkError(f"{hopper.part} does not answer; nothing was noted")
+            if not 0 <= content <= hopper.plan.capacity:
+                raise LinkError(
+                    f"{hopper.part} would hold {content} coins; 0 to {hopper.plan.capacity} fit, "
+                    f"and the books say {hopper.mark.content} now"
+                )
+            hopper.add(count)
+            self._judge(hopper)
+            await self._note()
+            return self._counts()
+
     def accept(self, types: frozenset[int], *, manual: bool = False) -> None:
         """Want these coin types accepted; see `Changer.accept`."""
         if manual:  # somebody is there: what had run out may have been filled, or exchanged

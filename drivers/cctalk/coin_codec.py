@@ -17,6 +17,7 @@ from drivers.cctalk.events import Pair
 OPTION_CVF: Final = 0x01
 """Bit of header 213: credit codes are values (coin value format), not positions."""
 MASTER_ON: Final = 0x01
+MASTER_OFF: Final = 0x00
 """Header 228: bit 0 set is normal operation, clear is inhibited, whatever the name suggests."""
 CVF_TOKEN: Final = 255
 

@@ -14,6 +14,7 @@ from controller.ports import CoinRoute as Route
 from controller.ports import (
     PayoutEvidence,
     PayoutOrder,
+    TubeCounts,
 )
 from drivers.links.mdb_link import Answer
 from drivers.mdb.blocks import (
@@ -111,6 +112,13 @@ class MdbChanger(ChangerLife):
                     # Nothing held: paid by DISPENSE, or told already. Only the tubes know.
                     status = None
             return await self._evidence(idle=idle, status=status, resets=resets)
+
+    async def pour(self, type_: int, count: int) -> TubeCounts:
+        """Raise LinkError: tubes count what is in them; see `Changer.pour`."""
+        raise LinkError(
+            f"a changer's tubes count their coins: `vendctl coins count` books {count} of type "
+            f"{type_} as well"
+        )
 
     def accept(self, types: frozenset[int], *, manual: bool = False) -> None:
         """Want these coin types accepted; see `Changer.accept`."""

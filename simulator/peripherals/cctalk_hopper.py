@@ -121,6 +121,13 @@ class SimHopper(CcTalkDevice):
     def _thing(self) -> Thing:
         return Thing(Kind.COIN, self.settings.value)
 
+    def fill(self, count: int) -> None:
+        """Pour coins in by hand; negative: take some out. Nothing counts them."""
+        if count > 0:
+            self._truth.move(self._thing, TECHNICIAN, self.place, count, why="poured in")
+        elif count:
+            self._truth.move(self._thing, self.place, TECHNICIAN, -count, why="taken out")
+
     @property
     def quiet(self) -> bool:
         """Tell whether the motor stands."""

@@ -46,10 +46,9 @@ def settings_of(base: MachineSettings, build: Build) -> MachineSettings:
 def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:
     """Return what stands around it."""
     plan = plan_for(settings)
-    assert plan.changer is not None, "the demo machine has one"
     assert plan.bill is not None, "the demo machine has one"
     options = OPTION_DIAGNOSTICS | OPTION_MANUAL_FILL
-    changer = replace(
+    changer = plan.changer and replace(
         plan.changer,
         level=build.changer_level,
         busy=BusyStyle.SILENCE if build.busy_silence else BusyStyle.REPORT,

@@ -82,6 +82,9 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "bill.mute_s=0.3", "bill.mute_s=1.0", "bill.mute_s=1.8", "bill.silent_commands",
     ),
     "recycler dies in payout": _BILL_AWAY,
+    # the pulse acceptor
+    "noise on the pulse line": ("pulse.spikes", "pulse.bounces"),
+    "pulses are lost": ("pulse.lost_pulses",),
     # bills
     "bill is returned by force": ("bill.return_when_stacking",),
     "bill is not stacked": ("bill.return_when_stacking",),

@@ -138,6 +138,7 @@ def _troubles(
     rng: random.Random, fate: Luck, acts: Sequence[Act], shelf: Shelf, machine: Build
 ) -> Iterable[Trouble]:
     chance = fate.trouble
+    drawn: set[str] = set()  # one trouble twice at once would hide whether it ever struck
     while fate.kinds and rng.random() < chance:
         kind = rng.choices(fate.kinds, [kind.weight for kind in fate.kinds])[0]
         part, value = kind.part, rng.choice(kind.values)
@@ -149,7 +150,7 @@ def _troubles(
         elif part == "reader":
             part = rng.choice(("cashless1", "cashless2")) if machine.second_reader else "cashless1"
         when = rng.choice(kind.phases) if kind.phases and rng.random() < 0.6 else ""
-        yield Trouble(
+        trouble = Trouble(
             part,
             kind.name,
             value,
@@ -157,6 +158,9 @@ def _troubles(
             round(rng.choice((0.0, 0.0, rng.uniform(0.0, 1.0 if when else 6.0))), 3),
             round(rng.uniform(0.1, kind.longest_s), 2),
         )
+        if trouble.key not in drawn:
+            yield trouble
+        drawn.add(trouble.key)
         chance = 0.4
 
 

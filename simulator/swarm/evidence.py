@@ -143,6 +143,22 @@ class Watch:
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
             device.on_items_lost = self._loser(name)
+        self._pulsed = 0  # coins of a pulse acceptor that no record tells of yet
+        if machine.world.pulse is not None:
+            machine.world.pulse.on_coin = self._pulse_coin
+
+    def _pulse_coin(self, value: int) -> None:
+        """A coin fell into the cash box; its pulses are told to whoever listens, once."""
+        if self._dead:
+            self.evidence.lost += value
+        else:
+            self._pulsed += value
+
+    def end_step(self) -> None:
+        """What spoilt pulses told of is in the cash box, and nobody can know it."""
+        if self.evidence.excused(Excuse.PULSE):
+            self.evidence.lost += max(0, self._pulsed)
+            self._pulsed = 0
 
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
@@ -221,7 +237,10 @@ class Watch:
             self.evidence.records.append(record)
             match record.data:
                 case rec.CoinsDeposited(coins=coins, suspect=suspect):
-                    self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
+                    if self.machine.world.pulse is None:
+                        self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
+                    else:
+                        self._pulsed -= sum(coin[1] for coin in coins)
                 case rec.BillStacked(value=value, proof="reported"):
                     self._recorded += value
                 case rec.DispenseIntended() if record.vend is not None:
@@ -244,12 +263,13 @@ class Watch:
         """
         machine = self.machine
         changer, bill = machine.world.changer, machine.world.bill
-        if changer is None:
-            return False
-        kept, real = machine.settings.mdb.changer.keep, changer.tubes.real
+        kept = machine.settings.mdb.changer.keep
         tubes = [
-            TubeCoins(kind, value, max(0, min(believed, real(kind)) - kept.get(value, 0)))
+            TubeCoins(
+                kind, value, max(0, min(believed, changer.tubes.real(kind)) - kept.get(value, 0))
+            )
             for kind, value, believed in machine.state.tube_coins()
+            if changer is not None
         ]
         bills = [
             TubeCoins(BILLS_FROM + kind, value, min(believed, bill.recycler.real(kind)))
@@ -267,7 +287,9 @@ class Watch:
         if told and self.machine.link == "native":
             evidence.findings.append(f"{told} was acknowledged before it was durable")
         evidence.lost += told
-        hidden = {Excuse.REPEAT}
+        evidence.lost += max(0, self._pulsed)
+        self._pulsed = 0
+        hidden = {Excuse.REPEAT, Excuse.PULSE}
         unfinished = self.machine.unfinished
         if "settle failure" in unfinished:
             hidden.add(Excuse.REFUND)

@@ -14,6 +14,7 @@ from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.cold import Cold
 from simulator.swarm.plan import Build
+from simulator.swarm.pulse_coins import PulseCoins
 from simulator.swarm.rights import BasketShop, TokenSlot
 
 DEAREST: Final = "B2"  # of the demo machine
@@ -188,4 +189,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     TokenSlot(),
     BasketShop(),
     Cold(),
+    PulseCoins(),
 )

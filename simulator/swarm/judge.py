@@ -35,6 +35,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
     "double drop": frozenset({Excuse.GOODS}),
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
+    "pulses that are no coin": frozenset({Excuse.PULSE}),
     "silent validator": frozenset({Excuse.BILL}),
     "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
 }

@@ -136,6 +136,7 @@ class Build:
     recycler: bool = False  # of fives and tens
     second_reader: bool = False
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
+    pulse: bool = False  # an acceptor that pulses, instead of the changer
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,7 @@ class Player:
         if self.judge is None:
             return []
         self.coverage.customer_left()
+        self.watch.end_step()
         findings = self.judge.check(self.watch.evidence)
         if not findings:
             self.watch.begin()

@@ -33,6 +33,7 @@ class Excuse(StrEnum):
     BILL = "bill"  # what became of a bill can't be known, or it stays where it is
     LINE = "line"  # the line itself is out of order, and with it the bus's rhythm
     WARM = "warm"  # how warm it is can't be known
+    PULSE = "pulse"  # the pulses of a coin in the cash box did not arrive as they left
     LOST = "lost"  # money that an acknowledged answer told of never reaches the machine's memory
 
 
@@ -226,6 +227,17 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("flip_answers", _FEW, ANY, _LINE),
             ("lose_host_acks", (1, 2), ANY, _LINE),
             ("lose_device_acks", _FEW, ANY, _LINE),
+        ],
+    ),
+    *_kinds(
+        "pulse",
+        [
+            ("spikes", _FEW),
+            ("bounces", _FEW),
+            ("lost_pulses", (1,), (), frozenset({Excuse.PULSE})),
+            ("long_pulse", (1,), (), frozenset({Excuse.PULSE})),
+            ("swallowed", (1,), (), frozenset({Excuse.PULSE})),
+            ("stuck_on", (True,), (), frozenset({Excuse.PULSE}), 5.0),
         ],
     ),
     *_kinds("door", [("open", (True,), TURN, NONE, 8.0)]),

@@ -88,6 +88,9 @@ def seldom(play: Play, cell: Cell, spent: int, credit: int) -> None:
         case Gets.LOST:
             assert got == []
             assert credit == 0 < spent
+        case Gets.ASKED:
+            assert got == [NAME[column]]
+            assert spent > play.price
         case Gets.FREE:
             assert got == [NAME[column]]
             assert spent < play.price

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 
 from config.machine import MachineSettings
 from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper
+from controller.domain import accounts as acc
+from controller.domain import commands as cmd
 from controller.faults import FaultCode
+from controller.machine.inputs import CommandRefused
 from simulator.oracles import check
 from simulator.truth import CASHBOX, STACKER, tube
 from tests.scenarios.stage import SETTINGS, Stage, play
@@ -251,3 +255,73 @@ def test_a_machine_without_mdb_sells() -> None:
         }
     )
     play(scenario, settings=alone)
+
+
+def test_nothing_is_taken_after_an_orderly_end() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert await stage.stop() == "test"
+        stage.world.insert_coin(50)
+        assert not stage.world.insert_bill(500), "it is not even pulled in"
+        await stage.passes_without(5.0)
+        assert stage.account.returned == 50
+
+    play(scenario, settings=MACHINE, ends=False)
+
+
+def test_coins_poured_into_a_hopper_are_the_operators() -> None:
+    async def scenario(stage: Stage) -> None:
+        before = stage.state.ledger.balance(acc.OPERATOR)
+        with pytest.raises(CommandRefused, match="only in service mode"):
+            await stage.act(cmd.PourCoins(20, 50))
+        await stage.act(cmd.EnterService())
+        with pytest.raises(CommandRefused, match="no hopper for 5 coins of 50; 10, 20, 100"):
+            await stage.act(cmd.PourCoins(50, 5))
+        with pytest.raises(CommandRefused, match="0 to 500 fit"):
+            await stage.act(cmd.PourCoins(20, 2_000))
+        stage.world.fill_tube(20, 50)
+        answer = await stage.act(cmd.PourCoins(20, 50))
+        assert {"type": 14, "value": 20, "count": 110} in answer["tubes"]
+        stage.world.empty_tube(10, 50)
+        await stage.act(cmd.PourCoins(10, -10))
+        assert stage.state.ledger.balance(acc.OPERATOR) == before - 50 * 20 + 10 * 10
+        assert [data.cause for data in stage.records("tubes.counted")][1:] == ["fill", "fill"]
+        await stage.act(cmd.LeaveService())
+        await stage.quiet()
+
+    play(scenario, settings=MACHINE)
+
+
+@pytest.mark.parametrize("moment", ["operator.acted", "device.noted", "tubes.counted"])
+def test_a_kill_while_poured_coins_are_noted_loses_none_of_them(moment: str) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.EnterService())
+        known = len(stage.records(moment))
+        stage.world.fill_tube(20, 50)
+        act = asyncio.get_running_loop().create_task(stage.act(cmd.PourCoins(20, 50)))
+        await stage.until(lambda: len(stage.records(moment)) > known)
+        await stage.kill()
+        await asyncio.gather(act, return_exceptions=True)
+        await stage.boot()
+        await stage.until(lambda: stage.state.recovered)
+        await stage.passes(3.0)
+        tubes = {value: count for _, value, count in stage.state.tube_coins()}
+        unclaimed = -stage.state.ledger.balance(acc.UNCLAIMED)
+        noted = moment != "operator.acted"
+        assert tubes[20] == (110 if noted else 60)
+        assert unclaimed in ((0, 1_000) if moment == "device.noted" else (0,))
+        if not noted:  # the order was refused by the end: it is given again
+            await stage.act(cmd.PourCoins(20, 50))
+        await stage.act(cmd.LeaveService())
+        await stage.quiet()
+
+    play(scenario, settings=MACHINE)
+
+
+def test_tubes_that_count_themselves_refuse_to_be_told() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.EnterService())
+        with pytest.raises(CommandRefused, match="coins count"):
+            await stage.act(cmd.PourCoins(20, 50))
+        await stage.act(cmd.LeaveService())
+
+    play(scenario)

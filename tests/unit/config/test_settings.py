@@ -208,7 +208,7 @@ ONE_KEY = [
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
             "climate, columns, current_sense, display, door, drop_sensor, gpio, guard, health, "
-            "journal, keypad, log, machine, mdb, policy, products, tokens"
+            "journal, keypad, log, machine, mdb, policy, products, pulse, tokens"
         ),
     ),
 ]
@@ -363,7 +363,7 @@ def test_a_machine_that_takes_no_money_is_refused(tmp_path: Path) -> None:
     assert _mistakes(path) == [
         (
             "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
-            "cashless1, cashless2, or a cctalk section"
+            "cashless1, cashless2, or a cctalk or pulse section"
         )
     ]
 

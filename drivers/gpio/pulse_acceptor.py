@@ -1,0 +1,245 @@
+"""A coin acceptor that tells its coins by pulses on a wire, as the controller's `Changer` port.
+
+Nothing acknowledges a pulse and nothing repeats it: a coin is handed over the moment its group has
+ended, and what falls while nobody listens is never heard of. So the acceptor takes coins only
+while its enable output is on, which is off whenever vendd does not run. Its coins fall into the
+cash box; it pays nothing out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from controller.faults import FaultCode, JournalError, LinkError
+from controller.ports import (
+    ChangerInfo,
+    CoinKind,
+    CoinRoute,
+    CoinsReport,
+    DepositedCoin,
+    DeviceName,
+    DeviceReady,
+    DeviceSink,
+    EscrowLever,
+    FaultCleared,
+    FaultRaised,
+    Greeting,
+    Known,
+    LinkCapabilities,
+    PayoutEvidence,
+    PayoutOrder,
+    TubeCounts,
+)
+from drivers.gpio.debounce import Debounced
+from drivers.gpio.lines import InputLine, OutputLine
+from drivers.gpio.pulse_train import Group, PulseShape, PulseTrain, value_of
+
+LEVER_S: Final = 0.05
+"""A lever is held for longer."""
+
+LEVEL: Final = 1
+"""It has none; a coin changer's begin with 2."""
+
+NO_TUBES: Final = TubeCounts((0,) * 16)
+NO_COIN: Final = "pulses that are no coin"
+"""The flag of a group that fits no coin: somebody's money, perhaps, and nobody knows how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulsePlan:
+    """What the configuration says of a pulse acceptor.
+
+    Args:
+        coins: How many pulses stand for which value, minor units; 16 at most.
+        shape: How the pulses look.
+    """
+
+    coins: Mapping[int, int]
+    shape: PulseShape = field(default_factory=PulseShape)
+
+
+class PulseAcceptor:
+    """Drives one acceptor.
+
+    Args:
+        plan: What its pulses mean.
+        sink: Where coins and faults go.
+        decimals: Decimal digits of the currency's minor unit.
+        pulses: The line that it pulses.
+        enable: On while it may take coins; None when it can't be stopped.
+        lever: On while the coin return is pressed; None without one.
+    """
+
+    def __init__(
+        self,
+        plan: PulsePlan,
+        sink: DeviceSink,
+        *,
+        decimals: int,
+        pulses: InputLine,
+        enable: OutputLine | None = None,
+        lever: InputLine | None = None,
+    ) -> None:
+        self._plan = plan
+        self._sink = sink
+        self._pulses = pulses
+        self._enable = enable
+        self._types = {value: index for index, value in enumerate(plan.coins.values())}
+        kinds = tuple(CoinKind(index, value, in_tube=False) for value, index in self._types.items())
+        self._info = ChangerInfo(LEVEL, 1, decimals, kinds)
+        self._every = frozenset(self._types.values())
+        self._train: PulseTrain | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._forget: Callable[[], None] | None = None
+        self._stuck = False
+        self._lever = None if lever is None else Debounced(lever, LEVER_S, self._lever_moved)
+
+    # ------------------------------------------------------------------------------ the port
+
+    @property
+    def name(self) -> DeviceName:
+        """Return which peripheral this is."""
+        return DeviceName.CHANGER
+
+    @property
+    def info(self) -> ChangerInfo:
+        """Return what it is: as the configuration says."""
+        return self._info
+
+    @property
+    def capabilities(self) -> LinkCapabilities:
+        """Return that nothing can be held back: a pulse is told once."""
+        return LinkCapabilities(withholds_ack=False, bus_reset=False)
+
+    @property
+    def noise(self) -> int:
+        """Return how many pulses were too short to be one."""
+        return 0 if self._train is None else self._train.noise
+
+    async def greet(self, known: Known) -> Greeting:
+        """Begin to listen; see `MdbDevice.greet`. A wire has no memory to be asked."""
+        del known
+        self._listen()
+        return Greeting(present=True)
+
+    async def start(self) -> None:
+        """Be ready, and listen for ever."""
+        self._listen()
+        self._sink.notify(DeviceReady(self.name, self._info))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stop()
+
+    async def tubes(self) -> TubeCounts:
+        """Tell that there are none."""
+        return NO_TUBES
+
+    async def pour(self, type_: int, count: int) -> TubeCounts:
+        """Raise LinkError: there is nowhere to pour them."""
+        raise LinkError(f"a pulse acceptor has no tubes for {count} coins of type {type_}")
+
+    async def payout(self, order: PayoutOrder) -> PayoutEvidence:
+        """Raise LinkError: it pays nothing out."""
+        raise LinkError(f"a pulse acceptor has no tubes; {order.amount} was not paid")
+
+    async def payout_evidence(self) -> PayoutEvidence:
+        """Raise LinkError: a changer was here when the payout began, and is not any more."""
+        raise LinkError("a pulse acceptor has no tubes that could tell")
+
+    def accept(self, types: frozenset[int], *, manual: bool = False) -> None:
+        """Take coins when every coin is wanted; see `Changer.accept`.
+
+        There is one wire for all of them, so the one that is not wanted keeps the others out.
+        """
+        del manual
+        if self._enable is None:
+            return
+        if types and types == self._every:
+            self._enable.on()
+        else:
+            self._enable.off()
+
+    def stop(self) -> None:
+        """Take nothing and listen no more."""
+        if self._enable is not None:
+            self._enable.off()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
+            self._train = None
+        if self._lever is not None:
+            self._lever.stop()
+
+    # ----------------------------------------------------------------------------- the lines
+
+    def _listen(self) -> None:
+        if self._forget is not None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._train = PulseTrain(self._plan.shape, now, active=self._pulses.active)
+        self._forget = self._pulses.listen(self._edge)
+        if self._lever is not None:
+            self._lever.start()
+        self._plan_tick()
+
+    def _edge(self, active: bool) -> None:
+        if self._train is None:
+            return
+        now = asyncio.get_running_loop().time()
+        self._ended(self._train.edge(now, active=active))
+        self._plan_tick()
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._train is None:
+            return
+        self._ended(self._train.tick(asyncio.get_running_loop().time()))
+        self._plan_tick()
+
+    def _plan_tick(self) -> None:
+        train = self._train
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if train is None:
+            return
+        if train.stuck != self._stuck:
+            self._stuck = train.stuck
+            code = FaultCode.CHANGER_COIN_JAM
+            words = "its pulse line stays on"
+            part = self.name.value
+            self._sink.notify(
+                FaultRaised(part, code, words) if train.stuck else FaultCleared(part, code)
+            )
+        due = train.due()
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_at(due, self._tick)
+
+    def _ended(self, group: Group | None) -> None:
+        if group is None:
+            return
+        value = value_of(group, self._plan.coins)
+        answer = bytes((group.pulses,))
+        if value is None:
+            report = CoinsReport(self.name, answer, suspect=1, doubt=NO_COIN)
+        else:
+            coin = DepositedCoin(self._types[value], value, CoinRoute.CASHBOX, 0)
+            report = CoinsReport(self.name, answer, (coin,))
+        self._sink.money(report).add_done_callback(_heard)
+
+    def _lever_moved(self, active: bool) -> None:
+        if active:
+            self._sink.notify(EscrowLever(self.name))
+
+
+def _heard(durable: asyncio.Future[None]) -> None:
+    """Nothing waits for it: a record that could not be written ends vendd by itself."""
+    if not durable.cancelled() and isinstance(durable.exception(), JournalError):
+        return

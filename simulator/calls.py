@@ -178,6 +178,13 @@ def empty_tubes(value: int | None = None, leave: int = 0) -> Call[dict[int, int]
     return Call("empty_tubes", {"value": value, "leave": leave}, _tubes)
 
 
+def fill_recycler(value: int, count: int = 1) -> Call[int]:
+    """Put bills into the recycler by its own slot; returns the value of what is in it."""
+    return Call(
+        "fill_recycler", {"value": value, "count": count}, lambda answer: int(answer["recycler"])
+    )
+
+
 def press_switch(value: int, count: int = 1) -> Call[int]:
     """Let coins out by the changer's own switch; returns how many came."""
     return Call("press_switch", {"value": value, "count": count}, lambda answer: int(answer["out"]))

@@ -184,6 +184,10 @@ class SimClient:
         """Take coins out of a tube, or out of all; returns coins by value."""
         return self.do(calls.empty_tubes(value, leave))
 
+    def fill_recycler(self, value: int, count: int = 1) -> int:
+        """Put bills into the recycler by its own slot; returns the value of what is in it."""
+        return self.do(calls.fill_recycler(value, count))
+
     def press_switch(self, value: int, count: int = 1) -> int:
         """Let coins out by the changer's own switch; returns how many came."""
         return self.do(calls.press_switch(value, count))

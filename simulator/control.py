@@ -164,6 +164,11 @@ class Control:
             self._world.empty_tube(coin, leave)
         return {"tubes": self._world.tubes()}
 
+    async def fill_recycler(self, value: Amount, count: Count = 1) -> Answer:
+        """Put bills into the recycler by its own slot."""
+        self._world.fill_recycler(value, count)
+        return {"recycler": self._world.truth.totals().recycler}
+
     async def press_switch(self, value: Amount, count: Count = 1) -> Answer:
         """Let coins out by the changer's own switch; none come while it is off."""
         return {"out": self._world.press_switch(value, count)}

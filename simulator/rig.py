@@ -165,7 +165,7 @@ class Rig:
             self.hello = await self._start_machine()
             self.sim = await AsyncSimClient.connect(Path(self.hello.paths.control))
             truth = await self.sim.truth()
-            self._opening = truth.totals.tubes
+            self._opening = truth.totals.tubes + truth.totals.recycler
         except BaseException:
             await self._take_down()
             raise

@@ -1,4 +1,4 @@
-"""``./run soak``: the long proof. The swarm, every instant of every story, the planted bugs.
+"""``./run soak``: the long proof. The swarm, every instant, kills of a real vendd, planted bugs.
 
 Prints progress while it runs and tables at the end, and writes the figures into a page if asked to;
 exit code 0 only if no promise was broken and every planted bug was found.
@@ -20,14 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from controller.clock import SystemClock
-from simulator import soak_instants, soak_page
+from simulator import soak_instants, soak_kills, soak_page
 from simulator.soak_instants import Instants
 from simulator.swarm import coverage
 from simulator.swarm.report import Tally, replay_command
 from simulator.swarm.run import Order, carry_out_all, quietly
 
 ROOT: Final = Path(__file__).parent.parent
-PARTS: Final = ("swarm", "instants", "mutants")
+CONFIG: Final = ROOT / "config" / "machines" / "demo.toml"
+PARTS: Final = ("swarm", "instants", "kills", "mutants")
 CUSTOMERS: Final = 40  # in one life
 SHOWN: Final = 50  # findings on the screen
 
@@ -97,6 +98,15 @@ class Soak:
             self._say(line)
         seconds = self.clock.monotonic_s() - began
         self._tell("instants", list(soak_page.instants_lines(done, seconds, stride, given.images)))
+
+    def kills(self) -> None:
+        """Kill a real vendd at each of its writes and syncs: the model of the disk is honest."""
+        began = self.clock.monotonic_s()
+        stride = max(1, self.given.stride)
+        rows = soak_kills.kill_at_every_call(self.console, CONFIG, stride)
+        self.broken += sum(len(row.problems) for row in rows)
+        seconds = self.clock.monotonic_s() - began
+        self._tell("kills", list(soak_kills.kills_lines(rows, seconds, stride)))
 
     def mutants(self) -> None:
         """Hunt the planted bugs; they are in the tests, and in nothing that is installed."""

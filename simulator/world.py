@@ -262,6 +262,20 @@ class World:
             changer.empty_tube(kind, count)
         return max(count, 0)
 
+    def fill_recycler(self, value: int, count: int = 1) -> None:
+        """Put bills of a value into the recycler by its own slot.
+
+        Raises:
+            UnknownPartError: There is no recycler, or none for such bills.
+        """
+        bill = self._need(self.bill, "bill validator")
+        recycled = bill.settings.recycles
+        kinds = {bill.settings.bills[kind].value: kind for kind in recycled}
+        if value not in kinds:
+            known = ", ".join(map(str, kinds)) or "none"
+            raise UnknownPartError(f"no bills of {value} are recycled; there are: {known}")
+        bill.fill_recycler(kinds[value], count)
+
     def press_switch(self, value: int, count: int = 1) -> int:
         """Let coins of a value out by the changer's own switch; returns how many came."""
         changer, kind, _ = self._tube(value)

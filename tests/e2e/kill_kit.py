@@ -42,6 +42,21 @@ async def kept_in_order(rig: Rig) -> None:
     await agrees(rig)
 
 
+async def cool_in_order(rig: Rig) -> None:
+    """The same in a cabinet that was warm: it is cold again, and its goods are new."""
+    await rig.sim.temperature(2.0)
+    while any(one["celsius"] is None or one["celsius"] > 3.0 for one in await thermometers(rig)):
+        await rig.sim.wait_for(still_s=0.2)
+    await rig.api.act("health.served")
+    await in_order(rig)
+
+
+async def thermometers(rig: Rig) -> list[dict[str, Any]]:
+    """Return what vendd reads."""
+    found: list[dict[str, Any]] = (await rig.api.call("climate.show"))["thermometers"]
+    return found
+
+
 async def rights_in_order(rig: Rig) -> None:
     """Where products are not paid in money: nothing is held, and apps owe what was bought."""
     await rig.settled()

@@ -78,7 +78,8 @@ async def shelf(rig: Rig) -> None:
 
 
 async def office(rig: Rig) -> None:
-    """A technician lets the reader take cards, and collects what is not there."""
+    """A technician has the coins counted, a reader take cards, and collects what is not there."""
+    await rig.api.act("coins.count")
     await rig.api.act("reader.enable", device="cashless1", on=True)
     await rig.api.act("collect", cashbox=0, stacker=0, bills=0)
 
@@ -124,6 +125,39 @@ async def card_changed_mind(rig: Rig) -> None:
     await rig.api.until_record("approval.requested")
     await rig.sim.wait_for(display="Hold your card", timeout_s=15.0)
     await rig.sim.press_keys("*")
+
+
+async def refund_refused(rig: Rig) -> None:
+    """A card has paid, nothing falls, and the reader can't give it back."""
+    await rig.sim.set_fault("cashless1", "refund", "error")
+    await jammed_card(rig)
+
+
+async def bill_by_hand(rig: Rig) -> None:
+    """A technician puts a bill into the recycler's own slot."""
+    await rig.api.act("service.enter")
+    await rig.sim.fill_recycler(500)
+    rig.staff_moved(500)
+
+
+async def too_warm(rig: Rig) -> None:
+    """The cabinet is too warm for too long."""
+    await rig.sim.temperature(12.0)
+
+
+async def cool_again(rig: Rig) -> None:
+    """The cabinet was too warm for a while."""
+    await rig.sim.temperature(12.0)
+    await rig.api.until_record("health.warmed")
+    await rig.sim.temperature(2.0)
+
+
+async def too_warm_and_served(rig: Rig) -> None:
+    """The cabinet was too warm for too long, and a technician has seen to it."""
+    await rig.sim.temperature(12.0)
+    await rig.api.until_record("health.exceeded")
+    await rig.sim.temperature(2.0)
+    await rig.api.act("health.served")
 
 
 async def forgotten(rig: Rig) -> None:

@@ -1,0 +1,115 @@
+"""A part of ``./run soak``: a real vendd ends at every write and sync of every scene.
+
+One machine per link, side by side; ``simulator.real_kills`` says what is asked after each kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from simulator.client import SimulatorError
+from simulator.real_kills import SCENES, CallKiller
+from simulator.rig import Rig, RigError, RigOptions
+from simulator.tracer import TracerError
+from simulator.vendd_client import VenddGoneError, VenddRefusedError, VenddWaitError
+
+LINKS: Final = ("adapter", "native")
+SPEED: Final = 10.0
+NAMED: Final = 20  # problems on the page
+_WRONG: Final = (
+    RigError, TracerError, SimulatorError, VenddGoneError, VenddWaitError, VenddRefusedError,
+    AssertionError, TimeoutError,
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Row:
+    """What one scene on one link came to."""
+
+    scene: str
+    link: str
+    kills: int = 0
+    past: int = 0  # planned behind the scene's last call: commits are grouped as they come
+    images: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Bar:
+    planned: Callable[[int], None]
+    done: Callable[[], None]
+
+
+async def _scene(killer: CallKiller, row: Row, stride: int, bar: _Bar) -> None:
+    numbers = range(1, await killer.count(row.scene) + 1, stride)
+    bar.planned(len(numbers))
+    for number in numbers:
+        found = await killer.kill(row.scene, number)
+        row.kills += found.reached
+        row.past += not found.reached
+        row.images += found.images
+        row.problems += [f"call {number}, after {found.after}: {what}" for what in found.problems]
+        bar.done()
+
+
+async def _machine(config: Path, link: str, stride: int, bar: _Bar) -> list[Row]:
+    rows: list[Row] = []
+    options = RigOptions(config, link=link, speed=SPEED)
+    try:
+        async with Rig(options) as rig:
+            killer = CallKiller(rig)
+            await killer.begin()
+            for scene in SCENES:
+                rows.append(row := Row(scene, link))
+                await _scene(killer, row, stride, bar)
+            rows[-1].problems += await killer.finish()
+    except _WRONG as error:
+        # The next kills would stand on what is wrong already.
+        rows = rows or [Row("the first start", link)]
+        rows[-1].problems.append(f"{rows[-1].kills} kills, then {type(error).__name__}: {error}")
+    return rows
+
+
+def kill_at_every_call(console: Console, config: Path, stride: int) -> list[Row]:
+    """Run the part, with a bar that moves."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("kills of a real vendd", total=0)
+        total = 0
+
+        def planned(more: int) -> None:
+            nonlocal total
+            total += more
+            progress.update(task, total=total)
+
+        bar = _Bar(planned, lambda: progress.advance(task))
+
+        async def both() -> list[list[Row]]:
+            return list(
+                await asyncio.gather(*(_machine(config, link, stride, bar) for link in LINKS))
+            )
+
+        return [row for part in asyncio.run(both()) for row in part]
+
+
+def kills_lines(rows: Sequence[Row], seconds: float, stride: int) -> Iterator[str]:
+    """Yield what the kills came to, for a page."""
+    kills, images = sum(row.kills for row in rows), sum(row.images for row in rows)
+    problems = [f"{row.scene} / {row.link}: {what}" for row in rows for what in row.problems]
+    every = "every write, sync and change of a name" if stride == 1 else f"every {stride}th call"
+    yield f"{kills} kills of a real vendd, at {every} of each scene, and {images} disk images that"
+    yield f"the model allows at those instants, in {seconds:.0f} s: {len(problems)} problems."
+    yield ""
+    yield "| scene | link | kills | images | problems |"
+    yield "|---|---|---:|---:|---:|"
+    for row in rows:
+        yield f"| {row.scene} | {row.link} | {row.kills} | {row.images} | {len(row.problems)} |"
+    for line in problems[:NAMED]:
+        yield f"* {line}"

@@ -279,7 +279,7 @@ class Brain:
             self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)
             if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
-                desk.do(fx.CountTubes("check"))
+                desk.do(fx.CountTubes("fill" if desk.mode is Mode.SERVICE else "check"))
 
     def _ready(self, device: DeviceName, info: ChangerInfo | BillInfo | ReaderInfo) -> None:
         desk, live = self.desk, self.desk.live
@@ -429,8 +429,11 @@ class Brain:
                 desk.do(fx.Wake(f"recount {cause}", RECOUNT_S))
                 return
             else:
+                if desk.live.staff_counts:
+                    cause = "fill"  # whoever asked first: the door closes as the visit ends
                 first = not desk.state.tubes_counted
                 give_back.book_tubes(desk, result, "first_start" if first else cause)
+                desk.live.staff_counts = False
             # A device that is being reset is counted once more when it is ready.
             desk.live.tubes_checked = DeviceName.CHANGER in desk.live.ready
         elif DeviceName.CHANGER in desk.live.ready:

@@ -313,6 +313,7 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     desk.clear_fault("machine", FaultCode.MACHINE_REFUNDS, by)
     desk.fire(Trigger.LEAVE_SERVICE)
     if DeviceName.CHANGER in desk.live.ready:
+        desk.live.staff_counts = True
         desk.do(fx.CountTubes("fill"))
     if give_back.payer_ready(desk, DeviceName.BILL):
         desk.do(fx.CountStacker("fill"))

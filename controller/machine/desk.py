@@ -61,6 +61,7 @@ class Live:
     started: set[DeviceName] = field(default_factory=set)
     tubes_checked: bool = False  # counted since the changer was last initialised
     tubes_doubt: tuple[tuple[int, int, int, int], ...] = ()  # a count that nobody explained yet
+    staff_counts: bool = False  # what they filled or took is theirs, until the tubes were counted
     recycler_doubt: tuple[tuple[int, int, int, int], ...] = ()  # as ``tubes_doubt``
     stacker_checked: bool = False
     defective_tubes: frozenset[int] = frozenset()

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from config.models import MatrixMotor
+from simulator.client import WaitTimeoutError
 from simulator.demo.teller import Teller, Tone
 from simulator.rig import Rig
 from simulator.shapes import FactView, Mark
 
+READING_S: Final = 2.0  # a message stays at least so long for the audience
 PATIENCE_S: Final = 20.0  # for one thing to happen, on a slow machine
 
 
@@ -201,7 +203,12 @@ class Stage:
         await self.rig.api.until(lambda vendd: vendd.mode == "idle", "it is idle")
         if self._hurry:
             return
-        await self.sim.wait_for(display="Welcome", timeout_s=PATIENCE_S)
+        try:
+            await self.sim.wait_for(display="Welcome", timeout_s=READING_S)
+        except WaitTimeoutError:
+            # Who comes next clears the last one's message, as people do.
+            await self.sim.press_keys("*")
+            await self.sim.wait_for(display="Welcome", timeout_s=PATIENCE_S)
 
     async def settled(self) -> None:
         """Wait until nothing moves and no vend is open."""

@@ -148,6 +148,30 @@ def test_tubes_that_are_filled_by_hand_are_counted_when_the_visit_ends(link: Lin
     play(scenario, link)
 
 
+@pytest.mark.parametrize("closes", ["before it is left", "when it has been left"])
+def test_what_staff_take_out_of_the_tubes_is_theirs_whenever_the_door_closes(
+    closes: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await enter(stage)
+        stage.world.cabinet.set_door(True)
+        await stage.passes(1.0)
+        stage.world.empty_tube(50, 2)
+        stage.world.empty_tube(100, 1)
+        if closes == "before it is left":
+            stage.world.cabinet.set_door(False)
+            await stage.passes(5.0)
+            await leave(stage)
+        else:
+            await stage.act(cmd.LeaveService())
+            stage.world.cabinet.set_door(False)
+            await stage.passes(5.0)
+        assert stage.state.ledger.balance(acc.MISSING) == 0
+        assert stage.booked()[acc.CASH_TUBES] == stage.physical()[acc.CASH_TUBES]
+
+    play(scenario, link)
+
+
 @pytest.mark.parametrize("amount", [10, 185])
 def test_coins_are_paid_to_staff_and_are_the_operators(amount: int, link: Link) -> None:
     async def scenario(stage: Stage) -> None:

@@ -35,6 +35,7 @@ class Play(Stage):
     strikes: list[asyncio.Task[Any]]
     stop_took_s: float = 0.0
     was_stranded: bool = False
+    since: int = 0  # the last record of the customer before
     written: tuple[Record, ...] = ()  # in the journal; a commit may fail when all is written
     image: bytes = b""  # of the journal's file, as it was once
 
@@ -98,6 +99,7 @@ class Play(Stage):
         code = next(iter(self.state.claims.values())).code
         self.press("#" + code)
         await self.until(lambda: self.credit > 0, within_s=30.0)
+        self.since = self.told[-1].seq
         self.told.clear()
         self.world.truth.customer = CUSTOMER
 
@@ -225,7 +227,7 @@ class Play(Stage):
         assert self.running is not None
         records = self.running.journal.records()
         told = {record.seq for record in self.told}
-        self.written = tuple([record async for record in records if record.seq not in told])
+        self.written = tuple([r async for r in records if r.seq not in told and r.seq > self.since])
 
 
 DEATHS: Final = ("vendd is killed", "power is lost")  # nothing is done after its instant

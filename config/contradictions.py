@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Final
+from zoneinfo import available_timezones
 
 from config.climate_checks import climate_contradictions
 from config.machine import MachineSettings, PinUse
@@ -28,6 +29,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _planogram(settings)
     yield from _tokens(settings)
     yield from _credit(settings)
+    yield from _offers(settings)
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
@@ -83,14 +85,30 @@ def _planogram(settings: MachineSettings) -> Iterator[str]:
 
 def _tokens(settings: MachineSettings) -> Iterator[str]:
     tokens = settings.tokens
+    yield from _named(settings, "tokens", tokens.products, tokens.columns)
+
+
+def _offers(settings: MachineSettings) -> Iterator[str]:
+    zone = settings.machine.timezone
+    if zone not in available_timezones():
+        yield f'machine.timezone = "{zone}": is no time zone; allowed: as in "Europe/Berlin"'
+    yield from _repeats("offers", "name", [offer.name for offer in settings.offers])
+    for index, offer in enumerate(settings.offers):
+        yield from _named(settings, f"offers[{index}]", offer.products, offer.columns)
+
+
+def _named(
+    settings: MachineSettings, table: str, products: Sequence[str], columns: Sequence[str]
+) -> Iterator[str]:
+    """Yield each product and column of a table that is not there."""
     for key, named, there in (
-        ("products", tokens.products, {product.id for product in settings.products}),
-        ("columns", tokens.columns, {column.selection for column in settings.columns}),
+        ("products", products, {product.id for product in settings.products}),
+        ("columns", columns, {column.selection for column in settings.columns}),
     ):
         for index, name in enumerate(named):
             if name not in there:
                 allowed = ", ".join(sorted(there))
-                yield f'tokens.{key}[{index}] = "{name}": is not there; allowed: {allowed}'
+                yield f'{table}.{key}[{index}] = "{name}": is not there; allowed: {allowed}'
 
 
 def _credit(settings: MachineSettings) -> Iterator[str]:

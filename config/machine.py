@@ -27,6 +27,7 @@ from config.models import (
     MatrixKeypad,
     MatrixMotor,
     Mdb,
+    Offer,
     Policy,
     Product,
     Pulse,
@@ -57,6 +58,7 @@ class MachineSettings(Section):
     pulse: Pulse | None = None
     policy: Policy = Policy()
     tokens: Tokens = Tokens()
+    offers: Annotated[tuple[Offer, ...], Field(max_length=32)] = ()
     products: Annotated[tuple[Product, ...], Field(min_length=1)]
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=250)]
     gpio: Gpio = Gpio()

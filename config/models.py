@@ -84,6 +84,9 @@ class Machine(Section):
     languages: Annotated[
         tuple[Language, ...], Field(min_length=1), AfterValidator(_without_repeats)
     ] = ("en",)  # the panel's; the first is shown unasked
+    timezone: Annotated[str, shaped(r"[A-Za-z0-9_+/-]+", 'e.g. "Europe/Berlin"')] = "UTC"
+    # There while NTP keeps the clock right (systemd-timesyncd); till then no time counts as known.
+    ntp_marker: Path = Path("/run/systemd/timesync/synchronized")
     home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
     # Changes at each power-up and at nothing else: tells a restart from a power cut.
     system_boot: Path = Path("/proc/sys/kernel/random/boot_id")
@@ -228,6 +231,25 @@ class Policy(Section):
     refund_deadline_s: Annotated[float, between(1, 600, "s")] = 30.0  # then it becomes a claim
 
 
+_Minute = Annotated[str, shaped(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day, e.g. "17:30"')]
+_Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Offer(Section):
+    """A discount, or a free vend, by time of day; only while the time is known."""
+
+    name: Annotated[str, shaped(r"[a-z0-9][a-z0-9-]{0,31}", "small letters, digits and dashes")]
+    percent: Annotated[int, between(1, 100, "percent")]  # off the price; 100: free
+    start: _Minute
+    end: _Minute  # not after start: on the next day
+    days: Annotated[tuple[_Weekday, ...], AfterValidator(_without_repeats)] = (
+        "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+    )  # fmt: skip
+    products: Annotated[tuple[ProductId, ...], AfterValidator(_without_repeats)] = ()
+    columns: Annotated[tuple[Selection, ...], AfterValidator(_without_repeats)] = ()  # none: all
+    step: CoinOrBill = 5  # prices are rounded down to a multiple of it, minor units
+
+
 class Tokens(Section):
     """Vend tokens in the coin slot: each buys one product, whatever it costs."""
 
@@ -243,6 +265,7 @@ class Product(Section):
     price: Price | None = None  # of its columns that name none
     # Sold out when all of its columns are, which stand in for each other; or each by itself.
     sold_out: Literal["product", "column"] = "product"
+    min_age: Annotated[int, between(0, 99, "years")] = 0  # a reader proves it before a sale
 
 
 class DirectMotor(Section):

@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from config.machine import MachineSettings
 from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer, Pulse
 from controller.climate_plan import climate_plan, health_rules, relay_pins
 from controller.clock import Clock, SystemClock, system_entropy
+from controller.domain.offers import Offer, Offers
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
 from controller.faults import ConfigError
@@ -92,6 +94,7 @@ class Parts:
     keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
+    time_known: Callable[[], bool] | None = None  # somebody keeps the wall clock right
     read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
 
 
@@ -167,7 +170,7 @@ class Running:
 def planogram_of(settings: MachineSettings) -> Planogram:
     """Return what the configuration sells."""
     return Planogram(
-        [Product(p.id, p.name, p.sold_out == "product") for p in settings.products],
+        [Product(p.id, p.name, p.sold_out == "product", p.min_age) for p in settings.products],
         [
             Column(
                 c.selection,
@@ -180,6 +183,36 @@ def planogram_of(settings: MachineSettings) -> Planogram:
             )
             for c in settings.columns
         ],
+    )
+
+
+def offers_of(settings: MachineSettings) -> Offers:
+    """Return the windows of the day in which something costs less, or nothing."""
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+    def minute(text: str) -> int:
+        return int(text[:2]) * 60 + int(text[3:])
+
+    return Offers(
+        tuple(
+            Offer(
+                offer.name,
+                offer.percent,
+                frozenset(
+                    column.selection
+                    for column in settings.columns
+                    if not (offer.products or offer.columns)
+                    or column.product in offer.products
+                    or column.selection in offer.columns
+                ),
+                frozenset(days.index(day) for day in offer.days),
+                minute(offer.start),
+                minute(offer.end),
+                offer.step,
+            )
+            for offer in settings.offers
+        ),
+        ZoneInfo(settings.machine.timezone),
     )
 
 
@@ -421,6 +454,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         lambda seq, amount: mint(key, machine_id, seq, amount),
         climate=climate_plan(settings),
         health=health_rules(settings),
+        offers=offers_of(settings),
     )
     lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit)
     dispenser = build_dispenser(
@@ -469,7 +503,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     return Running(
         settings=settings,
         journal=journal,
-        machine=Machine(desk, hands, renderer(settings), inbox, parts.heartbeat),
+        machine=Machine(desk, hands, renderer(settings), inbox, parts.heartbeat, parts.time_known),
         bus=bus,
         lines=lines,
         display=display,
@@ -531,4 +565,5 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         system_boot=system_boot(settings.machine.system_boot, system_entropy),
         heartbeat=heartbeat,
         at_exit=True,
+        time_known=settings.machine.ntp_marker.exists,
     )

@@ -566,6 +566,15 @@ class CancelOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+class AgeAnswer(StrEnum):
+    """What came of a question for somebody's age."""
+
+    PROVED = "proved"
+    NOT_PROVED = "not_proved"  # too young, or the card knows no age
+    CANCELLED = "cancelled"
+    UNSUPPORTED = "unsupported"  # this reader can't tell, or is gone
+
+
 class CardReader(MdbDevice, Protocol):
     """A cashless device of level 1 to 3, classic or always idle."""
 
@@ -615,6 +624,14 @@ class CardReader(MdbDevice, Protocol):
 
     async def cash_sale(self, price: int, item: int) -> None:
         """Report a cash sale for the reader's audit; does nothing if it does not want them."""
+        ...
+
+    async def verify_age(self, age: int) -> AgeAnswer:
+        """Ask for a card that proves an age (1 to 99); waits for it until ``cancel_age``."""
+        ...
+
+    async def cancel_age(self) -> None:
+        """End a question for an age."""
         ...
 
     async def revalue_limit(self) -> int | None:

@@ -58,6 +58,7 @@ class Saga:
     right_worth: int = 0  # how much of the price it covers
     right_amount: int = 0  # an app's whole credit
     app_refunded: int = 0
+    discount: int = 0  # an offer's
     # card part
     device: str = ""
     card_amount: int = 0
@@ -150,7 +151,7 @@ class Counters:
     vends_app: int = 0
     value: int = 0  # sold, minor units
     value_app: int = 0  # of it paid in an app
-    value_given: int = 0  # the worth of what tokens and free vends bought
+    value_given: int = 0  # by tokens, free vends and offers: list prices less what was paid
     refunds: int = 0
     claims: int = 0
     tests: int = 0
@@ -443,7 +444,7 @@ def _vend_opened(s: State, r: Record, d: rec.VendOpened) -> None:
     s.sagas[r.seq] = Saga(
         vend=r.seq, kind="vend", opened_mono_ms=r.mono_ms, boot=r.boot, selection=d.selection,
         column=d.column, product=d.product, price=d.price, item=d.item, test=d.test,
-        bill_due=d.bill,
+        bill_due=d.bill, discount=d.discount,
     )  # fmt: skip
 
 
@@ -639,6 +640,7 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         s.counters.vends += 1
         given = saga.right_worth if saga.right_kind in ("free", "token") else 0
         s.counters.value += saga.price - given
+        s.counters.value_given += saga.discount
         s.counters.vends_card += saga.card == "settled"
         s.counters.vends_free += not saga.price
         s.counters.vends_cash += saga.cash_settled and saga.card != "settled"
@@ -776,7 +778,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 13  # rises with each change of State's shape; a test holds its schema
+    version: Final = 14  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

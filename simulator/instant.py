@@ -13,6 +13,7 @@ from typing import Final
 
 from controller.faults import LinkError
 from controller.ports import (
+    AgeAnswer,
     Approved,
     BillEvent,
     BillEventKind,
@@ -269,6 +270,14 @@ class InstantReader(_Sink):
 
     async def cash_sale(self, price: int, item: int) -> None:
         """Not wanted."""
+
+    async def verify_age(self, age: int) -> AgeAnswer:
+        """Say nothing."""
+        del age
+        return AgeAnswer.UNSUPPORTED
+
+    async def cancel_age(self) -> None:
+        """Nothing waits."""
 
     async def revalue_limit(self) -> int | None:
         """Not possible."""

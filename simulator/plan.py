@@ -144,6 +144,9 @@ def cards() -> tuple[Card, ...]:
         Card("discount", discount_percent=10),
         Card("token", token=True),
         Card("one-way", refundable=False),
+        Card("grown-up", age=30),
+        Card("child", age=12),
+        Card("identity", age=44, pays=False),
     )
 
 

@@ -119,6 +119,7 @@ class Whole:
         self._ports: list[MemoryPort] = []
         self._task: asyncio.Task[str] | None = None
         self._fold_idle = fold_idle
+        self.time_known = False  # NTP keeps the wall clock right
 
     # -------------------------------------------------------------------------------- lives
 
@@ -150,6 +151,7 @@ class Whole:
             foresight=self._foresight() if self._fold_idle else None,
             cctalk=self._open_cctalk,
             read_file=self._read_file,
+            time_known=(lambda: self.time_known) if self.settings.offers else None,
         )
 
     async def begin_journal(self, reason: str) -> None:

@@ -149,7 +149,9 @@ class ColumnShape(TypedDict):
     column: str
     product: str
     name: str
-    price: int
+    price: int  # in force now
+    list_price: int
+    offer: str  # that holds now; empty: none
     count: int
     capacity: int
     uncertain: bool

@@ -120,6 +120,8 @@ def stock(service: MachineService) -> shapes.StockShape:
                 "product": column.product,
                 "name": planogram.products[column.product].name,
                 "price": column.price,
+                "list_price": column.price + column.discount,
+                "offer": column.offer,
                 "count": state.stock.of(name).count,
                 "capacity": column.capacity,
                 "uncertain": state.stock.of(name).uncertain,

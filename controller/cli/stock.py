@@ -44,6 +44,8 @@ def _row(column: dict[str, Any], currency: str) -> tuple[screen.Cell, ...]:
         state = ("empty", screen.WARN)
     else:
         state = ("count is not certain", screen.WARN) if column["uncertain"] else ""
+    if column["offer"] and not state:
+        state = (f"{column['offer']}: was {plain(column['list_price'], currency)}", screen.GOOD)
     doubt = "≥ " if column["uncertain"] and column["count"] else ""
     return (
         column["column"],

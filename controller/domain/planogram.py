@@ -19,6 +19,7 @@ class Product:
     id: str
     name: str
     shared: bool = True  # any of its columns serves any of its selections
+    min_age: int = 0  # years that a customer has to prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class Column:
     item: int  # the number that a reader's VEND REQUEST and the audit know it by
     extra_turn: bool = True  # turned once more if nothing was seen to drop
     sells_on: bool = False  # at a count of zero, until it is found to be empty
+    list_price: int | None = None  # minor units; None: ``price`` is, no offer holds
+    offer: str = ""
+
+    @property
+    def discount(self) -> int:
+        """Return what an offer takes off, minor units."""
+        return 0 if self.list_price is None else self.list_price - self.price
 
 
 class Planogram:
@@ -72,6 +80,11 @@ class Planogram:
         """Return the column that a customer keyed, or None when there is none."""
         return self.columns.get(selection)
 
+    def min_age(self, selection: str) -> int:
+        """Return the years that a customer who keys this must prove; 0: none."""
+        column = self.columns.get(selection)
+        return 0 if column is None else self.products[column.product].min_age
+
     def product_of(self, column: str) -> Product:
         """Return what a column holds. Raises KeyError."""
         return self.products[self.columns[column].product]
@@ -91,6 +104,23 @@ class Planogram:
         """Return the lowest and the highest price, as readers want them; (0, 0) without columns."""
         prices = self.prices()
         return (min(prices), max(prices)) if prices else (0, 0)
+
+    def with_offers(self, reduced: Mapping[str, tuple[int, str]]) -> Planogram:
+        """Return it with (price, offer's name) of some columns in place of their list prices."""
+        return Planogram(
+            self.products.values(),
+            (
+                replace(
+                    column,
+                    price=reduced[column.name][0],
+                    list_price=column.price,
+                    offer=reduced[column.name][1],
+                )
+                if column.name in reduced
+                else column
+                for column in self.columns.values()
+            ),
+        )
 
     def with_prices(self, prices: Mapping[str, int]) -> Planogram:
         """Return it with some columns' prices replaced; names it does not have are left out."""

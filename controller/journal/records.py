@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from controller.domain import accounts as acc
-from controller.journal import records_climate, records_rights
+from controller.journal import records_age, records_climate, records_rights
 from controller.journal.envelope import RecordData
 from controller.journal.records_card import CARD
 from controller.journal.records_link import LINK
@@ -316,6 +316,8 @@ class VendOpened(RecordData):
     basket: int = 0  # seq of the first vend of its basket; 0: bought alone
     place: int = 0  # in the basket, from 1
     of: int = 0  # items of the basket
+    offer: str = ""  # that held, by its name
+    discount: int = 0  # what it took off the list price
 
 
 class CreditAuthorised(RecordData):
@@ -730,7 +732,7 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     SettleIntended, SettleFinished, VendSettled, VendClosed, CreditReturnOpened, PayoutIntended,
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
-    OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL,
+    OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL, *records_age.ALL,
     *records_climate.ALL,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

@@ -60,7 +60,7 @@ from controller.ports import (
     TemperatureRead,
     TubeCounts,
 )
-from controller.saga import basket, basket_rules, escrow, give_back, patience, rights, vend
+from controller.saga import age, basket, basket_rules, escrow, give_back, patience, rights, vend
 from controller.saga import recovery as boot
 from controller.state import Saga
 
@@ -91,6 +91,7 @@ class Brain:
 
     def take(self, item: Input) -> None:
         """Decide about one input."""
+        self.desk.look_at_offers()
         match item:
             case Money(report=CoinsReport() as coins):
                 self.cash.coins(coins)
@@ -122,6 +123,8 @@ class Brain:
                     self.desk.do(fx.Wake("disk", DISK_RETRY_S))
                 self.recovery = boot.begin(self.desk, self.devices)
                 self.climate.boot()
+                self.desk.do(fx.AskTime())
+                self._minute()
             case Stop(reason=reason):
                 self._stop(reason)
             case _:
@@ -394,8 +397,19 @@ class Brain:
             case _:
                 self.cash.escrow_asked(result)
 
+    def _age_told(self, device: DeviceName, result: Any) -> None:
+        """Go on with what was chosen, once its buyer is old enough."""
+        selection = age.answered(self.desk, device, result)
+        if selection and self.desk.live.basket.items:
+            basket.confirm(self.desk)
+        elif selection:
+            vend.select(self.desk, selection)
+
     def _recovery_outcome(self, effect: fx.Effect, result: Any) -> None:
         desk = self.desk
+        if isinstance(effect, fx.VerifyAge):
+            self._age_told(effect.device, result)
+            return
         vend_seq = getattr(effect, "vend", None)
         saga = desk.state.sagas.get(vend_seq) if vend_seq is not None else None
         if saga is None or vend_seq is None or self.recovery is None:
@@ -506,6 +520,11 @@ class Brain:
             self.recovery.waiting.discard(what)
             boot.proceed(self.desk, self.recovery)
 
+    def _minute(self) -> None:
+        """Come back when the next minute begins: an offer may begin or end with it."""
+        if self.desk.offers.all:
+            self.desk.do(fx.Wake("minute", 60.05 - self.desk.now_ms % 60_000 / 1000))
+
     def _disk_looked_at(self) -> None:
         if self.desk.journal.disk_full:
             self.desk.do(fx.Wake("disk", DISK_RETRY_S))
@@ -553,12 +572,8 @@ class Brain:
                 self._watch()
             case "session":
                 self._session_timed_out(rest)
-            case "basket" if rest == "card":
-                basket.no_card_came(desk)
-            case "basket":
-                basket_rules.forgotten(desk)
-            case "right" if rest.isdecimal():
-                rights.timed_out(desk, int(rest))
+            case "time" | "minute" | "basket" | "right" | "age":
+                self._offer_timer(what, rest)
             case "recount" | "tubes":
                 desk.do(fx.CountTubes(rest))
             case "stacker":
@@ -571,6 +586,26 @@ class Brain:
                     desk.do(fx.CheckSensor(0, first))
             case _:
                 self._cash_timer(what)
+
+    def _offer_timer(self, what: str, rest: str) -> None:
+        """Take a timer of what is sold in another way: offers, baskets, rights."""
+        desk = self.desk
+        match what, rest:
+            case "time", "known":
+                if not desk.journal.label.confirmed:
+                    desk.confirm_time("ntp")
+            case "time", _:
+                desk.do(fx.AskTime())
+            case "age", _:
+                age.forget(desk)
+            case "minute", _:
+                self._minute()
+            case "basket", "card":
+                basket.no_card_came(desk)
+            case "basket", _:
+                basket_rules.forgotten(desk)
+            case _:
+                rights.timed_out(desk, int(rest))
 
     def _watch(self) -> None:
         """Push on what lies still: a wake-up that never came must not keep a customer's money."""

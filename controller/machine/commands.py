@@ -55,7 +55,8 @@ def _shelf(
 ) -> dict[str, Any]:
     match command:
         case cmd.SetPrice(column=column, price=price):
-            before = _column(desk, column).price
+            found = _column(desk, column)
+            before = found.price + found.discount
             if not 0 <= price <= MAX_PRICE:
                 raise CommandRefused(f"a price is 0 to {MAX_PRICE} minor units, not {price}")
             desk.write(rec.PriceSet(column=column, price=price, before=before, by=by))

@@ -8,18 +8,20 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from controller.clock import Clock
 from controller.domain.basket import Basket
 from controller.domain.climate import ClimatePlan
 from controller.domain.health import HealthRule
+from controller.domain.offers import Offer, Offers, reduced
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
 from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, can_change, payable
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
+from controller.journal.records_link import TimeConfirmed
 from controller.journal.store import Journal
 from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
@@ -50,6 +52,15 @@ class Notice:
     amount: int | None = None
     code: str = ""
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgeCheck:
+    """Somebody is asked to prove an age."""
+
+    selection: str
+    device: DeviceName
+    age: int
 
 
 @dataclass(slots=True)
@@ -93,6 +104,8 @@ class Live:
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
     session_ends: bool = False  # SESSION COMPLETE was wanted for ``session``
     basket: Basket = field(default_factory=Basket)
+    age_check: AgeCheck | None = None
+    age_proved: tuple[int, float] = (0, 0.0)  # years, and until when (monotonic) they hold
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 
 
@@ -109,6 +122,7 @@ class Desk:
         *,
         climate: ClimatePlan | None = None,
         health: tuple[HealthRule, ...] = (),
+        offers: Offers | None = None,
     ) -> None:
         """Bind the parts; ``mint(seq, amount)`` makes a claim's code."""
         self.journal = journal
@@ -118,12 +132,15 @@ class Desk:
         self.mint = mint
         self.climate = climate
         self.health = health
+        self.offers = offers or Offers()
+        self._active: tuple[Offer, ...] = ()
         self.modes = Modes()
         self.live = Live()
         self.effects: list[Effect] = []
         self.written: list[Record] = []
         self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
         self._planogram = planogram
+        self._listed = planogram
         self._prices: dict[str, int] = {}
         self._accepted: tuple[int, ...] = ()
         self._accepted_of: tuple[object, object] = (None, None)
@@ -164,8 +181,27 @@ class Desk:
         """Return what is sold, with the prices in force."""
         if self.state.prices != self._prices:
             self._prices = dict(self.state.prices)
-            self._planogram = self.base_planogram.with_prices(self._prices)
+            self._listed = self.base_planogram.with_prices(self._prices)
+            self._planogram = reduced(self._listed, self._active)
         return self._planogram
+
+    def look_at_offers(self) -> None:
+        """See which offers hold now; none does while the time is not known."""
+        if not self.offers.all:
+            return
+        known = self.journal.label.confirmed
+        active = self.offers.at(self.now_ms) if known else ()
+        if active != self._active:
+            self._active = active
+            self._planogram = reduced(self._listed, active)
+
+    def confirm_time(self, source: Literal["fleet", "ntp"]) -> None:
+        """Take the wall clock's word from now on: somebody keeps it right."""
+        wall, mono = to_ms(self.clock.wall_utc()), int(self.now * 1000)
+        offset = wall - self.journal.label.stamp(wall, mono)[0]
+        self.journal.label.confirm(wall, mono)
+        if self.journal.label.confirmed:
+            self.write(TimeConfirmed(source=source, offset_ms=offset))
 
     @property
     def credit(self) -> int:

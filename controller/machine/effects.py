@@ -175,6 +175,26 @@ class RestoreBallast:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyAge:
+    """Have a reader ask for a card that proves an age."""
+
+    device: DeviceName
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAge:
+    """Wait for it no longer."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class AskTime:
+    """Ask whether somebody (NTP) keeps the wall clock right."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Everything open has ended: leave the process."""
 
@@ -185,7 +205,7 @@ Effect = (
     Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
     | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
-    | Wake | Exit
+    | Wake | Exit | AskTime | VerifyAge | CancelAge
 )  # fmt: skip
 
 

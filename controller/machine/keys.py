@@ -12,7 +12,7 @@ from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import basket, basket_rules, vend
+from controller.saga import age, basket, basket_rules, vend
 from controller.saga.claims import CODE_DIGITS
 from controller.saga.redeem import redeem
 
@@ -73,6 +73,7 @@ class Keys:
     def _chosen(self, selection: str) -> None:
         """A selection is whole: it is bought, or one more of what is bought together."""
         desk = self._desk
+        age.forget(desk)
         if desk.live.basket.buying:
             desk.do(Beep(Tone.ERROR))  # not before that is over
         elif desk.policy.basket:
@@ -110,7 +111,7 @@ class Keys:
         if live.keyed or live.code is not None:
             live.keyed, live.code = "", None
             return
-        if basket_rules.give_up(desk):
+        if age.forget(desk) or basket_rules.give_up(desk):
             return
         live.reselect = ""
         saga = desk.customer_saga()

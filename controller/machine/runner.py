@@ -50,6 +50,7 @@ from controller.state import State
 
 QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
 TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long
+TIME_RETRY_S: Final = 30.0  # between two looks whether somebody keeps the clock right
 HEARTBEAT_S: Final = 0.1  # five beats within the guard's 500 ms
 
 log = structlog.get_logger("machine")
@@ -109,6 +110,7 @@ class Machine:
         renderer: Renderer,
         inbox: Inbox,
         heartbeat: Heartbeat | None = None,
+        time_known: Callable[[], bool] | None = None,
     ) -> None:
         """Bind the parts; nothing moves before ``run``."""
         self.desk = desk
@@ -120,6 +122,7 @@ class Machine:
         self._renderer = renderer
         self.inbox = inbox
         self._heartbeat = heartbeat
+        self._time_known = time_known
         self._queue = inbox.queue
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
@@ -276,6 +279,11 @@ class Machine:
                 )
             case fx.Exit(reason=reason):
                 self._exit = reason
+            case fx.AskTime():
+                if self._time_known is not None and self._time_known():
+                    self._queue.put_nowait(Timer("time known"))
+                elif self._time_known is not None:
+                    self._begin(fx.Wake("time", TIME_RETRY_S))
             case _:
                 task = asyncio.get_running_loop().create_task(self._carry_out(effect))
                 tasks = self._lives if isinstance(effect, fx.StartDevice) else self._tasks
@@ -374,6 +382,10 @@ class Machine:
                 return await self._reader(device).vend_success(item)
             case fx.Settle(device=device):
                 return await self._reader(device).vend_failure()
+            case fx.VerifyAge(device=device, age=age):
+                return await self._reader(device).verify_age(age)
+            case fx.CancelAge(device=device):
+                return await self._reader(device).cancel_age()
             case fx.EndSession(device=device):
                 return await self._reader(device).end_session()
             case fx.ReportCashSale(device=device, amount=amount, item=item):

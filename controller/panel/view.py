@@ -44,6 +44,9 @@ class Message(StrEnum):
     APP_CREDIT = "app_credit"  # amount: waits for the selection that it was granted for
     FREE_VEND = "free_vend"  # one product is free: of the selection, if one is named
     CLAIM_PRODUCT = "claim_product"  # code of a promise for a product
+    AGE_PROVE = "age_prove"  # a card that proves an age (code: years) is asked for
+    AGE_REFUSED = "age_refused"  # it did not
+    AGE_UNKNOWN = "age_unknown"  # nobody here can check
     BASKET = "basket"  # selections so far (code: how many), and their price
     CLAIM = "claim"  # amount and code of a promise
     THANKS = "thanks"

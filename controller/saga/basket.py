@@ -18,7 +18,7 @@ from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import rights, vend
+from controller.saga import age, rights, vend
 
 # --------------------------------------------------------------------------------- what is keyed
 
@@ -57,6 +57,10 @@ def confirm(desk: Desk) -> None:
     last = basket.items[-1]
     if credit < needed and not _may_ask(desk):
         desk.tell(Message.INSERT_MORE, selection=last, price=needed, amount=needed - credit)
+        return
+    flagged = max(basket.items, key=desk.planogram.min_age)
+    if age.missing(desk, flagged):
+        age.ask(desk, flagged)
         return
     change = max(0, min(credit - needed, credit - desk.state.credit.product))
     if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.saga import (
+    failures_age,
     failures_baskets,
     failures_cash,
     failures_climate,
@@ -33,6 +34,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "The pulse acceptor": failures_pulse.ROWS,
     "Tokens, free vends, app credit": failures_rights.ROWS,
     "Baskets": failures_baskets.ROWS,
+    "Proof of age": failures_age.ROWS,
     "The journal's disk": failures_disk.ROWS,
     "Climate and health timer": failures_climate.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,

@@ -43,7 +43,7 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import basket_rules, escrow, rights
+from controller.saga import age, basket_rules, escrow, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
@@ -84,6 +84,9 @@ def select(desk: Desk, selection: str) -> Saga | None:
         )
         desk.do(Beep(Tone.ERROR))
         return None
+    if age.missing(desk, selection):
+        age.ask(desk, selection)
+        return None
     right = rights.best(desk, selection)
     price, free = column.price, desk.state.credit.total
     price -= 0 if right is None else right.worth(price)
@@ -117,6 +120,8 @@ def select(desk: Desk, selection: str) -> Saga | None:
             basket=basket,
             place=place,
             of=of,
+            offer=column.offer,
+            discount=column.discount,
         )
     )
     desk.step(Trigger.SELECT)

@@ -20,6 +20,7 @@ from controller.ports import (
     RefundOutcome,
     SettleOutcome,
 )
+from drivers.mdb.cashless_age import ReaderAge
 from drivers.mdb.cashless_codec import (
     EndSession,
     Malfunction,
@@ -43,7 +44,6 @@ from drivers.mdb.cashless_commands import (
     VendSuccess,
 )
 from drivers.mdb.cashless_expect import Expectation, Gone, Phase
-from drivers.mdb.cashless_reader import ReaderLife
 from drivers.mdb.device import Turn
 from drivers.mdb.money import iso_currency
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
@@ -52,7 +52,7 @@ _ITEM_MASK: Final = 0xFFFF
 _IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
 
 
-class MdbCardReader(ReaderLife):
+class MdbCardReader(ReaderAge):
     """Drives one reader; constructed as `ReaderLife`."""
 
     _cancelled = False

@@ -33,6 +33,12 @@ class SimReader(ReaderVends):
     def _card_read(self, card: Card) -> None:
         if self.card is not card:
             return
+        if self.age_asked:
+            self._after(self.settings.age_check_s, self._tell_age, card)
+        if not card.pays:
+            if not self.age_asked:
+                self.card = None
+            return
         asked = self._auth is not None and self._auth.state is AuthState.REQUESTED
         if self.state is ReaderState.VEND and asked and not self._deciding:
             assert self._auth is not None

@@ -31,6 +31,8 @@ from simulator.truth import Authorisation, AuthState, Truth
 CASH_SALES_KEPT: Final = 1_000
 """Cash sales the reader remembers for its audit."""
 
+AGE_TAG: Final = b"DRAVP"
+AGE_AT: Final = 4  # 17 FF 05 06 age "DRAVP"
 ONCE_NIBBLES: Final = frozenset({0x0, 0x1, 0x2, 0x3, 0xC})
 """MALFUNCTION / ERROR codes that are told once; the others until they are cleared."""
 
@@ -81,6 +83,7 @@ class ReaderCore(Peripheral):
         self.card: Card | None = None
         self.cash_sales: deque[tuple[int, int]] = deque(maxlen=CASH_SALES_KEPT)
         self.keys = b""
+        self.age_asked = 0
         self._malfunctions: list[int] = []
         self._auth: Authorisation | None = None
         self._approval: Item | None = None
@@ -249,6 +252,8 @@ class ReaderCore(Peripheral):
                 )
             case 0x03 if self.level >= 2:
                 return ACK_ONLY
+            case 0xFF if self.settings.checks_age and payload.endswith(AGE_TAG):
+                return self._ask_age(payload)
             case 0xFB:  # RETRY/DENY: the master wants no file
                 return ACK_ONLY
             case 0x04 if self.level >= 3:
@@ -257,6 +262,23 @@ class ReaderCore(Peripheral):
                 return ACK_ONLY
             case _:
                 return None
+
+    def _ask_age(self, payload: bytes) -> Reply:
+        """Check the age on each card from now on; 0 ends that."""
+        self.age_asked = payload[AGE_AT]
+        if self.age_asked:
+            self._tell(say.AGE_FEATURES)
+            if self.card is not None:
+                self._after(self.settings.age_check_s, self._tell_age, self.card)
+        return ACK_ONLY
+
+    def _tell_age(self, card: Card) -> None:
+        if self.age_asked:
+            known = card.age is not None
+            enough = card.age is not None and card.age >= self.age_asked
+            self._tell(say.age_result(enough=enough, known=known))
+        if not card.pays and self.card is card:
+            self.card = None
 
     def _control(self, sub: int, payload: bytes) -> Reply:
         state = self.state
@@ -299,6 +321,7 @@ class ReaderCore(Peripheral):
         self.options = 0
         self.columns = self.rows = 0
         self._config_told = False
+        self.age_asked = 0
         self._money = say.Money(self.settings, expanded=False)
         self._tell(say.JUST_RESET, alone=True)
 

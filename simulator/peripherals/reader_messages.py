@@ -31,6 +31,7 @@ _LENGTHS: Final[Mapping[bytes, int]] = {
     b"\x05\x00": 4, b"\x05\x01": 2,
     b"\x07\x00": 31, b"\x07\x01": 3, b"\x07\x03": 12, b"\x07\x04": 6,
     b"\x07\xfa": 7, b"\x07\xfb": 5, b"\x07\xfd": 4, b"\x07\xfe": 7,
+    b"\x07\xff": 10,  # a question for an age; other diagnostics are not known here
 }  # fmt: skip
 _EXPANDED: Final[Mapping[bytes, int]] = {
     b"\x01\x01": 12, b"\x03\x00": 8, b"\x03\x05": 10, b"\x03\x06": 8, b"\x05\x00": 6,
@@ -119,3 +120,13 @@ def display_request(text: str, seconds: float, size: int) -> bytes:
     """DISPLAY REQUEST of exactly `size` characters."""
     shown = f"{text:<{size}.{size}}".encode("ascii", "replace")
     return bytes((0x02, min(255, max(0, round(seconds * 10))))) + shown
+
+
+AGE_FEATURES: Final = b"\xff\x05\x06\x01DRAVP"
+"""It can check ages."""
+
+
+def age_result(*, enough: bool, known: bool) -> bytes:
+    """Return what a card said about its holder's age; status bits as in MDB/ICP 4.2, section 7."""
+    status = 0x80 | (0x10 if enough else 0) | (0x02 if known else 0)
+    return b"\xff\x06\x07" + bytes((status, 0x01)) + b"DRAVS"

@@ -89,6 +89,8 @@ class ReaderSettings:
     long_id_always: bool = False  # 34 bytes of PERIPHERAL ID at any level
     reset_tells_at_once: bool = False  # RESET is answered with JUST RESET data
     revalue_limit: int = 5000  # minor units; 0: no revalue
+    checks_age: bool = True
+    age_check_s: float = 0.5  # from the card to the answer
     response_s: float = 0.0015
     boot_s: float = 0.1
 
@@ -109,6 +111,8 @@ class Card:
         payment_type: As in BEGIN SESSION Z8.
         payment_data: As in BEGIN SESSION Z9-Z10.
         language: Two letters of ISO 639.
+        age: Of its holder; None when it does not tell.
+        pays: False for an identity card.
     """
 
     name: str = "card"
@@ -123,6 +127,8 @@ class Card:
     payment_data: int = 0
     language: str = "en"
     hide_credit: bool = False
+    age: int | None = None  # of its holder, as far as it tells
+    pays: bool = True  # False: it only proves an age
     revaluable: bool = False
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from controller.journal import records as rec
 from controller.journal import records_rights as rights
 from controller.journal.envelope import Record
+from controller.journal.records_age import AgeChecked
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
 from simulator.swarm.plan import Trouble
@@ -103,20 +104,27 @@ class Coverage:
                 self._pays(coins=coins, bills=bills, product=product)
             case rec.PayoutIntended(coins=coins, bills=bills):
                 self._pays(coins=coins, bills=bills)
+            case rec.BillEscrowed():
+                self._tenders.add("BILL")
+            case rec.ApprovalRequested():
+                self._tenders |= {"CARD", "BILL_CARD"} if "BILL" in self._tenders else {"CARD"}
+            case _:
+                self._pays_otherwise(record.data)
+
+    def _pays_otherwise(self, data: object) -> None:
+        """Follow tokens, grants, baskets and proofs of age."""
+        match data:
             case rec.VendOpened(basket=first) if first:
                 self._tenders.add("BASKET")
-            case rights.RightHeld(kind=kind):
-                self._tenders.add(kind.upper())
-            case rights.RightGranted(kind=kind):
+            case rights.RightHeld(kind=kind) | rights.RightGranted(kind=kind):
                 self._tenders.add(kind.upper())
             case rights.TokenInserted():
                 self._tenders.add("TOKEN")
             case rights.RightEnded(reason=reason):
                 self._met.add(("MONEY", f"seen.{reason}"))
-            case rec.BillEscrowed():
-                self._tenders.add("BILL")
-            case rec.ApprovalRequested():
-                self._tenders |= {"CARD", "BILL_CARD"} if "BILL" in self._tenders else {"CARD"}
+            case AgeChecked(outcome=outcome):
+                self._met.add(("IDLE", f"seen.{outcome}"))
+                self._tenders.add("COINS")  # as far as there are any
             case _:
                 pass
 

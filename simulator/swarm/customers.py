@@ -13,10 +13,11 @@ from simulator.swarm import rights
 from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
-PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "end": 40.0}
+PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "proof": 3.0, "end": 40.0}
 LOOK_S: Final = 3.0  # between two looks
 CARD_TRIES: Final = 4
 ASKED: Final = "Hold your card"
+PROOF: Final = "prove it"
 
 
 def _unseen(act: Act) -> None:
@@ -120,6 +121,8 @@ class Customer:
         running, world = machine.running, machine.world
         if running is None or machine.ended:
             return False
+        if what == "proof":
+            return any(PROOF in line for line in running.machine.screen)
         if what == "card":
             return any(ASKED in line for line in running.machine.screen)
         calm = running.machine.quiet and world.still

@@ -15,7 +15,7 @@ from simulator.plan import WorldPlan
 from simulator.swarm.cold import Cold
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
-from simulator.swarm.rights import BasketShop, TokenSlot
+from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, TokenSlot
 
 DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
@@ -190,4 +190,6 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     BasketShop(),
     Cold(),
     PulseCoins(),
+    HappyHours(),
+    GrownUps(),
 )

@@ -200,6 +200,7 @@ PEOPLE: Final[tuple[Person, ...]] = (
     Person(rights.token, 2.0, rights.takes_tokens),
     Person(rights.app, 1.5),
     Person(rights.free, 0.7),
+    Person(rights.grown_up, 4.0, rights.is_flagged),
     Person(rights.basket, 12.0, rights.has_baskets),
 )
 

@@ -124,6 +124,9 @@ class Build:
     multi_vend: bool = False
     tokens: bool = False
     basket: bool = False
+    offers: bool = False
+    flagged: bool = False  # a product is for grown-ups
+    checks_age: bool = True
     multivend_reader: bool = False
     on_unknown: str = "refund"
     after_failure: str = "refund"

@@ -88,6 +88,7 @@ class Player:
             disk=Disk(),
             fold_idle=fold,
         )
+        self.machine.time_known = life.build.offers
         self.watch = Watch(self.machine)
         self.judge: Judge | None = None
         self.technician = Technician(self.machine)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from config.machine import MachineSettings
-from config.models import Tokens
+from config.models import Offer, Tokens
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.plan import WorldPlan
@@ -39,6 +39,72 @@ class TokenSlot:
         """Nothing: the changer of such a machine knows them."""
         del build
         return plan
+
+
+class HappyHours:
+    """Something costs less for half of the day, or nothing; NTP confirms the time after a while."""
+
+    name = "offers"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Some owners have such hours."""
+        return replace(build, offers=rng.random() < 0.3)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set them."""
+        less = Offer(name="less", percent=30, start="00:00", end="12:00", products=("cola", "nuts"))
+        free = Offer(name="free", percent=100, start="00:30", end="01:30", columns=("B4",))
+        return settings.model_copy(update={"offers": (less, free) if build.offers else ()})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: it is only a decision."""
+        del build
+        return plan
+
+
+class GrownUps:
+    """A product is not for everybody; most readers can check an age."""
+
+    name = "age"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Few machines sell such things."""
+        return replace(build, flagged=rng.random() < 0.25, checks_age=rng.random() < 0.8)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Flag the product."""
+        years = 18 if build.flagged else 0
+        products = tuple(
+            product.model_copy(update={"min_age": years if product.id == "cola" else 0})
+            for product in settings.products
+        )
+        return settings.model_copy(update={"products": products})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """The reader can, or can't."""
+        readers = {
+            name: replace(reader, checks_age=build.checks_age)
+            for name, reader in plan.readers.items()
+        }
+        return replace(plan, readers=readers)
+
+
+def is_flagged(build: Build) -> bool:
+    """Tell whether something is for grown-ups alone."""
+    return build.flagged
+
+
+def grown_up(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """Wants cola, and shows a card that proves an age, or one that does not."""
+    proof = Act("card", text=rng.choice(("identity", "identity", "grown-up", "child", "card")),
+                after_s=0.5, until="proof")  # fmt: skip
+    acts = [Act("coin", 200, after_s=0.4) for _ in range(rng.choice((1, 1, 2, 0)))]
+    acts += [Act("keys", text="A3", after_s=0.5, until="credit"), proof]
+    if rng.random() < 0.2:
+        acts.append(Act("keys", text="*", after_s=rng.uniform(0.0, 2.0)))
+    if rng.random() < 0.3:
+        acts.append(Act("keys", text=rng.choice(shelf.selections), after_s=1.0))
+    return acts
 
 
 class BasketShop:

@@ -56,6 +56,13 @@ async def app_credit_for_nothing(rig: Rig) -> None:
     await rig.sim.press_keys("B3")
 
 
+async def too_young(rig: Rig) -> None:
+    """Somebody wants a product that is not for everybody, and gives up."""
+    await rig.sim.press_keys("A3")
+    await rig.sim.wait_for(display="prove", timeout_s=15.0)
+    await rig.sim.press_keys("*")
+
+
 async def app_credit_ended(rig: Rig) -> None:
     """Somebody has paid in an app and changed their mind."""
     grant = f"app-{next(_ids)}"

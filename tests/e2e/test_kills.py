@@ -36,6 +36,7 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 # A machine that sees nothing fall, and whose owner trusts it all the same.
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
+ADULTS = 'id = "cola"\nmin_age = 18'
 TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
 CLIMATE = """[climate]
@@ -116,6 +117,9 @@ CHAINS = {
         at(on_stage.office, "operator.acted cash.collected reader.switched"),
         at(on_stage.goodwill, "credit.granted"),
     )),
+    "age": Chain(
+        (at(on_stage.too_young, "age.checked"),), {"edits": {'id = "cola"': ADULTS}}
+    ),
     "rights": Chain(
         (
             at(on_stage.app_credit_ended, "right.ended"),

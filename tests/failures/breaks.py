@@ -28,6 +28,9 @@ from tests.scenarios.stage import SETTINGS, with_policy
 
 PULSE_SETTINGS: Final = PulseCoins().settings(SETTINGS, Build(pulse=True))
 WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
+ADULTS: Final = SETTINGS.model_copy(
+    update={"products": tuple(p.model_copy(update={"min_age": 18}) for p in SETTINGS.products)}
+)
 YEARS: Final = 3_652 * 86_400.0
 
 
@@ -44,6 +47,8 @@ def settings(cell: Cell) -> MachineSettings:
     """
     if cell.failure in RECYCLING:
         return RECYCLER_SETTINGS
+    if cell.failure in AGE:
+        return ADULTS
     if cell.tender is Tender.TOKEN:
         return WITH_TOKENS
     if cell.tender is Tender.BASKET:
@@ -401,6 +406,33 @@ async def _killed(play: Play) -> None:
     await play.quiet()
 
 
+def _asked_for_age(act: Callable[[Play], object]) -> Break:
+    async def strike(play: Play) -> None:
+        await play.shows("prove it")
+        await play.passes(1.0)
+        act(play)
+
+    return Break(strike=strike, ending=_told_no_age)
+
+
+async def _told_no_age(play: Play) -> None:
+    await play.until(lambda: bool(play.records("age.checked")))
+    await play.quiet()
+
+
+def _checks_no_age(plan: WorldPlan) -> WorldPlan:
+    readers = {name: replace(found, checks_age=False) for name, found in plan.readers.items()}
+    return replace(plan, readers=readers)
+
+
+AGE: Final[dict[str, Break]] = {
+    "age is not proved": _asked_for_age(lambda play: play.world.present_card("child")),
+    "reader can't check an age": Break(ending=_told_no_age, plan=_checks_no_age),
+    "reader resets while an age is asked": _asked_for_age(
+        lambda play: play.world.reader().self_reset()
+    ),
+}
+
 RIGHTS: Final[dict[str, Break]] = {
     "nobody comes in time": Break(ending=_nobody_comes),
     "vendd is killed while it waits": Break(ending=_killed),
@@ -409,7 +441,7 @@ RIGHTS: Final[dict[str, Break]] = {
 
 BREAKS: Final[dict[str, Break]] = {
     **DISPENSER, **READER, **CASH, **RECYCLER, **PULSE, **DISK, **CLIMATE, **SETTINGS_BREAKS,
-    **RIGHTS, **ENDS,
+    **RIGHTS, **AGE, **ENDS,
 }  # fmt: skip
 
 

@@ -208,7 +208,7 @@ ONE_KEY = [
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
             "climate, columns, current_sense, display, door, drop_sensor, gpio, guard, health, "
-            "journal, keypad, log, machine, mdb, policy, products, pulse, tokens"
+            "journal, keypad, log, machine, mdb, offers, policy, products, pulse, tokens"
         ),
     ),
 ]
@@ -247,6 +247,19 @@ BETWEEN_KEYS = [
         '[[products]]\nid = "water"',
         '[tokens]\nproducts = ["wine"]\n\n[[products]]\nid = "water"',
         'tokens.products[0] = "wine": is not there; allowed: riegel, spritzer, water',
+    ),
+    (
+        'currency = "EUR"',
+        'currency = "EUR"\ntimezone = "Europe/Entenhausen"',
+        'machine.timezone = "Europe/Entenhausen": is no time zone; allowed: as in "Europe/Berlin"',
+    ),
+    (
+        '[[products]]\nid = "water"',
+        (
+            '[[offers]]\nname = "noon"\npercent = 100\nstart = "12:00"\nend = "13:00"\n'
+            'products = ["wine"]\n\n[[products]]\nid = "water"'
+        ),
+        'offers[0].products[0] = "wine": is not there; allowed: riegel, spritzer, water',
     ),
     (
         '[[products]]\nid = "water"',

@@ -141,6 +141,8 @@ async def test_the_stock_names_product_price_and_doubt(machine: Any) -> None:
         "product": "water",
         "name": "Still water 0.5 l",
         "price": 150,
+        "list_price": 150,
+        "offer": "",
         "count": 3,
         "capacity": 8,
         "uncertain": True,

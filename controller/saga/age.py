@@ -1,0 +1,81 @@
+"""Proof of age before a flagged product is sold: asked of a reader, before any money is locked.
+
+The machine refuses the product, not the reader. A proof holds for some seconds, and for the basket
+or the vend that is begun within them; it is forgotten with the process, as is who stood there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from controller.journal.records_age import AgeChecked
+from controller.machine.desk import READERS, AgeCheck, Desk
+from controller.machine.effects import Beep, CancelAge, Failed, VerifyAge, Wake
+from controller.panel.view import Message
+from controller.ports import AgeAnswer, DeviceName, Tone
+
+HOLDS_S: Final = 30.0  # an answer is good for about so long (MDB/ICP 4.2, section 7)
+
+
+def missing(desk: Desk, selection: str) -> bool:
+    """Tell whether somebody has to prove an age before this may be sold."""
+    age = desk.planogram.min_age(selection)
+    proved, until = desk.live.age_proved
+    return age > 0 and not (proved >= age and (desk.now < until or desk.live.basket.buying))
+
+
+def ask(desk: Desk, selection: str) -> None:
+    """Have the customer prove it, or say that nobody can here."""
+    age = desk.planogram.min_age(selection)
+    device = desk.live.session or next((name for name in READERS if desk.takes_cards(name)), None)
+    if device is None:
+        _refuse(desk, "", age, selection, "unsupported")
+        return
+    seconds = desk.policy.approval_timeout_s
+    desk.live.age_check = AgeCheck(selection, device, age)
+    desk.do(VerifyAge(device, age))
+    desk.do(Wake("age", seconds))
+    desk.tell(Message.AGE_PROVE, selection=selection, code=str(age), seconds=seconds)
+
+
+def forget(desk: Desk) -> bool:
+    """The customer wants something else; True when a proof was waited for."""
+    check = desk.live.age_check
+    if check is None:
+        return False
+    desk.live.age_check = None
+    desk.live.notice = None
+    desk.do(CancelAge(check.device))
+    _write(desk, check.device.value, check.age, check.selection, "cancelled")
+    return True
+
+
+def answered(desk: Desk, device: DeviceName, result: AgeAnswer | Failed) -> str:
+    """A reader told; returns the selection to go on with, or an empty string."""
+    check = desk.live.age_check
+    if check is None or check.device is not device:
+        return ""
+    desk.live.age_check = None
+    desk.live.notice = None
+    outcome = "unsupported" if isinstance(result, Failed) else result.value
+    if outcome != AgeAnswer.PROVED.value:
+        _refuse(desk, device.value, check.age, check.selection, outcome)
+        return ""
+    _write(desk, device.value, check.age, check.selection, outcome)
+    desk.live.age_proved = check.age, desk.now + HOLDS_S
+    return check.selection if desk.mode.selling else ""
+
+
+def _refuse(desk: Desk, device: str, age: int, selection: str, outcome: str) -> None:
+    _write(desk, device, age, selection, outcome)
+    told = Message.AGE_UNKNOWN if outcome == "unsupported" else Message.AGE_REFUSED
+    desk.tell(told, selection=selection, code=str(age))
+    desk.do(Beep(Tone.ERROR))
+
+
+def _write(desk: Desk, device: str, age: int, column: str, outcome: str) -> None:
+    desk.write(
+        AgeChecked.model_validate(
+            {"device": device, "age": age, "column": column, "outcome": outcome}
+        )
+    )

@@ -1,0 +1,65 @@
+"""When an offer holds, and what it makes of a price."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.domain.offers import Offer, Offers, reduced
+from controller.domain.planogram import Column, Planogram, Product
+
+LUNCH = Offer("lunch", 50, frozenset({"A1"}), frozenset({0, 1, 2, 3, 4}), 12 * 60, 14 * 60)
+NIGHT = Offer("night", 100, frozenset({"A1"}), frozenset({4}), 22 * 60, 2 * 60)
+SHELF = Planogram(
+    [Product("water", "Water")],
+    [Column("A1", "water", 155, 8, 1), Column("A2", "water", 150, 8, 2)],
+)
+
+
+@pytest.mark.parametrize(
+    ("offer", "when", "holds"),
+    [
+        (LUNCH, "2026-11-20 11:59", False),  # a Friday
+        (LUNCH, "2026-11-20 12:00", True),
+        (LUNCH, "2026-11-20 13:59", True),
+        (LUNCH, "2026-11-20 14:00", False),
+        (LUNCH, "2026-11-21 12:30", False),
+        (NIGHT, "2026-11-20 22:00", True),
+        (NIGHT, "2026-11-21 01:59", True),
+        (NIGHT, "2026-11-21 02:00", False),
+        (NIGHT, "2026-11-21 22:30", False),
+        (NIGHT, "2026-11-20 01:00", False),
+    ],
+)
+def test_an_offer_holds_within_its_hours_on_its_days(offer: Offer, when: str, holds: bool) -> None:
+    assert offer.holds(datetime.fromisoformat(when)) is holds
+
+
+def test_hours_are_those_of_the_machines_zone() -> None:
+    berlin = Offers((LUNCH,), ZoneInfo("Europe/Berlin"))
+    noon = datetime(2026, 7, 17, 10, 30, tzinfo=UTC)  # 12:30 there, in summer
+    assert berlin.at(int(noon.timestamp() * 1000)) == (LUNCH,)
+    assert Offers((LUNCH,)).at(int(noon.timestamp() * 1000)) == ()
+
+
+def test_the_best_offer_stands_beside_the_list_price() -> None:
+    less = Offer("less", 10, frozenset({"A1", "A2"}), frozenset(range(7)), 0, 0)
+    shelf = reduced(SHELF, (less, LUNCH))
+    one, two = shelf.columns["A1"], shelf.columns["A2"]
+    assert (one.price, one.list_price, one.offer, one.discount) == (75, 155, "lunch", 80)
+    assert (two.price, two.list_price, two.offer, two.discount) == (135, 150, "less", 15)
+    assert reduced(SHELF, ()) is SHELF
+
+
+@given(price=st.integers(0, 9_999_999), percent=st.integers(1, 100), step=st.integers(1, 100))
+def test_an_offer_never_costs_more_and_never_less_than_nothing(
+    price: int, percent: int, step: int
+) -> None:
+    offer = Offer("x", percent, frozenset(), frozenset(), 0, 0, step)
+    assert 0 <= offer.price(price) <= price
+    assert offer.price(price) % step == 0
+    assert percent < 100 or offer.price(price) == 0

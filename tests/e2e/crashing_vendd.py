@@ -92,7 +92,8 @@ def watch_acts(trap: Trap) -> None:
 
     def beginning(self: Machine, effect: fx.Effect) -> None:
         begin(self, effect)
-        if isinstance(effect, fx.Beep | fx.Wake | fx.Exit) and trap.springs([act_name(effect)]):
+        at_once = isinstance(effect, fx.Beep | fx.Wake | fx.Exit | fx.SwitchClimate)
+        if at_once and trap.springs([act_name(effect)]):
             die()  # they are over when they have begun
 
     async def performing(self: Machine, effect: fx.Effect) -> Any:

@@ -21,6 +21,19 @@ from simulator.vendd_client import VenddGoneError
 from tests.e2e.scenes import Scene, first_start
 
 CRASHING = str(Path(__file__).with_name("crashing_vendd.py"))
+CLIMATE = """[climate]
+cooling = { pin = 25, target_c = 3, hysteresis_c = 1.5, min_off_s = 0, min_on_s = 0 }
+thermometers = [{ name = "cabin", path = "cabin", every_s = 1, stuck_s = 0 }]
+
+[[health]]
+products = ["cola"]
+above_c = 5
+allowed_s = 2
+after_filling_s = 2
+
+[guard]"""
+COOLED = {"[guard]": CLIMATE}
+
 DEATH_S = 15.0
 UP_S = 40.0  # a reader that is asked about its last vend takes up to 20 s
 

@@ -17,6 +17,7 @@ from controller.journal.records import REGISTRY
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
 from tests.e2e.kill_kit import (
+    COOLED,
     Case,
     Chain,
     Killer,
@@ -39,18 +40,6 @@ SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unk
 ADULTS = 'id = "cola"\nmin_age = 18'
 TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
-CLIMATE = """[climate]
-cooling = { pin = 25, target_c = 3, hysteresis_c = 1.5, min_off_s = 0, min_on_s = 0 }
-thermometers = [{ name = "cabin", path = "cabin", every_s = 1, stuck_s = 0 }]
-
-[[health]]
-products = ["cola"]
-above_c = 5
-allowed_s = 2
-after_filling_s = 2
-
-[guard]"""
-COOLED = {"[guard]": CLIMATE}
 KEEPS = {
     "credit_timeout_s = 0 ": 'on_credit_timeout = "keep"\ncredit_timeout_s = 1 ',
 }

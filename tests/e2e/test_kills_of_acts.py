@@ -14,7 +14,7 @@ import pytest
 from controller.machine.effects import Effect
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
-from tests.e2e.kill_kit import Case, Chain, Killer
+from tests.e2e.kill_kit import COOLED, Case, Chain, Killer, cool_in_order
 from tests.e2e.scenes import Scene
 
 # Some twenty starts of real processes, on however busy a machine.
@@ -52,6 +52,9 @@ CHAINS = {
         at(on_stage.coins_out, "Payout"),
         at(on_stage.stop, "Exit"),
     )),
+    "climate": Chain(
+        (at(on_stage.too_warm, "SwitchClimate"),), {"edits": COOLED}, in_order=cool_in_order
+    ),
 }  # fmt: skip
 # These go on until the machine ends, or are over at once: there is one moment in them.
 AMID = {
@@ -71,6 +74,7 @@ AMID = {
 
 # Acts that no scene can kill at, and why.
 ELSEWHERE = {
+    "PourCoins": "staff's hands did it; tests/scenarios/test_cctalk.py kills around its note",
     "RestoreBallast": "moves no money and no part, a minute after a disk was full",
 }
 
@@ -94,11 +98,11 @@ def test_every_kind_of_act_is_killed_at_or_has_a_reason() -> None:
 async def test_money_is_right_after_a_kill_that_comes_before_the_outcome_is_written(
     rigs: StartRig, chain: str
 ) -> None:
-    await Killer(await rigs(link="native"), CHAINS[chain]).run("done")
+    await Killer(await rigs(link="native", **CHAINS[chain].options), CHAINS[chain]).run("done")
 
 
 @pytest.mark.parametrize("chain", AMID)
 async def test_money_is_right_after_a_kill_in_the_middle_of_an_act(
     rigs: StartRig, chain: str
 ) -> None:
-    await Killer(await rigs(link="adapter"), AMID[chain]).run("amid")
+    await Killer(await rigs(link="adapter", **AMID[chain].options), AMID[chain]).run("amid")

@@ -194,7 +194,7 @@ async def test_a_change_while_a_save_is_under_way_is_saved_after_it(
     await until(writing.is_set)
     state["coins"] = 2
     saver.changed()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)
     gate.set()
     await until(lambda: read_state(path) == {"coins": 2})
 

@@ -179,9 +179,7 @@ class Player:
         customer = Customer(machine, self._turned, self._acts)
         actor = machine.loop.create_task(customer.live(step.acts))
         try:
-            self._wait_s = LOOK_LATE_S
-            actor.add_done_callback(lambda _: self._stir())
-            await self._while_alive(actor.done)
+            await self._while_alive(actor.done, actor)
             actor.result()
         finally:
             actor.cancel()
@@ -269,8 +267,13 @@ class Player:
 
     # ------------------------------------------------------------------------------- the lives
 
-    async def _while_alive(self, done: Callable[[], bool]) -> None:
-        """Let time pass until ``done()``, through every death and restart on the way."""
+    async def _while_alive(
+        self, done: Callable[[], bool], task: asyncio.Task[None] | None = None
+    ) -> None:
+        """Let time pass until ``done()``, through every death and restart on the way.
+
+        Where ``task`` is all that it waits for, turns of the machine wake nobody here.
+        """
         machine = self.machine
         deadline = machine.loop.time() + SETTLE_S
         while True:
@@ -284,8 +287,15 @@ class Player:
                 return
             elif machine.loop.time() > deadline:
                 raise NotQuietError(self._why_not_quiet())
-            else:
+            elif task is None:
                 await self._turned(self._wait_s)
+            else:
+                ends: list[asyncio.Future[Any] | None] = [task, machine.task, self._hit]
+                await asyncio.wait(
+                    {end for end in ends if end is not None},
+                    timeout=LOOK_LATE_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
 
     def _why_not_quiet(self) -> str:
         machine = self.machine

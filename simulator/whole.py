@@ -110,13 +110,13 @@ class Whole:
         self.running: app.Running | None = None
         self.power_ups = 1
         self.boots = 0
-        self.on_instant: Callable[[str], None] | None = None
+        self._on_instant: Callable[[str], None] | None = None
         self._durable: dict[str, int] = {}  # the cash accounts after the last commit
         self._durable_tokens = 0
         self._unfinished: frozenset[str] = frozenset()
         self._storage: DiskStorage | None = None
         self._pins: SimulatorFactory | None = None
-        self._ports: list[MemoryPort] = []
+        self._lines: dict[MemoryPort, str] = {}  # the open ports, and the line of each
         self._task: asyncio.Task[str] | None = None
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
@@ -212,8 +212,8 @@ class Whole:
 
     def _open(self) -> MemoryPort:
         port = self.world.port()
-        port.on_traffic = self._bus_traffic
-        self._ports.append(port)
+        self._lines[port] = "bus"
+        self._listen(port)
         return port
 
     async def _read_file(self, path: Path) -> str:
@@ -228,17 +228,29 @@ class Whole:
         line = self.world.cctalk
         assert line is not None, "only a machine with such a line opens it"
         port = line.port()
-        port.on_traffic = self._cctalk_traffic
-        self._ports.append(port)
+        self._lines[port] = "cctalk"
+        self._listen(port)
         return port
 
-    def _bus_traffic(self, what: str, data: bytes) -> None:
-        if self.on_instant is not None:
-            self.on_instant(f"bus {what} {data.hex(' ')}")
+    @property
+    def on_instant(self) -> Callable[[str], None] | None:
+        """Return who is told of each instant at which a life may end; set None for nobody."""
+        return self._on_instant
 
-    def _cctalk_traffic(self, what: str, data: bytes) -> None:
-        if self.on_instant is not None:
-            self.on_instant(f"cctalk {what} {data.hex(' ')}")
+    @on_instant.setter
+    def on_instant(self, told: Callable[[str], None] | None) -> None:
+        self._on_instant = told
+        for port in self._lines:
+            self._listen(port)
+
+    def _listen(self, port: MemoryPort) -> None:
+        """Have a port tell of its traffic, if anybody counts: it costs words for each chunk."""
+        told = self._on_instant
+        if told is None:
+            port.on_traffic = None
+            return
+        line = self._lines[port]
+        port.on_traffic = lambda what, data: told(f"{line} {what} {data.hex(' ')}")
 
     def _open_native(self) -> MemoryNinthBitPort:
         port = self._open()
@@ -299,7 +311,7 @@ class Whole:
             self._storage.detach()
         if self._pins is not None:
             self._pins.abandon()
-        for port in self._ports:
+        for port in self._lines:
             port.close()
 
     async def ends(self) -> str:
@@ -313,7 +325,7 @@ class Whole:
         self.cut_strings()
         if self._storage is not None:
             self._storage.kill()
-        self._ports.clear()
+        self._lines.clear()
         if self._task is not None:
             running, task = self.running, self._task
             if running is not None:

@@ -531,7 +531,13 @@ class AdapterWire:
             self._loop.call_later(max(wait, self._timeout_s), self._refuse)
         elif len(data) == 1:
             word = "p,ACK" if data[0] == ACK else "p,NACK"
-            self._loop.call_later(wait, self._done, word)
+            if self.line.clear and not self._commands:
+                # Nobody waits for the bus to be free, so this is one event instead of two.
+                line = f"{word}\n".encode("ascii")
+                at = self._loop.time() + wait + len(line) * _CHAR_S
+                self._loop.call_at(at, self._done_and_said, line)
+            else:
+                self._loop.call_later(wait, self._done, word)
         else:
             self._loop.call_later(wait + BYTE_TIME_S, self._accept, data[:-1])
 
@@ -552,6 +558,11 @@ class AdapterWire:
         self._busy = False
         if line is not None:
             self._say(line)
+        self._next()
+
+    def _done_and_said(self, line: bytes) -> None:
+        self._busy = False
+        self._to_host(line)
         self._next()
 
     def _say(self, line: str) -> None:

@@ -72,9 +72,9 @@ class Judge:
         self.mark = Mark()
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, now: Mark | None = None) -> None:
         """Take what is there now as the beginning: after a technician's visit."""
-        self.mark = self._now()
+        self.mark = self._now() if now is None else now
         truth = self.machine.world.truth
         for name in list(truth.accounts):
             truth.forget(name)
@@ -96,7 +96,7 @@ class Judge:
             *self._claims(evidence),
             *self._times(evidence),
         ]
-        self.reset()
+        self.reset(now)
         return findings
 
     def after_visit(self, evidence: Evidence) -> list[str]:
@@ -122,7 +122,7 @@ class Judge:
         ]
         if now.credit != self.mark.credit:
             findings.append(f"a visit changed the credit by {now.credit - self.mark.credit}")
-        self.reset()
+        self.reset(now)
         return findings
 
     # ---------------------------------------------------------------------------- how it stands

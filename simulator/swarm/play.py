@@ -235,7 +235,7 @@ class Player:
             if record.seq != seq:
                 return [*findings, f"record {record.seq} stands where {seq} should"]
             state.apply(record)
-            if snapshots.get(seq, b"") not in (b"", state.encode()):
+            if seq in snapshots and snapshots[seq] != state.encode():
                 findings.append(f"the snapshot at {seq} is not what folding to it gives")
         if state.encode() != running.journal.state.encode():
             findings.append("folding the journal again gives another state")

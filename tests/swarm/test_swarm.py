@@ -89,7 +89,7 @@ def events(trace: list[str]) -> list[str]:
     return [re.sub(r"'run_ms': \d+", "", line[TIME:]) for line in trace]
 
 
-# Of the seeds from 1 on those are left out in which two things come in the same tenth of a second (a
+# Left out are seeds in which two things come in the same tenth of a second (a
 # coin and the next one, a bill and a thermometer): whether a poll began some milliseconds sooner
 # decides there which is told first. A new fitting may move that to another seed.
 @pytest.mark.parametrize("seed", [1, 6, 7, 8, 9, 10, 11, 12])

@@ -58,6 +58,9 @@ DISABLED_S: Final = 5.0
 """A dispenser that says "disabled" for so long is out of order; it says so as well while a bill is
 on its way in, or in escrow."""
 
+CLEAR_S: Final = 40.0
+"""For a bill that is on its way in when a payout is ordered: drawn in, told, and sent back."""
+
 LEVEL: Final = 2
 """From which on a validator has options."""
 
@@ -99,6 +102,8 @@ class MdbBillRecycler(MdbBillValidator):
         self._stuck = False  # a payout never ended: RESET, which aborts it, and initialise again
         self._balked = False  # a payout stood still: not asked again before it has moved a bill
         self._disabled_since: float | None = None
+        self._moving = False  # a bill is in motion, as the last poll answer said
+        self._in_way = False  # or the dispenser is disabled
         self.busy = False
 
     @property
@@ -126,6 +131,7 @@ class MdbBillRecycler(MdbBillValidator):
             resets = self.resets
             try:
                 await self._inhibit()
+                await self._clear_way()
                 ((bill_type, count),) = order.coins
                 paid = await pay_bills(self, bill_type, count)
                 if not paid.idle and await self._end_stuck():
@@ -170,6 +176,29 @@ class MdbBillRecycler(MdbBillValidator):
         if not answer.heard:
             raise LinkError("the bill recycler did not take its inhibit; nothing was paid")
         self._applied = 0
+
+    async def _clear_way(self) -> None:
+        """Wait for a bill that is on its way in: the recycler would ignore the order.
+
+        Raises:
+            LinkError: It stays in the way, or the dispenser is out of order.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        moving_s = begun  # when a bill was there last
+        while True:
+            if await self.turn(1.0) is Turn.LOST:
+                raise LinkError("the bill recycler fell silent; nothing was paid")
+            now = loop.time()
+            if not (self._holding or self._in_way):
+                return
+            if self._holding or self._moving:
+                moving_s = now
+            elif now - moving_s >= DISABLED_S:
+                self._faults.raise_(FaultCode.BILL_DISPENSER, "it is disabled")
+                raise LinkError("the bill dispenser is disabled; nothing was paid")
+            if now - begun >= CLEAR_S:
+                raise LinkError("a bill is in the recycler's way; nothing was paid")
 
     @property
     def _effective(self) -> int:
@@ -261,7 +290,7 @@ class MdbBillRecycler(MdbBillValidator):
 
     def on_quiet(self) -> None:
         """POLL was answered by an ACK: enabled, idle, nothing wrong."""
-        self.busy = False
+        self.busy = self._moving = self._in_way = False
         self._disabled_since = None
         if self._recycles and not self._balked:
             self._faults.clear(FaultCode.BILL_DISPENSER)
@@ -274,6 +303,8 @@ class MdbBillRecycler(MdbBillValidator):
     def _conditions(self, answer: codec.PollAnswer) -> None:
         statuses = answer.recycler_statuses
         self.busy = bool(statuses & DISPENSER_BUSY)
+        self._moving = codec.ValidatorStatus.BUSY in answer.statuses
+        self._in_way = self._moving or codec.RecyclerStatus.DISPENSER_DISABLED in statuses
         super()._conditions(answer)
         if codec.RecyclerStatus.DISPENSER_DISABLED in statuses:
             now = asyncio.get_running_loop().time()

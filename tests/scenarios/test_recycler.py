@@ -329,3 +329,17 @@ def test_the_return_button_of_a_recycler_gives_the_money_back(link: Link) -> Non
         assert stage.spent == 0
 
     plays(scenario, link)
+
+
+def test_a_bill_that_comes_in_while_change_is_ordered_is_waited_for(link: Link) -> None:
+    """The recycler ignores an order while a bill is on its way in."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(1_000)
+        await stage.until(lambda: stage.world.insert_bill(500), within_s=10.0)
+        await stage.passes(0.3)  # it is being read when the money is wanted back
+        await stage.gives_back()
+        assert stage.spent == 0
+        assert stage.claimed == 0
+
+    plays(scenario, link)

@@ -134,6 +134,7 @@ class Machine:
         self._exit: str | None = None
         self._broken: BaseException | None = None
         self._turning = False
+        self._answering: list[tuple[asyncio.Future[dict[str, Any]], dict[str, Any]]] = []
 
     # ------------------------------------------------------------------------ for others
 
@@ -191,6 +192,7 @@ class Machine:
         effects, desk.effects = desk.effects, []
         written, desk.written = desk.written, []
         answers, desk.answers = desk.answers, []
+        self._answering = answers
         if written:
             try:
                 await desk.journal.commit()
@@ -225,7 +227,8 @@ class Machine:
                 item.durable.cancel()
             elif isinstance(item, Act) and not item.reply.done():
                 item.reply.cancel()
-        for reply in self.desk.live.replies.values():
+        answering = [reply for reply, _ in (*self._answering, *self.desk.answers)]
+        for reply in (*self.desk.live.replies.values(), *answering):
             if not reply.done():
                 reply.cancel()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from controller.domain import accounts as acc
@@ -328,3 +330,18 @@ def test_large_counts_and_numbers_survive_a_narrow_wire(link: Link) -> None:
         assert stage.state.stock.of("B4").count == 997
 
     play(scenario, link, settings=SETTINGS.model_copy(update={"columns": columns}))
+
+
+def test_nobody_waits_for_ever_for_an_answer_whose_record_was_never_durable(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.disk.sync_latency = lambda: 3.0
+        asked = asyncio.get_running_loop().create_task(stage.act(cmd.SetPrice("B4", 70)))
+        await stage.passes(1.0)
+        assert not asked.done()
+        await stage.kill()
+        await asyncio.wait({asked}, timeout=1.0)
+        assert asked.cancelled()
+        stage.disk.sync_latency = None
+        await stage.opens()
+
+    play(scenario, link, judged=False)

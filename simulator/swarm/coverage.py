@@ -77,9 +77,14 @@ class Coverage:
             if not struck and not self._marks[mark]:
                 self._met = {(phase, met) for phase, met in self._met if met != mark}
 
-    def happens(self, mark: str) -> None:
-        """Something happened just now: an act, an end."""
-        self._met.update((phase, mark) for phase in self._phases)
+    def happens(self, mark: str, phase: str = "") -> None:
+        """Something happened just now: an act, an end; in this phase, or in what records say."""
+        self._met.update((one, mark) for one in ((phase,) if phase else self._phases))
+
+    def fell(self) -> None:
+        """A product has fallen, whether anybody knows it yet or not."""
+        if "TURN" in self._phases:
+            self._enter("DROP")
 
     # --------------------------------------------------------------------------------- what is so
 

@@ -56,6 +56,16 @@ async def _card(machine: Whole, act: Act) -> None:
         await asyncio.sleep(0.5)
 
 
+async def _redeem(machine: Whole, act: Act) -> None:
+    """Key in the code of a claim that this machine has shown, a card's before others."""
+    del act
+    if machine.running is None or machine.ended:
+        return
+    claims = sorted(machine.state.claims.values(), key=lambda one: (one.tender != "card", one.seq))
+    if claims:
+        await _keys(machine, Act("keys", text=f"#{claims[0].code}"))
+
+
 async def _pull(machine: Whole, act: Act) -> None:
     del act
     machine.world.remove_card()
@@ -69,7 +79,7 @@ async def _lever(machine: Whole, act: Act) -> None:
 Doing = Callable[[Whole, Act], Awaitable[None]]
 ACTS: Final[Mapping[str, Doing]] = {
     "coin": _coin, "bill": _bill, "keys": _keys, "chord": _chord, "card": _card, "pull": _pull,
-    "lever": _lever, "app": rights.grant, "free": rights.grant,
+    "lever": _lever, "redeem": _redeem, "app": rights.grant, "free": rights.grant,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from config.machine import MachineSettings
 from simulator.swarm.build import settings_of
 from simulator.swarm.damage import DAMAGES
 from simulator.swarm.fittings import FITTINGS
+from simulator.swarm.guided import misfortune
 from simulator.swarm.people import Shelf, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.troubles import ANY, KINDS, Kind
@@ -37,12 +38,14 @@ class Luck:
         ends: How a life may end before its time.
         trouble: Chance that a customer meets one; as many again of those meet two.
         end: Chance that the controller's life ends during a customer.
+        guided: Chance that a customer walks into a drawn cell of the failure table.
     """
 
     kinds: tuple[Kind, ...] = KINDS
     ends: tuple[str, ...] = HOW_TO_END
     trouble: float = 0.35
     end: float = 0.08
+    guided: float = 0.0
 
 
 def luck(faults: str) -> Luck:
@@ -52,7 +55,7 @@ def luck(faults: str) -> Luck:
         UnknownFaultsError: A word of the list is none of them.
     """
     if faults == "all":
-        return Luck()
+        return Luck(guided=0.3)
     if faults == "none":
         return Luck((), (), 0.0, 0.0)
     words = [word.strip() for word in faults.split(",") if word.strip()]
@@ -126,6 +129,9 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
     rng = _rng(seed, number)
     if rng.random() < 1 / VISIT_EVERY:
         return Step(number, visit=True)
+    if fate.guided and rng.random() < fate.guided:
+        met = misfortune(_rng(seed, f"{number}/cell"), shelf, machine)
+        return Step(number, met.acts, met.troubles, met.end)
     acts = somebody(rng, shelf, machine)
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late

@@ -342,6 +342,8 @@ class Judge:
         )
         for at_s, claim in evidence.told(rec.ClaimOpened):
             why = f"claim over {claim.amount} ({claim.reason})"
+            if claim.product:
+                continue  # a claim that was keyed in and not used: the people's sum holds it
             if claim.tender == "card":
                 known = evidence.excused(Excuse.APPROVAL, Excuse.REFUND, at_s=at_s)
                 if not known and claim.amount > charged:

@@ -60,7 +60,8 @@ def _exact(rng: random.Random, shelf: Shelf) -> list[Act]:
     return [*_put_in(rng, _coins_for(rng, shelf.prices[selection])), _key(rng, selection)]
 
 
-def _over(rng: random.Random, shelf: Shelf) -> list[Act]:
+def over(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """Pays too much, and waits for the change."""
     selection = rng.choice(shelf.selections)
     more = rng.choice((5, 10, 20, 30, 50, 50, 100, 150))
     coins = _coins_for(rng, shelf.prices[selection] + more)
@@ -80,7 +81,8 @@ def _under(rng: random.Random, shelf: Shelf) -> list[Act]:
     return [*acts, Act("keys", text="*", after_s=1.0)]
 
 
-def _bill(rng: random.Random, shelf: Shelf) -> list[Act]:
+def bill(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """Pays with a bill, perhaps a coin, perhaps for two things."""
     selection = rng.choice(shelf.selections)
     value = rng.choice((500, 500, 500, 1_000, 2_000, 5_000))
     acts = [Act("bill", value, after_s=0.3)]
@@ -92,7 +94,7 @@ def _bill(rng: random.Random, shelf: Shelf) -> list[Act]:
     return acts
 
 
-def _card(rng: random.Random, shelf: Shelf) -> list[Act]:
+def card(rng: random.Random, shelf: Shelf) -> list[Act]:
     """Choose, then hold the card; or the other way, where the reader takes cards any time."""
     selection = rng.choice(shelf.selections)
     name = rng.choice(CARD_NAMES)
@@ -108,7 +110,7 @@ def _card(rng: random.Random, shelf: Shelf) -> list[Act]:
     return acts
 
 
-def _mixed(rng: random.Random, shelf: Shelf) -> list[Act]:
+def mixed(rng: random.Random, shelf: Shelf) -> list[Act]:
     """Some coins, the rest by card."""
     selection = rng.choice(shelf.selections)
     coins = _coins_for(rng, shelf.prices[selection])
@@ -118,7 +120,7 @@ def _mixed(rng: random.Random, shelf: Shelf) -> list[Act]:
     return [*acts, Act("card", text=rng.choice(CARD_NAMES), after_s=0.5, until="card")]
 
 
-def _bill_and_card(rng: random.Random, shelf: Shelf) -> list[Act]:
+def bill_and_card(rng: random.Random, shelf: Shelf) -> list[Act]:
     """A bill, perhaps coins, and a card for what is still missing."""
     selection = max(shelf.prices, key=lambda name: shelf.prices[name])
     acts = [Act("bill", rng.choice((500, 500, 1_000)), after_s=0.3)]
@@ -129,14 +131,14 @@ def _bill_and_card(rng: random.Random, shelf: Shelf) -> list[Act]:
 
 
 def _changed_mind(rng: random.Random, shelf: Shelf) -> list[Act]:
-    acts = rng.choice((_exact, _over, _bill, _card, _mixed))(rng, shelf)
+    acts = rng.choice((_exact, over, bill, card, mixed))(rng, shelf)
     at = rng.randint(1, len(acts))
     star = Act("keys", text="*", after_s=rng.uniform(0.0, 3.0))
     return [*acts[:at], star, *(acts[at:] if rng.random() < 0.5 else ())]
 
 
 def _two_keys(rng: random.Random, shelf: Shelf) -> list[Act]:
-    acts = rng.choice((_exact, _over))(rng, shelf)
+    acts = rng.choice((_exact, over))(rng, shelf)
     other = rng.choice(shelf.selections)
     chosen = acts[-1]
     pair = "".join(sorted({chosen.text[0], other[-1]}))
@@ -185,18 +187,18 @@ class Person:
 
 PEOPLE: Final[tuple[Person, ...]] = (
     Person(_exact, 6.0),
-    Person(_over, 7.0),
+    Person(over, 7.0),
     Person(_under, 2.0),
-    Person(_bill, 4.0),
-    Person(_card, 5.0),
-    Person(_mixed, 2.0),
+    Person(bill, 4.0),
+    Person(card, 5.0),
+    Person(mixed, 2.0),
     Person(_changed_mind, 3.0),
     Person(_two_keys, 1.0),
     Person(_walks_away, 1.0),
     Person(_lever, 1.0),
     Person(_presses_only, 0.4),
     Person(_slug, 0.4),
-    Person(_bill_and_card, 4.0, lambda build: build.dear),
+    Person(bill_and_card, 4.0, lambda build: build.dear),
     Person(rights.token, 2.0, rights.takes_tokens),
     Person(rights.app, 1.5),
     Person(rights.free, 0.7),

@@ -421,7 +421,8 @@ class Player:
         assert end is not None, "something was drawn"
         self.trace.note(f"end: {end.how}")
         self.trace.hit(end.how)
-        self.coverage.happens(f"end.{end.how}")
+        recovering = machine.running is None or not machine.state.recovered
+        self.coverage.happens(f"end.{end.how}", "RECOVERY" if recovering else "")
         self._counting = False
         self._hit = None
         if end.how == "stop" and machine.running is not None and not machine.ended:
@@ -528,6 +529,8 @@ class Player:
 
     def _fact(self, fact: Fact) -> None:
         self._stir()
+        if fact.what == "moved" and fact.detail.endswith("(fell)"):
+            self.coverage.fell()
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
         self.trace.fact(fact)

@@ -31,6 +31,7 @@ from config.models import (
     Policy,
     Product,
     Pulse,
+    Recorder,
     Section,
     Tokens,
 )
@@ -71,6 +72,7 @@ class MachineSettings(Section):
     climate: Climate | None = None
     health: tuple[Health, ...] = ()
     guard: Guard = Guard()
+    recorder: Recorder | None = None
     log: Log = Log()
 
     def price_of(self, column: Column) -> int:

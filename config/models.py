@@ -390,6 +390,12 @@ class Guard(Section):
     heartbeat_timeout_ms: Annotated[int, between(100, 10_000, "ms")] = 500
 
 
+class Recorder(Section):
+    """The flight recorder: what happened around a fault or a disputed vend, beside the journal."""
+
+    enabled: bool = True
+
+
 class Log(Section):
     """What is said."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from config.machine import MachineSettings
@@ -56,6 +56,7 @@ from drivers.gpio.pulse_train import PulseShape
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
 from drivers.links.port import BytePort
+from drivers.links.tapped import TappedLink, TappedPort
 from drivers.mdb.assembly import MdbParts, adapter_link, build_mdb, native_link
 from drivers.mdb.cashless_expect import ReaderSettings
 from drivers.mdb.refusal import refuse_money
@@ -70,9 +71,13 @@ from drivers.panel.assembly import (
 )
 from drivers.panel.i2c_bus import I2cBus
 
+if TYPE_CHECKING:
+    from controller.recorder.keeping import Keeper
+
 BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time before any is confirmed
 _READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
 REFUSE_S: Final = 0.3  # the guard's patience is 0.5 s, and nobody beats at the end
+RECORDINGS: Final = "recordings"  # a folder beside the journal
 CLAIM_KEY_FILE: Final = "claim.key"
 SOFTWARE: Final = f"vendd {version('vendd')}"
 
@@ -95,6 +100,7 @@ class Parts:
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
     time_known: Callable[[], bool] | None = None  # somebody keeps the wall clock right
+    keeper: Keeper | None = None  # of recordings; None: a folder beside the journal
     read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
 
 
@@ -113,6 +119,7 @@ class Running:
     cctalk: CcTalkParts | None = None
     cctalk_port: Callable[[], BytePort] | None = None  # opens its line
     thermometers: Listener | None = None
+    recordings: Keeper | None = None
 
     def listen(self) -> None:
         """Let keypad, door and thermometers tell what they see, on the running loop."""
@@ -165,6 +172,8 @@ class Running:
         finally:
             self.display.close()
             await self.journal.close()
+            if self.recordings is not None:
+                self.recordings.close()
 
 
 def planogram_of(settings: MachineSettings) -> Planogram:
@@ -428,6 +437,42 @@ def open_display(settings: MachineSettings) -> ClosableDisplay:
     return build_display(settings.display, lambda _event: None)
 
 
+class _Box:
+    """The flight recorder's parts, where one is configured."""
+
+    def __init__(self, settings: MachineSettings, parts: Parts) -> None:
+        # Who has no recorder does not load one.
+        from controller.recorder.recorder import FlightRecorder, HeldClock  # noqa: PLC0415 - above
+        from controller.recorder.ring import Ring  # noqa: PLC0415 - above
+
+        self._folder = settings.journal.folder / RECORDINGS
+        self.clock = HeldClock(parts.clock)
+        self.ring = Ring(parts.clock.monotonic_s)
+        about = {"machine": settings.machine.id, "software": SOFTWARE}
+        self.recorder = FlightRecorder(self.clock, self.ring, self._keep, about)
+        self._keeper: Keeper | None = None
+
+    def watch(self, journal: Journal[State], keeper: Keeper | None) -> Keeper:
+        """Return where recordings go: out of the way of this journal."""
+        from controller.recorder.keeping import FolderKeeper  # noqa: PLC0415 - above
+
+        self._keeper = keeper or FolderKeeper(self._folder, lambda: journal.writing)
+        return self._keeper
+
+    def _keep(self, word: str, lines: Iterator[bytes]) -> None:
+        if self._keeper is not None:
+            self._keeper.keep(word, lines)
+
+    def tapped(self, open_port: Callable[[], BytePort]) -> Callable[[], BytePort]:
+        """Return what opens a line that is listened to."""
+        return lambda: TappedPort(open_port(), self.ring.line)
+
+
+def _flight_recorder(settings: MachineSettings, parts: Parts) -> _Box | None:
+    wanted = settings.recorder is not None and settings.recorder.enabled
+    return _Box(settings, parts) if wanted else None
+
+
 async def compose(settings: MachineSettings, parts: Parts) -> Running:
     """Build a machine; nothing moves before ``Running.run``.
 
@@ -435,6 +480,9 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         ConfigError: A pin, port or bus cannot be opened.
         JournalError: The journal can't be used; see ``open_journal``.
     """
+    box = _flight_recorder(settings, parts)
+    if box is not None:
+        parts = replace(parts, clock=box.clock)
     journal = await open_journal(settings, parts)
     if journal.state.currency != settings.machine.currency:
         await journal.close()
@@ -446,17 +494,23 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     inbox = Inbox()
     key = await claim_key(parts.storage, parts.entropy)
     machine_id = settings.machine.id
+    keeper = None if box is None else box.watch(journal, parts.keeper)
+
+    def minted(seq: int, amount: int) -> str:
+        return mint(key, machine_id, seq, amount)
+
     desk = Desk(
         journal,
         planogram_of(settings),
         policy_of(settings),
         parts.clock,
-        lambda seq, amount: mint(key, machine_id, seq, amount),
+        minted if box is None else box.recorder.minting(minted),
         climate=climate_plan(settings),
         health=health_rules(settings),
         offers=offers_of(settings),
     )
-    lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit)
+    tap = None if box is None else box.ring.edge
+    lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit, tap=tap)
     dispenser = build_dispenser(
         lines,
         parts.clock,
@@ -469,7 +523,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     )
     display = build_display(settings.display, inbox.notify, inline_bus=parts.inline_i2c)
     bus = build_mdb(
-        link=parts.link,
+        link=parts.link if box is None else TappedLink(parts.link, box.ring.mdb),
         sink=inbox,
         clock=parts.clock,
         currency=settings.machine.currency,
@@ -484,7 +538,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         open_cctalk = open_cctalk or cctalk_port(str(settings.cctalk.port))
         cctalk = build_cctalk(
             cctalk_plan(settings.cctalk),
-            open_port=open_cctalk,
+            open_port=open_cctalk if box is None else box.tapped(open_cctalk),
             sink=inbox,
             currency=settings.machine.currency,
         )
@@ -503,7 +557,15 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     return Running(
         settings=settings,
         journal=journal,
-        machine=Machine(desk, hands, renderer(settings), inbox, parts.heartbeat, parts.time_known),
+        machine=Machine(
+            desk,
+            hands,
+            renderer(settings),
+            inbox,
+            parts.heartbeat,
+            parts.time_known,
+            None if box is None else box.recorder,
+        ),
         bus=bus,
         lines=lines,
         display=display,
@@ -518,6 +580,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         thermometers=None
         if settings.climate is None
         else build_thermometers(settings.climate.thermometers, inbox.notify, parts.read_file),
+        recordings=keeper,
     )
 
 

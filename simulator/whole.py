@@ -21,6 +21,7 @@ from controller.journal.beginning import begin_new
 from controller.journal.envelope import Record
 from controller.journal.records import REGISTRY
 from controller.ports import DeviceEvent, KeyPressed
+from controller.recorder.keeping import MemoryKeeper
 from controller.state import State, StateFold
 from drivers.gpio.on_time import LoopWatch
 from drivers.gpio.safe import SafeOutputs
@@ -109,6 +110,7 @@ class Whole:
         self.disk = disk or Disk()
         self.running: app.Running | None = None
         self.power_ups = 1
+        self.recordings = MemoryKeeper()  # over all lives
         self.boots = 0
         self._on_instant: Callable[[str], None] | None = None
         self._durable: dict[str, int] = {}  # the cash accounts after the last commit
@@ -152,6 +154,7 @@ class Whole:
             cctalk=self._open_cctalk,
             read_file=self._read_file,
             time_known=(lambda: self.time_known) if self.settings.offers else None,
+            keeper=self.recordings,
         )
 
     async def begin_journal(self, reason: str) -> None:

@@ -190,6 +190,11 @@ class Journal(ReadableJournal[S]):
         return self._durable
 
     @property
+    def writing(self) -> bool:
+        """Tell whether a transaction is under way."""
+        return self._flight is not None
+
+    @property
     def base_seq(self) -> int:
         """Return the seq up to which records were pruned."""
         return self._base_seq

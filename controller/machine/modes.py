@@ -98,6 +98,10 @@ class Modes:
         """Begin in ``booting``."""
         self.mode = INITIAL
 
+    def put(self, mode: Mode) -> None:
+        """Be in a mode from the start: a replay begins where its recording does."""
+        self.mode = mode
+
     def fire(self, trigger: Trigger) -> Mode:
         """Follow the table's row for ``trigger`` and return the new mode.
 

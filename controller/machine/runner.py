@@ -7,8 +7,9 @@ turn's commit is on its way the bus goes on being polled and further inputs wait
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -74,6 +75,30 @@ def known(state: State, device: DeviceName) -> Known:
     return Known(info, bytes.fromhex(state.last_answers.get(device.value, "")), tubes)
 
 
+class Recorder(Protocol):
+    """Has the brain decide, and remembers it."""
+
+    def begin(self, brain: Brain) -> None:
+        """Start, before the first input."""
+        ...
+
+    def take(self, brain: Brain, item: Input) -> None:
+        """Have ``brain`` decide about ``item``."""
+        ...
+
+    def committed(self, records: list[Record]) -> None:
+        """See what has become durable."""
+        ...
+
+    def turned(self, brain: Brain) -> None:
+        """The turn is over, its effects have begun."""
+        ...
+
+    def ended(self, brain: Brain, error: BaseException | None) -> None:
+        """The machine has ended, perhaps by an error."""
+        ...
+
+
 class Inbox:
     """The actor's queue, and the sink of all drivers."""
 
@@ -111,6 +136,7 @@ class Machine:
         inbox: Inbox,
         heartbeat: Heartbeat | None = None,
         time_known: Callable[[], bool] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Bind the parts; nothing moves before ``run``."""
         self.desk = desk
@@ -123,6 +149,7 @@ class Machine:
         self.inbox = inbox
         self._heartbeat = heartbeat
         self._time_known = time_known
+        self._recorder = recorder
         self._queue = inbox.queue
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
@@ -165,6 +192,11 @@ class Machine:
         """
         self._queue.put_nowait(Boot())
         self._beat()
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.begin(self.brain)
+            self.on_commit.append(recorder.committed)
+            self.on_turn.append(lambda: recorder.turned(self.brain))
         try:
             while self._exit is None:
                 batch = [await self._queue.get()]
@@ -176,6 +208,8 @@ class Machine:
             return self._exit
         finally:
             self.hands.dispenser.all_off()
+            if self._recorder is not None:
+                self._recorder.ended(self.brain, sys.exc_info()[1])
             for handle in self._timers.values():
                 handle.cancel()
             tasks = [*self._tasks, *self._lives]
@@ -187,8 +221,7 @@ class Machine:
     async def _turn(self, batch: list[Input]) -> None:
         desk = self.desk
         self._turning = True
-        for item in batch:
-            self.brain.take(item)
+        self._decide(batch)
         effects, desk.effects = desk.effects, []
         written, desk.written = desk.written, []
         answers, desk.answers = desk.answers, []
@@ -218,6 +251,14 @@ class Machine:
         self._turning = False
         for watcher in self.on_turn:
             watcher()
+
+    def _decide(self, batch: list[Input]) -> None:
+        brain, recorder = self.brain, self._recorder
+        for item in batch:
+            if recorder is None:
+                brain.take(item)
+            else:
+                recorder.take(brain, item)
 
     def _fail_waiting(self) -> None:
         """Tell whoever still waits that nobody will answer."""

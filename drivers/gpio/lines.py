@@ -20,19 +20,30 @@ from drivers.gpio.pin_shape import PinShape
 _GPIOZERO_PULLS: Final = {"none": "floating", "up": "up", "down": "down"}
 
 EdgeListener = Callable[[bool], None]
+Tap = Callable[[str, bool], None]
+"""Takes an edge: whose line, and whether it is on now."""
 
 
 class OutputLine:
     """An output: off is its safe level, and it never stays on for longer than ``max_on_s``."""
 
     def __init__(
-        self, pin: Any, owner: str, *, active_low: bool, max_on_s: float | None, watch: OnTimeWatch
+        self,
+        pin: Any,
+        owner: str,
+        *,
+        active_low: bool,
+        max_on_s: float | None,
+        watch: OnTimeWatch,
+        tap: Tap | None = None,
     ) -> None:
         self._pin = pin
         self.owner = owner
         self._on_level = not active_low
         self.max_on_s = max_on_s
         self._watch = watch
+        # A line without a limit (a keypad's row) is switched all the time and tells nothing.
+        self._tap = tap if max_on_s is not None else None
         self._lock = threading.RLock()
         self._run = 0
         self._is_on = False
@@ -66,11 +77,15 @@ class OutputLine:
                 self._watch.arm(self, self._run, self.max_on_s)
             self._is_on = True
             self._write(on=True)
+            if self._tap is not None:
+                self._tap(self.owner, True)
 
     def off(self) -> None:
         """Switch off; harmless when off. Raises EffectUnknownError."""
         with self._lock:
             self._write(on=False)
+            if self._tap is not None and self._is_on:
+                self._tap(self.owner, False)
             self._is_on = False
             self._on_cut = None
             if self.max_on_s is not None:
@@ -115,8 +130,9 @@ def _on_loop(callback: Callable[[], None] | None) -> Callable[[], None] | None:
 class InputLine:
     """An input: its level now, and its edges."""
 
-    def __init__(self, pin: Any, owner: str, shape: PinShape) -> None:
+    def __init__(self, pin: Any, owner: str, shape: PinShape, tap: Tap | None = None) -> None:
         self._pin = pin
+        self._tap = tap
         self.owner = owner
         self.shape = shape
         self._active_level = not shape.active_low
@@ -163,6 +179,8 @@ class InputLine:
             return
 
     def _deliver(self, active: bool) -> None:
+        if self._tap is not None:
+            self._tap(self.owner, active)
         for listener in tuple(self._listeners):
             listener(active)
 
@@ -174,10 +192,19 @@ class Lines:
         factory: An open gpiozero pin factory.
         watch: Who keeps the outputs' maximum on-times.
         at_exit: Switch everything off when the interpreter ends, however it ends.
+        tap: Takes the edges that somebody drives or listens to.
     """
 
-    def __init__(self, factory: Any, watch: OnTimeWatch, *, at_exit: bool = False) -> None:
+    def __init__(
+        self,
+        factory: Any,
+        watch: OnTimeWatch,
+        *,
+        at_exit: bool = False,
+        tap: Tap | None = None,
+    ) -> None:
         self._factory = factory
+        self._tap = tap
         self._watch = watch
         self._outputs: dict[int, OutputLine] = {}
         self._inputs: dict[int, InputLine] = {}
@@ -203,7 +230,12 @@ class Lines:
         except Exception as error:
             raise _unfit(shape, owner, error) from error
         line = OutputLine(
-            pin, owner, active_low=shape.active_low, max_on_s=max_on_s, watch=self._watch
+            pin,
+            owner,
+            active_low=shape.active_low,
+            max_on_s=max_on_s,
+            watch=self._watch,
+            tap=self._tap,
         )
         self._outputs[shape.number] = line
         return line
@@ -225,7 +257,7 @@ class Lines:
                 pin.pull = pull
         except Exception as error:
             raise _unfit(shape, owner, error) from error
-        line = InputLine(pin, owner, shape)
+        line = InputLine(pin, owner, shape, self._tap)
         self._inputs[shape.number] = line
         return line
 

@@ -15,6 +15,7 @@ from simulator.plan import WorldPlan
 from simulator.swarm.cold import Cold
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
+from simulator.swarm.recorded import BlackBox
 from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, TokenSlot
 
 DEAREST: Final = "B2"  # of the demo machine
@@ -192,4 +193,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     PulseCoins(),
     HappyHours(),
     GrownUps(),
+    BlackBox(),
 )

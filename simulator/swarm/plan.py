@@ -138,6 +138,7 @@ class Build:
     by_itself: bool = False  # no column stands in for another
     recycler: bool = False  # of fives and tens
     second_reader: bool = False
+    recorded: bool = False  # it has a flight recorder, and what it kept is replayed
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
     pulse: bool = False  # an acceptor that pulses, instead of the changer
 

@@ -27,6 +27,7 @@ from simulator.swarm.evidence import Watch
 from simulator.swarm.health import HealthOracle
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, End, Life, Step
+from simulator.swarm.recorded import replays
 from simulator.swarm.technician import Technician
 from simulator.swarm.trace import Trace, line_of
 from simulator.swarm.troubles import Excuse
@@ -228,6 +229,7 @@ class Player:
         report = await running.journal.verify()
         findings = [] if report.ok else [f"the journal does not verify: {report.problem}"]
         snapshots = {snap.at.seq: snap.state for snap in await running.journal.snapshots()}
+        findings += replays(self.machine.recordings)
         state = type(running.journal.state)()
         seq = 0
         async for record in running.journal.records():

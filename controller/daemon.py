@@ -158,7 +158,7 @@ async def _sell(
     stopping: asyncio.Event,
     guard_lost: asyncio.Event,
 ) -> int:
-    service = RunningService(running.machine, app.SOFTWARE)
+    service = RunningService(running.machine, app.SOFTWARE, running.recordings)
 
     async def stop_when_asked() -> None:
         await stopping.wait()

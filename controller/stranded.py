@@ -7,7 +7,7 @@ from typing import Any
 
 from config.machine import MachineSettings
 from controller import app
-from controller.api.service import Live, WatchSink
+from controller.api.service import Live, Recordings, WatchSink
 from controller.api.shapes import VerifyShape
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
@@ -92,6 +92,13 @@ class StrandedService:
     def journal(self) -> _NoJournal:
         """Return a reader of nothing."""
         return _NoJournal()
+
+    @property
+    def recordings(self) -> Recordings:
+        """Return what the flight recorder kept before."""
+        from controller.recorder.keeping import FolderKeeper  # noqa: PLC0415 - few ask for it
+
+        return FolderKeeper(self._stranded.settings.journal.folder / app.RECORDINGS, lambda: False)
 
     def live(self) -> Live:
         """Say why."""

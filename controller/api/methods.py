@@ -4,6 +4,8 @@ Reading methods answer from the machine's state; acting ones become a command fo
 ``from __future__ import annotations`` here: parameters are checked by their annotations.
 """
 
+import asyncio
+import base64
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -40,6 +42,10 @@ MAX_BATCH: Final = 16
 # Words that a person types; they end in a record.
 _MAX_TEXT: Final = 200
 
+# Of a recording, so that a line of the answer stays short.
+RECORD_PIECE: Final = 48_000
+
+Offset = Annotated[int, Field(ge=0, le=1 << 24)]
 Seq = Annotated[int, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 Amount = Annotated[int, Field(ge=0, le=99_999_999)]
@@ -103,6 +109,25 @@ class Methods:
             "journal": views.journal(self._service.journal),
             "currency": self._service.state.currency,
             "records": [views.record(one, exact=exact) for one in page],
+        }
+
+    async def record_list(self) -> list[Answer]:
+        """Return what the flight recorder kept, the oldest first."""
+        kept = self._service.recordings
+        return [] if kept is None else [{"name": name, "bytes": n} for name, n in kept.names()]
+
+    async def record_read(self, name: Text, offset: Offset = 0) -> Answer:
+        """Return a piece of a recording, in base64; ``next`` is null behind the last one."""
+        kept = self._service.recordings
+        content = None if kept is None else await asyncio.to_thread(kept.read, name)
+        if content is None:
+            raise JsonRpcError(Code.NOT_FOUND, f"no recording {name!r}: `vendctl record list`")
+        end = offset + RECORD_PIECE
+        return {
+            "name": name,
+            "bytes": len(content),
+            "piece": base64.b64encode(content[offset:end]).decode(),
+            "next": end if end < len(content) else None,
         }
 
     async def journal_verify(self) -> shapes.VerifyShape:
@@ -255,6 +280,8 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "ledger.show": m.ledger_show,
             "climate.show": m.climate_show,
             "journal.records": m.journal_records,
+            "record.list": m.record_list,
+            "record.read": m.record_read,
             "journal.verify": m.journal_verify,
             "trace": m.trace,
             "watch.start": m.watch_start,

@@ -60,6 +60,18 @@ class JournalView(Protocol):
         ...
 
 
+class Recordings(Protocol):
+    """What the flight recorder kept."""
+
+    def names(self) -> list[tuple[str, int]]:
+        """Return names and sizes, the oldest first."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Return one, compressed; None when it is not there."""
+        ...
+
+
 class MachineService(Protocol):
     """The machine, as technicians meet it."""
 
@@ -80,6 +92,11 @@ class MachineService(Protocol):
 
     def live(self) -> Live:
         """Return what no record says."""
+        ...
+
+    @property
+    def recordings(self) -> Recordings | None:
+        """Return what the flight recorder kept; None where there is none."""
         ...
 
     async def act(self, command: Command, by: str) -> dict[str, Any]:

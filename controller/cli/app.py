@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "journal": ("journal", _WHY),
     "trace": ("trace", _WHY),
     "ledger": ("ledger", _WHY),
+    "record": ("record", _WHY),
 }
 
 _HELP: Final = """The technician's tool of a vending machine.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.api.journal_view import StoreView
-from controller.api.service import Live, WatchEvent, WatchSink
+from controller.api.service import Live, Recordings, WatchEvent, WatchSink
 from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
@@ -21,8 +21,11 @@ from controller.state import State
 class RunningService:
     """Reads from the fold, acts through the actor's queue."""
 
-    def __init__(self, machine: Machine, software: str) -> None:
+    def __init__(
+        self, machine: Machine, software: str, recordings: Recordings | None = None
+    ) -> None:
         """Watch the machine's turns from now on."""
+        self._recordings = recordings
         self._machine = machine
         self._software = software
         self._since = machine.desk.now
@@ -47,6 +50,11 @@ class RunningService:
     def journal(self) -> StoreView:
         """Return the journal's reader."""
         return self._view
+
+    @property
+    def recordings(self) -> Recordings | None:
+        """Return what the flight recorder kept."""
+        return self._recordings
 
     def live(self) -> Live:
         """Return what no record says."""

@@ -29,7 +29,7 @@ from controller.recorder.coding import CodingError
 from controller.recorder.ring import Ring
 from controller.recorder.writing import Stretch, lines_of
 
-INPUTS_MIN: Final = 200  # a segment is no shorter: a checkpoint costs as much as some of them
+INPUTS_MIN: Final = 80  # a segment is no shorter: a checkpoint costs as much as some of them
 INPUTS_MAX: Final = 2_000  # and no longer: some minutes without rest; then it can't be replayed
 SEGMENTS: Final = 2  # the stretch reaches back to the start of the one before
 AFTERMATH_S: Final = 60.0  # what follows trouble belongs to it, until the machine is at rest

@@ -59,7 +59,9 @@ def lines_of(stretch: Stretch) -> Iterator[bytes]:
     }
     yield _line(head)
     inputs = ((taken.at_s, index, taken) for index, taken in enumerate(stretch.taken))
-    frames = ((event[0], -1, event) for event in stretch.events)
+    # A frame is noted when its answer is there, with the time at which it began.
+    events = sorted(stretch.events, key=lambda event: event[0])
+    frames = ((event[0], -1, event) for event in events)
     for _, index, thing in heapq.merge(frames, inputs, key=lambda entry: entry[0]):
         yield _line(_event(thing) if index < 0 else _input(thing))  # type: ignore[arg-type]  # which is which, by its index
 

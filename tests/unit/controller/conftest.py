@@ -21,6 +21,7 @@ from controller.journal import chain
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, decode, encode_body
 from controller.machine.inputs import CommandRefused
+from controller.recorder.keeping import MemoryKeeper
 from controller.state import State
 
 TURNS = [{"column": "A1", "outcome": "dropped"}]
@@ -101,6 +102,7 @@ class FakeMachine:
     def __init__(self) -> None:
         self.state = State()
         self.planogram = PLANOGRAM
+        self.recordings = MemoryKeeper()
         self.journal = MemoryJournal()
         self.told: list[tuple[cmd.Command, str]] = []
         self.sinks: list[WatchSink] = []

@@ -22,7 +22,8 @@ from controller.journal.export import check_lines
         "credit grant 1 --reason sorry", "claim close 42 --how till", "coins count",
         "coins fill on", "reader enable cashless1", "reader disable cashless1", "service on",
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
-        "journal begin --reason test", "climate", "health", "health served", "health served A1",
+        "journal begin --reason test", "climate", "health", "health served",
+        "health served A1", "record", "record list",
     ],
 )  # fmt: skip
 def test_every_command_prints_json_on_request(ctl: Any, words: str) -> None:
@@ -544,3 +545,53 @@ def test_a_technician_serves_what_the_health_timer_held_back(ctl: Any, machine: 
         cmd.ServeHealth("A1"),
         cmd.ServeHealth(None),
     ]
+
+
+HEAD = {
+    "format": 1, "reason": "A3-column.jammed", "machine": "demo", "software": "vendd", "boot": 3,
+    "after_seq": 90, "begun_s": 10.0, "inputs": 1, "events": 1, "gap": "",
+}  # fmt: skip
+RECORDED = [
+    json.dumps(HEAD).encode() + b"\n",
+    b'{"at":10.5,"mdb":"0b","answer":"ack","idle":4}\n',
+    b'{"at":11.25,"pin":"the motor of column A3","on":true}\n',
+]
+
+
+def test_a_recording_is_listed_shown_and_exported(ctl: Any, machine: Any, tmp_path: Path) -> None:
+    assert ctl("record").lines == ["nothing was recorded"]
+    machine.recordings.keep("A3-column.jammed", iter(RECORDED))
+    name, size = machine.recordings.names()[0]
+    assert ctl("record", "list").lines == [
+        "Recording                         Bytes",
+        f"{name}    {size}",
+    ]
+    told = f"{HEAD['reason']}: demo, vendd, start 3, behind record 90; 1 inputs, 1 events"
+    assert ctl("record", "show", "1").lines == [
+        f"     0.000 recording {told}",
+        "     0.500 bus       (4 idle polls) 0b -> ack",
+        "     1.250 pin       the motor of column A3 on",
+    ]
+    assert ctl("record", "show", name, "--json").lines == [
+        line.decode().strip() for line in RECORDED
+    ]
+    file = tmp_path / "out.gz"
+    assert ctl("record", "export", "1", file).lines == [
+        f"{file}: {size} bytes; `vendsim replay {file}`"
+    ]
+    assert file.read_bytes() == machine.recordings.read(name)
+    assert json.loads(ctl("record", "export", "1", file, "--json").out)["name"] == name
+    assert ctl("record", "show", "9").code == 6
+    assert ctl("record", "export", "1", tmp_path / "none" / "x").code == 7
+
+
+def test_a_long_recording_comes_in_pieces(ctl: Any, machine: Any, tmp_path: Path) -> None:
+    import random
+
+    noise = random.Random(1).randbytes(150_000).hex().encode()
+    machine.recordings.keep("long", iter([noise]))
+    name, size = machine.recordings.names()[0]
+    assert size > 100_000
+    file = tmp_path / "out.gz"
+    assert ctl("record", "export", name, file).code == 0
+    assert file.read_bytes() == machine.recordings.read(name)

@@ -1,0 +1,229 @@
+"""The flight recorder: what it keeps, that no card data is in it, and that it can be replayed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.domain import commands as cmd
+from controller.recorder.keeping import packed, unpacked
+from controller.recorder.replay import Replayed, ReplayError, replay
+from controller.recorder.story import story
+from simulator.world import Link
+from tests.climate_kit import cooled
+from tests.scenarios.stage import SETTINGS, Stage, play
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "recordings"
+
+
+def kept(stage: Stage) -> dict[str, list[bytes]]:
+    """Return the lines of each recording by its word."""
+    return {
+        name[7 : -len(".jsonl.gz")]: unpacked(content)
+        for name, content in sorted(stage.recordings.kept.items())
+    }
+
+
+def replayed(stage: Stage) -> list[Replayed]:
+    return [replay(lines) for lines in kept(stage).values()]
+
+
+def bodies(lines: list[bytes]) -> list[bytes]:
+    """Return the bodies of the records in a recording."""
+    found = []
+    for line in lines[1:]:
+        found += [body.encode() for body in json.loads(line).get("records", [])]
+    return found
+
+
+async def jams(stage: Stage) -> None:
+    await stage.coins(200)
+    stage.breaks("A3", "jam")
+    await stage.buys("A3")
+
+
+def test_a_jam_is_kept_with_its_frames_its_edges_and_its_keys(link: Link) -> None:
+    stage = play(jams, link)
+    lines = kept(stage)["a3-column.jammed"]
+    text = b"\n".join(lines).decode()
+    assert '"mdb":"0f 02' in text or '"mdb":"0d' in text  # the coins are paid back
+    assert '{"at":' in text
+    assert '"pin":"the motor of column A3","on":true' in text
+    assert '"controller.ports:KeyPressed"' in text
+    times = [json.loads(line)["at"] for line in lines[1:]]
+    assert times == sorted(times)
+
+
+def test_the_same_is_decided_again_byte_for_byte(link: Link) -> None:
+    stage = play(jams, link)
+    (found,) = replayed(stage)
+    assert found.same
+    assert found.types[-1] == "vend.closed"
+    written = [record.body for record in stage.told]
+    again = bodies(kept(stage)["a3-column.jammed"])
+    assert again == written[written.index(again[0]) :][: len(again)]
+    assert len(again) == found.records > 20
+
+
+def test_another_decision_is_found() -> None:
+    stage = play(jams)
+    lines = kept(stage)["a3-column.jammed"]
+    changed = [line.replace(b'\\"price\\":200', b'\\"price\\":190') for line in lines]
+    assert changed != lines
+    found = replay(changed)
+    assert not found.same
+    assert found.difference is not None
+    assert found.difference.what == "records"
+    late = [line.replace(b'"column":"A3"', b'"column":"A1"') for line in lines]
+    assert replay(late).difference is not None
+
+
+def test_a_vend_long_after_the_start_is_replayed_from_its_rest() -> None:
+    async def scenario(stage: Stage) -> None:
+        for _ in range(24):
+            await stage.coins(100)
+            await stage.buys("B4")
+            if stage.state.stock.of("B4").count < 3:
+                stage.world.cabinet.load("B4")
+                await stage.act(cmd.FillStock("B4"))
+        await jams(stage)
+
+    stage = play(scenario)
+    lines = kept(stage)["a3-column.jammed"]
+    head = json.loads(lines[0])
+    assert head["after_seq"] > 100
+    assert replay(lines).same
+
+
+def test_a_card_leaves_nothing_but_what_was_decided(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await stage.pays_by_card("A3", "prepaid")
+
+    stage = play(scenario, link)
+    lines = kept(stage)["a3-column.jammed"]
+    assert replay(lines).same
+    for line in lines[1:]:
+        event = json.loads(line)
+        if "mdb" in event and event["mdb"].startswith(("1", "6")):
+            assert len(event["mdb"].split("(")[0].split()) <= 2, event
+            assert len(event.get("data", "").split("(")[0].split()) <= 1, event
+    sessions = [line for line in lines if b"SessionBegun" in line]
+    assert all(b'"funds":null' in line for line in sessions)
+
+
+def test_a_killed_machines_next_life_is_kept_as_well() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.until(lambda: "dispense" in stage.intents)
+        stage.breaks("A3", "jam")
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+
+    stage = play(scenario)
+    assert kept(stage)
+    assert all(found.same for found in replayed(stage))
+
+
+def test_the_health_timers_end_is_kept_and_replayed() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.world.cabin is not None
+        stage.breaks("climate", "sensor", "gone")
+        await stage.passes(70.0)
+        stage.mends("climate", "sensor")
+        await stage.passes(15.0)
+
+    stage = play(scenario, settings=cooled())
+    assert "thermometer-cabin-temperature.sensor" in kept(stage)
+    assert all(found.same for found in replayed(stage))
+
+
+def test_commands_and_their_refusals_are_replayed() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.SetPrice("A3", 100))
+        with pytest.raises(Exception, match="service"):
+            await stage.act(cmd.TryMotor("A3"))
+        await stage.coins(100)
+        stage.breaks("A3", "jam")
+        await stage.buys("A3")
+
+    stage = play(scenario)
+    (found,) = replayed(stage)
+    assert found.same
+    assert "price.set" in found.types
+
+
+def test_a_claims_code_is_replayed_without_the_machines_key() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("cashless1", "refund", "error")
+        stage.breaks("A3", "jam")
+        await stage.pays_by_card("A3")
+        assert stage.claimed
+
+    stage = play(scenario)
+    found = replayed(stage)
+    assert all(one.same for one in found)
+    assert any("claim.opened" in one.types for one in found)
+
+
+def test_a_machine_without_a_recorder_keeps_nothing() -> None:
+    stage = play(jams, settings=SETTINGS.model_copy(update={"recorder": None}))
+    assert kept(stage) == {}
+
+
+def test_a_broken_act_is_kept() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        assert stage.running is not None
+
+        async def breaks(column: str, *, extra: bool = False) -> Any:
+            raise RuntimeError(f"{column} {extra}")
+
+        stage.running.machine.hands.dispenser.turn = breaks  # type: ignore[method-assign]
+        stage.press("A3")
+        with pytest.raises(Exception, match="an act broke"):
+            await stage.ends()
+
+    stage = play(scenario, ends=False)
+    assert replay(kept(stage)["broken"]).same
+
+
+def test_a_recording_is_told_in_words() -> None:
+    stage = play(jams)
+    told = list(story(kept(stage)["a3-column.jammed"]))
+    assert told[0][1:] == ("recording", told[0][2])
+    assert "A3-column.jammed: demo" in told[0][2]
+    words = [(what, line) for _, what, line in told]
+    assert ("pin", "the motor of column A3 on") in words
+    assert any(what == "record" and line.startswith("dispense.finished") for what, line in words)
+    assert any(what == "input" and "KeyPressed(key=3)" in line for what, line in words)
+    assert any(what == "effect" and line.startswith("Turn(") for what, line in words)
+    assert any(what == "bus" and "idle polls" in line for what, line in words)
+
+
+@pytest.mark.parametrize(
+    "lines", [[], [b"{}"], [b'{"format":2}'], [b"x"], [b'{"format":1,"gap":"2000 inputs"}']]
+)
+def test_what_cannot_be_replayed_says_why(lines: list[bytes]) -> None:
+    with pytest.raises(ReplayError):
+        replay(lines)
+
+
+def test_what_is_no_recording_has_no_story() -> None:
+    with pytest.raises(ValueError, match="no recording"):
+        list(story([b"{}"]))
+
+
+def test_recordings_from_the_field_are_decided_as_they_were() -> None:
+    for file in sorted(GOLDEN.glob("*.jsonl.gz")):
+        assert replay(unpacked(file.read_bytes())).same, file.name
+
+
+def test_packing_is_the_same_each_time() -> None:
+    lines = [b"one\n", b"two\n"]
+    assert packed(lines) == packed(lines)

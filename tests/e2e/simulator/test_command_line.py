@@ -15,10 +15,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import simulator.cli
+from controller.recorder.keeping import packed, unpacked
 from simulator.cli.app import app
 from simulator.client import SimClient, SimulatorError
 from simulator.pytest_plugin import DEMO
 from simulator.running import RunningMachine, start_machine
+from tests.scenarios.stage import Stage, play
 
 Run = Callable[..., Result]
 
@@ -235,3 +237,30 @@ def test_the_ready_words_and_what_watchers_see(
         seen.set()
         customer.join()
     assert "demo" not in machine.read()
+
+
+def test_a_recording_is_replayed(tmp_path: Path) -> None:
+    """Whatever came out, the exit code says it."""
+    recording = tmp_path / "jam.jsonl.gz"
+
+    async def jams(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.breaks("A3", "jam")
+        await stage.buys("A3")
+
+    (content,) = play(jams).recordings.kept.values()
+    recording.write_bytes(content)
+    same = CliRunner().invoke(app, ["replay", str(recording)])
+    assert same.exit_code == 0
+    assert "the same came out: 1" in same.output
+    assert answer(CliRunner().invoke(app, ["replay", str(recording), "--json"]))["same"] is True
+    lines = [
+        line.replace(b'\\"price\\":200', b'\\"price\\":190') + b"\n" for line in unpacked(content)
+    ]
+    recording.write_bytes(packed(lines))
+    other = CliRunner().invoke(app, ["replay", str(recording)])
+    assert other.exit_code == 1
+    assert "other records" in other.output
+    recording.write_bytes(b"x")
+    with pytest.raises(SimulatorError, match="no recording"):
+        CliRunner().invoke(app, ["replay", str(recording)], catch_exceptions=False)

@@ -92,7 +92,7 @@ def watch_acts(trap: Trap) -> None:
 
     def beginning(self: Machine, effect: fx.Effect) -> None:
         begin(self, effect)
-        at_once = isinstance(effect, fx.Beep | fx.Wake | fx.Exit | fx.SwitchClimate)
+        at_once = isinstance(effect, fx.Beep | fx.Wake | fx.Exit | fx.AskTime | fx.SwitchClimate)
         if at_once and trap.springs([act_name(effect)]):
             die()  # they are over when they have begun
 

@@ -32,6 +32,7 @@ allowed_s = 2
 after_filling_s = 2
 
 [guard]"""
+ADULTS = {'id = "cola"': 'id = "cola"\nmin_age = 18'}
 COOLED = {"[guard]": CLIMATE}
 
 DEATH_S = 15.0

@@ -17,6 +17,7 @@ from controller.journal.records import REGISTRY
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
 from tests.e2e.kill_kit import (
+    ADULTS,
     COOLED,
     Case,
     Chain,
@@ -37,7 +38,6 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 # A machine that sees nothing fall, and whose owner trusts it all the same.
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
-ADULTS = 'id = "cola"\nmin_age = 18'
 TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
 KEEPS = {
@@ -107,7 +107,7 @@ CHAINS = {
         at(on_stage.goodwill, "credit.granted"),
     )),
     "age": Chain(
-        (at(on_stage.too_young, "age.checked"),), {"edits": {'id = "cola"': ADULTS}}
+        (at(on_stage.too_young, "age.checked"),), {"edits": ADULTS}
     ),
     "rights": Chain(
         (

@@ -14,7 +14,7 @@ import pytest
 from controller.machine.effects import Effect
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
-from tests.e2e.kill_kit import COOLED, Case, Chain, Killer, cool_in_order
+from tests.e2e.kill_kit import ADULTS, COOLED, Case, Chain, Killer, cool_in_order
 from tests.e2e.scenes import Scene
 
 # Some twenty starts of real processes, on however busy a machine.
@@ -29,7 +29,7 @@ def at(scene: Scene, acts: str, first: str = "") -> Case:
 
 CHAINS = {
     "boot": Chain((
-        at(on_stage.first_start, "Greet CountTubes CountStacker"),
+        at(on_stage.first_start, "Greet AskTime CountTubes CountStacker"),
     )),
     "cash": Chain((
         at(on_stage.cash_with_change, "CheckSensor Turn ReportCashSale Payout Beep Wake"),
@@ -52,6 +52,7 @@ CHAINS = {
         at(on_stage.coins_out, "Payout"),
         at(on_stage.stop, "Exit"),
     )),
+    "age": Chain((at(on_stage.too_young, "VerifyAge CancelAge"),), {"edits": ADULTS}),
     "climate": Chain(
         (at(on_stage.too_warm, "SwitchClimate"),), {"edits": COOLED}, in_order=cool_in_order
     ),

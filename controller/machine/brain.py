@@ -159,6 +159,8 @@ class Brain:
             self._recovered = True
             self.incidents.recovered()
             self.cash.validator_away()
+            if self.recovery is not None and self.recovery.by_latch:
+                desk.do(fx.CheckSensor(0, next(iter(desk.planogram.columns))))
 
     def _bill_on_its_way(self) -> bool:
         """Return a bill that waits before the end; True while one may still be on its way."""
@@ -417,6 +419,8 @@ class Brain:
         match effect:
             case fx.ReadEvidence():
                 boot.evidence_read(desk, saga, result)
+                if saga.dispensed:
+                    self.recovery.by_latch.append(saga.vend)
             case fx.CancelApproval(after_restart=True):
                 boot.cancelled(desk, saga, result)
             case fx.Settle(success=success, after_restart=True):
@@ -553,6 +557,8 @@ class Brain:
     def _sensor_rechecked(self, result: SensorCheck | fx.Failed) -> None:
         if isinstance(result, SensorCheck) and result is not SensorCheck.BLIND:
             self.desk.clear_fault("sensor", FaultCode.SENSOR_BLIND)
+        elif self.recovery is not None and self.recovery.by_latch:
+            boot.latch_doubted(self.desk, self.recovery)
 
     # ------------------------------------------------------------------------------ timers
 

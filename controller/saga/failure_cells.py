@@ -60,6 +60,7 @@ class Gets(StrEnum):
     UNCLAIMED = "nothing at once: it stands in `unclaimed`, and staff pays it"
     LOST = "nothing at once: no record is left, and staff decides"
     ASKED = "the product; a person is asked about the coin that nobody could read"
+    CHARGED = "nothing, and pays: a sensor said that it fell"
     FREE = "the product, and the money that could not be asked for"
 
 

@@ -20,6 +20,7 @@ from controller.saga import (
     failures_ends,
     failures_pulse,
     failures_reader,
+    failures_recovery,
     failures_recycler,
     failures_rights,
     failures_settings,
@@ -39,6 +40,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "Climate and health timer": failures_climate.ROWS,
     "Clock, keys, settings": failures_settings.ROWS,
     "The end of a life, and of the next one": failures_ends.ROWS,
+    "A second failure, in recovery": failures_recovery.ROWS,
 }
 
 TABLE: Final[tuple[Cell, ...]] = tuple(cell for rows in PARTS.values() for cell in rows)

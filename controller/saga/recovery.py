@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
@@ -70,6 +71,7 @@ class Recovery:
     waiting: set[str] = field(default_factory=set)
     asked: set[tuple[int, str]] = field(default_factory=set)
     sagas: tuple[int, ...] = ()
+    by_latch: list[int] = field(default_factory=list)  # sagas that the drop latch alone decided
 
 
 def begin(desk: Desk, devices: tuple[DeviceName, ...]) -> Recovery:
@@ -279,6 +281,14 @@ def evidence_read(desk: Desk, saga: Saga, result: DispenseEvidence | Failed) -> 
         desk.write(rec.DispenseDecided(column=column, policy=desk.policy.on_unknown), saga.vend)
     elif outcome is DispenseOutcome.NOT_SEEN:
         desk.write(rec.DispenseRefused(column=column, reason="restart"), saga.vend)
+
+
+def latch_doubted(desk: Desk, recovery: Recovery) -> None:
+    """The drop sensor fails its self-test: what its latch said at this start proves nothing."""
+    desk.raise_fault("sensor", FaultCode.SENSOR_BLIND, "found by the look behind a restart")
+    for vend_seq in recovery.by_latch:
+        desk.flag("drop not known", vend_seq)
+    recovery.by_latch.clear()
 
 
 def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:

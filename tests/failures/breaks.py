@@ -24,6 +24,8 @@ from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
 from tests.failures.breaking import RECYCLER_SETTINGS, Break, power_fails, waits
 from tests.failures.disk_breaks import DISK
 from tests.failures.end_breaks import ENDS
+from tests.failures.recovery_breaks import RECOVERY
+from tests.failures.settings_breaks import SETTINGS_BREAKS
 from tests.scenarios.stage import SETTINGS, with_policy
 
 PULSE_SETTINGS: Final = PulseCoins().settings(SETTINGS, Build(pulse=True))
@@ -34,9 +36,16 @@ ADULTS: Final = SETTINGS.model_copy(
 YEARS: Final = 3_652 * 86_400.0
 
 
+def how_of(cell: Cell) -> Break:
+    """Return how a cell is played: in recovery a first life has ended before."""
+    if cell.phase is Phase.RECOVERY and cell.failure in RECOVERY:
+        return RECOVERY[cell.failure]
+    return BREAKS[cell.failure]
+
+
 def column(cell: Cell) -> str:
     """Return what the customer wants: something cheap where change is due."""
-    how = BREAKS[cell.failure]
+    how = how_of(cell)
     return how.change if how.change and cell.phase is Phase.PAYOUT else how.column
 
 
@@ -381,20 +390,6 @@ CLIMATE: Final[dict[str, Break]] = {
 }
 
 
-def _obeys(play: Play, command: cmd.Command) -> None:
-    assert play.running is not None
-    act = play.running.machine.act(command, "tech")
-    play.strikes.append(asyncio.get_running_loop().create_task(act))
-
-
-SETTINGS_BREAKS: Final[dict[str, Break]] = {
-    "clock jumps back ten years": _at_phase(lambda play: play.clock.jump_wall(-YEARS)),
-    "clock jumps ahead ten years": _at_phase(lambda play: play.clock.jump_wall(YEARS)),
-    "price is changed": _at_phase(lambda play: _obeys(play, cmd.SetPrice("A3", 990))),
-    "two keys at once": _at_phase(lambda play: play.press("A1")),
-}
-
-
 async def _nobody_comes(play: Play) -> None:
     await play.passes(61.0)
     await play.quiet()
@@ -447,5 +442,5 @@ BREAKS: Final[dict[str, Break]] = {
 
 def allowance(cell: Cell) -> Allowance:
     """Return what a cell excuses."""
-    found = BREAKS[cell.failure].allowance
+    found = how_of(cell).allowance
     return replace(found, blind=True) if cell.flagged else found

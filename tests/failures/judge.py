@@ -81,6 +81,9 @@ def seldom(play: Play, cell: Cell, spent: int, credit: int) -> None:
         case Gets.BOTH:
             assert got[:1] == [NAME[column]]
             assert spent == 0
+        case Gets.CHARGED:
+            assert got == []
+            assert spent == play.price
         case Gets.UNCLAIMED:
             assert got == []
             assert credit == 0

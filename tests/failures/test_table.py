@@ -13,7 +13,7 @@ from simulator.clock import run_virtual
 from simulator.oracles import check
 from simulator.world import Link
 from tests.failures.acts import Play
-from tests.failures.breaks import BREAKS, allowance, column, settings
+from tests.failures.breaks import BREAKS, allowance, column, how_of, settings
 from tests.failures.judge import judge
 from tests.scenarios.stage import story_of
 
@@ -39,7 +39,7 @@ def test_a_cell(cell: Cell, link: Link) -> None:
 
 
 async def _play(cell: Cell, link: Link) -> None:
-    how = BREAKS[cell.failure]
+    how = how_of(cell)
     play = Play(settings(cell), link=link, plan=how.world(settings(cell)))
     play.set_up(cell, column(cell), allowance(cell))
     await play.opens()
@@ -69,7 +69,7 @@ def inserts_only(cell: Cell) -> bool:
 
 async def _customer_and_fate(play: Play, cell: Cell) -> None:
     """The customer goes on whatever happens; fate strikes at its moment."""
-    how = BREAKS[cell.failure]
+    how = how_of(cell)
     moment = play.loop.create_task(play.moment())
     if inserts_only(cell):
         assert play.world.insert_bill(500)

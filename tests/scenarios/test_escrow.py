@@ -14,6 +14,7 @@ import pytest
 from config.machine import MachineSettings
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
+from simulator.oracles import Allowance
 from simulator.plan import WorldPlan, plan_for
 from simulator.truth import ESCROW, STACKER
 from simulator.world import Link
@@ -341,6 +342,46 @@ def test_with_a_reader_that_cannot_refund_the_bill_is_stacked_first(card: str, l
         assert stage.spent == (DEAR if card == "card" else 0)
 
     play(scenario, link, settings=machine(), plan=reader(machine(), can_refund=False))
+
+
+@pytest.mark.parametrize("how", ["kill", "power"])
+@pytest.mark.parametrize(
+    "moment", ["stack.intended", "bill.stacked", "approval.requested", "approval.finished"]
+)
+def test_whenever_it_ends_the_bill_is_credit_or_back_and_the_card_is_undone_or_owed(
+    moment: str, how: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: bool(stage.records(moment)) or "approval" in stage.intents)
+        if not stage.records(moment):
+            assert stage.world.present_card("card")
+            await stage.until(lambda: bool(stage.records(moment)))
+        if how == "kill":
+            await stage.kill()
+        else:
+            await stage.cut_power()
+            await stage.restore_power()
+        await stage.opens()
+        await stage.quiet()
+        assert stage.products == []
+        asked = "approval.requested" in {record.type for record in stage.told}
+        unknown = how == "power" and asked and moment != "approval.finished"
+        assert stage.claimed == (240 if unknown or moment == "approval.finished" else 0)
+        # A power cut takes what the reader knew of the request, or the latch of the turn.
+        assert bool(stage.flags) == (how == "power" and asked)
+        assert stage.spent == stage.credit + (0 if unknown else stage.claimed)
+        if stage.credit:
+            await stage.gives_back()
+
+    play(
+        scenario,
+        link,
+        settings=machine(),
+        plan=reader(machine(), can_refund=False),
+        allowance=Allowance(blind=how == "power"),
+    )
 
 
 def test_and_not_at_all_while_its_worth_could_not_be_paid_back(link: Link) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from config.machine import MachineSettings
 from controller.faults import FaultCode, JournalError
+from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.journal.errors import JournalRefusedError
 from controller.machine.brain import RECOUNT_S
@@ -102,6 +103,7 @@ class Player:
         self._turn_waiters: list[tuple[asyncio.Future[None], asyncio.TimerHandle]] = []
         self._end: End | None = None
         self._damaged = False
+        self._open_vends: set[int] = set()
         self._copy: Disk | None = None  # of the disk, from the middle of its life
         self._counting = False
         self._instants = 0
@@ -151,11 +153,8 @@ class Player:
         verdict.virtual_s = machine.loop.time()
         verdict.boots = machine.boots
         verdict.cells = self.coverage.hits
-        verdict.records = self.watch.seen
         if verdict.findings:
             self.show()
-        if machine.running is not None:
-            verdict.vends = machine.state.counters.vends + machine.state.counters.refunds
         verdict.trace = self.trace.close(verdict.findings)
         verdict.hits = self.trace.hits
         self.luck.cancel()
@@ -503,6 +502,13 @@ class Player:
             self._hit.set_result(None)
 
     def _recorded(self, record: Record) -> None:
+        # Counted here: a journal that is begun anew counts from zero.
+        self.verdict.records += 1
+        if isinstance(record.data, rec.VendOpened) and not record.data.test:
+            self._open_vends.add(record.seq)
+        elif record.type == rec.VendClosed.type and record.vend in self._open_vends:
+            self._open_vends.discard(record.vend)
+            self.verdict.vends += 1
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
         self.trace.record(record)

@@ -399,9 +399,9 @@ class Brain:
             case _:
                 self.cash.escrow_asked(result)
 
-    def _age_told(self, device: DeviceName, result: Any) -> None:
+    def _age_told(self, asked: fx.VerifyAge, result: Any) -> None:
         """Go on with what was chosen, once its buyer is old enough."""
-        selection = age.answered(self.desk, device, result)
+        selection = age.answered(self.desk, asked, result)
         if selection and self.desk.live.basket.items:
             basket.confirm(self.desk)
         elif selection:
@@ -410,7 +410,7 @@ class Brain:
     def _recovery_outcome(self, effect: fx.Effect, result: Any) -> None:
         desk = self.desk
         if isinstance(effect, fx.VerifyAge):
-            self._age_told(effect.device, result)
+            self._age_told(effect, result)
             return
         vend_seq = getattr(effect, "vend", None)
         saga = desk.state.sagas.get(vend_seq) if vend_seq is not None else None

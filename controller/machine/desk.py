@@ -61,6 +61,7 @@ class AgeCheck:
     selection: str
     device: DeviceName
     age: int
+    number: int = 0  # of the question
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class Live:
     session_ends: bool = False  # SESSION COMPLETE was wanted for ``session``
     basket: Basket = field(default_factory=Basket)
     age_check: AgeCheck | None = None
+    ages_asked: int = 0
     age_proved: tuple[int, float] = (0, 0.0)  # years, and until when (monotonic) they hold
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 

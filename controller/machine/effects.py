@@ -176,10 +176,14 @@ class RestoreBallast:
 
 @dataclass(frozen=True, slots=True)
 class VerifyAge:
-    """Have a reader ask for a card that proves an age."""
+    """Have a reader ask for a card that proves an age.
+
+    ``number`` tells the questions of a life apart: one may be asked while the last one ends.
+    """
 
     device: DeviceName
     age: int
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

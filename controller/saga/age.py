@@ -12,7 +12,7 @@ from controller.journal.records_age import AgeChecked
 from controller.machine.desk import READERS, AgeCheck, Desk
 from controller.machine.effects import Beep, CancelAge, Failed, VerifyAge, Wake
 from controller.panel.view import Message
-from controller.ports import AgeAnswer, DeviceName, Tone
+from controller.ports import AgeAnswer, Tone
 
 HOLDS_S: Final = 30.0  # an answer is good for about so long (MDB/ICP 4.2, section 7)
 
@@ -32,8 +32,10 @@ def ask(desk: Desk, selection: str) -> None:
         _refuse(desk, "", age, selection, "unsupported")
         return
     seconds = desk.policy.approval_timeout_s
-    desk.live.age_check = AgeCheck(selection, device, age)
-    desk.do(VerifyAge(device, age))
+    desk.live.ages_asked += 1
+    number = desk.live.ages_asked
+    desk.live.age_check = AgeCheck(selection, device, age, number)
+    desk.do(VerifyAge(device, age, number))
     desk.do(Wake("age", seconds))
     desk.tell(Message.AGE_PROVE, selection=selection, code=str(age), seconds=seconds)
 
@@ -50,11 +52,11 @@ def forget(desk: Desk) -> bool:
     return True
 
 
-def answered(desk: Desk, device: DeviceName, result: AgeAnswer | Failed) -> str:
+def answered(desk: Desk, asked: VerifyAge, result: AgeAnswer | Failed) -> str:
     """A reader told; returns the selection to go on with, or an empty string."""
-    check = desk.live.age_check
-    if check is None or check.device is not device:
-        return ""
+    check, device = desk.live.age_check, asked.device
+    if check is None or check.number != asked.number:
+        return ""  # taken back before it was answered
     desk.live.age_check = None
     desk.live.notice = None
     outcome = "unsupported" if isinstance(result, Failed) else result.value

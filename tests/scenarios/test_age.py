@@ -123,6 +123,22 @@ def test_coin_return_and_patience_end_the_question(link: Link) -> None:
     play(scenario, link, settings=flagged())
 
 
+def test_a_question_that_replaces_another_ends_as_any_other(link: Link) -> None:
+    # The answer of the first one, taken back, came while the second was asked, and passed for its.
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.shows("reader to prove")
+        await stage.passes(1.0)
+        stage.press("A3")
+        await stage.passes(1.0)
+        await stage.shows("reader to prove")
+        await stage.passes(61.0)
+        assert outcomes(stage) == ["cancelled", "cancelled"]
+        await stage.quiet()
+
+    play(scenario, link, settings=flagged())
+
+
 @pytest.mark.parametrize("why", ["no check", "no reader", "off", "dead"])
 def test_where_nobody_can_check_it_is_not_sold(why: str, link: Link) -> None:
     async def scenario(stage: Stage) -> None:

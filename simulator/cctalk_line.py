@@ -77,6 +77,8 @@ class CcTalkLine:
                 position: (f"{country}{value:03d}A", value)
                 for position, value in enumerate(sorted(coins), 1)
             }
+            if settings.tokens is not None:
+                ids[len(ids) + 1] = ("TK830A", 0)
             self.acceptor = SimCoinAcceptor(
                 timeline,
                 truth,

@@ -31,6 +31,7 @@ POSITIONS: Final = 16
 """Coin positions we use; a larger acceptor's others stay inhibited."""
 
 MASK_BYTES: Final = 2
+COUNT_BYTES: Final = 3
 POLL_S: Final = 0.2
 """Between two reads of the credit buffer, as advised; after 1 s the acceptor takes no coins."""
 
@@ -100,6 +101,13 @@ class Acceptor(Unit):
     async def buffer(self) -> EventBuffer:
         """Read the credit buffer. Raises Silent or LinkError."""
         return await self.read(Header.READ_BUFFERED_CREDIT, decode_events)
+
+    async def accepted_ever(self) -> int | None:
+        """Ask how many coins it ever took; None when it does not say. Raises LinkError."""
+        reply = await self.try_ask(Header.REQUEST_ACCEPT_COUNTER)
+        if reply is None or len(reply.data) != COUNT_BYTES:
+            return None
+        return int.from_bytes(reply.data, "little")
 
     async def learn(self, taken: frozenset[int]) -> tuple[CoinKind, ...]:
         """Ask what each position is worth; reads only.

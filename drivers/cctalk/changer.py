@@ -60,6 +60,10 @@ UNNOTED_EVENTS: Final = BUFFER_EVENTS - 2
 """Events without money that may pass before the counter is noted. With more, a restart could not
 tell them from lost ones; two places are left for what happens while nobody looks."""
 TYPES: Final = 16
+COUNT_STEPS: Final = 1 << 24
+"""Different values of an accept counter."""
+UNREAD: Final = "coins taken before the acceptor's power went, and not read"
+"""The flag of coins whose number its accept counter tells, and nothing their value."""
 
 
 class CcTalkChanger:
@@ -96,6 +100,7 @@ class CcTalkChanger:
         self._kinds: dict[int, CoinKind] = {}
         self._seen: EventBuffer | None = None
         self._unnoted = 0
+        self._accepted: int | None = None  # coins it ever took, up to the buffer last seen
         self._wanted: frozenset[int] = frozenset()
         self._serving = False
         self._payouts = asyncio.Lock()
@@ -223,6 +228,7 @@ class CcTalkChanger:
             self._take(known.info)
         cursor = decode_cursor(known.last_answer)
         self._seen = cursor.buffer
+        self._accepted = cursor.accepted
         for hopper in self._hoppers:
             if hopper.coin_type < len(known.tubes):
                 hopper.believed = known.tubes[hopper.coin_type]
@@ -396,6 +402,7 @@ class CcTalkChanger:
         before, self._seen = self._seen, buffer
         news = news_between(before, buffer)
         if before is None:
+            self._accepted = await acceptor.accepted_ever()
             await self._note()  # the baseline: what comes from here on is new
             return False
         if before == buffer:
@@ -404,11 +411,29 @@ class CcTalkChanger:
         self._tell(acceptor, heard, news)
         deposited = tuple(map(self._deposit, heard.credits))
         self._unnoted += len(news.events)
-        if deposited or news.lost:
-            await self._report(deposited, suspect=news.lost)
+        unread = await self._unread(acceptor, len(deposited), reset=news.reset)
+        if deposited or news.lost or unread:
+            doubt = UNREAD if unread and not news.lost else ""
+            await self._report(deposited, suspect=news.lost + unread, doubt=doubt)
         elif news.reset or self._unnoted > UNNOTED_EVENTS:
             await self._note()
         return news.reset
+
+    async def _unread(self, acceptor: Acceptor, credited: int, *, reset: bool) -> int:
+        """Count coins on; after a reset, those of which no event tells any more.
+
+        Its events are lost with its power; where it keeps its accept counter that tells how many
+        coins it took since the last record. One that says less, or many more, keeps none.
+        """
+        if self._accepted is not None:
+            self._accepted = (self._accepted + credited) % COUNT_STEPS
+        if not reset:
+            return 0
+        believed, self._accepted = self._accepted, await acceptor.accepted_ever()
+        if believed is None or self._accepted is None:
+            return 0
+        unread = (self._accepted - believed) % COUNT_STEPS
+        return unread if unread <= BUFFER_EVENTS else 0
 
     def _tell(self, acceptor: Acceptor, heard: Coins, news: News) -> None:
         book = self._books[acceptor.part]
@@ -507,17 +532,24 @@ class CcTalkChanger:
 
     def _cursor(self) -> bytes:
         marks = {h.plan.address: h.mark for h in self._hoppers if h.counted}
-        return Cursor(self._seen, marks).encode()
+        return Cursor(self._seen, marks, accepted=self._accepted).encode()
 
     async def _note(self) -> None:
         """Have the journal keep how far events and counts were seen."""
         await self._report(())
 
-    async def _report(self, deposited: tuple[DepositedCoin, ...], suspect: int = 0) -> None:
+    async def _report(
+        self, deposited: tuple[DepositedCoin, ...], suspect: int = 0, doubt: str = ""
+    ) -> None:
         """Hand coins over, and wait until their record is on disk."""
         self._unnoted = 0
         report = CoinsReport(
-            DeviceName.CHANGER, self._cursor(), deposited, suspect=suspect, note=True
+            DeviceName.CHANGER,
+            self._cursor(),
+            deposited,
+            suspect=suspect,
+            doubt=doubt,
+            note=True,
         )
         try:
             await self._sink.money(report)

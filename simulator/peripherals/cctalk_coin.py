@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from drivers.cctalk.headers import Header
 from simulator.peripherals.base import Timeline
@@ -34,6 +34,7 @@ class AcceptorSettings:
         knows_master: It has a master inhibit.
         dummy_event: Moves its counter to 1 by a null event after the first read.
         tells_options: It answers header 213, which is no must.
+        keeps_count: It counts the coins that it took (header 225), without power as well.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -51,6 +52,7 @@ class AcceptorSettings:
     knows_master: bool = True
     dummy_event: bool = False
     tells_options: bool = True
+    keeps_count: bool = True
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ class SimCoinAcceptor(CcTalkDevice):
         self.accepted = 0
         self.master = True
         self.routes: dict[int, int] = {}
+        self.taken = 0
+        """Coins ever taken; kept without power."""
         self._rolling: list[Thing] = []
         self._generation = 0
         self._read_at = float("-inf")
@@ -122,6 +126,8 @@ class SimCoinAcceptor(CcTalkDevice):
                 return self.accepted.to_bytes(2, "little")
             case Header.REQUEST_COIN_ID if data and 1 <= data[0] <= _POSITIONS:
                 return self.settings.ids.get(data[0], ("......", 0))[0].encode()
+            case Header.REQUEST_ACCEPT_COUNTER if self.settings.keeps_count:
+                return self.taken.to_bytes(3, "little")
             case Header.REQUEST_POLLING_PRIORITY:
                 return bytes((2, 20))
             case Header.PERFORM_SELF_CHECK:
@@ -188,6 +194,7 @@ class SimCoinAcceptor(CcTalkDevice):
         else:
             path = self.routes.get(position, 0)
             self._truth.move(thing, SLOT, self.paths.get(path, CASHBOX))
+            self.taken += 1
             if not self.faults.frozen:
                 self.log.add(position, path)
 
@@ -225,3 +232,12 @@ class SimCoinAcceptor(CcTalkDevice):
         for thing in self._rolling:
             self._truth.move(thing, SLOT, TRAY, why=why)
         self._rolling.clear()
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what outlives a loss of power."""
+        return {**super().to_state(), "taken": self.taken}
+
+    def from_state(self, state: Mapping[str, Any]) -> None:
+        """Become what `to_state` returned."""
+        self.taken = int(state.get("taken", 0))
+        super().from_state(state)

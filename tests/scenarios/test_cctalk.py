@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.machine import MachineSettings
-from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper
+from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper, Tokens
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
@@ -325,3 +325,16 @@ def test_tubes_that_count_themselves_refuse_to_be_told() -> None:
         await stage.act(cmd.LeaveService())
 
     play(scenario)
+
+
+def test_a_token_of_the_acceptor_buys_its_product() -> None:
+    settings = MACHINE.model_copy(update={"tokens": Tokens(products=("water",))})
+
+    async def scenario(stage: Stage) -> None:
+        stage.world.insert_coin(0, name="token")
+        await stage.until(lambda: bool(stage.records("token.inserted")), within_s=10.0)
+        await stage.buys("A1")
+        assert stage.products == ["water"]
+        assert stage.spent == 0
+
+    play(scenario, settings=settings)

@@ -13,6 +13,7 @@ from controller.ports import (
     DeviceReady,
     EscrowLever,
 )
+from drivers.cctalk.changer import UNREAD
 from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
 from drivers.cctalk.headers import Header
@@ -414,3 +415,70 @@ def test_a_cursor_survives_the_journal() -> None:
 @pytest.mark.parametrize("data", ["", "52 20", "01", "01 01 00", "01 00 01 02", "02 00"])
 def test_anothers_answer_is_no_cursor(data: str) -> None:
     assert decode_cursor(bytes.fromhex(data)) == Cursor()
+
+
+# ----------------------------------------------------------- coins that nobody read in time
+
+
+@virtual
+async def test_a_coin_unread_at_a_power_cut_is_told_by_the_accept_counter() -> None:
+    it = await taking(rig())
+    await it.insert(100)
+    await until(lambda: len(it.sink.durable) >= 2, 5, "the first is recorded")
+    await it.die()
+    await it.insert(50)  # taken within the second that it still takes coins
+    it.cut_power()
+    it.restore_power()
+    await asyncio.sleep(2.0)
+    await it.up()
+    assert it.truth.value(CASHBOX) == 150
+    assert it.suspects == 1
+    assert [r.doubt for r in it.sink.reports if isinstance(r, CoinsReport) and r.suspect] == [
+        UNREAD
+    ]
+    await it.die()
+    await it.up()
+    assert it.suspects == 1, "flagged once"
+    await it.die()
+
+
+@virtual
+async def test_an_acceptor_that_keeps_no_count_leaves_no_doubt() -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(keeps_count=False)))
+    await it.insert(100)
+    await until(lambda: len(it.sink.durable) >= 2, 5, "recorded")
+    await it.die()
+    it.cut_power()
+    it.restore_power()
+    await asyncio.sleep(2.0)
+    await it.up()
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_another_acceptor_in_its_place_is_no_unread_coin() -> None:
+    it = await taking(rig())
+    await it.insert(100)
+    await until(lambda: len(it.sink.durable) >= 2, 5, "recorded")
+    await it.die()
+    it.cut_power()
+    it.acceptor.taken = 70_000
+    it.restore_power()
+    await asyncio.sleep(2.0)
+    await it.up()
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_a_reset_while_running_counts_what_was_not_read() -> None:
+    it = await taking(rig())
+    await it.insert(100, 50)
+    await until(lambda: it.truth.value(CASHBOX) == 150, 5, "both taken")
+    await asyncio.sleep(0.5)
+    it.cut_power()
+    it.restore_power()
+    await asyncio.sleep(3.0)
+    assert it.suspects == 0, "everything had been read"
+    await it.die()

@@ -361,7 +361,8 @@ class Known:
 
     info: ChangerInfo | BillInfo | ReaderInfo | None = None
     last_answer: bytes = b""  # items of the last money answer whose acknowledgement is not proved
-    tubes: tuple[int, ...] = ()  # believed count per coin type when that answer was recorded
+    tubes: tuple[int, ...] = ()  # believed count per coin (or recycled bill) type behind it
+    stacker: int | None = None  # believed bills in the stacker; None: never counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,12 @@ def known(state: State, device: DeviceName) -> Known:
         info = _INFO[device].validate_python(raw) if raw else None
     except ValidationError:
         info = None  # written by another version: it will be identified anew
-    tubes = tuple(state.tubes.get(t, 0) for t in range(16)) if state.tubes_counted else ()
-    return Known(info, bytes.fromhex(state.last_answers.get(device.value, "")), tubes)
+    answer = bytes.fromhex(state.last_answers.get(device.value, ""))
+    bills = device is DeviceName.BILL
+    counts = state.recycler if bills else state.tubes
+    counted = state.recycler_counted if bills else state.tubes_counted
+    tubes = tuple(counts.get(t, 0) for t in range(16)) if counted else ()
+    return Known(info, answer, tubes, state.stacker if state.stacker_counted else None)
 
 
 class Recorder(Protocol):

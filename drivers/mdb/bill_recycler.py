@@ -9,6 +9,7 @@ Source: MDB/ICP 4.2, section 6 (EXPANSION 01 to 0A, recycler status).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -19,6 +20,7 @@ from controller.ports import (
     BillInfo,
     DeviceSink,
     EscrowLever,
+    Known,
     PayoutEvidence,
     PayoutOrder,
     StackerCount,
@@ -281,6 +283,19 @@ class MdbBillRecycler(MdbBillValidator):
         )
         await self._tell(encode_command(RecyclerEnable(0, qualities)))
         return tuple(sorted(wanted))
+
+    async def _beyond(self, known: Known) -> Counter[bytes] | None:
+        beyond = await super()._beyond(known)
+        recycles = known.info.recycles if isinstance(known.info, BillInfo) else ()
+        if beyond is None or not recycles:
+            return beyond
+        if not known.tubes:
+            return None
+        held = await self._bills_held()
+        for kind in recycles:
+            event = bytes((0x80 | codec.BillRoute.RECYCLED << 4 | kind,))
+            beyond[event] = held.counts[kind] - known.tubes[kind]
+        return beyond
 
     def _forget(self) -> None:
         super()._forget()

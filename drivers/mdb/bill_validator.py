@@ -27,6 +27,7 @@ from controller.ports import (
     BillsReport,
     DeviceName,
     DeviceSink,
+    Greeting,
     Known,
     StackerCount,
 )
@@ -76,6 +77,9 @@ RESULTS: Final = frozenset(
 
 Shot = codec.BillEvent | codec.ValidatorReported | codec.RecyclerReported
 
+STACKED: Final = bytes((0x80,))
+"""Any bill in the stacker."""
+
 _DENY_FTL: Final = encode_command(RetryDeny(Address.BILL_VALIDATOR, Address.VMC, 0))
 _STACKER: Final = encode_command(AskStacker())
 _TAKE_NOTHING: Final = encode_command(BillType(0, 0))
@@ -123,6 +127,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._results = 0  # escrow results and refusals so far
         self._result_due: float | None = None
         self._chores: deque[bytes] = deque(maxlen=4)
+        self._surplus: Counter[bytes] | None = None
         self.oddities: Counter[str] = Counter()
 
     @property
@@ -177,6 +182,46 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             if self._gone() or self._was_reset:
                 raise EffectUnknownError("ESCROW was sent and the bill validator fell silent")
             raise LinkError("the bill validator answers polls but never acknowledged ESCROW")
+
+    # ------------------------------------------------------------------------------- greeting
+
+    async def greet(self, known: Known) -> Greeting:
+        """Count before the first poll where that tells a repeat; see `MdbDevice.greet`."""
+        self._surplus = await self._weigh(known)
+        return await super().greet(known)
+
+    async def _weigh(self, known: Known) -> Counter[bytes] | None:
+        """Return the bills that lie there and are in no record, where a repeat may be told.
+
+        Two bills of one type in a row look like one and its repeat: the counts tell them apart.
+        By the code of their event; those of the stacker, whose types it does not count, by STACKED
+        alone. None: no count tells.
+        """
+        told = codec.decode_poll(known.last_answer).items if known.last_answer else ()
+        credited = any(isinstance(t, codec.BillEvent) and t.route.gives_credit for t in told)
+        if not credited or not self._bus.link.capabilities.withholds_ack:
+            return None
+        try:
+            return await self._beyond(known)
+        except (LinkError, MdbBlockError):
+            return None
+
+    async def _beyond(self, known: Known) -> Counter[bytes] | None:
+        """Ask the counts and compare. Raises LinkError, or MdbBlockError."""
+        answer = await self._slot.command(_STACKER, Retry.ASK)
+        if known.stacker is None or answer.kind is not AnswerKind.DATA:
+            return None
+        return Counter({STACKED: codec.decode_stacker(answer.data).count - known.stacker})
+
+    def _unrepeated(self, shots: list[Shot]) -> None:
+        """Take an answer's bills as new, if just so many lie there that are in no record."""
+        surplus, self._surplus = self._surplus, None
+        if surplus is None or not self._gate.restored:
+            return
+        bills = [s for s in shots if isinstance(s, codec.BillEvent) and s.route.gives_credit]
+        kinds = (STACKED if b.route is codec.BillRoute.STACKED else b.raw for b in bills)
+        if bills and Counter(kinds) == +surplus:
+            self._gate.repeats.clear()
 
     # ------------------------------------------------------------------------- initialisation
 
@@ -333,6 +378,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         answer = codec.decode_poll(data)
         self._conditions(answer)
         shots = _one_shots(answer)
+        if shots and self._surplus is not None:
+            self._unrepeated(shots)
         new = self._gate.repeats.fresh([item.raw for item in shots])
         fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
         bills = [item for item in fresh if isinstance(item, codec.BillEvent)]

@@ -343,3 +343,29 @@ def test_a_bill_that_comes_in_while_change_is_ordered_is_waited_for(link: Link) 
         assert paid_bills(stage) == [(1_000, True)], "it was not asked in vain"
 
     plays(scenario, link, plan=plan(intake_s=3.0))
+
+
+@pytest.mark.parametrize("recycling", [True, False])
+def test_a_second_bill_of_one_type_that_came_while_nobody_ran_is_no_repeat(
+    recycling: bool,
+) -> None:
+    """Without escrow both tell the same byte; the counts say that there are two bills."""
+    drawn = plan(has_escrow=False)
+    settings = SETTINGS if recycling else with_mdb("bill", recycle=())
+    if not recycling:
+        drawn = plan(has_escrow=False, level=1, options=0, recycles=(), recycled_before=())
+
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        await stage.until(lambda: stage.world.insert_bill(500), within_s=10.0)
+        await stage.kill()
+        await stage.passes_without(3.0)  # it goes on its way all the same
+        await stage.opens()
+        await stage.quiet()
+        assert stage.credit == stage.spent == 1_000
+        assert stage.flags == []
+        await stage.kill()
+        await stage.opens()
+        assert stage.credit == 1_000, "and the last one is no third"
+
+    play(scenario, "native", settings=settings, plan=drawn)

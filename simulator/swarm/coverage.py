@@ -81,6 +81,13 @@ class Coverage:
         """Something happened just now: an act, an end; in this phase, or in what records say."""
         self._met.update((one, mark) for one in ((phase,) if phase else self._phases))
 
+    def damaged(self, mark: str, *, coins: int, bills: int) -> None:
+        """The journal's file is damaged, with so much credit in it."""
+        self._met.add(("IDLE", mark))
+        self._pays(coins=coins, bills=bills)
+        if coins or bills:
+            self._met.add(("MONEY", mark))
+
     def fell(self) -> None:
         """A product has fallen, whether anybody knows it yet or not."""
         if "TURN" in self._phases:

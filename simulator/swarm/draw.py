@@ -110,7 +110,7 @@ def _build(seed: int, link: Link | None) -> Build:
         always_idle=rng.random() < 0.6,
         reader_refunds=rng.random() < 0.85,
         reader_level=rng.choice((1, 2, 3, 3)),
-        tube_fill=rng.choice((3, 30, 30, 79)),
+        tube_fill=rng.choice((0, 3, 30, 30, 79)),
         stock=rng.choice((None, None, 2)),
         display=rng.random() < 0.25,
         multi_vend=rng.random() < 0.2,

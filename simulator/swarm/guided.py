@@ -48,6 +48,8 @@ BEHIND: Final[Mapping[str, tuple[str, ...]]] = {
     "RECOVERY": ("dispense.intended",),
 }
 LASTS_S: Final = 25.0
+AWAY_S: Final = 200.0
+PATIENT: Final = 4  # times that somebody waits for the end who is owed something
 # Of a product that needs some time to fall: a cut that late finds it in the bin.
 FALLEN: Final = (30, 60)
 SOON: Final = (1, 25)
@@ -77,6 +79,8 @@ def misfortune(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
         return Misfortune(tuple(acts), troubles, _end(rng, cell, rest))
     elif kind != "seen":
         troubles += _trouble(rng, cell, mark, selection)
+        if _outlasts(cell):
+            acts += [Act("wait", until="end")] * PATIENT
     return Misfortune(tuple(acts), troubles)
 
 
@@ -158,8 +162,16 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
     early = kind.part == "reader" and kind.name in ("refund", "dies_at", "resets_at")
     early = early or (cell.tender.name != "CLAIM" and rng.random() < 0.3)
     when = "" if early else _behind(rng, cell)
+    if _outlasts(cell):  # only a device that stays away is given up
+        return (Trouble(part, "silent", True, when, 0.0, AWAY_S),)
     value = _value(rng, kind, wanted, selection)
     return (Trouble(part, kind.name, value, when, 0.0, rng.uniform(8.0, LASTS_S)),)
+
+
+def _outlasts(cell: Cell) -> bool:
+    """Tell whether it comes to this only when a device is away for long."""
+    away = ("is gone" in cell.failure) or ("dies in payout" in cell.failure)
+    return away and "claim.opened" in cell.journaled
 
 
 def _value(rng: random.Random, kind: Kind, wanted: str, selection: str) -> FaultValue:

@@ -247,6 +247,8 @@ class Player:
         machine, how = self.machine, self.life.finale
         self.trace.note(f"the journal's file: {how}")
         self.trace.hit(f"disk.{how}")
+        credit = machine.state.credit
+        self.coverage.damaged(f"damage.{how}", coins=credit.coins, bills=credit.bills)
         self.watch.life_ended(power=True)
         await machine.cut_power()
         machine.disk = damage(machine.disk, how, self._copy or machine.disk, self._rng)
@@ -257,6 +259,7 @@ class Player:
         await self._boot()
         await self._while_alive(self._calm())
         self._damaged = False
+        self.coverage.customer_left()
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()

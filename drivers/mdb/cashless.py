@@ -388,6 +388,8 @@ class MdbCardReader(ReaderAge):
         failed: an earlier VEND FAILURE was heard, and its refund error would have been reported
         until it was acknowledged.
         """
+        if state is None:
+            return RefundOutcome.UNKNOWN  # level 1 does not say where it is, nor how it got there
         if state not in (ReaderState.SESSION_IDLE, ReaderState.ENABLED):
             return RefundOutcome.CHARGED
         if self._refund_error:

@@ -164,3 +164,15 @@ def test_an_approval_that_has_been_handed_over_is_not_cancelled_any_more() -> No
         if verdict.findings:
             wrong[after] = verdict.findings
     assert wrong == {}
+
+
+def test_a_level_1_reader_that_took_the_failure_before_a_restart_is_no_proof_of_a_charge() -> None:
+    # It had refunded; asked again it says "out of sequence", and level 1 says no more than that.
+    troubles = (
+        Trouble("B3", "no_start", when="vend.opened"),
+        Trouble("disk", "write_fails", 1, when="dispense.finished"),
+    )
+    card = Act("card", text="card")
+    machine = Build("native", changer_level=2, reader_level=1)
+    acts = (card, Act("wait", after_s=1.5), keys("B3"))
+    assert told(machine, *acts, troubles=troubles).findings == []

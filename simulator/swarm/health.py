@@ -10,6 +10,7 @@ from typing import Final
 
 from controller.climate_plan import health_rules
 from controller.domain.health import HealthRule, due_s
+from controller.journal import records as rec
 from controller.journal import records_climate as clim
 from controller.journal.envelope import Record
 from controller.machine.health import UNKNOWN
@@ -38,6 +39,7 @@ class HealthOracle:
             rule.column: self._cabin.watch(rule.limit_c, hot=rule.hot) for rule in rules
         }
         self._attended = machine.loop.time()
+        self._held: set[str] = set()
 
     @classmethod
     def of(cls, machine: Whole) -> HealthOracle | None:
@@ -68,10 +70,19 @@ class HealthOracle:
                 )
 
     def record(self, record: Record, evidence: Evidence) -> None:
-        """Judge a column that is held back."""
-        data = record.data
-        if not isinstance(data, clim.HealthExceeded):
-            return
+        """Judge a column that is held back, and a turn of one that is."""
+        match record.data:
+            case clim.HealthExceeded() as exceeded:
+                self._held.update(exceeded.columns)
+                self._judge(exceeded, evidence)
+            case clim.HealthServed(columns=columns):
+                self._held.difference_update(columns)
+            case rec.DispenseIntended(column=column) if column in self._held:
+                evidence.findings.append(f"{column} turns, and it is held back")
+            case _:
+                pass
+
+    def _judge(self, data: clim.HealthExceeded, evidence: Evidence) -> None:
         self._settle()
         now = self._machine.loop.time()
         if evidence.excused(Excuse.WARM):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
+from controller.climate_state import ClimateState
 from controller.domain.credit import Credit
 from controller.domain.stock import Stock
 from controller.domain.tubes import NOTHING as NO_PLAN
@@ -347,6 +348,11 @@ def sell_for_nothing_now_and_then(soil: Soil) -> None:
     soil.wrap(Desk, "write", _edits(rec.VendOpened, free))
 
 
+def sell_what_is_too_warm(soil: Soil) -> None:
+    """The health timer runs out, and nobody asks it."""
+    soil.put(ClimateState, "unhealthy", property(lambda self: []))
+
+
 # --------------------------------------------------------------------------------------- cards
 
 
@@ -458,6 +464,7 @@ MUTANTS: Final = (
     Mutant("take what nobody saw for delivered", take_what_nobody_saw_for_delivered),
     Mutant("overlook a drop", overlook_a_drop, "none"),
     Mutant("count no product", count_no_product, "none"),
+    Mutant("sell what is too warm", sell_what_is_too_warm, "cabin,climate"),
     Mutant("sell for nothing now and then", sell_for_nothing_now_and_then, "none"),
     Mutant("tell the reader that the vend failed", tell_the_reader_that_the_vend_failed, "none"),
     Mutant("tell the reader that the vend succeeded", tell_the_reader_that_the_vend_succeeded),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from controller.faults import FaultCode
+from drivers.gpio.lines import OutputLine
 from tests.climate_kit import (
     COMPRESSOR,
     DEFROST,
@@ -229,3 +230,38 @@ def test_a_compressor_that_cools_nothing_is_told_and_rests_after_its_longest_run
     assert base.climate.cooling is not None
     short = base.climate.cooling.model_copy(update={"max_on_s": 1_200.0, "weak_after_s": 600.0})
     play(scenario, fold_idle=True, settings=cooled(health=(), cooling=short))
+
+
+def test_a_compressor_that_is_cut_from_outside_rests_and_is_told() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.world.cabin is not None
+        stage.world.cabin.put(20.0)
+        await starts(stage)
+        cut = stage.loop.time()
+        relay(stage, COMPRESSOR).cut(1, "the loop hangs")
+        await comes(stage, lambda: stage.has_fault("compressor", FaultCode.OUTPUT_CUT), 5.0)
+        assert stage.records("cooling.changed")[-1].reason == "the loop hangs"
+        assert await starts(stage) - cut >= MIN_OFF_S
+        await rests(stage)
+        assert not stage.has_fault("compressor", FaultCode.OUTPUT_CUT)
+
+    play(scenario, fold_idle=True, settings=cooled(health=()))
+
+
+def test_a_heater_that_is_cut_from_outside_rests_a_minute() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.world.cabin is not None
+        stage.world.cabin.put(2.0)
+        await comes(stage, lambda: is_on(stage, HEATER), 30.0)
+        relay(stage, HEATER).cut(1, "on for 3605 s")
+        await passes(stage, 30.0)
+        assert not is_on(stage, HEATER)
+        await comes(stage, lambda: is_on(stage, HEATER), 60.0)
+
+    settings = heated()
+    play(scenario, fold_idle=True, settings=settings, plan=thermal(settings, ambient_c=0.0))
+
+
+def relay(stage: Stage, pin: int) -> OutputLine:
+    assert stage.running is not None
+    return stage.running.lines._outputs[pin]

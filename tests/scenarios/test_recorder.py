@@ -193,6 +193,34 @@ def test_a_broken_act_is_kept() -> None:
     assert replay(kept(stage)["broken"]).same
 
 
+def test_a_stretch_that_lost_a_part_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.recorder.recorder.INPUTS_MAX", 20)
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(10, 10, 10, 10, 10, 50, 100)
+        stage.breaks("A3", "jam")
+        await stage.buys("A3")
+
+    stage = play(scenario)
+    lines = kept(stage)["a3-column.jammed"]
+    with pytest.raises(ReplayError, match="a part is missing: 20 inputs without rest"):
+        replay(lines)
+    assert "can't be replayed" in next(iter(story(lines)))[2]
+
+
+def test_after_the_time_was_confirmed_a_recording_begins_anew() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        label = stage.running.journal.label
+        label.confirm(1_800_000_000_000, int(stage.loop.time() * 1000))
+        await stage.coins(100)
+        await stage.gives_back()
+        await jams(stage)
+
+    stage = play(scenario)
+    assert all(found.same for found in replayed(stage))
+
+
 def test_a_recording_is_told_in_words() -> None:
     stage = play(jams)
     told = list(story(kept(stage)["a3-column.jammed"]))

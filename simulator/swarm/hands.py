@@ -11,13 +11,22 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
-from controller.domain.commands import SetPrice
+from controller.domain.commands import (
+    Command,
+    DisableColumn,
+    EnableColumn,
+    EnableReader,
+    EnterService,
+    LeaveService,
+    SetPrice,
+)
 from controller.machine.inputs import CommandRefused
 from simulator.disk import Io
 from simulator.swarm.plan import Trouble
 from simulator.whole import Whole
 
 TECHNICIAN: Final = "technician"
+SWITCHED_OFF: Final = "switched off by the swarm"
 FULL_MARGIN: Final = 4_096  # bytes that a full disk still has
 
 
@@ -128,28 +137,53 @@ class StockHand:
 
 
 class ConfigHand:
-    """Somebody changes a price while the machine sells."""
+    """Somebody changes prices, switches things off, wants the machine, while it sells."""
 
     def strike(self, machine: Whole, trouble: Trouble) -> bool:
-        """Make everything dearer by ``trouble.value``."""
-        assert isinstance(trouble.value, int), "minor units"
-        return _set_prices(machine, trouble.value)
+        """Do it, by a technician's command."""
+        match trouble.name:
+            case "price":
+                assert isinstance(trouble.value, int), "minor units"
+                return _set_prices(machine, trouble.value)
+            case "column":
+                names = [column.selection for column in machine.settings.columns]
+                return _tell(machine, *(DisableColumn(name, SWITCHED_OFF) for name in names))
+            case "reader":
+                return _tell(machine, EnableReader("cashless1", on=False))
+            case _:
+                return _tell(machine, EnterService())
 
     def mend(self, machine: Whole, trouble: Trouble) -> bool:
-        """Set the old prices."""
-        del trouble
-        _set_prices(machine, 0)
+        """Set it back."""
+        match trouble.name:
+            case "price":
+                _set_prices(machine, 0)
+            case "column" if machine.running is not None:
+                names = [column.selection for column in machine.settings.columns]
+                off = [n for n in names if machine.state.stock.of(n).disabled == SWITCHED_OFF]
+                _tell(machine, *(EnableColumn(name) for name in off))
+            case "reader":
+                _tell(machine, EnableReader("cashless1", on=True))
+            case "service":
+                _tell(machine, LeaveService())
+            case _:
+                pass
         return True
 
 
-def _set_prices(machine: Whole, more: int) -> bool:
+def _tell(machine: Whole, *orders: Command) -> bool:
     running = machine.running
     if running is None or machine.ended:
         return False
-    for column in machine.settings.columns:
-        command = SetPrice(column.selection, machine.settings.price_of(column) + more)
-        machine.loop.create_task(_told(running.machine.act(command, TECHNICIAN)))
+    for order in orders:
+        machine.loop.create_task(_told(running.machine.act(order, TECHNICIAN)))
     return True
+
+
+def _set_prices(machine: Whole, more: int) -> bool:
+    columns = machine.settings.columns
+    prices = [(c.selection, machine.settings.price_of(c) + more) for c in columns]
+    return _tell(machine, *(SetPrice(name, price) for name, price in prices))
 
 
 async def _told(acting: Awaitable[object]) -> None:

@@ -263,7 +263,15 @@ KINDS: Final[tuple[Kind, ...]] = (
         ],
     ),
     *_kinds("stock", [("gone", ("",), (), frozenset({Excuse.STOLEN}), 1.0)]),
-    *_kinds("config", [("price", (10, 50), ANY, NONE, 30.0)]),
+    *_kinds(
+        "config",
+        [
+            ("price", (10, 50), ANY, NONE, 30.0),
+            ("column", (True,), TURN, NONE, 10.0, 0.5),
+            ("reader", (True,), CARD, NONE, 10.0, 0.5),
+            ("service", (True,), (*CARD, *TURN), NONE, 10.0, 0.5),
+        ],
+    ),
     *_kinds("clock", [("jump_s", (-3.2e8, -3600.0, 3600.0, 3.2e8), ANY, NONE, 60.0, 1.0)]),
 )  # fmt: skip
 

@@ -509,6 +509,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         health=health_rules(settings),
         offers=offers_of(settings),
     )
+    desk.recorded = box is not None
     tap = None if box is None else box.ring.edge
     lines = Lines(parts.pins, parts.watch, at_exit=parts.at_exit, tap=tap)
     dispenser = build_dispenser(

@@ -245,6 +245,10 @@ class Methods:
             session, cmd.ServeHealth(None if column is None else self._column(column))
         )
 
+    async def record_keep(self, session: Session) -> Answer:
+        """Keep what the flight recorder has of the last vends."""
+        return await self._act(session, cmd.KeepRecording())
+
     async def service_enter(self, session: Session) -> Answer:
         """Take the machine out of sale."""
         return await self._act(session, cmd.EnterService())
@@ -307,6 +311,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "coins.pour": m.coins_pour,
             "reader.enable": m.reader_enable,
             "health.served": m.health_served,
+            "record.keep": m.record_keep,
             "service.enter": m.service_enter,
             "service.leave": m.service_leave,
             "journal.begin": m.journal_begin,

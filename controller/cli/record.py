@@ -11,7 +11,7 @@ import typer
 
 from controller.cli import screen
 from controller.cli.errors import CliError, Exit
-from controller.cli.place import AsJson, ask, completed, new_group
+from controller.cli.place import AsJson, act, ask, completed, new_group
 
 Name = Annotated[
     str,
@@ -27,6 +27,7 @@ def mount(app: typer.Typer) -> None:
     group = new_group("What the flight recorder kept.", show_list)
     group.command("list")(show_list)
     group.command("show")(show)
+    group.command("keep")(keep)
     group.command("export")(export)
     app.add_typer(group, name="record")
 
@@ -63,6 +64,15 @@ def show(context: typer.Context, name: Name, json: AsJson = False) -> None:
             screen.line(f"{at_s - begun:10.3f}", f"{what:9}", words)
     except ValueError as error:
         raise CliError(str(error), Exit.FAILED) from error
+
+
+def keep(context: typer.Context, json: AsJson = False) -> None:
+    """Keep what there is of the last vends: a customer disputes one."""
+    answer = act(context, "record.keep")
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line("kept once the machine is at rest; `vendctl record list` shows it")
 
 
 def export(

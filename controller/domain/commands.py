@@ -159,6 +159,11 @@ class ServeHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepRecording:
+    """Keep what the flight recorder has of the last vends: somebody disputes one."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnterService:
     """Take the machine out of sale."""
 
@@ -187,5 +192,5 @@ Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | PourCoins | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
-    | EndGrant | ServeHealth
+    | KeepRecording | EndGrant | ServeHealth
 )  # fmt: skip

@@ -22,6 +22,7 @@ from controller.ports import DeviceName
 from controller.saga import claims, escrow, give_back, rights, vend
 
 Reply = Future[dict[str, Any]]
+KEEP: Final = "record keep"
 MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
 
 
@@ -42,6 +43,11 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
         case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins() | cmd.CountTubes() | cmd.PourCoins():
             _later(desk, command, by, reply)
             return None
+        case cmd.KeepRecording():
+            if not desk.recorded:
+                raise CommandRefused("no flight recorder is configured: [recorder]")
+            desk.write(rec.OperatorActed(by=by, what=KEEP))
+            return {"kept": True}
         case cmd.ServeHealth(column=column):
             return health.serve(desk, column, by)
         case cmd.BeginJournal():

@@ -134,6 +134,7 @@ class Desk:
         self.mint = mint
         self.climate = climate
         self.health = health
+        self.recorded = False  # a flight recorder runs
         self.offers = offers or Offers()
         self._active: tuple[Offer, ...] = ()
         self.modes = Modes()

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
+
 KEPT: Final = 20  # recordings; the oldest goes first
 MOST_BYTES: Final = 1 << 20  # of one, compressed: what comes behind is left out
 WAITING_MAX: Final = 2  # stretches that wait to be written; more trouble at once is the same one
@@ -25,6 +27,8 @@ PAUSE_S: Final = 0.01
 CLOSE_S: Final = 0.15  # nobody beats at the end, and the guard waits for 0.5 s
 LEAST_PRIORITY: Final = 19
 SUFFIX: Final = ".jsonl.gz"
+log = structlog.get_logger("recorder")
+
 NAME: Final = re.compile(r"\d{6}-[a-z0-9._-]{1,60}\.jsonl\.gz")
 
 
@@ -155,8 +159,10 @@ class FolderKeeper:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
         while (next_ := self._waiting.get()) is not None:
-            with suppress(OSError):  # a recording that can't be written is no trouble of its own
+            try:
                 self._write(*next_)
+            except Exception as error:  # noqa: BLE001 - what can't be written is no trouble of its own
+                log.warning("recorder.write", error=repr(error))
 
     def _write(self, word: str, lines: Iterator[bytes]) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from controller.journal import records as rec
 from controller.journal import records_climate as clim
 from controller.journal.envelope import Record
 from controller.machine.brain import Brain
+from controller.machine.commands import KEEP
 from controller.machine.effects import Effect
 from controller.machine.inputs import Input
 from controller.machine.table import Mode
@@ -202,9 +203,14 @@ class FlightRecorder:
         word, self._trouble = self._trouble, ""
         if not self._segments:
             return
+        try:
+            configuration = checkpoint.configuration(brain.desk)
+        except CodingError as error:
+            log.warning("recorder.configuration", error=str(error))
+            return
         stretch = Stretch(
             self._about | {"reason": word, "gap": self._broken},
-            checkpoint.configuration(brain.desk),
+            configuration,
             tuple(name.value for name in brain.devices),
             self._segments[0].start,
             [taken for segment in self._segments for taken in segment.taken],
@@ -236,6 +242,8 @@ def _trouble(record: Record) -> str:
             return "claim"
         case clim.HealthExceeded():
             return "health"
+        case rec.OperatorActed(what=what) if what == KEEP:
+            return "asked"
         case data if _refunded(data):
             return "refund"
         case _:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller.domain import commands as cmd
+from controller.machine.inputs import CommandRefused
 from controller.recorder.keeping import packed, unpacked
 from controller.recorder.replay import Replayed, ReplayError, replay
 from controller.recorder.story import story
@@ -191,6 +192,28 @@ def test_a_broken_act_is_kept() -> None:
 
     stage = play(scenario, ends=False)
     assert replay(kept(stage)["broken"]).same
+
+
+def test_a_disputed_vend_is_kept_on_request() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        await stage.buys("A3")
+        assert kept(stage) == {}
+        await stage.act(cmd.KeepRecording())
+        await stage.passes(1.0)
+
+    stage = play(scenario)
+    found = replay(kept(stage)["asked"])
+    assert found.same
+    assert "vend.closed" in found.types
+
+
+def test_without_a_recorder_nothing_can_be_kept() -> None:
+    async def scenario(stage: Stage) -> None:
+        with pytest.raises(CommandRefused, match="no flight recorder"):
+            await stage.act(cmd.KeepRecording())
+
+    play(scenario, settings=SETTINGS.model_copy(update={"recorder": None}))
 
 
 def test_a_stretch_that_lost_a_part_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

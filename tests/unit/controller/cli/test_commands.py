@@ -23,7 +23,7 @@ from controller.journal.export import check_lines
         "coins fill on", "reader enable cashless1", "reader disable cashless1", "service on",
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
         "journal begin --reason test", "climate", "health", "health served",
-        "health served A1", "record", "record list",
+        "health served A1", "record", "record list", "record keep",
     ],
 )  # fmt: skip
 def test_every_command_prints_json_on_request(ctl: Any, words: str) -> None:
@@ -582,6 +582,8 @@ def test_a_recording_is_listed_shown_and_exported(ctl: Any, machine: Any, tmp_pa
     assert file.read_bytes() == machine.recordings.read(name)
     assert json.loads(ctl("record", "export", "1", file, "--json").out)["name"] == name
     assert ctl("record", "show", "9").code == 6
+    assert ctl("record", "keep").lines[0].startswith("kept once the machine is at rest")
+    assert machine.told[-1][0] == cmd.KeepRecording()
     assert ctl("record", "export", "1", tmp_path / "none" / "x").code == 7
 
 

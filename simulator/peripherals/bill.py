@@ -312,22 +312,28 @@ class SimBill(Peripheral):
                     faults.weak_late_s, self._tell_bill, BillRoute.STACKED, kind
                 )
             case _:
+                known = self._place() == ESCROW
                 self._into_stacker()
-                if faults.reset_in_stack == "after":
-                    faults.reset_in_stack = ""
-                    self.self_reset()
-                else:
-                    self._tell_bill(BillRoute.STACKED, kind)
+                self._tell_credit(BillRoute.STACKED, kind, known=known)
 
     def _into_recycler(self, kind: int) -> None:
         assert self._held is not None
+        known = self._place() == ESCROW
         self._truth.move(self._held[0], self._place(), recycler(kind))
         self._held = None
-        if self.faults.reset_in_stack == "after":
+        self._tell_credit(BillRoute.RECYCLED, kind, known=known)
+
+    def _tell_credit(self, route: BillRoute, kind: int, *, known: bool) -> None:
+        """Tell that a bill is ours, unless a reset comes before.
+
+        One that was in escrow is ``known``: the counts tell the rest. Of another nobody ever hears.
+        """
+        resets = self.faults.reset_in_stack == "after"
+        if not (resets and known):
+            self._tell_bill(route, kind)
+        if resets:
             self.faults.reset_in_stack = ""
             self.self_reset()
-        else:
-            self._tell_bill(BillRoute.RECYCLED, kind)
 
     def _into_stacker(self, *, counted: bool = True) -> None:
         assert self._held is not None

@@ -160,7 +160,14 @@ class VirtualLoop(BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run the callback `delay` virtual seconds from now."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        # As `call_at`, written out: most timers are set here.
+        when = self._now + delay
+        handle = _Later(when, callback, args, self, context or copy_context())
+        self._order = order = self._order + 1
+        heappush(self._timers, (when, order, handle))
+        if len(self._timers) > self._sweep_at:
+            self._sweep()
+        return handle
 
     def call_at(
         self,
@@ -172,13 +179,16 @@ class VirtualLoop(BaseEventLoop):
         """Run the callback when virtual time reaches `when`; a past time means the next turn."""
         handle = _Later(when, callback, args, self, context or copy_context())
         self._order = order = self._order + 1
-        timers = self._timers
-        if len(timers) > self._sweep_at:
-            timers[:] = [entry for entry in timers if not entry[2].cancelled()]
-            heapify(timers)
-            self._sweep_at = max(_SWEEP_ABOVE, 2 * len(timers))
-        heappush(timers, (when, order, handle))
+        heappush(self._timers, (when, order, handle))
+        if len(self._timers) > self._sweep_at:
+            self._sweep()
         return handle
+
+    def _sweep(self) -> None:
+        timers = self._timers
+        timers[:] = [entry for entry in timers if not entry[2].cancelled()]
+        heapify(timers)
+        self._sweep_at = max(_SWEEP_ABOVE, 2 * len(timers))
 
     def _run_once(self) -> None:
         """Make one turn: time jumps only when nothing is ready.

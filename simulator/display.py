@@ -21,6 +21,7 @@ _BACKLIGHT: Final = 0x08
 _LINE_LENGTH: Final = 40  # characters of display memory per controller line
 _LINE_TWO: Final = 0x40  # address of the second controller line
 _BLANK: Final = 0x20
+_DRAWN: Final = 0x10  # codes below are characters that were drawn, each twice
 
 
 class Hd44780:
@@ -153,6 +154,11 @@ class Hd44780:
     def codes(self) -> tuple[bytes, ...]:
         """Return the character codes of the glass, row by row."""
         columns = range(self._columns)
+        if not self._shift and self._columns * 2 <= _LINE_LENGTH:
+            return tuple(
+                bytes(self._ddram[line][start : start + self._columns])
+                for line, start in self._row_starts
+            )
         return tuple(
             bytes(self._ddram[line][(start + i + self._shift) % _LINE_LENGTH] for i in columns)
             for line, start in self._row_starts
@@ -167,12 +173,14 @@ class Hd44780:
         """Return the rows as text; blank while the display is off."""
         if not self.display_on:
             return (" " * self._columns,) * len(self._row_starts)
-        return tuple("".join(self._letter(code) for code in row) for row in self.codes())
+        letter = ROM_A00
+        return tuple(
+            "".join([letter[code] if code >= _DRAWN else self._drawn(code) for code in row])
+            for row in self.codes()
+        )
 
-    def _letter(self, code: int) -> str:
-        if code < 0x10:
-            return read_glyph(self.glyph(code))
-        return ROM_A00[code]
+    def _drawn(self, code: int) -> str:
+        return read_glyph(self.glyph(code))
 
 
 class DisplayModule:

@@ -42,28 +42,22 @@ class LineFaults:
     lose_device_acks: int = counter("the next N lone ACKs of devices are lost")
     drop_mode_bits: int = counter("the next N answers arrive without their mode bit")
     _random: random.Random = field(init=False, repr=False)
-    _perfect: bool | None = field(init=False, repr=False, compare=False)
+    perfect: bool = field(init=False, repr=False, compare=False)
+    """Whether every byte passes unharmed."""
+    clear: bool = field(init=False, repr=False, compare=False)
+    """Whether it does so at once, and in one piece with the others."""
 
     def __post_init__(self) -> None:
         """Seed the chances."""
         self._random = random.Random(self.seed)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set a fault; whether the line is perfect is worked out again when it is asked for.
-
-        It is asked several times for each block.
-        """
+        """Set a fault, and work out what the line is like now: each block asks several times."""
         object.__setattr__(self, name, value)
-        object.__setattr__(self, "_perfect", None)
-
-    @property
-    def perfect(self) -> bool:
-        """Tell whether every byte passes unharmed."""
-        known = self._perfect
-        if known is None:
-            known = self._is_perfect()
-            object.__setattr__(self, "_perfect", known)
-        return known
+        if name == "_random" or hasattr(self, "_random"):  # else it is still being made
+            object.__setattr__(self, "perfect", self._is_perfect())
+            late = self.delay_s or self.jitter_s or self.chop or self.single
+            object.__setattr__(self, "clear", self.perfect and not late)
 
     def _is_perfect(self) -> bool:
         return not (
@@ -71,11 +65,6 @@ class LineFaults:
             or self.flip_blocks or self.lose_answers or self.flip_answers or self.lose_host_acks
             or self.lose_device_acks or self.drop_mode_bits
         )  # fmt: skip
-
-    @property
-    def clear(self) -> bool:
-        """Tell whether every byte passes unharmed, at once and in one piece with the others."""
-        return self.perfect and not (self.delay_s or self.jitter_s or self.chop or self.single)
 
     def heal(self) -> None:
         """End every fault; the chances go on where they were."""

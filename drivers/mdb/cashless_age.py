@@ -25,9 +25,19 @@ class ReaderAge(ReaderLife):
     _age_asked: Expectation | None = None
     """What a question waits for, while one does."""
 
+    _age_questions = 0
+    """How many were asked."""
+
+    _age_cancelled = 0
+    """Up to which of them they were cancelled, those that still wait for their turn too."""
+
     async def verify_age(self, age: int) -> AgeAnswer:
         """Ask for a card that proves an age; see `CardReader.verify_age`."""
+        self._age_questions += 1
+        question = self._age_questions
         async with self.dialogue():
+            if question <= self._age_cancelled:
+                return AgeAnswer.CANCELLED
             if not self._ready or self._gone():
                 return AgeAnswer.UNSUPPORTED
             features = self.expect(AgeFeatures)
@@ -38,7 +48,7 @@ class ReaderAge(ReaderLife):
                     return AgeAnswer.UNSUPPORTED
                 if not isinstance(await self.wait_for(features, self.response_s), AgeFeatures):
                     return AgeAnswer.UNSUPPORTED
-                return await self._judge(result)
+                return await self._judge(result, question)
             except LinkError:
                 return AgeAnswer.UNSUPPORTED
             finally:
@@ -47,11 +57,11 @@ class ReaderAge(ReaderLife):
                 self.drop(result)
                 self._dialogue_ended()
 
-    async def _judge(self, result: Expectation) -> AgeAnswer:
+    async def _judge(self, result: Expectation, question: int) -> AgeAnswer:
         """Wait for a card, and turn the check off again."""
         while True:
             message = await self.wait_for(result, NEVER)
-            if isinstance(message, AgeResult) and message.busy:
+            if isinstance(message, AgeResult) and message.busy and question > self._age_cancelled:
                 result = self._age_asked = self.expect(AgeResult)
                 continue
             if message in (Gone.RESET, Gone.LOST):
@@ -62,7 +72,8 @@ class ReaderAge(ReaderLife):
             return AgeAnswer.PROVED if message.old_enough else AgeAnswer.NOT_PROVED
 
     async def cancel_age(self) -> None:
-        """End a question that waits; see `CardReader.cancel_age`."""
+        """End every question so far; see `CardReader.cancel_age`."""
+        self._age_cancelled = self._age_questions
         waiting = self._age_asked
         if waiting is not None and waiting.open:
             waiting.future.set_result(Gone.TIMEOUT)

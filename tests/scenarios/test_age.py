@@ -233,3 +233,22 @@ def test_a_token_and_app_credit_need_the_proof_as_well(link: Link) -> None:
         await stage.passes(70.0)
 
     play(scenario, link, settings=flagged())
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.1, 0.3, 1.0])
+def test_second_thoughts_leave_no_question_behind(pause_s: float, link: Link) -> None:
+    """Keyed again and again at every pace: the reader is free for whoever comes next."""
+
+    async def scenario(stage: Stage) -> None:
+        for keys in ("A3", "*", "A3", "A3", "B4", "*", "A3", "*"):
+            stage.press(keys)
+            await stage.passes(pause_s)
+        await stage.passes(65.0)
+        await stage.quiet()
+        stage.press("*")
+        await stage.quiet()
+        assert stage.world.reader().age_asked == 0
+        await stage.pays_by_card("A1")
+        assert stage.products == ["water"]
+
+    play(scenario, link, settings=flagged())

@@ -86,3 +86,18 @@ async def test_a_silent_reader_proves_nothing() -> None:
     asking = await asked(it)
     it.bench.reader.faults.silent = True
     assert await asking is AgeAnswer.UNSUPPORTED
+
+
+@virtual
+async def test_a_question_that_waits_for_its_turn_is_cancelled_as_well() -> None:
+    it = await selling()
+    loop = asyncio.get_running_loop()
+    first, second = (loop.create_task(it.reader.verify_age(18)) for _ in range(2))
+    await asyncio.sleep(0)
+    await it.reader.cancel_age()
+    assert await first is AgeAnswer.CANCELLED
+    assert await second is AgeAnswer.CANCELLED
+    await until(lambda: it.bench.reader.age_asked == 0)
+    third = await asked(it)
+    assert it.bench.reader.present_card(Card("identity", age=18, pays=False))
+    assert await third is AgeAnswer.PROVED

@@ -205,8 +205,11 @@ async def _inherit(
 
 
 async def _readable(database: Database, after: int) -> Sequence[StoredRow]:
-    """Return every row behind ``after`` that can be read, across damaged pages."""
-    found: list[StoredRow] = []
+    """Return every row behind ``after`` that can be read, across damaged pages, each seq once.
+
+    A damaged page may hold what another page holds as well, or an older state of itself.
+    """
+    found: dict[int, StoredRow] = {}
     try:
         last = await reader.last_seq(database)
     except DiskError:
@@ -219,11 +222,13 @@ async def _readable(database: Database, after: int) -> Sequence[StoredRow]:
             rows = await _one_by_one(database, seq, min(seq + reader.CHUNK, last))
             seq = min(seq + reader.CHUNK, last)
         else:
-            if not rows:
+            read = max((row[0] for row in rows), default=seq)
+            if read <= seq:
                 break
-            seq = rows[-1][0]
-        found += rows
-    return found
+            seq = read
+        for row in rows:
+            found.setdefault(row[0], row)
+    return [found[seq] for seq in sorted(found) if seq > after]
 
 
 async def _one_by_one(database: Database, after: int, last: int) -> list[StoredRow]:

@@ -1,12 +1,12 @@
 """A new journal in place of a broken one: what it inherits, and what a power cut leaves."""
 
 import random
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from controller.journal.beginning import begin_new
-from controller.journal.database import PAGE_SIZE, Access
+from controller.journal.beginning import _readable, begin_new
+from controller.journal.database import PAGE_SIZE, Access, Database
 from controller.journal.errors import JournalBrokenError, JournalRefusedError
 from controller.journal.identity import ID_FILE, journal_file
 from controller.journal.records import JournalBegun
@@ -209,3 +209,22 @@ async def test_a_power_cut_leaves_the_old_journal_or_the_new_one() -> None:
             outcomes.add(journal.journal_id)
         assert journal.state.balances["cash.box"] == 3
     assert outcomes == {old, new}
+
+
+class TornPages:
+    """A database whose damaged pages hold rows of others as well, and out of order."""
+
+    def __init__(self, *seqs: int) -> None:
+        self.seqs = seqs
+
+    async def query(self, sql: str, parameters: tuple[int, int] = (0, 0)) -> list[Any]:
+        if "max(seq)" in sql:
+            return [(max(self.seqs),)]
+        after, limit = parameters
+        return [(seq, 1, b"%d" % n, b"") for n, seq in enumerate(self.seqs) if seq > after][:limit]
+
+
+@pytest.mark.parametrize("seqs", [(1, 2, 2, 3), (3, 1, 2), (1, 2, 1, 2), (4, 4)])
+async def test_a_row_that_stands_in_two_pages_is_carried_once(seqs: tuple[int, ...]) -> None:
+    rows = await _readable(cast("Database", TornPages(*seqs)), 0)
+    assert [row[0] for row in rows] == sorted(set(seqs))

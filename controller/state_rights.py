@@ -44,13 +44,7 @@ def _right_used(s: State, r: Record, d: rec.RightUsed) -> None:
     saga = s.saga_of(r)
     _forget(s, d.right, "used")
     saga.right = 0
-    if d.kind == "app":
-        s.counters.vends_app += 1
-        s.counters.value_app += d.worth
-    else:
-        s.counters.vends_token += d.kind == "token"
-        s.counters.vends_free += d.kind == "free"
-        s.counters.value_given += d.worth
+    _count_used(s, d.kind, d.worth)
 
 
 def _right_returned(s: State, r: Record, d: rec.RightReturned) -> None:
@@ -84,22 +78,50 @@ def redeem_token(s: State, seq: int) -> None:
 
 
 def inherit(old: State, new: State) -> None:
-    """Let a new journal begin with the rights of a broken one; what a vend held waits again.
+    """Let a new journal begin with the rights of a broken one.
 
-    Their seqs become negative, as those of lots do; what ends at a restart ends at the next one.
+    What a vend had delivered is used; else what it held waits again. Seqs become negative, as those
+    of lots do; what ends at a restart ends at the next one, and with it goes what an app paid too
+    much.
     """
     first = max(old.rights, default=0) + 1
     for seq, right in old.rights.items():
-        if right.vend and right.kind == "app":
-            lines = ((acc.HELD_APP, right.amount), (acc.CREDIT_APP, -right.amount))
-            new.ledger.post(lines)
-        elif right.vend and right.kind == "token":
-            new.ledger.post(((acc.TOKENS_HELD, 1), (acc.TOKENS_CREDIT, -1)))
         del new.rights[seq]
-        moved = Right(seq - first, right.kind, right.amount, right.column, right.id)
-        new.rights[moved.seq] = moved
-        if right.id in new.grants:
-            new.grants[right.id].right = moved.seq
+        saga = old.sagas.get(right.vend)
+        delivered = saga is not None and saga.dispensed
+        worth = saga.right_worth if saga is not None and delivered else 0
+        if right.vend and right.kind == "app":
+            rest = right.amount - worth
+            held = (
+                (acc.HELD_APP, right.amount),
+                (acc.REVENUE_APP, -worth),
+                (acc.CREDIT_APP, -rest),
+            )
+            new.ledger.post(line for line in held if line[1])
+        elif right.vend and right.kind == "token":
+            to = acc.TOKENS_USED if delivered else acc.TOKENS_CREDIT
+            new.ledger.post(((acc.TOKENS_HELD, 1), (to, -1)))
+        grant = new.grants.get(right.id)
+        if delivered:
+            _count_used(new, right.kind, worth)
+            if grant is not None:
+                grant.outcome = "used"
+        if not delivered or right.amount > worth:
+            left = right.amount - worth
+            moved = Right(seq - first, right.kind, left, right.column, right.id)
+            new.rights[moved.seq] = moved
+            if grant is not None:
+                grant.right = moved.seq
+
+
+def _count_used(s: State, kind: str, worth: int) -> None:
+    if kind == "app":
+        s.counters.vends_app += 1
+        s.counters.value_app += worth
+    else:
+        s.counters.vends_token += kind == "token"
+        s.counters.vends_free += kind == "free"
+        s.counters.value_given += worth
 
 
 FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {

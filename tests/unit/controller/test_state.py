@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from controller.domain import accounts as acc
 from controller.domain.credit import Pocket
+from controller.domain.rights import Grant, Right
 from controller.state import Claim, Saga, State, StateFold
 
 SHAPE = {14: "8c3e4201121c1e9e"}  # version -> digest of the shape; a new shape needs a new version
@@ -89,3 +90,31 @@ def test_cash_of_a_vend_that_was_delivered_is_earned_when_the_journal_breaks() -
     assert new.credit.total == 100
     assert new.ledger.balance(acc.REVENUE_CASH) == -200
     assert new.ledger.balance(acc.HELD_CASH) == 0
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_new_journal_inherits_rights_and_uses_up_those_that_had_bought(delivered: bool) -> None:
+    old = State(seq=90, currency="EUR")
+    old.ledger.post(((acc.TOKENS_CASHBOX, 2), (acc.TOKENS_CREDIT, -1), (acc.TOKENS_HELD, -1)))
+    old.ledger.post(((acc.APP_RECEIVABLE, 250), (acc.HELD_APP, -250)))
+    old.rights[10] = Right(10, "token")
+    old.rights[20] = Right(20, "token", vend=80)
+    old.rights[30] = Right(30, "app", 250, "A3", "pay-1", vend=81)
+    old.grants["pay-1"] = Grant(30, "app", 250, "A3")
+    old.sagas[80] = Saga(80, "vend", right=20, right_worth=150, dispensed=delivered)
+    old.sagas[81] = Saga(81, "vend", right=30, right_worth=200, dispensed=delivered)
+    new = StateFold().inherit(old)
+    kinds = sorted((right.kind, right.amount, right.vend) for right in new.rights.values())
+    assert all(seq < 0 and right.seq == seq for seq, right in new.rights.items())
+    assert new.ledger.balance(acc.TOKENS_HELD) == new.ledger.balance(acc.HELD_APP) == 0
+    if delivered:
+        assert kinds == [("app", 50, 0), ("token", 0, 0)]
+        assert new.ledger.balance(acc.REVENUE_APP) == -200
+        assert new.ledger.balance(acc.CREDIT_APP) == -50
+        assert new.ledger.balance(acc.TOKENS_USED) == -1
+        assert (new.counters.value_app, new.counters.value_given) == (200, 150)
+        assert new.grants["pay-1"].outcome == "used"
+    else:
+        assert kinds == [("app", 250, 0), ("token", 0, 0), ("token", 0, 0)]
+        assert new.ledger.balance(acc.CREDIT_APP) == -250
+        assert new.ledger.balance(acc.TOKENS_CREDIT) == -2

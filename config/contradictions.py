@@ -36,7 +36,17 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _recycler(settings)
     yield from _pulse(settings)
     yield from _cctalk(settings)
+    yield from _cloud(settings)
     yield from climate_contradictions(settings)
+
+
+def _cloud(settings: MachineSettings) -> Iterator[str]:
+    cloud = settings.cloud
+    if cloud is None or not cloud.tls:
+        return
+    for name in ("ca", "certificate", "key"):
+        if getattr(cloud, name) is None:
+            yield f"cloud.{name}: is missing; with cloud.tls all of ca, certificate and key"
 
 
 def _machine(settings: MachineSettings) -> Iterator[str]:

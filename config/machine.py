@@ -13,6 +13,7 @@ from config.models import (
     Api,
     Buzzer,
     CcTalk,
+    Cloud,
     Column,
     CurrentSense,
     Display,
@@ -74,6 +75,7 @@ class MachineSettings(Section):
     guard: Guard = Guard()
     recorder: Recorder | None = None
     log: Log = Log()
+    cloud: Cloud | None = None
 
     def price_of(self, column: Column) -> int:
         """Return a column's price in minor units: its own, else its product's."""

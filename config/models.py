@@ -396,6 +396,22 @@ class Recorder(Section):
     enabled: bool = True
 
 
+class Cloud(Section):
+    """The fleet that this machine belongs to. Without this section it lives alone."""
+
+    tenant: Annotated[
+        str, shaped(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?", "small letters, digits and dashes")
+    ]
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, between(1, 65_535)] = 8883
+    version: Literal[3, 5] = 5  # of MQTT: 5, or 3 for 3.1.1
+    tls: bool = True  # off only for a broker on this computer
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    root_key: Annotated[str, shaped(r"[0-9a-f]{64}", "64 small hex digits")]
+
+
 class Log(Section):
     """What is said."""
 

@@ -80,6 +80,12 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
     if climate is not None:
         read = [t.model_copy(update={"path": below(t.path)}) for t in climate.thermometers]
         climate = climate.model_copy(update={"thermometers": tuple(read)})
+    cloud = settings.cloud
+    if cloud is not None:
+        files = {name: getattr(cloud, name) for name in ("ca", "certificate", "key")}
+        cloud = cloud.model_copy(
+            update={name: below(path) for name, path in files.items() if path is not None}
+        )
     return settings.model_copy(
         update={
             "climate": climate,
@@ -92,6 +98,7 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
             "api": settings.api.model_copy(update={"socket": below(settings.api.socket)}),
             "mdb": settings.mdb.model_copy(update={"port": below(settings.mdb.port)}),
             "cctalk": cctalk,
+            "cloud": cloud,
             "gpio": settings.gpio.model_copy(update={"factory_arguments": arguments}),
             "display": display,
             "keypad": keypad,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -593,6 +593,35 @@ async def composed(settings: MachineSettings, parts: Parts) -> AsyncIterator[Run
         yield running
     finally:
         await running.close()
+
+
+def fleet(
+    settings: MachineSettings,
+    running: Running,
+    parts: Parts,
+    forked: Callable[[int, bytes], None],
+) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    """Return what keeps the machine in touch with its fleet, or None when it lives alone.
+
+    Loads the network's libraries, which takes a while: call it in a thread of its own.
+
+    Raises:
+        ConfigError: A certificate or key can't be read.
+    """
+    if settings.cloud is None:
+        return None
+    from cloud.link.assembly import Fleet  # noqa: PLC0415 - as above
+
+    tie = Fleet(
+        settings.cloud,
+        settings.machine.id,
+        running.machine,
+        parts.clock,
+        parts.entropy,
+        SOFTWARE,
+        forked,
+    )
+    return tie.run
 
 
 def system_boot(path: Path, entropy: Callable[[int], bytes]) -> str:

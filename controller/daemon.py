@@ -40,6 +40,7 @@ EXIT_DISK: Final = 74  # sysexits.h EX_IOERR: a record is not on disk; start aga
 EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
+LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
 STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
 
 log = structlog.get_logger("vendd")
@@ -127,7 +128,14 @@ async def _run(settings: MachineSettings) -> int:
                 gc.collect()
                 gc.freeze()
                 beat.stop()  # from here on the actor's loop beats
-                return await _sell(settings, running, heartbeat, stopping, guard_lost)
+                fork = _Fork(running)
+                status = await _sell(
+                    settings, running, parts, heartbeat, stopping, guard_lost, fork
+                )
+                if fork.seq is None or stopping.is_set():
+                    return status
+            beat.start()
+            await fork.begin(settings, parts)
         return EXIT_OK
     finally:
         beat.stop()
@@ -154,9 +162,11 @@ async def _refusing(settings: MachineSettings, parts: app.Parts) -> AsyncIterato
 async def _sell(
     settings: MachineSettings,
     running: app.Running,
+    parts: app.Parts,
     heartbeat: Heartbeat,
     stopping: asyncio.Event,
     guard_lost: asyncio.Event,
+    fork: _Fork,
 ) -> int:
     service = RunningService(running.machine, app.SOFTWARE, running.recordings)
 
@@ -175,6 +185,7 @@ async def _sell(
 
     machine: asyncio.Task[str] = asyncio.get_running_loop().create_task(running.run())
     stopper = asyncio.get_running_loop().create_task(stop_when_asked())
+    link = asyncio.get_running_loop().create_task(_keep_in_touch(settings, running, parts, fork))
 
     async def until_end() -> None:
         await asyncio.wait({machine})
@@ -182,14 +193,61 @@ async def _sell(
     try:
         await _serve(settings, service, heartbeat, until_end)
     finally:
-        stopper.cancel()
-        machine.cancel()
-        await asyncio.gather(stopper, machine, return_exceptions=True)
+        for task in (stopper, link, machine):
+            task.cancel()
+        await asyncio.gather(stopper, link, machine, return_exceptions=True)
     if machine.cancelled():
         return EXIT_OK if stopping.is_set() and not guard_lost.is_set() else EXIT_BUG
     reason = machine.result()
     log.info("stopped", reason=reason)
     return EXIT_OK
+
+
+async def _keep_in_touch(
+    settings: MachineSettings, running: app.Running, parts: app.Parts, fork: _Fork
+) -> None:
+    """Keep the fleet in sync, beside the machine: what goes wrong here stops no sale."""
+    if settings.cloud is None:
+        return
+    await asyncio.sleep(LINK_AFTER_S)
+    try:
+        # In a thread: half a second of imports on the loop and the guard would take us for hung.
+        run = await asyncio.to_thread(app.fleet, settings, running, parts, fork.told)
+        if run is not None:
+            await run()
+    except ConfigError as error:
+        log.error("link.config", error=str(error))
+    except Exception:
+        log.exception("link.broke")
+
+
+class _Fork:
+    """The fleet holds another chain than this disk: it went back, or is a copy of one."""
+
+    def __init__(self, running: app.Running) -> None:
+        self.seq: int | None = None
+        self._machine = running.machine
+
+    def told(self, seq: int, digest: bytes) -> None:
+        """End what is open, so that a new journal can begin."""
+        log.error("journal.forked", seq=seq, hash=digest.hex())
+        self.seq = seq
+        self._machine.stop(f"the fleet holds another journal behind record {seq}")
+
+    async def begin(self, settings: MachineSettings, parts: app.Parts) -> None:
+        """Begin a journal that carries what the fleet does not have of the old one."""
+        journal = await begin_new(
+            parts.storage,
+            fold=StateFold(),
+            registry=REGISTRY,
+            clock=parts.clock,
+            entropy=parts.entropy,
+            boot=app.boot_info(settings, parts),
+            reason=f"the fleet holds another journal behind record {self.seq}",
+            by="fleet",
+            fork=self.seq,
+        )
+        log.info("journal.begun", journal=journal.hex())
 
 
 async def _serve(

@@ -21,8 +21,10 @@ from controller.domain.rights import Grant, Right
 from controller.domain.stock import Stock
 from controller.journal import records as rec
 from controller.journal import records_card as card_rec
+from controller.journal import records_link
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
+from controller.state_remote import Remote
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
 
@@ -222,6 +224,7 @@ class State:
     grants: dict[str, Grant] = field(default_factory=dict)  # by the id that runs only once
     mono_ms: int = 0  # of the last record: vendd lived then
     climate: ClimateState = field(default_factory=ClimateState)
+    remote: Remote = field(default_factory=Remote)
 
     # ------------------------------------------------------------------ questions
 
@@ -716,7 +719,17 @@ def _credit_granted(s: State, r: Record, d: rec.CreditGranted) -> None:
     s.credit.deposit(r.seq, Pocket.COINS, d.amount)
 
 
+def _command_started(s: State, r: Record, d: records_link.CommandStarted) -> None:
+    s.remote.started(r, d)
+
+
+def _command_finished(s: State, r: Record, d: records_link.CommandFinished) -> None:
+    s.remote.finished(r, d)
+
+
 _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
+    records_link.CommandStarted: _command_started,
+    records_link.CommandFinished: _command_finished,
     rec.JournalBegun: _journal_begun,
     rec.BootStarted: _boot_started,
     rec.BootFinished: _boot_finished,
@@ -778,7 +791,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 14  # rises with each change of State's shape; a test holds its schema
+    version: Final = 15  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

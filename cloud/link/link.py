@@ -160,6 +160,12 @@ class Link:
         self._hurry.set()
         self._wake.set()
 
+    def send_again(self, first: int) -> None:
+        """Send from a record on again; the fleet takes each once, however often it comes."""
+        if 0 < first <= self._books.durable_seq:
+            self._window.again(first)
+            self._wake.set()
+
     def watch(self, told: Callable[[], None]) -> None:
         """Be told whenever the status changes."""
         self._watchers.append(told)

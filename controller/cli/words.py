@@ -140,5 +140,6 @@ _WORDS: Final[dict[str, _Say]] = {
     "config.applied": lambda d, _: f"revision {d['revision']}: {d['outcome']} {d['detail']}",
     "time.confirmed": lambda d, _: f"by {d['source']}, {d['offset_ms']} ms off",
     "checkpoint.signed": lambda d, _: d["reason"],
+    "record.carried": lambda d, _: f"record {d['seq']} of journal {d['journal'][:8]}…",
     "journal.forked": lambda d, _: f"the fleet holds another chain behind record {d['seq']}",
 }

@@ -188,9 +188,44 @@ class BeginJournal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmTime:
+    """The fleet's time: it was ``true_ms`` (UTC) when the monotonic clock said ``at_s``."""
+
+    true_ms: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRefused:
+    """``count`` messages under ``topic`` were not signed, not for us or not readable."""
+
+    topic: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A verified command of the fleet; it runs at most once for its ``id``.
+
+    ``command`` None: nothing is left to do here (the link does it, or it only wants an answer);
+    ``refused``: why this machine does not do it.
+    """
+
+    id: str
+    kind: str
+    target: str
+    counter: int
+    issuer: str
+    expires_ms: int
+    command: Command | None = None
+    refused: str = ""
+
+
 Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | PourCoins | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
-    | KeepRecording | EndGrant | ServeHealth
+    | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote
 )  # fmt: skip

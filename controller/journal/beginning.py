@@ -7,7 +7,7 @@ new one. The old file stays where it is, untouched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -32,6 +32,7 @@ from controller.journal.identity import (
 from controller.journal.opening import Folded, check_identity, fold_start, fold_tail, locate
 from controller.journal.reader import Position, StoredRow
 from controller.journal.records import JournalBegun
+from controller.journal.records_link import RecordCarried
 from controller.journal.schema import migrate
 from controller.journal.wall_label import WallLabel
 
@@ -65,6 +66,7 @@ class Inheritance:
     state: bytes | None  # what the new journal inherits, encoded
     balances: Postings  # of that state
     carried: tuple[Carried, ...]  # readable records that the fleet does not have
+    forked: bool = False  # they become records of the new journal
 
 
 async def create(
@@ -103,6 +105,9 @@ async def create(
         ("INSERT INTO journal (one, id) VALUES (1, ?)", (journal,)),
         ("INSERT INTO record (seq, boot, body, hash) VALUES (1, 1, ?, ?)", (body, digest)),
     ]
+    if old is not None and old.forked:
+        statements += _told_again(journal, digest, old, at_ms, mono_ms, confirmed=confirmed)
+        old = replace(old, carried=())
     if old is not None:
         statements += _inherited(journal, key, fold_version, old)
     await storage.remove(companions(_UNFINISHED))
@@ -130,6 +135,39 @@ def _inherited(
         yield _CARRY, (old.journal, seq, boot, body, digest, int(verified))
 
 
+def _told_again(
+    journal: bytes, digest: bytes, old: Inheritance, at_ms: int, mono_ms: int, *, confirmed: bool
+) -> Iterable[Statement]:
+    """Write the records behind a fork into the new journal, each inside one of its own.
+
+    Their postings are in the balances that the first record tells, so these post nothing.
+    """
+    for index, ((seq, boot, body, _), _verified) in enumerate(old.carried):
+        data = RecordCarried(
+            journal=old.journal.hex(), seq=seq, boot=boot, body=body.decode("utf-8", "replace")
+        )
+        number = index + 2
+        raw = encode_body(
+            data, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=None, postings=()
+        )
+        digest = chain.link(digest, journal, number, 1, raw)
+        yield (
+            "INSERT INTO record (seq, boot, body, hash) VALUES (?, 1, ?, ?)",
+            (number, raw, digest),
+        )
+
+
+async def _behind(storage: Storage, seq: int) -> tuple[Carried, ...]:
+    """Return the rows of the journal in use behind ``seq``."""
+    located = await locate(storage)
+    assert located is not None, "its records were just read"
+    database = await storage.open(journal_file(located[0]), Access.READ)
+    try:
+        return tuple((row, True) for row in await _readable(database, seq))
+    finally:
+        await database.close()
+
+
 async def begin_new(
     storage: Storage,
     *,
@@ -140,14 +178,20 @@ async def begin_new(
     boot: BootInfo,
     reason: str,
     by: str = "",
+    fork: int | None = None,
 ) -> bytes:
     """Begin a new journal in place of the one that is there, and return its id.
 
     The old one must be closed. Whatever of it can be read and verified becomes the new one's
     base through ``fold.inherit``; its readable records that the fleet has not acknowledged are
     carried along, those behind the broken one too (marked as not verified).
+
+    With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
+    this machine wrote behind it becomes records of the new journal, once.
     """
     old = await _read_old(storage, fold, registry)
+    if fork is not None and old is not None:
+        old = replace(old, last_seq=fork, forked=True, carried=await _behind(storage, fork))
     return await create(
         storage,
         clock=clock,

@@ -51,6 +51,11 @@ class ReadableJournal(Generic[S]):
         """Return the journal's random id, 16 bytes."""
         return self._id
 
+    @property
+    def public_key(self) -> bytes:
+        """Return the public half of the machine's own key; nothing when the key is gone."""
+        return self._key.public() if self._key is not None else b""
+
     async def read(self, first: int, last: int | None = None) -> list[Record]:
         """Return the durable records from ``first`` to ``last`` (both included), oldest first.
 

@@ -87,6 +87,20 @@ class JournalForked(RecordData):
     hash: str
 
 
+class RecordCarried(RecordData):
+    """A record of an older journal of this disk, which the fleet has another one in place of.
+
+    ``body`` is that record's, as it was written. It posts nothing: the balances with which this
+    journal began hold its postings.
+    """
+
+    type: ClassVar[str] = "record.carried"
+    journal: str
+    seq: int
+    boot: int
+    body: str
+
+
 LINK: Final[tuple[type[RecordData], ...]] = (
     CommandStarted,
     CommandFinished,
@@ -95,4 +109,5 @@ LINK: Final[tuple[type[RecordData], ...]] = (
     TimeConfirmed,
     CheckpointSigned,
     JournalForked,
+    RecordCarried,
 )

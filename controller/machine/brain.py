@@ -6,9 +6,11 @@ effects begin.
 
 from __future__ import annotations
 
+from asyncio import Future
 from dataclasses import asdict
 from typing import Any, Final
 
+from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
@@ -30,6 +32,7 @@ from controller.machine.inputs import (
     Timer,
 )
 from controller.machine.keys import Keys
+from controller.machine.remote import RemoteDesk, obey_link
 from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
@@ -82,6 +85,7 @@ class Brain:
         self.cash = CashHandling(desk)
         self.incidents = Incidents(desk, self.cash, devices)
         self.climate = ClimateKeeping(desk, self.incidents)
+        self.remote = RemoteDesk(desk, obey)
         self._recovered = False
         self.stopping = ""
         self._stop_requested = False
@@ -107,7 +111,7 @@ class Brain:
                 self._timer(name)
             case Act(command=command, by=by, reply=reply):
                 try:
-                    answer = obey(self.desk, command, by, reply)
+                    answer = self._act(command, by, reply)
                 except CommandRefused as refusal:
                     if not reply.done():
                         reply.set_exception(refusal)
@@ -116,6 +120,7 @@ class Brain:
                         self.desk.reply(reply, answer)
             case Boot():
                 self._open_stock()
+                self.remote.boot()
                 give_back.claim_inherited(self.desk)
                 self.incidents.booted()
                 if self.desk.journal.disk_full:
@@ -130,6 +135,15 @@ class Brain:
             case _:
                 raise AssertionError(f"no such input: {item}")
         self._after()
+
+    def _act(self, command: Any, by: str, reply: Future[dict[str, Any]]) -> dict[str, Any] | None:
+        match command:
+            case cmd.Remote():
+                return self.remote.take(command, reply)
+            case cmd.ConfirmTime() | cmd.NoteRefused():
+                return obey_link(self.desk, command)
+            case _:
+                return obey(self.desk, command, by, reply)
 
     def _after(self) -> None:
         """Bring the mode in line with what is true, whatever the input was."""
@@ -576,6 +590,8 @@ class Brain:
                 vend.advance(desk, saga)
             case "watch":
                 self._watch()
+            case "remote":
+                self.remote.look()
             case "session":
                 self._session_timed_out(rest)
             case "time" | "minute" | "basket" | "right" | "age":

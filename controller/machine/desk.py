@@ -141,6 +141,7 @@ class Desk:
         self.live = Live()
         self.effects: list[Effect] = []
         self.written: list[Record] = []
+        self.poke: Callable[[str], None] = lambda _name: None  # has the actor look at something
         self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
         self._planogram = planogram
         self._listed = planogram
@@ -172,6 +173,11 @@ class Desk:
     def now(self) -> float:
         """Return monotonic seconds."""
         return self.clock.monotonic_s()
+
+    @property
+    def wall_ms(self) -> int:
+        """Return the system's wall time, whatever it is worth, UTC in milliseconds."""
+        return to_ms(self.clock.wall_utc())
 
     @property
     def now_ms(self) -> int:

@@ -155,6 +155,7 @@ class Machine:
         self._time_known = time_known
         self._recorder = recorder
         self._queue = inbox.queue
+        desk.poke = lambda name: self._queue.put_nowait(Timer(name))
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -53,6 +54,7 @@ for part in (running, machines, tell, reports):
 
 def main() -> None:
     """Run ``vendcloud``; the entry point of the console script."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells what it would do anyway
     try:
         app()
     except CliError as error:

@@ -7,10 +7,17 @@ claims), takes records in order, and knows afterwards which rows changed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from cloud.contract.journal import Record, RecordData, UnknownData
+from cloud.contract.journal import (
+    REGISTRY,
+    EnvelopeError,
+    Record,
+    RecordData,
+    UnknownData,
+    decode,
+)
 from cloud.contract.journal import records as rec
 from cloud.contract.journal import records_link as link_rec
 
@@ -284,6 +291,19 @@ def _disabled(fold: Fold, _: Record, data: rec.ColumnDisabled) -> None:
     fold.shelf(data.column).disabled = data.reason
 
 
+def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
+    """Take in what an older disk wrote behind a fork; its sagas have numbers below zero here."""
+    try:
+        inner = decode(
+            REGISTRY, seq=-data.seq, boot=data.boot, body=data.body.encode(), digest=record.hash
+        )
+    except EnvelopeError as error:
+        fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, str(error)))
+        return
+    vend = None if inner.vend is None else -inner.vend
+    fold.take(replace(inner, vend=vend, postings=()))
+
+
 def _command_ended(fold: Fold, _: Record, data: link_rec.CommandFinished) -> None:
     fold.changed.results.append(data)
 
@@ -308,6 +328,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _enabled,
     rec.ColumnDisabled: _disabled,
+    link_rec.RecordCarried: _carried,
     link_rec.CommandFinished: _command_ended,
 }
 

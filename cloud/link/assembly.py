@@ -1,0 +1,162 @@
+"""The link of one machine, put together from its configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from cloud.contract import commands as c
+from cloud.contract.signing import Verifier
+from cloud.contract.topics import Address
+from cloud.link import trust
+from cloud.link.inbox import Inbox
+from cloud.link.link import URGENT, Link
+from cloud.link.transport_mqtt import MqttTransport
+from cloud.mqtt import Broker
+from config.models import Cloud
+from controller.clock import Clock
+from controller.domain import commands as cmd
+from controller.faults import ConfigError
+from controller.journal.envelope import Record, to_ms
+from controller.machine.inputs import CommandRefused
+from controller.machine.runner import Machine
+
+log = structlog.get_logger("link")
+
+NONCE_BYTES: Final = 12
+TIME_MOVED_MS: Final = 2_000  # less than this is the network's jitter, and no record
+
+
+class Fleet:
+    """A machine's tie to its fleet: the link, and what its messages do here.
+
+    Args:
+        settings: The section ``[cloud]``.
+        machine_id: The machine's name.
+        machine: The running machine.
+        clock: Time.
+        entropy: Randomness.
+        software: What runs.
+        forked: Told that the fleet holds another chain behind a record.
+
+    Raises:
+        ConfigError: A certificate or key can't be read.
+    """
+
+    def __init__(
+        self,
+        settings: Cloud,
+        machine_id: str,
+        machine: Machine,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        software: str,
+        forked: Callable[[int, bytes], None],
+    ) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._journal = machine.desk.journal
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told_time = False
+        address = Address(settings.tenant, machine_id)
+        self._inbox = Inbox(
+            Verifier(bytes.fromhex(settings.root_key), address),
+            self._act,
+            clock,
+            self._now_ms,
+            {
+                c.JournalUpload.kind: self._upload,
+                c.LogLevel.kind: _log_level,
+                c.Reboot.kind: lambda _: machine.stop("the fleet asked for a new start"),
+            },
+        )
+        self.link = Link(
+            self._journal,
+            MqttTransport(_broker(settings, address), address, trust.dates_checked(self._now_ms)),
+            clock,
+            lambda: entropy(NONCE_BYTES).hex(),
+            software=software,
+            public_key=self._journal.public_key,
+            on_fork=forked,
+            on_time=self._time,
+            on_down=self._inbox.put,
+        )
+        machine.on_commit.append(self._committed)
+        if self._journal.label.confirmed:
+            self._inbox.time_is_known()
+
+    async def run(self) -> None:
+        """Keep in touch until cancelled, or until a fork ends this journal."""
+        inbox = asyncio.get_running_loop().create_task(self._inbox.run())
+        try:
+            await self.link.run()
+        finally:
+            inbox.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(inbox, *self._tasks, return_exceptions=True)
+
+    async def _act(self, command: cmd.Command, by: str) -> dict[str, Any]:
+        return await self._machine.act(command, by)
+
+    def _now_ms(self) -> tuple[int, bool]:
+        mono_ms = int(self._clock.monotonic_s() * 1000)
+        return self._journal.label.stamp(to_ms(self._clock.wall_utc()), mono_ms)
+
+    def _committed(self, records: list[Record]) -> None:
+        self.link.grown([(r.seq, r.boot, r.body) for r in records if r.type in URGENT])
+
+    def _time(self, true_ms: int, at_s: float) -> None:
+        """Take the fleet's word for the time; a record only when it tells something new."""
+        at_ms = int(at_s * 1000)
+        ours, confirmed = self._journal.label.stamp(to_ms(self._clock.wall_utc()), at_ms)
+        if confirmed and self._told_time and abs(true_ms - ours) < TIME_MOVED_MS:
+            return
+        self._told_time = True
+        task = asyncio.get_running_loop().create_task(self._confirm(true_ms, at_s))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _confirm(self, true_ms: int, at_s: float) -> None:
+        try:
+            await self._machine.act(cmd.ConfirmTime(true_ms, at_s), "fleet")
+        except CommandRefused as error:
+            log.warning("time.refused", error=str(error))
+            return
+        self._inbox.time_is_known()
+
+    def _upload(self, args: c.Args) -> None:
+        assert isinstance(args, c.JournalUpload), "as its kind says"
+        self.link.send_again(args.first)
+
+
+def _log_level(args: c.Args) -> None:
+    assert isinstance(args, c.LogLevel), "as its kind says"
+    number = logging.getLevelNamesMapping()[args.level.upper()]
+    logging.getLogger().setLevel(number)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(number))
+
+
+def _broker(settings: Cloud, address: Address) -> Broker:
+    tls = None
+    if settings.tls:
+        files = settings.ca, settings.certificate, settings.key
+        ca, certificate, key = (path for path in files if path is not None)  # checked on loading
+        try:
+            tls = trust.context(ca, certificate, key)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigError(
+                f"cloud.ca, cloud.certificate, cloud.key: {error} ({settings.certificate})"
+            ) from error
+    return Broker(
+        settings.host,
+        settings.port,
+        f"{address.tenant}-{address.machine}",
+        five=settings.version == 5,
+        username=None if tls else str(address),
+        tls=tls,
+    )

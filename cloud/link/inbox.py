@@ -1,0 +1,158 @@
+"""What comes down: verify the bytes, then parse, then hand it to the machine, once.
+
+The broker may forget a command only when its record is durable. What is not signed for us is
+refused with a record, at a limited rate. A command's end is judged in fleet time, so before the
+first contact they wait here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from cloud.contract import commands as c
+from cloud.contract.messages import MessageError, Signed, read
+from cloud.contract.signing import SignatureRefusedError, Verifier
+from cloud.contract.topics import Topic
+from cloud.link.transport import Heard
+from controller.clock import Clock
+from controller.domain import commands as cmd
+from controller.machine.inputs import CommandRefused
+
+log = structlog.get_logger("link")
+
+Act = Callable[[cmd.Command, str], Awaitable[dict[str, Any]]]
+
+REFUSED_EVERY_S: Final = 60.0  # between two records of refused messages of one topic
+WAITING_MAX: Final = 100  # commands that wait for the time; the broker keeps more for us
+BY: Final = "fleet"
+FREE_S: Final = 300.0  # a free vend waits so long for its customer
+
+
+class Inbox:
+    """The machine's side of commands and configuration.
+
+    Args:
+        verifier: Knows the pinned root key and this machine.
+        act: Has the machine carry a command out, and returns when that is durable.
+        clock: Measures.
+        now_ms: The time as a record would be labelled, and whether it is confirmed.
+        own: Kinds that are not the machine's but this process's: what each one does.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        act: Act,
+        clock: Clock,
+        now_ms: Callable[[], tuple[int, bool]],
+        own: dict[str, Callable[[c.Args], None]],
+    ) -> None:
+        self._verifier = verifier
+        self._act = act
+        self._clock = clock
+        self._now_ms = now_ms
+        self._own = own
+        self._queue: asyncio.Queue[Heard] = asyncio.Queue(WAITING_MAX)
+        self._timed = asyncio.Event()
+        self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
+
+    def put(self, heard: Heard) -> None:
+        """Take a message; one that finds no room stays the broker's."""
+        try:
+            self._queue.put_nowait(heard)
+        except asyncio.QueueFull:
+            log.warning("command.no_room", topic=heard.topic.value)
+
+    def time_is_known(self) -> None:
+        """Let commands run from now on."""
+        self._timed.set()
+
+    async def run(self) -> None:
+        """Carry out what comes, one after the other, until cancelled."""
+        while True:
+            heard = await self._queue.get()
+            await self._timed.wait()
+            try:
+                if heard.topic is Topic.CMD:
+                    await self._command(heard)
+                else:
+                    await self._refuse(heard, f"{heard.topic.value}: not taken by this machine")
+            except (SignatureRefusedError, MessageError) as error:
+                await self._refuse(heard, str(error))
+            heard.done()
+
+    async def _command(self, heard: Heard) -> None:
+        now, _ = self._now_ms()
+        body = self._verifier.command(read(Signed, heard.payload), now)
+        args = c.arguments_of(body)
+        own = self._own.get(body.kind)
+        inner = None if own is not None else local(args)
+        if isinstance(args, c.VendFree):
+            inner = cmd.GiveFreeVend(body.id, FREE_S, args.reason or "by the fleet", args.column)
+        refused = ""
+        if own is None and inner is None and not isinstance(args, c.Echo):
+            refused = f"{body.kind} is not known to this machine's software"
+        order = cmd.Remote(
+            id=body.id,
+            kind=body.kind,
+            target=args.target(),
+            counter=body.counter,
+            issuer=body.issuer,
+            expires_ms=body.expires_at,
+            command=inner,
+            refused=refused,
+        )
+        try:
+            answer = await self._act(order, BY)
+        except CommandRefused as error:
+            log.warning("command.later", id=body.id, reason=str(error))
+            return
+        log.info("command", id=body.id, kind=body.kind, outcome=answer["outcome"])
+        if own is not None and answer["outcome"] == c.Outcome.DONE:
+            own(args)
+
+    async def _refuse(self, heard: Heard, reason: str) -> None:
+        now = self._clock.monotonic_s()
+        last, count = self._refused.get(heard.topic, (-REFUSED_EVERY_S, 0))
+        count += 1
+        log.warning("message.refused", topic=heard.topic.value, reason=reason)
+        if now - last < REFUSED_EVERY_S:
+            self._refused[heard.topic] = last, count
+            return
+        await self._act(cmd.NoteRefused(heard.topic.value, reason[:200], count), BY)
+        self._refused[heard.topic] = now, 0
+
+
+def local(args: c.Args) -> cmd.Command | None:
+    """Return the machine's own command for a fleet's one; None when it has none."""
+    match args:
+        case c.CreditGrant(credit=credit, amount=amount, seconds=seconds, column=column):
+            return cmd.GrantAppCredit(credit, amount, float(seconds), column or "")
+        case c.RefundLocal():
+            return cmd.ReturnCredit()
+        case c.ServiceEnter():
+            return cmd.EnterService()
+        case c.ServiceLeave():
+            return cmd.LeaveService()
+        case _:
+            return _of_column(args)
+
+
+def _of_column(args: c.Args) -> cmd.Command | None:
+    match args:
+        case c.PriceSet(column=column, price=price):
+            return cmd.SetPrice(column, price)
+        case c.ColumnEnable(column=column):
+            return cmd.EnableColumn(column)
+        case c.ColumnDisable(column=column, reason=reason):
+            return cmd.DisableColumn(column, reason or "by the fleet")
+        case c.ColumnTest(column=column):
+            return cmd.TryVend(column)
+        case c.StockSet(column=column, count=count):
+            return cmd.SetStock(column, count)
+        case _:
+            return None

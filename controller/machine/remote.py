@@ -1,0 +1,140 @@
+"""The fleet's commands: each id runs at most once, and a repeat gets the recorded result.
+
+The start is recorded in the same commit as what the command does at once; what takes longer ends
+with a record of its own, and what a restart has cut short ends as interrupted.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from controller.domain import commands as cmd
+from controller.journal import records_link as rec
+from controller.machine.desk import Desk
+from controller.machine.inputs import CommandRefused
+from controller.state_remote import counted
+
+Reply = Future[dict[str, Any]]
+Obey = Callable[[Desk, cmd.Command, str, Reply], dict[str, Any] | None]
+
+
+class RemoteDesk:
+    """Runs what the fleet asks for, and watches over what takes a while."""
+
+    def __init__(self, desk: Desk, obey: Obey) -> None:
+        self._desk = desk
+        self._obey = obey
+        self._running: dict[str, tuple[cmd.Remote, Reply, list[Reply]]] = {}
+
+    def boot(self) -> None:
+        """End what the last life began and did not end."""
+        for id_ in self._desk.state.remote.open():
+            command = self._desk.state.remote.commands[id_]
+            self._desk.write(
+                rec.CommandFinished(
+                    id=id_,
+                    kind=command.kind,
+                    outcome="interrupted",
+                    expires_ms=command.expires_ms,
+                    detail="vendd ended meanwhile; the journal says how far it came",
+                )
+            )
+
+    def take(self, order: cmd.Remote, reply: Reply) -> dict[str, Any] | None:
+        """Run a command, or answer for one that ran; None when the answer comes later.
+
+        Raises:
+            CommandRefused: Nobody knows the time yet, by which its end is judged.
+        """
+        desk, remote = self._desk, self._desk.state.remote
+        known = remote.commands.get(order.id)
+        if known is not None:
+            if known.outcome:
+                return _answer(known.outcome, known.detail, known.result)
+            self._running[order.id][2].append(reply)
+            return None
+        if not desk.journal.label.confirmed:
+            raise CommandRefused("the time is not known yet, by which a command's end is judged")
+        if desk.now_ms > order.expires_ms:
+            return self._end(order, "expired")
+        if order.counter < remote.counters.get(counted(order.kind, order.target), 0):
+            return self._end(order, "superseded")
+        desk.write(
+            rec.CommandStarted(
+                id=order.id,
+                kind=order.kind,
+                target=order.target,
+                counter=order.counter,
+                issuer=order.issuer,
+                expires_ms=order.expires_ms,
+                arguments={} if order.command is None else asdict(order.command),
+            )
+        )
+        if order.refused or order.command is None:
+            return self._end(order, "refused" if order.refused else "done", order.refused)
+        inner: Reply = reply.get_loop().create_future()
+        try:
+            answer = self._obey(desk, order.command, f"fleet: {order.issuer}", inner)
+        except CommandRefused as refusal:
+            return self._end(order, "refused", str(refusal))
+        if answer is not None:
+            return self._end(order, "done", result=answer)
+        self._running[order.id] = (order, inner, [reply])
+        inner.add_done_callback(lambda _: desk.poke("remote"))
+        return None
+
+    def look(self) -> None:
+        """Record what has ended since the last look, and answer for it."""
+        for id_, (order, inner, replies) in list(self._running.items()):
+            if not inner.done():
+                continue
+            del self._running[id_]
+            if inner.cancelled():
+                answer = self._end(order, "interrupted")
+            elif (error := inner.exception()) is not None:
+                answer = self._end(order, "refused", str(error))
+            else:
+                answer = self._end(order, "done", result=inner.result())
+            for reply in replies:
+                self._desk.reply(reply, answer)
+
+    def _end(
+        self,
+        order: cmd.Remote,
+        outcome: rec.CommandOutcome,
+        detail: str = "",
+        result: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        self._desk.write(
+            rec.CommandFinished(
+                id=order.id,
+                kind=order.kind,
+                outcome=outcome,
+                expires_ms=order.expires_ms,
+                detail=detail,
+                result=result or {},
+            )
+        )
+        return _answer(outcome, detail, result or {})
+
+
+def _answer(outcome: str, detail: str, result: dict[str, Any]) -> dict[str, Any]:
+    return {"outcome": outcome, "detail": detail, "result": result}
+
+
+def obey_link(desk: Desk, command: cmd.ConfirmTime | cmd.NoteRefused) -> dict[str, Any]:
+    """Take what the link tells the machine: the fleet's time, and messages it refused."""
+    if isinstance(command, cmd.NoteRefused):
+        desk.write(
+            rec.MessageRefused(topic=command.topic, reason=command.reason, count=command.count)
+        )
+        return {}
+    label = desk.journal.label
+    at_ms = int(command.at_s * 1000)
+    before, _ = label.stamp(desk.wall_ms, at_ms)
+    label.confirm(command.true_ms, at_ms)
+    desk.write(rec.TimeConfirmed(source="fleet", offset_ms=command.true_ms - before))
+    return {}

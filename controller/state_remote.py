@@ -1,0 +1,60 @@
+"""What the fold knows of the fleet's commands: which ran, how they ended, which came last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from controller.journal.envelope import Record
+from controller.journal.records_link import CommandFinished, CommandStarted
+
+
+@dataclass(slots=True)
+class RemoteCommand:
+    """A command by its id; ``outcome`` is empty as long as it runs."""
+
+    kind: str
+    expires_ms: int
+    outcome: str = ""
+    detail: str = ""
+    result: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Remote:
+    """All commands whose ids may still come again, and the last counter of each target."""
+
+    commands: dict[str, RemoteCommand] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)  # "kind target" -> the last one run
+
+    def started(self, record: Record, data: CommandStarted) -> None:
+        """Take in a command that is about to run."""
+        self._forget(record)
+        self.commands[data.id] = RemoteCommand(data.kind, data.expires_ms)
+        self.counters[counted(data.kind, data.target)] = data.counter
+
+    def finished(self, record: Record, data: CommandFinished) -> None:
+        """Take in how it ended."""
+        self._forget(record)
+        self.commands[data.id] = RemoteCommand(
+            data.kind, data.expires_ms, data.outcome, data.detail, dict(data.result)
+        )
+
+    def open(self) -> list[str]:
+        """Return the ids of commands that have not ended."""
+        return [id_ for id_, command in self.commands.items() if not command.outcome]
+
+    def _forget(self, record: Record) -> None:
+        """Forget what nobody can send again: judged in confirmed time alone."""
+        if record.confirmed:
+            ended = [
+                id_
+                for id_, command in self.commands.items()
+                if command.outcome and command.expires_ms < record.at_ms
+            ]
+            for id_ in ended:
+                del self.commands[id_]
+
+
+def counted(kind: str, target: str) -> str:
+    """Return what a counter counts."""
+    return f"{kind} {target}"

@@ -1,0 +1,82 @@
+"""A whole server as processes: its folder, its TLS broker, and `vendcloud serve`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cloud.contract.topics import Address
+from cloud.link import trust
+from cloud.mqtt import Broker
+from tests.fleet.servers import free_port, mosquitto_program, select_pause
+
+
+def vendcloud(home: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if not code else done.stderr
+
+
+def asked(home: Path, *arguments: str) -> Any:
+    return json.loads(vendcloud(home, *arguments, "--json"))
+
+
+class Site:
+    """A server's folder, with its broker and its server running."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port, self.http = free_port(), free_port()
+        home.mkdir()
+        (home / "fleet.toml").write_text(
+            f"[broker]\nport = {self.port}\n[http]\nport = {self.http}\n", encoding="utf-8"
+        )
+        self.made = asked(home, "init", "acme")
+        conf = home / "broker" / "mosquitto.conf"
+        if os.geteuid() == 0:
+            conf.write_text("user root\n" + conf.read_text(encoding="utf-8"), encoding="utf-8")
+        self.processes = [
+            subprocess.Popen([mosquitto_program(), "-c", str(conf)], stderr=subprocess.DEVNULL),
+            subprocess.Popen(
+                [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "serve"]
+            ),
+        ]
+
+    def ready(self) -> bool:
+        with suppress(httpx2.HTTPError):
+            return httpx2.get(f"http://127.0.0.1:{self.http}/health/ready").status_code == 200
+        return False
+
+    def wait(self) -> None:
+        for _ in range(1_500):
+            if self.ready():
+                return
+            assert all(process.poll() is None for process in self.processes)
+            select_pause()
+        raise AssertionError("the server is not ready")
+
+    def end(self) -> None:
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+    def broker(self, address: Address) -> Broker:
+        folder = self.home / "tls" / "machines" / address.tenant
+        tls = trust.context(
+            self.home / "tls" / "ca.pem",
+            folder / f"{address.machine}.pem",
+            folder / f"{address.machine}-key.pem",
+        )
+        return Broker("localhost", self.port, str(address).replace("/", "-"), tls=tls)

@@ -108,12 +108,15 @@ class SimCcTalkBill(CcTalkDevice):
         self.held: tuple[Thing, int] | None = None
         self._motion: asyncio.TimerHandle | None = None
         self._dog: asyncio.TimerHandle | None = None
+        self._routed = False  # out of escrow: to the stacker, or back
         self._reset_state()
 
     @property
     def quiet(self) -> bool:
-        """Tell whether no bill is on its way or held."""
-        return self.held is None
+        """Tell whether no bill is on its way; one that waits in escrow is not."""
+        return self.held is None or bool(
+            self._truth.count(ESCROW, self.held[0]) and not self._routed
+        )
 
     def _handle(self, header: int, data: bytes) -> Reply:
         match header:
@@ -224,6 +227,7 @@ class SimCcTalkBill(CcTalkDevice):
         if self.held is None or not self._truth.count(ESCROW, self.held[0]):
             return _ESCROW_EMPTY
         self._halt()
+        self._routed = where in (0, 1)
         match where:
             case 1:
                 self._after(self.settings.stack_s, self._stack)
@@ -247,7 +251,7 @@ class SimCcTalkBill(CcTalkDevice):
     def _stacked(self, source: str) -> None:
         assert self.held is not None, "a bill is stacked"
         thing, kind = self.held
-        self.held = None
+        self.held, self._routed = None, False
         self._truth.move(thing, source, STACKER)
         self.stacked[kind] = self.stacked.get(kind, 0) + 1
         self.log.add(kind, 0)
@@ -257,7 +261,7 @@ class SimCcTalkBill(CcTalkDevice):
     def _out(self, source: str, why: str) -> None:
         assert self.held is not None, "a bill goes back"
         thing, _ = self.held
-        self.held = None
+        self.held, self._routed = None, False
         self._truth.move(thing, source, TRAY, why=why)
         self.log.add(0, 1)
 

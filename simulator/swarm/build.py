@@ -46,7 +46,6 @@ def settings_of(base: MachineSettings, build: Build) -> MachineSettings:
 def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:
     """Return what stands around it."""
     plan = plan_for(settings)
-    assert plan.bill is not None, "the demo machine has one"
     options = OPTION_DIAGNOSTICS | OPTION_MANUAL_FILL
     changer = plan.changer and replace(
         plan.changer,
@@ -60,7 +59,7 @@ def plan_of(settings: MachineSettings, build: Build) -> WorldPlan:
             for kind, coin in enumerate(plan.changer.coin_table())
         ),
     )
-    bill = replace(
+    bill = plan.bill and replace(
         plan.bill,
         has_escrow=build.escrow,
         after_power_up=(

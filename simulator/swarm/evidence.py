@@ -289,6 +289,9 @@ class Watch:
         evidence.lost += told
         evidence.lost += max(0, self._pulsed)
         self._pulsed = 0
+        if power and self.machine.world.cctalk is not None:
+            # Its devices forget the credits that nobody has read yet.
+            evidence.lost += self.machine.held_by_an_answer()
         hidden = {Excuse.REPEAT, Excuse.PULSE}
         unfinished = self.machine.unfinished
         if "settle failure" in unfinished:

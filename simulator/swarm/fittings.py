@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from config.machine import MachineSettings
 from simulator.plan import WorldPlan
+from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
@@ -191,6 +192,7 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     BasketShop(),
     Cold(),
     PulseCoins(),
+    CcTalkCash(),
     HappyHours(),
     GrownUps(),
     BlackBox(),

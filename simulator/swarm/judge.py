@@ -21,7 +21,7 @@ from simulator.oracles import (
 )
 from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
-from simulator.truth import AuthState
+from simulator.truth import AuthState, tube
 from simulator.whole import Whole
 
 # What a flag says, and what may have taken the evidence away.
@@ -36,6 +36,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "double drop": frozenset({Excuse.GOODS}),
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
     "pulses that are no coin": frozenset({Excuse.PULSE}),
+    "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
     "silent validator": frozenset({Excuse.BILL}),
     "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
 }
@@ -165,7 +166,8 @@ class Judge:
         physical, booked = self.machine.physical(), self.machine.booked()
         changer = self.machine.world.changer
         for kind, value, believed in self.machine.state.tube_coins():
-            real = 0 if changer is None else changer.tubes.real(kind)
+            truth = self.machine.world.truth
+            real = truth.count(tube(kind)) if changer is None else changer.tubes.real(kind)
             if real != believed:
                 yield f"tube of {value}: {real} coins are there, {believed} are believed"
         bill = self.machine.world.bill

@@ -89,6 +89,8 @@ class Technician:
         if bills and world.bill is not None:
             stacked = world.bill.remove_cashbox()
             world.bill.insert_cashbox()
+        elif bills:
+            stacked = world.truth.empty(STACKER, TECHNICIAN, why="collected")
         believed = self._machine.state.stacker
         await self._do(cmd.Collect(box, stacked, believed if stacked else 0, tokens=tokens))
 

@@ -88,6 +88,9 @@ class BadLuck:
 
     def _kind(self, trouble: Trouble) -> Kind:
         kind = kind_of(trouble.part, trouble.name)
+        if kind.key == "bill.reset_in_stack" and not self._build.escrow:
+            # It is stacked at once and told of by nobody; a count knows no values.
+            kind = replace(kind, excuses=kind.excuses | {Excuse.BILL})
         if kind.part == "bill" and Excuse.BILL in kind.excuses and self._build.recycler:
             # A validator that is away pays nothing out either.
             kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER, Excuse.PAYOUT})

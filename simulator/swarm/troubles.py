@@ -240,6 +240,30 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("stuck_on", (True,), (), frozenset({Excuse.PULSE}), 5.0),
         ],
     ),
+    # A ccTalk line's own retries hide these; devices there keep what they have not been asked for.
+    *_kinds(
+        "cctalk",
+        [
+            ("lose_blocks", _FEW, ANY, NONE, 20.0, 0.3),
+            ("lose_answers", _FEW, ANY, NONE, 20.0, 0.3),
+            ("flip_answers", _FEW, ANY, NONE, 20.0, 0.3),
+        ],
+    ),
+    *_kinds(
+        "acceptor",
+        [
+            ("busies", _FEW, (), NONE, 20.0, 0.3),
+            ("cut_answers", _FEW, (), NONE, 20.0, 0.3),
+        ],
+    ),
+    *_kinds(
+        "hopper3",
+        [
+            ("jam_after", (0, 1), PAYING, _TUBES, 20.0, 0.3),
+            ("lost_dispenses", (1,), PAYING, NONE, 20.0, 0.3),
+            ("silent", (True,), PAYING, _AWAY, 12.0, 0.3),
+        ],
+    ),
     *_kinds("door", [("open", (True,), TURN, NONE, 8.0)]),
     *_kinds("cabin", [("warm", (8.0, 20.0), ANY, NONE, 60.0, 3.0)]),
     *_kinds(

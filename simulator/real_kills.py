@@ -166,12 +166,15 @@ class CallKiller:
         rig = self._rig
         self._armed.unlink(missing_ok=True)
         vendd = await rig.start_vendd(
+            selling=False,
             under=(
                 sys.executable, "-m", "simulator.tracer", "--folder", str(self._folder),
                 "--log", str(self._log), "--armed", str(self._armed), "--kill-at", str(number),
                 "--",
             ),
         )  # fmt: skip
+        up = ("idle", "credit", "out_of_service")
+        await vendd.api.until(lambda api: api.mode in up, "it is up", UP_S)
         problems = await self._in_order()
         assert not problems, "; ".join(problems)
         await self._mend()
@@ -221,6 +224,10 @@ class CallKiller:
         """Have a technician set right what the scene before has broken, and fill up."""
         rig = self._rig
         await rig.sim.clear_faults()
+        # A machine that refunds again and again stops selling until somebody has been there.
+        await rig.api.act("service.enter")
+        await rig.api.act("service.leave")
+        await rig.api.until_selling()
         for column in (await rig.api.call("stock.show"))["columns"]:
             name = column["column"]
             if column["disabled"]:

@@ -52,14 +52,15 @@ def after_restart(desk: Desk) -> None:
     """Show the codes again that a restart took from the panel, where their customer still stands.
 
     After a power cut, or with a clock that stands before our build date, nobody knows how long
-    that was: a stranger may stand there.
+    that was: a stranger may stand there. And somebody does who has bought since.
     """
     if desk.state.power_was_cut or desk.now_ms <= desk.journal.label.floor_ms:
         return
+    newest = max((closed.vend for closed in desk.state.closed), default=0)
     shown = {notice.code for notice in _open(desk)}
     for claim in desk.state.claims.values():
         age_s = (desk.now_ms - claim.at_ms) / 1_000
-        if claim.code not in shown and 0 <= age_s < CLAIM_NOTICE_S:
+        if claim.code not in shown and 0 <= age_s < CLAIM_NOTICE_S and newest <= claim.seq:
             product = claim.tender == "token"
             message = Message.CLAIM_PRODUCT if product else Message.CLAIM
             promise(desk, message, claim.code, None if product else claim.amount)

@@ -80,6 +80,24 @@ def test_a_restart_shows_a_code_again_that_its_customer_could_not_copy(link: Lin
     play(scenario, link)
 
 
+def test_after_a_restart_the_next_customer_reads_no_code_of_the_last(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.clock.set_wall(BUILT + timedelta(days=30))
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("A3")
+        stage.press("*")
+        await stage.coins(100, 50)
+        stage.press("A1")
+        await stage.until(lambda: bool(stage.records("dispense.intended")[1:]))
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link)
+
+
 def test_after_a_power_cut_a_stranger_reads_no_code(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks("A3", "jam")

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from controller.faults import JournalError
 from controller.journal.ballast import BALLAST_FILE
 from controller.journal.beginning import BootInfo
 from controller.journal.records import REGISTRY
@@ -43,7 +44,7 @@ from simulator.real_scenes import (
     jam,
     jammed_card,
 )
-from simulator.rig import Rig, Vendd
+from simulator.rig import QUIET_S, Rig, Vendd
 from simulator.tracer import DiskCall, read_log
 from simulator.vendd_client import VenddGoneError
 
@@ -144,7 +145,11 @@ class CallKiller:
         rng = random.Random(self._seed * 1_000_003 + found.number)
         for image in disk.images(rng, IMAGES):
             found.images += 1
-            last = await self._last_in(image)
+            try:
+                last = await self._last_in(image)
+            except JournalError as error:
+                found.problems.append(f"an image does not open; {told} was told: {error}")
+                continue
             if not told <= last <= real.last_good:
                 found.problems.append(
                     f"an image ends at {last}; {told} was told, {real.last_good} written"
@@ -225,9 +230,11 @@ class CallKiller:
         rig = self._rig
         await rig.sim.clear_faults()
         # A machine that refunds again and again stops selling until somebody has been there.
-        await rig.api.act("service.enter")
-        await rig.api.act("service.leave")
+        if rig.api.mode == "out_of_service":
+            await rig.api.act("service.enter")
+            await rig.api.act("service.leave")
         await rig.api.until_selling()
+        await rig.sim.wait_for(quiet_s=QUIET_S, timeout_s=UP_S)  # its acceptors have been told
         for column in (await rig.api.call("stock.show"))["columns"]:
             name = column["column"]
             if column["disabled"]:

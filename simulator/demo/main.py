@@ -15,9 +15,9 @@ from typing import Final
 from rich.console import Console
 
 from controller.clock import SystemClock
-from simulator.demo.performance import Performance
+from simulator.demo.performance import WENT_WRONG, Performance
 from simulator.demo.stories import STORIES, Story
-from simulator.rig import Rig, RigError, RigOptions
+from simulator.rig import Rig, RigOptions
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "machines" / "demo.toml"
 PICTURE_COLUMNS: Final = 84
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, stories: Sequence[Story] = STOR
         return status
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except RigError as error:
+    except WENT_WRONG as error:  # before the first story: later ones are a story's problem
         sys.stderr.write(f"demo: {error}\n")
         return EXIT_FAILED
 

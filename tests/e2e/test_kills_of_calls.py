@@ -17,7 +17,7 @@ from simulator.rig import Rig
 # Some thirty starts of real processes, on however busy a machine.
 pytestmark = pytest.mark.timeout(300)
 
-STRIDE = 17  # calls; a scene makes twenty to forty
+STRIDE = 9  # calls; a scene makes fifteen to forty
 StartRig = Callable[..., Awaitable[Rig]]
 
 
@@ -29,12 +29,12 @@ async def test_a_kill_at_any_call_leaves_what_the_model_says_and_the_money_right
     found: list[Found] = []
     for index, scene in enumerate(SCENES):
         calls = await killer.count(scene)
-        assert calls > STRIDE
-        found += [await killer.kill(scene, n) for n in range(1 + 2 * index, calls + 1, STRIDE)]
+        assert calls >= STRIDE
+        found += [await killer.kill(scene, n) for n in range(1 + index, calls + 1, STRIDE)]
     assert await killer.finish() == []
     assert [one for one in found if one.problems] == []
     reached = [one for one in found if one.reached]
-    assert len(reached) >= 2 * len(SCENES) - 2, "commits are grouped a little differently each time"
+    assert len(reached) >= 2 * len(SCENES) - 2, "commits are grouped as they come"
     assert {one.after.split()[0] for one in reached} == {"write", "sync"}
 
 

@@ -291,9 +291,10 @@ KINDS: Final[tuple[Kind, ...]] = (
         "config",
         [
             ("price", (10, 50), ANY, NONE, 30.0),
-            ("column", (True,), TURN, NONE, 10.0, 0.5),
-            ("reader", (True,), CARD, NONE, 10.0, 0.5),
-            ("service", (True,), (*CARD, *TURN), NONE, 10.0, 0.5),
+            # Drawn only where a cell of the failure table is looked for.
+            ("column", (True,), TURN, NONE, 10.0, 0.0),
+            ("reader", (True,), CARD, NONE, 10.0, 0.0),
+            ("service", (True,), (*CARD, *TURN), NONE, 10.0, 0.0),
         ],
     ),
     *_kinds("clock", [("jump_s", (-3.2e8, -3600.0, 3600.0, 3.2e8), ANY, NONE, 60.0, 1.0)]),

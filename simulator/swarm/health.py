@@ -74,7 +74,7 @@ class HealthOracle:
         match record.data:
             case clim.HealthExceeded() as exceeded:
                 self._held.update(exceeded.columns)
-                self._judge(exceeded, evidence)
+                self._judge(exceeded, record.mono_ms / 1_000, evidence)
             case clim.HealthServed(columns=columns):
                 self._held.difference_update(columns)
             case rec.DispenseIntended(column=column) if column in self._held:
@@ -82,16 +82,18 @@ class HealthOracle:
             case _:
                 pass
 
-    def _judge(self, data: clim.HealthExceeded, evidence: Evidence) -> None:
+    def _judge(self, data: clim.HealthExceeded, decided_s: float, evidence: Evidence) -> None:
         self._settle()
         now = self._machine.loop.time()
+        # Behind a slow disk a reading waits for the commit before its own, which took as long.
+        stale_s = STALE_S + 2.0 * (now - decided_s)
         if evidence.excused(Excuse.WARM):
             return
         for name in data.columns:
             span = self._spans[name]
             if data.reason == UNKNOWN:
                 evidence.findings.append(f"{name} is held back, and its thermometer works")
-            elif span.since_s is None and now - span.ended_s > STALE_S:
+            elif span.since_s is None and now - span.ended_s > stale_s:
                 evidence.findings.append(f"{name} is held back, and it was never too warm")
 
     def _settle(self) -> None:

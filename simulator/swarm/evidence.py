@@ -143,7 +143,8 @@ class Watch:
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
             device.on_items_lost = self._loser(name)
-        self._pulsed = 0  # coins of a pulse acceptor that no record tells of yet
+        self._pulsed: Counter[int] = Counter()  # coins that were pulsed, and in no record yet
+        self._hushed: Counter[int] = Counter()  # those of a life that ended
         if machine.world.pulse is not None:
             machine.world.pulse.on_coin = self._pulse_coin
 
@@ -152,13 +153,27 @@ class Watch:
         if self._dead:
             self.evidence.lost += value
         else:
-            self._pulsed += value
+            self._pulsed[value] += 1
 
     def end_step(self) -> None:
         """What spoilt pulses told of is in the cash box, and nobody can know it."""
         if self.evidence.excused(Excuse.PULSE):
-            self.evidence.lost += max(0, self._pulsed)
-            self._pulsed = 0
+            self.evidence.lost += self._unpulsed()
+
+    def _unpulsed(self) -> int:
+        lost = sum(value * count for value, count in self._pulsed.items())
+        self._hushed = self._pulsed
+        self._pulsed = Counter()
+        return lost
+
+    def _pulse_recorded(self, value: int) -> None:
+        """A coin is credited as what it is, or not at all."""
+        if self._pulsed[value] > 0:
+            self._pulsed[value] -= 1
+        elif self._hushed[value] > 0:  # its record was durable, and nobody lived to tell
+            self._hushed[value] -= 1
+        else:
+            self.evidence.findings.append(f"a coin of {value} was credited that nobody put in")
 
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
@@ -240,7 +255,8 @@ class Watch:
                     if self.machine.world.pulse is None:
                         self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
                     else:
-                        self._pulsed -= sum(coin[1] for coin in coins)
+                        for coin in coins:
+                            self._pulse_recorded(coin[1])
                 case rec.BillStacked(value=value, proof="reported"):
                     self._recorded += value
                 case rec.DispenseIntended() if record.vend is not None:
@@ -287,11 +303,10 @@ class Watch:
         if told and self.machine.link == "native":
             evidence.findings.append(f"{told} was acknowledged before it was durable")
         evidence.lost += told
-        evidence.lost += max(0, self._pulsed)
-        self._pulsed = 0
         if power and self.machine.world.cctalk is not None:
             # Its devices forget the credits that nobody has read yet.
             evidence.lost += self.machine.held_by_an_answer()
+        evidence.lost += self._unpulsed()
         hidden = {Excuse.REPEAT, Excuse.PULSE}
         unfinished = self.machine.unfinished
         if "settle failure" in unfinished:

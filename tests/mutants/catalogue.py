@@ -31,6 +31,7 @@ from controller.state import State
 from drivers.dispenser.column_motor import DirectMotor
 from drivers.dispenser.dispenser import GpioDispenser
 from drivers.dispenser.matrix import MatrixMotor
+from drivers.gpio import pulse_acceptor
 from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
@@ -432,6 +433,36 @@ def miscount_a_coin_type(soil: Soil) -> None:
     soil.wrap(Desk, "write", _edits(rec.CoinsDeposited, lower))
 
 
+def book_bills_paid_as_coins(soil: Soil) -> None:
+    """A payout of the recycler is taken out of the tubes' account."""
+
+    def edit(data: rec.PayoutFinished) -> rec.PayoutFinished:
+        return data.model_copy(update={"device": "changer"})
+
+    soil.wrap(Desk, "write", _edits(rec.PayoutFinished, edit))
+
+
+def stack_what_is_recycled(soil: Soil) -> None:
+    """A bill in the recycler is believed to be in the stacker."""
+
+    def edit(data: rec.BillStacked) -> rec.BillStacked:
+        return data.model_copy(update={"into": "stacker"})
+
+    soil.wrap(Desk, "write", _edits(rec.BillStacked, edit))
+
+
+def take_pulses_for_the_next_coin_below(soil: Soil) -> None:
+    """A group that fits no coin is taken for the largest one that it could be."""
+
+    def make(value_of: Any) -> Any:
+        def guess(group: Any, coins: Any) -> int | None:
+            return max((v for n, v in coins.items() if n <= group.pulses), default=None)
+
+        return guess
+
+    soil.wrap(pulse_acceptor, "value_of", make)
+
+
 MUTANTS: Final = (
     Mutant("keep the money of a failed vend", keep_the_money_of_a_failed_vend),
     Mutant("pay every refund twice", pay_every_refund_twice, "none"),
@@ -472,4 +503,7 @@ MUTANTS: Final = (
     Mutant("make coins of a card", make_coins_of_a_card),
     Mutant("flag what is certain", flag_what_is_certain, "none"),
     Mutant("miscount a coin type", miscount_a_coin_type, "none"),
+    Mutant("book bills paid as coins", book_bills_paid_as_coins, "none"),
+    Mutant("stack what is recycled", stack_what_is_recycled, "none"),
+    Mutant("take pulses for the next coin below", take_pulses_for_the_next_coin_below, "pulse"),
 )

@@ -207,9 +207,9 @@ ONE_KEY = [
         "[lag]",
         (
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
-            "climate, columns, current_sense, display, door, drop_sensor, gpio, guard, health, "
-            "journal, keypad, log, machine, mdb, offers, policy, products, pulse, recorder, "
-            "tokens"
+            "climate, cloud, columns, current_sense, display, door, drop_sensor, gpio, guard, "
+            "health, journal, keypad, log, machine, mdb, offers, policy, products, pulse, "
+            "recorder, tokens"
         ),
     ),
 ]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from config import fleet
-from config.settings import ConfigError, load
+from config.settings import load
+from controller.faults import ConfigError
 
 DEMO = Path(__file__).resolve().parents[3] / "config" / "machines" / "demo.toml"
 CLOUD = """

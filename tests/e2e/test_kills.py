@@ -31,7 +31,7 @@ from tests.e2e.scenes import Scene
 from tests.e2e.test_cctalk import EDITS as CCTALK
 
 # Some thirty starts of real processes, on however busy a machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 WHEN = ("before", "after")
 StartRig = Callable[..., Awaitable[Rig]]

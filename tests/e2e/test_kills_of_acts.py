@@ -18,7 +18,7 @@ from tests.e2e.kill_kit import ADULTS, COOLED, Case, Chain, Killer, cool_in_orde
 from tests.e2e.scenes import Scene
 
 # Some twenty starts of real processes, on however busy a machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 StartRig = Callable[..., Awaitable[Rig]]
 

@@ -15,7 +15,7 @@ from simulator.real_kills import SCENES, CallKiller, Found
 from simulator.rig import Rig
 
 # Some thirty starts of real processes, on however busy a machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 STRIDE = 9  # calls; a scene makes fifteen to forty
 StartRig = Callable[..., Awaitable[Rig]]

@@ -142,13 +142,18 @@ CHAINS = {
 }  # fmt: skip
 
 # A record that no scene can bring a real process to write, and why. "Too much work" is no reason.
-ELSEWHERE = dict.fromkeys(
-    (
-        "command.started command.finished message.refused config.applied time.confirmed "
-        "checkpoint.signed journal.forked"
-    ).split(),
-    "only a link to a fleet has it written, and none can be configured yet",
-)
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("command.started", "command.finished", "message.refused"),
+        "needs a broker and a fleet's keys; tests/scenarios/test_remote_commands.py kills there",
+    ),
+    "time.confirmed": "needs a fleet or a synchronised clock, and is about no money",
+    **dict.fromkeys(
+        ("config.applied", "checkpoint.signed", "journal.forked"),
+        "defined for the fleet's side; no machine writes it yet",
+    ),
+    "record.carried": "written by the begin of a journal alone, in one commit with its first",
+}
 
 
 def test_every_record_type_is_killed_at_or_has_a_reason() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from benchmarks.place import BenchError, Place
+from benchmarks.place import Place
 from benchmarks.report import Row, Spread, Table
 
 NAME: Final = "swarm"
@@ -20,20 +20,22 @@ HOW: Final = (
 def run(place: Place) -> Table:
     """Measure."""
     table = Table(NAME, "simulated vends a second on one core, faults on", HOW)
+    findings: list[str] = []
     for words, limit, last, extra in (
         ("idle polls answered as one step", _FOLDED, place.many(24, 6), ()),
         ("every poll sent", _SENT, place.many(8, 2), ("--no-fold",)),
     ):
         place.say(f"swarm: {last} seeds, {words}")
         found = place.child("lives", "--last", last, "--customers", 60, *extra)
-        if found["findings"]:
-            raise BenchError(f"a life broke a promise: {found['findings'][0]}")
+        findings += found["findings"]
         table.rows.append(
             Row(
                 f"vends a second, {words}", found["vends"] / found["cpu_s"], "", limit,
                 at_least=True, beside=_about(found),
             )
         )  # fmt: skip
+    first = findings[0] if findings else ""
+    table.rows.append(Row("promises broken on the way", len(findings), "", 0.0, beside=first))
     return table
 
 

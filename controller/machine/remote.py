@@ -29,6 +29,11 @@ class RemoteDesk:
         self._obey = obey
         self._running: dict[str, tuple[cmd.Remote, Reply, list[Reply]]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether a command has begun and not ended."""
+        return bool(self._running)
+
     def boot(self) -> None:
         """End what the last life began and did not end."""
         for id_ in self._desk.state.remote.open():

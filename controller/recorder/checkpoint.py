@@ -44,6 +44,7 @@ def at_rest(brain: Brain) -> bool:
         and not live.replies
         and live.service_wanted is None
         and live.session is None
+        and not brain.remote.busy
         and not desk.effects
         and not desk.answers
         and not brain.stopping
@@ -90,7 +91,7 @@ def configuration(desk: Desk) -> dict[str, Any]:
     return {
         name: encode(value)
         for name, value in vars(desk).items()
-        if not name.startswith("_") and name not in _OF_THE_TURN
+        if not name.startswith("_") and name not in _OF_THE_TURN and not callable(value)
     }
 
 
@@ -101,8 +102,8 @@ def _helpers(brain: Brain) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(owner: Any, brain: Brain) -> Iterator[tuple[str, Any]]:
-    """Yield the attributes that are values, not other parts of the brain."""
+    """Yield the attributes that are values, not other parts of the brain, and no functions."""
     parts = {id(part) for _, part in _helpers(brain)} | {id(brain.desk)}
     for name, value in vars(owner).items():
-        if id(value) not in parts and not hasattr(value, "_desk"):
+        if id(value) not in parts and not hasattr(value, "_desk") and not callable(value):
             yield name, encode(value)

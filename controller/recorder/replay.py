@@ -174,7 +174,10 @@ class _Stage:
         self.brain.take(item)
         effects, desk.effects = desk.effects, []
         written, desk.written = desk.written, []
-        desk.answers.clear()
+        answers, desk.answers = desk.answers, []
+        for reply, answer in answers:
+            if not reply.done():
+                reply.set_result(answer)
         if isinstance(item, Act) and item.reply.done() and not item.reply.cancelled():
             item.reply.exception()  # a refusal was its caller's to read
         found.records += len(written)

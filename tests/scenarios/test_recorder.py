@@ -10,6 +10,7 @@ import pytest
 
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
+from controller.recorder import checkpoint
 from controller.recorder.keeping import packed, unpacked
 from controller.recorder.replay import Replayed, ReplayError, replay
 from controller.recorder.story import story
@@ -192,6 +193,43 @@ def test_a_broken_act_is_kept() -> None:
 
     stage = play(scenario, ends=False)
     assert replay(kept(stage)["broken"]).same
+
+
+def test_a_fleets_command_that_takes_a_while_is_replayed() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        machine = stage.running.machine
+        now = machine.desk.now_ms + 1_000
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now), "fleet")
+        await stage.coins(100)
+        order = cmd.Remote(
+            id="c1", kind="credit.return", target="", counter=1, issuer="anna",
+            expires_ms=now + 3_600_000, command=cmd.ReturnCredit(),
+        )  # fmt: skip
+        answer = await machine.act(order, "fleet")
+        assert answer["outcome"] == "done"
+        await stage.act(cmd.KeepRecording())
+        await stage.passes(1.0)
+
+    stage = play(scenario)
+    found = replay(kept(stage)["asked"])
+    assert found.same, found.difference
+    assert "command.finished" in found.types
+
+
+def test_every_life_can_be_written_down_at_rest() -> None:
+    """A part of the brain that can't be written down would leave the recorder empty."""
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        brain = stage.running.machine.brain
+        await stage.coins(100)
+        await stage.gives_back()
+        assert checkpoint.at_rest(brain)
+        assert checkpoint.take(brain).seq == stage.state.seq
+        assert checkpoint.configuration(brain.desk)["policy"]
+
+    play(scenario)
 
 
 def test_a_disputed_vend_is_kept_on_request() -> None:

@@ -136,6 +136,40 @@ class SecondReader:
         return plan
 
 
+class NewOwners:
+    """Every second start finds the policies of another owner in the file."""
+
+    name = "new owners"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """A few change hands."""
+        return replace(build, reconfigured=rng.random() < 0.2)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Nothing: the first start is the first owner's."""
+        del build
+        return settings
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the machine is the same."""
+        del build
+        return plan
+
+
+def of_the_other_owner(settings: MachineSettings) -> MachineSettings:
+    """Return the same machine with other policies: what is open must end well all the same."""
+    policy = settings.policy
+    other = policy.model_copy(
+        update={
+            "on_unknown": "charge" if policy.on_unknown == "refund" else "refund",
+            "after_failure": "keep" if policy.after_failure == "refund" else "refund",
+            "multi_vend": not policy.multi_vend,
+            "escrow": "auto" if policy.escrow == "keep" else "keep",
+        }
+    )
+    return settings.model_copy(update={"policy": other})
+
+
 RECYCLED: Final = (500, 1_000)
 
 
@@ -193,6 +227,7 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     Cold(),
     PulseCoins(),
     CcTalkCash(),
+    NewOwners(),
     HappyHours(),
     GrownUps(),
     BlackBox(),

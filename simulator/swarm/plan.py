@@ -140,6 +140,7 @@ class Build:
     second_reader: bool = False
     recorded: bool = False  # it has a flight recorder, and what it kept is replayed
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
+    reconfigured: bool = False  # every second start finds other policies
     cctalk: bool = False  # coins and bills on a line of their own
     pulse: bool = False  # an acceptor that pulses, instead of the changer
 

@@ -25,6 +25,7 @@ from simulator.swarm.coverage import Coverage
 from simulator.swarm.customers import Customer
 from simulator.swarm.damage import copy_of, damage
 from simulator.swarm.evidence import Watch
+from simulator.swarm.fittings import of_the_other_owner
 from simulator.swarm.health import HealthOracle
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, End, Life, Step
@@ -104,6 +105,7 @@ class Player:
         self._end: End | None = None
         self._damaged = False
         self._open_vends: set[int] = set()
+        self._owners = settings, of_the_other_owner(settings)
         self._copy: Disk | None = None  # of the disk, from the middle of its life
         self._counting = False
         self._instants = 0
@@ -379,6 +381,8 @@ class Player:
 
     async def _boot_once(self) -> bool:
         machine = self.machine
+        if self.life.build.reconfigured:
+            machine.settings = self._owners[machine.boots % 2]
         booting = machine.loop.create_task(machine.boot())
         hit = self._hit
         awaited: set[asyncio.Future[Any]] = {booting} if hit is None else {booting, hit}

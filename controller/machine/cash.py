@@ -26,6 +26,7 @@ from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state import Escrow
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
+REFUSED_S: Final = 1.0  # some polls, for what it had to tell behind a refused ESCROW
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
 
 
@@ -240,10 +241,13 @@ class CashHandling:
         desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
 
     def escrow_asked(self, result: object) -> None:
-        """ESCROW was acknowledged (the result comes by poll) or not: then the count decides."""
+        """ESCROW was acknowledged (the result comes by poll) or not: then the count decides.
+
+        A moment later: a validator that let the bill go by itself, and refuses, is about to say so.
+        """
         here = DeviceName.BILL in self._desk.live.ready
         if isinstance(result, Failed) and self._desk.state.escrow is not None and here:
-            self._desk.do(CountStacker("check"))
+            self._desk.do(Wake("stacker check", REFUSED_S))
 
     def escrow_overdue(self) -> None:
         """Neither stacked nor returned in time: ask the stacker, then the other way, then claim."""

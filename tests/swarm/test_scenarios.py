@@ -176,3 +176,11 @@ def test_a_level_1_reader_that_took_the_failure_before_a_restart_is_no_proof_of_
     machine = Build("native", changer_level=2, reader_level=1)
     acts = (card, Act("wait", after_s=1.5), keys("B3"))
     assert told(machine, *acts, troubles=troubles).findings == []
+
+
+def test_a_bill_that_a_validator_let_go_while_the_disk_was_slow_is_no_claim() -> None:
+    # Its escrow time was over when "stack" came: it refused twice, and said "returned" just after.
+    troubles = (Trouble("disk", "latency_s", 30.0, for_s=15.0),)
+    machine = Build(bill_waits="keep", cctalk=True)
+    acts = (Act("bill", 1_000), Act("keys", text="A2", after_s=0.1, until="credit"))
+    assert told(machine, *acts, troubles=troubles).findings == []

@@ -19,10 +19,12 @@ FOREIGN: Final = "journal.foreign"
 COPY_DIFFERS: Final = "urgent.differs"
 OFFLINE: Final = "machine.offline"
 
+_CAUSE_LENGTH: Final = 128  # of its column
+
 
 def of_fault(part: str, code: str) -> str:
     """Return the cause of a machine's fault."""
-    return f"fault {part} {code}"
+    return f"fault {part} {code}".replace("\0", "")[:_CAUSE_LENGTH]
 
 
 async def raise_alert(
@@ -37,7 +39,14 @@ async def raise_alert(
     await connection.execute(
         database.insert_new(
             t.alert,
-            [{"machine_id": machine_id, "cause": cause, "detail": detail, "raised_ms": now_ms}],
+            [
+                {
+                    "machine_id": machine_id,
+                    "cause": cause,
+                    "detail": detail.replace("\0", ""),
+                    "raised_ms": now_ms,
+                }
+            ],
         )
     )
 

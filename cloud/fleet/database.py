@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _POOL: Final = 5  # connections of one process; a worker applies one batch at a time
@@ -33,11 +35,16 @@ class FleetDatabase:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self.engine: AsyncEngine = create_async_engine(
-                parsed, connect_args={"timeout": _BUSY_S}, pool_size=_POOL
+                parsed,
+                connect_args={"timeout": _BUSY_S},
+                pool_size=_POOL,
+                hide_parameters=True,  # records hold claim codes: none of them in a log
             )
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
         else:
-            self.engine = create_async_engine(parsed, pool_size=_POOL, pool_pre_ping=True)
+            self.engine = create_async_engine(
+                parsed, pool_size=_POOL, pool_pre_ping=True, hide_parameters=True
+            )
         # SQLite has one writer; whoever waits for it here does not spin on its lock.
         self._writer = asyncio.Lock()
 
@@ -79,12 +86,16 @@ class FleetDatabase:
             return
         raw = (await connection.get_raw_connection()).driver_connection
         assert raw is not None, "the connection is open"
-        async with (
-            raw.cursor() as cursor,
-            cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy,
-        ):
-            for row in rows:
-                await copy.write_row(row)
+        copying = f'COPY "{table.name}" ({names}) FROM STDIN'
+        try:
+            async with raw.cursor() as cursor, cursor.copy(copying) as copy:
+                for row in rows:
+                    await copy.write_row(row)
+        except psycopg.Error as error:
+            # The driver's own: nobody above knows it from a mistake of ours.
+            raise DBAPIError.instance(
+                copying, None, error, psycopg.Error, hide_parameters=True
+            ) from error
 
     def upsert(self, table: Table, values: Sequence[dict[str, Any]]) -> Any:
         """Return the statement that inserts rows or replaces those of the same key."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from cloud.contract.messages import Ack, MessageError, Presence, State, Urgent, read
@@ -116,10 +116,38 @@ class Worker:
         # In the order of their arrival: locks are given in the order in which they were asked for.
         turn = self._turns.setdefault(incoming.address, asyncio.Lock())
         async with turn:
-            ack = await self._taken(connection, incoming)
+            ack = await self._digested(connection, incoming)
         if ack is not None:
             await connection.tell(incoming.address, Topic.ACK, ack.to_bytes(), retain=True)
         incoming.done()
+
+    async def _digested(self, connection: Connection, incoming: Incoming) -> Ack | None:
+        """Take a message in, or set it aside when nobody ever will.
+
+        Raises what a new connection, to the broker or the database, may cure.
+        """
+        try:
+            return await self._taken(connection, incoming)
+        except (DataError, IntegrityError) as error:
+            problem: Exception = error
+        except (BrokerLostError, SQLAlchemyError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one machine's message never stops the others
+            problem = error
+        self.counts.refused += 1
+        log.error(
+            "indigestible",
+            machine=str(incoming.address),
+            topic=incoming.topic.value,
+            error=f"{type(problem).__name__}: {problem}",
+        )
+        return await self.ingest.indigestible(
+            incoming.address,
+            incoming.topic,
+            incoming.payload,
+            f"{type(problem).__name__}: {problem}",
+            self._now(),
+        )
 
     async def _taken(self, connection: Connection, incoming: Incoming) -> Ack | None:
         address, payload = incoming.address, incoming.payload
@@ -130,7 +158,8 @@ class Worker:
                 case Topic.PRESENCE:
                     presence = read(Presence, payload)
                     ack = await self.ingest.heard(address, presence, self._now())
-                    if presence.online and self._appeared is not None:
+                    known = await self.ingest.machine_id(address) is not None
+                    if presence.online and known and self._appeared is not None:
                         await self._appeared(address, connection)
                     return ack
                 case Topic.STATE:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cloud.contract.messages import Ack, Position, read
-from cloud.contract.topics import Topic
+from cloud.contract.journal import records as rec
+from cloud.contract.messages import Ack, Position, Presence, Urgent, read
+from cloud.contract.topics import Address, Topic
+from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.orders import publish_open
 from cloud.fleet.worker import Worker
 from cloud.mqtt import Broker, StrictClient
 from tests.fleet.machines import START, Machine, register
@@ -191,4 +194,69 @@ async def test_garbage_on_any_topic_harms_nobody(
         await acks(client, lambda ack: ack.seq == machine.seq)
 
     assert worker.counts.refused == 3
+    assert await stored(database, machine) == whole(machine)
+
+
+async def test_what_no_database_takes_is_set_aside_and_stops_no_other_machine(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    bad = Machine("lobby-2", number=2)
+    bad.begin()
+    await register(database, bad)
+    huge = 2**70
+    bad.write(rec.CreditGranted(amount=huge, reason="", by=""))
+    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+        await client.listen(bad.address.topic(Topic.ACK), machine.address.topic(Topic.ACK))
+        head = Presence(online=True, software="nul \0")
+        await client.say(bad.address.topic(Topic.PRESENCE), head.to_bytes())
+        copy = Urgent(journal="02" * 16, seq=9, boot=huge, body=bad.rows[0][2])
+        await client.say(bad.address.topic(Topic.URGENT), copy.to_bytes())
+        for _ in range(3):
+            await client.say(bad.address.topic(Topic.EVENTS), bad.batch(1))
+            last = await acks(client, lambda ack: True)
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
+        await acks(client, lambda ack: ack.seq == machine.seq)
+
+    assert worker.counts.reconnects == 0
+    assert last.quarantined
+    assert await stored(database, machine) == whole(machine)
+
+
+async def test_a_machine_that_nobody_knows_stops_no_worker(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    stranger = Machine("nobody", number=7)
+    stranger.begin()
+
+    async def appeared(address: Address, connection: Connection) -> None:
+        await publish_open(database, connection, address, START)
+
+    broker = MqttBroker(reach(server, "w1"))
+    worker = Worker(Ingest(database), broker, lambda: START, appeared)
+    task = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
+        await worker.connected.wait()
+    async with StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        await client.say(stranger.address.topic(Topic.PRESENCE), stranger.presence().to_bytes())
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
+        await acks(client, lambda ack: ack.seq == machine.seq)
+    assert not task.done()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_words_that_are_longer_than_a_column_are_kept_shorter_in_the_projections(
+    database: FleetDatabase, server: Mosquitto, machine: Machine
+) -> None:
+    machine.write(rec.ColumnDisabled(column="A1", reason="long " * 40))
+    machine.write(rec.FaultRaised(part="p" * 60, code="c\0" * 60, detail="\0"))
+    machine.write(rec.VendClosed(result="sold"), vend=None)  # of no saga
+    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+        await client.listen(machine.address.topic(Topic.ACK))
+        await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
+        last = await acks(client, lambda ack: True)
+
+    assert (last.seq, last.quarantined) == (machine.seq, "")
     assert await stored(database, machine) == whole(machine)

@@ -48,7 +48,7 @@ async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_
             "journal_uid": uid,
             "seq": copy.seq,
             "machine_id": machine_id,
-            "type": kind[:64],
+            "type": kind.replace("\0", "")[:64],
             "boot": copy.boot,
             "body": copy.body,
             "received_ms": now_ms,

@@ -7,6 +7,7 @@ under the cursor's lock, and is made only after the commit.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -34,6 +35,8 @@ MAX_WAITING: Final = 32
 # Unreadable batches in a row for one journal: the first may be the line's, the third is the disk's.
 MAX_BAD: Final = 3
 _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
+_KEPT_OF_REASON: Final = 500
+_BIGINT: Final = 2**63 - 1
 
 
 class Ingest:
@@ -194,7 +197,16 @@ class Ingest:
         """Store rows that follow the cursor, and project them when the journal is adopted."""
         records = [record_of(row) for row in rows]
         stored = [
-            (cursor.id, r.seq, r.boot, r.at_ms, r.type[:64], r.vend, r.body, r.hash)
+            (
+                cursor.id,
+                r.seq,
+                r.boot,
+                _bigint(r.at_ms),
+                _word(r.type),
+                _bigint(r.vend),
+                r.body,
+                r.hash,
+            )
             for r in records
         ]
         await self.database.insert_many(connection, t.record, stored)
@@ -371,6 +383,27 @@ class Ingest:
         if machine_id is not None:
             await copies.take_copy(self.database, machine_id, copy, now_ms)
 
+    async def indigestible(
+        self, address: Address, topic: Topic, payload: bytes, reason: str, now_ms: int
+    ) -> Ack | None:
+        """Set a message aside that the database does not take, or that we stumble over.
+
+        It would do the same each time: waiting for it would keep every other machine waiting. A
+        batch is asked for again all the same, and after some of them its journal is quarantined.
+        """
+        machine_id = await self.machine_id(address)
+        if topic is not Topic.EVENTS or machine_id is None:
+            await self.refused(address, topic, payload, reason, now_ms)
+            return None
+        head = None
+        with suppress(BatchError):
+            head, _ = read_head(payload)
+        if head is not None:  # its first batch may be the one: there must be something to count on
+            async with self.database.writing() as connection:
+                await self._locked(connection, machine_id, head, now_ms)
+        error = BatchError(reason.replace("\0", "")[:_KEPT_OF_REASON])
+        return (await self._unreadable(machine_id, head, payload, error, now_ms)).ack
+
     async def refused(
         self, address: Address, topic: Topic, payload: bytes, reason: str, now_ms: int
     ) -> None:
@@ -381,7 +414,7 @@ class Ingest:
                     machine_id=await self.machine_id(address),
                     topic=address.topic(topic),
                     message=payload[:_KEPT_OF_BAD],
-                    reason=reason,
+                    reason=reason.replace("\0", "")[:_KEPT_OF_REASON],
                     at_ms=now_ms,
                 )
             )
@@ -404,3 +437,13 @@ class Ingest:
             if found is not None:
                 self._machines[address] = found
         return found
+
+
+def _bigint(value: int | None) -> int | None:
+    """Return a number as a column can hold it; the record's bytes keep what it said."""
+    return None if value is None else max(-_BIGINT, min(value, _BIGINT))
+
+
+def _word(text: str) -> str:
+    """Return a type's name as its column can hold it."""
+    return text.replace("\0", "")[:64]

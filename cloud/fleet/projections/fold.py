@@ -146,8 +146,14 @@ class Fold:
             )
             return
         taker = _TAKERS.get(type(data))
-        if taker is not None:
+        if taker is None:
+            return
+        try:
             taker(self, record, data)
+        except Exception as error:  # noqa: BLE001 - one record that fits no saga stops no other
+            self.changed.dead.append(
+                DeadLetter(record.seq, record.at_ms, f"{record.type}: {error!r}")
+            )
 
     # ---------------------------------------------------------------------------- helpers
 

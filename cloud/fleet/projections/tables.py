@@ -112,17 +112,22 @@ async def save(
     )
     await _save_faults(database, connection, fold, machine_id)
     if changed.reviews:
-        rows = [{**whose, **values_of(review)} for review in changed.reviews]
+        rows = [_fitted(t.review, {**whose, **values_of(each)}) for each in changed.reviews]
         await connection.execute(insert(t.review), rows)
     if changed.dead:
         await connection.execute(
-            insert(t.dead_letter), [{**whose, **values_of(letter)} for letter in changed.dead]
+            insert(t.dead_letter),
+            [_fitted(t.dead_letter, {**whose, **values_of(letter)}) for letter in changed.dead],
         )
     for result in changed.results:
         await connection.execute(
             update(t.command)
-            .where(t.command.c.id == result.id, t.command.c.machine_id == machine_id)
-            .values(outcome=result.outcome, detail=result.detail)
+            .where(
+                t.command.c.id == result.id,
+                t.command.c.machine_id == machine_id,
+                t.command.c.outcome == "",  # a repeat that came after its end changes nothing
+            )
+            .values(_fitted(t.command, {"outcome": result.outcome, "detail": result.detail}))
         )
 
 
@@ -150,7 +155,18 @@ async def _upsert(
     database: FleetDatabase, connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]
 ) -> None:
     for start in range(0, len(rows), _ROWS):
-        await connection.execute(database.upsert(table, rows[start : start + _ROWS]))
+        fitting = [_fitted(table, row) for row in rows[start : start + _ROWS]]
+        await connection.execute(database.upsert(table, fitting))
+
+
+def _fitted(table: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as its table can hold it: PostgreSQL takes no longer text, and no NUL."""
+    return {
+        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: table.c[name].type.length]
+        if isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
 
 
 async def forget(connection: AsyncConnection, machine_id: int) -> None:

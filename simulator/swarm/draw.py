@@ -81,7 +81,9 @@ def draw(
     machine = _build(seed, link)
     shelf = Shelf(settings_of(settings, machine))
     steps = tuple(_step(seed, number, shelf, machine, fate) for number in range(1, vends + 1))
-    return Life(seed, machine, steps, _finale(seed, fate))
+    # What hoppers hold is told by their journal alone: a new one can't know it.
+    finale = "" if machine.cctalk else _finale(seed, fate)
+    return Life(seed, machine, steps, finale)
 
 
 def _finale(seed: int, fate: Luck) -> str:

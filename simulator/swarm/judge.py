@@ -312,10 +312,13 @@ class Judge:
         mark = self.mark
         excuse = self._decided(evidence, "refund")
         if evidence.excused(Excuse.GOODS):
-            excuse += sum(
+            gone = sum(
                 max(0, mark.stock[name] - now.stock[name]) * self._columns[name]
                 for name in self._columns
             )
+            # A sold-out switch may have set the count right since.
+            unseen = sum(self._columns[name] * n for name, n in evidence.unseen.items())
+            excuse += max(gone, unseen)
         if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
             excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
         flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)

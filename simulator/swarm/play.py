@@ -46,6 +46,7 @@ RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has en
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
 OFF: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
+UNSEEN: Final = "(fell unseen)"  # past the light barrier
 TRUTH_SHOWN: Final = 400  # facts, in a report
 
 
@@ -546,6 +547,9 @@ class Player:
         self._stir()
         if fact.what == "moved" and fact.detail.endswith("(fell)"):
             self.coverage.fell()
+        elif fact.what == "moved" and fact.detail.endswith(UNSEEN):
+            column = fact.detail.partition("column:")[2].partition(" ")[0]
+            self.watch.evidence.unseen[column] += 1
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
         self.trace.fact(fact)

@@ -34,7 +34,9 @@ async def cash_with_change(rig: Rig) -> None:
 
 async def bill(rig: Rig) -> None:
     """A customer puts a bill in."""
-    await rig.sim.insert_bill(500)
+    # Tried again from here, not there: when vendd is dead, nobody tries on.
+    while not await rig.sim.insert_bill(500, 0.0):
+        await rig.sim.wait_for(still_s=0.1)
 
 
 async def card(rig: Rig) -> None:

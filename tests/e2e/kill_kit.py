@@ -172,7 +172,7 @@ class Killer:
             if not killed.exists():
                 raise
         else:
-            if at_boot and await survives(vendd):
+            if at_boot and await survives(vendd) and not killed.exists():
                 # It stood in the journal before: two devices are counted in no fixed order.
                 await self.chain.in_order(rig)
                 await vendd.stop()

@@ -66,7 +66,7 @@ def swarm_lines(tally: Tally, seconds: float, customers: int, workers: int) -> I
 
 def instants_lines(instants: Instants, seconds: float, stride: int, images: int) -> Iterator[str]:
     """Yield what the ends at every instant came to."""
-    every = "every instant" if stride == 1 else f"every {stride}th instant"
+    every = "every instant" if stride == 1 else f"one instant in {stride}"
     yield f"{instants.total} ends, {every} of each story, {images} disk image(s) of each power cut,"
     yield f"in {seconds:.0f} s: {len(instants.broken)} broken promises."
     yield ""

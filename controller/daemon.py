@@ -41,6 +41,7 @@ EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
+LINK_AGAIN_S: Final = 60.0  # after a surprise of ours: neither silent for ever nor a busy loop
 STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
 
 log = structlog.get_logger("vendd")
@@ -213,8 +214,14 @@ async def _keep_in_touch(
     try:
         # In a thread: half a second of imports on the loop and the guard would take us for hung.
         run = await asyncio.to_thread(app.fleet, settings, running, parts, fork.told)
-        if run is not None:
-            await run()
+        while run is not None:
+            try:
+                await run()
+            except Exception:
+                log.exception("link.broke", again_s=LINK_AGAIN_S)
+                await asyncio.sleep(LINK_AGAIN_S)
+            else:
+                return
     except ConfigError as error:
         log.error("link.config", error=str(error))
     except Exception:

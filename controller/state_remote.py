@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from controller.journal.envelope import Record
 from controller.journal.records_link import CommandFinished, CommandStarted
+
+# More targets than a machine has, several times over; but each app credit is one of its own, and
+# without an end they would fill the snapshots.
+COUNTERS_MAX: Final = 4_096
 
 
 @dataclass(slots=True)
@@ -30,7 +35,11 @@ class Remote:
         """Take in a command that is about to run."""
         self._forget(record)
         self.commands[data.id] = RemoteCommand(data.kind, data.expires_ms)
-        self.counters[counted(data.kind, data.target)] = data.counter
+        key = counted(data.kind, data.target)
+        self.counters.pop(key, None)  # the last one that ran comes last
+        self.counters[key] = data.counter
+        while len(self.counters) > COUNTERS_MAX:
+            del self.counters[next(iter(self.counters))]
 
     def finished(self, record: Record, data: CommandFinished) -> None:
         """Take in how it ended."""

@@ -73,6 +73,7 @@ class Fleet:
                 c.LogLevel.kind: _log_level,
                 c.Reboot.kind: lambda _: machine.stop("the fleet asked for a new start"),
             },
+            self._ask_again,
         )
         self.link = Link(
             self._journal,
@@ -128,6 +129,9 @@ class Fleet:
             log.warning("time.refused", error=str(error))
             return
         self._inbox.time_is_known()
+
+    def _ask_again(self) -> None:
+        self.link.appear()
 
     def _upload(self, args: c.Args) -> None:
         assert isinstance(args, c.JournalUpload), "as its kind says"

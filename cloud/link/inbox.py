@@ -27,7 +27,9 @@ log = structlog.get_logger("link")
 Act = Callable[[cmd.Command, str], Awaitable[dict[str, Any]]]
 
 REFUSED_EVERY_S: Final = 60.0  # between two records of refused messages of one topic
-WAITING_MAX: Final = 100  # commands that wait for the time; the broker keeps more for us
+# Messages that wait for the time, or for those before them. A broker sends a client only so many
+# that are not acknowledged (Mosquitto 20): were they all commands, no ack would tell the time.
+WAITING_MAX: Final = 8
 BY: Final = "fleet"
 FREE_S: Final = 300.0  # a free vend waits so long for its customer
 
@@ -41,6 +43,7 @@ class Inbox:
         clock: Measures.
         now_ms: The time as a record would be labelled, and whether it is confirmed.
         own: Kinds that are not the machine's but this process's: what each one does.
+        ask_again: Has the fleet publish again what is open.
     """
 
     def __init__(
@@ -50,22 +53,27 @@ class Inbox:
         clock: Clock,
         now_ms: Callable[[], tuple[int, bool]],
         own: dict[str, Callable[[c.Args], None]],
+        ask_again: Callable[[], None] = lambda: None,
     ) -> None:
         self._verifier = verifier
         self._act = act
         self._clock = clock
         self._now_ms = now_ms
         self._own = own
+        self._ask_again = ask_again
+        self._let_go = False
         self._queue: asyncio.Queue[Heard] = asyncio.Queue(WAITING_MAX)
         self._timed = asyncio.Event()
         self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
 
     def put(self, heard: Heard) -> None:
-        """Take a message; one that finds no room stays the broker's."""
+        """Take a message; one that finds no room is let go, and asked for again later."""
         try:
             self._queue.put_nowait(heard)
         except asyncio.QueueFull:
-            log.warning("command.no_room", topic=heard.topic.value)
+            log.info("command.no_room", topic=heard.topic.value)
+            self._let_go = True
+            heard.done()
 
     def time_is_known(self) -> None:
         """Let commands run from now on."""
@@ -77,13 +85,24 @@ class Inbox:
             heard = await self._queue.get()
             await self._timed.wait()
             try:
-                if heard.topic is Topic.CMD:
-                    await self._command(heard)
-                else:
-                    await self._refuse(heard, f"{heard.topic.value}: not taken by this machine")
-            except (SignatureRefusedError, MessageError) as error:
-                await self._refuse(heard, str(error))
+                await self._take(heard)
+            except CommandRefused as error:
+                log.warning("message.later", topic=heard.topic.value, reason=str(error))
+            except Exception:  # one message that nobody foresaw leaves the others their turn
+                log.exception("message.broke", topic=heard.topic.value)
             heard.done()
+            if self._let_go and self._queue.empty():
+                self._let_go = False
+                self._ask_again()
+
+    async def _take(self, heard: Heard) -> None:
+        try:
+            if heard.topic is Topic.CMD:
+                await self._command(heard)
+            else:
+                await self._refuse(heard, f"{heard.topic.value}: not taken by this machine")
+        except (SignatureRefusedError, MessageError) as error:
+            await self._refuse(heard, str(error))
 
     async def _command(self, heard: Heard) -> None:
         now, _ = self._now_ms()

@@ -59,6 +59,11 @@ class Books(Protocol):
         """Return the last record that the fleet has."""
         ...
 
+    @property
+    def base_seq(self) -> int:
+        """Return the record up to which they were pruned."""
+        ...
+
     async def chunk(self, first: int, limit: int) -> list[StoredRow]:
         """Return up to ``limit`` rows from ``first`` on."""
         ...
@@ -144,6 +149,8 @@ class Link:
         self._nonces: dict[str, float] = {}
         self._stopped = False
         self._greeted_s = 0.0
+        self._appear = False
+        self._clamped_s = -GREET_AGAIN_S  # when the fleet last asked for what is pruned
         self._watchers: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------------------ for others
@@ -163,8 +170,13 @@ class Link:
     def send_again(self, first: int) -> None:
         """Send from a record on again; the fleet takes each once, however often it comes."""
         if 0 < first <= self._books.durable_seq:
-            self._window.again(first)
+            self._window.again(max(first, self._books.base_seq + 1))
             self._wake.set()
+
+    def appear(self) -> None:
+        """Say again that we are here: the fleet then publishes the commands that are open."""
+        self._appear = True
+        self._wake.set()
 
     def watch(self, told: Callable[[], None]) -> None:
         """Be told whenever the status changes."""
@@ -221,6 +233,9 @@ class Link:
                 while isinstance(lost, BaseExceptionGroup):
                     lost = lost.exceptions[0]
                 raise lost from None
+        if not self._stopped:
+            # Whatever ended it without a word: nothing but a fork ends the keeping in touch.
+            raise LinkLostError("the connection ended")
 
     async def _greet(self, connection: Connection) -> None:
         self._greeted_s = self._clock.monotonic_s()
@@ -254,6 +269,9 @@ class Link:
             while True:
                 self._wake.clear()
                 await self._send_urgent(connection)
+                if self._appear:
+                    self._appear = False
+                    await self._greet(connection)
                 first = self._window.wanted(self._books.durable_seq)
                 if first is not None:
                     message = await self._pack(first)
@@ -348,14 +366,13 @@ class Link:
                     self.status.acked = books.acked_seq
                     self._wake.set()
             case Wanted(range=wanted):
-                if wanted.first <= books.durable_seq:
-                    self._window.again(wanted.first)
-                    self._wake.set()
+                self._want(wanted.first, now)
             case Ahead():
                 if now - self._greeted_s > GREET_AGAIN_S:
                     await self._greet(connection)
             case Forked(seq=seq, hash=digest):
-                if await books.hash_at(seq) == digest:
+                # One that answers nothing of this connection may be retained, from another disk.
+                if asked is not None and await books.hash_at(seq) == digest:
                     self._stopped = True
                     self.status.phase = Phase.FORKED
                     self._changed()
@@ -364,6 +381,19 @@ class Link:
             case Ignored():
                 pass
         self._judge_phase()
+
+    def _want(self, first: int, now: float) -> None:
+        """Send from ``first`` on again; from what is left, when that was pruned."""
+        base = self._books.base_seq
+        if first > self._books.durable_seq:
+            return
+        if first <= base:
+            if now - self._clamped_s < GREET_AGAIN_S:
+                return  # it asks for the same in each answer, and we can't
+            self._clamped_s = now
+            log.warning("link.pruned", wanted=first, left=base + 1)
+        self._window.again(max(first, base + 1))
+        self._wake.set()
 
     def _judge_phase(self) -> None:
         self.status.durable = self._books.durable_seq

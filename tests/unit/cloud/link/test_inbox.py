@@ -1,0 +1,103 @@
+"""What comes down: nothing that is wrong with one message keeps the others waiting."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cloud.contract import signing
+from cloud.contract.topics import Topic
+from cloud.link.inbox import WAITING_MAX, Inbox
+from cloud.link.transport import Heard
+from controller.clock import SystemClock
+from controller.domain import commands as cmd
+from controller.machine.inputs import CommandRefused
+from tests.unit.cloud.contract.kit import MACHINE, NOW, ROOT, SEED, command, key_of
+
+Act = Callable[[cmd.Command, str], Awaitable[dict[str, Any]]]
+
+
+class Box:
+    """An inbox, and what it lets the broker forget."""
+
+    def __init__(self, act: Act) -> None:
+        self.done: list[str] = []
+        self.asked = asyncio.Event()
+        self.asked_often = 0
+        self.inbox = Inbox(
+            signing.Verifier(signing.public_of(ROOT), MACHINE),
+            act,
+            SystemClock(),
+            lambda: (NOW, True),
+            {"log.level": self._breaks},
+            self._ask_again,
+        )
+
+    def _breaks(self, args: object) -> None:
+        raise KeyError(str(args))
+
+    def _ask_again(self) -> None:
+        self.asked_often += 1
+        self.asked.set()
+
+    def put(self, id_: str, **changes: object) -> None:
+        signed = signing.sign(
+            signing.COMMAND,
+            signing.signer_of(SEED),
+            "k1",
+            command(id=id_, **changes),
+            signing.sign_key(signing.signer_of(ROOT), key_of()),
+        )
+        done: Callable[[], None] = lambda: self.done.append(id_)  # noqa: E731 - what a message carries
+        self.inbox.put(Heard(Topic.CMD, signed.to_bytes(), done))
+
+
+async def test_commands_that_find_no_room_before_the_time_is_known_are_asked_for_again() -> None:
+    ran: list[str] = []
+
+    async def act(order: cmd.Command, by: str) -> dict[str, Any]:
+        assert isinstance(order, cmd.Remote), by
+        ran.append(order.id)
+        return {"outcome": "done"}
+
+    box = Box(act)
+    ids = [f"c{number}" for number in range(WAITING_MAX + 30)]
+    for id_ in ids:
+        box.put(id_)
+    assert box.done == ids[WAITING_MAX:], "else the broker sends no more, and nobody tells the time"
+
+    running = asyncio.create_task(box.inbox.run())
+    box.inbox.time_is_known()
+    async with asyncio.timeout(10):
+        await box.asked.wait()
+    running.cancel()
+
+    assert ran == ids[:WAITING_MAX]
+    assert sorted(box.done) == sorted(ids)
+    assert box.asked_often == 1
+
+
+async def test_a_command_that_breaks_leaves_the_next_one_its_turn() -> None:
+    ran: list[str] = []
+    ended = asyncio.Event()
+
+    async def act(order: cmd.Command, by: str) -> dict[str, Any]:
+        assert isinstance(order, cmd.Remote), by
+        ran.append(order.id)
+        if order.id == "stopping":
+            raise CommandRefused("the machine is stopping")
+        if order.id == "last":
+            ended.set()
+        return {"outcome": "done"}
+
+    box = Box(act)
+    box.inbox.time_is_known()
+    running = asyncio.create_task(box.inbox.run())
+    box.put("stopping")
+    box.put("odd", kind="log.level", args={"level": "debug"})
+    box.put("last")
+    async with asyncio.timeout(10):
+        await ended.wait()
+    running.cancel()
+
+    assert ran == ["stopping", "odd", "last"]
+    assert box.done[:2] == ["stopping", "odd"]

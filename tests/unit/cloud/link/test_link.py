@@ -1,0 +1,136 @@
+"""The machine's side of the link against a fleet that says odd things."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from cloud.contract.batch import read_head
+from cloud.contract.journal import GENESIS
+from cloud.contract.messages import Ack, Position, Presence, Range, read
+from cloud.contract.topics import Topic
+from cloud.link.link import Link
+from cloud.link.transport import Connection, Heard
+from controller.clock import SystemClock
+from controller.journal.reader import StoredRow
+from tests.unit.cloud.contract.kit import JOURNAL, NOW, chain
+
+
+@dataclass
+class Books:
+    """A journal in memory."""
+
+    rows: list[StoredRow]
+    base_seq: int = 0
+    acked_seq: int = 0
+    journal_id: bytes = JOURNAL
+
+    @property
+    def durable_seq(self) -> int:
+        return self.rows[-1][0]
+
+    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
+        return [row for row in self.rows if max(first, self.base_seq + 1) <= row[0]][:limit]
+
+    async def hash_at(self, seq: int) -> bytes | None:
+        if seq == 0:
+            return GENESIS
+        return self.rows[seq - 1][3] if seq >= max(1, self.base_seq) else None
+
+    async def acknowledge(self, seq: int, digest: bytes) -> bool:
+        self.acked_seq = max(self.acked_seq, seq)
+        return self.rows[seq - 1][3] == digest
+
+
+@dataclass
+class Way:
+    """A connection whose other end is a test."""
+
+    said: "asyncio.Queue[tuple[Topic, bytes]]" = field(default_factory=asyncio.Queue)
+    heard_: "asyncio.Queue[Heard | None]" = field(default_factory=asyncio.Queue)
+    connected: int = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        self.connected += 1
+        yield self
+
+    async def say(self, topic: Topic, payload: bytes, *, retain: bool = False) -> None:
+        del retain
+        self.said.put_nowait((topic, payload))
+
+    async def heard(self) -> AsyncIterator[Heard]:
+        while (heard := await self.heard_.get()) is not None:
+            yield heard
+
+    def tell(self, ack: Ack) -> None:
+        self.heard_.put_nowait(Heard(Topic.ACK, ack.to_bytes(), lambda: None))
+
+    async def next(self, topic: Topic) -> bytes:
+        async with asyncio.timeout(10):
+            while True:
+                found, payload = await self.said.get()
+                if found is topic:
+                    return payload
+
+
+def linked(books: Books, way: Way, forks: list[int]) -> "asyncio.Task[None]":
+    nonces = count(1)
+    link = Link(
+        books,
+        way,
+        SystemClock(),
+        lambda: f"n{next(nonces)}",
+        on_fork=lambda seq, _: forks.append(seq),
+    )
+    return asyncio.create_task(link.run())
+
+
+def ack(books: Books, seq: int, **more: object) -> Ack:
+    digest = books.rows[seq - 1][3] if seq else GENESIS
+    fields = {"journal": JOURNAL.hex(), "seq": seq, "hash": digest.hex(), "time": NOW, **more}
+    return Ack.model_validate(fields)
+
+
+async def test_a_connection_that_ends_without_a_word_is_made_again() -> None:
+    way, books = Way(), Books(chain(3)[0])
+    task = linked(books, way, [])
+    await way.next(Topic.PRESENCE)
+    way.heard_.put_nowait(None)
+    await way.next(Topic.PRESENCE)
+    assert way.connected == 2
+    task.cancel()
+
+
+async def test_a_retained_word_of_a_fork_is_of_another_disk_perhaps() -> None:
+    way, books, forks = Way(), Books(chain(9)[0]), list[int]()
+    task = linked(books, way, forks)
+    greeted = read(Presence, await way.next(Topic.PRESENCE))
+    place = Position(journal=JOURNAL.hex(), seq=4, hash=books.rows[3][3].hex())
+    way.tell(ack(books, 9, fork=place, echo="of last week"))
+    way.tell(ack(books, 9))
+    while books.acked_seq < 9:  # noqa: ASYNC110 - its other end is here
+        await asyncio.sleep(0)
+    assert forks == []
+
+    way.tell(ack(books, 9, fork=place, echo=greeted.nonce))
+    async with asyncio.timeout(10):
+        await task
+    assert forks == [4]
+
+
+async def test_a_fleet_that_asks_for_pruned_records_gets_what_is_left_and_no_flood() -> None:
+    way, books = Way(), Books(chain(20)[0], base_seq=10, acked_seq=15)
+    task = linked(books, way, [])
+    assert read_head(await way.next(Topic.EVENTS))[0].first == 16
+
+    for _ in range(50):
+        way.tell(ack(books, 5, want=Range(first=6, last=15)))
+    assert read_head(await way.next(Topic.EVENTS))[0].first == 11
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+    assert not task.done(), "the link lives on"
+    assert way.said.empty()
+    task.cancel()

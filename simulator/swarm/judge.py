@@ -21,7 +21,7 @@ from simulator.oracles import (
 )
 from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
-from simulator.truth import AuthState, tube
+from simulator.truth import TRANSPORT, AuthState, tube
 from simulator.whole import Whole
 
 # What a flag says, and what may have taken the evidence away.
@@ -56,6 +56,7 @@ class Mark:
     missing: int = 0
     box: int = 0  # in the cash box beyond what is booked
     stacker: int = 0
+    transit: int = 0  # between slot and escrow, and not moving
     given: int = 0  # bought with tokens, free vends and app credit, by what was sold
     tokens: int = 0  # in the machine beyond what is booked
     stock: dict[str, int] = field(default_factory=dict)  # products beyond what is believed
@@ -71,6 +72,7 @@ class Judge:
         self._prices = {c.product: settings.price_of(c) for c in settings.columns}
         self._columns = {c.selection: settings.price_of(c) for c in settings.columns}
         self.mark = Mark()
+        self._opened = self._openings()
         self.reset()
 
     def reset(self, now: Mark | None = None) -> None:
@@ -139,6 +141,7 @@ class Judge:
             unclaimed=-state.ledger.balance(acc.UNCLAIMED),
             missing=state.ledger.balance(acc.MISSING),
             box=physical[acc.CASH_CASHBOX] - booked[acc.CASH_CASHBOX],
+            transit=machine.world.truth.value(TRANSPORT),
             stacker=physical[acc.CASH_STACKER] - booked[acc.CASH_STACKER],
             given=state.counters.value_given + state.counters.value_app,
             tokens=unbooked_tokens(machine),
@@ -225,7 +228,11 @@ class Judge:
         discounts += now.given - mark.given
         goods += self._repriced(evidence)
         kept = now.credit - mark.credit + now.claims - mark.claims + now.escrow - mark.escrow
-        balance = spent + discounts - goods - kept
+        # Without escrow a bill may get stuck on its way, before anybody is told of it.
+        stuck = now.transit - mark.transit
+        if stuck and not evidence.excused(Excuse.BILL) and stuck > 0:
+            yield f"{stuck} is on its way for good"
+        balance = spent + discounts - goods - kept - stuck
         if balance > 0:
             found = now.unclaimed - mark.unclaimed - (now.missing - mark.missing)
             found += max(0, now.box - mark.box) + max(0, now.stacker - mark.stacker)
@@ -362,6 +369,11 @@ class Judge:
             elif not evidence.excused(Excuse.CHANGER, at_s=at_s) and claim.code in evidence.payable:
                 yield f"{why}, and the tubes could have paid"
 
+    def _openings(self) -> int:
+        """Return how often this life has opened the bus's line."""
+        running = self.machine.running
+        return 0 if running is None else running.bus.bus.link.counters.reopened
+
     def _times(self, evidence: Evidence) -> Iterator[str]:
         """The bus keeps its rhythm whatever the disk does."""
         running = self.machine.running
@@ -369,6 +381,10 @@ class Judge:
             return
         counters = running.bus.bus.counters
         late, counters.worst_late_s = counters.worst_late_s, 0.0
+        opened = self._openings()
+        reopened, self._opened = opened != self._opened, opened
+        if reopened:
+            return  # its cable was away, perhaps since before this customer
         if late > LATEST_S and not evidence.ends and not evidence.excused(Excuse.LINE):
             yield f"a device was polled {late:.3f} s late"
 

@@ -15,6 +15,7 @@ from cloud.fleet.projections.fold import Raised
 FORKED: Final = "journal.forked"
 QUARANTINED: Final = "journal.quarantined"
 UNADOPTED: Final = "journal.unadopted"
+SUPERSEDED: Final = "journal.superseded"
 FOREIGN: Final = "journal.foreign"
 COPY_DIFFERS: Final = "urgent.differs"
 OFFLINE: Final = "machine.offline"

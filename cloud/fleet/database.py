@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Table, event, text
+from sqlalchemy import Table, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -109,6 +109,14 @@ class FleetDatabase:
         """Return the statement that inserts those rows that conflict with none."""
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
         return insert(table).values(list(values)).on_conflict_do_nothing()
+
+    async def alone(self, connection: AsyncConnection, number: int) -> None:
+        """Wait until no other transaction that asked for ``number`` is under way.
+
+        No row's lock: whoever holds a journal's may want its machine's, and the other way round.
+        """
+        if not self.is_sqlite:  # which has one writer at a time
+            await connection.execute(select(func.pg_advisory_xact_lock(number)))
 
     async def alive(self) -> bool:
         """Tell whether the database answers."""

@@ -67,7 +67,7 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
                     t.machine.c.name == address.machine,
                     t.journal.c.uid == uid,
                 )
-                .with_for_update()
+                .with_for_update(of=t.journal)
             )
         ).one_or_none()
         if row is None:

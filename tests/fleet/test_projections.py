@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from cloud.fleet import alerts
 from cloud.fleet import schema as t
+from cloud.fleet.alerts import open_causes
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
+from cloud.fleet.registry import adopt_journal
 from tests.fleet.lives import Lived, live
-from tests.fleet.machines import START, register
+from tests.fleet.machines import START, Machine, register
 
 BATCH = 97  # records: batches end in the middle of sagas
 
@@ -72,3 +76,54 @@ async def test_the_fleet_knows_of_a_machine_what_the_machine_knows(
     before = await projected(database)
     assert await rebuild(database, START) == machine.seq
     assert await projected(database) == before
+
+
+async def test_an_old_disk_that_comes_back_changes_no_books_of_its_successor(
+    database: FleetDatabase,
+) -> None:
+    ingest = Ingest(database)
+    old, new = Machine(), Machine(number=2)
+    await register(database, old)
+    old.begin()
+    old.sell(150)
+    await ingest.take(old.address, old.batch(1), START)
+    new.begin(
+        previous=(old.journal.hex(), old.seq),
+        inherited=(("cash.cashbox", 150), ("revenue.cash", -150)),
+    )
+    new.sell(200)
+    await ingest.take(new.address, new.batch(1), START)
+    await adopt_journal(database, new.address, new.journal, START)
+    before = await projected(database)
+
+    kept = old.seq
+    old.sell(90)
+    verdict = await ingest.take(old.address, old.batch(kept + 1), START)
+
+    assert verdict.ack is not None
+    assert verdict.ack.seq == old.seq, "it is stored like any other"
+    assert await projected(database) == before
+    async with database.reading() as connection:
+        assert alerts.SUPERSEDED in await open_causes(connection, 1)
+    await rebuild(database, START)
+    assert await projected(database) == before
+
+
+async def test_two_workers_that_hear_of_two_first_journals_adopt_one_of_them(
+    database: FleetDatabase,
+) -> None:
+    one, other = Machine(), Machine(number=2)
+    await register(database, one)
+    one.begin()
+    other.begin()
+
+    await asyncio.gather(
+        *(
+            Ingest(database).take(machine.address, machine.batch(1), START)
+            for machine in (one, other)
+        )
+    )
+
+    async with database.reading() as connection:
+        adopted = list((await connection.execute(select(t.journal.c.adopted))).scalars())
+    assert sorted(adopted) == [False, True]

@@ -23,6 +23,7 @@ class Cursor:
     last_hash: bytes
     projected_seq: int
     adopted: bool
+    active: bool  # its machine's books go on in it, and in no later journal
     quarantine: str
     bad_batches: int
 

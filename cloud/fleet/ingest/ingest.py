@@ -123,9 +123,17 @@ class Ingest:
     ) -> Cursor:
         """Return the journal's row, locked; made when this is the first that is heard of it."""
         uid = bytes.fromhex(head.journal)
-        query = select(t.journal).where(t.journal.c.uid == uid).with_for_update()
+        query = (
+            select(t.journal, t.machine.c.active_journal)
+            .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+            .where(t.journal.c.uid == uid)
+            .with_for_update(of=t.journal)
+        )
         row = (await connection.execute(query)).one_or_none()
+        first = False
         if row is None:
+            # Two workers may each hear of a first journal: one of them is.
+            await self.database.alone(connection, machine_id)
             first = not (
                 await connection.execute(
                     select(func.count())
@@ -172,6 +180,7 @@ class Ingest:
             last_hash=row.last_hash,
             projected_seq=row.projected_seq,
             adopted=row.adopted,
+            active=first or row.active_journal == row.id,
             quarantine=row.quarantine,
             bad_batches=row.bad_batches,
         )
@@ -212,9 +221,16 @@ class Ingest:
         await self.database.insert_many(connection, t.record, stored)
         if rows[0].seq == 1:
             await self._note_beginning(connection, cursor, records[0])
-        if cursor.adopted:
+        if cursor.adopted and cursor.active:
             await self._project(connection, cursor, records, now_ms)
             cursor.projected_seq = rows[-1].seq
+        elif cursor.adopted:
+            detail = (
+                f"journal {cursor.uid.hex()} goes on, and another one has followed it: its old disk"
+            )
+            await alerts.raise_alert(
+                self.database, connection, cursor.machine_id, alerts.SUPERSEDED, detail, now_ms
+            )
         await copies.confirm(self.database, connection, cursor, rows, now_ms)
         cursor.next_seq = rows[-1].seq + 1
         cursor.last_hash = rows[-1].hash

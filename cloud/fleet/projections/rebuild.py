@@ -16,6 +16,7 @@ from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.projections import tables
 
 CHUNK: Final = 2_000
+_ALL: Final = 2**63 - 1
 
 
 async def project_journal(
@@ -24,14 +25,19 @@ async def project_journal(
     machine_id: int,
     journal_id: int,
     now_ms: int,
+    last: int = _ALL,
 ) -> int:
-    """Fold all records of a journal into its machine's projections; returns how many."""
+    """Fold a journal's records to ``last`` into its machine's projections; returns how many."""
     seq = count = 0
     while True:
         found = (
             await connection.execute(
                 select(t.record.c.seq, t.record.c.boot, t.record.c.body, t.record.c.hash)
-                .where(t.record.c.journal_id == journal_id, t.record.c.seq > seq)
+                .where(
+                    t.record.c.journal_id == journal_id,
+                    t.record.c.seq > seq,
+                    t.record.c.seq <= last,
+                )
                 .order_by(t.record.c.seq)
                 .limit(CHUNK)
             )
@@ -62,16 +68,19 @@ async def rebuild(
         async with database.writing() as connection:
             journals = (
                 await connection.execute(
-                    select(t.journal.c.id)
+                    select(t.journal.c.id, t.journal.c.projected_seq)
                     .where(t.journal.c.machine_id == machine.id, t.journal.c.adopted)
                     .order_by(t.journal.c.id)
                     .with_for_update()
                 )
-            ).scalars()
+            ).all()
             await tables.forget(connection, machine.id)
             count = 0
-            for journal_id in list(journals):
-                count += await project_journal(database, connection, machine.id, journal_id, now_ms)
+            for journal_id, last in journals:
+                # What an old disk wrote after its successor was adopted counts in neither.
+                count += await project_journal(
+                    database, connection, machine.id, journal_id, now_ms, last
+                )
         total += count
         told(f"{machine.tenant}/{machine.name}", count)
     return total

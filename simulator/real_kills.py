@@ -59,6 +59,8 @@ SCENES: Final[Mapping[str, Scene]] = {
 UP_S: Final = 40.0  # a reader that is asked about its last vend takes up to 20 s
 SCENE_S: Final = 30.0
 LOW: Final = 2  # products of a column, before somebody fills it
+FILL: Final = 30  # coins in each tube when somebody has been there
+LEAST_IN_TUBES: Final = 2_500  # minor units: bills are taken only while they can be changed
 IMAGES: Final = 4  # nothing kept, everything kept, and two that are drawn
 KILLED: Final = 128 + 9
 
@@ -230,9 +232,18 @@ class CallKiller:
         rig = self._rig
         await rig.sim.clear_faults()
         # A machine that refunds again and again stops selling until somebody has been there.
-        if rig.api.mode == "out_of_service":
+        before = await rig.sim.truth()
+        low = before.totals.tubes < LEAST_IN_TUBES
+        if low or rig.api.mode == "out_of_service":
             await rig.api.act("service.enter")
+            for value, there in before.tubes.items():
+                if low and there < FILL:
+                    await rig.sim.fill_tubes(value, FILL - there)
+            rig.staff_moved((await rig.sim.truth()).totals.tubes - before.totals.tubes)
+            newest = max(record["seq"] for record in rig.api.records)
             await rig.api.act("service.leave")
+            if low:
+                await rig.api.until_record("tubes.counted", UP_S, after=newest)
         await rig.api.until_selling()
         await rig.sim.wait_for(quiet_s=QUIET_S, timeout_s=UP_S)  # its acceptors have been told
         for column in (await rig.api.call("stock.show"))["columns"]:

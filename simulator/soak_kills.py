@@ -23,7 +23,7 @@ from simulator.tracer import TracerError
 from simulator.vendd_client import VenddGoneError, VenddRefusedError, VenddWaitError
 
 MACHINES: Final = 2
-SPEED: Final = 10.0
+SPEED: Final = 4.0  # a dead vendd's motor stands before its spiral has turned twice
 NAMED: Final = 20  # problems on the page
 _WRONG: Final = (
     RigError, TracerError, SimulatorError, VenddGoneError, VenddWaitError, VenddRefusedError,

@@ -18,13 +18,14 @@ from simulator.rig import Rig
 pytestmark = pytest.mark.timeout(600)
 
 STRIDE = 9  # calls; a scene makes fifteen to forty
+SPEED = 4.0  # a dead vendd's motor stands before its spiral has turned twice
 StartRig = Callable[..., Awaitable[Rig]]
 
 
 async def test_a_kill_at_any_call_leaves_what_the_model_says_and_the_money_right(
     rigs: StartRig,
 ) -> None:
-    killer = CallKiller(await rigs(link="native"))
+    killer = CallKiller(await rigs(link="native", speed=SPEED))
     await killer.begin()
     found: list[Found] = []
     for index, scene in enumerate(SCENES):
@@ -39,7 +40,7 @@ async def test_a_kill_at_any_call_leaves_what_the_model_says_and_the_money_right
 
 
 async def test_a_vendd_that_would_not_sync_is_found(rigs: StartRig) -> None:
-    killer = CallKiller(await rigs(link="native"))
+    killer = CallKiller(await rigs(link="native", speed=SPEED))
     await killer.begin()
     honest = await killer.kill("coins, with change", 20)
     assert honest.reached

@@ -96,6 +96,9 @@ class PurseFold:
     def balances(self, state: Purse) -> Postings:
         return ()
 
+    def forked(self, state: Purse) -> None:
+        state.notes = [*state.notes, "forked"]
+
     def inherit(self, old: Purse) -> Purse:
         purse = Purse()
         purse.balances = dict(old.balances)

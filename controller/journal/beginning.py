@@ -189,7 +189,7 @@ async def begin_new(
     With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
     this machine wrote behind it becomes records of the new journal, once.
     """
-    old = await _read_old(storage, fold, registry)
+    old = await _read_old(storage, fold, registry, forked=fork is not None)
     if fork is not None and old is not None:
         old = replace(old, last_seq=fork, forked=True, carried=await _behind(storage, fork))
     return await create(
@@ -204,7 +204,9 @@ async def begin_new(
     )
 
 
-async def _read_old(storage: Storage, fold: Fold[S], registry: Registry) -> Inheritance | None:
+async def _read_old(
+    storage: Storage, fold: Fold[S], registry: Registry, *, forked: bool
+) -> Inheritance | None:
     try:
         located = await locate(storage)
     except JournalRefusedError:
@@ -219,7 +221,7 @@ async def _read_old(storage: Storage, fold: Fold[S], registry: Registry) -> Inhe
     except DiskError:
         return nothing
     try:
-        return await _inherit(database, storage, journal, fold, registry)
+        return await _inherit(database, storage, journal, fold, registry, forked=forked)
     except JournalError:
         return nothing
     finally:
@@ -227,7 +229,13 @@ async def _read_old(storage: Storage, fold: Fold[S], registry: Registry) -> Inhe
 
 
 async def _inherit(
-    database: Database, storage: Storage, journal: bytes, fold: Fold[S], registry: Registry
+    database: Database,
+    storage: Storage,
+    journal: bytes,
+    fold: Fold[S],
+    registry: Registry,
+    *,
+    forked: bool,
 ) -> Inheritance:
     acked = await check_identity(database, journal)
     key = await read_key(storage)
@@ -242,6 +250,8 @@ async def _inherit(
     if folded is not None and folded.at.seq:
         last, confirmed_ms = folded.at.seq, folded.at.confirmed_ms
         inherited = fold.inherit(folded.state)
+        if forked:
+            fold.forked(inherited)
         state, balances = inherited.encode(), fold.balances(inherited)
     rows = await _readable(database, acked)
     carried = tuple((row, row[0] <= last) for row in rows)

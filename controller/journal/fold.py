@@ -55,6 +55,10 @@ class Fold(Protocol[S]):
         """Return the balances that are not zero, which a new journal's first record tells."""
         ...
 
+    def forked(self, state: S) -> None:
+        """Take back what only the fleet may honour now, which holds another chain than ours."""
+        ...
+
     def inherit(self, old: S) -> S:
         """Return the state with which a new journal begins when ``old`` was the last one's.
 

@@ -60,7 +60,12 @@ def after_restart(desk: Desk) -> None:
     shown = {notice.code for notice in _open(desk)}
     for claim in desk.state.claims.values():
         age_s = (desk.now_ms - claim.at_ms) / 1_000
-        if claim.code not in shown and 0 <= age_s < CLAIM_NOTICE_S and newest <= claim.seq:
+        if (
+            claim.code
+            and claim.code not in shown
+            and 0 <= age_s < CLAIM_NOTICE_S
+            and newest <= claim.seq
+        ):
             product = claim.tender == "token"
             message = Message.CLAIM_PRODUCT if product else Message.CLAIM
             promise(desk, message, claim.code, None if product else claim.amount)

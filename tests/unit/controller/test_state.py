@@ -118,3 +118,16 @@ def test_a_new_journal_inherits_rights_and_uses_up_those_that_had_bought(deliver
         assert kinds == [("app", 250, 0), ("token", 0, 0), ("token", 0, 0)]
         assert new.ledger.balance(acc.CREDIT_APP) == -250
         assert new.ledger.balance(acc.TOKENS_CREDIT) == -2
+
+
+def test_behind_a_fork_no_code_is_keyed_in_that_the_other_chain_may_have_honoured() -> None:
+    old = State(seq=90, currency="EUR")
+    old.ledger.post(((acc.OPERATOR, 70), (acc.CLAIMS_CASH, -70)))
+    old.claims[50] = Claim(50, 40, 70, "cash", "1234", "x", flagged=False)
+    fold = StateFold()
+    new = fold.inherit(old)
+
+    fold.forked(new)
+
+    assert [(claim.code, claim.amount) for claim in new.claims.values()] == [("", 70)]
+    assert new.ledger.balance(acc.CLAIMS_CASH) == -70, "it is owed all the same"

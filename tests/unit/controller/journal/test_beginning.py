@@ -228,3 +228,37 @@ class TornPages:
 async def test_a_row_that_stands_in_two_pages_is_carried_once(seqs: tuple[int, ...]) -> None:
     rows = await _readable(cast("Database", TornPages(*seqs)), 0)
     assert [row[0] for row in rows] == sorted(set(seqs))
+
+
+async def test_behind_a_fork_a_new_journal_tells_again_what_the_fleet_does_not_have() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 100, 50, 20)
+    last, old = journal.durable_seq, journal.journal_id
+    await journal.close()
+
+    await begin_new(
+        DiskStorage(disk),
+        fold=PurseFold(),
+        registry=REGISTRY,
+        clock=HandClock(),
+        entropy=random.Random(7).randbytes,
+        boot=boot_info(),
+        reason="the fleet holds another journal",
+        by="fleet",
+        fork=last - 2,
+    )
+    again = await reopened(disk)
+
+    assert (await first_record(again)).previous == (old.hex(), last - 2)
+    rows = [row async for row in again.rows()]
+    carried_bodies = [row[2] for row in rows if b'"type":"record.carried"' in row[2]]
+    assert [f'"seq":{seq}'.encode() in body for seq, body in zip(
+        (last - 1, last), carried_bodies, strict=True
+    )] == [True, True]  # fmt: skip
+    assert again.state.balances["cash.box"] == 170, "their postings are in what it begins with"
+    assert again.state.notes == ["forked"]
+    assert await again.carried() == []
+    report = await again.verify()
+    assert report.ok
+    await again.close()

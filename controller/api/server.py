@@ -37,6 +37,7 @@ WRITE_TIMEOUT_S: Final = 10.0
 # One who may do nothing gets one answer, which is soon asked for.
 STRANGER_TIMEOUT_S: Final = 5.0
 _BACKLOG: Final = 8
+_LAST_TURNS: Final = 8  # of the loop; accepting a connection takes three
 
 
 class Session:
@@ -106,18 +107,23 @@ class ApiServer:
             await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
             self.listening.clear()
+            # Take no more, and let what is on its way arrive: asyncio forgets the socket of a
+            # connection that arrives at a server that was closed meanwhile.
+            asyncio.get_running_loop().remove_reader(listener)
+            await _turns()
             server.close()
             for task in self._clients:
                 task.cancel()
             await asyncio.gather(*self._clients, return_exceptions=True)
-            await asyncio.sleep(
-                0
-            )  # the loop's turn in which closed connections give up their socket
+            await _turns()  # in which closed connections give up their sockets
             with suppress(FileNotFoundError):
                 if self.path.stat().st_ino == inode:
                     self.path.unlink()
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if not self.listening.is_set():
+            writer.transport.abort()  # it was on its way when the end came
+            return
         task = asyncio.get_running_loop().create_task(self._client(reader, writer))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)
@@ -190,6 +196,12 @@ class ApiServer:
         except RecursionError:
             return _error(Code.PARSE, "nested too deeply")
         return None if answer is None else answer[0]
+
+
+async def _turns() -> None:
+    """Let the loop do what it has at hand."""
+    for _ in range(_LAST_TURNS):
+        await asyncio.sleep(0)
 
 
 def _notification(event: WatchEvent) -> str:

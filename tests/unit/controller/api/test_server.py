@@ -1,12 +1,13 @@
 """The socket: lines, limits, events, and what is left behind."""
 
 import asyncio
+import gc
 import json
 import socket
 import stat
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,26 @@ async def test_the_socket_file_goes_with_the_server(machine: Any, tmp_path: Path
         await asyncio.gather(task, return_exceptions=True)
         assert await client.reader.read() == b""
     assert not path.exists()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_is_on_its_way_at_the_end_is_ended(
+    machine: Any, tmp_path: Path, turns: int
+) -> None:
+    access = Access()
+    server = ApiServer(tmp_path / "s", dispatcher(machine, access), access)
+    task = asyncio.create_task(server.serve())
+    await server.listening.wait()
+    with socket.socket(socket.AF_UNIX) as late:
+        late.connect(str(server.path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        gc.collect()  # a socket that nobody closed would warn, which is an error
+        late.settimeout(5)
+        with suppress(ConnectionResetError):  # where nobody had accepted it
+            assert late.recv(1) == b""
 
 
 async def test_a_file_that_a_killed_vendd_left_is_replaced(machine: Any, tmp_path: Path) -> None:

@@ -110,7 +110,13 @@ def test_what_cannot_be_asked_is_refused_with_words(site: Site) -> None:
     assert "hex digits" in vendcloud(
         site.home, "machine", "adopt-journal", "acme/lobby-1", "xyz", code=2
     )
+    assert "less than or equal to" in vendcloud(site.home, "dlq", "show", "9" * 20, code=2)
+    assert "no dead letter 7" in vendcloud(site.home, "dlq", "show", "7", code=6)
     assert "there is a server already" in vendcloud(site.home, "init", "acme", code=5)
+
+
+def test_a_server_that_was_never_made_says_how_it_is_made(tmp_path: Path) -> None:
+    assert "`vendcloud init` makes a server" in vendcloud(tmp_path / "no", "serve", code=7)
 
 
 def test_a_configuration_that_is_wrong_says_where(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def dlq(context: typer.Context, json: AsJson = False) -> None:
 
 def dlq_show(
     context: typer.Context,
-    letter: Annotated[int, typer.Argument(help="Its number.")],
+    letter: Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number.")],
     json: AsJson = False,
 ) -> None:
     """Show one dead letter with its bytes."""

@@ -151,7 +151,8 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
     except NotMigratedError as error:
         raise CliError(str(error)) from error
     except OSError as error:
-        raise CliError(f"{place.home.folder}: {error}") from error
+        hint = "" if (place.home.tls / "ca.pem").exists() else "; `vendcloud init` makes a server"
+        raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error
 
 
 def _log(level: str) -> None:

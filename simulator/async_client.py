@@ -237,6 +237,10 @@ class AsyncSimClient:
         """Give the power back."""
         await self.do(calls.restore_power())
 
+    async def save(self) -> str:
+        """Save the world's state now; return the file's name."""
+        return await self.do(calls.save())
+
     async def stop(self) -> None:
         """End the simulator."""
         await self.do(calls.stop())

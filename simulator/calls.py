@@ -49,6 +49,10 @@ def _nothing(answer: object) -> None:
     del answer
 
 
+def _saved(answer: dict[str, Any]) -> str:
+    return str(answer["state"])
+
+
 def _taken(answer: dict[str, Any]) -> bool:
     return bool(answer["taken"])
 
@@ -238,6 +242,11 @@ def cut_power() -> Call[None]:
 def restore_power() -> Call[None]:
     """Give the power back."""
     return Call("restore_power", {}, _nothing)
+
+
+def save() -> Call[str]:
+    """Save the world's state now; return the file's name."""
+    return Call("save", {}, _saved)
 
 
 def stop() -> Call[None]:

@@ -232,6 +232,10 @@ class SimClient:
         """Give the power back."""
         self.do(calls.restore_power())
 
+    def save(self) -> str:
+        """Save the world's state now; return the file's name."""
+        return self.do(calls.save())
+
     def stop(self) -> None:
         """End the simulator."""
         self.do(calls.stop())

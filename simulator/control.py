@@ -83,6 +83,7 @@ class Control:
         self._about = about
         self._stop = stop
         self.controllers: Callable[[], int] = lambda: 0
+        self.saver: Callable[[], Awaitable[None]] | None = None
 
     # ------------------------------------------------------------------------------- customers
 
@@ -221,6 +222,16 @@ class Control:
     async def restore_power(self) -> None:
         """Give the power back."""
         self._world.restore_power()
+
+    async def save(self) -> Answer:
+        """Save the world's state now, and return when it is on the disk."""
+        if self.saver is None:
+            raise UnknownPartError("this world is not kept: start it with --state FILE")
+        try:
+            await self.saver()
+        except OSError as error:
+            raise UnknownPartError(f"not saved: {error}") from error
+        return {"state": self._about["paths"]["state"]}
 
     async def stop(self) -> None:
         """End the simulator."""

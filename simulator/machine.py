@@ -147,6 +147,7 @@ class Machine:
             raise MachineError(str(error)) from error
         self.paths = HardwarePaths.of(self.settings)
         self.stopped = asyncio.Event()
+        self._saver: StateSaver | None = None
 
     async def run(self, ready: ReadySink) -> None:
         """Serve until ``stopped``, a SIGTERM or a SIGINT.
@@ -215,6 +216,8 @@ class Machine:
         about = {"pid": os.getpid(), "paths": self._names()}
         control = Control(world, about, self.stopped.set)
         control.controllers = lambda: self._pins.controllers
+        if self._saver is not None:
+            control.saver = self._saver.save
         server = ControlServer(dispatcher(control))
         await server.start(paths.control)
         doors.push_async_callback(server.close)
@@ -228,8 +231,11 @@ class Machine:
     async def _restore(self, world: World, path: Path, doors: AsyncExitStack) -> None:
         state = await asyncio.to_thread(read_state, path)
         if state is not None:
-            world.from_state(state)
-        saver = StateSaver(world.loop, path, world.to_state)
+            try:
+                world.from_state(state)
+            except ValueError as error:
+                raise MachineError(f"{path}: {error}") from error
+        saver = self._saver = StateSaver(world.loop, path, world.to_state)
 
         def changed(kind: str, data: dict[str, Any]) -> None:
             del kind, data

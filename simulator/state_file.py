@@ -23,9 +23,14 @@ def read_state(path: Path) -> dict[str, Any] | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    state = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no text, and so no state of a world") from error
+    try:
+        state = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: no JSON: {error}") from error
     if not isinstance(state, dict):
-        raise ValueError(f"{path} holds no state of a world")
+        raise ValueError(f"{path}: holds no state of a world")
     return state
 
 
@@ -73,18 +78,22 @@ class StateSaver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is not None:
-            await self._writing
-        await asyncio.to_thread(write_state, self._path, json.dumps(self._state()))
+        while self._writing is not None:  # of an earlier state; it reports its own failure
+            await asyncio.wait({self._writing})
+        await self._write()
 
     def _due(self) -> None:
         self._timer = None
         if self._writing is not None:
             self._again = True
             return
+        self._write()
+
+    def _write(self) -> asyncio.Future[None]:
         text = json.dumps(self._state())
         self._writing = self._loop.run_in_executor(None, write_state, self._path, text)
         self._writing.add_done_callback(self._written)
+        return self._writing
 
     def _written(self, writing: asyncio.Future[None]) -> None:
         self._writing = None

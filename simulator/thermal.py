@@ -259,12 +259,15 @@ class Cabin:
         return {
             "celsius": self.celsius,
             "ambient_c": self.ambient_c,
+            "evaporator_c": self._air.evaporator_c,
             "faults": asdict(self.faults),
         }
 
     def from_state(self, state: dict[str, Any]) -> None:
         """Become what ``to_state`` returned."""
         self.put(float(state["celsius"]))
+        if state.get("evaporator_c") is not None:
+            self._air.evaporator_c = float(state["evaporator_c"])
         self.ambient_c = float(state["ambient_c"])
         self.faults = ClimateFaults(**state["faults"])
         self.faults_changed()

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 from config.machine import MachineSettings
 from controller.clock import Clock
 from controller.money import exponent
+from simulator import world_state
 from simulator.cabinet import Cabinet, UnknownPartError
 from simulator.cctalk_line import CcTalkLine
 from simulator.faults import FaultRegistry
@@ -36,8 +37,6 @@ from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.thermal import Cabin
 from simulator.truth import SLOT, Fact, Truth, tube
 from simulator.wires import AdapterWire, Bus, NativeWire, Pacing
-
-STATE_VERSION: Final = 1
 
 # A controller has this long, on the wall, to stop a motor that has come home.
 BRAKE_S: Final = 0.05
@@ -314,7 +313,7 @@ class World:
         if self.cabin is not None:
             self.cabin.power(False)
         self.panel.power(False)
-        for name, device in self._all_devices().items():
+        for name, device in self.all_devices().items():
             if name not in self.unplugged:
                 device.power_off()
         if isinstance(self.wire, AdapterWire):
@@ -331,11 +330,16 @@ class World:
             self.cabin.power(True)
         if "display" not in self.unplugged:
             self.panel.power(True)
-        for name, device in self._all_devices().items():
+        for name, device in self.all_devices().items():
             if name not in self.unplugged:
                 device.power_on()
 
     # ------------------------------------------------------------------------------- what is seen
+
+    @property
+    def cables(self) -> tuple[str, ...]:
+        """Return what can be unplugged."""
+        return (*self.all_devices(), "display", "line")
 
     @property
     def still(self) -> bool:
@@ -364,6 +368,15 @@ class World:
             and all(device.told_all for device in self.devices.values())
         )
 
+    def all_devices(self) -> dict[str, Peripheral | CcTalkDevice | SimPulseAcceptor]:
+        """Return everything with a plug and a life of its own, by name."""
+        others: list[CcTalkDevice | SimPulseAcceptor] = []
+        if self.cctalk is not None:
+            others += self.cctalk.devices
+        if self.pulse is not None:
+            others.append(self.pulse)
+        return {**self.devices, **{device.name: device for device in others}}
+
     def listen(self, sink: EventSink) -> Callable[[], None]:
         """Call ``sink`` with each fact, display frame and pin edge; returns what ends it."""
         self._sinks.append(sink)
@@ -373,43 +386,17 @@ class World:
 
     def to_state(self) -> dict[str, Any]:
         """Return all that outlives a restart of the simulator, as JSON values."""
-        return {
-            "version": STATE_VERSION,
-            "truth": self.truth.to_state(),
-            "cabinet": self.cabinet.to_state(),
-            "devices": {name: device.to_state() for name, device in self._all_devices().items()},
-            "balances": {card.name: card.balance for card in self.cards.values()},
-            "lines": {part: self.faults.active().get(part, {}) for part in ("line", "bus")},
-            "unplugged": sorted(self.unplugged),
-            "powered": self.powered,
-            "cabin": None if self.cabin is None else self.cabin.to_state(),
-        }
+        return world_state.of(self)
 
     def from_state(self, state: Mapping[str, Any]) -> None:
         """Become what ``to_state`` returned; the money devices start as after power-up.
 
+        What this machine does not have (any more) is left out.
+
         Raises:
-            ValueError: It is the state of another version of this program.
+            StateError: It is no state of such a world, or one of another version or currency.
         """
-        if state.get("version") != STATE_VERSION:
-            raise ValueError(f"state of version {state.get('version')}, not {STATE_VERSION}")
-        self.truth.from_state(state["truth"])
-        for name, data in state["devices"].items():
-            if name in self._all_devices():
-                self._all_devices()[name].from_state(data)
-        self.cabinet.from_state(state["cabinet"])
-        if self.cabin is not None and state.get("cabin") is not None:
-            self.cabin.from_state(state["cabin"])
-        for name, balance in state["balances"].items():
-            if name in self.cards:
-                self.cards[name].balance = balance
-        for part, faults in state["lines"].items():
-            for name, value in faults.items():
-                self.faults.set(part, name, value)
-        for part in state["unplugged"]:
-            self.unplug(part)
-        if not state["powered"]:
-            self.cut_power()
+        world_state.restore(self, state)
 
     # ------------------------------------------------------------------------------------ inside
 
@@ -458,14 +445,6 @@ class World:
             seed=seed,
         )
 
-    def _all_devices(self) -> dict[str, Peripheral | CcTalkDevice | SimPulseAcceptor]:
-        others: list[CcTalkDevice | SimPulseAcceptor] = []
-        if self.cctalk is not None:
-            others += self.cctalk.devices
-        if self.pulse is not None:
-            others.append(self.pulse)
-        return {**self.devices, **{device.name: device for device in others}}
-
     def _make_wire(self, pacing: Pacing) -> NativeWire | AdapterWire:
         if self.link == "native":
             return NativeWire(
@@ -475,7 +454,7 @@ class World:
 
     def _register_faults(self) -> FaultRegistry:
         registry = FaultRegistry()
-        for name, device in self._all_devices().items():
+        for name, device in self.all_devices().items():
             changed = device.faults_changed if isinstance(device, SimPulseAcceptor) else _nothing
             registry.add(name, _getter(device, "faults"), changed)
         if self.cctalk is not None:
@@ -511,7 +490,7 @@ class World:
         return next((hopper for hopper in hoppers if hopper.settings.value == value), None)
 
     def _cable(self, part: str, *, plugged: bool) -> None:
-        known = (*self._all_devices(), "display", "line")
+        known = self.cables
         if part not in known:
             raise UnknownPartError(f"no cable {part!r}; there are: {', '.join(known)}")
         if plugged == (part not in self.unplugged):
@@ -527,7 +506,7 @@ class World:
             if self.powered:
                 self.panel.plug_display(plugged)
         elif self.powered:
-            device = self._all_devices()[part]
+            device = self.all_devices()[part]
             if plugged:
                 device.power_on()
             else:

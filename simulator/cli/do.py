@@ -430,6 +430,14 @@ def restore_power(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=FATE)
+def save(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """Save the world's state now, where the simulator was started with --state FILE."""
+    with connect(home) as sim:
+        state = sim.save()
+    _done(as_json, f"saved: {state}", state=state)
+
+
+@app.command(rich_help_panel=FATE)
 def stop(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """End the simulator."""
     with connect(home) as sim:

@@ -237,6 +237,11 @@ async def test_a_client_may_not_wait_for_everything_at_once(served: Served) -> N
     assert "waiting already" in found["error"]["message"]
 
 
+async def test_a_world_that_is_not_kept_is_not_saved(served: Served) -> None:
+    with pytest.raises(SimulatorError, match="--state FILE"):
+        await served.sim.save()
+
+
 async def test_stop_ends_the_simulator(served: Served) -> None:
     assert (await served.sim.hello()).machine == "demo"
     await served.sim.stop()

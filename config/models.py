@@ -410,6 +410,7 @@ class Cloud(Section):
     certificate: Path | None = None
     key: Path | None = None
     root_key: Annotated[str, shaped(r"[0-9a-f]{64}", "64 small hex digits")]
+    state_minutes: Annotated[int, between(1, 1_440, "minutes")] = 15  # it says how it is so often
 
 
 class Log(Section):

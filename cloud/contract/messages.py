@@ -136,6 +136,24 @@ class Urgent(Message):
     trace: TraceParent | None = None
 
 
+class ConfigReport(BaseModel):
+    """What became of the configuration that the fleet wants."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    revision: Annotated[int, Field(ge=0, description="in force; 0: the machine's own file")] = 0
+    digest: Annotated[str, Field(description="of its settings, SHA-256, hex")] = ""
+    trial: Annotated[bool, Field(description="in force, and not yet found to be good")] = False
+    seen: Annotated[int, Field(ge=0, description="the newest revision that was judged")] = 0
+    outcome: Annotated[
+        str, Field(description="of that one: applied, refused or rolled_back; empty: none yet")
+    ] = ""
+    errors: Annotated[tuple[str, ...], Field(description="why it was not taken")] = ()
+    waiting: Annotated[
+        int, Field(ge=0, description="a revision that waits until no customer is served")
+    ] = 0
+
+
 class State(Message):
     """How the machine is now; a snapshot that may be lost and is made again."""
 
@@ -143,13 +161,21 @@ class State(Message):
 
     at: Ms
     mode: str
+    why: Annotated[str, Field(description="why it sells nothing; empty while it sells")] = ""
     currency: str = ""
     faults: tuple[str, ...] = ()
     stock: dict[str, int] = {}
-    tubes: dict[str, int] = {}
+    disabled: Annotated[dict[str, str], Field(description="columns that don't sell: why")] = {}
+    tubes: Annotated[dict[str, int], Field(description="coins by value, minor units")] = {}
+    recycler: Annotated[dict[str, int], Field(description="bills by value, minor units")] = {}
+    stacker: Annotated[int | None, Field(description="bills; none: never counted")] = None
+    cash: Annotated[
+        dict[str, int], Field(description="where cash should be: tubes, stacker, cashbox, …")
+    ] = {}
     devices: dict[str, str] = {}
     versions: dict[str, str] = {}
     desired: Annotated[int, Field(ge=0, description="revision applied last")] = 0
+    configuration: ConfigReport | None = None
     drift: Annotated[
         dict[str, object], Field(description="what a technician changed against it, by key")
     ] = {}

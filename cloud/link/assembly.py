@@ -15,6 +15,8 @@ from cloud.contract.topics import Address
 from cloud.link import trust
 from cloud.link.inbox import Inbox
 from cloud.link.link import URGENT, Link
+from cloud.link.reporting import Reporter
+from cloud.link.snapshot import snapshot
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
 from config.models import Cloud
@@ -75,6 +77,11 @@ class Fleet:
             },
             self._ask_again,
         )
+        self.reporter = Reporter(
+            clock,
+            lambda: snapshot(machine, software, self.link.status.backlog),
+            settings.state_minutes * 60.0,
+        )
         self.link = Link(
             self._journal,
             MqttTransport(_broker(settings, address), address, trust.dates_checked(self._now_ms)),
@@ -85,8 +92,10 @@ class Fleet:
             on_fork=forked,
             on_time=self._time,
             on_down=self._inbox.put,
+            beside=self.reporter.run,
         )
         machine.on_commit.append(self._committed)
+        machine.on_turn.append(self.reporter.touched)
         if self._journal.label.confirmed:
             self._inbox.time_is_known()
 

@@ -8,11 +8,11 @@ whatever the broker said. It starts without the network and without looking at t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -117,6 +117,7 @@ class Link:
         on_fork: Told the last record that both chains share; the machine begins a new journal.
         on_time: Told the fleet's time in ms, and at which monotonic instant it was true.
         on_down: Takes signed configuration and commands; returns when they are durable.
+        beside: Runs on each connection as long as it lasts (what else the machine says).
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Link:
         on_fork: Callable[[int, bytes], None] = lambda _seq, _hash: None,
         on_time: Callable[[int, float], None] = lambda _ms, _at: None,
         on_down: Callable[[Heard], None] | None = None,
+        beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.status = Status(acked=books.acked_seq, durable=books.durable_seq)
         self._books = books
@@ -142,6 +144,7 @@ class Link:
         self._on_fork = on_fork
         self._on_time = on_time
         self._on_down = on_down
+        self._beside = beside
         self._window = win.Window(books.acked_seq)
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -226,8 +229,11 @@ class Link:
             try:
                 async with asyncio.TaskGroup() as group:
                     sender = group.create_task(self._send(connection))
+                    others = [sender]
+                    if self._beside is not None:
+                        others.append(group.create_task(self._beside(connection)))
                     listener = group.create_task(self._listen(connection))
-                    listener.add_done_callback(lambda _: sender.cancel())
+                    listener.add_done_callback(lambda _: [task.cancel() for task in others])
             except* LinkLostError as errors:
                 lost = errors.exceptions[0]
                 while isinstance(lost, BaseExceptionGroup):

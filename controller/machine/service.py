@@ -11,11 +11,21 @@ from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
 from controller.journal.envelope import Record
+from controller.machine.desk import Desk
 from controller.machine.runner import Machine
 from controller.machine.screen import exact_change_only
 from controller.machine.table import PROMISES
 from controller.ports import DeviceName
 from controller.state import State
+
+
+def device_word(desk: Desk, name: DeviceName) -> str:
+    """Return how a device is: "ready", "starting", "lost" or "disabled"."""
+    if name.value in desk.state.readers_off:
+        return "disabled"
+    if name in desk.live.ready:
+        return "ready"
+    return "lost" if f"{name.value} device.silent" in desk.state.faults else "starting"
 
 
 class RunningService:
@@ -59,7 +69,7 @@ class RunningService:
     def live(self) -> Live:
         """Return what no record says."""
         desk = self._machine.desk
-        devices = {name.value: self._device(name) for name in self._machine.brain.devices}
+        devices = {name.value: device_word(desk, name) for name in self._machine.brain.devices}
         return Live(
             mode=desk.mode.value,
             promise=self._machine.brain.blocked() or PROMISES[desk.mode],
@@ -70,14 +80,6 @@ class RunningService:
             display=self._machine.screen,
             climate=self._machine.brain.climate.view(),
         )
-
-    def _device(self, name: DeviceName) -> str:
-        live = self._machine.desk.live
-        if name.value in self.state.readers_off:
-            return "disabled"
-        if name in live.ready:
-            return "ready"
-        return "lost" if f"{name.value} device.silent" in self.state.faults else "starting"
 
     async def act(self, command: Command, by: str) -> dict[str, Any]:
         """Have a command carried out and journaled. Raises CommandRefused."""

@@ -109,6 +109,17 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
     )
     assert machine["online"] is True
     assert machine["balances"] == await books_of(rig)
+    columns = {column["column"]: column["count"] for column in stock}
+    shown = await told(
+        site,
+        lambda line: (line["state"] or {}).get("stock") == columns,
+        "machine",
+        "show",
+        "acme/demo",
+    )
+    state = shown["state"]
+    assert state["mode"] == "idle"
+    assert state["devices"]["changer"] == "ready"
     assert (await rig.reckoning()).agrees
 
 

@@ -126,6 +126,8 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
         return
     screen.table(("Machine", "Online", ">Records", "Seen", "Software", "State"), [_row(told)], "")
     screen.console().print()
+    screen.table(("As it says", ""), state_lines(told["state"]), "it has not said how it is yet")
+    screen.console().print()
     screen.table(
         ("Journal", ">Records", "Counts", "Follows"),
         [
@@ -149,6 +151,42 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
             for account, amount in sorted(told["balances"].items())
         ],
         "no money yet",
+    )
+
+
+def state_lines(state: dict[str, Any] | None) -> list[tuple[screen.Cell, ...]]:
+    """Return a machine's own words about itself, a line each."""
+    if not state:
+        return []
+    currency = state.get("currency", "")
+    pairs: list[tuple[str, screen.Cell]] = [
+        ("at", screen.at(state.get("at"))),
+        ("why it sells nothing", (state.get("why", ""), screen.BAD)),
+        ("faults", (", ".join(state.get("faults", ())), screen.BAD)),
+        ("columns off", (_named(state.get("disabled")), screen.WARN)),
+        ("stock", _named(state.get("stock"))),
+        ("devices", _named(state.get("devices"))),
+        ("tubes", _pieces(state.get("tubes"), currency)),
+        ("recycler", _pieces(state.get("recycler"), currency)),
+        ("bills in the stacker", str(state.get("stacker", ""))),
+        (
+            "cash",
+            _named({k: screen.amount(v, currency) for k, v in state.get("cash", {}).items()}),
+        ),
+        ("versions", _named(state.get("versions"))),
+        ("records not acknowledged", str(state.get("backlog", "") or "")),
+    ]
+    return [(name, cell) for name, cell in pairs if (cell if isinstance(cell, str) else cell[0])]
+
+
+def _named(values: dict[str, Any] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (values or {}).items())
+
+
+def _pieces(counts: dict[str, int] | None, currency: str) -> str:
+    return ", ".join(
+        f"{count} x {screen.amount(int(value), currency)}"
+        for value, count in sorted((counts or {}).items(), key=lambda pair: int(pair[0]))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
@@ -37,19 +37,28 @@ async def raise_alert(
     now_ms: int,
 ) -> None:
     """Raise an alert; nothing when it is open already."""
-    await connection.execute(
-        database.insert_new(
-            t.alert,
-            [
-                {
-                    "machine_id": machine_id,
-                    "cause": cause,
-                    "detail": detail.replace("\0", ""),
-                    "raised_ms": now_ms,
-                }
-            ],
-        )
+    row = _row(machine_id, cause, detail, now_ms)
+    await connection.execute(database.insert_new(t.alert), [row])
+
+
+def _row(machine_id: int, cause: str, detail: str, now_ms: int) -> dict[str, object]:
+    return {
+        "machine_id": machine_id,
+        "cause": cause,
+        "detail": detail.replace("\0", ""),
+        "raised_ms": now_ms,
+    }
+
+
+_CLOSE: Final = (
+    update(t.alert)
+    .where(
+        t.alert.c.machine_id == bindparam("of_machine"),
+        t.alert.c.cause == bindparam("of_cause"),
+        t.alert.c.closed_ms.is_(None),
     )
+    .values(closed_ms=bindparam("at"))
+)
 
 
 async def follow_faults(
@@ -60,28 +69,25 @@ async def follow_faults(
     now_ms: int,
 ) -> None:
     """Raise an alert for each fault that is open, and close those that have healed."""
-    for (part, code), fault in faults.items():
-        if fault is None:
-            await close_alert(connection, machine_id, of_fault(part, code), now_ms)
-        else:
-            await raise_alert(
-                database, connection, machine_id, of_fault(part, code), fault.detail, now_ms
-            )
+    healed = [of_fault(*key) for key, fault in faults.items() if fault is None]
+    if healed:
+        closing = [{"of_machine": machine_id, "of_cause": cause, "at": now_ms} for cause in healed]
+        await connection.execute(_CLOSE, closing)
+    raised = [
+        _row(machine_id, of_fault(*key), fault.detail, now_ms)
+        for key, fault in faults.items()
+        if fault is not None
+    ]
+    if raised:
+        await connection.execute(database.insert_new(t.alert), raised)
 
 
 async def close_alert(
     connection: AsyncConnection, machine_id: int, cause: str, now_ms: int
 ) -> None:
     """Close an alert, if it is open."""
-    await connection.execute(
-        update(t.alert)
-        .where(
-            t.alert.c.machine_id == machine_id,
-            t.alert.c.cause == cause,
-            t.alert.c.closed_ms.is_(None),
-        )
-        .values(closed_ms=now_ms)
-    )
+    closing = {"of_machine": machine_id, "of_cause": cause, "at": now_ms}
+    await connection.execute(_CLOSE, closing)
 
 
 async def open_causes(connection: AsyncConnection, machine_id: int) -> set[str]:

@@ -47,6 +47,7 @@ class FleetDatabase:
             )
         # SQLite has one writer; whoever waits for it here does not spin on its lock.
         self._writer = asyncio.Lock()
+        self._upserts: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -97,18 +98,28 @@ class FleetDatabase:
                 copying, None, error, psycopg.Error, hide_parameters=True
             ) from error
 
-    def upsert(self, table: Table, values: Sequence[dict[str, Any]]) -> Any:
-        """Return the statement that inserts rows or replaces those of the same key."""
-        insert = sqlite.insert if self.is_sqlite else postgresql.insert
-        statement = insert(table).values(list(values))
-        keys = [column.name for column in table.primary_key.columns]
-        changed = {name: statement.excluded[name] for name in values[0] if name not in keys}
-        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+    async def upsert(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Insert rows, or replace those of the same key; every row names the same columns."""
+        if not rows:
+            return
+        # One row a statement, executed for each: made and compiled once, however many rows come.
+        names = tuple(rows[0])
+        statement = self._upserts.get((table.name, names))
+        if statement is None:
+            insert = sqlite.insert if self.is_sqlite else postgresql.insert
+            bare = insert(table)
+            keys = [column.name for column in table.primary_key.columns]
+            changed = {name: bare.excluded[name] for name in names if name not in keys}
+            statement = bare.on_conflict_do_update(index_elements=keys, set_=changed)
+            self._upserts[table.name, names] = statement
+        await connection.execute(statement, list(rows))
 
-    def insert_new(self, table: Table, values: Sequence[dict[str, Any]]) -> Any:
-        """Return the statement that inserts those rows that conflict with none."""
+    def insert_new(self, table: Table) -> Any:
+        """Return the statement that inserts a row unless it conflicts with another."""
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
-        return insert(table).values(list(values)).on_conflict_do_nothing()
+        return insert(table).on_conflict_do_nothing()
 
     async def alone(self, connection: AsyncConnection, number: int) -> None:
         """Wait until no other transaction that asked for ``number`` is under way.

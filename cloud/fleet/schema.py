@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 
 METADATA: Final = MetaData(
@@ -70,6 +71,11 @@ journal = Table(
     Column("adopted", Boolean, nullable=False),
     Column("quarantine", Text, nullable=False, server_default=""),  # why nothing more is taken
     Column("bad_batches", Integer, nullable=False, server_default="0"),  # in a row
+    Column("folded", String(64), nullable=False, server_default=""),  # see ingest.folds
+    # Whether waiting_batch may hold rows of this journal, and urgent_copy unconfirmed ones: most
+    # batches need not look. Changed under the row's lock, as those are.
+    Column("has_waiting", Boolean, nullable=False, server_default=false()),
+    Column("has_copies", Boolean, nullable=False, server_default=true()),
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Index("ix_journal_machine_id", "machine_id"),

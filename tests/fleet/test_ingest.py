@@ -14,6 +14,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import MAX_BAD, Ingest
 from cloud.fleet.ingest.verdict import Fate, Verdict
+from cloud.fleet.projections.rebuild import rebuild
 from tests.fleet.machines import START, Machine, register
 
 
@@ -403,3 +404,42 @@ async def test_a_copy_that_differs_from_the_chain_quarantines(
     assert after.ack is not None
     assert again.fate is Fate.QUARANTINED
     assert "record 40" in again.ack.quarantined if again.ack else False
+
+
+@pytest.mark.parametrize("before", [0, 10], ids=["before its first batch", "behind some"])
+async def test_a_copy_waits_for_its_record_through_many_batches(
+    database: FleetDatabase, machine: Machine, before: int
+) -> None:
+    ingest = Ingest(database)
+    if before:
+        await ingest.take(machine.address, machine.batch(1, before), START)
+    forged = copy_of(machine, 40, machine.rows[39][2].replace(b"150", b"950"))
+    await ingest.copied(machine.address, forged, START)
+    await ingest.copied(machine.address, copy_of(machine, 20), START)
+
+    for first in range(before + 1, 40, 5):
+        await ingest.take(machine.address, machine.batch(first, min(first + 4, 39)), START)
+    copies = {copy.seq: copy.confirmed for copy in await rows(database, t.urgent_copy)}
+    assert copies == {20: True, 40: False}
+    assert not [row for row in await rows(database, t.journal) if row.quarantine]
+    await ingest.take(machine.address, machine.batch(40), START)
+
+    (journal,) = await rows(database, t.journal)
+    assert "record 40" in journal.quarantine
+
+
+async def test_what_another_process_wrote_is_loaded_again(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    ingests = [Ingest(database), Ingest(database)]
+    for number, message in enumerate(machine.batches(7)):
+        await ingests[number % 3 == 2].take(machine.address, message, START)
+        if number % 4 == 3:
+            await rebuild(database, START)
+    by_turns = {row.account: row.amount for row in await rows(database, t.balance)}
+    (shelf,) = await rows(database, t.stock)
+    await rebuild(database, START)
+
+    assert by_turns == {row.account: row.amount for row in await rows(database, t.balance)}
+    assert by_turns["cash.cashbox"] == 12 * 150
+    assert (await rows(database, t.stock)) == [shelf]

@@ -30,11 +30,12 @@ async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_
         raise MessageError(f"urgent: body: {error}") from error
     uid = bytes.fromhex(copy.journal)
     async with database.writing() as connection:
-        journal = (
-            await connection.execute(
-                select(t.journal).where(t.journal.c.uid == uid).with_for_update()
-            )
-        ).one_or_none()
+        query = select(t.journal).where(t.journal.c.uid == uid).with_for_update()
+        journal = (await connection.execute(query)).one_or_none()
+        if journal is None:
+            # Its first batch may be under way, and would not see this copy: wait for it.
+            await database.alone(connection, machine_id)
+            journal = (await connection.execute(query)).one_or_none()
         if journal is not None and journal.machine_id != machine_id:
             detail = f"it sends copies of journal {copy.journal}, which is another machine's"
             await alerts.raise_alert(
@@ -53,7 +54,11 @@ async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_
             "body": copy.body,
             "received_ms": now_ms,
         }
-        await connection.execute(database.insert_new(t.urgent_copy, [values]))
+        await connection.execute(database.insert_new(t.urgent_copy), [values])
+        if journal is not None:
+            await connection.execute(
+                update(t.journal).where(t.journal.c.id == journal.id).values(has_copies=True)
+            )
         held = (
             await connection.execute(
                 select(t.urgent_copy.c.body).where(
@@ -76,14 +81,20 @@ async def confirm(
     of_journal = t.urgent_copy.c.journal_uid == cursor.uid
     copies = (
         await connection.execute(
-            select(t.urgent_copy.c.seq, t.urgent_copy.c.boot, t.urgent_copy.c.body).where(
+            select(t.urgent_copy.c.seq, t.urgent_copy.c.boot, t.urgent_copy.c.body)
+            .where(
                 of_journal,
-                t.urgent_copy.c.seq.between(rows[0].seq, rows[-1].seq),
+                t.urgent_copy.c.seq >= rows[0].seq,
                 t.urgent_copy.c.confirmed.is_(False),
             )
+            .order_by(t.urgent_copy.c.seq)
         )
     ).all()
+    cursor.has_copies = False
     for seq, boot, body in copies:
+        if seq > rows[-1].seq:
+            cursor.has_copies = True
+            break
         row = rows[seq - rows[0].seq]
         if (row.boot, row.body) == (boot, bytes(body)):
             await connection.execute(

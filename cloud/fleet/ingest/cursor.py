@@ -26,6 +26,9 @@ class Cursor:
     active: bool  # its machine's books go on in it, and in no later journal
     quarantine: str
     bad_batches: int
+    has_waiting: bool
+    has_copies: bool
+    folded: str  # the token of whoever keeps its fold
 
 
 def ack_of(

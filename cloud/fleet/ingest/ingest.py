@@ -7,7 +7,9 @@ under the cursor's lock, and is made only after the commit.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from random import SystemRandom
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -25,6 +27,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest import copies, forks, presence
 from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
+from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
 from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.ingest.verdict import Fate, Verdict
@@ -45,11 +48,18 @@ class Ingest:
     Args:
         database: Where to.
         known: The first tier of deduplication.
+        entropy: Random bytes: this process's name among those that write projections.
     """
 
-    def __init__(self, database: FleetDatabase, known: Known | None = None) -> None:
+    def __init__(
+        self,
+        database: FleetDatabase,
+        known: Known | None = None,
+        entropy: Callable[[int], bytes] | None = None,
+    ) -> None:
         self.database = database
         self.known = known or Known()
+        self._folds = Folds((entropy or SystemRandom().randbytes)(8).hex())
         self._machines: dict[Address, int] = {}
         # Batches of one journal one after the other: the second would only wait for the row's lock.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -112,7 +122,8 @@ class Ingest:
             rows = batch.rows[overlap:]
             if rows:
                 await self._store(connection, cursor, rows, now_ms)
-                await self._drain(connection, cursor, now_ms)
+                if cursor.has_waiting:
+                    await self._drain(connection, cursor, now_ms)
                 await self._move(connection, cursor, now_ms)
         self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
         fate = Fate.APPLIED if rows else Fate.DUPLICATE
@@ -183,6 +194,9 @@ class Ingest:
             active=first or row.active_journal == row.id,
             quarantine=row.quarantine,
             bad_batches=row.bad_batches,
+            has_waiting=row.has_waiting,
+            has_copies=row.has_copies,
+            folded=row.folded,
         )
 
     async def _continues(
@@ -231,26 +245,24 @@ class Ingest:
             await alerts.raise_alert(
                 self.database, connection, cursor.machine_id, alerts.SUPERSEDED, detail, now_ms
             )
-        await copies.confirm(self.database, connection, cursor, rows, now_ms)
+        if cursor.has_copies:
+            await copies.confirm(self.database, connection, cursor, rows, now_ms)
         cursor.next_seq = rows[-1].seq + 1
         cursor.last_hash = rows[-1].hash
 
     async def _project(
         self, connection: AsyncConnection, cursor: Cursor, records: list[Record], now_ms: int
     ) -> None:
-        fold = await tables.load(connection, cursor.machine_id, cursor.id)
+        fold = self._folds.pick(cursor.id, cursor.folded)
+        if fold is None:
+            fold = await tables.load(connection, cursor.machine_id, cursor.id)
         for record in records:
             fold.take(record)
-        await tables.save(self.database, connection, fold, cursor.machine_id, cursor.id)
-        if fold.currency:
-            await connection.execute(
-                update(t.machine)
-                .where(t.machine.c.id == cursor.machine_id)
-                .values(currency=fold.currency)
-            )
+        await tables.save(self.database, connection, fold, cursor.machine_id, cursor.id, kept=True)
         await alerts.follow_faults(
             self.database, connection, cursor.machine_id, fold.changed.faults, now_ms
         )
+        cursor.folded = self._folds.keep(cursor.id, fold)
 
     async def _note_beginning(
         self, connection: AsyncConnection, cursor: Cursor, first: Record
@@ -271,6 +283,9 @@ class Ingest:
                 next_seq=cursor.next_seq,
                 last_hash=cursor.last_hash,
                 projected_seq=cursor.projected_seq,
+                folded=cursor.folded,
+                has_waiting=cursor.has_waiting,
+                has_copies=cursor.has_copies,
                 bad_batches=0,
                 updated_ms=now_ms,
             )
@@ -298,7 +313,10 @@ class Ingest:
                 "message": message,
                 "received_ms": now_ms,
             }
-            await connection.execute(self.database.insert_new(t.waiting_batch, [values]))
+            await connection.execute(self.database.insert_new(t.waiting_batch), [values])
+            await connection.execute(
+                update(t.journal).where(t.journal.c.id == cursor.id).values(has_waiting=True)
+            )
 
     async def _drain(self, connection: AsyncConnection, cursor: Cursor, now_ms: int) -> None:
         """Apply what waited for the gap that has just closed."""
@@ -309,8 +327,10 @@ class Ingest:
                 .order_by(t.waiting_batch.c.first_seq)
             )
         ).all()
+        cursor.has_waiting = False
         for first, message in waiting:
             if first > cursor.next_seq:
+                cursor.has_waiting = True
                 break
             await connection.execute(
                 delete(t.waiting_batch).where(

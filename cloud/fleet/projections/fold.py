@@ -7,7 +7,7 @@ claims), takes records in order, and knows afterwards which rows changed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from cloud.contract.journal import (
@@ -110,6 +110,7 @@ class Changed:
     reviews: list[Review] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     results: list[link_rec.CommandFinished] = field(default_factory=list)
+    currency: str = ""
     restart: bool = False  # the journal inherits its balances from an older one
 
 
@@ -131,7 +132,6 @@ class Fold:
         self.shelves = shelves or {}
         self.claims = claims or {}
         self.faults = faults or {}
-        self.currency = ""
         self.changed = Changed()
 
     def take(self, record: Record) -> None:
@@ -176,7 +176,7 @@ Taker = Callable[[Fold, Record, Any], None]
 
 
 def _begun(fold: Fold, _: Record, data: rec.JournalBegun) -> None:
-    fold.currency = data.currency
+    fold.changed.currency = data.currency
     if data.previous is not None:
         fold.changed.restart = True
         fold.balances = dict(data.inherited)
@@ -341,4 +341,10 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
 
 def values_of(row: Any) -> dict[str, Any]:
     """Return a projected row's fields by name."""
-    return asdict(row)
+    return {name: getattr(row, name) for name in _NAMES[type(row)]}
+
+
+_NAMES: Final[dict[type, tuple[str, ...]]] = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (Saga, Shelf, Claim, Raised, Review, DeadLetter)
+}

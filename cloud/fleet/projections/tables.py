@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.projections.fold import Claim, Fold, Raised, Saga, Shelf, values_of
 
-# Rows of one INSERT with values: PostgreSQL takes 65,535 parameters, SQLite 32,766.
-_ROWS: Final = 500
 _KEYS: Final = ("journal_id", "machine_id")
 _SAGA: Final = [column for column in t.saga.columns if column.name not in _KEYS]
 _CLAIM: Final = [column for column in t.claim.columns if column.name not in _KEYS]
@@ -68,8 +66,14 @@ async def save(
     fold: Fold,
     machine_id: int,
     journal_id: int,
+    *,
+    kept: bool = False,
 ) -> None:
-    """Write the rows that changed since the fold was loaded."""
+    """Write the rows that changed since the fold was loaded or saved.
+
+    Whoever passes ``kept`` writes the token of the fold that it keeps (``ingest.folds``); what
+    others keep ends here.
+    """
     changed = fold.changed
     whose: dict[str, Any] = {"journal_id": journal_id, "machine_id": machine_id}
     if changed.restart:
@@ -79,6 +83,12 @@ async def save(
             update(t.saga)
             .where(t.saga.c.machine_id == machine_id, t.saga.c.closed_ms.is_(None))
             .values(result="inherited", closed_ms=t.saga.c.opened_ms)
+        )
+    if not kept:
+        await _end_kept(connection, machine_id)
+    if changed.currency:
+        await connection.execute(
+            update(t.machine).where(t.machine.c.id == machine_id).values(currency=changed.currency)
         )
     await _upsert(
         database,
@@ -131,39 +141,50 @@ async def save(
         )
 
 
+async def _end_kept(connection: AsyncConnection, machine_id: int) -> None:
+    """Make whoever keeps a fold of this machine load it again."""
+    await connection.execute(
+        update(t.journal).where(t.journal.c.machine_id == machine_id).values(folded="")
+    )
+
+
+_HEALED: Final = delete(t.fault).where(
+    t.fault.c.machine_id == bindparam("of_machine"),
+    t.fault.c.part == bindparam("of_part"),
+    t.fault.c.code == bindparam("of_code"),
+)
+
+
 async def _save_faults(
     database: FleetDatabase, connection: AsyncConnection, fold: Fold, machine_id: int
 ) -> None:
-    raised = []
-    for (part, code), fault in fold.changed.faults.items():
-        if fault is None:
-            await connection.execute(
-                delete(t.fault).where(
-                    t.fault.c.machine_id == machine_id,
-                    t.fault.c.part == part,
-                    t.fault.c.code == code,
-                )
-            )
-        else:
-            raised.append(
-                {"machine_id": machine_id, "part": part, "code": code, **values_of(fault)}
-            )
+    faults = fold.changed.faults.items()
+    healed = [
+        {"of_machine": machine_id, "of_part": part, "of_code": code}
+        for (part, code), fault in faults
+        if fault is None
+    ]
+    if healed:
+        await connection.execute(_HEALED, healed)
+    raised = [
+        {"machine_id": machine_id, "part": part, "code": code, **values_of(fault)}
+        for (part, code), fault in faults
+        if fault is not None
+    ]
     await _upsert(database, connection, t.fault, raised)
 
 
 async def _upsert(
     database: FleetDatabase, connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]
 ) -> None:
-    for start in range(0, len(rows), _ROWS):
-        fitting = [_fitted(table, row) for row in rows[start : start + _ROWS]]
-        await connection.execute(database.upsert(table, fitting))
+    await database.upsert(connection, table, [_fitted(table, row) for row in rows])
 
 
 def _fitted(table: Any, row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as its table can hold it: PostgreSQL takes no longer text, and no NUL."""
     return {
         name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: table.c[name].type.length]
-        if isinstance(value, str)
+        if value.__class__ is str and value
         else value
         for name, value in row.items()
     }
@@ -171,6 +192,7 @@ def _fitted(table: Any, row: dict[str, Any]) -> dict[str, Any]:
 
 async def forget(connection: AsyncConnection, machine_id: int) -> None:
     """Delete all that was projected for a machine, to be made again."""
+    await _end_kept(connection, machine_id)
     for table in t.PROJECTIONS:
         await connection.execute(delete(table).where(table.c.machine_id == machine_id))
     await connection.execute(

@@ -50,7 +50,7 @@ from drivers.mdb.changer_faults import (
     ONE_SHOT,
     STATUS_FAULTS,
 )
-from drivers.mdb.device import MdbDriver, Turn
+from drivers.mdb.device import NEVER_YET, MdbDriver, Turn
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import Scale
 from drivers.mdb.money_gate import MoneyGate
@@ -59,9 +59,11 @@ from drivers.mdb.scheduler import MdbBus
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
-SURE_REPEAT_S: Final = 0.1
-"""A repeat is heard at the next poll, some 25 ms later, when no coin can have followed. One that
-comes later, since polls were lost, may be another coin."""
+COIN_GAP_S: Final = 0.2
+"""Between two coins that a changer takes; none sorts more than five a second. An answer that comes
+again sooner than that behind the last poll *before* its coin is a repeat; later it may be another
+coin, and nothing tells: a changer that has not heard our ACK and one that has, and took the same
+coin once more, say the same."""
 
 ALL_TYPES: Final = 0xFFFF
 
@@ -114,7 +116,7 @@ class ChangerTalk(MdbDriver):
         self._lever_down = False
         self._chores: deque[bytes] = deque(maxlen=4)
         self._jams = 0
-        self._money_at = 0.0  # when an answer brought money, or its repeat
+        self._fell_after = NEVER_YET  # the last poll answered before the money that came last
         self._doubtful = False  # a repeat now could as well be another coin
         self.busy = False
         self.oddities: Counter[str] = Counter()
@@ -214,10 +216,12 @@ class ChangerTalk(MdbDriver):
         """Which one-shot items were not reported before."""
         repeats = self._gate.repeats
         now = asyncio.get_running_loop().time()
-        self._doubtful = repeats.unproved and now - self._money_at > SURE_REPEAT_S
-        if shots:
-            self._money_at = now
+        self._doubtful = (
+            repeats.unproved and now - self._fell_after >= COIN_GAP_S * repeats.remembered
+        )
         new = repeats.fresh([item.raw for item in shots])
+        if self._doubtful or any(new):
+            self._fell_after = self._slot.told_at
         if self._gate.restored and not all(new):
             for item, is_new in zip(shots, new, strict=True):
                 if not is_new and isinstance(item, CoinDeposited) and self._counts_up(item):

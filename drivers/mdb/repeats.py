@@ -45,6 +45,11 @@ class RepeatFilter:
         """Whether the last answer was acknowledged, and nothing tells that it was heard."""
         return self._proof is _Proof.UNKNOWN
 
+    @property
+    def remembered(self) -> int:
+        """How many items the last answer had."""
+        return len(self._last)
+
     def restore(self, items: Sequence[bytes]) -> None:
         """After a restart: these were recorded, and nobody knows whether they were acknowledged."""
         self._last = tuple(items)

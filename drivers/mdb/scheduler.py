@@ -201,7 +201,7 @@ class MdbBus:
             if busy_s:
                 counters.skipped_polls += 1
                 self._free_at = now + busy_s
-                slot.heard_at = now
+                slot.heard_at = slot.told_at = now
                 return
         busy_s = self._foresight.acked(slot.poll) if self._foresight is not None else 0.0
         if busy_s:
@@ -213,7 +213,7 @@ class MdbBus:
         else:
             answer = await self.link.exchange(slot.poll)
         if answer is ACKED:
-            slot.heard_at = now
+            slot.heard_at = slot.told_at = now
             slot.lost = False
             slot.quiet = True
             slot.missed = False
@@ -233,6 +233,7 @@ class MdbBus:
 
     async def _items(self, slot: Slot, data: bytes) -> None:
         future = slot.listener.on_items(data)
+        slot.told_at = slot.heard_at
         slot.quiet = future is None and data == slot.said
         slot.said = data
         await self._acknowledge(slot, future)

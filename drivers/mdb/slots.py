@@ -144,6 +144,7 @@ class Slot:
         silence_limit_s: Silence after which the device counts as lost.
         answers: How many commands the device has answered.
         damaged: How many answers came damaged, or may have been lost with the line.
+        told_at: Loop time of the last poll that was answered: by then it had told all it had.
         tries: How often the command that ended last was sent.
     """
 
@@ -151,7 +152,7 @@ class Slot:
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
         "_queue", "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at",
         "listener", "lost", "missed", "on_miss", "poll", "quiet", "said", "silence_limit_s",
-        "tries",
+        "told_at", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -169,6 +170,7 @@ class Slot:
         self._retry_at = 0.0
         self._gave_way = 0
         self.heard_at = 0.0
+        self.told_at = -NEVER
         self.lost = False
         self.quiet = False
         self.awaited = False  # somebody waits for the next poll's end
@@ -337,7 +339,7 @@ class Slot:
             return 0
         beats = math.ceil((horizon - self._poll_due) / POLL_S)
         self._poll_due += beats * POLL_S
-        self._polled_at = self.heard_at = self._poll_due - POLL_S
+        self._polled_at = self.heard_at = self.told_at = self._poll_due - POLL_S
         self.replan()
         return beats
 
@@ -346,7 +348,7 @@ class Slot:
         if self._polling and self._poll_due > now + POLL_S:
             beats = math.floor((self._poll_due - now) / POLL_S)
             self._poll_due -= beats * POLL_S
-            self._polled_at = self.heard_at = self._poll_due - POLL_S
+            self._polled_at = self.heard_at = self.told_at = self._poll_due - POLL_S
             self.replan()
 
     @property

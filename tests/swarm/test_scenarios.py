@@ -184,3 +184,28 @@ def test_a_bill_that_a_validator_let_go_while_the_disk_was_slow_is_no_claim() ->
     machine = Build(bill_waits="keep", cctalk=True)
     acts = (Act("bill", 1_000), Act("keys", text="A2", after_s=0.1, until="credit"))
     assert told(machine, *acts, troubles=troubles).findings == []
+
+
+def test_identical_coins_behind_lost_acknowledgements_are_counted_or_flagged() -> None:
+    # Seeds 50103, 5026 and 2026: a second coin of the cash box, heard right behind the repeats of
+    # the first (or behind polls that were lost), was taken for one repeat more, and not flagged.
+    wrong = []
+    for link, gap_s, part, name, value, hundredths in (
+        ("native", 0.2, "line", "lose_host_acks", 3, (30, 42, 60)),
+        ("native", 0.2, "changer", "deaf_to_acks", 3, (30, 48)),
+        ("native", 0.3, "changer", "lost_answers", 2, (72, 78)),
+        ("native", 0.3, "changer", "naks", 3, (66,)),
+        ("native", 0.3, "changer", "silent_commands", 2, (72, 78)),
+        ("native", 0.3, "line", "flip_answers", 3, (66, 72, 84)),
+        ("adapter", 0.3, "changer", "bad_checksums", 1, (66, 78)),
+        ("adapter", 0.3, "changer", "silent_commands", 3, (66, 72)),
+    ):
+        gaps_s = (0.25, gap_s, gap_s)
+        paid = tuple(Act("coin", 200, after_s=pause_s) for pause_s in gaps_s)
+        machine = Build(link, changer_level=2)  # type: ignore[arg-type]  # one of the two links
+        for at in hundredths:
+            trouble = Trouble(part, name, value, at_s=at / 100, for_s=5.0)
+            verdict = told(machine, *paid, Act("wait", after_s=2.0), troubles=(trouble,))
+            if verdict.findings:
+                wrong.append((link, trouble.key, at, verdict.findings))
+    assert wrong == []

@@ -59,6 +59,7 @@ class Span:
     hot: bool
     since_s: float | None = None  # on the loop's clock; None: it is within the limit
     ended_s: float = float("-inf")  # when it was last beyond it, before now
+    began_s: float = float("-inf")  # and when that began
 
     def wrong(self, celsius: float) -> bool:
         """Tell whether a temperature is beyond the limit."""
@@ -67,7 +68,7 @@ class Span:
     def end(self, now: float) -> None:
         """Note that the air is within the limit."""
         if self.since_s is not None:
-            self.since_s, self.ended_s = None, now
+            self.began_s, self.since_s, self.ended_s = self.since_s, None, now
 
 
 @dataclass(slots=True)

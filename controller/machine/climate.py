@@ -36,6 +36,7 @@ class ClimateKeeping:
         self._heater = Heater()
         self._outputs = OFF
         self._door_since: float | None = None
+        self._due = float("inf")  # the next look, if nothing happens before
 
     def boot(self) -> None:
         """Begin: nothing is known of any temperature yet."""
@@ -50,7 +51,7 @@ class ClimateKeeping:
         thermometer = self._thermometers.get(event.sensor)
         if thermometer is not None:
             thermometer.take(event.celsius, event.why, event.at_s)
-            self.look()
+            self._look(event.at_s)
 
     def cut(self, event: OutputCut) -> None:
         """An output was switched off from outside: it was on for too long, or nobody watched."""
@@ -72,7 +73,14 @@ class ClimateKeeping:
             self.look()
 
     def look(self) -> None:
-        """Decide what everything should do now."""
+        """Decide what everything should do now.
+
+        Behind a slow disk a turn comes late, and what was measured meanwhile waits behind it: food
+        is judged as of the moment at which the turn was due.
+        """
+        self._look(min(self._desk.now, self._due))
+
+    def _look(self, health_s: float) -> None:
         desk, plan = self._desk, self._desk.climate
         if plan is None or not self._thermometers:
             return
@@ -88,8 +96,10 @@ class ClimateKeeping:
         if plan.heating is not None and self._heater.on:
             ends.append(self._heater.since_s + plan.heating.max_on_s)
         self._switch(plan, cooler)
-        ends.append(self._health.look(self._thermometers))
-        desk.do(fx.Wake("climate", max(0.1, min(ends) - now)))
+        ends.append(self._health.look(self._thermometers, health_s))
+        wait_s = max(0.1, min(ends) - now)
+        self._due = now + wait_s
+        desk.do(fx.Wake("climate", wait_s))
 
     # -------------------------------------------------------------------------------- inside
 

@@ -38,9 +38,8 @@ class HealthKeeping:
             groups[rule.sensor, rule.limit_c, rule.hot].append(rule)
         self._groups = [tuple(rules) for rules in groups.values()]
 
-    def look(self, thermometers: Mapping[str, Thermometer]) -> float:
-        """Judge every column; return the next instant at which a timer runs out."""
-        now = self._desk.now
+    def look(self, thermometers: Mapping[str, Thermometer], now: float) -> float:
+        """Judge every column as of ``now``; return the next instant at which a timer runs out."""
         ends = [self._judge(rules, thermometers[rules[0].sensor], now) for rules in self._groups]
         return min(ends, default=float("inf"))
 

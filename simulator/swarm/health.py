@@ -93,8 +93,13 @@ class HealthOracle:
             span = self._spans[name]
             if data.reason == UNKNOWN:
                 evidence.findings.append(f"{name} is held back, and its thermometer works")
-            elif span.since_s is None and now - span.ended_s > stale_s:
+            elif span.since_s is None and now - span.ended_s > stale_s and not self._was_due(name):
                 evidence.findings.append(f"{name} is held back, and it was never too warm")
+
+    def _was_due(self, name: str) -> bool:
+        """Tell whether its timer ran out before the air was cold again; that stays so."""
+        span = self._spans[name]
+        return span.ended_s >= due_s(self._rules[name], span.began_s, self._attended)
 
     def _settle(self) -> None:
         """Bring the air to now."""

@@ -314,6 +314,29 @@ def test_a_slow_disk_gives_the_timer_no_time() -> None:
     play(scenario, settings=PLAIN)
 
 
+@pytest.mark.parametrize("cold_after_s", [ALLOWED_S - 12.0, ALLOWED_S - 22.0])
+def test_a_slow_disk_does_not_run_the_timer_out_on_what_it_has_not_read_yet(
+    cold_after_s: float,
+) -> None:
+    # It was cold again in time, and the readings that say so waited behind the disk.
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        warm(stage)
+        await stage.passes(ALLOWED_S - 25.0)
+        stage.disk.sync_latency = lambda: 30.0
+        stage.world.insert_coin(100)
+        await stage.passes(cold_after_s - (ALLOWED_S - 25.0))
+        warm(stage, 2.0)
+        await stage.passes(2.0)
+        stage.world.insert_coin(100)
+        await stage.passes(80.0)
+        stage.disk.sync_latency = None
+        await stage.passes(20.0)
+        assert stage.records("health.exceeded") == []
+
+    play(scenario, settings=PLAIN)
+
+
 def test_hot_food_must_stay_hot() -> None:
     async def scenario(stage: Stage) -> None:
         await past_the_first_cool_down(stage)

@@ -29,7 +29,14 @@ from controller.journal.identity import (
     read_witness,
     write_witness,
 )
-from controller.journal.opening import Folded, check_identity, fold_start, fold_tail, locate
+from controller.journal.opening import (
+    Folded,
+    check_identity,
+    distrust,
+    fold_start,
+    fold_tail,
+    locate,
+)
 from controller.journal.reader import Position, StoredRow
 from controller.journal.records import JournalBegun
 from controller.journal.records_link import RecordCarried
@@ -221,7 +228,8 @@ async def _read_old(
     except DiskError:
         return nothing
     try:
-        return await _inherit(database, storage, journal, fold, registry, forked=forked)
+        with distrust():
+            return await _inherit(database, storage, journal, fold, registry, forked=forked)
     except JournalError:
         return nothing
     finally:

@@ -5,10 +5,12 @@ Nothing here decides what the machine does about a bad journal; it says what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic
 
+from controller.faults import JournalError
 from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.chain import ID_BYTES
@@ -32,7 +34,7 @@ from controller.journal.identity import (
     write_witness,
 )
 from controller.journal.reader import Position
-from controller.journal.schema import migrate, version_of
+from controller.journal.schema import damage, migrate, version_of
 from controller.journal.snapshots import snapshots
 from controller.journal.wal import commits_behind
 
@@ -103,15 +105,41 @@ def check_note(witness: Witness | None) -> None:
         raise JournalBrokenError(witness.broken, last_good=witness.seq)
 
 
+@contextmanager
+def distrust() -> Iterator[None]:
+    """Take whatever reading an unchecked file raises for damage: a page may have forged anything.
+
+    Raises:
+        JournalBrokenError: In place of that. What the disk refuses stays what it is.
+    """
+    try:
+        yield
+    except DiskCorruptError as error:
+        raise JournalBrokenError(str(error)) from error
+    except JournalError:
+        raise
+    except Exception as error:  # no such column, a number where bytes should be, text that is none
+        raise JournalBrokenError(f"cannot be read: {type(error).__name__}: {error}") from error
+
+
 async def check_identity(database: Database, journal: bytes) -> int:
     """Return how far the fleet has this journal, once its file has said that it is this one.
 
     Raises:
         JournalForeignError: It is another one.
         JournalMissingError: The file holds no journal.
+        JournalBrokenError: Its schema is not what was written, or a small table is damaged.
     """
-    if await version_of(database) == 0:
+    with distrust():
+        return await _identity(database, journal)
+
+
+async def _identity(database: Database, journal: bytes) -> int:
+    version = await version_of(database)
+    if version == 0:
         raise JournalMissingError(f"{journal_file(journal)} is empty")
+    if problem := await damage(database, version):
+        raise JournalBrokenError(problem)
     rows = await database.query("SELECT id, acked_seq FROM journal")
     if not rows:
         raise JournalMissingError(f"{journal_file(journal)} names no journal")
@@ -218,13 +246,11 @@ async def read_journal(
     Raises:
         JournalRefusedError: Saying what is wrong with it.
     """
-    try:
+    with distrust():
         acked = await check_identity(database, journal)
         key = await read_key(storage)
         folded, base_seq, highest = await fold_start(database, journal, key, fold)
         await fold_tail(database, journal, registry, folded, progress)
-    except DiskCorruptError as error:
-        raise JournalBrokenError(str(error)) from error
     last = folded.at.seq
     known = max(highest, witness.seq if witness else 0)
     if last < known:

@@ -15,6 +15,7 @@ from controller.journal.database import Database, Statement
 from controller.journal.errors import JournalNewerError
 
 APPLICATION_ID: Final = 0x76656E64  # "vend", in the file's header
+SMALL: Final = ("journal", "base", "snapshot")  # a few rows each
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 
@@ -40,6 +41,29 @@ def migrations() -> list[tuple[int, list[Statement]]]:
 async def version_of(database: Database) -> int:
     """Return the schema's version; 0 for a file without one."""
     return int((await database.query("PRAGMA user_version"))[0][0])
+
+
+async def damage(database: Database, version: int) -> str:
+    """Return what is wrong with the schema of an existing file, or with its small tables; or "".
+
+    SQLite believes what a damaged page says of tables and columns, and reads most tables only when
+    they are next written: a machine must not find out in the middle of its work. The records have
+    their hashes instead. A newer file is not judged.
+    """
+    steps = migrations()
+    if version < 0:
+        return f"the schema's version is {version}"
+    if version > len(steps):
+        return ""
+    written = [sql for _, statements in steps[:version] for sql, _ in statements]
+    stored = await database.query("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    if sorted(sql for (sql,) in stored) != sorted(written):
+        return "the schema is not what was written"
+    for table in SMALL:
+        found = await database.query(f"PRAGMA quick_check({table})")
+        if found != [("ok",)]:
+            return f"table {table}: {found[0][0]}"
+    return ""
 
 
 async def migrate(database: Database) -> int:

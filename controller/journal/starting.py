@@ -41,7 +41,8 @@ async def open_writing(
         raise JournalBrokenError(str(error)) from error
     try:
         await opening.check_identity(database, journal)
-        await opening.prepare_for_writing(database, storage, journal)
+        with opening.distrust():
+            await opening.prepare_for_writing(database, storage, journal)
         opened = await opening.read_journal(
             database, storage, journal, witness, fold, registry, progress
         )

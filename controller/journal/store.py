@@ -30,10 +30,12 @@ from controller.journal.envelope import (
     to_ms,
 )
 from controller.journal.errors import (
+    DiskCorruptError,
     DiskError,
     DiskFullError,
     DiskIoError,
     DiskReadOnlyError,
+    JournalBrokenError,
     JournalPoisonedError,
     JournalReadOnlyError,
 )
@@ -142,6 +144,8 @@ class Journal(ReadableJournal[S]):
                     cause = worse
             except (DiskIoError, DiskReadOnlyError) as error:
                 cause = error
+            except DiskCorruptError as error:  # a page that could be read and not added to
+                raise JournalBrokenError(str(error)) from error
             else:
                 journal.disk_full = freed
                 if not freed:

@@ -58,6 +58,7 @@ class RigOptions:
         speed: How much faster than life the world is; vendd's own times stay what they are.
         pins_on_exit: What pins do when the process that drives them ends: keep or input.
         edits: Texts of the file and what stands in their place, for machines that differ.
+        state: Where the world is kept; a world that was lived in begins there.
     """
 
     config: Path
@@ -66,6 +67,7 @@ class RigOptions:
     speed: float = 1.0
     pins_on_exit: str = "keep"
     edits: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
 
 
 class Vendd:
@@ -165,7 +167,7 @@ class Rig:
             self.hello = await self._start_machine()
             self.sim = await AsyncSimClient.connect(Path(self.hello.paths.control))
             truth = await self.sim.truth()
-            self._opening = truth.totals.tubes + truth.totals.recycler
+            self._opening = truth.totals.supplied
         except BaseException:
             await self._take_down()
             raise
@@ -236,6 +238,7 @@ class Rig:
             sys.executable, "-m", "simulator", "machine", "--json", "--config", str(self.config),
             "--dir", str(self.home), "--speed", str(options.speed),
             "--pins-on-exit", options.pins_on_exit,
+            *(() if options.state is None else ("--state", str(options.state))),
         ]  # fmt: skip
         process = self._machine = await self._spawn(command, self.home / SIM_LOG, {}, stdout=PIPE)
         assert process.stdout is not None

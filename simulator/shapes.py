@@ -62,6 +62,7 @@ class Totals(Shape):
     card_refunded: int
     card_credited: int
     products: int
+    supplied: int  # put in by technicians, less what they took
 
 
 class ColumnTruth(Shape):

@@ -13,6 +13,7 @@ from rich.table import Table
 from simulator.cli import show
 from simulator.cli.common import DEFAULT_HOME, Home, Json, connect, show_json
 from simulator.cli.do import app as do_app
+from simulator.cli.live import live
 from simulator.cli.replay import replay
 from simulator.cli.swarm import swarm
 from simulator.client import SimulatorError
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(do_app, name="do")
 app.command()(swarm)
 app.command()(replay)
+app.command()(live)
 
 
 @app.callback()

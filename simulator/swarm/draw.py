@@ -138,17 +138,22 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
     luckless = _rng(seed, f"{number}/luck")
-    troubles = tuple(_troubles(luckless, fate, acts, shelf, machine))
-    return Step(number, tuple(acts), troubles, _end(luckless, fate))
+    found = tuple(troubles(luckless, fate.kinds, fate.trouble, acts, shelf, machine))
+    return Step(number, tuple(acts), found, _end(luckless, fate))
 
 
-def _troubles(
-    rng: random.Random, fate: Luck, acts: Sequence[Act], shelf: Shelf, machine: Build
+def troubles(
+    rng: random.Random,
+    kinds: Sequence[Kind],
+    chance: float,
+    acts: Sequence[Act],
+    shelf: Shelf,
+    machine: Build,
 ) -> Iterable[Trouble]:
-    chance = fate.trouble
+    """Draw what one customer meets: of these kinds, with this chance for the first."""
     drawn: set[str] = set()  # one trouble twice at once would hide whether it ever struck
-    while fate.kinds and rng.random() < chance:
-        kind = rng.choices(fate.kinds, [kind.weight for kind in fate.kinds])[0]
+    while kinds and rng.random() < chance:
+        kind = rng.choices(kinds, [kind.weight for kind in kinds])[0]
         part, value = kind.part, rng.choice(kind.values)
         chosen = [k for a in acts if a.what == "keys" and (k := a.text[:2]) in shelf.prices]
         if part == "column":

@@ -19,6 +19,7 @@ from controller.machine.brain import RECOUNT_S
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk
 from simulator.pins.board import Edge
+from simulator.plan import WorldPlan
 from simulator.swarm import build
 from simulator.swarm.bad_luck import BadLuck
 from simulator.swarm.coverage import Coverage
@@ -81,14 +82,14 @@ class Player:
         self, base: MachineSettings, life: Life, *, fold: bool = True, keep: bool = False
     ) -> None:
         """Build the machine; nothing runs yet."""
-        settings = build.settings_of(base, life.build)
+        settings, plan = self._fitted(base, life)
         self.life = life
         self.verdict = Verdict(life)
         self.machine = Whole(
             settings,
             link=life.build.link,
             seed=life.seed,
-            plan=build.plan_of(settings, life.build),
+            plan=plan,
             disk=Disk(),
             fold_idle=fold,
         )
@@ -123,15 +124,23 @@ class Player:
         self.watch.on_told = self._stir
         self.watch.on_record.append(self._recorded)
 
+    def _fitted(self, base: MachineSettings, life: Life) -> tuple[MachineSettings, WorldPlan]:
+        """Return what the controller is told, and what stands around it."""
+        settings = build.settings_of(base, life.build)
+        return settings, build.plan_of(settings, life.build)
+
+    def _new_judge(self) -> Judge:
+        return Judge(self.machine)
+
     # -------------------------------------------------------------------------------- the life
 
     async def play(self) -> Verdict:
         """Play it to its end, or to the first finding."""
-        verdict, machine = self.verdict, self.machine
+        verdict = self.verdict
         try:
             await self._boot()
             await self._while_alive(self._calm())
-            self.judge = Judge(machine)
+            self.judge = self._new_judge()
             self.watch.begin()
             middle = self.life.steps[len(self.life.steps) // 2 :][:1]
             for step in self.life.steps:

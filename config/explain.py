@@ -107,7 +107,10 @@ def _model_at(annotation: Any, location: list[int | str]) -> type[BaseModel]:
     step, *rest = location
     while rest and isinstance(rest[0], int):
         rest = rest[1:]
-    return _model_at(found.model_fields[str(step)].annotation, rest)
+    inner = found.model_fields[str(step)].annotation
+    if rest and get_origin(inner) is Mapping:
+        rest = rest[1:]  # a name of ours in the table, no key of a model
+    return _model_at(inner, rest)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -60,5 +60,6 @@ class Pin:
         """Let a model's field be a pin."""
         del source, handler
         return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, cls) else cls.parse(value)
+            lambda value: value if isinstance(value, cls) else cls.parse(value),
+            serialization=core_schema.to_string_ser_schema(),
         )

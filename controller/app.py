@@ -15,15 +15,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 from config.machine import MachineSettings
-from config.models import Bill, CcTalk, CcTalkAcceptor, CcTalkBill, Changer, Pulse
-from controller.climate_plan import climate_plan, health_rules, relay_pins
+from config.models import CcTalk, Pulse
+from controller.climate_plan import relay_pins
 from controller.clock import Clock, SystemClock, system_entropy
-from controller.domain.offers import Offer, Offers
-from controller.domain.planogram import Column, Planogram, Product
-from controller.domain.policy import Policy
 from controller.faults import ConfigError
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Storage
@@ -33,8 +29,7 @@ from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.money import exponent
-from controller.panel.render import Glass, Renderer
-from controller.panel.texts import load_shipped
+from controller.planning import SettingsPlanner, holding
 from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat
 from controller.saga.claims import KEY_BYTES, mint
 from controller.state import State, StateFold
@@ -100,6 +95,7 @@ class Parts:
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
     time_known: Callable[[], bool] | None = None  # somebody keeps the wall clock right
+    aside: bool = False  # there are threads, for what takes a while and no device waits for
     keeper: Keeper | None = None  # of recordings; None: a folder beside the journal
     read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
 
@@ -174,98 +170,6 @@ class Running:
             await self.journal.close()
             if self.recordings is not None:
                 self.recordings.close()
-
-
-def planogram_of(settings: MachineSettings) -> Planogram:
-    """Return what the configuration sells."""
-    return Planogram(
-        [Product(p.id, p.name, p.sold_out == "product", p.min_age) for p in settings.products],
-        [
-            Column(
-                c.selection,
-                c.product,
-                settings.price_of(c),
-                c.capacity,
-                c.item_number,
-                extra_turn=c.extra_turn,
-                sells_on=c.sold_out == "sensor",
-            )
-            for c in settings.columns
-        ],
-    )
-
-
-def offers_of(settings: MachineSettings) -> Offers:
-    """Return the windows of the day in which something costs less, or nothing."""
-    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-    def minute(text: str) -> int:
-        return int(text[:2]) * 60 + int(text[3:])
-
-    return Offers(
-        tuple(
-            Offer(
-                offer.name,
-                offer.percent,
-                frozenset(
-                    column.selection
-                    for column in settings.columns
-                    if not (offer.products or offer.columns)
-                    or column.product in offer.products
-                    or column.selection in offer.columns
-                ),
-                frozenset(days.index(day) for day in offer.days),
-                minute(offer.start),
-                minute(offer.end),
-                offer.step,
-            )
-            for offer in settings.offers
-        ),
-        ZoneInfo(settings.machine.timezone),
-    )
-
-
-def policy_of(settings: MachineSettings) -> Policy:
-    """Return what the owner decided."""
-    policy, cctalk = settings.policy, settings.cctalk
-    changer: Changer | CcTalkAcceptor | Pulse = settings.pulse or settings.mdb.changer
-    bill: Bill | CcTalkBill = settings.mdb.bill
-    kept = dict(settings.mdb.changer.keep)
-    if cctalk is not None:
-        changer, bill = cctalk.acceptor or changer, cctalk.bill or bill
-        for hopper in cctalk.hoppers:
-            kept[hopper.value] = max(hopper.keep, kept.get(hopper.value, 0))
-    return Policy(
-        max_credit=policy.max_credit,
-        max_change=policy.max_change,
-        on_unknown=policy.on_unknown,
-        credit_timeout_s=policy.credit_timeout_s,
-        exact_change_margin=policy.exact_change_margin,
-        escrow=policy.escrow,
-        bill_needs_change=policy.bill_needs_change,
-        column_retries=policy.column_retries,
-        multi_vend=policy.multi_vend,
-        basket=policy.basket,
-        claim_days=policy.claim_days,
-        session_timeout_s=policy.session_timeout_s,
-        approval_timeout_s=policy.approval_timeout_s,
-        refund_deadline_s=policy.refund_deadline_s,
-        after_failure=policy.after_failure,
-        on_credit_timeout=policy.on_credit_timeout,
-        column_refunds_max=policy.column_refunds_max,
-        machine_refunds_max=policy.machine_refunds_max,
-        must_vend=policy.must_vend,
-        coins_accepted=None if changer.accept is None else frozenset(changer.accept),
-        bills_accepted=None if bill.accept is None else frozenset(bill.accept),
-        bill_max=bill.max_value,
-        tokens_buy=frozenset(
-            column.selection
-            for column in settings.columns
-            if column.product in settings.tokens.products
-            or column.selection in settings.tokens.columns
-        ),
-        tubes_kept=tuple(sorted((value, count) for value, count in kept.items() if count)),
-    )
 
 
 def pulse_plan(pulse: Pulse) -> PulsePlan:
@@ -419,14 +323,6 @@ async def open_journal(settings: MachineSettings, parts: Parts) -> Journal[State
     )
 
 
-def renderer(settings: MachineSettings) -> Renderer:
-    """Return what puts views into the machine's languages."""
-    display = settings.display
-    glass = Glass() if display is None else Glass(display.cols, display.rows)
-    texts = load_shipped(tuple(settings.machine.languages))
-    return Renderer(texts, settings.machine.locale, glass)
-
-
 def switch_off(settings: MachineSettings, parts: Parts) -> None:
     """Drive every output safe where no machine is composed. Raises EffectUnknownError."""
     SafeOutputs(settings.outputs(), lambda: parts.pins).drive()
@@ -499,15 +395,18 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     def minted(seq: int, amount: int) -> str:
         return mint(key, machine_id, seq, amount)
 
+    planner = SettingsPlanner(settings, aside=parts.aside)
+    plan = await holding(planner, journal)
     desk = Desk(
         journal,
-        planogram_of(settings),
-        policy_of(settings),
+        plan.planogram,
+        plan.policy,
         parts.clock,
         minted if box is None else box.recorder.minting(minted),
-        climate=climate_plan(settings),
-        health=health_rules(settings),
-        offers=offers_of(settings),
+        climate=plan.climate,
+        health=plan.health,
+        offers=plan.offers,
+        plan=plan,
     )
     desk.recorded = box is not None
     tap = None if box is None else box.ring.edge
@@ -561,11 +460,12 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         machine=Machine(
             desk,
             hands,
-            renderer(settings),
+            plan.renderer,
             inbox,
             parts.heartbeat,
             parts.time_known,
             None if box is None else box.recorder,
+            planner,
         ),
         bus=bus,
         lines=lines,
@@ -658,5 +558,6 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         system_boot=system_boot(settings.machine.system_boot, system_entropy),
         heartbeat=heartbeat,
         at_exit=True,
+        aside=True,
         time_known=settings.machine.ntp_marker.exists,
     )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
-from controller import climate_state, state_inherit, state_rights
+from controller import climate_state, state_config, state_inherit, state_rights
 from controller.climate_state import ClimateState
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
@@ -24,6 +24,7 @@ from controller.journal import records_card as card_rec
 from controller.journal import records_link
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
+from controller.state_config import Configuration
 from controller.state_remote import Remote
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
@@ -225,6 +226,7 @@ class State:
     mono_ms: int = 0  # of the last record: vendd lived then
     climate: ClimateState = field(default_factory=ClimateState)
     remote: Remote = field(default_factory=Remote)
+    config: Configuration = field(default_factory=Configuration)
 
     # ------------------------------------------------------------------ questions
 
@@ -327,6 +329,7 @@ def _boot_started(s: State, r: Record, d: rec.BootStarted) -> None:
     cut = bool(s.system_boot) and s.system_boot != d.system_boot
     known = s.system_boot == d.system_boot  # the clock of before goes on
     s.climate.booted(r.mono_ms, s.mono_ms if known else None)
+    s.config.booted(cut=cut)
     s.power_was_cut = cut
     if cut:
         s.power_boot = d.boot
@@ -336,6 +339,10 @@ def _boot_started(s: State, r: Record, d: rec.BootStarted) -> None:
 
 def _boot_finished(s: State, _r: Record, _d: rec.BootFinished) -> None:
     s.recovered = True
+
+
+def _stop_requested(s: State, _r: Record, _d: rec.StopRequested) -> None:
+    s.config.stopped = True
 
 
 def _device_identified(s: State, _r: Record, d: rec.DeviceIdentified) -> None:
@@ -692,6 +699,7 @@ def _stock_set(s: State, r: Record, d: rec.StockSet) -> None:
 
 def _price_set(s: State, _r: Record, d: rec.PriceSet) -> None:
     s.prices[d.column] = d.price
+    state_config.price_set(s.config, d.column, d.price, d.by)
 
 
 def _column_enabled(s: State, _r: Record, d: rec.ColumnEnabled) -> None:
@@ -733,6 +741,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.JournalBegun: _journal_begun,
     rec.BootStarted: _boot_started,
     rec.BootFinished: _boot_finished,
+    rec.StopRequested: _stop_requested,
     rec.DeviceIdentified: _device_identified,
     rec.DeviceNoted: _device_noted,
     rec.FaultRaised: _fault_raised,
@@ -783,6 +792,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.CreditGranted: _credit_granted,
     **state_rights.FOLDS,
     **climate_state.FOLDS,
+    **state_config.FOLDS,
 }
 _FOLDS: Final[dict[str, _Fold]] = {model.type: fold for model, fold in _FOLD_FUNCTIONS.items()}
 _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
@@ -791,7 +801,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 15  # rises with each change of State's shape; a test holds its schema
+    version: Final = 16  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

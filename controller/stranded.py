@@ -15,6 +15,7 @@ from controller.faults import VenddError
 from controller.journal.envelope import Record
 from controller.machine.inputs import CommandRefused
 from controller.panel.view import Message, PanelView
+from controller.planning import planogram_of, renderer
 from controller.state import State
 
 Act = Callable[[Command, str], Awaitable[dict[str, Any]]]
@@ -43,7 +44,7 @@ class Stranded:
         self._say(PanelView(message, self.settings.machine.currency, amount=owed))
 
     def _say(self, view: PanelView) -> None:
-        self.lines = app.renderer(self.settings).render(view)
+        self.lines = renderer(self.settings).render(view)
         self._display.show(self.lines)
 
     def close(self) -> None:
@@ -86,7 +87,7 @@ class StrandedService:
     @property
     def planogram(self) -> Planogram:
         """Return the configuration's."""
-        return app.planogram_of(self._stranded.settings)
+        return planogram_of(self._stranded.settings)
 
     @property
     def journal(self) -> _NoJournal:

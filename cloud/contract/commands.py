@@ -7,7 +7,7 @@ target a counter below the last one run is superseded.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -69,8 +69,23 @@ class PlanogramApply(Args):
         price: Annotated[int, Field(ge=0, le=9_999_999)] | None = None
         capacity: Annotated[int, Field(ge=1, le=999)] | None = None
 
+    class Ware(BaseModel):
+        """A product, beside or in place of one that the machine's own file has."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+        name: Annotated[str, Field(min_length=1, max_length=40)]
+        price: Annotated[
+            int | None, Field(ge=0, le=9_999_999, description="of columns that name none")
+        ] = None
+        sold_out: Literal["product", "column"] = "product"
+        min_age: Annotated[int, Field(ge=0, le=99, description="years")] = 0
+
     kind: ClassVar[str] = "planogram.apply"
     roles: ClassVar[frozenset[Role]] = _CONFIG
+    currency: Annotated[
+        str, Field(pattern=r"^([A-Z]{3})?$", description="of the prices; refused if another's")
+    ] = ""
+    products: Annotated[dict[str, Ware], Field(max_length=250, description="by id")] = {}
     columns: Annotated[dict[Selection, Slot], Field(min_length=1, max_length=250)]
 
 
@@ -112,7 +127,7 @@ class StockSet(_OfColumn):
 
 
 class ConfigApply(Args):
-    """Apply a revision of the configuration, between vends and as one."""
+    """Apply a revision of the configuration, between vends and as one; `settings.nested`."""
 
     kind: ClassVar[str] = "config.apply"
     roles: ClassVar[frozenset[Role]] = _CONFIG

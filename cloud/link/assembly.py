@@ -25,11 +25,13 @@ from controller.domain import commands as cmd
 from controller.faults import ConfigError
 from controller.journal.envelope import Record, to_ms
 from controller.machine.inputs import CommandRefused
+from controller.machine.plan import Plan
 from controller.machine.runner import Machine
 
 log = structlog.get_logger("link")
 
 NONCE_BYTES: Final = 12
+EVERY_S: Final = 900.0  # between two words about its state, unless the plan says otherwise
 TIME_MOVED_MS: Final = 2_000  # less than this is the network's jitter, and no record
 
 
@@ -80,7 +82,7 @@ class Fleet:
         self.reporter = Reporter(
             clock,
             lambda: snapshot(machine, software, self.link.status.backlog),
-            settings.state_minutes * 60.0,
+            EVERY_S,
         )
         self.link = Link(
             self._journal,
@@ -96,6 +98,9 @@ class Fleet:
         )
         machine.on_commit.append(self._committed)
         machine.on_turn.append(self.reporter.touched)
+        machine.on_plan.append(self._planned)
+        if machine.desk.plan is not None:
+            self._planned(machine.desk.plan)
         if self._journal.label.confirmed:
             self._inbox.time_is_known()
 
@@ -109,6 +114,9 @@ class Fleet:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(inbox, *self._tasks, return_exceptions=True)
+
+    def _planned(self, plan: Plan) -> None:
+        self.reporter.every_s = plan.state_s or self.reporter.every_s
 
     async def _act(self, command: cmd.Command, by: str) -> dict[str, Any]:
         return await self._machine.act(command, by)

@@ -8,13 +8,14 @@ first contact they wait here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
 
 from cloud.contract import commands as c
 from cloud.contract.messages import MessageError, Signed, read
+from cloud.contract.settings import SettingsError, digest_of, nested
 from cloud.contract.signing import SignatureRefusedError, Verifier
 from cloud.contract.topics import Topic
 from cloud.link.transport import Heard
@@ -99,6 +100,8 @@ class Inbox:
         try:
             if heard.topic is Topic.CMD:
                 await self._command(heard)
+            elif heard.topic is Topic.DESIRED:
+                await self._desired(heard)
             else:
                 await self._refuse(heard, f"{heard.topic.value}: not taken by this machine")
         except (SignatureRefusedError, MessageError) as error:
@@ -134,6 +137,17 @@ class Inbox:
         if own is not None and answer["outcome"] == c.Outcome.DONE:
             own(args)
 
+    async def _desired(self, heard: Heard) -> None:
+        """Hand a revision over; it is retained, so that one that can't be taken now comes again."""
+        now, _ = self._now_ms()
+        body = self._verifier.desired(read(Signed, heard.payload), now)
+        answer = await self._act(
+            _apply(body.revision, body.settings, waits=False), f"{BY}: {body.issuer}"
+        )
+        log.info("desired", revision=body.revision, outcome=answer["outcome"])
+        if answer["outcome"] == "differs":
+            await self._refuse(heard, f"revision {body.revision} is another one than was judged")
+
     async def _refuse(self, heard: Heard, reason: str) -> None:
         now = self._clock.monotonic_s()
         last, count = self._refused.get(heard.topic, (-REFUSED_EVERY_S, 0))
@@ -144,6 +158,14 @@ class Inbox:
             return
         await self._act(cmd.NoteRefused(heard.topic.value, reason[:200], count), BY)
         self._refused[heard.topic] = now, 0
+
+
+def _apply(revision: int, settings: Mapping[str, Any], *, waits: bool) -> cmd.ApplyConfig:
+    try:
+        whole, errors = nested(settings), tuple[str, ...]()
+    except SettingsError as error:
+        whole, errors = dict(settings), (str(error),)
+    return cmd.ApplyConfig(revision, digest_of(whole), whole, errors, waits=waits)
 
 
 def local(args: c.Args) -> cmd.Command | None:
@@ -173,5 +195,9 @@ def _of_column(args: c.Args) -> cmd.Command | None:
             return cmd.TryVend(column)
         case c.StockSet(column=column, count=count):
             return cmd.SetStock(column, count)
+        case c.PlanogramApply():
+            return cmd.ApplyPlanogram(args.model_dump(mode="json"))
+        case c.ConfigApply(revision=revision, settings=settings):
+            return _apply(revision, settings, waits=True)
         case _:
             return None

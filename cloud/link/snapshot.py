@@ -6,8 +6,10 @@ import platform
 from collections.abc import Iterable
 from typing import Final
 
-from cloud.contract.messages import State
+from cloud.contract.messages import ConfigReport, State
 from controller.domain import accounts as acc
+from controller.domain.commands import ApplyConfig
+from controller.machine.configuring import drift
 from controller.machine.desk import Desk
 from controller.machine.runner import Machine
 from controller.machine.service import device_word
@@ -20,6 +22,7 @@ def snapshot(machine: Machine, software: str, backlog: int) -> State:
     """Return it; ``backlog`` is how many records the fleet does not have."""
     desk = machine.desk
     state = desk.state
+    config, held = state.config, state.config.held
     return State(
         at=desk.now_ms,
         mode=desk.mode.value,
@@ -33,9 +36,26 @@ def snapshot(machine: Machine, software: str, backlog: int) -> State:
         stacker=state.stacker if state.stacker_counted else None,
         cash=_cash(state),
         devices={name.value: device_word(desk, name) for name in machine.brain.devices},
+        desired=held.revision,
+        configuration=ConfigReport(
+            revision=held.revision,
+            digest=held.digest,
+            trial=config.trial,
+            seen=config.seen,
+            outcome=config.outcome,
+            errors=tuple(config.errors),
+            waiting=_waiting(desk),
+        ),
+        drift=dict(drift(desk)),
         versions={"vendd": software, "python": platform.python_version()},
         backlog=backlog,
     )
+
+
+def _waiting(desk: Desk) -> int:
+    waiting = desk.live.config
+    command = None if waiting is None else waiting.command
+    return command.revision if isinstance(command, ApplyConfig) else 0
 
 
 def _disabled(desk: Desk) -> dict[str, str]:

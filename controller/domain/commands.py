@@ -6,7 +6,9 @@ between two inputs like any other, and journaled with who called.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +225,31 @@ class Remote:
     refused: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ApplyConfig:
+    """Have a revision of the fleet's configuration hold, as soon as no customer is served.
+
+    ``errors``: what is wrong with it already. ``waits``: answer when it holds, not at once.
+    """
+
+    revision: int
+    digest: str  # of its settings
+    settings: Mapping[str, Any]
+    errors: tuple[str, ...] = ()
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlanogram:
+    """Have products and columns changed as one, as soon as no customer is served."""
+
+    planogram: Mapping[str, Any]  # "currency", "products" by id, "columns" by selection
+
+
 Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | PourCoins | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
     | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote
+    | ApplyConfig | ApplyPlanogram
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from controller.domain import accounts as acc
-from controller.journal import records_age, records_climate, records_rights
+from controller.journal import records_age, records_climate, records_config, records_rights
 from controller.journal.envelope import RecordData
 from controller.journal.records_card import CARD
 from controller.journal.records_link import LINK
@@ -733,6 +733,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
     OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL, *records_age.ALL,
-    *records_climate.ALL,
+    *records_climate.ALL, *records_config.ALL,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

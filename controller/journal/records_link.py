@@ -52,16 +52,6 @@ class MessageRefused(RecordData):
     count: int = 1
 
 
-class ConfigApplied(RecordData):
-    """A revision of the fleet's configuration holds from now on (or could not be taken)."""
-
-    type: ClassVar[str] = "config.applied"
-    revision: int
-    settings: dict[str, object]
-    outcome: Literal["applied", "refused", "rolled_back"]
-    detail: str = ""
-
-
 class TimeConfirmed(RecordData):
     """The fleet told the time: ``offset_ms`` is how far our label was behind it."""
 
@@ -105,7 +95,6 @@ LINK: Final[tuple[type[RecordData], ...]] = (
     CommandStarted,
     CommandFinished,
     MessageRefused,
-    ConfigApplied,
     TimeConfirmed,
     CheckpointSigned,
     JournalForked,

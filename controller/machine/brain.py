@@ -18,6 +18,7 @@ from controller.machine import promises
 from controller.machine.cash import CashHandling
 from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
+from controller.machine.configuring import NO_DEVICE, Configuring
 from controller.machine.desk import Desk
 from controller.machine.incidents import Incidents
 from controller.machine.inputs import (
@@ -85,7 +86,8 @@ class Brain:
         self.cash = CashHandling(desk)
         self.incidents = Incidents(desk, self.cash, devices)
         self.climate = ClimateKeeping(desk, self.incidents)
-        self.remote = RemoteDesk(desk, obey)
+        self.configuring = Configuring(desk)
+        self.remote = RemoteDesk(desk, self._obey)
         self._recovered = False
         self.stopping = ""
         self._stop_requested = False
@@ -128,6 +130,7 @@ class Brain:
                     self.desk.do(fx.Wake("disk", DISK_RETRY_S))
                 self.recovery = boot.begin(self.desk, self.devices)
                 self.climate.boot()
+                self.configuring.boot()
                 self.desk.do(fx.AskTime())
                 self._minute()
             case Stop(reason=reason):
@@ -143,7 +146,19 @@ class Brain:
             case cmd.ConfirmTime() | cmd.NoteRefused():
                 return obey_link(self.desk, command)
             case _:
-                return obey(self.desk, command, by, reply)
+                return self._obey(self.desk, command, by, reply)
+
+    def _obey(
+        self, desk: Desk, command: cmd.Command, by: str, reply: Future[dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        match command:
+            case cmd.ApplyConfig():
+                return self.configuring.take(command, by, reply)
+            case cmd.ApplyPlanogram():
+                self.configuring.shelve(command, by, reply)
+                return None
+            case _:
+                return obey(desk, command, by, reply)
 
     def _after(self) -> None:
         """Bring the mode in line with what is true, whatever the input was."""
@@ -159,6 +174,8 @@ class Brain:
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             self._settle_mode()
             basket.proceed(desk)
+            if self.configuring.turn(self.blocked()):
+                self._reconfigured()
         if (
             self.stopping
             and not desk.state.sagas
@@ -217,7 +234,7 @@ class Brain:
         if f"machine {FaultCode.MACHINE_REFUNDS.value}" in desk.state.faults:
             return "too many failed vends in a row: `vendctl service on`, look, `service off`"
         if self.devices and not desk.live.ready:
-            return "no payment device answers"
+            return NO_DEVICE
         return ""
 
     # ------------------------------------------------------------------------------- heard
@@ -392,6 +409,8 @@ class Brain:
                 vend.settle_finished(desk, saga, success=success, result=result)
             case fx.RestoreBallast():
                 self._disk_looked_at()
+            case fx.JudgeConfig():
+                self.configuring.judged(effect, result)
             case fx.Payout() if saga is not None:
                 give_back.payout_finished(desk, saga, result)
                 vend.advance(desk, saga)
@@ -538,6 +557,11 @@ class Brain:
             self.recovery.waiting.discard(what)
             boot.proceed(self.desk, self.recovery)
 
+    def _reconfigured(self) -> None:
+        """Let what keeps times of its own go by the plan that holds now."""
+        self.climate.reconfigured()
+        self._minute()
+
     def _minute(self) -> None:
         """Come back when the next minute begins: an offer may begin or end with it."""
         if self.desk.offers.all:
@@ -592,6 +616,9 @@ class Brain:
                 self._watch()
             case "remote":
                 self.remote.look()
+            case "config":
+                if self.configuring.look(self.blocked()):
+                    self._reconfigured()
             case "session":
                 self._session_timed_out(rest)
             case "time" | "minute" | "basket" | "right" | "age":

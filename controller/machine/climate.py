@@ -46,6 +46,11 @@ class ClimateKeeping:
         self._thermometers = {one.name: Thermometer(one, desk.now) for one in plan.thermometers}
         self.look()
 
+    def reconfigured(self) -> None:
+        """Go by other set points and other limits; the thermometers stay."""
+        self._health = HealthKeeping(self._desk)
+        self.look()
+
     def read(self, event: TemperatureRead) -> None:
         """Take a reading."""
         thermometer = self._thermometers.get(event.sensor)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from controller.clock import Clock
 from controller.domain.basket import Basket
 from controller.domain.climate import ClimatePlan
+from controller.domain.commands import ApplyConfig, ApplyPlanogram
 from controller.domain.health import HealthRule
 from controller.domain.offers import Offer, Offers, reduced
 from controller.domain.planogram import Planogram
@@ -25,6 +26,7 @@ from controller.journal.records_link import TimeConfirmed
 from controller.journal.store import Journal
 from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
+from controller.machine.plan import Judged, Plan
 from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
@@ -62,6 +64,16 @@ class AgeCheck:
     device: DeviceName
     age: int
     number: int = 0  # of the question
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A configuration, or a planogram, that came and does not hold yet."""
+
+    command: ApplyConfig | ApplyPlanogram
+    by: str
+    basis: int = -1  # what ``judged`` was judged against
+    judged: Judged | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +119,9 @@ class Live:
     basket: Basket = field(default_factory=Basket)
     age_check: AgeCheck | None = None
     ages_asked: int = 0
+    config: Waiting | None = None  # a revision that is judged, or waits for its moment
+    planogram: Waiting | None = None
+    was_blocked: str = ""  # why nothing was sold when the configuration on trial began
     age_proved: tuple[int, float] = (0, 0.0)  # years, and until when (monotonic) they hold
     replies: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)  # commands that wait
 
@@ -125,6 +140,7 @@ class Desk:
         climate: ClimatePlan | None = None,
         health: tuple[HealthRule, ...] = (),
         offers: Offers | None = None,
+        plan: Plan | None = None,
     ) -> None:
         """Bind the parts; ``mint(seq, amount)`` makes a claim's code."""
         self.journal = journal
@@ -143,6 +159,10 @@ class Desk:
         self.written: list[Record] = []
         self.poke: Callable[[str], None] = lambda _name: None  # has the actor look at something
         self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
+        self._plan = plan
+        self._good_plan: Plan | None = None
+        self.plans = 0  # that have held: what was recorded before another one is no more of use
+        self.adopted: Callable[[Plan], None] = lambda _plan: None  # whoever else goes by the plan
         self._planogram = planogram
         self._listed = planogram
         self._prices: dict[str, int] = {}
@@ -193,6 +213,33 @@ class Desk:
             self._listed = self.base_planogram.with_prices(self._prices)
             self._planogram = reduced(self._listed, self._active)
         return self._planogram
+
+    @property
+    def plan(self) -> Plan | None:
+        """Return what holds, since it was composed."""
+        return self._plan
+
+    @property
+    def good_plan(self) -> Plan | None:
+        """Return what held before the configuration on trial; None when nobody remembers."""
+        return self._good_plan
+
+    @good_plan.setter
+    def good_plan(self, plan: Plan | None) -> None:
+        self._good_plan = plan
+
+    def adopt(self, plan: Plan) -> None:
+        """Go by another plan from now on."""
+        self._plan = plan
+        self.base_planogram, self.policy = plan.planogram, plan.policy
+        self.climate, self.health, self.offers = plan.climate, plan.health, plan.offers
+        self.plans += 1
+        self._prices = dict(self.state.prices)
+        self._listed = self.base_planogram.with_prices(self._prices)
+        self._active = ()
+        self._planogram = self._listed
+        self.look_at_offers()
+        self.adopted(plan)
 
     def look_at_offers(self) -> None:
         """See which offers hold now; none does while the time is not known."""

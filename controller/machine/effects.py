@@ -5,9 +5,12 @@ An effect begins only when every record staged before it is durable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.machine.plan import Proposal
 from controller.ports import ClimateOutputs, DeviceName, PayoutOrder, Tone
+from controller.state_config import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,19 @@ class AskTime:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeConfig:
+    """See what this machine would be with a proposed configuration, beside the bus's work.
+
+    ``basis`` counts the changes of what it is judged against.
+    """
+
+    proposal: Proposal
+    held: Held
+    prices: Mapping[str, int]
+    basis: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Everything open has ended: leave the process."""
 
@@ -209,7 +225,7 @@ Effect = (
     Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
     | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
-    | Wake | Exit | AskTime | VerifyAge | CancelAge
+    | Wake | Exit | AskTime | VerifyAge | CancelAge | JudgeConfig
 )  # fmt: skip
 
 

@@ -25,6 +25,9 @@ a second answer may follow it."""
 PAYOUT_S: Final = 1_800.0
 """Each DISPENSE ends in 60 s at most; the longest order has less than thirty of them."""
 
+JUDGE_S: Final = 60.0
+"""Some thousand checks in a thread: milliseconds, on the slowest board a second."""
+
 DEVICE_S: Final = 300.0
 """A greeting, a count, an ESCROW: repeated for the non-response time, 30 s at most."""
 
@@ -46,5 +49,7 @@ def limit_s(effect: fx.Effect, policy: Policy) -> float | None:
             return DEVICE_S
         case fx.StackBill() | fx.ReturnBill():
             return DEVICE_S
+        case fx.JudgeConfig():
+            return JUDGE_S
         case _:
             return None

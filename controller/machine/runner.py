@@ -27,6 +27,7 @@ from controller.machine.brain import Brain
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, Stop, Timer
 from controller.machine.limits import limit_s
+from controller.machine.plan import Plan, Planner
 from controller.machine.screen import NOTHING, Acceptance, acceptance, view
 from controller.panel.render import Renderer
 from controller.ports import (
@@ -141,6 +142,7 @@ class Machine:
         heartbeat: Heartbeat | None = None,
         time_known: Callable[[], bool] | None = None,
         recorder: Recorder | None = None,
+        planner: Planner | None = None,
     ) -> None:
         """Bind the parts; nothing moves before ``run``."""
         self.desk = desk
@@ -150,6 +152,9 @@ class Machine:
         self.on_commit: list[Callable[[list[Record]], None]] = []
         self.on_turn: list[Callable[[], None]] = []
         self._renderer = renderer
+        self._planner = planner
+        self.on_plan: list[Callable[[Plan], None]] = []
+        desk.adopted = self._adopted
         self.inbox = inbox
         self._heartbeat = heartbeat
         self._time_known = time_known
@@ -180,6 +185,11 @@ class Machine:
     def quiet(self) -> bool:
         """Tell whether nothing waits to be decided and no act is under way."""
         return self._queue.empty() and not self._tasks and not self._turning
+
+    def _adopted(self, plan: Plan) -> None:
+        self._renderer, self._view = plan.renderer, None
+        for told in self.on_plan:
+            told(plan)
 
     def stop(self, reason: str) -> None:
         """Ask for a graceful end: what is open ends or compensates, then ``run`` returns."""
@@ -387,12 +397,19 @@ class Machine:
                 return await self._perform_coins(self._changer(), effect)
             case fx.Payout() | fx.PayoutEvidenceAfterRestart():
                 return await self._perform_payout(effect)
-            case fx.RestoreBallast():
-                return await self.desk.journal.restore_ballast()
+            case fx.RestoreBallast() | fx.JudgeConfig():
+                return await self._perform_inside(effect)
             case fx.CountStacker() | fx.StackBill() | fx.ReturnBill():
                 return await self._perform_bills(self._bill(), effect)
             case _:
                 return await self._perform_card(effect)
+
+    async def _perform_inside(self, effect: fx.RestoreBallast | fx.JudgeConfig) -> Any:
+        if isinstance(effect, fx.RestoreBallast):
+            return await self.desk.journal.restore_ballast()
+        if self._planner is None:
+            raise LinkError("this machine's configuration is its file alone")
+        return await self._planner.judge(effect.proposal, effect.held, effect.prices)
 
     async def _perform_coins(
         self, changer: Changer, effect: fx.CountTubes | fx.PourCoins

@@ -44,6 +44,8 @@ def at_rest(brain: Brain) -> bool:
         and not live.replies
         and live.service_wanted is None
         and live.session is None
+        and live.config is None
+        and live.planogram is None
         and not brain.remote.busy
         and not desk.effects
         and not desk.answers

@@ -115,14 +115,14 @@ class FlightRecorder:
         self._trouble = ""
         self._trouble_s = 0.0
         self._broken = ""  # why nothing is recorded any more in this segment
-        self._label: tuple[int, bool, bool] = (0, False, False)
+        self._label: tuple[int, bool, bool, int] = (0, False, False, 0)
 
     # -------------------------------------------------------------------------------- taking
 
     def begin(self, brain: Brain) -> None:
         """Start with a brain that has taken nothing yet, or that is at rest."""
         label, journal = brain.desk.journal.label, brain.desk.journal
-        self._label = (label.floor_ms, label.confirmed, journal.disk_full)
+        self._label = (label.floor_ms, label.confirmed, journal.disk_full, brain.desk.plans)
         try:
             self._segments.append(Segment(checkpoint.take(brain)))
             self._broken = ""
@@ -191,7 +191,8 @@ class FlightRecorder:
         if not resting:
             return
         label, journal = brain.desk.journal.label, brain.desk.journal
-        changed = self._label != (label.floor_ms, label.confirmed, journal.disk_full)
+        now = (label.floor_ms, label.confirmed, journal.disk_full, brain.desk.plans)
+        changed = self._label != now
         long = bool(self._segments) and len(self._segments[-1].taken) >= INPUTS_MIN
         if self._broken or changed or long or not self._segments:
             if self._broken or changed:

@@ -147,9 +147,19 @@ ELSEWHERE = {
         ("command.started", "command.finished", "message.refused"),
         "needs a broker and a fleet's keys; tests/scenarios/test_remote_commands.py kills there",
     ),
+    **dict.fromkeys(
+        (
+            "config.applied",
+            "config.confirmed",
+            "config.refused",
+            "config.rolled_back",
+            "planogram.applied",
+        ),
+        "needs a broker and a fleet's keys; tests/scenarios/test_configuration.py kills there",
+    ),
     "time.confirmed": "needs a fleet or a synchronised clock, and is about no money",
     **dict.fromkeys(
-        ("config.applied", "checkpoint.signed", "journal.forked"),
+        ("checkpoint.signed", "journal.forked"),
         "defined for the fleet's side; no machine writes it yet",
     ),
     "record.carried": "written by the begin of a journal alone, in one commit with its first",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import load
-from controller.app import cctalk_plan, policy_of
+from controller.app import cctalk_plan
 from controller.faults import ConfigError
+from controller.planning import policy_of
 from drivers.cctalk.frames import Checksum
 from drivers.cctalk.hopper_codec import DispenseKind
 

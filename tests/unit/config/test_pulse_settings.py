@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import load
-from controller.app import policy_of, pulse_plan
+from controller.app import pulse_plan
 from controller.faults import ConfigError
+from controller.planning import policy_of
 from drivers.gpio.pulse_train import PulseShape
 
 ROOT = Path(__file__).parents[3]

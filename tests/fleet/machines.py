@@ -14,6 +14,7 @@ from cloud.contract.topics import Address
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from controller.journal.envelope import encode_body
+from simulator.swarm.lived import Lived
 
 START = 1_790_000_000_000
 
@@ -34,6 +35,13 @@ class Machine:
     @property
     def hash(self) -> bytes:
         return self.rows[-1][3] if self.rows else GENESIS
+
+    @classmethod
+    def lived(cls, lived: Lived, name: str = "lobby-1") -> Machine:
+        """Return a machine of the swarm as the fleet sees it."""
+        made = cls(name)
+        made.journal, made.rows = lived.journal, lived.rows
+        return made
 
     def fork(self, at: int) -> Machine:
         """Return the same machine as it was after record ``at``: a disk that went back."""

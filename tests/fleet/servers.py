@@ -38,11 +38,16 @@ def postgres_tools() -> Path:
 
 
 class Postgres:
-    """A PostgreSQL cluster of its own. It can be stopped, killed and started again."""
+    """A PostgreSQL cluster of its own. It can be stopped, killed and started again.
 
-    def __init__(self) -> None:
-        # Not below a folder that only root may enter: it runs as a user of its own.
-        self.folder = Path(tempfile.mkdtemp(prefix="vendd-postgres-"))
+    Args:
+        parent: Its folder's; not one that only root may enter, as it runs as a user of its own.
+        safe: It syncs. A killed server loses nothing without; only a power cut would.
+    """
+
+    def __init__(self, parent: Path | None = None, *, safe: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="vendd-postgres-", dir=parent))
+        self._fsync = "on" if safe else "off"
         self.port = free_port()
         self._data = self.folder / "data"
         self._tools = postgres_tools()
@@ -60,7 +65,7 @@ class Postgres:
     def start(self) -> None:
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
-            " -c fsync=off"  # a killed server loses nothing by it, a power cut is not played here
+            f" -c fsync={self._fsync}"
         )
         self._run(
             "pg_ctl", "-D", str(self._data), "-w", "-t", "30",

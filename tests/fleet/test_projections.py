@@ -15,7 +15,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
 from cloud.fleet.registry import adopt_journal
-from tests.fleet.lives import Lived, live
+from simulator.swarm.lived import Lived, live
 from tests.fleet.machines import START, Machine, register
 
 BATCH = 97  # records: batches end in the middle of sagas
@@ -39,7 +39,7 @@ async def projected(database: FleetDatabase) -> dict[str, list[tuple[Any, ...]]]
 async def test_the_fleet_knows_of_a_machine_what_the_machine_knows(
     database: FleetDatabase, lived: Lived
 ) -> None:
-    machine, state = lived.machine(), lived.state
+    machine, state = Machine.lived(lived), lived.state
     await register(database, machine)
     ingest = Ingest(database)
     for message in machine.batches(BATCH):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cloud.contract.topics import Address
 from controller.state import State
 from simulator.clock import run_virtual
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.play import Player
-from tests.fleet.machines import Machine
 
 
 @dataclass(slots=True)
@@ -20,13 +18,6 @@ class Lived:
     rows: list[tuple[int, int, bytes, bytes]]
     journal: bytes
     state: State
-
-    def machine(self, name: str = "lobby-1") -> Machine:
-        """Return it as the fleet sees it."""
-        made = Machine(name)
-        made.address = Address("acme", name)
-        made.journal, made.rows = self.journal, self.rows
-        return made
 
 
 class _Watched(Player):
@@ -45,10 +36,10 @@ class _Watched(Player):
         await super()._close()
 
 
-def live(seed: int, vends: int, faults: str = "all") -> Lived:
-    """Let a machine live; must run outside of any other loop."""
+def live(seed: int, customers: int, faults: str = "all") -> Lived:
+    """Let a machine live; must be called outside of any other loop."""
     base = build.base_settings()
-    life = replace(draw(base, seed, vends, luck(faults)), finale="")
+    life = replace(draw(base, seed, customers, luck(faults)), finale="")
     players: list[_Watched] = []
 
     async def run() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks import boot, idle, key_to_motor, native_line, polls, slow_card, swarm, vend
+from benchmarks import boot, idle, ingest, key_to_motor, native_line, polls, slow_card, swarm, vend
 from benchmarks.page import page
 from benchmarks.place import BenchError, Neighbours, Place, place
 from benchmarks.report import Table
@@ -26,6 +26,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     idle.NAME: idle.run,
     boot.NAME: boot.run,
     swarm.NAME: swarm.run,
+    ingest.NAME: ingest.run,
 }
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, select, text
 
 from benchmarks.children.fleet_material import BATCH, Source, sources
-from cloud.contract.batch import read_head, zstd
+from cloud.contract.batch import read_head, unpacked
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.broker import Connection, Incoming
@@ -97,7 +98,6 @@ async def ours(
     took = await _until(worker, lambda: worker.counts.records >= total)
     found = {"per_s": total / took}
     if again:
-        await bench.publish(f"{next(_NAMES)}", [])
         worker.counts.batches = worker.counts.without_query = 0
         async with StrictClient(bench.reach(f"again{next(_NAMES)}")) as client:
             task = asyncio.create_task(worker.run())
@@ -107,10 +107,13 @@ async def ours(
                 while worker.counts.batches < len(messages):  # noqa: ASYNC110 - a peer's counter
                     await asyncio.sleep(0.005)
             await _end(task)
-        found["without_query"] = worker.counts.without_query / len(messages)
+        found["without_query"] = worker.counts.without_query / worker.counts.batches
+    journals = [source.journal for source in machines]
     async with database.reading() as connection:
         stored = await connection.execute(
-            text(f"SELECT count(*) FROM record WHERE journal_id < {_OTHERS}")  # noqa: S608
+            select(func.count())
+            .select_from(t.record.join(t.journal, t.journal.c.id == t.record.c.journal_id))
+            .where(t.journal.c.uid.in_(journals))
         )
         assert stored.scalar_one() == total, "each record once"
     return found
@@ -168,7 +171,7 @@ async def rows_only(bench: Bench, database: FleetDatabase, machines: Sequence[So
 
     async def take(incoming: Incoming) -> None:
         head, packed = read_head(incoming.payload)
-        bodies = zstd.decompress(packed).split(b"\n")
+        bodies = unpacked(head, packed).split(b"\n")
         rows = [
             (1, seq, 1, 0, "record.stored", None, body, nothing)
             for seq, body in enumerate(bodies, head.first)
@@ -205,10 +208,6 @@ async def naive(bench: Bench, database: FleetDatabase, source: Source, events: i
 
 async def fill(database: FleetDatabase, records: int, source: Source) -> None:
     """Load records of other machines, by the database's own means."""
-    await _spread(database, records, source, first=0)
-
-
-async def _spread(database: FleetDatabase, records: int, source: Source, *, first: int) -> None:
     body = max((row[2] for row in source.rows[:200]), key=len)[:300]
     each = 100_000  # records of one journal
     query = (
@@ -217,12 +216,12 @@ async def _spread(database: FleetDatabase, records: int, source: Source, *, firs
         else ""
     )
     made = "n" if database.is_sqlite else "generate_series(:first, :last - 1) AS n(i)"
-    for start in range(first, records, each):
-        statement = text(
-            f"INSERT INTO record (journal_id, seq, boot, at_ms, type, vend, body, hash) {query}"  # noqa: S608
-            f"SELECT {_OTHERS} + i / {each}, i % {each} + 1, 1, {NOW_MS}, 'vend.closed', NULL, "
-            f":body, :hash FROM {made}"
-        )
+    statement = text(
+        f"INSERT INTO record (journal_id, seq, boot, at_ms, type, vend, body, hash) {query}"
+        f"SELECT {_OTHERS} + i / {each}, i % {each} + 1, 1, {NOW_MS}, 'vend.closed', NULL, "
+        f":body, :hash FROM {made}"
+    )
+    for start in range(0, records, each):
         last = min(records, start + each)
         values = {"first": start, "last": last, "body": body, "hash": bytes(32)}
         async with database.writing() as connection:
@@ -248,12 +247,19 @@ async def measure(bench: Bench, given: argparse.Namespace) -> dict[str, Any]:
         async with bench.database() as database:
             one["naive"] = await naive(bench, database, longest, given.naive)
         found["rounds"].append(one)
-    found["beside"] = {}
-    for records in given.stored:
-        async with bench.database() as database:
+    found["beside"] = {records: [] for records in given.stored}
+    async with AsyncExitStack() as open_ones:
+        beside = {
+            records: await open_ones.enter_async_context(bench.database())
+            for records in given.stored
+        }
+        for records, database in beside.items():
             await fill(database, records, longest)
-            await register(database, machines)
-            found["beside"][records] = (await ours(bench, database, machines))["per_s"]
+        for number in range(1, given.rounds + 1):
+            others = [source.copy(number * len(machines)) for source in machines]
+            for records, database in beside.items():
+                await register(database, others)
+                found["beside"][records].append((await ours(bench, database, others))["per_s"])
     return found
 
 
@@ -271,6 +277,8 @@ def main() -> None:
     given.machines = sources(given.records)
     broker = Mosquitto(given.folder / "broker", persistence=False)
     postgres = Postgres(given.parent, safe=True) if given.database == "postgresql" else None
+    gc.collect()
+    gc.freeze()  # as the server does
     with running(broker):
         try:
             if postgres is not None:

@@ -192,13 +192,7 @@ def unpack_bodies(head: BatchHead, packed: bytes) -> Batch:
     Raises:
         BatchError: As ``unpack``.
     """
-    unpacker = zstd.ZstdDecompressor()
-    try:
-        raw = unpacker.decompress(packed, max_length=head.raw + 1)
-    except zstd.ZstdError as error:
-        raise BatchError(f"the records can't be unpacked: {error}") from error
-    if len(raw) != head.raw or not unpacker.eof or unpacker.unused_data:
-        raise BatchError(f"the records do not unpack to {head.raw} bytes")
+    raw = unpacked(head, packed)
     bodies = list(_cut(raw, head.lengths)) if head.lengths is not None else raw.split(b"\n")
     if len(bodies) != head.count:
         raise BatchError(f"{len(bodies)} records, where the head tells of {head.count}")
@@ -214,6 +208,22 @@ def unpack_bodies(head: BatchHead, packed: bytes) -> Batch:
     if digest.hex() != head.last:
         raise BatchError("the chain from its first to its last record does not hold")
     return Batch(head, tuple(rows))
+
+
+def unpacked(head: BatchHead, packed: bytes) -> bytes:
+    """Return the bodies as they stood side by side; nothing is verified but their length.
+
+    Raises:
+        BatchError: They do not unpack to what the head says.
+    """
+    unpacker = zstd.ZstdDecompressor()
+    try:
+        raw = unpacker.decompress(packed, max_length=head.raw + 1)
+    except zstd.ZstdError as error:
+        raise BatchError(f"the records can't be unpacked: {error}") from error
+    if len(raw) != head.raw or not unpacker.eof or unpacker.unused_data:
+        raise BatchError(f"the records do not unpack to {head.raw} bytes")
+    return raw
 
 
 def _cut(raw: bytes, lengths: Iterable[int]) -> Iterator[bytes]:

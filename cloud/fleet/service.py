@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import ssl
 import uuid
@@ -130,6 +131,9 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         async with self.database_closed():
+            # What was imported stays: looking through it again and again would cost a third more.
+            gc.collect()
+            gc.freeze()
             tasks = [loop.create_task(self.worker.run())]
             if http:
                 tasks.append(loop.create_task(self._serve_http()))

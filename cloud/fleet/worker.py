@@ -7,6 +7,7 @@ broker gives everything that was open to this worker again, or to another one.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,7 @@ from cloud.contract.messages import Ack, MessageError, Presence, State, Urgent, 
 from cloud.contract.topics import Address, Topic
 from cloud.fleet.broker import Broker, BrokerLostError, Connection, Incoming
 from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.ingest.verdict import Verdict
 
 log = structlog.get_logger("vendcloud.worker")
 
@@ -42,6 +44,17 @@ class Counts:
     without_query: int = 0
     refused: int = 0
     reconnects: int = 0
+
+
+class _Turn:
+    """One machine's messages: one after the other, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.queue: deque[Incoming] = deque()
+
+
+Turns = WeakValueDictionary[Address, _Turn]
 
 
 class Worker:
@@ -70,7 +83,6 @@ class Worker:
         self._now = now
         self._appeared = appeared
         self._beside = beside
-        self._turns: WeakValueDictionary[Address, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
         """Work until cancelled; a lost broker or database is waited for, with jitter."""
@@ -98,13 +110,16 @@ class Worker:
 
     async def _take(self, connection: Connection) -> None:
         room = asyncio.Semaphore(AT_ONCE)
+        turns: Turns = WeakValueDictionary()
         try:
             async with asyncio.TaskGroup() as group:
                 if self._beside is not None:
                     group.create_task(self._beside(connection))
                 async for incoming in connection.incoming():
                     await room.acquire()
-                    task = group.create_task(self._handle(connection, incoming))
+                    turn = turns.setdefault(incoming.address, _Turn())
+                    turn.queue.append(incoming)
+                    task = group.create_task(self._handle(connection, turn, incoming))
                     task.add_done_callback(lambda _: room.release())
         except* (BrokerLostError, SQLAlchemyError, OSError) as errors:
             first: BaseException = errors
@@ -112,14 +127,43 @@ class Worker:
                 first = first.exceptions[0]
             raise first from None
 
-    async def _handle(self, connection: Connection, incoming: Incoming) -> None:
+    async def _handle(self, connection: Connection, turn: _Turn, incoming: Incoming) -> None:
         # In the order of their arrival: locks are given in the order in which they were asked for.
-        turn = self._turns.setdefault(incoming.address, asyncio.Lock())
-        async with turn:
-            ack = await self._digested(connection, incoming)
-        if ack is not None:
-            await connection.tell(incoming.address, Topic.ACK, ack.to_bytes(), retain=True)
-        incoming.done()
+        async with turn.lock:
+            if not turn.queue or turn.queue[0] is not incoming:
+                return  # whoever came before has taken it along
+            run = [turn.queue.popleft()]
+            while incoming.topic is Topic.EVENTS and turn.queue:
+                if turn.queue[0].topic is not Topic.EVENTS:
+                    break
+                run.append(turn.queue.popleft())
+            acks = await self._digested_run(connection, run)
+        # Published in this order; the broker's answers are waited for together.
+        await asyncio.gather(
+            *(
+                connection.tell(incoming.address, Topic.ACK, ack.to_bytes(), retain=True)
+                for ack in acks
+                if ack is not None
+            )
+        )
+        for each in run:
+            each.done()
+
+    async def _digested_run(self, connection: Connection, run: list[Incoming]) -> list[Ack | None]:
+        """Take messages in that came together; one by one when some of them is trouble."""
+        if len(run) > 1:
+            try:
+                messages = [each.payload for each in run]
+                verdicts = await self.ingest.take_run(run[0].address, messages, self._now())
+                return [self._counted(run[0].address, verdict) for verdict in verdicts]
+            except (BrokerLostError, OSError):
+                raise
+            except SQLAlchemyError as error:
+                if not isinstance(error, DataError | IntegrityError):
+                    raise
+            except Exception:
+                log.exception("run", machine=str(run[0].address))  # which of them, it will show
+        return [await self._digested(connection, each) for each in run]
 
     async def _digested(self, connection: Connection, incoming: Incoming) -> Ack | None:
         """Take a message in, or set it aside when nobody ever will.
@@ -174,7 +218,9 @@ class Worker:
         return None
 
     async def _batch(self, address: Address, payload: bytes) -> Ack | None:
-        verdict = await self.ingest.take(address, payload, self._now())
+        return self._counted(address, await self.ingest.take(address, payload, self._now()))
+
+    def _counted(self, address: Address, verdict: Verdict) -> Ack | None:
         self.counts.batches += 1
         self.counts.records += verdict.records
         self.counts.duplicates += verdict.fate == "duplicate"

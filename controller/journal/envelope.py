@@ -179,13 +179,13 @@ def read_head(body: bytes) -> Head:
         raise EnvelopeError(f"a body begins with {body[:40]!r}")
     at, confirmed, mono, kind, version, vend = match.groups()
     return Head(
-        at_ms=int(at),
-        confirmed=confirmed == b"true",
-        mono_ms=int(mono),
-        type=kind.decode(),
-        version=int(version),
-        vend=None if vend == b"null" else int(vend),
-        end=match.end(),
+        int(at),
+        confirmed == b"true",
+        int(mono),
+        kind.decode(),
+        int(version),
+        None if vend == b"null" else int(vend),
+        match.end(),
     )
 
 
@@ -225,19 +225,20 @@ def decode(registry: Registry, *, seq: int, boot: int, body: bytes, digest: byte
     Raises:
         EnvelopeError: The body is not of our form.
     """
+    # Fields by place, here and below: a start folds a hundred thousand records a second.
     head = read_head(body)
     cut, postings = _read_postings(body)
     return Record(
-        seq=seq,
-        boot=boot,
-        at_ms=head.at_ms,
-        confirmed=head.confirmed,
-        mono_ms=head.mono_ms,
-        type=head.type,
-        version=head.version,
-        vend=head.vend,
-        data=_read_data(registry, head, body[head.end : cut]),
-        postings=postings,
-        body=body,
-        hash=digest,
+        seq,
+        boot,
+        head.at_ms,
+        head.confirmed,
+        head.mono_ms,
+        head.type,
+        head.version,
+        head.vend,
+        _read_data(registry, head, body[head.end : cut]),
+        postings,
+        body,
+        digest,
     )

@@ -443,3 +443,54 @@ async def test_what_another_process_wrote_is_loaded_again(
     assert by_turns == {row.account: row.amount for row in await rows(database, t.balance)}
     assert by_turns["cash.cashbox"] == 12 * 150
     assert (await rows(database, t.stock)) == [shelf]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_messages_that_are_taken_together_end_as_those_that_came_one_by_one(
+    database: FleetDatabase, machine: Machine, seed: int
+) -> None:
+    chance = random.Random(seed)
+    ingest = Ingest(database)
+    fates: list[Fate] = []
+    acked = 0
+    while acked < machine.seq:
+        first = max(1, acked + 1 - chance.choice([0, 0, 3]))
+        size = chance.choice([3, 7])
+        edges = [*range(first, min(first + 6 * size, machine.seq + 1), size)]
+        messages = [machine.batch(a, min(a + size - 1, machine.seq)) for a in edges]
+        if chance.random() < 0.5:
+            chance.shuffle(messages)
+        if chance.random() < 0.3:
+            messages.insert(chance.randrange(len(messages)), messages[0][:-9])
+        if chance.random() < 0.3:
+            messages.append(messages[0])
+        verdicts = await ingest.take_run(machine.address, messages, START)
+        assert len(verdicts) == len(messages), "an answer for each"
+        fates += [verdict.fate for verdict in verdicts]
+        acked = max(verdict.ack.seq for verdict in verdicts if verdict.ack)
+    together = await rows(database, t.balance)
+    await rebuild(database, START)
+
+    assert await stored(database, machine) == whole(machine)
+    assert together == await rows(database, t.balance)
+    assert set(fates) <= {Fate.APPLIED, Fate.DUPLICATE, Fate.WAITING, Fate.ASKED_AGAIN}
+    assert Fate.APPLIED in fates
+
+
+async def test_a_run_of_batches_that_left_our_chain_is_a_fork_all_the_same(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    ingest = Ingest(database)
+    await ingest.take(machine.address, machine.batch(1), START)
+    old = machine.fork(30)
+    for _ in range(8):
+        old.sell(200)
+    messages = [old.batch(first, first + 9) for first in (31, 41, 51)]
+    verdicts = await ingest.take_run(machine.address, messages, START)
+
+    assert verdicts[0].fate is Fate.FORKED
+    assert verdicts[0].ack is not None
+    assert verdicts[0].ack.fork == Position(
+        journal=machine.journal.hex(), seq=30, hash=machine.rows[29][3].hex()
+    )
+    assert await stored(database, machine) == whole(machine)

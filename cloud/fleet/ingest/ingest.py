@@ -7,7 +7,7 @@ under the cursor's lock, and is made only after the commit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import SystemRandom
 from typing import Final
@@ -37,8 +37,11 @@ from cloud.fleet.projections import tables
 MAX_WAITING: Final = 32
 # Unreadable batches in a row for one journal: the first may be the line's, the third is the disk's.
 MAX_BAD: Final = 3
+# Records of one transaction: a window of a machine that catches up.
+MAX_RUN: Final = 4_000
 _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
 _KEPT_OF_REASON: Final = 500
+_KEPT_OF_TYPE: Final = 64
 _BIGINT: Final = 2**63 - 1
 
 
@@ -100,6 +103,77 @@ class Ingest:
             except BaseException:
                 self.known.forget(machine_id, head.journal)
                 raise
+
+    async def take_run(
+        self, address: Address, messages: Sequence[bytes], now_ms: int
+    ) -> list[Verdict]:
+        """Take batches of one machine in, in their order; returns what became of each.
+
+        Those that continue each other share a transaction: a backlog costs less so.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: As ``take``.
+        """
+        machine_id = await self.machine_id(address)
+        verdicts: list[Verdict] = []
+        while len(verdicts) < len(messages):
+            left = messages[len(verdicts) :]
+            joined: list[Verdict] = []
+            if machine_id is not None and len(left) > 1:
+                run = self._run_of(machine_id, left)
+                if len(run) > 1:
+                    joined = await self._take_joined(machine_id, run, now_ms)
+            verdicts += joined or [await self.take(address, left[0], now_ms)]
+        return verdicts
+
+    def _run_of(self, machine_id: int, messages: Sequence[bytes]) -> list[Batch]:
+        """Return the batches at the head of ``messages`` that are one chain."""
+        run: list[Batch] = []
+        total = 0
+        for message in messages:
+            try:
+                head, packed = read_head(message)
+                total += head.count
+                if total > MAX_RUN or (run and not _follows(run[-1].head, head)):
+                    break
+                if not run and self.known.duplicate(machine_id, head) is not None:
+                    break
+                run.append(unpack_bodies(head, packed))
+            except BatchError:
+                break  # it is told of when its turn comes
+        return run
+
+    async def _take_joined(
+        self, machine_id: int, run: Sequence[Batch], now_ms: int
+    ) -> list[Verdict]:
+        """Apply a run that begins right at the cursor; nothing is done with any other."""
+        first = run[0].head
+        turn = self._turns.setdefault(first.journal, asyncio.Lock())
+        async with turn:
+            try:
+                async with self.database.writing() as connection:
+                    cursor = await self._locked(connection, machine_id, first, now_ms)
+                    if (
+                        cursor.machine_id != machine_id
+                        or cursor.quarantine
+                        or first.first != cursor.next_seq
+                        or bytes.fromhex(first.prev) != cursor.last_hash
+                    ):
+                        return []
+                    rows = tuple(row for batch in run for row in batch.rows)
+                    await self._store(connection, cursor, rows, now_ms)
+                    if cursor.has_waiting:
+                        await self._drain(connection, cursor, now_ms)
+                    await self._move(connection, cursor, now_ms)
+            except BaseException:
+                self.known.forget(machine_id, first.journal)
+                raise
+        for batch in run:
+            self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
+        return [
+            Verdict(Fate.APPLIED, ack_of(cursor, now_ms, batch.head.nonce), batch.head.count)
+            for batch in run
+        ]
 
     async def _apply(self, machine_id: int, batch: Batch, message: bytes, now_ms: int) -> Verdict:
         head = batch.head
@@ -224,9 +298,10 @@ class Ingest:
                 cursor.id,
                 r.seq,
                 r.boot,
-                _bigint(r.at_ms),
-                _word(r.type),
-                _bigint(r.vend),
+                # As the columns can hold them; the record's bytes keep what it said.
+                r.at_ms if r.at_ms < _BIGINT else _BIGINT,
+                r.type[:_KEPT_OF_TYPE],
+                r.vend if r.vend is None or r.vend < _BIGINT else _BIGINT,
                 r.body,
                 r.hash,
             )
@@ -475,11 +550,6 @@ class Ingest:
         return found
 
 
-def _bigint(value: int | None) -> int | None:
-    """Return a number as a column can hold it; the record's bytes keep what it said."""
-    return None if value is None else max(-_BIGINT, min(value, _BIGINT))
-
-
-def _word(text: str) -> str:
-    """Return a type's name as its column can hold it."""
-    return text.replace("\0", "")[:64]
+def _follows(one: BatchHead, other: BatchHead) -> bool:
+    """Tell whether a batch says of itself that it continues another."""
+    return (other.journal, other.first, other.prev) == (one.journal, one.end + 1, one.last)

@@ -7,30 +7,32 @@ surely a duplicate goes there.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Final
 
 from cloud.contract.batch import Batch, BatchHead
 
-JOURNALS: Final = 2_000  # remembered at once; beyond that the longest unused one is forgotten
-BATCHES: Final = 64  # ends remembered of each: several times the window of a machine
+JOURNALS: Final = 20_000  # remembered at once; beyond that the longest unused one is forgotten
+ENDS: Final = 200_000  # of batches, all journals together: some 40 MB
 
 
 class _Cursor:
-    __slots__ = ("ends", "hash", "next_seq", "order")
+    __slots__ = ("ends", "hash", "next_seq")
 
     def __init__(self) -> None:
         self.next_seq = 1
         self.hash = b""
-        self.ends: dict[int, str] = {}  # last seq of a committed batch -> its hash
-        self.order: deque[int] = deque()
+        self.ends: dict[int, bytes] = {}  # last seq of a committed batch -> its hash
 
 
 class Known:
     """The cursors of journals that this process has written."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: int = ENDS) -> None:
+        """Begin with none; ``ends`` bounds what is remembered."""
         self._cursors: OrderedDict[tuple[int, str], _Cursor] = OrderedDict()
+        self._most = ends
+        self._count = 0
 
     def duplicate(self, machine_id: int, head: BatchHead) -> tuple[int, bytes] | None:
         """Return the cursor ``(last seq, hash)`` when the batch is surely a duplicate."""
@@ -38,7 +40,7 @@ class Known:
         cursor = self._cursors.get(key)
         if cursor is None or head.end >= cursor.next_seq:
             return None
-        if cursor.ends.get(head.end) != head.last:
+        if cursor.ends.get(head.end) != bytes.fromhex(head.last):
             return None
         self._cursors.move_to_end(key)
         return cursor.next_seq - 1, cursor.hash
@@ -49,17 +51,25 @@ class Known:
         cursor = self._cursors.get(key)
         if cursor is None:
             cursor = self._cursors[key] = _Cursor()
-            if len(self._cursors) > JOURNALS:
-                self._cursors.popitem(last=False)
         self._cursors.move_to_end(key)
         if next_seq >= cursor.next_seq:
             cursor.next_seq, cursor.hash = next_seq, digest
-        if batch.head.end not in cursor.ends:
-            cursor.order.append(batch.head.end)
-            if len(cursor.order) > BATCHES:
-                del cursor.ends[cursor.order.popleft()]
-        cursor.ends[batch.head.end] = batch.head.last
+        self._count += batch.head.end not in cursor.ends
+        cursor.ends[batch.head.end] = batch.rows[-1].hash
+        while len(self._cursors) > JOURNALS or self._count > self._most:
+            self._forget_one()
 
     def forget(self, machine_id: int, journal: str) -> None:
         """Forget a journal: it was quarantined, or its transaction failed."""
-        self._cursors.pop((machine_id, journal), None)
+        gone = self._cursors.pop((machine_id, journal), None)
+        self._count -= len(gone.ends) if gone else 0
+
+    def _forget_one(self) -> None:
+        """Forget the journal that was silent for longest, or the oldest of the only one's ends."""
+        if len(self._cursors) > 1:
+            _, gone = self._cursors.popitem(last=False)
+            self._count -= len(gone.ends)
+            return
+        (only,) = self._cursors.values()
+        del only.ends[next(iter(only.ends))]
+        self._count -= 1

@@ -35,6 +35,7 @@ from config.models import (
     Recorder,
     Section,
     Tokens,
+    Update,
 )
 from config.pins import Pin
 
@@ -76,6 +77,7 @@ class MachineSettings(Section):
     recorder: Recorder | None = None
     log: Log = Log()
     cloud: Cloud | None = None
+    update: Update | None = None
 
     def price_of(self, column: Column) -> int:
         """Return a column's price in minor units: its own, else its product's."""

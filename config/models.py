@@ -413,6 +413,12 @@ class Cloud(Section):
     state_minutes: Annotated[int, between(1, 1_440, "minutes")] = 15  # it says how it is so often
 
 
+class Update(Section):
+    """Where a version that the fleet wants is handed over; without it none is taken."""
+
+    spool: Path  # a folder; whatever installs software picks requests up there
+
+
 class Log(Section):
     """What is said."""
 

@@ -86,8 +86,12 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
         cloud = cloud.model_copy(
             update={name: below(path) for name, path in files.items() if path is not None}
         )
+    update = settings.update
+    if update is not None:
+        update = update.model_copy(update={"spool": below(update.spool)})
     return settings.model_copy(
         update={
+            "update": update,
             "climate": climate,
             "machine": settings.machine.model_copy(
                 update={"home": home, "system_boot": below(settings.machine.system_boot)}

@@ -30,8 +30,9 @@ from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.money import exponent
 from controller.planning import SettingsPlanner, holding
-from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat
+from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat, Spool
 from controller.saga.claims import KEY_BYTES, mint
+from controller.spool import FolderSpool
 from controller.state import State, StateFold
 from drivers.cctalk.acceptor import AcceptorPlan
 from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk, cctalk_port
@@ -98,6 +99,7 @@ class Parts:
     aside: bool = False  # there are threads, for what takes a while and no device waits for
     keeper: Keeper | None = None  # of recordings; None: a folder beside the journal
     read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
+    spool: Spool | None = None  # None: the configuration's folder
 
 
 @dataclass(slots=True)
@@ -453,7 +455,9 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         climate=None
         if settings.climate is None
         else build_relays(lines, relay_pins(settings.climate), inbox.notify),
+        spool=parts.spool or (FolderSpool(settings.update.spool) if settings.update else None),
     )
+    desk.updates = hands.spool is not None
     return Running(
         settings=settings,
         journal=journal,

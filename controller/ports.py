@@ -770,6 +770,23 @@ class Heartbeat(Protocol):
         ...
 
 
+class Spool(Protocol):
+    """Where requests lie that another program picks up."""
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write a file that is whole or not there, and durable.
+
+        Raises:
+            LinkError: It is not there.
+            EffectUnknownError: Nobody can say.
+        """
+        ...
+
+    async def has(self, name: str) -> bool:
+        """Tell whether it is (still) there. Raises LinkError."""
+        ...
+
+
 @dataclass(slots=True)
 class Hands:
     """Everything the brain may move; a missing device is None (the machine sells with the rest)."""
@@ -781,3 +798,4 @@ class Hands:
     bill: BillValidator | None = None
     readers: dict[DeviceName, CardReader] = field(default_factory=dict)
     climate: Climate | None = None
+    spool: Spool | None = None

@@ -6,13 +6,20 @@ nothing, because folding again gives the same one (a test says so).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
-from controller import climate_state, state_config, state_inherit, state_rights
+from controller import (
+    climate_state,
+    state_audit,
+    state_config,
+    state_inherit,
+    state_orders,
+    state_rights,
+)
 from controller.climate_state import ClimateState
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
@@ -24,11 +31,14 @@ from controller.journal import records_card as card_rec
 from controller.journal import records_link
 from controller.journal.envelope import Postings, Record, RecordData, UnknownData
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
+from controller.state_audit import Audit
 from controller.state_config import Configuration
+from controller.state_orders import Orders
 from controller.state_remote import Remote
 
 Intent = Literal["", "approval", "dispense", "settle", "payout"]
 
+MAX_ENDED = 512  # ended claims remembered, to say so to whoever keys in their codes
 MAX_CLOSED = 32  # ended sagas kept for `status` and `watch`; older ones are in the journal
 
 
@@ -107,6 +117,28 @@ class Claim:
     flagged: bool
     at_ms: int = 0  # UTC label of its record
     confirmed: bool = False  # that label was confirmed when it was written
+    # A claim is the same one in every journal that it outlives: it is known by the record that told
+    # the fleet of it. ``seq`` is where it is kept here; below zero for one that was inherited.
+    origin: str = ""  # the journal of that record; "": this one
+    number: int = 0  # its seq; 0: ``seq``
+    fleet_only: bool = False  # the other chain of a fork may have honoured it
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Return the journal ("": this one) and the seq of the record that told of it."""
+        return self.origin, self.number or self.seq
+
+    def named(self) -> dict[str, Any]:
+        """Return what a record about it says beside ``claim``."""
+        return {"origin": self.origin, "number": self.number}
+
+
+@dataclass(slots=True)
+class Ended:
+    """A claim that is no promise any more."""
+
+    code: str
+    how: str  # "": its code was keyed in here
 
 
 @dataclass(slots=True)
@@ -205,6 +237,7 @@ class State:
     sagas: dict[int, Saga] = field(default_factory=dict)
     closed: list[Closed] = field(default_factory=list)
     claims: dict[int, Claim] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)  # the last ones: "journal number" ->
     stock: Annotated[Stock, PlainValidator(_stock), PlainSerializer(Stock.to_json)] = field(
         default_factory=Stock
     )
@@ -227,6 +260,8 @@ class State:
     climate: ClimateState = field(default_factory=ClimateState)
     remote: Remote = field(default_factory=Remote)
     config: Configuration = field(default_factory=Configuration)
+    orders: Orders = field(default_factory=Orders)
+    audit: Audit = field(default_factory=Audit)
 
     # ------------------------------------------------------------------ questions
 
@@ -269,7 +304,8 @@ class State:
         """Return the lowest seq that must stay readable: open sagas, claims, credit lots."""
         needed = [*self.sagas, *self.claims, *self.rights, *(lot.seq for lot in self.credit.lots)]
         needed += [seq for saga in self.sagas.values() for seq, _ in saga.payout_lots]
-        return min(needed, default=self.seq + 1)
+        # What was inherited is in this journal's first base, and in every later one.
+        return min((seq for seq in needed if seq > 0), default=self.seq + 1)
 
     # -------------------------------------------------------------------- folding
 
@@ -279,6 +315,7 @@ class State:
         if record.postings:
             self.ledger.post(record.postings)
         fold = _FOLDS.get(record.type)
+        state_audit.follow(self, record)
         if fold is not None and not isinstance(record.data, UnknownData):
             fold(self, record, record.data)
         self.mono_ms = record.mono_ms
@@ -323,6 +360,7 @@ _Fold = Callable[[State, "Record", Any], None]
 
 def _journal_begun(s: State, _r: Record, d: rec.JournalBegun) -> None:
     s.journal, s.machine, s.currency = d.journal, d.machine, d.currency
+    s.remote.begun(replaces=d.previous is not None)
 
 
 def _boot_started(s: State, r: Record, d: rec.BootStarted) -> None:
@@ -621,12 +659,22 @@ def _claim_opened(s: State, r: Record, d: rec.ClaimOpened) -> None:
         del s.cards_owed[0]
 
 
+def _end_claim(s: State, seq: int, how: str) -> None:
+    claim = s.claims.pop(seq, None)
+    if claim is None:
+        return
+    origin, number = claim.identity
+    s.ended[f"{origin} {number}"] = Ended(claim.code, how)
+    while len(s.ended) > MAX_ENDED:
+        del s.ended[next(iter(s.ended))]
+
+
 def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
-    s.claims.pop(d.claim, None)
+    _end_claim(s, d.claim, d.how or "by staff")
 
 
 def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
-    s.claims.pop(d.claim, None)
+    _end_claim(s, d.claim, "")
     s.wrong_codes = 0
     if d.tender == "token":
         state_rights.redeem_token(s, r.seq)
@@ -634,8 +682,8 @@ def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
     s.credit.deposit(r.seq, Pocket.COINS if d.tender == "cash" else Pocket.PRODUCT, d.amount)
 
 
-def _claim_refused(s: State, _r: Record, _d: rec.ClaimRefused) -> None:
-    s.wrong_codes += 1
+def _claim_refused(s: State, _r: Record, d: rec.ClaimRefused) -> None:
+    s.wrong_codes += d.reason in ("unknown", "expired")  # the others are no guesses
 
 
 def _credit_kept(s: State, _r: Record, d: rec.CreditKept) -> None:
@@ -735,9 +783,14 @@ def _command_finished(s: State, r: Record, d: records_link.CommandFinished) -> N
     s.remote.finished(r, d)
 
 
+def _time_confirmed(s: State, r: Record, d: records_link.TimeConfirmed) -> None:
+    s.remote.timed(r, d)
+
+
 _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     records_link.CommandStarted: _command_started,
     records_link.CommandFinished: _command_finished,
+    records_link.TimeConfirmed: _time_confirmed,
     rec.JournalBegun: _journal_begun,
     rec.BootStarted: _boot_started,
     rec.BootFinished: _boot_finished,
@@ -793,6 +846,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     **state_rights.FOLDS,
     **climate_state.FOLDS,
     **state_config.FOLDS,
+    **state_orders.FOLDS,
 }
 _FOLDS: Final[dict[str, _Fold]] = {model.type: fold for model, fold in _FOLD_FUNCTIONS.items()}
 _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
@@ -801,7 +855,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 16  # rises with each change of State's shape; a test holds its schema
+    version: Final = 17  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""
@@ -827,7 +881,13 @@ class StateFold:
     def forked(self, state: State) -> None:
         """Let no code be keyed in that the other chain may have honoured: the fleet pays claims."""
         for claim in state.claims.values():
-            claim.code = ""
+            claim.fleet_only = True
+
+    def told_again(self, state: State, journal: str, numbers: Mapping[int, int]) -> None:
+        """Know claims by the records that tell of them now: old seqs of ``journal`` to new ones."""
+        for claim in state.claims.values():
+            if claim.origin == journal and claim.number in numbers:
+                claim.origin, claim.number = "", numbers[claim.number]
 
     def inherit(self, old: State) -> State:
         """Return what a new journal begins with after a broken one."""

@@ -44,7 +44,13 @@ def inherit(old: State, new: State) -> None:
     last = max(old.claims, default=0) + 1
     new.claims = {seq - last: claim for seq, claim in old.claims.items()}
     for seq, claim in new.claims.items():
+        origin, number = claim.identity
+        claim.origin, claim.number = origin or old.journal, number
         claim.seq = seq
+    new.ended = {
+        f"{old.journal}{known}" if known.startswith(" ") else known: ended
+        for known, ended in old.ended.items()
+    }
 
 
 def _cash(saga: Saga) -> Postings:

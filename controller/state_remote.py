@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from controller.journal.envelope import Record
-from controller.journal.records_link import CommandFinished, CommandStarted
+from controller.journal.records_link import CommandFinished, CommandStarted, TimeConfirmed
 
 # More targets than a machine has, several times over; but each app credit is one of its own, and
 # without an end they would fill the snapshots.
@@ -30,6 +30,18 @@ class Remote:
 
     commands: dict[str, RemoteCommand] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)  # "kind target" -> the last one run
+    # What was issued before may have run on a disk that this journal knows nothing of.
+    not_before_ms: int = 0
+    replaces: bool = False  # another journal, and the time was not confirmed since
+
+    def begun(self, *, replaces: bool) -> None:
+        """A journal has begun; one that replaces another takes no commands of before."""
+        self.replaces = replaces
+
+    def timed(self, record: Record, _data: TimeConfirmed) -> None:
+        """The time is known: commands that were issued until now are of before."""
+        if self.replaces and record.confirmed:
+            self.replaces, self.not_before_ms = False, record.at_ms
 
     def started(self, record: Record, data: CommandStarted) -> None:
         """Take in a command that is about to run."""

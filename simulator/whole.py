@@ -37,6 +37,7 @@ from simulator.keypad import KernelKeys
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
 from simulator.ports import MemoryNinthBitPort, MemoryPort
+from simulator.spool import MemorySpool
 from simulator.truth import CASHBOX
 from simulator.wires import Pacing
 from simulator.world import Link, World
@@ -122,6 +123,7 @@ class Whole:
         self._task: asyncio.Task[str] | None = None
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
+        self.spool = MemorySpool()  # over all lives
 
     # -------------------------------------------------------------------------------- lives
 
@@ -155,6 +157,7 @@ class Whole:
             read_file=self._read_file,
             time_known=(lambda: self.time_known) if self.settings.offers else None,
             keeper=self.recordings,
+            spool=self.spool,
         )
 
     async def begin_journal(self, reason: str) -> None:

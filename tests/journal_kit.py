@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -98,6 +98,9 @@ class PurseFold:
 
     def forked(self, state: Purse) -> None:
         state.notes = [*state.notes, "forked"]
+
+    def told_again(self, state: Purse, journal: str, numbers: Mapping[int, int]) -> None:
+        state.notes = [*state.notes, *(f"{seq} is {now}" for seq, now in numbers.items())]
 
     def inherit(self, old: Purse) -> Purse:
         purse = Purse()

@@ -140,8 +140,9 @@ class MessageShow(Args):
 
     kind: ClassVar[str] = "message.show"
     roles: ClassVar[frozenset[Role]] = _SUPPORT | _CONFIG
-    text: Annotated[str, Field(max_length=80)]
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    text: Annotated[str, Field(max_length=80, description="empty: show none any more")]
+    seconds: Annotated[int, Field(ge=1, le=604_800)] = 60
+    until: Annotated[Ms | None, Field(description="or until then, if that is sooner")] = None
 
 
 class CreditGrant(Args):
@@ -172,12 +173,16 @@ class ClaimClose(Args):
 
     kind: ClassVar[str] = "claim.close"
     roles: ClassVar[frozenset[Role]] = _SUPPORT
-    claim: Annotated[int, Field(ge=1, description="the seq of its record")]
+    claim: Annotated[int, Field(ge=1, description="the seq of the record that told of it")]
+    journal: Annotated[
+        str,
+        Field(pattern=r"^([0-9a-f]{32})?$", description="that record's; empty: the one in use"),
+    ] = ""
     how: Annotated[str, Field(min_length=1, max_length=64)]
 
     def target(self) -> str:
         """Return the claim."""
-        return str(self.claim)
+        return f"{self.claim} {self.journal}".rstrip()
 
 
 class VendFree(_OfColumn):
@@ -250,6 +255,10 @@ class SoftwareUpdate(Args):
     roles: ClassVar[frozenset[Role]] = frozenset({Role.UPDATE})
     version: Annotated[str, Field(min_length=1, max_length=64)]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bundle")]
+    artefact: Annotated[
+        str,
+        Field(max_length=128, pattern=r"^[A-Za-z0-9._:-]*$", description="its id; no address"),
+    ] = ""
 
 
 class Echo(Args):
@@ -312,6 +321,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # not now, or not so; the text says why
     SUPERSEDED = "superseded"  # a later one of its kind and target has run
     EXPIRED = "expired"
+    HANDED_OVER = "handed_over"  # the updater has the request; what it does is its own
     INTERRUPTED = (
         "interrupted"  # vendd ended in the middle; whether it took effect stands in the journal
     )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.commands import CommandBody, arguments_of
+from cloud.contract.commands import ClaimClose, CommandBody, arguments_of
 from cloud.contract.messages import Desired
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
@@ -88,6 +88,43 @@ async def send(
             )
         )
     return Order(command_id, message)
+
+
+async def completed(
+    database: FleetDatabase, address: Address, kind: str, args: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a command's arguments with what the fleet knows and nobody wants to type.
+
+    A claim is known by the record that told of it, and a machine may have had several journals.
+
+    Raises:
+        OrderRefusedError: The fleet knows no such open claim, or several.
+    """
+    if kind != ClaimClose.kind or not isinstance(args.get("claim"), int):
+        return args
+    given = str(args.get("journal", ""))
+    query = (
+        select(t.journal.c.uid)
+        .join(t.claim, t.claim.c.journal_id == t.journal.c.id)
+        .join(t.machine, t.machine.c.id == t.claim.c.machine_id)
+        .where(
+            t.machine.c.tenant == address.tenant,
+            t.machine.c.name == address.machine,
+            t.claim.c.seq == args["claim"],
+            t.claim.c.closed_ms.is_(None),
+        )
+    )
+    async with database.reading() as connection:
+        found = [bytes(uid).hex() for uid in (await connection.execute(query)).scalars()]
+    fitting = [journal for journal in found if journal.startswith(given)]
+    if len(fitting) == 1:
+        return {**args, "journal": fitting[0]}
+    if fitting:
+        raise OrderRefusedError(
+            f"claim {args['claim']} of {address} is in several journals; say journal= one of "
+            + ", ".join(fitting)
+        )
+    raise OrderRefusedError(f"{address} has no open claim {args['claim']}: `vendcloud claims`")
 
 
 async def set_desired(

@@ -184,6 +184,7 @@ async def claims(
             *_MACHINE,
             t.machine.c.currency,
             t.claim.c.seq.label("claim"),
+            t.journal.c.uid.label("journal"),
             t.claim.c.vend,
             t.claim.c.amount,
             t.claim.c.tender,
@@ -195,12 +196,16 @@ async def claims(
             t.claim.c.how,
         )
         .join(t.machine, t.machine.c.id == t.claim.c.machine_id)
+        .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
         .order_by(t.claim.c.opened_ms.desc())
         .limit(LIMIT)
     )
     if not closed:
         query = query.where(t.claim.c.closed_ms.is_(None))
-    return await _lines(database, _of(query, address))
+    lines = await _lines(database, _of(query, address))
+    for line in lines:
+        line["journal"] = bytes(line["journal"]).hex()
+    return lines
 
 
 async def alerts(

@@ -129,6 +129,7 @@ dead_letter = Table(
     Column("reason", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("replayed_ms", BigInteger, nullable=True),
+    Column("discarded_ms", BigInteger, nullable=True),
 )
 
 alert = Table(
@@ -270,7 +271,10 @@ command = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("outcome", String(16), nullable=False, server_default=""),  # "": open
     Column("detail", Text, nullable=False, server_default=""),
+    Column("result", Text, nullable=False, server_default=""),  # JSON
     Column("ended_ms", BigInteger, nullable=True),
+    Column("progress", Text, nullable=False, server_default=""),  # JSON, the last that was heard
+    Column("progress_ms", BigInteger, nullable=True),
     Index("ix_command_machine_id", "machine_id"),
 )
 

@@ -115,6 +115,10 @@ class Inbox:
         inner = None if own is not None else local(args)
         if isinstance(args, c.VendFree):
             inner = cmd.GiveFreeVend(body.id, FREE_S, args.reason or "by the fleet", args.column)
+        if isinstance(args, c.SoftwareUpdate):
+            inner = cmd.UpdateSoftware(
+                body.id, args.version, args.digest, args.artefact, body.expires_at
+            )
         refused = ""
         if own is None and inner is None and not isinstance(args, c.Echo):
             refused = f"{body.kind} is not known to this machine's software"
@@ -127,6 +131,7 @@ class Inbox:
             expires_ms=body.expires_at,
             command=inner,
             refused=refused,
+            issued_ms=body.issued_at,
         )
         try:
             answer = await self._act(order, BY)
@@ -179,6 +184,16 @@ def local(args: c.Args) -> cmd.Command | None:
             return cmd.EnterService()
         case c.ServiceLeave():
             return cmd.LeaveService()
+        case c.MachineLock(reason=reason):
+            return cmd.LockMachine(reason)
+        case c.MachineUnlock():
+            return cmd.UnlockMachine()
+        case c.MessageShow(text=text, seconds=seconds, until=until):
+            return cmd.ShowMessage(text, float(seconds), until)
+        case c.ClaimClose(claim=claim, journal=journal, how=how):
+            return cmd.SettleClaim(claim, journal, how)
+        case c.AuditRead():
+            return cmd.ReadAudit()
         case _:
             return _of_column(args)
 

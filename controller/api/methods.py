@@ -257,6 +257,10 @@ class Methods:
         """Give it back."""
         return await self._act(session, cmd.LeaveService())
 
+    async def machine_unlock(self, session: Session, reason: Text) -> Answer:
+        """Sell again, over the operator's lock."""
+        return await self._act(session, cmd.UnlockMachine(reason))
+
     async def journal_begin(self, session: Session, reason: Text) -> Answer:
         """Begin a new journal after the old one was lost or damaged."""
         return await self._act(session, cmd.BeginJournal(reason))
@@ -314,6 +318,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "record.keep": m.record_keep,
             "service.enter": m.service_enter,
             "service.leave": m.service_leave,
+            "machine.unlock": m.machine_unlock,
             "journal.begin": m.journal_begin,
         },
     }

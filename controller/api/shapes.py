@@ -116,6 +116,14 @@ class JournalShape(TypedDict):
     last: int
 
 
+class LockShape(TypedDict):
+    """Who locked the machine, and why."""
+
+    by: str
+    reason: str
+    at: str
+
+
 class StatusShape(TypedDict):
     """The machine at a glance."""
 
@@ -125,6 +133,7 @@ class StatusShape(TypedDict):
     mode: str
     promise: str
     service_by: str
+    lock: LockShape | None  # nothing is sold, by the operator's word
     boot: int
     up_s: int
     journal: JournalShape

@@ -37,6 +37,7 @@ def status(service: MachineService) -> shapes.StatusShape:
         "mode": live.mode,
         "promise": live.promise,
         "service_by": state.service_by,
+        "lock": _lock(state),
         "boot": state.boot,
         "up_s": int(live.up_s),
         "journal": journal(service.journal),
@@ -56,6 +57,14 @@ def status(service: MachineService) -> shapes.StatusShape:
             name: getattr(state.counters, name) for name in sorted(type(state.counters).__slots__)
         },
     }
+
+
+def _lock(state: State) -> shapes.LockShape | None:
+    lock = state.orders.lock
+    if lock is None:
+        return None
+    at = datetime.fromtimestamp(lock.at_ms / 1000, UTC).isoformat(timespec="seconds")
+    return {"by": lock.by, "reason": lock.reason, "at": at}
 
 
 def _disabled(state: State, column: str) -> str:

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "climate": ("climate", _LOOK),
     "health": ("climate", _LOOK),
     "service": ("service", _DO),
+    "unlock": ("service", _DO),
     "collect": ("collect", _DO),
     "vend": ("testing", _DO),
     "motor": ("testing", _DO),

@@ -1,6 +1,8 @@
-"""``vendctl service``: out of sale, for work on the machine, and back."""
+"""``vendctl service``, ``vendctl unlock``: out of sale, for work on the machine, and back."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -14,6 +16,7 @@ def mount(app: typer.Typer) -> None:
     group.command("on")(on)
     group.command("off")(off)
     app.add_typer(group, name="service")
+    app.command("unlock")(unlock)
 
 
 def on(context: typer.Context, json: AsJson = False) -> None:
@@ -32,3 +35,16 @@ def off(context: typer.Context, json: AsJson = False) -> None:
         screen.as_json(answer)
     else:
         screen.line("the machine sells again")
+
+
+def unlock(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; it ends in the journal.")],
+    json: AsJson = False,
+) -> None:
+    """Sell again though the operator has locked the machine; the journal says who did it."""
+    answer = act(context, "machine.unlock", reason=reason)
+    if json:
+        screen.as_json(answer)
+    else:
+        screen.line("not locked any more")

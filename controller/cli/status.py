@@ -58,6 +58,7 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
     rows: list[tuple[str, Cell]] = [
         ("Machine", f"{status['machine']}, {status['software']}"),
         ("Mode", (f"{mode}{by}: {status['promise']}", _MODE.get(mode, screen.WARN))),
+        *_locked(status["lock"]),
         ("Up", f"{screen.duration(status['up_s'])}, start {status['boot']}"),
         ("Journal", f"{journal['id'][:8]}, records {journal['first']} to {journal['last']}"),
         ("Credit", full(status["credit"], currency)),
@@ -80,6 +81,13 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
     if shown := _glass(status["display"]):
         rows.append(("Display", shown))
     return rows
+
+
+def _locked(lock: dict[str, Any] | None) -> list[tuple[str, Cell]]:
+    if lock is None:
+        return []
+    words = f"by {lock['by']} since {lock['at']}: {lock['reason'] or 'no reason given'}"
+    return [("Locked", (f"{words}; `vendctl unlock --reason …`", screen.BAD))]
 
 
 def _glass(lines: list[str]) -> str:

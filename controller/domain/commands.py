@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +208,71 @@ class NoteRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class LockMachine:
+    """Sell nothing until unlocked; what a customer has in comes back."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockMachine:
+    """Sell again; ``reason`` is asked of whoever overrules the fleet."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowMessage:
+    """A text on the idle display for ``seconds``, or until ``until_ms`` (UTC), if that is sooner.
+
+    An empty text takes the last one back.
+    """
+
+    text: str
+    seconds: float
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleClaim:
+    """The fleet has paid a claim: of ``journal`` ("": the one in use), told there by ``number``."""
+
+    number: int
+    journal: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAudit:
+    """Report the counters that an operator reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSoftware:
+    """Hand a version over to the updater at the next quiet moment; ``id`` is the command's."""
+
+    id: str
+    version: str
+    digest: str
+    artefact: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndRemote:
+    """What was carried out beside the machine has ended: a command that began ``outside``."""
+
+    id: str
+    outcome: Literal["done", "refused", "interrupted"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Remote:
     """A verified command of the fleet; it runs at most once for its ``id``.
 
-    ``command`` None: nothing is left to do here (the link does it, or it only wants an answer);
-    ``refused``: why this machine does not do it.
+    ``command`` None: nothing is left to do here; ``outside``: the link does it, and tells its end
+    with ``EndRemote``; ``refused``: why this machine does not do it.
     """
 
     id: str
@@ -223,6 +283,8 @@ class Remote:
     expires_ms: int
     command: Command | None = None
     refused: str = ""
+    outside: bool = False
+    issued_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +312,7 @@ Command = (
     FillStock | SetStock | SetPrice | EnableColumn | DisableColumn | ReturnCredit | GrantCredit
     | Collect | TryVend | TryMotor | PayCoins | CountTubes | PourCoins | FillCoins | EnableReader
     | EnterService | LeaveService | CloseClaim | BeginJournal | GrantAppCredit | GiveFreeVend
-    | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote
     | ApplyConfig | ApplyPlanogram
+    | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote | LockMachine
+    | UnlockMachine | SettleClaim | ShowMessage | ReadAudit | UpdateSoftware | EndRemote
 )  # fmt: skip

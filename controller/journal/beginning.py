@@ -43,6 +43,7 @@ from controller.journal.records_link import RecordCarried
 from controller.journal.schema import migrate
 from controller.journal.wall_label import WallLabel
 
+_FIRST_TOLD: Final = 2  # behind ``journal.begun``
 _UNFINISHED: Final = "journal.new"
 _CARRY: Final = (
     "INSERT INTO carried (journal, seq, boot, body, hash, verified) VALUES (?, ?, ?, ?, ?, ?)"
@@ -153,7 +154,7 @@ def _told_again(
         data = RecordCarried(
             journal=old.journal.hex(), seq=seq, boot=boot, body=body.decode("utf-8", "replace")
         )
-        number = index + 2
+        number = _FIRST_TOLD + index
         raw = encode_body(
             data, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=None, postings=()
         )
@@ -199,6 +200,11 @@ async def begin_new(
     old = await _read_old(storage, fold, registry, forked=fork is not None)
     if fork is not None and old is not None:
         old = replace(old, last_seq=fork, forked=True, carried=await _behind(storage, fork))
+        if old.state is not None:
+            state = fold.decode(old.state, fold.version)
+            numbers = {row[0]: _FIRST_TOLD + index for index, (row, _) in enumerate(old.carried)}
+            fold.told_again(state, old.journal.hex(), numbers)
+            old = replace(old, state=state.encode())
     return await create(
         storage,
         clock=clock,

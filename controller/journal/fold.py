@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
 from controller.journal.envelope import Postings, Record
@@ -57,6 +58,10 @@ class Fold(Protocol[S]):
 
     def forked(self, state: S) -> None:
         """Take back what only the fleet may honour now, which holds another chain than ours."""
+        ...
+
+    def told_again(self, state: S, journal: str, numbers: Mapping[int, int]) -> None:
+        """Take in that records of ``journal`` (hex) are records of the new one: old seq -> new."""
         ...
 
     def inherit(self, old: S) -> S:

@@ -19,6 +19,7 @@ from controller.journal import records_age, records_climate, records_config, rec
 from controller.journal.envelope import RecordData
 from controller.journal.records_card import CARD
 from controller.journal.records_link import LINK
+from controller.journal.records_orders import ORDERS
 from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
 Lots = tuple[tuple[int, int], ...]  # (lot's seq, amount)
@@ -593,6 +594,8 @@ class ClaimClosed(RecordData):
     tender: Literal["cash", "card", "token"]
     how: str
     by: str = ""
+    origin: str = ""  # of a claim that an older journal promised: that one's id, unless told again
+    number: int = 0  # and its record there, or here where it was told again; 0: ``claim`` itself
 
     def postings(self) -> Lines:
         """The operator has paid it."""
@@ -628,6 +631,8 @@ class ClaimRedeemed(RecordData):
     claim: int  # seq of claim.opened
     amount: int
     tender: Literal["cash", "card", "token"]
+    origin: str = ""  # as in ``claim.closed``
+    number: int = 0
 
     def postings(self) -> Lines:
         """The claim becomes credit."""
@@ -642,7 +647,7 @@ class ClaimRefused(RecordData):
     """A code was keyed in that is none of ours, was honoured before, or is too old."""
 
     type: ClassVar[str] = "claim.refused"
-    reason: Literal["unknown", "expired"]
+    reason: Literal["unknown", "expired", "paid", "fleet"]  # paid otherwise; only by the fleet
 
 
 # --------------------------------------------------------------------------------- operators
@@ -733,6 +738,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     PayoutFinished, ShortfallBooked, ClaimOpened, ClaimClosed, ClaimRedeemed, ClaimRefused,
     StockSet, PriceSet, ColumnEnabled, ColumnDisabled, ServiceEntered, ServiceLeft,
     OperatorActed, CreditGranted, CreditKept, *CARD, *LINK, *records_rights.ALL, *records_age.ALL,
-    *records_climate.ALL, *records_config.ALL,
+    *records_climate.ALL, *records_config.ALL, *ORDERS,
 )  # fmt: skip
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from controller.journal.envelope import RecordData
 
-CommandOutcome = Literal["done", "refused", "superseded", "expired", "interrupted"]
+CommandOutcome = Literal["done", "refused", "superseded", "expired", "interrupted", "handed_over"]
 
 
 class CommandStarted(RecordData):

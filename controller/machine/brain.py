@@ -14,7 +14,7 @@ from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
-from controller.machine import promises
+from controller.machine import orders, promises
 from controller.machine.cash import CashHandling
 from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
@@ -123,6 +123,7 @@ class Brain:
             case Boot():
                 self._open_stock()
                 self.remote.boot()
+                orders.boot(self.desk)
                 give_back.claim_inherited(self.desk)
                 self.incidents.booted()
                 if self.desk.journal.disk_full:
@@ -143,6 +144,8 @@ class Brain:
         match command:
             case cmd.Remote():
                 return self.remote.take(command, reply)
+            case cmd.EndRemote():
+                return self.remote.end(command)
             case cmd.ConfirmTime() | cmd.NoteRefused():
                 return obey_link(self.desk, command)
             case _:
@@ -176,6 +179,7 @@ class Brain:
             basket.proceed(desk)
             if self.configuring.turn(self.blocked()):
                 self._reconfigured()
+        orders.look_at_update(desk)
         if (
             self.stopping
             and not desk.state.sagas
@@ -185,6 +189,7 @@ class Brain:
             self._stop_requested = True
             desk.write(rec.StopRequested(reason=self.stopping))
             desk.do(fx.Exit(self.stopping))
+        self.remote.tell()
         done = self.recovery is not None and self.recovery.phase is boot.Phase.DONE
         if done and not self._recovered:
             self._recovered = True
@@ -208,6 +213,10 @@ class Brain:
     def _settle_mode(self) -> None:
         desk = self.desk
         blocked = self.blocked()
+        if desk.state.orders.lock is not None and desk.mode.selling:
+            vend.give_credit_back(desk, "locked")  # before nothing is taken any more
+            if desk.state.sagas:
+                return
         if blocked and desk.mode is not Mode.OUT_OF_SERVICE:
             desk.fire(Trigger.FAIL)
             if desk.live.session is not None:
@@ -225,6 +234,9 @@ class Brain:
     def blocked(self) -> str:
         """Return why nothing may be sold now, or an empty string."""
         desk = self.desk
+        lock = desk.state.orders.lock
+        if lock is not None:
+            return f"locked by {lock.by}: {lock.reason or 'no reason given'}"
         if desk.live.door_open:
             return "door open"
         if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults:
@@ -411,6 +423,8 @@ class Brain:
                 self._disk_looked_at()
             case fx.JudgeConfig():
                 self.configuring.judged(effect, result)
+            case fx.HandOver():
+                orders.handed_over(desk, effect, result)
             case fx.Payout() if saga is not None:
                 give_back.payout_finished(desk, saga, result)
                 vend.advance(desk, saga)

@@ -14,7 +14,7 @@ from controller.journal import records as rec
 from controller.journal import records_card as card_rec
 from controller.journal.records_rights import TokensCollected
 from controller.machine import effects as fx
-from controller.machine import health
+from controller.machine import health, orders
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
@@ -50,6 +50,10 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
             return {"kept": True}
         case cmd.ServeHealth(column=column):
             return health.serve(desk, column, by)
+        case cmd.LockMachine() | cmd.UnlockMachine() | cmd.ShowMessage() | cmd.UpdateSoftware():
+            return orders.obey_order(desk, command, by)
+        case cmd.SettleClaim() | cmd.ReadAudit():
+            return orders.obey_order(desk, command, by)
         case cmd.BeginJournal():
             raise CommandRefused("this journal is whole; a new one is begun only after a damage")
         case _:
@@ -335,10 +339,12 @@ def _close_claim(desk: Desk, code: str, how: str, by: str) -> dict[str, Any]:
         raise CommandRefused("a digit of the code is wrong: its check digits do not fit")
     for claim in desk.state.claims.values():
         if claim.code == digits:
-            desk.write(
-                rec.ClaimClosed(
-                    claim=claim.seq, amount=claim.amount, tender=claim.tender, how=how, by=by
+            if claim.fleet_only:
+                origin, number = claim.identity
+                raise CommandRefused(
+                    "the fleet may have paid it: it is from before this disk went back; there it "
+                    f"is claim {number} of journal {origin or desk.state.journal}"
                 )
-            )
+            orders.close_claim(desk, claim, how, by)
             return {"claim": claim.seq, "amount": claim.amount, "tender": claim.tender}
     raise CommandRefused("no open claim of this machine has that code")

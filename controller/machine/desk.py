@@ -151,6 +151,7 @@ class Desk:
         self.climate = climate
         self.health = health
         self.recorded = False  # a flight recorder runs
+        self.updates = False  # somebody takes versions that the fleet wants
         self.offers = offers or Offers()
         self._active: tuple[Offer, ...] = ()
         self.modes = Modes()
@@ -158,6 +159,8 @@ class Desk:
         self.effects: list[Effect] = []
         self.written: list[Record] = []
         self.poke: Callable[[str], None] = lambda _name: None  # has the actor look at something
+        # How far a long command has come: its id, in words, steps done and in all (0: unknown).
+        self.progress: Callable[[str, str, int, int], None] = lambda _id, _text, _done, _all: None
         self.answers: list[tuple[Future[dict[str, Any]], dict[str, Any]]] = []
         self._plan = plan
         self._good_plan: Plan | None = None

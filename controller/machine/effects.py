@@ -215,6 +215,15 @@ class JudgeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """Write a request where the updater sees it; ``look``: only say whether it is there."""
+
+    name: str
+    content: bytes
+    look: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Everything open has ended: leave the process."""
 
@@ -225,7 +234,7 @@ Effect = (
     Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
     | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
-    | Wake | Exit | AskTime | VerifyAge | CancelAge | JudgeConfig
+    | Wake | Exit | AskTime | VerifyAge | CancelAge | JudgeConfig | HandOver
 )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ PAYOUT_S: Final = 1_800.0
 
 JUDGE_S: Final = 60.0
 """Some thousand checks in a thread: milliseconds, on the slowest board a second."""
+SPOOL_S: Final = 60.0
+"""A file of some hundred bytes on a card that wears: seconds at the worst."""
 
 DEVICE_S: Final = 300.0
 """A greeting, a count, an ESCROW: repeated for the non-response time, 30 s at most."""
@@ -51,5 +53,7 @@ def limit_s(effect: fx.Effect, policy: Policy) -> float | None:
             return DEVICE_S
         case fx.JudgeConfig():
             return JUDGE_S
+        case fx.HandOver():
+            return SPOOL_S
         case _:
             return None

@@ -38,6 +38,8 @@ def show_again(desk: Desk, vend: int) -> None:
 def kept(desk: Desk, code: str) -> None:
     """A claim was honoured: its code is shown no more."""
     desk.live.promises = [notice for notice in desk.live.promises if notice.code != code]
+    if code and desk.live.notice is not None and desk.live.notice.code == code:
+        desk.live.notice = None
 
 
 def turn(desk: Desk) -> None:
@@ -61,7 +63,7 @@ def after_restart(desk: Desk) -> None:
     for claim in desk.state.claims.values():
         age_s = (desk.now_ms - claim.at_ms) / 1_000
         if (
-            claim.code
+            not claim.fleet_only
             and claim.code not in shown
             and 0 <= age_s < CLAIM_NOTICE_S
             and newest <= claim.seq

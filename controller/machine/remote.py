@@ -1,14 +1,15 @@
 """The fleet's commands: each id runs at most once, and a repeat gets the recorded result.
 
 The start is recorded in the same commit as what the command does at once; what takes longer ends
-with a record of its own, and what a restart has cut short ends as interrupted.
+with a record of its own, and what a restart has cut short ends as interrupted. A command that was
+issued before this journal learnt the time may have run on a disk that is gone: it is refused.
 """
 
 from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from controller.domain import commands as cmd
@@ -20,6 +21,18 @@ from controller.state_remote import counted
 Reply = Future[dict[str, Any]]
 Obey = Callable[[Desk, cmd.Command, str, Reply], dict[str, Any] | None]
 
+RUNNING: dict[str, Any] = {"outcome": "", "detail": "it runs", "result": {}}
+
+
+@dataclass(slots=True)
+class _Running:
+    """A command that has begun: what ends it, and who waits for that."""
+
+    order: cmd.Remote
+    inner: Reply
+    reply: Reply
+    said: str = ""  # its progress, as it was told last
+
 
 class RemoteDesk:
     """Runs what the fleet asks for, and watches over what takes a while."""
@@ -27,7 +40,7 @@ class RemoteDesk:
     def __init__(self, desk: Desk, obey: Obey) -> None:
         self._desk = desk
         self._obey = obey
-        self._running: dict[str, tuple[cmd.Remote, Reply, list[Reply]]] = {}
+        self._running: dict[str, _Running] = {}
 
     @property
     def busy(self) -> bool:
@@ -35,8 +48,11 @@ class RemoteDesk:
         return bool(self._running)
 
     def boot(self) -> None:
-        """End what the last life began and did not end."""
+        """End what the last life began and did not end; an update goes on waiting."""
+        update = self._desk.state.orders.update
         for id_ in self._desk.state.remote.open():
+            if update is not None and update.id == id_:
+                continue
             command = self._desk.state.remote.commands[id_]
             self._desk.write(
                 rec.CommandFinished(
@@ -59,12 +75,17 @@ class RemoteDesk:
         if known is not None:
             if known.outcome:
                 return _answer(known.outcome, known.detail, known.result)
-            self._running[order.id][2].append(reply)
-            return None
+            return dict(RUNNING)
         if not desk.journal.label.confirmed:
             raise CommandRefused("the time is not known yet, by which a command's end is judged")
         if desk.now_ms > order.expires_ms:
             return self._end(order, "expired")
+        if order.issued_ms < remote.not_before_ms:
+            return self._end(
+                order,
+                "refused",
+                "issued before this journal began; it may have run on the disk before it",
+            )
         if order.counter < remote.counters.get(counted(order.kind, order.target), 0):
             return self._end(order, "superseded")
         desk.write(
@@ -78,22 +99,45 @@ class RemoteDesk:
                 arguments={} if order.command is None else asdict(order.command),
             )
         )
-        if order.refused or order.command is None:
-            return self._end(order, "refused" if order.refused else "done", order.refused)
+        if order.refused:
+            return self._end(order, "refused", order.refused)
+        if order.outside:
+            self._running[order.id] = _Running(order, reply.get_loop().create_future(), reply)
+            return None
+        if order.command is None:
+            return self._end(order, "done")
+        return self._begin(order, order.command, reply)
+
+    def _begin(
+        self, order: cmd.Remote, command: cmd.Command, reply: Reply
+    ) -> dict[str, Any] | None:
+        desk = self._desk
         inner: Reply = reply.get_loop().create_future()
         try:
-            answer = self._obey(desk, order.command, f"fleet: {order.issuer}", inner)
+            answer = self._obey(desk, command, f"fleet: {order.issuer}", inner)
         except CommandRefused as refusal:
             return self._end(order, "refused", str(refusal))
+        if isinstance(command, cmd.UpdateSoftware):
+            return dict(RUNNING)  # it waits in the journal, over any restart
         if answer is not None:
             return self._end(order, "done", result=answer)
-        self._running[order.id] = (order, inner, [reply])
+        self._running[order.id] = _Running(order, inner, reply)
         inner.add_done_callback(lambda _: desk.poke("remote"))
         return None
 
+    def end(self, ended: cmd.EndRemote) -> dict[str, Any]:
+        """Take the end of a command that was carried out beside the machine."""
+        running = self._running.pop(ended.id, None)
+        if running is None:
+            raise CommandRefused(f"no command {ended.id!r} runs")
+        answer = self._end(running.order, ended.outcome, ended.detail)
+        self._desk.reply(running.reply, answer)
+        return answer
+
     def look(self) -> None:
         """Record what has ended since the last look, and answer for it."""
-        for id_, (order, inner, replies) in list(self._running.items()):
+        for id_, running in list(self._running.items()):
+            inner, order = running.inner, running.order
             if not inner.done():
                 continue
             del self._running[id_]
@@ -103,8 +147,15 @@ class RemoteDesk:
                 answer = self._end(order, "refused", str(error))
             else:
                 answer = self._end(order, "done", result=inner.result())
-            for reply in replies:
-                self._desk.reply(reply, answer)
+            self._desk.reply(running.reply, answer)
+
+    def tell(self) -> None:
+        """Tell how far a test has come, where that has changed; in no record."""
+        for id_, running in self._running.items():
+            said = self._desk.mode.value
+            if isinstance(running.order.command, cmd.TryVend) and said != running.said:
+                running.said = said
+                self._desk.progress(id_, said, 0, 0)
 
     def _end(
         self,

@@ -397,19 +397,32 @@ class Machine:
                 return await self._perform_coins(self._changer(), effect)
             case fx.Payout() | fx.PayoutEvidenceAfterRestart():
                 return await self._perform_payout(effect)
-            case fx.RestoreBallast() | fx.JudgeConfig():
+            case fx.RestoreBallast() | fx.JudgeConfig() | fx.HandOver():
                 return await self._perform_inside(effect)
             case fx.CountStacker() | fx.StackBill() | fx.ReturnBill():
                 return await self._perform_bills(self._bill(), effect)
             case _:
                 return await self._perform_card(effect)
 
-    async def _perform_inside(self, effect: fx.RestoreBallast | fx.JudgeConfig) -> Any:
+    async def _perform_inside(
+        self, effect: fx.RestoreBallast | fx.JudgeConfig | fx.HandOver
+    ) -> Any:
         if isinstance(effect, fx.RestoreBallast):
             return await self.desk.journal.restore_ballast()
+        if isinstance(effect, fx.HandOver):
+            return await self._hand_over(effect)
         if self._planner is None:
             raise LinkError("this machine's configuration is its file alone")
         return await self._planner.judge(effect.proposal, effect.held, effect.prices)
+
+    async def _hand_over(self, effect: fx.HandOver) -> bool:
+        spool = self.hands.spool
+        if spool is None:
+            raise LinkError("no [update] spool is configured")
+        if effect.look:
+            return await spool.has(effect.name)
+        await spool.put(effect.name, effect.content)
+        return True
 
     async def _perform_coins(
         self, changer: Changer, effect: fx.CountTubes | fx.PourCoins

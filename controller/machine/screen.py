@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.faults import FaultCode
+from controller.machine import orders
 from controller.machine.cash import changeable
 from controller.machine.desk import READERS, Desk
 from controller.machine.table import Mode
@@ -134,6 +135,8 @@ def view(desk: Desk) -> PanelView:
             message = Message.STARTING
         case Mode.SERVICE:
             message = Message.SERVICE
+        case Mode.OUT_OF_SERVICE if state.orders.lock is not None:
+            message = Message.LOCKED
         case Mode.OUT_OF_SERVICE | Mode.STOPPING:
             message = Message.OUT_OF_SERVICE
         case Mode.CREDIT if live.session is not None and not credit:
@@ -142,6 +145,11 @@ def view(desk: Desk) -> PanelView:
             return _waiting_right(desk, language)
         case Mode.CREDIT:
             message = Message.CREDIT
+        case Mode.IDLE if not live.keyed and (text := orders.notice(desk)):
+            return PanelView(
+                Message.NOTICE, currency, language=language, product=text,
+                exact_change=exact_change_only(desk), cash=cash,
+            )  # fmt: skip
         case Mode.IDLE:
             message = Message.WELCOME
         case _:

@@ -54,6 +54,8 @@ class Renderer:
         texts = self._texts.get(view.language or self._first) or self._texts[self._first]
         if view.message is Message.CARD_TEXT:
             lines = textwrap.wrap(view.product, self._glass.cols)
+        elif view.message is Message.NOTICE:
+            lines = self._notice(view, texts)
         else:
             fields = self._fields(view, texts)
             lines = [self._line(line, fields) for line in texts.messages[view.message]]
@@ -104,6 +106,12 @@ class Renderer:
             cut = product[: len(product) - over - 1].rstrip() + "."
             return text.format_map({**fields, "product": cut}).strip()
         return whole[: max(0, room)].rstrip()
+
+    def _notice(self, view: PanelView, texts: Texts) -> list[str]:
+        """Return the operator's text; what a customer must know of change keeps its line."""
+        exact = [texts.phrases["exact_change"]] if view.exact_change and view.cash else []
+        lines = textwrap.wrap(view.product, self._glass.cols)[: self._glass.rows - len(exact)]
+        return [line.center(self._glass.cols) for line in [*lines, *exact]]
 
     def _fit(self, lines: list[str]) -> tuple[str, ...]:
         cols, rows = self._glass.cols, self._glass.rows

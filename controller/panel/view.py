@@ -28,6 +28,8 @@ class Message(StrEnum):
     CARD_APPROVED = "card_approved"
     CARD_DECLINED = "card_declined"
     CARD_TEXT = "card_text"  # what the reader wants shown, in ``product``
+    NOTICE = "notice"  # what the operator wants shown, in ``product``, while nobody has begun
+    LOCKED = "locked"  # out of service by the operator's word
     VENDING = "vending"
     TRYING_AGAIN = "trying_again"  # not seen to drop
     TAKE_PRODUCT = "take_product"
@@ -38,6 +40,8 @@ class Message(StrEnum):
     REFUND_CARD = "refund_card"
     CODE_ENTRY = "code_entry"  # digits of a claim's code so far, in ``code``
     CODE_WRONG = "code_wrong"
+    CODE_PAID = "code_paid"  # the operator has paid this claim otherwise
+    CODE_FLEET = "code_fleet"  # only the operator can say whether it is still owed
     CODE_PAUSE = "code_pause"  # too many wrong codes
     REFUND_APP = "refund_app"  # amount: goes back to the app that granted it
     VEND_COIN = "vend_coin"  # a vend token is in; choose

@@ -6,7 +6,7 @@ catch slips of the finger, which do not count; five codes that are whole and wro
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from controller.journal import records as rec
 from controller.machine.desk import Desk
@@ -32,6 +32,12 @@ def redeem(desk: Desk, keyed: str) -> None:
         desk.do(Beep(Tone.ERROR))
         return
     claim = next((c for c in desk.state.claims.values() if c.code == keyed), None)
+    if claim is not None and claim.fleet_only:
+        _not_here(desk, "fleet", Message.CODE_FLEET)
+        return
+    if claim is None and any(one.how and one.code == keyed for one in desk.state.ended.values()):
+        _not_here(desk, "paid", Message.CODE_PAID)
+        return
     if claim is None or _expired(desk, claim):
         reason = "unknown" if claim is None else "expired"
         desk.write(rec.ClaimRefused.model_validate({"reason": reason}))
@@ -40,12 +46,22 @@ def redeem(desk: Desk, keyed: str) -> None:
         if desk.state.wrong_codes % MAX_WRONG == 0:
             desk.live.codes_paused_until = desk.now + PAUSE_S
         return
-    desk.write(rec.ClaimRedeemed(claim=claim.seq, amount=claim.amount, tender=claim.tender))
+    desk.write(
+        rec.ClaimRedeemed(
+            claim=claim.seq, amount=claim.amount, tender=claim.tender, **claim.named()
+        )
+    )
     kept(desk, keyed)
     desk.live.notice = None
     desk.do(Beep(Tone.OK))
     if desk.policy.credit_timeout_s:
         desk.do(Wake("credit", desk.policy.credit_timeout_s))
+
+
+def _not_here(desk: Desk, reason: Literal["paid", "fleet"], message: Message) -> None:
+    desk.write(rec.ClaimRefused(reason=reason))
+    desk.tell(message)
+    desk.do(Beep(Tone.ERROR))
 
 
 def paused(desk: Desk) -> bool:

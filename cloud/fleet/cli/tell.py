@@ -71,7 +71,7 @@ def send(
             signer.load(place.home, f"{address.tenant}-1"),
             address,
             kind,
-            args,
+            await orders.completed(database, address, kind, args),
             command_id=uuid.uuid4().hex,  # noqa: TID251 - an id of its own
             issuer=issuer,
             now_ms=now_ms(),

@@ -22,6 +22,12 @@ from cloud.contract.journal import records as rec
 from cloud.contract.journal import records_link as link_rec
 
 Fault = tuple[str, str]  # (part, code)
+# A claim is the same one in every journal that it outlives: it is known by the record that told of
+# it, (journal's id in hex, "" for the one that is folded; seq).
+ClaimKey = tuple[str, int]
+# Sagas of an older journal that were told again have numbers below zero, those of the one before
+# that below this, and so on: no two share one.
+_OLDER: Final = 2**40
 
 
 @dataclass(slots=True)
@@ -68,6 +74,7 @@ class Claim:
     opened_ms: int
     closed_ms: int | None = None
     how: str = ""
+    journal_id: int = 0  # the fleet's number of its journal; 0: the one that is folded
 
 
 @dataclass(slots=True)
@@ -105,11 +112,11 @@ class Changed:
     balances: set[str] = field(default_factory=set)
     sagas: dict[int, Saga] = field(default_factory=dict)
     shelves: set[str] = field(default_factory=set)
-    claims: dict[int, Claim] = field(default_factory=dict)
+    claims: dict[ClaimKey, Claim] = field(default_factory=dict)
     faults: dict[Fault, Raised | None] = field(default_factory=dict)
     reviews: list[Review] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    results: list[link_rec.CommandFinished] = field(default_factory=list)
+    results: list[tuple[int, link_rec.CommandFinished]] = field(default_factory=list)  # with its ms
     currency: str = ""
     restart: bool = False  # the journal inherits its balances from an older one
 
@@ -123,7 +130,7 @@ class Fold:
         balances: dict[str, int] | None = None,
         sagas: dict[int, Saga] | None = None,
         shelves: dict[str, Shelf] | None = None,
-        claims: dict[int, Claim] | None = None,
+        claims: dict[ClaimKey, Claim] | None = None,
         faults: dict[Fault, Raised] | None = None,
     ) -> None:
         """Begin with what the tables hold."""
@@ -131,6 +138,7 @@ class Fold:
         self.sagas = sagas or {}
         self.shelves = shelves or {}
         self.claims = claims or {}
+        self.inside: list[tuple[str, int, int]] = []  # records told again: journal, seq, seq here
         self.faults = faults or {}
         self.changed = Changed()
 
@@ -165,6 +173,19 @@ class Fold:
             found = self.sagas[record.vend] = Saga(record.vend, "vend", record.at_ms)
         self.changed.sagas[record.vend] = found
         return found
+
+    def claim_key(self, origin: str, number: int) -> ClaimKey:
+        """Return by which record a claim is known that a record names.
+
+        Inside a record that was told again the numbers are its own journal's: what was told again
+        with it is known by its new number (the rows are told without a gap), what was not by both.
+        """
+        for journal, was, now in reversed(self.inside):
+            if origin:
+                break
+            told = number - was + now
+            origin, number = ("", told) if told > 1 else (journal, number)
+        return origin, number
 
     def shelf(self, column: str) -> Shelf:
         """Return a column, to be changed."""
@@ -250,17 +271,19 @@ def _claim_opened(fold: Fold, record: Record, data: rec.ClaimOpened) -> None:
         flagged=data.flagged,
         opened_ms=record.at_ms,
     )
-    fold.claims[record.seq] = fold.changed.claims[record.seq] = claim
+    key = ("", record.seq)
+    fold.claims[key] = fold.changed.claims[key] = claim
     if record.vend is not None:
         fold.saga(record).claimed += data.amount
 
 
 def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRedeemed) -> None:
-    claim = fold.claims.pop(data.claim, None)
+    key = fold.claim_key(data.origin, data.number or data.claim)
+    claim = fold.claims.pop(key, None)
     if claim is not None:
         claim.closed_ms = record.at_ms
         claim.how = data.how if isinstance(data, rec.ClaimClosed) else "at the machine"
-        fold.changed.claims[claim.seq] = claim
+        fold.changed.claims[key] = claim
 
 
 def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
@@ -301,17 +324,21 @@ def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
     """Take in what an older disk wrote behind a fork; its sagas have numbers below zero here."""
     try:
         inner = decode(
-            REGISTRY, seq=-data.seq, boot=data.boot, body=data.body.encode(), digest=record.hash
+            REGISTRY, seq=record.seq, boot=data.boot, body=data.body.encode(), digest=record.hash
         )
     except EnvelopeError as error:
         fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, str(error)))
         return
-    vend = None if inner.vend is None else -inner.vend
-    fold.take(replace(inner, vend=vend, postings=()))
+    vend = None if inner.vend is None else -inner.vend - _OLDER * len(fold.inside)
+    fold.inside.append((data.journal, data.seq, record.seq))
+    try:
+        fold.take(replace(inner, vend=vend, postings=()))
+    finally:
+        fold.inside.pop()
 
 
-def _command_ended(fold: Fold, _: Record, data: link_rec.CommandFinished) -> None:
-    fold.changed.results.append(data)
+def _command_ended(fold: Fold, record: Record, data: link_rec.CommandFinished) -> None:
+    fold.changed.results.append((record.at_ms, data))
 
 
 _TAKERS: Final[dict[type[RecordData], Taker]] = {

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.projections import answers
+from cloud.fleet.projections.fitting import fitted as _fitted
 from cloud.fleet.projections.fold import Claim, Fold, Raised, Saga, Shelf, values_of
 
 _KEYS: Final = ("journal_id", "machine_id")
@@ -39,12 +41,17 @@ async def load(connection: AsyncConnection, machine_id: int, journal_id: int) ->
             ).where(t.stock.c.machine_id == machine_id)
         )
     }
-    claims = {
-        row.seq: Claim(**row._mapping)  # noqa: SLF001 - as above
-        for row in await connection.execute(
-            select(*_CLAIM).where(t.claim.c.journal_id == journal_id, t.claim.c.closed_ms.is_(None))
-        )
-    }
+    claims = {}
+    query = (
+        select(t.journal.c.uid, t.claim.c.journal_id, *_CLAIM)
+        .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
+        .where(t.claim.c.machine_id == machine_id, t.claim.c.closed_ms.is_(None))
+    )
+    for row in await connection.execute(query):
+        told = dict(row._mapping)  # noqa: SLF001 - as above
+        uid = bytes(told.pop("uid")).hex()
+        ours = told["journal_id"] == journal_id
+        claims["" if ours else uid, row.seq] = Claim(**told)
     faults = {
         (row.part, row.code): Raised(row.detail, row.raised_ms)
         for row in await connection.execute(
@@ -114,11 +121,16 @@ async def save(
             for column in sorted(changed.shelves)
         ],
     )
+    for at_ms, result in changed.results:
+        await answers.take(connection, fold, machine_id, journal_id, at_ms, result)
     await _upsert(
         database,
         connection,
         t.claim,
-        [{**whose, **values_of(claim)} for claim in changed.claims.values()],
+        [
+            {**whose, **values_of(claim), "journal_id": claim.journal_id or journal_id}
+            for claim in changed.claims.values()
+        ],
     )
     await _save_faults(database, connection, fold, machine_id)
     if changed.reviews:
@@ -128,16 +140,6 @@ async def save(
         await connection.execute(
             insert(t.dead_letter),
             [_fitted(t.dead_letter, {**whose, **values_of(letter)}) for letter in changed.dead],
-        )
-    for result in changed.results:
-        await connection.execute(
-            update(t.command)
-            .where(
-                t.command.c.id == result.id,
-                t.command.c.machine_id == machine_id,
-                t.command.c.outcome == "",  # a repeat that came after its end changes nothing
-            )
-            .values(_fitted(t.command, {"outcome": result.outcome, "detail": result.detail}))
         )
 
 
@@ -178,16 +180,6 @@ async def _upsert(
     database: FleetDatabase, connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]
 ) -> None:
     await database.upsert(connection, table, [_fitted(table, row) for row in rows])
-
-
-def _fitted(table: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as its table can hold it: PostgreSQL takes no longer text, and no NUL."""
-    return {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: table.c[name].type.length]
-        if value.__class__ is str and value
-        else value
-        for name, value in row.items()
-    }
 
 
 async def forget(connection: AsyncConnection, machine_id: int) -> None:

@@ -209,7 +209,7 @@ ONE_KEY = [
             "lag: is an unknown key; did you mean log?; allowed here: api, buzzer, cctalk, "
             "climate, cloud, columns, current_sense, display, door, drop_sensor, gpio, guard, "
             "health, journal, keypad, log, machine, mdb, offers, policy, products, pulse, "
-            "recorder, tokens"
+            "recorder, tokens, update"
         ),
     ),
 ]

@@ -13,7 +13,7 @@ from controller.domain.credit import Pocket
 from controller.domain.rights import Grant, Right
 from controller.state import Claim, Saga, State, StateFold
 
-SHAPE = {16: "3a448721fce74248"}  # version -> digest of the shape; a new shape needs a new version
+SHAPE = {17: "83f73748f438251e"}  # version -> digest of the shape; a new shape needs a new version
 
 
 def test_a_new_shape_has_a_new_version() -> None:
@@ -129,5 +129,5 @@ def test_behind_a_fork_no_code_is_keyed_in_that_the_other_chain_may_have_honoure
 
     fold.forked(new)
 
-    assert [(claim.code, claim.amount) for claim in new.claims.values()] == [("", 70)]
+    assert [(claim.fleet_only, claim.amount) for claim in new.claims.values()] == [(True, 70)]
     assert new.ledger.balance(acc.CLAIMS_CASH) == -70, "it is owed all the same"

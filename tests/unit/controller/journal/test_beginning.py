@@ -257,7 +257,7 @@ async def test_behind_a_fork_a_new_journal_tells_again_what_the_fleet_does_not_h
         (last - 1, last), carried_bodies, strict=True
     )] == [True, True]  # fmt: skip
     assert again.state.balances["cash.box"] == 170, "their postings are in what it begins with"
-    assert again.state.notes == ["forked"]
+    assert again.state.notes == ["forked", f"{last - 1} is 2", f"{last} is 3"]
     assert await again.carried() == []
     report = await again.verify()
     assert report.ok

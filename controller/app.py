@@ -26,6 +26,7 @@ from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
+from controller.machine.checkpoints import sealing
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.money import exponent
@@ -399,6 +400,10 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
 
     planner = SettingsPlanner(settings, aside=parts.aside)
     plan = await holding(planner, journal)
+    seal = None if settings.cloud is None else sealing(journal, parts.clock)
+    if seal is not None and box is not None:
+        seal = box.recorder.minting(seal)
+
     desk = Desk(
         journal,
         plan.planogram,
@@ -409,6 +414,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         health=plan.health,
         offers=plan.offers,
         plan=plan,
+        seal=seal,
     )
     desk.recorded = box is not None
     tap = None if box is None else box.ring.edge
@@ -497,6 +503,11 @@ async def composed(settings: MachineSettings, parts: Parts) -> AsyncIterator[Run
         yield running
     finally:
         await running.close()
+
+
+def root_key(settings: MachineSettings) -> bytes | None:
+    """Return the fleet's key that the machine pins; None when it lives alone."""
+    return None if settings.cloud is None else bytes.fromhex(settings.cloud.root_key)
 
 
 def fleet(

@@ -169,7 +169,9 @@ async def _sell(
     guard_lost: asyncio.Event,
     fork: _Fork,
 ) -> int:
-    service = RunningService(running.machine, app.SOFTWARE, running.recordings)
+    service = RunningService(
+        running.machine, app.SOFTWARE, running.recordings, app.root_key(settings)
+    )
 
     async def stop_when_asked() -> None:
         await stopping.wait()

@@ -262,6 +262,9 @@ class State:
     config: Configuration = field(default_factory=Configuration)
     orders: Orders = field(default_factory=Orders)
     audit: Audit = field(default_factory=Audit)
+    proved_seq: int = 0  # the fleet has countersigned the books up to here
+    previous: tuple[str, int] | None = None  # the journal that this one follows, and its last seq
+    begun_with: dict[str, int] = field(default_factory=dict)  # balances taken over from it
 
     # ------------------------------------------------------------------ questions
 
@@ -301,9 +304,12 @@ class State:
         return self.recycler_bills() if device == "bill" else self.tube_coins()
 
     def prune_floor(self) -> int:
-        """Return the lowest seq that must stay readable: open sagas, claims, credit lots."""
+        """Return the lowest seq that must stay readable: sagas, claims, lots, the fleet's word."""
         needed = [*self.sagas, *self.claims, *self.rights, *(lot.seq for lot in self.credit.lots)]
         needed += [seq for saga in self.sagas.values() for seq, _ in saga.payout_lots]
+        if self.proved_seq:
+            # What vouches for the pruned records stays: the newest countersigned checkpoint.
+            needed.append(self.proved_seq + 1)
         # What was inherited is in this journal's first base, and in every later one.
         return min((seq for seq in needed if seq > 0), default=self.seq + 1)
 
@@ -361,6 +367,7 @@ _Fold = Callable[[State, "Record", Any], None]
 def _journal_begun(s: State, _r: Record, d: rec.JournalBegun) -> None:
     s.journal, s.machine, s.currency = d.journal, d.machine, d.currency
     s.remote.begun(replaces=d.previous is not None)
+    s.previous, s.begun_with = d.previous, dict(d.inherited)
 
 
 def _boot_started(s: State, r: Record, d: rec.BootStarted) -> None:
@@ -787,10 +794,15 @@ def _time_confirmed(s: State, r: Record, d: records_link.TimeConfirmed) -> None:
     s.remote.timed(r, d)
 
 
+def _countersigned(s: State, _r: Record, d: records_link.CheckpointCountersigned) -> None:
+    s.proved_seq = max(s.proved_seq, d.seq)
+
+
 _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     records_link.CommandStarted: _command_started,
     records_link.CommandFinished: _command_finished,
     records_link.TimeConfirmed: _time_confirmed,
+    records_link.CheckpointCountersigned: _countersigned,
     rec.JournalBegun: _journal_begun,
     rec.BootStarted: _boot_started,
     rec.BootFinished: _boot_finished,
@@ -855,7 +867,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 17  # rises with each change of State's shape; a test holds its schema
+    version: Final = 18  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""
@@ -877,6 +889,12 @@ class StateFold:
             for account in acc.ALL
             if state.ledger.balance(account)
         )
+
+    def previous(self, state: State) -> tuple[str, int, Postings] | None:
+        """Return which journal this one follows, behind which record, and what it began with."""
+        if state.previous is None:
+            return None
+        return *state.previous, tuple(state.begun_with.items())
 
     def forked(self, state: State) -> None:
         """Let no code be keyed in that the other chain may have honoured: the fleet pays claims."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def inherit(old: State, new: State) -> None:
     """Make ``new``, a copy of ``old``, the beginning of another journal."""
     new.seq, new.journal, new.sagas, new.recovered = 0, "", {}, False
+    new.proved_seq = 0
     earned: Counter[int] = Counter()
     owed: list[tuple[int, Pocket, int]] = []
     for saga in old.sagas.values():

@@ -96,6 +96,9 @@ class PurseFold:
     def balances(self, state: Purse) -> Postings:
         return ()
 
+    def previous(self, state: Purse) -> None:
+        return None
+
     def forked(self, state: Purse) -> None:
         state.notes = [*state.notes, "forked"]
 

@@ -20,6 +20,7 @@ from cloud.contract.events import DomainEvent
 from cloud.contract.messages import (
     Ack,
     Checkpoint,
+    Countersigned,
     Desired,
     Presence,
     Signed,
@@ -67,6 +68,7 @@ INSIDE: Final[tuple[type[BaseModel], ...]] = (
     KeyBody,
     SignedKey,
     Checkpoint,
+    Countersigned,
     DomainEvent,
 )
 

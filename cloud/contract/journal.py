@@ -1,6 +1,6 @@
 """The journal's pure parts, handed on: what a record is, how it is chained, what it may say."""
 
-from controller.journal import records, records_link
+from controller.journal import attested, records, records_link
 from controller.journal.chain import GENESIS, ID_BYTES, link
 from controller.journal.envelope import (
     EnvelopeError,
@@ -32,6 +32,7 @@ __all__ = [
     "RecordData",
     "Registry",
     "UnknownData",
+    "attested",
     "decode",
     "link",
     "read_head",

@@ -104,6 +104,28 @@ class Range(BaseModel):
     last: Seq | None = None
 
 
+class SignedKey(BaseModel):
+    """An operational key: a body (``signing.KeyBody``) and the root key's signature over it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    body: Bytes
+    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
+
+
+class Signed(Message):
+    """Exact bytes, and who signed them. Verify first, then parse."""
+
+    name: ClassVar[str] = "signed"
+
+    body: Bytes
+    kid: Annotated[str, Field(min_length=1, max_length=64)]
+    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
+    key: Annotated[
+        SignedKey | None, Field(description="the operational key, as the root key signed it")
+    ] = None
+
+
 class Ack(Message):
     """All records of ``journal`` to ``seq`` are committed in the fleet's database."""
 
@@ -122,6 +144,10 @@ class Ack(Message):
     quarantined: Annotated[
         str, Field(description="why this journal is kept apart; it is still stored")
     ] = ""
+    countersigned: Annotated[
+        Signed | None,
+        Field(description="the newest checkpoint that the fleet vouches for: a `Countersigned`"),
+    ] = None
 
 
 class Urgent(Message):
@@ -182,28 +208,6 @@ class State(Message):
     backlog: Annotated[int, Field(ge=0, description="records not acknowledged")] = 0
 
 
-class SignedKey(BaseModel):
-    """An operational key: a body (``signing.KeyBody``) and the root key's signature over it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    body: Bytes
-    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
-
-
-class Signed(Message):
-    """Exact bytes, and who signed them. Verify first, then parse."""
-
-    name: ClassVar[str] = "signed"
-
-    body: Bytes
-    kid: Annotated[str, Field(min_length=1, max_length=64)]
-    sig: Annotated[Bytes, Field(min_length=64, max_length=64)]
-    key: Annotated[
-        SignedKey | None, Field(description="the operational key, as the root key signed it")
-    ] = None
-
-
 class Desired(Message):
     """Configuration as the fleet wants it: the body of a signed message on ``desired``."""
 
@@ -218,15 +222,39 @@ class Desired(Message):
 
 
 class Checkpoint(Message):
-    """What a machine signs every hour and at each collection, and the fleet countersigns."""
+    """What a machine signs every hour and at each collection, and the fleet countersigns.
+
+    It travels as the text inside a record ``checkpoint.signed``, and speaks of the record before
+    that one.
+    """
 
     name: ClassVar[str] = "checkpoint"
 
     journal: HexId
     seq: Seq
     hash: HexHash
-    balances: dict[str, int]
+    balances: Annotated[dict[str, int], Field(description="those that are not zero")]
     at: Ms
+    confirmed: Annotated[
+        bool, Field(description="the fleet or NTP had confirmed the machine's time")
+    ] = False
+
+
+class Countersigned(Message):
+    """The fleet's word for a checkpoint: it holds the same chain, and comes to the same balances.
+
+    It vouches for every record up to ``seq``.
+    """
+
+    name: ClassVar[str] = "countersigned"
+
+    tenant: str
+    machine: str
+    journal: HexId
+    seq: Seq
+    hash: HexHash
+    checkpoint: Annotated[HexHash, Field(description="SHA-256 of the checkpoint's bytes")]
+    at: Annotated[Ms, Field(description="fleet time; the key had not ended then")]
 
 
 class Telemetry(Message):

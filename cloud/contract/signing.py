@@ -13,14 +13,25 @@ from typing import Annotated, ClassVar, Final
 from pydantic import Field
 
 from cloud.contract.commands import MAX_LIFE_MS, CommandBody, Role, arguments_of
-from cloud.contract.messages import Desired, Message, MessageError, Ms, Signed, SignedKey, read
+from cloud.contract.journal import attested
+from cloud.contract.messages import (
+    Countersigned,
+    Desired,
+    Message,
+    MessageError,
+    Ms,
+    Signed,
+    SignedKey,
+    read,
+)
 from cloud.contract.topics import Address
 
 COMMAND: Final = b"vendd command 1|"
 DESIRED: Final = b"vendd desired 1|"
-KEY: Final = b"vendd key 1|"
-CHECKPOINT: Final = b"vendd checkpoint 1|"
-COUNTERSIGNED: Final = b"vendd countersigned 1|"
+# The journal's own, which its verification needs without us.
+KEY: Final = attested.KEY
+CHECKPOINT: Final = attested.STATED
+COUNTERSIGNED: Final = attested.COUNTERSIGNED
 
 Sign = Callable[[bytes], bytes]
 
@@ -59,18 +70,7 @@ def signer_of(seed: bytes) -> Sign:
     return Ed25519PrivateKey.from_private_bytes(seed).sign
 
 
-def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Tell whether ``public`` signed ``message``."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
-        Ed25519PublicKey,
-    )
-
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+verifies = attested.verifies
 
 
 def sign_key(root: Sign, key: KeyBody) -> SignedKey:
@@ -94,7 +94,7 @@ class Verifier:
     """
 
     def __init__(self, root: bytes, address: Address) -> None:
-        self._root = root
+        self.root = root
         self._address = address
 
     def key_of(self, message: Signed, now_ms: int) -> KeyBody:
@@ -107,7 +107,7 @@ class Verifier:
             raise SignatureRefusedError(
                 f"key {message.kid!r} came without the root key's signature"
             )
-        if not verifies(self._root, message.key.sig, KEY + message.key.body):
+        if not verifies(self.root, message.key.sig, KEY + message.key.body):
             raise SignatureRefusedError(
                 f"key {message.kid!r} is not signed by this machine's root key"
             )
@@ -164,5 +164,17 @@ class Verifier:
         if {Role.OPERATOR, Role.CONFIG}.isdisjoint(key.roles):
             raise SignatureRefusedError(f"key {key.kid!r} may not configure")
         body = read(Desired, message.body)
+        self._for_us(body.tenant, body.machine)
+        return body
+
+    def countersigned(self, message: Signed) -> Countersigned:
+        """Return the fleet's word for a checkpoint; its key is judged at the time of that word.
+
+        Raises:
+            SignatureRefusedError: Not for this machine, or not by a key of its fleet.
+            MessageError: The body can't be read.
+        """
+        body = read(Countersigned, message.body)
+        self._open(COUNTERSIGNED, message, body.at)
         self._for_us(body.tenant, body.machine)
         return body

@@ -18,6 +18,9 @@ UNADOPTED: Final = "journal.unadopted"
 SUPERSEDED: Final = "journal.superseded"
 FOREIGN: Final = "journal.foreign"
 COPY_DIFFERS: Final = "urgent.differs"
+BOOKS_DIFFER: Final = "checkpoint.differs"
+UNSIGNED: Final = "checkpoint.unsigned"
+KEY_CHANGED: Final = "machine.key_changed"
 OFFLINE: Final = "machine.offline"
 
 _CAUSE_LENGTH: Final = 128  # of its column

@@ -74,7 +74,9 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
             raise RegistryError(f"{address} has no journal {uid.hex()}")
         if row.adopted:
             return 0
-        count = await project_journal(database, connection, row.machine_id, row.id, now_ms)
+        count = await project_journal(
+            database, connection, row.machine_id, row.id, bytes(row.uid), now_ms
+        )
         await connection.execute(
             update(t.journal)
             .where(t.journal.c.id == row.id)
@@ -105,5 +107,42 @@ async def release(database: FleetDatabase, uid: bytes, now_ms: int) -> None:
         await connection.execute(
             update(t.journal).where(t.journal.c.id == row.id).values(quarantine="", bad_batches=0)
         )
-        for cause in (alerts.QUARANTINED, alerts.COPY_DIFFERS):
+        for cause in (alerts.QUARANTINED, alerts.COPY_DIFFERS, alerts.BOOKS_DIFFER):
             await alerts.close_alert(connection, row.machine_id, cause, now_ms)
+
+
+async def accept_key(database: FleetDatabase, address: Address, now_ms: int) -> bytes:
+    """Pin the key that a machine shows now, beside those before it; returns it.
+
+    Raises:
+        RegistryError: No such machine, or it shows none that is new.
+    """
+    row = t.machine_key
+    async with database.writing() as connection:
+        found = (
+            await connection.execute(
+                select(row.c.machine_id, row.c.public_key)
+                .join(t.machine, t.machine.c.id == row.c.machine_id)
+                .where(
+                    t.machine.c.tenant == address.tenant,
+                    t.machine.c.name == address.machine,
+                    row.c.accepted_ms.is_(None),
+                )
+                .order_by(row.c.seen_ms.desc())
+                .limit(1)
+            )
+        ).one_or_none()
+        if found is None:
+            raise RegistryError(f"{address} shows no key that waits to be accepted")
+        await connection.execute(
+            update(row)
+            .where(row.c.machine_id == found.machine_id, row.c.public_key == found.public_key)
+            .values(accepted_ms=now_ms)
+        )
+        await connection.execute(
+            update(t.machine)
+            .where(t.machine.c.id == found.machine_id)
+            .values(public_key=found.public_key)
+        )
+        await alerts.close_alert(connection, found.machine_id, alerts.KEY_CHANGED, now_ms)
+    return bytes(found.public_key)

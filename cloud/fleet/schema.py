@@ -47,7 +47,7 @@ machine = Table(
     Column("tenant", String(48), nullable=False),
     Column("name", String(48), nullable=False),
     Column("created_ms", BigInteger, nullable=False),
-    Column("public_key", LargeBinary, nullable=True),  # the machine's own, Ed25519
+    Column("public_key", LargeBinary, nullable=True),  # its own, Ed25519: the one accepted last
     Column("currency", String(3), nullable=False, server_default=""),
     Column("software", String(64), nullable=False, server_default=""),
     Column("online", Boolean, nullable=False, server_default=false()),
@@ -55,6 +55,16 @@ machine = Table(
     Column("state", Text, nullable=False, server_default=""),  # the last snapshot, JSON
     Column("active_journal", BigInteger, nullable=True),  # the one whose records are projected
     UniqueConstraint("tenant", "name"),
+)
+
+# A machine's own keys: pinned when it first speaks, a further one when an operator accepts it.
+machine_key = Table(
+    "machine_key",
+    METADATA,
+    Column("machine_id", ForeignKey("machine.id"), primary_key=True, autoincrement=False),
+    Column("public_key", LargeBinary(32), primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("accepted_ms", BigInteger, nullable=True),  # None: it signs nothing that counts
 )
 
 journal = Table(
@@ -305,6 +315,6 @@ checkpoint = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),  # the machine's
-    Column("countersignature", LargeBinary, nullable=False),  # the fleet's
+    Column("countersignature", LargeBinary, nullable=False),  # the fleet's word; empty: not yet
     Column("at_ms", BigInteger, nullable=False),
 )

@@ -15,8 +15,9 @@ import structlog
 import uvicorn
 from fastapi import FastAPI, Response
 
+from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
-from cloud.fleet import orders
+from cloud.fleet import orders, signer
 from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
@@ -64,11 +65,12 @@ class Service:
         self, settings: FleetSettings, home: Home, *, shared: bool = False, name: str = "serve"
     ) -> None:
         self.settings = settings
+        self._home = home
         self.database = FleetDatabase(home.database_url(settings))
         unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
         broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
         self.worker = Worker(
-            Ingest(self.database),
+            Ingest(self.database, countersign=self._countersign),
             MqttBroker(broker, shared=shared),
             now_ms,
             self._appeared,
@@ -93,6 +95,9 @@ class Service:
     async def _appeared(self, address: Address, connection: Connection) -> None:
         count = await orders.publish_open(self.database, connection, address, now_ms())
         log.info("machine.online", machine=str(address), commands=count)
+
+    async def _countersign(self, address: Address, word: Countersigned) -> Signed:
+        return signer.load(self._home, f"{address.tenant}-1").countersign(word)
 
     async def _publish(self, connection: Connection) -> None:
         outbox = orders.Outbox(self.database)

@@ -12,7 +12,7 @@ from typing import Final
 
 from cloud.contract import signing
 from cloud.contract.commands import CommandBody, Role, arguments_of
-from cloud.contract.messages import Desired, Signed, SignedKey
+from cloud.contract.messages import Countersigned, Desired, Signed, SignedKey
 from cloud.fleet.home import Home, write_private, write_public
 
 ROOT: Final = "root"
@@ -45,9 +45,9 @@ class Signer:
         """Sign a configuration."""
         return signing.sign(signing.DESIRED, self._sign, self.kid, body, self.key)
 
-    def countersign(self, checkpoint: bytes) -> bytes:
+    def countersign(self, word: Countersigned) -> Signed:
         """Say that the fleet has the same books."""
-        return self._sign(signing.COUNTERSIGNED + checkpoint)
+        return signing.sign(signing.COUNTERSIGNED, self._sign, self.kid, word, self.key)
 
 
 def make_root(home: Home, entropy: bytes) -> bytes:

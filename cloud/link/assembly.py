@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -18,6 +18,7 @@ from cloud.link.link import URGENT, Link
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot
 from cloud.link.transport_mqtt import MqttTransport
+from cloud.link.vouched import Vouched
 from cloud.mqtt import Broker
 from config.models import Cloud
 from controller.clock import Clock
@@ -67,8 +68,10 @@ class Fleet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._told_time = False
         address = Address(settings.tenant, machine_id)
+        verifier = Verifier(bytes.fromhex(settings.root_key), address)
+        self._vouched = Vouched(verifier, self._journal, self._act)
         self._inbox = Inbox(
-            Verifier(bytes.fromhex(settings.root_key), address),
+            verifier,
             self._act,
             clock,
             self._now_ms,
@@ -94,6 +97,7 @@ class Fleet:
             on_fork=forked,
             on_time=self._time,
             on_down=self._inbox.put,
+            on_word=lambda word: self._begin(self._vouched.take(word)),
             beside=self.reporter.run,
         )
         machine.on_commit.append(self._committed)
@@ -135,7 +139,10 @@ class Fleet:
         if confirmed and self._told_time and abs(true_ms - ours) < TIME_MOVED_MS:
             return
         self._told_time = True
-        task = asyncio.get_running_loop().create_task(self._confirm(true_ms, at_s))
+        self._begin(self._confirm(true_ms, at_s))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -18,7 +18,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from cloud.contract import batch
-from cloud.contract.messages import Ack, MessageError, Position, Presence, Urgent, read
+from cloud.contract.messages import Ack, MessageError, Position, Presence, Signed, Urgent, read
 from cloud.contract.topics import Topic
 from cloud.link import window as win
 from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
@@ -117,6 +117,7 @@ class Link:
         on_fork: Told the last record that both chains share; the machine begins a new journal.
         on_time: Told the fleet's time in ms, and at which monotonic instant it was true.
         on_down: Takes signed configuration and commands; returns when they are durable.
+        on_word: Told the fleet's word for a checkpoint.
         beside: Runs on each connection as long as it lasts (what else the machine says).
     """
 
@@ -132,6 +133,7 @@ class Link:
         on_fork: Callable[[int, bytes], None] = lambda _seq, _hash: None,
         on_time: Callable[[int, float], None] = lambda _ms, _at: None,
         on_down: Callable[[Heard], None] | None = None,
+        on_word: Callable[[Signed], None] = lambda _word: None,
         beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.status = Status(acked=books.acked_seq, durable=books.durable_seq)
@@ -144,6 +146,7 @@ class Link:
         self._on_fork = on_fork
         self._on_time = on_time
         self._on_down = on_down
+        self._on_word = on_word
         self._beside = beside
         self._window = win.Window(books.acked_seq)
         self._wake = asyncio.Event()
@@ -365,6 +368,8 @@ class Link:
         meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
         if not isinstance(meaning, Ignored):
             self.status.why_quarantined = ack.quarantined
+        if ack.countersigned is not None:
+            self._on_word(ack.countersigned)
         match meaning:
             case Advanced(seq=seq, hash=digest):
                 if await books.acknowledge(seq, digest):

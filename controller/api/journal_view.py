@@ -15,7 +15,8 @@ from controller.journal import reader, verify
 from controller.journal.database import Access, Database
 from controller.journal.envelope import EnvelopeError, Record, decode
 from controller.journal.errors import DiskCorruptError, JournalBrokenError, JournalMissingError
-from controller.journal.identity import journal_file
+from controller.journal.identity import journal_file, read_key
+from controller.journal.life import LifeReport, verify_life
 from controller.journal.opening import locate
 from controller.journal.records import REGISTRY, JournalBegun
 from controller.journal.sqlite_aio import DirectoryStorage
@@ -26,9 +27,10 @@ from controller.state import State, StateFold
 class StoreView:
     """The journal of this process."""
 
-    def __init__(self, journal: Journal[State]) -> None:
-        """Keep the journal; it is only read."""
+    def __init__(self, journal: Journal[State], root: bytes | None = None) -> None:
+        """Keep the journal; it is only read. ``root``: the fleet's key that this machine pins."""
         self._journal = journal
+        self._root = root
 
     @property
     def id(self) -> str:
@@ -51,15 +53,22 @@ class StoreView:
         return (await self._journal.read(start, start + limit - 1))[:limit]
 
     async def verify(self) -> VerifyShape:
-        """Check every byte of the file."""
-        return _shape(await self._journal.verify(), self.last)
+        """Check every byte of the file, and the journals before it."""
+        return _shape(await self._journal.verify_life(self._root), self.last)
 
 
 class FolderView:
     """The journal in a folder that no vendd has open; made by ``open_folder``."""
 
-    def __init__(self, storage: DirectoryStorage, database: Database, journal: bytes) -> None:
+    def __init__(
+        self,
+        storage: DirectoryStorage,
+        database: Database,
+        journal: bytes,
+        root: bytes | None = None,
+    ) -> None:
         """Keep the open database."""
+        self._root = root
         self._storage = storage
         self._database = database
         self.id = journal.hex()
@@ -99,13 +108,16 @@ class FolderView:
         return records
 
     async def verify(self) -> VerifyShape:
-        """Check every byte of the folder's journal."""
+        """Check every byte of the folder's journal, and those before it."""
         await self._database.close()
-        return _shape(await verify.verify_storage(self._storage, StateFold(), REGISTRY), self.last)
+        storage, fold, root = self._storage, StateFold(), self._root
+        report = await verify.verify_storage(storage, fold, REGISTRY, root=root)
+        key = await read_key(storage)
+        return _shape(await verify_life(storage, report, key, fold, REGISTRY, root), self.last)
 
 
 @asynccontextmanager
-async def open_folder(folder: Path) -> AsyncIterator[FolderView]:
+async def open_folder(folder: Path, root: bytes | None = None) -> AsyncIterator[FolderView]:
     """Open the journal in a folder for reading; not a byte of it changes.
 
     Raises:
@@ -118,22 +130,42 @@ async def open_folder(folder: Path) -> AsyncIterator[FolderView]:
         raise JournalMissingError(f"there is no journal in {folder}")
     database = await storage.open(journal_file(located[0]), Access.READ)
     try:
-        view = FolderView(storage, database, located[0])
+        view = FolderView(storage, database, located[0], root)
         await view.look()
         yield view
     finally:
         await database.close()
 
 
-def _shape(report: verify.VerifyReport, last: int) -> VerifyShape:
+def _shape(life: LifeReport, last: int) -> VerifyShape:
+    report = life.journals[0]
     return {
         "journal": report.journal,
-        "ok": report.ok,
-        "problem": report.problem,
+        "ok": life.ok,
+        "problem": life.problem,
+        "wrong_journal": life.journal,
+        "wrong": life.wrong_seq,
         "base": report.base_seq,
         "last": last,
         "last_good": report.last_good,
         "records": report.records,
         "snapshots": report.snapshots,
         "unknown": report.unknown,
+        "checkpoints": report.checkpoints,
+        "countersigned": report.countersigned,
+        "proved": report.proved,
+        "rooted": report.rooted,
+        "journals": [
+            {
+                "journal": one.journal,
+                "follows": one.previous[0] if one.previous else "",
+                "behind": one.previous[1] if one.previous else 0,
+                "base": one.base_seq,
+                "last_good": one.last_good,
+                "records": one.records,
+                "proved": one.proved,
+                "problem": one.problem,
+            }
+            for one in life.journals
+        ],
     }

@@ -248,18 +248,38 @@ class RecordsShape(TypedDict):
     records: list[RecordShape]
 
 
+class LifeShape(TypedDict):
+    """One journal of a machine's life."""
+
+    journal: str
+    follows: str  # the journal before it; empty when there is none, or nobody knows any more
+    behind: int  # the record of that one behind which it begins
+    base: int
+    last_good: int
+    records: int
+    proved: int
+    problem: str  # where it ends broken; the next one begins there
+
+
 class VerifyShape(TypedDict):
     """What checking every byte of the journal found."""
 
     journal: str
     ok: bool
     problem: str  # empty when all is well
+    wrong_journal: str  # where the first wrong record is
+    wrong: int | None  # the first wrong record
     base: int  # records up to this one were pruned; the signed base stands for them
     last: int
     last_good: int  # up to here everything is right
     records: int  # how many were checked
     snapshots: int  # how many equal the fold
     unknown: int  # records that this software does not understand
+    checkpoints: int  # the machine's signed statements, each compared with the records
+    countersigned: int  # how many of them the fleet has countersigned
+    proved: int  # the fleet vouches for all records to this one, the pruned ones too
+    rooted: bool  # its word was checked to the root key that the machine pins
+    journals: list[LifeShape]  # the one in use first, then those before it
 
 
 class StepShape(TypedDict):

@@ -125,27 +125,66 @@ def _full(record: dict[str, Any], currency: str) -> None:
     screen.fields(rows)
 
 
-def verify(context: typer.Context, folder: FromFolder = None, json: AsJson = False) -> None:
-    """Check every byte of the journal: chain, base, snapshots. Exit code 1 if one is wrong."""
-    with source(context, folder) as journal:
+RootKey = Annotated[
+    str,
+    typer.Option(
+        "--root-key",
+        metavar="HEX",
+        help="The fleet's root key, where neither vendd nor --config can tell it.",
+        show_default=False,
+    ),
+]
+
+
+def verify(
+    context: typer.Context, folder: FromFolder = None, root_key: RootKey = "", json: AsJson = False
+) -> None:
+    """Check the machine's whole life, every byte. Exit code 1 if one is wrong.
+
+    Chain, base, snapshots, signed checkpoints and the fleet's word for them; and the journals
+    before this one, where their files are still there.
+    """
+    try:
+        root = bytes.fromhex(root_key) or None
+    except ValueError as error:
+        raise CliError(f"{root_key!r} is no key: hex digits", Exit.USAGE) from error
+    with source(context, folder, root) as journal:
         report = journal.verify()
     if json:
         screen.as_json(report)
     elif report["ok"]:
-        pruned = f", records to {report['base']} pruned" if report["base"] else ""
-        screen.line(
-            ("verified:", screen.GOOD),
-            f"{report['records']} records, the last is {report['last_good']}{pruned}; "
-            f"{report['snapshots']} snapshots equal the fold",
-        )
-        if report["unknown"]:
-            words = f"{report['unknown']} records are of a newer software"
-            screen.line((words, screen.WARN))
+        _verified(report)
     else:
         screen.line(("NOT VERIFIED:", screen.BAD), report["problem"])
         screen.line(f"everything to record {report['last_good']} is right")
     if not report["ok"]:
         raise typer.Exit(Exit.NO)
+
+
+def _verified(report: dict[str, Any]) -> None:
+    pruned = f", records to {report['base']} pruned" if report["base"] else ""
+    screen.line(
+        ("verified:", screen.GOOD),
+        f"{report['records']} records, the last is {report['last_good']}{pruned}; "
+        f"{report['snapshots']} snapshots equal the fold",
+    )
+    # A vendd that was not started again since its update says less.
+    if report.get("checkpoints"):
+        words = f"{report['checkpoints']} signed checkpoints agree"
+        if report["proved"]:
+            words += f"; the fleet vouches for everything to record {report['proved']}"
+        screen.line(words)
+    proved = report.get("proved", 0)
+    if proved and not report["rooted"]:
+        screen.line(("the fleet's word was not checked to its root key: --root-key", screen.WARN))
+    if report["base"] and "proved" in report and not proved:
+        screen.line(("for the pruned records this machine's key alone vouches", screen.WARN))
+    for old in report.get("journals", ())[1:]:
+        ends = f", then damaged ({old['problem']})" if old["problem"] else ""
+        screen.line(f"before it, journal {old['journal'][:8]}: {old['records']} records{ends}")
+    if report["unknown"]:
+        words = f"{report['unknown']} records are of a newer software"
+        screen.line((words, screen.WARN))
 
 
 def export(

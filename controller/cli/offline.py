@@ -52,14 +52,14 @@ class Folder:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Folder]:
+def opened(folder: Path, root: bytes | None = None) -> Iterator[Folder]:
     """Open the journal in a folder; nothing in it changes.
 
     Raises:
         CliError: There is none that can be read.
     """
     with asyncio.Runner() as runner:
-        journal = open_folder(folder)
+        journal = open_folder(folder, root)
         try:
             view = runner.run(journal.__aenter__())
             try:

@@ -27,6 +27,7 @@ class Place:
 
     socket: Path
     folder: Path  # of the journal
+    root_key: bytes | None = None  # the fleet's, that the machine pins; from its configuration
 
     @classmethod
     def find(cls, socket: Path | None, home: Path | None, config: Path | None) -> Place:
@@ -44,7 +45,9 @@ class Place:
                 settings = load(config, home=home)
             except ConfigError as error:
                 raise CliError(str(error), Exit.USAGE) from error
-            return cls(socket or settings.api.socket, settings.journal.folder)
+            cloud = settings.cloud
+            root = None if cloud is None else bytes.fromhex(cloud.root_key)
+            return cls(socket or settings.api.socket, settings.journal.folder, root)
         if home is not None:
             home = home.expanduser()
             return cls(socket or home / SOCKET_NAME, home / FOLDER_NAME)

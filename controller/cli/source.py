@@ -71,14 +71,18 @@ class Running:
 
 
 @contextmanager
-def source(context: typer.Context, folder: Path | None = None) -> Iterator[Source]:
+def source(
+    context: typer.Context, folder: Path | None = None, root: bytes | None = None
+) -> Iterator[Source]:
     """Open the machine's journal: through vendd, else from its folder; from ``folder`` if said.
+
+    ``root`` is the fleet's key that the machine pins; a running vendd knows it.
 
     Raises:
         CliError: Neither is there.
     """
+    there = place(context)
     if folder is None:
-        there = place(context)
         try:
             client = Client(there.socket)
         except CliError as error:
@@ -93,7 +97,7 @@ def source(context: typer.Context, folder: Path | None = None) -> Iterator[Sourc
     # asyncio and SQLite are loaded for this alone.
     from controller.cli import offline  # noqa: PLC0415 - see above
 
-    with offline.opened(folder) as found:
+    with offline.opened(folder, root or there.root_key) as found:
         yield found
 
 

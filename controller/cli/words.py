@@ -150,6 +150,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "planogram.applied": lambda d, _: f"{', '.join(d['columns'])} by {d['by']}",
     "time.confirmed": lambda d, _: f"by {d['source']}, {d['offset_ms']} ms off",
     "checkpoint.signed": lambda d, _: d["reason"],
+    "checkpoint.countersigned": lambda d, _: f"the fleet vouches for records to {d['seq']}",
     "record.carried": lambda d, _: f"record {d['seq']} of journal {d['journal'][:8]}…",
     "journal.forked": lambda d, _: f"the fleet holds another chain behind record {d['seq']}",
 }

@@ -268,6 +268,18 @@ class EndRemote:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepCountersignature:
+    """The fleet's word for the checkpoint of ``seq``, verified by the link; signatures are hex."""
+
+    seq: int
+    body: str
+    kid: str
+    signature: str
+    key: str
+    key_signature: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remote:
     """A verified command of the fleet; it runs at most once for its ``id``.
 
@@ -315,4 +327,5 @@ Command = (
     | ApplyConfig | ApplyPlanogram
     | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote | LockMachine
     | UnlockMachine | SettleClaim | ShowMessage | ReadAudit | UpdateSoftware | EndRemote
+    | KeepCountersignature
 )  # fmt: skip

@@ -56,6 +56,10 @@ class Fold(Protocol[S]):
         """Return the balances that are not zero, which a new journal's first record tells."""
         ...
 
+    def previous(self, state: S) -> tuple[str, int, Postings] | None:
+        """Return which journal this one follows, behind which record, and what it began with."""
+        ...
+
     def forked(self, state: S) -> None:
         """Take back what only the fleet may honour now, which holds another chain than ours."""
         ...

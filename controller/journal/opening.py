@@ -79,7 +79,7 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
         if journal_file(witness.journal) not in names:
             raise JournalMissingError(f"journal {witness.journal.hex()} is gone")
         return witness.journal, witness
-    found = [journal for name in names if (journal := _journal_of(name)) is not None]
+    found = await journals_in(storage)
     if len(found) == 1:
         return found[0], None  # a power cut between the first record and the id file
     if found:
@@ -87,6 +87,11 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
     if ID_FILE in names:
         raise JournalMissingError(f"{ID_FILE} cannot be read and there is no journal")
     return None
+
+
+async def journals_in(storage: Storage) -> list[bytes]:
+    """Return the ids of all journals of a folder, the old ones too."""
+    return [found for name in await storage.names() if (found := _journal_of(name)) is not None]
 
 
 def _journal_of(name: str) -> bytes | None:

@@ -56,6 +56,10 @@ class ReadableJournal(Generic[S]):
         """Return the public half of the machine's own key; nothing when the key is gone."""
         return self._key.public() if self._key is not None else b""
 
+    def sign(self, message: bytes) -> bytes:
+        """Return the machine's signature, 64 bytes; nothing when the key is gone."""
+        return self._key.sign(message) if self._key is not None else b""
+
     async def read(self, first: int, last: int | None = None) -> list[Record]:
         """Return the durable records from ``first`` to ``last`` (both included), oldest first.
 
@@ -103,10 +107,12 @@ class ReadableJournal(Generic[S]):
         """Yield the lines of an export (``controller.journal.export``)."""
         return export_lines(self._database, self._id, first=first, last=last)
 
-    async def verify(self, progress: Progress | None = None) -> VerifyReport:
-        """Check the whole file: base, every record, and the snapshots against the fold."""
+    async def verify(
+        self, progress: Progress | None = None, root: bytes | None = None
+    ) -> VerifyReport:
+        """Check the whole file: base, every record, checkpoints, the snapshots against the fold."""
         return await verify.verify(
-            self._database, self._id, self._key, self._fold, self._registry, progress
+            self._database, self._id, self._key, self._fold, self._registry, progress, root
         )
 
     async def carried(self) -> list[CarriedRow]:

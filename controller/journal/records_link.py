@@ -61,12 +61,31 @@ class TimeConfirmed(RecordData):
 
 
 class CheckpointSigned(RecordData):
-    """The machine signed its books; ``signature`` is over the bytes of ``body``, hex."""
+    """The machine signed its books as they were after the record before this one.
+
+    ``signature`` (hex) is over a purpose and the bytes of ``body`` (``attested``).
+    """
 
     type: ClassVar[str] = "checkpoint.signed"
     body: str
     signature: str
     reason: Literal["hourly", "collection"]
+
+
+class CheckpointCountersigned(RecordData):
+    """The fleet holds the books that the checkpoint of ``seq`` states, and has signed that.
+
+    ``body`` and ``key`` are exact texts; the signatures over them are hex. ``key`` is the
+    operational key that signed, ``key_signature`` the root key's word for it.
+    """
+
+    type: ClassVar[str] = "checkpoint.countersigned"
+    seq: int
+    body: str
+    kid: str
+    signature: str
+    key: str
+    key_signature: str
 
 
 class JournalForked(RecordData):
@@ -97,6 +116,7 @@ LINK: Final[tuple[type[RecordData], ...]] = (
     MessageRefused,
     TimeConfirmed,
     CheckpointSigned,
+    CheckpointCountersigned,
     JournalForked,
     RecordCarried,
 )

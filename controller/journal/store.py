@@ -46,6 +46,7 @@ from controller.journal.identity import (
     journal_file,
     write_witness,
 )
+from controller.journal.life import LifeReport, verify_life
 from controller.journal.opening import Opened, Progress
 from controller.journal.reader import Position
 from controller.journal.reading import ReadableJournal
@@ -399,6 +400,11 @@ class Journal(ReadableJournal[S]):
             raise
         self._acked_seq = seq
         return True
+
+    async def verify_life(self, root: bytes | None = None) -> LifeReport:
+        """Check this journal and those before it; ``root`` is the fleet's key that is pinned."""
+        report = await self.verify(root=root)
+        return await verify_life(self._storage, report, self._key, self._fold, self._registry, root)
 
     async def restore_ballast(self) -> bool:
         """Set the room aside again, if the disk has it; ``disk_full`` ends then."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.machine import checkpoints, orders, promises
 from controller.machine import effects as fx
-from controller.machine import orders, promises
 from controller.machine.cash import CashHandling
 from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
@@ -132,6 +132,7 @@ class Brain:
                 self.recovery = boot.begin(self.desk, self.devices)
                 self.climate.boot()
                 self.configuring.boot()
+                checkpoints.boot(self.desk)
                 self.desk.do(fx.AskTime())
                 self._minute()
             case Stop(reason=reason):
@@ -148,6 +149,8 @@ class Brain:
                 return self.remote.end(command)
             case cmd.ConfirmTime() | cmd.NoteRefused():
                 return obey_link(self.desk, command)
+            case cmd.KeepCountersignature():
+                return checkpoints.keep(self.desk, command)
             case _:
                 return self._obey(self.desk, command, by, reply)
 
@@ -633,6 +636,8 @@ class Brain:
             case "config":
                 if self.configuring.look(self.blocked()):
                     self._reconfigured()
+            case "checkpoint":
+                checkpoints.due(self.desk)
             case "session":
                 self._session_timed_out(rest)
             case "time" | "minute" | "basket" | "right" | "age":

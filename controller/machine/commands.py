@@ -13,8 +13,8 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal import records_card as card_rec
 from controller.journal.records_rights import TokensCollected
+from controller.machine import checkpoints, health, orders
 from controller.machine import effects as fx
-from controller.machine import health, orders
 from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
@@ -279,6 +279,7 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         if expected or command.tokens:
             desk.write(TokensCollected(counted=command.tokens, expected=expected, by=by))
         answer["tokens"] = {"counted": command.tokens, "expected": expected}
+    checkpoints.state_books(desk, "collection")
     return answer
 
 

@@ -141,13 +141,15 @@ class Desk:
         health: tuple[HealthRule, ...] = (),
         offers: Offers | None = None,
         plan: Plan | None = None,
+        seal: Callable[[int, int], str] | None = None,
     ) -> None:
-        """Bind the parts; ``mint(seq, amount)`` makes a claim's code."""
+        """Bind the parts; ``mint(seq, amount)`` makes a claim's code, ``seal`` states the books."""
         self.journal = journal
         self.base_planogram = planogram
         self.policy = policy
         self.clock = clock
         self.mint = mint
+        self.seal = seal
         self.climate = climate
         self.health = health
         self.recorded = False  # a flight recorder runs

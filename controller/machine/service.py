@@ -32,14 +32,18 @@ class RunningService:
     """Reads from the fold, acts through the actor's queue."""
 
     def __init__(
-        self, machine: Machine, software: str, recordings: Recordings | None = None
+        self,
+        machine: Machine,
+        software: str,
+        recordings: Recordings | None = None,
+        root: bytes | None = None,
     ) -> None:
         """Watch the machine's turns from now on."""
         self._recordings = recordings
         self._machine = machine
         self._software = software
         self._since = machine.desk.now
-        self._view = StoreView(machine.desk.journal)
+        self._view = StoreView(machine.desk.journal, root)
         self._watchers: list[WatchSink] = []
         self._mode = ""
         self._screen: tuple[str, ...] = ()

@@ -151,6 +151,7 @@ class _Stage:
             settings["policy"],
             self.clock,
             self._mint,
+            seal=self._mint,
         )
         for name, value in settings.items():
             setattr(self.desk, name, value)

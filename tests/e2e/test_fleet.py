@@ -99,6 +99,16 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
     stock = (await rig.api.call("stock.show"))["columns"]
     assert next(column["price"] for column in stock if column["column"] == "A1") == 170
 
+    # A collection states the books; the fleet countersigns, and the machine writes that down.
+    held = (await rig.api.call("ledger.show"))["accounts"]
+    box = next((row["debit"] for row in held if row["account"] == "cash.cashbox"), 0)
+    mark = rig.api
+    await rig.api.call("collect", cashbox=box, stacker=0, bills=0)
+    await mark.until_record("checkpoint.countersigned", within_s=PLENTY_S)
+    report = await rig.api.call("journal.verify")
+    assert (report["ok"], report["rooted"]) == (True, True)
+    assert report["proved"] > 0
+
     durable = (await rig.api.journal())[-1]["seq"]
     machine = await told(
         site,
@@ -108,6 +118,8 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
         "acme/demo",
     )
     assert machine["online"] is True
+    proof = await of_shell(site, "audit", "verify", "acme/demo")
+    assert (proof["ok"], proof["journals"][0]["proved"]) == (True, report["proved"])
     assert machine["balances"] == await books_of(rig)
     columns = {column["column"]: column["count"] for column in stock}
     shown = await told(

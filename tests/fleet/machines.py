@@ -7,9 +7,19 @@ from itertools import pairwise
 from sqlalchemy import insert
 
 from cloud.contract.batch import pack
-from cloud.contract.journal import GENESIS, RecordData, link
+from cloud.contract.journal import (
+    GENESIS,
+    REGISTRY,
+    Record,
+    RecordData,
+    attested,
+    decode,
+    link,
+    records_link,
+)
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import Presence
+from cloud.contract.signing import public_of, signer_of
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
@@ -17,6 +27,7 @@ from controller.journal.envelope import encode_body
 from simulator.swarm.lived import Lived
 
 START = 1_790_000_000_000
+SEED = bytes([7]) * 32  # of the machine's own key
 
 
 class Machine:
@@ -98,6 +109,39 @@ class Machine:
         self.write(rec.VendClosed(result="sold"), vend=vend)
         return vend
 
+    def record(self, seq: int) -> Record:
+        """A record as it is read."""
+        _, boot, body, digest = self.rows[seq - 1]
+        return decode(REGISTRY, seq=seq, boot=boot, body=body, digest=digest)
+
+    def balances(self) -> dict[str, int]:
+        """What its ledger says now; zeros left out."""
+        found: dict[str, int] = {}
+        for seq in range(1, self.seq + 1):
+            record = self.record(seq)
+            if isinstance(record.data, rec.JournalBegun):
+                found = dict(record.data.inherited)
+            for account, amount in record.postings:
+                found[account] = found.get(account, 0) + amount
+        return {account: amount for account, amount in found.items() if amount}
+
+    def state_books(self, *, seed: bytes = SEED, **changes: object) -> int:
+        """Write a checkpoint, as the machine does; ``changes`` are lies."""
+        fields: dict[str, object] = {
+            "journal": self.journal.hex(),
+            "seq": self.seq,
+            "hash": self.hash.hex(),
+            "balances": self.balances(),
+            "at_ms": START + self.seq,
+            "confirmed": True,
+            **changes,
+        }
+        body = attested.write(attested.Statement(**fields))  # type: ignore[arg-type]  # by their names
+        signature = signer_of(seed)(attested.STATED + body.encode())
+        return self.write(
+            records_link.CheckpointSigned(body=body, signature=signature.hex(), reason="hourly")
+        )
+
     def batch(self, first: int, last: int | None = None, *, nonce: str = "n") -> bytes:
         last = self.seq if last is None else last
         rows = self.rows[first - 1 : last]
@@ -108,10 +152,11 @@ class Machine:
         edges = [*range(1, self.seq + 1, size), self.seq + 1]
         return [self.batch(first, after - 1) for first, after in pairwise(edges)]
 
-    def presence(self) -> Presence:
+    def presence(self, *, seed: bytes | None = None) -> Presence:
         return Presence.model_validate(
             {
                 "online": True,
+                "public_key": "" if seed is None else public_of(seed).hex(),
                 "nonce": "p",
                 "head": {"journal": self.journal.hex(), "seq": self.seq, "hash": self.hash.hex()},
             }

@@ -33,6 +33,7 @@ def mount(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("adopt-journal")(adopt)
     group.command("release-journal")(release)
+    group.command("accept-key")(accept_key)
     app.add_typer(group, name="machine")
 
 
@@ -219,3 +220,13 @@ def release(context: typer.Context, journal: Journal) -> None:
     uid = _journal(journal)
     run(context, lambda database, _: registry.release(database, uid, now_ms()))
     screen.say(f"{journal} is taken in again")
+
+
+def accept_key(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
+    """Take the key that a machine shows now for its own: it has a new disk."""
+    address = address_of(machine)
+    key = run(context, lambda database, _: registry.accept_key(database, address, now_ms()))
+    if json:
+        screen.as_json({"machine": str(address), "key": key.hex()})
+    else:
+        screen.say(f"{address} signs with {key.hex()} from now on")

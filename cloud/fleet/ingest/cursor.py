@@ -29,6 +29,7 @@ class Cursor:
     has_waiting: bool
     has_copies: bool
     folded: str  # the token of whoever keeps its fold
+    stated: bool = False  # this transaction brought a checkpoint
 
 
 def ack_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from random import SystemRandom
 from typing import Final
 from weakref import WeakValueDictionary
@@ -25,11 +26,11 @@ from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest import copies, forks, presence
+from cloud.fleet.ingest import checkpoints, copies, forks, presence
 from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
-from cloud.fleet.ingest.reading import record_of
+from cloud.fleet.ingest.reading import columns_of, record_of
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections import tables
 
@@ -41,8 +42,6 @@ MAX_BAD: Final = 3
 MAX_RUN: Final = 4_000
 _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
 _KEPT_OF_REASON: Final = 500
-_KEPT_OF_TYPE: Final = 64
-_BIGINT: Final = 2**63 - 1
 
 
 class Ingest:
@@ -52,6 +51,7 @@ class Ingest:
         database: Where to.
         known: The first tier of deduplication.
         entropy: Random bytes: this process's name among those that write projections.
+        countersign: Signs the fleet's word for a checkpoint; None: nobody here may.
     """
 
     def __init__(
@@ -59,8 +59,10 @@ class Ingest:
         database: FleetDatabase,
         known: Known | None = None,
         entropy: Callable[[int], bytes] | None = None,
+        countersign: checkpoints.Countersign | None = None,
     ) -> None:
         self.database = database
+        self._countersign = countersign
         self.known = known or Known()
         self._folds = Folds((entropy or SystemRandom().randbytes)(8).hex())
         self._machines: dict[Address, int] = {}
@@ -99,10 +101,24 @@ class Ingest:
         turn = self._turns.setdefault(head.journal, asyncio.Lock())
         async with turn:
             try:
-                return await self._apply(machine_id, batch, message, now_ms)
+                verdict = await self._apply(machine_id, batch, message, now_ms)
             except BaseException:
                 self.known.forget(machine_id, head.journal)
                 raise
+        return await self._worded(address, verdict, now_ms)
+
+    async def _worded(self, address: Address, verdict: Verdict, now_ms: int) -> Verdict:
+        """Return a verdict with the fleet's word for the checkpoint that it brought."""
+        if not verdict.stated or verdict.ack is None:
+            return verdict
+        return replace(verdict, ack=await self._with_word(address, verdict.ack, now_ms))
+
+    async def _with_word(self, address: Address, ack: Ack, now_ms: int) -> Ack:
+        """Return an ack with the fleet's word for the newest checkpoint, where there is one."""
+        word = await checkpoints.newest_word(
+            self.database, self._countersign, address, ack.journal, now_ms
+        )
+        return ack if word is None else ack.model_copy(update={"countersigned": word})
 
     async def take_run(
         self, address: Address, messages: Sequence[bytes], now_ms: int
@@ -123,6 +139,8 @@ class Ingest:
                 run = self._run_of(machine_id, left)
                 if len(run) > 1:
                     joined = await self._take_joined(machine_id, run, now_ms)
+            if joined:
+                joined[-1] = await self._worded(address, joined[-1], now_ms)
             verdicts += joined or [await self.take(address, left[0], now_ms)]
         return verdicts
 
@@ -170,8 +188,14 @@ class Ingest:
                 raise
         for batch in run:
             self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
+        stated = cursor.stated and not cursor.quarantine
         return [
-            Verdict(Fate.APPLIED, ack_of(cursor, now_ms, batch.head.nonce), batch.head.count)
+            Verdict(
+                Fate.APPLIED,
+                ack_of(cursor, now_ms, batch.head.nonce),
+                batch.head.count,
+                stated=stated and batch is run[-1],
+            )
             for batch in run
         ]
 
@@ -201,7 +225,12 @@ class Ingest:
                 await self._move(connection, cursor, now_ms)
         self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
         fate = Fate.APPLIED if rows else Fate.DUPLICATE
-        return Verdict(fate, ack_of(cursor, now_ms, head.nonce), cursor.next_seq - before)
+        return Verdict(
+            fate,
+            ack_of(cursor, now_ms, head.nonce),
+            cursor.next_seq - before,
+            stated=cursor.stated and not cursor.quarantine,
+        )
 
     async def _locked(
         self, connection: AsyncConnection, machine_id: int, head: BatchHead, now_ms: int
@@ -298,10 +327,7 @@ class Ingest:
                 cursor.id,
                 r.seq,
                 r.boot,
-                # As the columns can hold them; the record's bytes keep what it said.
-                r.at_ms if r.at_ms < _BIGINT else _BIGINT,
-                r.type[:_KEPT_OF_TYPE],
-                r.vend if r.vend is None or r.vend < _BIGINT else _BIGINT,
+                *columns_of(r),
                 r.body,
                 r.hash,
             )
@@ -331,12 +357,24 @@ class Ingest:
         fold = self._folds.pick(cursor.id, cursor.folded)
         if fold is None:
             fold = await tables.load(connection, cursor.machine_id, cursor.id)
+        fold.head = cursor.next_seq - 1, cursor.last_hash
         for record in records:
             fold.take(record)
         await tables.save(self.database, connection, fold, cursor.machine_id, cursor.id, kept=True)
         await alerts.follow_faults(
             self.database, connection, cursor.machine_id, fold.changed.faults, now_ms
         )
+        problem = await checkpoints.compare(
+            self.database,
+            connection,
+            cursor.machine_id,
+            cursor.id,
+            cursor.uid,
+            fold.changed.stated,
+            now_ms,
+        )
+        cursor.quarantine = problem or cursor.quarantine
+        cursor.stated = cursor.stated or bool(fold.changed.stated)
         cursor.folded = self._folds.keep(cursor.id, fold)
 
     async def _note_beginning(
@@ -476,7 +514,8 @@ class Ingest:
         machine_id = await self.machine_id(address)
         if machine_id is None:
             return None
-        return await presence.heard(self.database, machine_id, message, now_ms)
+        ack = await presence.heard(self.database, machine_id, message, now_ms)
+        return None if ack is None else await self._with_word(address, ack, now_ms)
 
     async def told(self, address: Address, state: State, now_ms: int) -> None:
         """Keep a machine's own snapshot of itself."""

@@ -23,11 +23,12 @@ async def heard(
         values: dict[str, Any] = {"online": presence.online, "seen_ms": now_ms}
         if presence.software:
             values["software"] = presence.software[:64]
-        if presence.public_key:
-            values["public_key"] = bytes.fromhex(presence.public_key)
         await connection.execute(
             update(t.machine).where(t.machine.c.id == machine_id).values(**values)
         )
+        if presence.public_key:
+            key = bytes.fromhex(presence.public_key)
+            await _key_shown(database, connection, machine_id, key, now_ms)
         if not presence.online:
             await alerts.raise_alert(database, connection, machine_id, alerts.OFFLINE, "", now_ms)
             return None
@@ -36,6 +37,40 @@ async def heard(
             return None
         return await _where_it_stands(
             database, connection, machine_id, presence.head, presence.nonce, now_ms
+        )
+
+
+async def _key_shown(
+    database: FleetDatabase, connection: AsyncConnection, machine_id: int, key: bytes, now_ms: int
+) -> None:
+    """Pin the first key that a machine shows; another one waits for an operator, with an alert."""
+    row = t.machine_key
+    keys = {
+        bytes(found.public_key): found.accepted_ms
+        for found in await connection.execute(select(row).where(row.c.machine_id == machine_id))
+    }
+    if keys.get(key) is not None:
+        return
+    pinned = [known for known, accepted_ms in keys.items() if accepted_ms is not None]
+    if key not in keys:
+        values = {
+            "machine_id": machine_id,
+            "public_key": key,
+            "seen_ms": now_ms,
+            "accepted_ms": None if pinned else now_ms,
+        }
+        await connection.execute(database.insert_new(row), [values])
+    if pinned:
+        detail = (
+            f"it shows key {key.hex()}, and {pinned[-1].hex()} is pinned: a new disk, or another "
+            "machine; `vendcloud machine accept-key` takes it"
+        )
+        await alerts.raise_alert(
+            database, connection, machine_id, alerts.KEY_CHANGED, detail, now_ms
+        )
+    else:
+        await connection.execute(
+            update(t.machine).where(t.machine.c.id == machine_id).values(public_key=key)
         )
 
 

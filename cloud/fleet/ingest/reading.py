@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from cloud.contract.batch import Row
 from cloud.contract.journal import REGISTRY, EnvelopeError, Record, UnknownData, decode
 
@@ -25,3 +27,17 @@ def record_of(row: Row) -> Record:
             body=row.body,
             hash=row.hash,
         )
+
+
+_BIGINT: Final = 2**63 - 1
+_TYPE_LENGTH: Final = 64
+
+
+def columns_of(record: Record) -> tuple[int, str, int | None]:
+    """Return time, type and vend as columns can hold them; the bytes keep what they said."""
+    at_ms, vend = record.at_ms, record.vend  # which are digits: never below zero
+    return (
+        at_ms if at_ms < _BIGINT else _BIGINT,
+        record.type[:_TYPE_LENGTH],
+        vend if vend is None or vend < _BIGINT else _BIGINT,
+    )

@@ -28,3 +28,4 @@ class Verdict:
     ack: Ack | None = None  # None: nothing to tell; a silence that the machine sends into again
     records: int = 0  # that are new
     queries: bool = True  # False: decided from memory
+    stated: bool = False  # a checkpoint came with it, which waits for the fleet's word

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from cloud.contract.journal import (
+    GENESIS,
     REGISTRY,
     EnvelopeError,
     Record,
@@ -106,6 +107,17 @@ class DeadLetter:
 
 
 @dataclass(slots=True)
+class Stated:
+    """A checkpoint, and what the records say right before it."""
+
+    seq: int  # of its record
+    data: link_rec.CheckpointSigned
+    before_seq: int
+    before_hash: bytes
+    balances: dict[str, int]
+
+
+@dataclass(slots=True)
 class Changed:
     """Which rows differ from what the tables hold."""
 
@@ -117,8 +129,9 @@ class Changed:
     reviews: list[Review] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     results: list[tuple[int, link_rec.CommandFinished]] = field(default_factory=list)  # with its ms
+    stated: list[Stated] = field(default_factory=list)
     currency: str = ""
-    restart: bool = False  # the journal inherits its balances from an older one
+    restart: bool = False  # the journal begins its own balances, perhaps with inherited ones
 
 
 class Fold:
@@ -141,9 +154,19 @@ class Fold:
         self.inside: list[tuple[str, int, int]] = []  # records told again: journal, seq, seq here
         self.faults = faults or {}
         self.changed = Changed()
+        self.head: tuple[int, bytes] = 0, GENESIS  # the last record before, and its hash
 
     def take(self, record: Record) -> None:
         """Take one record, in order."""
+        data = record.data
+        if isinstance(data, link_rec.CheckpointSigned):
+            self.changed.stated.append(
+                Stated(record.seq, data, *self.head, {k: n for k, n in self.balances.items() if n})
+            )
+        self._take(record)
+        self.head = record.seq, record.hash
+
+    def _take(self, record: Record) -> None:
         for account, amount in record.postings:
             self.balances[account] = self.balances.get(account, 0) + amount
             self.changed.balances.add(account)
@@ -162,6 +185,10 @@ class Fold:
             self.changed.dead.append(
                 DeadLetter(record.seq, record.at_ms, f"{record.type}: {error!r}")
             )
+
+    def carry(self, record: Record) -> None:
+        """Take what an older journal told, which stands inside a record of this one."""
+        self._take(record)
 
     # ---------------------------------------------------------------------------- helpers
 
@@ -197,11 +224,11 @@ Taker = Callable[[Fold, Record, Any], None]
 
 
 def _begun(fold: Fold, _: Record, data: rec.JournalBegun) -> None:
+    # Also one that names no other: a new disk begins with empty books, whatever the last one held.
     fold.changed.currency = data.currency
-    if data.previous is not None:
-        fold.changed.restart = True
-        fold.balances = dict(data.inherited)
-        fold.changed.balances |= set(fold.balances)
+    fold.changed.restart = True
+    fold.balances = dict(data.inherited)
+    fold.changed.balances |= set(fold.balances)
 
 
 def _vend_opened(fold: Fold, record: Record, data: rec.VendOpened) -> None:
@@ -332,7 +359,7 @@ def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
     vend = None if inner.vend is None else -inner.vend - _OLDER * len(fold.inside)
     fold.inside.append((data.journal, data.seq, record.seq))
     try:
-        fold.take(replace(inner, vend=vend, postings=()))
+        fold.carry(replace(inner, vend=vend, postings=()))
     finally:
         fold.inside.pop()
 

@@ -9,9 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Row
+from cloud.contract.journal import GENESIS
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest import checkpoints
 from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.projections import tables
 
@@ -24,11 +26,13 @@ async def project_journal(
     connection: AsyncConnection,
     machine_id: int,
     journal_id: int,
+    uid: bytes,
     now_ms: int,
     last: int = _ALL,
 ) -> int:
     """Fold a journal's records to ``last`` into its machine's projections; returns how many."""
     seq = count = 0
+    head = 0, GENESIS
     while True:
         found = (
             await connection.execute(
@@ -45,11 +49,16 @@ async def project_journal(
         if not found:
             return count
         fold = await tables.load(connection, machine_id, journal_id)
+        fold.head = head
         for row in found:
             fold.take(record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))))
         await tables.save(database, connection, fold, machine_id, journal_id)
         await alerts.follow_faults(database, connection, machine_id, fold.changed.faults, now_ms)
+        await checkpoints.compare(
+            database, connection, machine_id, journal_id, uid, fold.changed.stated, now_ms
+        )
         seq = found[-1].seq
+        head = seq, bytes(found[-1].hash)
         count += len(found)
 
 
@@ -68,7 +77,7 @@ async def rebuild(
         async with database.writing() as connection:
             journals = (
                 await connection.execute(
-                    select(t.journal.c.id, t.journal.c.projected_seq)
+                    select(t.journal.c.id, t.journal.c.uid, t.journal.c.projected_seq)
                     .where(t.journal.c.machine_id == machine.id, t.journal.c.adopted)
                     .order_by(t.journal.c.id)
                     .with_for_update()
@@ -76,10 +85,10 @@ async def rebuild(
             ).all()
             await tables.forget(connection, machine.id)
             count = 0
-            for journal_id, last in journals:
+            for journal_id, uid, last in journals:
                 # What an old disk wrote after its successor was adopted counts in neither.
                 count += await project_journal(
-                    database, connection, machine.id, journal_id, now_ms, last
+                    database, connection, machine.id, journal_id, uid, now_ms, last
                 )
         total += count
         told(f"{machine.tenant}/{machine.name}", count)

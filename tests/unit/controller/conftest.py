@@ -77,6 +77,13 @@ class MemoryJournal:
             "records": self.last,
             "snapshots": 0,
             "unknown": 0,
+            "wrong_journal": "",
+            "wrong": None,
+            "checkpoints": 0,
+            "countersigned": 0,
+            "proved": 0,
+            "rooted": False,
+            "journals": [],
         }
 
     def write(self, data: RecordData, vend: int | None) -> Record:

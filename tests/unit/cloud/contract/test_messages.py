@@ -22,6 +22,7 @@ KINDS: dict[str, type[Message]] = {
     for kind in (
         messages.Ack,
         messages.Checkpoint,
+        messages.Countersigned,
         messages.Desired,
         messages.Presence,
         messages.Signed,

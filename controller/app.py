@@ -42,6 +42,7 @@ from drivers.cctalk.frames import Checksum
 from drivers.cctalk.hopper import HopperPlan
 from drivers.cctalk.hopper_codec import DispenseKind
 from drivers.cctalk.refusal import refuse_cash
+from drivers.cctalk.rests import Foresight as LineForesight
 from drivers.climate.assembly import build_relays, build_thermometers
 from drivers.climate.thermometers import ReadFile
 from drivers.dispenser.assembly import build_dispenser
@@ -96,6 +97,7 @@ class Parts:
     keypad: Callable[[Callable[[DeviceEvent], None]], Listener] | None = None  # in this process
     at_exit: bool = False  # switch outputs off when the interpreter ends
     cctalk: Callable[[], BytePort] | None = None  # opens the line, where there is one
+    cctalk_foresight: LineForesight | None = None  # of a simulated one
     time_known: Callable[[], bool] | None = None  # somebody keeps the wall clock right
     aside: bool = False  # there are threads, for what takes a while and no device waits for
     keeper: Keeper | None = None  # of recordings; None: a folder beside the journal
@@ -449,6 +451,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
             open_port=open_cctalk if box is None else box.tapped(open_cctalk),
             sink=inbox,
             currency=settings.machine.currency,
+            foresight=parts.cctalk_foresight,
         )
     pulse = build_pulse(lines, settings, inbox)
     hands = Hands(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD, INTER_BYTE_S
+from simulator.clock import VirtualLoop
 from simulator.line import LineFaults
 from simulator.peripherals.cctalk_base import CcTalkDevice
 
@@ -40,6 +41,7 @@ class CcTalkWire:
         self.collisions = 0
         """The next N requests meet somebody else's bytes."""
         self._loop = loop
+        self.leaps: VirtualLoop | None = None  # as `simulator.wires.Ahead`
         self._sink: Callable[[bytes], None] | None = None
         self._partial = bytearray()
         self._heard_at = float("-inf")
@@ -62,6 +64,10 @@ class CcTalkWire:
         begun = max(self._loop.time(), self._free_at)
         self._free_at = begun + len(data) * BYTE_TIME_S
         heard = self.line.towards_devices(data)
+        leaps = self.leaps
+        if leaps is not None and self.line.clear and self.collisions <= 0 and heard == data:
+            self._at_once(leaps, data)
+            return
         if self.echo and not self.line.dead:
             returned = data
             if self.collisions > 0:
@@ -72,12 +78,30 @@ class CcTalkWire:
         if heard:
             self._loop.call_at(self._free_at, self._take, heard)
 
+    def _at_once(self, leaps: VirtualLoop, data: bytes) -> None:
+        """Carry a whole question, and its answer, while the host waits for nothing else."""
+        if self.echo:
+            self._to_host_at = max(self._free_at, self._to_host_at)
+        if self._to_host_at <= self._free_at and leaps.leap(self._free_at):
+            if self.echo:
+                self._to_host(data)
+            self._take(data)
+            return
+        if self.echo:
+            self._loop.call_at(self._to_host_at, self._to_host, data)
+        self._loop.call_at(self._free_at, self._take, data)
+
     feed = host_write
 
     @property
     def quiet(self) -> bool:
         """Tell whether nothing is on the line."""
         return self._loop.time() >= max(self._free_at, self._to_host_at)
+
+    @property
+    def clear(self) -> bool:
+        """Tell whether a question now would pass unharmed, and nobody counts its parts."""
+        return self.leaps is not None and self.line.clear and not self.collisions and self.quiet
 
     # -- the devices' side -------------------------------------------------------------------
 
@@ -105,6 +129,10 @@ class CcTalkWire:
     def _send(self, at: float, data: bytes) -> None:
         at = max(at, self._to_host_at)
         self._to_host_at = at
+        leaps = self.leaps
+        if leaps is not None and self.line.clear and not self._partial and leaps.leap(at):
+            self._to_host(data)
+            return
         for chunk in self.line.chunks(data):
             self._loop.call_at(at, self._to_host, chunk)
 

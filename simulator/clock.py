@@ -135,10 +135,39 @@ class VirtualLoop(BaseEventLoop):
             heappop(timers)
         return timers[0][0] if timers else None
 
+    def deadline_behind(self, handle: asyncio.TimerHandle) -> float | None:
+        """Return when the next live timer is due, this one aside; None when there is none."""
+        due = self.next_deadline()
+        if due is None or self._timers[0][2] is not handle:
+            return due
+        first = heappop(self._timers)
+        due = self.next_deadline()
+        heappush(self._timers, first)
+        return due
+
     @property
     def busy(self) -> bool:
         """Tell whether anything is ready to run before time moves on."""
         return bool(self._due)
+
+    def leap(self, when: float) -> bool:
+        """Let time pass until `when` at once, if nothing else would happen before.
+
+        Whoever only waits for `when` may call this instead: the loop itself would have jumped there
+        next. False, and no time has passed, while anything is ready, while a timer is due by then,
+        and where no timer at all bounds the leaping.
+        """
+        if self._due:
+            return False
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - its own handles
+            heappop(timers)
+        if not timers or timers[0][0] <= when:
+            return False
+        if when > self._now:
+            self._now = when
+            self._turns = 0
+        return True
 
     # -- what asyncio calls -------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from drivers.panel.keypad_evdev import EventDecoder
 from simulator.clock import VirtualClock, VirtualLoop
 from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
-from simulator.foresight import WorldForesight
+from simulator.foresight import LineForesight, WorldForesight
 from simulator.keypad import KernelKeys
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
@@ -124,6 +124,7 @@ class Whole:
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
         self.spool = MemorySpool()  # over all lives
+        self._let_leap()
 
     # -------------------------------------------------------------------------------- lives
 
@@ -141,6 +142,7 @@ class Whole:
 
     def _parts(self) -> app.Parts:
         self._storage = DiskStorage(self.disk)
+        foresight = self._foresight() if self._fold_idle else None
         pins = self._pins = self._pins or self.world.pins()
         return app.Parts(
             clock=self.clock,
@@ -152,8 +154,9 @@ class Whole:
             system_boot=f"power-up {self.power_ups}",
             inline_i2c=self.world.i2c,
             keypad=self._keypad(),
-            foresight=self._foresight() if self._fold_idle else None,
+            foresight=foresight,
             cctalk=self._open_cctalk,
+            cctalk_foresight=None if foresight is None else self._line_foresight(foresight),
             read_file=self._read_file,
             time_known=(lambda: self.time_known) if self.settings.offers else None,
             keeper=self.recordings,
@@ -177,6 +180,13 @@ class Whole:
     def _foresight(self) -> WorldForesight:
         assert isinstance(self.loop, VirtualLoop), "only virtual time can be folded"
         return WorldForesight(self.loop, self.world.wire)
+
+    def _line_foresight(self, beside: WorldForesight) -> LineForesight | None:
+        line = self.world.cctalk
+        if line is None:
+            return None
+        assert isinstance(self.loop, VirtualLoop), "only virtual time can be folded"
+        return LineForesight(self.loop, line.wire, beside)
 
     @property
     def ended(self) -> bool:
@@ -246,8 +256,19 @@ class Whole:
     @on_instant.setter
     def on_instant(self, told: Callable[[str], None] | None) -> None:
         self._on_instant = told
+        self._let_leap()
         for port in self._lines:
             self._listen(port)
+
+    def _let_leap(self) -> None:
+        """Have the wires carry a whole exchange at once, unless its instants are counted."""
+        leaps = None
+        if self._fold_idle and self._on_instant is None:
+            assert isinstance(self.loop, VirtualLoop), "only virtual time can be folded"
+            leaps = self.loop
+        self.world.wire.leaps = leaps
+        if self.world.cctalk is not None:
+            self.world.cctalk.wire.leaps = leaps
 
     def _listen(self, port: MemoryPort) -> None:
         """Have a port tell of its traffic, if anybody counts: it costs words for each chunk."""

@@ -29,6 +29,7 @@ from drivers.mdb.blocks import (
     checksum,
     classify_control,
 )
+from simulator.clock import VirtualLoop
 from simulator.line import LineFaults
 from simulator.peripherals.base import Answer, Peripheral
 
@@ -134,6 +135,29 @@ class Bus:
         return all(device.quiet for device in self.peripherals.values())
 
 
+class Ahead:
+    """Does what is due next at once, where nothing else would happen before it.
+
+    A host that has sent a request waits for the answer. In virtual time the wire may then go
+    through all of it, each part at its own time, before the host's call returns.
+
+    Attributes:
+        leaps: The loop whose time may pass so; None to set timers, as the real time needs.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.leaps: VirtualLoop | None = None
+
+    def _then(self, when: float, callback: Callable[..., object], *args: object) -> None:
+        """Call back at ``when``; the last thing that a part does."""
+        leaps = self.leaps
+        if leaps is not None and leaps.leap(when):
+            callback(*args)
+        else:
+            self._loop.call_at(when, callback, *args)
+
+
 # A timer that is later than this was not just rounded.
 HELD_UP_S: Final = 0.002
 
@@ -145,7 +169,7 @@ class Pacing(StrEnum):
     EDGES = "edges"  # the first at its time, the rest with the last: two events for any length
 
 
-class NativeWire:
+class NativeWire(Ahead):
     """A UART with a ninth bit, seen from the host's side.
 
     `host_block` knows where a block begins. `feed` takes a plain stream of bytes, as a pty gives
@@ -172,15 +196,16 @@ class NativeWire:
         pacing: Pacing = Pacing.BYTE,
         block_gap_s: float = INTER_BYTE_TOLERANT_S,
     ) -> None:
+        super().__init__(loop)
         self.bus = bus
         self.line = line
-        self._loop = loop
         self._pacing = pacing
         self._gap_s = block_gap_s
         self._sink: Callable[[bytes], None] | None = None
         self._host_free = 0.0  # when the host's transmitter has sent all it was given
-        # Of each piece of an answer: when it is on the line, and the timer that delivers it.
-        self._answering: list[tuple[float, asyncio.TimerHandle]] = []
+        # Of each piece of an answer: when it is on the line, when the host has it, and the timer
+        # that delivers it, None where it has been delivered at once.
+        self._answering: list[tuple[float, float, asyncio.TimerHandle | None]] = []
         self._answer_ends = 0.0
         self._heard_at = 0.0  # when the host got its last byte: what is later never overtakes it
         self._stubborn = False
@@ -207,7 +232,7 @@ class NativeWire:
         if begun < self._answer_ends and not self._stubborn:
             self._loop.call_at(begun + BYTE_TIME_S, self._silence)
         if heard:
-            self._loop.call_at(self._host_free, self._block, heard)
+            self._then(self._host_free, self._block, heard)
 
     def host_write(self, data: bytes) -> None:
         """Take bytes without the mode bit: the host's ACK, NAK or RET."""
@@ -269,8 +294,8 @@ class NativeWire:
         # What should have been sent by now, had this process not been held up, would come after
         # the host has dropped all that it heard before this block: for good, as noise does.
         overdue = self._loop.time() - HELD_UP_S
-        for _, handle in self._answering:
-            if handle.when() < overdue:
+        for _, when, handle in self._answering:
+            if handle is not None and when < overdue:
                 handle.cancel()
         self.host_block(block)
 
@@ -312,9 +337,19 @@ class NativeWire:
             pieces.append((begun + BYTE_TIME_S, first))
             if rest:
                 pieces.append((end, b"".join(rest)))
-        self._answering = [(at, call_at(at + late, self._to_host, piece)) for at, piece in pieces]
         if answer.wants_ack:
             self._ack_timer = call_at(end + RESPONSE_TOLERANT_S + BYTE_TIME_S, self._ack_wait_over)
+        answering: list[tuple[float, float, asyncio.TimerHandle | None]] = []
+        self._answering = answering
+        leaps = self.leaps
+        for at, piece in pieces:
+            when = at + late
+            if leaps is not None and leaps.leap(when):
+                answering.append((at, when, None))
+                self._to_host(piece)
+            else:
+                answering.append((at, when, call_at(when, self._to_host, piece)))
+                leaps = None  # the rest comes behind it
 
     def _to_host(self, data: bytes) -> None:
         for chunk in self.line.chunks(data):
@@ -324,12 +359,12 @@ class NativeWire:
     def _silence(self) -> None:
         """Stop an answer that another block has cut short."""
         now = self._loop.time()
-        left = [(at, handle) for at, handle in self._answering if at <= now]
-        for at, handle in self._answering:
-            if at > now:
+        left = [piece for piece in self._answering if piece[0] <= now]
+        for at, _, handle in self._answering:
+            if at > now and handle is not None:
                 handle.cancel()
         if len(left) < len(self._answering):
-            self._heard_at = max((handle.when() for _, handle in left), default=now)
+            self._heard_at = max((when for _, when, _ in left), default=now)
         self._answering = left
 
     def _ack_wait_over(self) -> None:
@@ -359,7 +394,7 @@ class AdapterSettings:
     answers_reset: bool = True  # says p,ACK to R,RESET
 
 
-class AdapterWire:
+class AdapterWire(Ahead):
     """A USB adapter that is the bus master for its host: text commands in, text answers out.
 
     Args:
@@ -381,12 +416,12 @@ class AdapterWire:
         bus_line: LineFaults,
         settings: AdapterSettings | None = None,
     ) -> None:
+        super().__init__(loop)
         self.bus = bus
         self.line = line
         self.bus_line = bus_line
         self.settings = settings or AdapterSettings()
         self.master = False
-        self._loop = loop
         self._sink: Callable[[bytes], None] | None = None
         self._text = bytearray()
         self._commands: deque[str] = deque(maxlen=_MAX_QUEUE)
@@ -413,7 +448,7 @@ class AdapterWire:
             # One event instead of two for what comes a thousand times an hour: an idle adapter
             # begins the block when it has read the line.
             self._busy = True
-            self._loop.call_at(at + len(block) * BYTE_TIME_S, self._send_block, block)
+            self._then(at + len(block) * BYTE_TIME_S, self._send_block, block)
         else:
             self._loop.call_at(at, self._take, heard)
 
@@ -521,7 +556,7 @@ class AdapterWire:
         answer = self.bus.deliver(heard, self._loop.time()) if heard else None
         if answer is None or answer.delay_s > self._timeout_s:
             self.bus.unanswered()
-            self._loop.call_later(self._timeout_s, self._done, "p,NACK")
+            self._then(self._loop.time() + self._timeout_s, self._done, "p,NACK")
             return
         marked = self.bus_line.towards_host(answer.data)
         data = bytes(byte for byte, _ in marked)
@@ -535,11 +570,11 @@ class AdapterWire:
                 # Nobody waits for the bus to be free, so this is one event instead of two.
                 line = f"{word}\n".encode("ascii")
                 at = self._loop.time() + wait + len(line) * _CHAR_S
-                self._loop.call_at(at, self._done_and_said, line)
+                self._then(at, self._done_and_said, line)
             else:
                 self._loop.call_later(wait, self._done, word)
         else:
-            self._loop.call_later(wait + BYTE_TIME_S, self._accept, data[:-1])
+            self._then(self._loop.time() + (wait + BYTE_TIME_S), self._accept, data[:-1])
 
     def _refuse(self) -> None:
         self.bus.unanswered()
@@ -567,7 +602,11 @@ class AdapterWire:
 
     def _say(self, line: str) -> None:
         data = f"{line}\n".encode("ascii")
-        self._loop.call_later(len(data) * _CHAR_S + self.line.latency_s(), self._to_host, data)
+        when = self._loop.time() + (len(data) * _CHAR_S + self.line.latency_s())
+        if self._commands:
+            self._loop.call_at(when, self._to_host, data)  # it goes on with the next one meanwhile
+        else:
+            self._then(when, self._to_host, data)
 
     def _to_host(self, data: bytes) -> None:
         heard = self.line.text_towards_host(data)

@@ -12,6 +12,7 @@ from drivers.cctalk.bill_validator import CcTalkBillValidator, ValidatorPlan
 from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.changer import CcTalkChanger
 from drivers.cctalk.hopper import HopperPlan
+from drivers.cctalk.rests import Foresight
 from drivers.links.port import BytePort
 from drivers.links.tty import open_byte_port
 
@@ -47,7 +48,12 @@ class CcTalkParts:
 
 
 def build_cctalk(
-    plan: CcTalkPlan, *, open_port: Callable[[], BytePort], sink: DeviceSink, currency: str
+    plan: CcTalkPlan,
+    *,
+    open_port: Callable[[], BytePort],
+    sink: DeviceSink,
+    currency: str,
+    foresight: Foresight | None = None,
 ) -> CcTalkParts:
     """Make the bus and the drivers of what the plan names.
 
@@ -56,8 +62,9 @@ def build_cctalk(
         open_port: As `cctalk_port` makes it, or over a simulated line.
         sink: Where money, events and faults go.
         currency: The machine's, ISO 4217 letters.
+        foresight: Of a simulated line.
     """
-    parts = CcTalkParts(CcTalkBus(open_port, sink))
+    parts = CcTalkParts(CcTalkBus(open_port, sink, foresight))
     if plan.acceptor is not None or plan.hoppers:
         parts.changer = CcTalkChanger(
             parts.bus, sink, currency=currency, acceptor=plan.acceptor, hoppers=plan.hoppers

@@ -151,7 +151,7 @@ class CcTalkBillValidator(PaysNothing):
         self._escrow: tuple[int, int] | None = None
         """The bill type in escrow, and its accept counter before."""
         self._results = 0
-        self._stir = asyncio.Event()
+        self._rest = bus.rests.of(plan.address)
         self.oddities: Counter[str] = Counter()
 
     # ------------------------------------------------------------------------------ the port
@@ -217,7 +217,7 @@ class CcTalkBillValidator(PaysNothing):
     def accept(self, types: frozenset[int]) -> None:
         """Want these bill types accepted; see `BillValidator.accept`."""
         self._wanted = types
-        self._stir.set()
+        self._rest.stir()
 
     async def _route(self, route: codec.Route) -> None:
         async with self._routing:
@@ -229,7 +229,7 @@ class CcTalkBillValidator(PaysNothing):
             routed = None if reply is None else codec.decode_route(reply)
             match routed:
                 case codec.Routed.TAKEN:
-                    self._stir.set()
+                    self._rest.stir()
                 case codec.Routed.EMPTY:
                     # a repeated order whose first answer was lost looks the same: events tell
                     self.oddities["escrow empty"] += 1
@@ -323,7 +323,7 @@ class CcTalkBillValidator(PaysNothing):
         self._sink.notify(DeviceReady(DeviceName.BILL, self._info))
         loop = asyncio.get_running_loop()
         while True:
-            self._stir.clear()
+            self._rest.settle()
             if await self._read():
                 await self._settle()
                 await self._enable()
@@ -332,11 +332,14 @@ class CcTalkBillValidator(PaysNothing):
             await self._hold_on()
             if self._applied != self._effective or loop.time() >= self._applied_at + REMIND_S:
                 await self._apply()
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._stir.wait()
-            except TimeoutError:
-                continue
+            await self._rest.pause(POLL_S, self._nothing_due())
+
+    def _nothing_due(self) -> float:
+        """Until when a read that brings nothing new changes nothing; 0.0: the next one may."""
+        if self._applied != self._effective:
+            return 0.0
+        due = (self._applied_at + REMIND_S, self._check_at, self._extend_at)
+        return min(at for at in due if at is not None)
 
     async def _hold_on(self) -> None:
         """Have a bill that waits for its vend kept in escrow."""

@@ -104,7 +104,7 @@ class CcTalkChanger:
         self._wanted: frozenset[int] = frozenset()
         self._serving = False
         self._payouts = asyncio.Lock()
-        self._stir = asyncio.Event()
+        self._rest = bus.rests.of(acceptor.address if acceptor else 0)
 
     # ------------------------------------------------------------------------------ the port
 
@@ -219,7 +219,7 @@ class CcTalkChanger:
             for hopper in self._hoppers:
                 hopper.empty, hopper.doubt = False, ""
         self._wanted = types
-        self._stir.set()
+        self._rest.stir()
 
     # ---------------------------------------------------------------------------------- life
 
@@ -341,19 +341,24 @@ class CcTalkChanger:
         self._sink.notify(DeviceReady(DeviceName.CHANGER, self._info))
         look_at = loop.time() + HOPPER_S
         while any(unit.alive for unit in self._units):
-            self._stir.clear()
+            self._rest.settle()
             if acceptor is not None:
                 await self._poll(acceptor)
             if loop.time() >= look_at and not self._payouts.locked():
                 look_at = loop.time() + HOPPER_S
                 for hopper in self._hoppers:
                     await self._look_at(hopper)
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._stir.wait()
-            except TimeoutError:
-                continue
+            await self._rest.pause(POLL_S, self._nothing_due(look_at))
         self._lost("silent")
+
+    def _nothing_due(self, look_at: float) -> float:
+        """Until when a read that brings nothing new changes nothing; 0.0: the next one may."""
+        acceptor = self._acceptor
+        if acceptor is None or not acceptor.alive or acceptor.misses:
+            return 0.0
+        if acceptor.applied != self._acceptable:
+            return 0.0
+        return min(look_at, acceptor.applied_at + REMIND_S)
 
     # ------------------------------------------------------------------------------ acceptor
 
@@ -461,14 +466,19 @@ class CcTalkChanger:
     async def _apply(self, acceptor: Acceptor) -> None:
         """Have the acceptor take what is wanted, and sort it where it belongs."""
         now = asyncio.get_running_loop().time()
-        wanted = frozenset(
-            kind for kind in self._wanted if kind in self._kinds and not self._kinds[kind].in_tube
-        )
+        wanted = self._acceptable
         due = now >= acceptor.applied_at + REMIND_S
         if acceptor.applied != wanted or due:
             await acceptor.route(self._routes())
             if await acceptor.apply(wanted, now):
                 self._books[acceptor.part].clear(FaultCode.DEVICE_RESET_BY_ITSELF)
+
+    @property
+    def _acceptable(self) -> frozenset[int]:
+        """What is wanted of what an acceptor knows."""
+        return frozenset(
+            kind for kind in self._wanted if kind in self._kinds and not self._kinds[kind].in_tube
+        )
 
     def _routes(self) -> dict[int, int]:
         """The sorter path of each position whose coin a hopper takes."""

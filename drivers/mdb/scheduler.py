@@ -162,16 +162,29 @@ class MdbBus:
         return False
 
     async def _sleep_until(self, due: float) -> None:
+        if self._foresight is not None and self._foresight.pass_until(due):
+            return
         loop = asyncio.get_running_loop()
         nap: asyncio.Future[None] = loop.create_future()
         self._nap, self._nap_until = nap, due
         timer = None if due == NEVER else loop.call_at(due, _wake, nap)
+        if timer is not None and self._foresight is not None:
+            self._foresight.napping(timer, self._foreseen)
         try:
             await nap
         finally:
             self._nap = None
             if timer is not None:
                 timer.cancel()
+
+    def _foreseen(self) -> bool:
+        """Tell whether, as things stand, the polls to come bring nothing new."""
+        foresight = self._foresight
+        assert foresight is not None, "who asks is one"
+        return all(
+            slot.idle and (not slot.polling or foresight.idle_until(slot.poll) > 0.0)
+            for slot in self._slots
+        )
 
     def _skip(self, slot: Slot, due: float) -> bool:
         """Take a device's idle polls as answered until something may happen, if that is known."""

@@ -100,6 +100,19 @@ class Foresight(Protocol):
         """As ``acked``, for a poll that brings what the last one did: a state that lasts."""
         ...
 
+    def pass_until(self, due: float) -> bool:
+        """Let time pass until ``due`` at once, if nothing else happens before; else do nothing."""
+        ...
+
+    def napping(self, timer: asyncio.TimerHandle, foreseen: Callable[[], bool]) -> None:
+        """Hear of the timer that ends the bus's nap.
+
+        Args:
+            timer: Of the next poll.
+            foreseen: Tells whether that poll and those behind it will bring nothing new.
+        """
+        ...
+
     def acked(self, poll: bytes) -> float:
         """Answer a poll by a plain ACK, if that is what the line would bring; else do nothing.
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from drivers.cctalk.frames import (
     BUSY,
+    BYTE_TIME_S,
+    FRAME_OVERHEAD,
     HOST,
     NAK,
     REPLY,
@@ -38,6 +40,8 @@ from simulator.truth import Truth
 
 ACK: Final = b""
 EVENTS_KEPT: Final = 5
+ANSWER_S: Final = 0.004
+"""From a request's last byte to the first of its answer."""
 
 Reply = bytes | int | None
 """Data (empty: ACK), a reply header (NAK, BUSY), or None for silence."""
@@ -103,6 +107,7 @@ class CcTalkDevice(ABC):
         self._truth = truth
         self._common = faults
         self._deaf_until = 0.0
+        self._told: bytes | None = None  # the events that were read last
         self.asked: list[int] = []
         """Headers heard, for tests."""
 
@@ -151,7 +156,7 @@ class CcTalkDevice(ABC):
         if faults.cut_answers > 0:
             faults.cut_answers -= 1
             raw = raw[: len(raw) // 2]
-        delay = 0.004
+        delay = ANSWER_S
         if faults.late_answers > 0:
             faults.late_answers -= 1
             delay = faults.late_s
@@ -176,6 +181,45 @@ class CcTalkDevice(ABC):
     def quiet(self) -> bool:
         """Tell whether nothing goes on inside."""
         return True
+
+    @property
+    def fit(self) -> bool:
+        """Tell whether it would hear a question now, and answer it well."""
+        faults = self._common
+        return (
+            self.powered
+            and not faults.waiting
+            and not faults.busies
+            and not faults.cut_answers
+            and self._timeline.now() >= self._deaf_until
+        )
+
+    def look(self, header: int) -> bytes:
+        """Answer a question of a fit device that carries no data and is answered by some."""
+        self.asked.append(header)
+        data = self._core(header, b"")
+        assert isinstance(data, bytes), "every such device answers it"
+        return data
+
+    @property
+    def beat(self) -> tuple[float, float] | None:
+        """Tell how a read of its events goes that brings what the last one did.
+
+        Returns:
+            Seconds until the answer begins, and what it takes; None: it may bring something new.
+        """
+        told = self._told
+        if told is None or told != self._events() or not self.fit:
+            return None
+        return ANSWER_S, (len(told) + FRAME_OVERHEAD) * BYTE_TIME_S
+
+    def polled(self, at: float) -> None:
+        """Note that its events were read at that time, and brought nothing new."""
+        del at  # most do not care
+
+    def _events(self) -> bytes | None:
+        """Return what a read of its events would bring now."""
+        return None
 
     def mute(self, seconds: float) -> None:
         """Neither hear nor answer for so long."""

@@ -121,8 +121,9 @@ class SimCcTalkBill(CcTalkDevice):
     def _handle(self, header: int, data: bytes) -> Reply:
         match header:
             case Header.READ_BUFFERED_BILL_EVENTS:
-                self._feed_dog()
-                return self.log.answer
+                self.polled(self._timeline.now())
+                self._told = self.log.answer
+                return self._told
             case Header.REQUEST_BILL_ID:
                 return self.settings.ids.get(data[0], (".......", 0))[0].encode()
             case Header.REQUEST_COUNTRY_SCALING_FACTOR:
@@ -168,10 +169,14 @@ class SimCcTalkBill(CcTalkDevice):
         """Tell whether no bill fits into the stacker."""
         return sum(self._truth.things(STACKER).values()) >= self.settings.capacity
 
-    def _feed_dog(self) -> None:
+    def polled(self, at: float) -> None:
+        """Feed the watchdog."""
         if self._dog is not None:
             self._dog.cancel()
-        self._dog = self._timeline.loop.call_later(WATCHDOG_S, self._inhibit)
+        self._dog = self._timeline.loop.call_at(at + WATCHDOG_S, self._inhibit)
+
+    def _events(self) -> bytes:
+        return self.log.answer
 
     def _inhibit(self) -> None:
         self._dog = None

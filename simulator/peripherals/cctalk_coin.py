@@ -117,7 +117,7 @@ class SimCoinAcceptor(CcTalkDevice):
         match header:
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
-                answer = self.log.answer
+                self._told = answer = self.log.answer
                 if self._dummy_due:
                     self._dummy_due = False
                     self.log.add(0, 0)
@@ -136,6 +136,13 @@ class SimCoinAcceptor(CcTalkDevice):
                 return b"\0"
             case _:
                 return self._set(header, data)
+
+    def polled(self, at: float) -> None:
+        """Note that somebody reads the credit buffer."""
+        self._read_at = at
+
+    def _events(self) -> bytes:
+        return self.log.answer
 
     def _set(self, header: int, data: bytes) -> Reply:
         match header:

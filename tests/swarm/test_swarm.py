@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from controller.saga.failures import TABLE
+from simulator.peripherals.cctalk_base import CcTalkDevice
 from simulator.swarm import build, coverage
 from simulator.swarm.causes import CAUSES
 from simulator.swarm.draw import HOW_TO_END, UnknownFaultsError, draw, luck
@@ -110,6 +111,28 @@ def test_the_same_happens_when_every_idle_poll_is_sent(seed: int) -> None:
     # A cabin cools by the clock and not by what customers do: milliseconds would change the order.
     life = replace(drawn, build=replace(drawn.build, cooled=0.0))
     folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
+    assert folded[0].findings == sent[0].findings == []
+    assert happened(folded[1]) == happened(sent[1])
+    assert "'result': 'sold'" in happened(sent[1])
+
+
+@pytest.mark.parametrize("seed", [3, 5, 7, 19])
+def test_the_same_happens_when_every_idle_read_of_a_cctalk_line_is_sent(seed: int) -> None:
+    base = build.base_settings()
+    drawn = draw(base, seed, 12, luck("none"))
+    assert drawn.build.cctalk, "drawn with such a line"
+    life = replace(drawn, build=replace(drawn.build, cooled=0.0))
+    asked: list[int] = []
+    looks = CcTalkDevice.look
+
+    def counted(device: CcTalkDevice, header: int) -> bytes:
+        asked.append(header)
+        return looks(device, header)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CcTalkDevice, "look", counted)
+        folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
+    assert asked, "the line was spared something"
     assert folded[0].findings == sent[0].findings == []
     assert happened(folded[1]) == happened(sent[1])
     assert "'result': 'sold'" in happened(sent[1])

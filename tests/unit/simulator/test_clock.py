@@ -57,6 +57,43 @@ def test_timeouts_of_asyncio_run_on_virtual_time() -> None:
     assert run_virtual(main()) == 3.5
 
 
+def test_time_leaps_only_where_nothing_else_would_happen() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        assert not loop.leap(1.0), "no timer bounds it"
+        ran: list[float] = []
+        loop.call_later(5.0, lambda: ran.append(loop.time()))
+        gone = loop.call_later(2.0, ran.append, -1.0)
+        gone.cancel()
+        assert loop.leap(3.0)
+        assert loop.time() == 3.0
+        assert not loop.leap(5.0), "the timer comes first"
+        assert loop.time() == 3.0
+        loop.call_soon(ran.append, 0.0)
+        assert not loop.leap(4.0), "something is ready"
+        await asyncio.sleep(6.0)
+        assert ran == [0.0, 5.0]
+
+    run_virtual(main())
+
+
+def test_a_deadline_is_told_with_one_timer_left_out() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        first, later = loop.call_at(1.0, print), loop.call_at(2.0, print)
+        assert loop.next_deadline() == 1.0
+        assert loop.deadline_behind(first) == 2.0
+        assert loop.deadline_behind(later) == 1.0
+        later.cancel()
+        assert loop.deadline_behind(first) is None
+        assert loop.next_deadline() == 1.0
+        first.cancel()
+
+    run_virtual(main())
+
+
 def test_waiting_for_nothing_is_a_deadlock_not_a_hang() -> None:
     async def main() -> None:
         await asyncio.get_running_loop().create_future()

@@ -98,6 +98,13 @@ class Seer:
     def repeated(self, poll: bytes) -> float:
         return 0.009 if poll in self.same_again else 0.0
 
+    def pass_until(self, due: float) -> bool:
+        del due
+        return False
+
+    def napping(self, timer: asyncio.TimerHandle, foreseen: Callable[[], bool]) -> None:
+        self.nap = timer, foreseen
+
 
 def data(payload: bytes) -> Answer:
     return Answer(AnswerKind.DATA, payload)

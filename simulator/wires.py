@@ -127,7 +127,10 @@ class Bus:
     @property
     def would_chatter(self) -> bool:
         """Tell whether some device would wrongly answer a command that is for another."""
-        return any(device.would_chatter for device in self.peripherals.values())
+        for device in self.peripherals.values():  # noqa: SIM110 - asked at every poll
+            if device.would_chatter:
+                return True
+        return False
 
     @property
     def quiet(self) -> bool:
@@ -558,10 +561,13 @@ class AdapterWire(Ahead):
             self.bus.unanswered()
             self._then(self._loop.time() + self._timeout_s, self._done, "p,NACK")
             return
-        marked = self.bus_line.towards_host(answer.data)
-        data = bytes(byte for byte, _ in marked)
+        if self.bus_line.perfect:
+            data, whole = answer.data, True
+        else:
+            marked = self.bus_line.towards_host(answer.data)
+            data = bytes(byte for byte, _ in marked)
+            whole = bool(marked) and marked[-1][1] and not any(mode for _, mode in marked[:-1])
         wait = answer.delay_s + len(answer.data) * BYTE_TIME_S
-        whole = bool(marked) and marked[-1][1] and not any(mode for _, mode in marked[:-1])
         if not whole or (len(data) > 1 and data[-1] != checksum(data[:-1])):
             self._loop.call_later(max(wait, self._timeout_s), self._refuse)
         elif len(data) == 1:

@@ -204,19 +204,19 @@ def _read_postings(body: bytes) -> tuple[int, Postings]:
         raise EnvelopeError(f"postings cannot be read: {body[cut:]!r}") from error
 
 
-def _read_data(registry: Registry, head: Head, raw: bytes) -> RecordData | UnknownData:
-    cls = registry.get(head.type)
+def _read_data(registry: Registry, kind: str, version: int, raw: bytes) -> RecordData | UnknownData:
+    cls = registry.get(kind)
     if cls is None:
-        return UnknownData(head.type, head.version, raw, "unknown type")
-    if head.version > cls.version:
-        return UnknownData(head.type, head.version, raw, "newer version")
+        return UnknownData(kind, version, raw, "unknown type")
+    if version > cls.version:
+        return UnknownData(kind, version, raw, "newer version")
     try:
-        if head.version == cls.version:
+        if version == cls.version:
             return cls.model_validate_json(raw)
-        lifted = cls.upgraded(head.version, json.loads(raw))
+        lifted = cls.upgraded(version, json.loads(raw))
         return cls.model_validate_json(json.dumps(lifted))
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        return UnknownData(head.type, head.version, raw, f"does not fit: {error}")
+        return UnknownData(kind, version, raw, f"does not fit: {error}")
 
 
 def decode(registry: Registry, *, seq: int, boot: int, body: bytes, digest: bytes) -> Record:
@@ -225,19 +225,23 @@ def decode(registry: Registry, *, seq: int, boot: int, body: bytes, digest: byte
     Raises:
         EnvelopeError: The body is not of our form.
     """
-    # Fields by place, here and below: a start folds a hundred thousand records a second.
-    head = read_head(body)
+    # Fields by place: a start folds a hundred thousand records a second.
+    match = _HEAD.match(body)
+    if match is None:
+        raise EnvelopeError(f"a body begins with {body[:40]!r}")
+    at, confirmed, mono, kind, version, vend = match.groups()
     cut, postings = _read_postings(body)
+    name, number = kind.decode(), int(version)
     return Record(
         seq,
         boot,
-        head.at_ms,
-        head.confirmed,
-        head.mono_ms,
-        head.type,
-        head.version,
-        head.vend,
-        _read_data(registry, head, body[head.end : cut]),
+        int(at),
+        confirmed == b"true",
+        int(mono),
+        name,
+        number,
+        None if vend == b"null" else int(vend),
+        _read_data(registry, name, number, body[match.end() : cut]),
         postings,
         body,
         digest,

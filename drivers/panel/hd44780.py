@@ -25,6 +25,7 @@ from drivers.panel.i2c_bus import I2cBus
 PART: Final = "display"
 RETRY_S: Final = 5.0  # a display that was pulled off is plugged in again by a person
 FLUSH_S: Final = 1.0  # the last text before the end; a whole screen takes a fifth of that
+_RS: Final = 0x01  # the expander's pin that says "data" to the controller
 _POWER_UP_MS: Final = 50  # HD44780U data sheet, figure 24: 40 ms after 2.7 V
 
 Notify = Callable[[DeviceEvent], None]
@@ -49,8 +50,24 @@ class _Lcd(CharLCD):  # type: ignore[misc]  # RPLCD ships no types
         low = (value & ~PCF8574_E) | self._backlight
         self._put(low, low | PCF8574_E, low)
 
+    def put_codes(self, codes: bytes) -> None:
+        """Write characters from the cursor on, in one transaction.
+
+        Each takes the bus six bytes, 135 us at 400 kHz and 54 us at 1 MHz: longer than the 37 us
+        that the controller needs for it.
+        """
+        light = self._backlight | _RS
+        sent = bytearray()
+        for code in codes:
+            for nibble in (code & 0xF0 | light, code << 4 & 0xF0 | light):
+                sent += bytes((nibble, nibble | PCF8574_E, nibble))
+        self._send(bytes(sent))
+
     def _put(self, *values: int) -> None:
-        if not self._wire.write(self._address, bytes(values)):
+        self._send(bytes(values))
+
+    def _send(self, sent: bytes) -> None:
+        if not self._wire.write(self._address, sent):
             raise OSError(f"no answer at address 0x{self._address:02x}")
 
 
@@ -85,8 +102,7 @@ class Hd44780:
         for row, (old, new) in enumerate(zip(self._shown, screen.rows, strict=True)):
             for start, end in _changes(old, new):
                 self._lcd.cursor_pos = (row, start)
-                for code in new[start:end]:
-                    self._lcd.write(code)
+                self._lcd.put_codes(new[start:end])
         self._shown = list(screen.rows)
 
 

@@ -19,10 +19,13 @@ from simulator.swarm.causes import CAUSES
 from simulator.swarm.plan import Trouble
 
 KEYS: Final = tuple(cell.key for cell in TABLE)
-_MARKED: Final = tuple(
-    (key, cell, frozenset(CAUSES.get(cell.failure, ())), frozenset(cell.journaled))
-    for key, cell in zip(KEYS, TABLE, strict=True)
-)
+# By a mark in a phase: the cells that it may come through (key, tender, records), by number.
+_MARKED: Final[dict[tuple[str, str], list[tuple[int, str, str, frozenset[str]]]]] = {}
+for _number, (_key, _cell) in enumerate(zip(KEYS, TABLE, strict=True)):
+    for _mark in CAUSES.get(_cell.failure, ()):
+        _MARKED.setdefault((_cell.phase.name, _mark), []).append(
+            (_number, _key, _cell.tender.name, frozenset(_cell.journaled))
+        )
 
 
 Phases = tuple[str, ...]
@@ -167,17 +170,13 @@ class Coverage:
         """Count the cells that this customer came through, and begin with the next."""
         if {"CARD"} & self._tenders and {"COINS", "BILL"} & self._tenders:
             self._tenders.add("MIXED")
-        met = self._met
-        if met:
-            marks = {mark for _, mark in met}
-            for key, cell, causes, journaled in _MARKED:
-                if (
-                    not causes.isdisjoint(marks)
-                    and cell.tender.name in self._tenders
-                    and journaled <= self._types
-                    and any((cell.phase.name, mark) in met for mark in causes)
-                ):
-                    self.hits[key] += 1
+        hit = {
+            (number, key)
+            for met in self._met
+            for number, key, tender, journaled in _MARKED.get(met, ())
+            if tender in self._tenders and journaled <= self._types
+        }
+        self.hits.update(key for _, key in sorted(hit))  # in the table's order
         self._met = set()
         self._types = set()
         self._tenders = {"ANY"}

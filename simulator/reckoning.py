@@ -70,6 +70,7 @@ def reckon(
     staff: int,
     by_hand: int = 0,
     left_behind: int = 0,
+    by_app: int = 0,
 ) -> Reckoning:
     """Hold one against the other.
 
@@ -80,10 +81,11 @@ def reckon(
         staff: What staff have put into the tubes since the first start, less what they took.
         by_hand: What staff have paid of claims from their own pockets, less credit they gave away.
         left_behind: Credit that customers never came back for, and that the machine kept.
+        by_app: What was paid in an app, which the world knows nothing of.
     """
-    balance: dict[str, int] = {
-        row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]
-    }
+    balance = dict.fromkeys(acc.ALL, 0)
+    for row in ledger["accounts"]:
+        balance[row["account"]] = int(row["debit"] - row["credit"])
     prices: dict[str, int] = {column["product"]: column["price"] for column in stock["columns"]}
     totals, people = truth.totals, truth.accounts.values()
     sold = sum(prices[product] for one in people for product in one.products)
@@ -92,7 +94,7 @@ def reckon(
     def owed(*accounts: str) -> int:
         return -sum(balance[account] for account in accounts)
 
-    lines = (
+    lines: tuple[Line, ...] = (
         Line(acc.CASH_TUBES, "coins in the tubes", balance[acc.CASH_TUBES], totals.tubes),
         Line(acc.CASH_CASHBOX, "coins in the cash box", balance[acc.CASH_CASHBOX], totals.cashbox),
         Line(acc.CASH_STACKER, "bills in the stacker", balance[acc.CASH_STACKER], totals.stacker),
@@ -109,17 +111,17 @@ def reckon(
         Line(
             "revenue.*",
             "prices of what fell",
-            owed(acc.REVENUE_CASH, acc.REVENUE_CARD),
+            owed(acc.REVENUE_CASH, acc.REVENUE_CARD, acc.REVENUE_APP),
             sold,
         ),
         Line(
             "credit.*, claims.*",
             "owed to customers",
             owed(
-                *acc.CREDIT, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD, acc.PAYOUT_OWED,
-                *acc.CLAIMS,
+                *acc.CREDIT, acc.CREDIT_APP, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD,
+                acc.HELD_APP, acc.PAYOUT_OWED, *acc.CLAIMS,
             ),
-            spent - sold - by_hand - left_behind,
+            spent + by_app - sold - by_hand - left_behind,
         ),
         Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff + by_hand),
         Line(
@@ -130,6 +132,9 @@ def reckon(
         ),
         Line(acc.MISSING, "nothing", balance[acc.MISSING], 0),
     )  # fmt: skip
+    if by_app or balance[acc.APP_RECEIVABLE]:
+        paid = Line(acc.APP_RECEIVABLE, "paid in an app", balance[acc.APP_RECEIVABLE], by_app)
+        lines = (*lines[:6], paid, *lines[6:])
     return Reckoning(
         lines,
         {

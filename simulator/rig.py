@@ -20,13 +20,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from config.machine import MachineSettings
 from config.settings import load
 from simulator.async_client import AsyncSimClient
 from simulator.reckoning import Reckoning, reckon
-from simulator.shapes import Hello
+from simulator.shapes import Hello, TruthView
 from simulator.vendd_client import VenddClient
 
 START_LIMIT_S: Final = 30.0  # a bare Raspberry Pi imports for some seconds
@@ -153,6 +153,7 @@ class Rig:
         self._opening = 0
         self._by_hand = 0
         self._kept = 0
+        self._by_app = 0
 
     # ----------------------------------------------------------------------------- processes
 
@@ -346,7 +347,13 @@ class Rig:
         ledger = await self.api.call("ledger.show")
         stock = await self.api.call("stock.show")
         truth = await self.sim.truth()
-        return reckon(ledger, stock, truth, self._opening, self._by_hand, self._kept)
+        return self.reckoned(ledger, stock, truth)
+
+    def reckoned(
+        self, ledger: Mapping[str, Any], stock: Mapping[str, Any], truth: TruthView
+    ) -> Reckoning:
+        """Return what anybody believes of this machine, in vendd's words, beside what is so."""
+        return reckon(ledger, stock, truth, self._opening, self._by_hand, self._kept, self._by_app)
 
     def staff_paid_claim(self, amount: int) -> None:
         """Remember a claim that staff paid out of their own pocket."""
@@ -355,6 +362,10 @@ class Rig:
     def staff_granted(self, amount: int) -> None:
         """Remember credit that staff gave and nobody had paid for."""
         self._by_hand -= amount
+
+    def paid_in_app(self, amount: int) -> None:
+        """Remember credit that was paid in an app."""
+        self._by_app += amount
 
     def left_behind(self, amount: int) -> None:
         """Remember credit that nobody came back for, on a machine that keeps it."""

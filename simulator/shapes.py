@@ -63,6 +63,7 @@ class Totals(Shape):
     card_credited: int
     products: int
     supplied: int  # put in by technicians, less what they took
+    paid_out: int  # of what came to the tray: out of tubes, hoppers and recycler
 
 
 class ColumnTruth(Shape):

@@ -61,6 +61,7 @@ BIN: Final = "bin"
 """Where products fall to."""
 
 _OUTSIDE: Final = frozenset({CUSTOMER, TECHNICIAN})
+_PAYING: Final = ("tube:", "recycler:")
 _INTO_MACHINE: Final = frozenset({SLOT, TRANSPORT})
 
 
@@ -166,6 +167,7 @@ class Totals:
     card_credited: int
     products: int
     supplied: int  # put in by technicians, less what they took
+    paid_out: int  # of what came to the tray: out of tubes and recycler
 
     @property
     def held(self) -> int:
@@ -203,6 +205,7 @@ class Truth:
         self._credited = 0
         self._products = 0
         self._supplied = 0
+        self._paid_out = 0
 
     # -- things ------------------------------------------------------------------------------
 
@@ -235,6 +238,8 @@ class Truth:
         elif target == TRAY:
             self._returned += worth
             self.account().returned += worth
+            if source.startswith(_PAYING):
+                self._paid_out += worth
         elif target == BIN:
             self._products += count
             self.account().products.extend([thing.name] * count)
@@ -374,6 +379,7 @@ class Truth:
             card_credited=self._credited,
             products=self._products,
             supplied=self._supplied,
+            paid_out=self._paid_out,
         )
 
     def _all(self, prefix: str) -> int:
@@ -399,6 +405,7 @@ class Truth:
                 self._credited,
                 self._products,
                 self._supplied,
+                self._paid_out,
             ],
         }
 
@@ -423,4 +430,5 @@ class Truth:
             self._credited,
             self._products,
             self._supplied,
+            self._paid_out,
         ) = state["sums"]

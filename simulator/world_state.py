@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATE_VERSION: Final = 1
 _SHOWN: Final = 3  # mistakes that an error names; one is usually the cause of the others
 _LINES: Final = ("line", "bus", "cctalk")  # whose faults are no device's
-_SUMS: Final = 7
+_SUMS: Final = 8
 
 Count = Annotated[int, Field(ge=0)]
 Faults = dict[str, bool | int | float | str | dict[str, int]]

@@ -9,13 +9,17 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from controller.clock import SystemClock
+from simulator.demo.fleet import Fleet
 from simulator.demo.performance import WENT_WRONG, Performance
+from simulator.demo.scenes import SCENES, Scene
 from simulator.demo.stories import STORIES, Story
 from simulator.rig import Rig, RigOptions
 
@@ -27,14 +31,21 @@ EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as a shell reports Ctrl-C
 
 
-def main(arguments: Sequence[str] | None = None, stories: Sequence[Story] = STORIES) -> int:
-    """Run the demo; returns 0 only if every story and the ledger hold."""
-    given = _parser(stories).parse_args(arguments)
+def main(
+    arguments: Sequence[str] | None = None,
+    stories: Sequence[Story] = STORIES,
+    scenes: Sequence[Scene] = SCENES,
+) -> int:
+    """Run the demo; returns 0 only if every story, every scene and all books hold."""
+    given = _parser(stories, scenes).parse_args(arguments)
     if given.list:
-        for story in stories:
-            print(f"{story.name:16} {story.title}")
+        for name, title in _titles(stories, scenes):
+            print(f"{name:16} {title}")
         return 0
-    chosen = [story for story in stories if not given.story or story.name in given.story]
+    chosen = Chosen(
+        [story for story in stories if not given.story or story.name in given.story],
+        [scene for scene in scenes if not given.story or scene.name in given.story],
+    )
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without a euro sign gets a ?
@@ -60,42 +71,90 @@ def main(arguments: Sequence[str] | None = None, stories: Sequence[Story] = STOR
         return EXIT_FAILED
 
 
-async def _perform(given: argparse.Namespace, stories: Sequence[Story], console: Console) -> int:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is played: stories on one machine, then scenes of a fleet."""
+
+    stories: Sequence[Story]
+    scenes: Sequence[Scene]
+
+
+async def _perform(given: argparse.Namespace, chosen: Chosen, console: Console) -> int:
     clock = SystemClock()
     began_s = clock.monotonic_s()
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    options = RigOptions(given.config, home=given.dir, link=given.link, speed=given.speed)
+    good, told = True, {}
     try:
-        async with Rig(options) as rig:
-            performance = Performance(rig, console)
-            performance.teller.say(
-                f"A simulated machine at {given.speed:g} x the speed of life, and vendd on it. "
-                f"What passes between them are real bytes and pins ({rig.hello.link} link)."
-            )
-            good = await performance.play(stories)
-            took_s = clock.monotonic_s() - began_s
-            performance.close(took_s)
+        async with AsyncExitStack() as stack:
+            fleet = None
+            if chosen.scenes:
+                home = None if given.dir is None else given.dir / "fleet"
+                fleet = Fleet(given.config, console, given.speed, chosen.scenes, home)
+                await stack.enter_async_context(fleet)
+            if chosen.stories:
+                performance = await _first_act(given, chosen.stories, console)
+                good = performance.good and len(performance.verdicts) == len(chosen.stories)
+                took_s = clock.monotonic_s() - began_s
+                performance.close(took_s)
+                told = performance.to_json(took_s)
+            if fleet is not None:
+                await _second_act(fleet, chosen.scenes, console)
+                fleet.close(clock.monotonic_s() - began_s)
+                good = good and fleet.good
+                told = {**told, "ok": good, "fleet": fleet.to_json()}
             if given.json:
-                print(json.dumps(performance.to_json(took_s), indent=2, ensure_ascii=False))
+                told["took_s"] = round(clock.monotonic_s() - began_s, 1)
+                print(json.dumps(told, indent=2, ensure_ascii=False))
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
     return 0 if good else EXIT_FAILED
 
 
-def _parser(stories: Sequence[Story]) -> argparse.ArgumentParser:
+async def _first_act(
+    given: argparse.Namespace, stories: Sequence[Story], console: Console
+) -> Performance:
+    options = RigOptions(given.config, home=given.dir, link=given.link, speed=given.speed)
+    async with Rig(options) as rig:
+        performance = Performance(rig, console)
+        performance.teller.say(
+            f"A simulated machine at {given.speed:g} x the speed of life, and vendd on it. "
+            f"What passes between them are real bytes and pins ({rig.hello.link} link)."
+        )
+        await performance.play(stories)
+    return performance
+
+
+async def _second_act(fleet: Fleet, scenes: Sequence[Scene], console: Console) -> None:
+    machines = list(dict.fromkeys(scene.machine for scene in scenes))
+    console.print()
+    console.print(
+        "A fleet: a Mosquitto broker with TLS and access rules, `vendcloud serve`, and the "
+        f"machines {', '.join(machines)}, each with a vendd of its own.",
+        highlight=False,
+    )
+    await fleet.play()
+
+
+def _titles(stories: Sequence[Story], scenes: Sequence[Scene]) -> list[tuple[str, str]]:
+    first = [(story.name, story.title) for story in stories]
+    return first + [(scene.name, scene.title) for scene in scenes]
+
+
+def _parser(stories: Sequence[Story], scenes: Sequence[Scene]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run demo",
         description="Start a simulated machine and a vendd on it, and play stories through the "
-        "real bytes. Ends with 0 only if every story and the ledger hold.",
+        "real bytes; then three of them with a broker and a fleet's server. Ends with 0 only if "
+        "every story and all books hold.",
     )
     parser.add_argument(
         "--story",
         action="append",
         metavar="NAME",
-        choices=[story.name for story in stories],
+        choices=[name for name, _ in _titles(stories, scenes)],
         help="play this one only; may be given again",
     )
     parser.add_argument("--list", action="store_true", help="say which stories there are")

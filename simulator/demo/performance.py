@@ -84,13 +84,18 @@ class Performance:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def story(self, story: Story, number: int = 1, of: int = 1) -> Verdict:
+    @property
+    def rig(self) -> Rig:
+        """Return the processes."""
+        return self._rig
+
+    async def story(self, story: Story, number: int = 1, of: int = 1, where: str = "") -> Verdict:
         """Play one story on a vendd that sells, while ``told``; returns what became of it."""
         rig, teller, clock = self._rig, self.teller, SystemClock()
         stage = Stage(rig, teller, story.who, hurry=self._hurry)
         verdict = Verdict(story.name, story.title)
         began_s = clock.monotonic_s()
-        teller.begin(number, of, story.title, story.who)
+        teller.begin(number, of, story.title, f"{where}: {story.who}" if where else story.who)
         await rig.sim.customer(story.who)
         self._frames.clear()
         try:

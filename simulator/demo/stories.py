@@ -44,6 +44,7 @@ class Story:
     who: str
     play: Play
     expected: Expected
+    by_app: int = 0  # paid where this machine sees nothing of it
 
 
 async def exact_coins(stage: Stage) -> None:

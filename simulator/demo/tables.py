@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from simulator.demo.ledgers import Compared
 from simulator.demo.teller import Teller
 from simulator.demo.verdict import Verdict
 from simulator.reckoning import Reckoning
@@ -47,6 +48,26 @@ def stories(console: Console, teller: Teller, verdicts: Sequence[Verdict]) -> No
             teller.money(verdict.paid_back) if verdict.paid_back else "",
             " + ".join(verdict.ways),
         )
+    console.print()
+    console.print(table, highlight=False)
+
+
+def fleet(console: Console, teller: Teller, machines: Sequence[Compared]) -> None:
+    """Print each machine's figures from three sides."""
+    table = _table("The fleet: what the cloud has added up, against ledger and truth")
+    table.add_column("machine", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("the cloud", justify="right", no_wrap=True)
+    table.add_column("its ledger", justify="right", no_wrap=True)
+    table.add_column("the truth", justify="right", no_wrap=True)
+    for machine in machines:
+        name = machine.machine
+        for line in machine.lines:
+            shown = teller.money if line.money else str
+            figures = (shown(line.cloud), shown(line.ledger), shown(line.truth))
+            table.add_row(_sign(line.equal), f"[bold]{name}[/]", f"[dim]{line.words}[/]", *figures)
+            name = ""
+        table.add_section()
     console.print()
     console.print(table, highlight=False)
 

@@ -24,6 +24,7 @@ class Verdict:
         returned: What came to the tray.
         refunded: What the card got back.
         claimed: What is owed by a claim.
+        by_app: What was paid in an app.
         took_s: On the wall.
         problems: Why it failed; empty when all is right.
     """
@@ -36,6 +37,7 @@ class Verdict:
     returned: int = 0
     refunded: int = 0
     claimed: int = 0
+    by_app: int = 0
     took_s: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -47,7 +49,7 @@ class Verdict:
     @property
     def paid_in(self) -> int:
         """Return what the customer gave, in minor units."""
-        return self.inserted + self.approved
+        return self.inserted + self.approved + self.by_app
 
     @property
     def paid_back(self) -> int:
@@ -101,6 +103,7 @@ class Judge:
             if claim["seq"] not in self._claims
         )
         verdict = Verdict(story.name, story.title, refunded=refunded, claimed=claimed)
+        verdict.by_app = story.by_app
         if account is not None:
             verdict.inserted = account.inserted
             verdict.approved = account.charged + refunded

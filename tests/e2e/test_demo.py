@@ -70,7 +70,7 @@ def test_a_story_that_does_not_hold_ends_the_demo_with_an_error_that_names_it(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     story, words = SABOTAGED[sabotage]
-    assert main(FAST, stories=[MIND, story]) == 1
+    assert main(FAST, stories=[MIND, story], scenes=()) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert words in said
     assert f"It does not hold: failed: {story.name}" in said
@@ -79,7 +79,7 @@ def test_a_story_that_does_not_hold_ends_the_demo_with_an_error_that_names_it(
 
 def test_as_json_it_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = replace(EXACT, expected=replace(EXACT.expected, returned=1))
-    assert main([*FAST, "--json"], stories=[MIND, wrong]) == 1
+    assert main([*FAST, "--json"], stories=[MIND, wrong], scenes=()) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is False
     assert [(story["story"], story["ok"]) for story in found["stories"]] == [

@@ -285,10 +285,9 @@ class Fleet:
 
     def _last_word(self, took_s: float) -> str:
         if self.good:
-            return (
-                f"{len(self.compared)} machines: cloud, ledger and truth are equal, to the cent "
-                f"({took_s:.0f} s)."
-            )
+            many = len(self.compared)
+            machines = f"{many} machines" if many > 1 else "One machine"
+            return f"{machines}: cloud, ledger and truth are equal, to the cent ({took_s:.0f} s)."
         failed = [verdict.story for verdict in self.verdicts if not verdict.good]
         failed += [one.machine for one in self.compared if not one.equal]
         what = f"failed: {', '.join(failed)}" if failed else "it could not be played"
@@ -312,6 +311,10 @@ class Fleet:
     def now(self) -> float:
         """Return seconds."""
         return self._clock.monotonic_s()
+
+    def rig(self, machine: str) -> Rig:
+        """Return a machine's processes."""
+        return self._performances[machine].rig
 
     def tell_catch_up(self, stage: Stage) -> None:
         """Tell how the week went, and the way back. Raises StoryError."""

@@ -46,6 +46,8 @@ class Scene:
 async def week(fleet: Fleet, stage: Stage) -> None:
     """A machine catches up, and sells on."""
     fleet.tell_catch_up(stage)
+    if not (await stage.sim.truth()).columns["B4"].stock:
+        await stage.fill("B4")
     await stage.coins(50)
     await stage.shows("Credit €0.50")
     await stage.keys("B4")

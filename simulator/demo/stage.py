@@ -119,6 +119,12 @@ class Stage:
         await self.sim.unjam(column, home=True)
         await self.rig.api.act("stock.enable", column=column)
 
+    async def fill(self, column: str) -> None:
+        """A technician fills a column."""
+        self.teller.caption(f"a technician fills {column}", Tone.FATE)
+        await self.sim.load(column)
+        await self.rig.api.act("stock.fill", column=column)
+
     async def collect_tubes(self, leave: Mapping[int, int] | None = None) -> None:
         """A technician takes the coins out of the tubes; ``leave`` says how many stay, by value."""
         left = leave or {}

@@ -26,8 +26,7 @@ _HOURS: Final = (0, 0, 0, 0, 0, 1, 3, 7, 9, 7, 8, 6, 10, 9, 6, 7, 8, 7, 5, 3, 2,
 # It is started at this hour of that day, whatever clocks say: one seed is one past.
 _FIRST_HOUR: Final = 8
 BETWEEN_S: Final = 60.0  # the last one has gone when the next one comes
-_VISIT_HOUR: Final = 6
-_VISIT_EVERY: Final = 3  # days
+_VISIT_HOUR: Final = 14  # a technician's, each day: they fill, collect and mend
 _TROUBLE: Final = 0.12  # of the customers meet some
 _END: Final = 0.02  # of them see vendd end
 _PLUG: Final = 0.4  # of those see the plug pulled
@@ -114,8 +113,7 @@ def _times(days: Days) -> list[tuple[float, bool]]:
         for _ in range(days.customers):
             hour = rng.choices(range(len(_HOURS)), _HOURS)[0]
             found.append((midnight + (hour + rng.random()) * HOUR_S, False))
-        if day % _VISIT_EVERY == _VISIT_EVERY - 1:
-            found.append((midnight + _VISIT_HOUR * HOUR_S, True))
+        found.append((midnight + _VISIT_HOUR * HOUR_S, True))
     return sorted(entry for entry in found if BETWEEN_S <= entry[0] <= end)
 
 

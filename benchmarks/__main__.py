@@ -12,7 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks import boot, idle, ingest, key_to_motor, native_line, polls, slow_card, swarm, vend
+from benchmarks import (
+    boot,
+    idle,
+    ingest,
+    key_to_motor,
+    native_line,
+    online,
+    polls,
+    slow_card,
+    swarm,
+    vend,
+    wire,
+)
 from benchmarks.page import page
 from benchmarks.place import BenchError, Neighbours, Place, place
 from benchmarks.report import Table
@@ -27,6 +39,8 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     boot.NAME: boot.run,
     swarm.NAME: swarm.run,
     ingest.NAME: ingest.run,
+    wire.NAME: wire.run,
+    online.NAME: online.run,
 }
 
 

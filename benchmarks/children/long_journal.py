@@ -26,7 +26,8 @@ from controller.state import State, StateFold
 BATCH: Final = 5_000
 
 
-async def _open(folder: Path) -> Journal[State]:
+async def opened(folder: Path) -> Journal[State]:
+    """Open the journal of a folder."""
     return await Journal.open(
         DirectoryStorage(folder),
         fold=StateFold(),
@@ -39,7 +40,7 @@ async def _open(folder: Path) -> Journal[State]:
 
 async def _timed(folder: Path) -> float:
     begun = time.perf_counter()
-    journal = await _open(folder)
+    journal = await opened(folder)
     took = time.perf_counter() - begun
     await journal.close()
     return took
@@ -66,8 +67,9 @@ def _vend(journal: Journal[State]) -> None:
         journal.stage(data, vend=vend)
 
 
-async def _write(folder: Path, records: int) -> None:
-    journal = await _open(folder)
+async def write(folder: Path, records: int) -> None:
+    """Write whole vends until there are so many records."""
+    journal = await opened(folder)
     journal.stage(rec.StockSet(column="A1", count=records, before=0, cause="opening"))
     journal.stage(rec.BootFinished(sagas=()))
     while journal.next_seq <= records:
@@ -90,7 +92,7 @@ async def _forget_snapshots(folder: Path) -> None:
 async def measure(folder: Path, empty: Path, records: int, starts: int) -> dict[str, Any]:
     """Return the seconds of each start: empty, long, and long without snapshots."""
     await _timed(empty)  # the very first start makes the journal
-    await _write(folder, records)
+    await write(folder, records)
     # In turns, so that what else the machine does meets both alike.
     pairs = [(await _timed(empty), await _timed(folder)) for _ in range(starts)]
     await _forget_snapshots(folder)

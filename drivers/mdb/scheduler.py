@@ -51,6 +51,7 @@ class BusCounters:
     withheld: int = 0
     skipped_polls: int = 0
     worst_late_s: float = 0.0
+    worst_at_s: float = 0.0  # loop time of that poll
 
 
 class MdbBus:
@@ -208,7 +209,8 @@ class MdbBus:
     async def _poll(self, slot: Slot, now: float) -> None:
         counters = self.counters
         counters.polls += 1
-        counters.worst_late_s = max(counters.worst_late_s, slot.begin_poll(now))
+        if (late := slot.begin_poll(now)) > counters.worst_late_s:
+            counters.worst_late_s, counters.worst_at_s = late, now
         if self._foresight is not None and slot.quiet and not slot.awaited:
             busy_s = self._foresight.repeated(slot.poll)
             if busy_s:

@@ -73,6 +73,7 @@ class Judge:
         self._columns = {c.selection: settings.price_of(c) for c in settings.columns}
         self.mark = Mark()
         self._opened = self._openings()
+        self._line_s = float("-inf")  # when a check last found the line out of order
         self.reset()
 
     def reset(self, now: Mark | None = None) -> None:
@@ -383,10 +384,15 @@ class Judge:
         late, counters.worst_late_s = counters.worst_late_s, 0.0
         opened = self._openings()
         reopened, self._opened = opened != self._opened, opened
-        if reopened:
-            return  # its cable was away, perhaps since before this customer
-        if late > LATEST_S and not evidence.ends and not evidence.excused(Excuse.LINE):
+        echo = counters.worst_at_s - self._line_s < ECHO_S
+        if evidence.excused(Excuse.LINE):
+            self._line_s = self.machine.loop.time()
+            return
+        if reopened or echo:
+            return  # its cable was away, or a block on its way, since before this customer
+        if late > LATEST_S and not evidence.ends:
             yield f"a device was polled {late:.3f} s late"
 
 
+ECHO_S: Final = 5.0  # the last block of a spoilt line is given up by then
 LATEST_S: Final = 0.2  # behind its beat; the standard polls each device every 25 to 200 ms

@@ -209,3 +209,13 @@ def test_identical_coins_behind_lost_acknowledgements_are_counted_or_flagged() -
             if verdict.findings:
                 wrong.append((link, trouble.key, at, verdict.findings))
     assert wrong == []
+
+
+def test_a_block_that_a_spoilt_line_held_up_is_late_for_the_next_customer_too() -> None:
+    # The judge's mistake: the line's excuse went with the customer, the block was still on its way
+    # (seeds 834 and 7001).
+    for tenth in range(10, 16):
+        trouble = Trouble("line", "loss", 0.05, at_s=tenth / 10)
+        first = Step(1, (Act("coin", 10), Act("wait", after_s=1.0)), (trouble,))
+        verdict = play(build.base_settings(), Life(1, Build(), (first, Step(2))))[0]
+        assert (tenth, verdict.findings) == (tenth, [])

@@ -282,7 +282,8 @@ class MdbDriver(ABC):
                 sent = True
                 self._reset_expected = True
                 self._reset_told = None
-                self._forget()
+                if not self._holds_money:
+                    self._forget()
             return True
 
         if hear:
@@ -293,6 +294,8 @@ class MdbDriver(ABC):
             self._reset_payload, Retry.ONCE, wanted=goes, feed=self.on_items, strict=True
         )
         slot.stop_polling()
+        if answer.heard and self._holds_money:
+            self._forget()  # not before: a RESET that never arrived leaves what it may repeat
         return answer if sent else None
 
     async def _has_booted(self) -> bool:

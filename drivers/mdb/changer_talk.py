@@ -59,8 +59,8 @@ from drivers.mdb.scheduler import MdbBus
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
-COIN_GAP_S: Final = 0.2
-"""Between two coins that a changer takes; none sorts more than five a second. An answer that comes
+COIN_GAP_S: Final = 0.25
+"""Between two coins that a changer takes; none sorts more than four a second. An answer that comes
 again sooner than that behind the last poll *before* its coin is a repeat; later it may be another
 coin, and nothing tells: a changer that has not heard our ACK and one that has, and took the same
 coin once more, say the same."""

@@ -74,6 +74,7 @@ class ChangerSettings:
     software: int = 0x0123  # packed BCD
     busy: BusyStyle = BusyStyle.REPORT
     transport_s: float = 0.30  # from the slot to the gate
+    gap_s: float = 0.25  # at the gate, between coins; it tells no closer ones apart; bus time
     payout_s: float = 0.15  # for each coin
     pays_first: tuple[int, ...] = ()  # order of types in a payout; (): the highest first
     detects_empty: bool = True  # sees that no coin left the tube

@@ -55,6 +55,7 @@ class CoinPath:
         self._truth = truth
         self._head = head
         self._rolling: list[Thing] = []
+        self._last_at = float("-inf")  # when the coin that was put in last is at the gate
         self._generation = 0
 
     def insert(self, thing: Thing, kind: int | None) -> None:
@@ -64,8 +65,11 @@ class CoinPath:
             self._reject(thing, "acceptor dead")
             return
         self._rolling.append(thing)
-        self._timeline.after(
-            self._settings.transport_s,
+        now = self._timeline.now()
+        soonest = now + self._timeline.real(self._settings.transport_s)
+        self._last_at = max(soonest, self._last_at + self._settings.gap_s)
+        self._timeline.loop.call_later(
+            self._last_at - now,
             self._arrive,
             thing,
             self._kind_of(thing) if kind is None else kind,

@@ -93,7 +93,7 @@ def test_slugs_and_foreign_coins_come_back_and_are_counted() -> None:
         for _ in range(3):
             bench.changer.insert_coin(0, name="slug")
         bench.changer.insert_coin(25)
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         assert await master.ask("0B") == b"\x24"
         assert bench.truth.count(TRAY) == 4
         bench.changer.insert_coin(0, name="slug")
@@ -102,6 +102,18 @@ def test_slugs_and_foreign_coins_come_back_and_are_counted() -> None:
         bench.changer.insert_coin(0, name="slug")
         await asyncio.sleep(1)
         assert await master.ask("0B") == b"\x21\x21", "an item that was sent does not change"
+
+    run_story(story)
+
+
+def test_coins_come_one_by_one_however_fast_they_are_put_in() -> None:
+    async def story(bench: MdbBench, master: ScriptedMaster) -> None:
+        await ready(bench, master)
+        for _ in range(3):
+            bench.changer.insert_coin(200)
+        for coins in range(1, 4):
+            await asyncio.sleep(0.26 if coins > 1 else 0.31)
+            assert bench.truth.count(CASHBOX) == coins
 
     run_story(story)
 

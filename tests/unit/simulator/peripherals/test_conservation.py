@@ -187,7 +187,7 @@ def test_each_coin_that_is_kept_is_told_exactly_once(coins: list[int], every: in
         before = bench.truth.totals().held
         for number, value in enumerate(coins):
             bench.changer.insert_coin(value)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
             if number % every == 0:
                 await poll()
         await asyncio.sleep(1)

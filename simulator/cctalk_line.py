@@ -116,3 +116,8 @@ class CcTalkLine:
     def still(self) -> bool:
         """Tell whether nothing moves inside any device."""
         return all(device.quiet for device in self.devices)
+
+    @property
+    def told_all(self) -> bool:
+        """Tell whether nobody has anything left to tell."""
+        return all(device.told_all for device in self.devices)

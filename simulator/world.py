@@ -366,6 +366,7 @@ class World:
             and self.panel.settled
             and not any(reader.approved for reader in self.readers.values())
             and all(device.told_all for device in self.devices.values())
+            and (self.cctalk is None or self.cctalk.told_all)
         )
 
     def all_devices(self) -> dict[str, Peripheral | CcTalkDevice | SimPulseAcceptor]:

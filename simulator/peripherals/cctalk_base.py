@@ -221,6 +221,11 @@ class CcTalkDevice(ABC):
         """Return what a read of its events would bring now."""
         return None
 
+    @property
+    def told_all(self) -> bool:
+        """Tell whether somebody has read every event there was; without power there are none."""
+        return True
+
     def mute(self, seconds: float) -> None:
         """Neither hear nor answer for so long."""
         self._deaf_until = max(self._deaf_until, self._timeline.now() + seconds)
@@ -289,15 +294,22 @@ class EventLog:
     def __init__(self) -> None:
         self.counter = 0
         self.pairs: list[tuple[int, int]] = []
+        self.told = True  # nothing has happened since the last read
 
     def add(self, first: int, second: int) -> None:
         """Note an event; 255 goes on with 1."""
+        self.told = False
         self.counter = 1 if self.counter >= 255 else self.counter + 1
         self.pairs = [(first, second), *self.pairs][:EVENTS_KEPT]
 
     def clear(self) -> None:
         """Begin anew, as after power-up."""
-        self.counter, self.pairs = 0, []
+        self.counter, self.pairs, self.told = 0, [], True
+
+    def read(self) -> bytes:
+        """Answer a buffered read."""
+        self.told = True
+        return self.answer
 
     @property
     def answer(self) -> bytes:

@@ -118,11 +118,16 @@ class SimCcTalkBill(CcTalkDevice):
             self._truth.count(ESCROW, self.held[0]) and not self._routed
         )
 
+    @property
+    def told_all(self) -> bool:
+        """Tell whether every event has been read."""
+        return self.log.told or not self.powered
+
     def _handle(self, header: int, data: bytes) -> Reply:
         match header:
             case Header.READ_BUFFERED_BILL_EVENTS:
                 self.polled(self._timeline.now())
-                self._told = self.log.answer
+                self._told = self.log.read()
                 return self._told
             case Header.REQUEST_BILL_ID:
                 return self.settings.ids.get(data[0], (".......", 0))[0].encode()

@@ -113,11 +113,16 @@ class SimCoinAcceptor(CcTalkDevice):
         """Tell whether somebody reads the credit buffer."""
         return self._timeline.now() - self._read_at <= WATCHDOG_S
 
+    @property
+    def told_all(self) -> bool:
+        """Tell whether every event has been read."""
+        return self.log.told or not self.powered
+
     def _handle(self, header: int, data: bytes) -> Reply:
         match header:
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
-                self._told = answer = self.log.answer
+                self._told = answer = self.log.read()
                 if self._dummy_due:
                     self._dummy_due = False
                     self.log.add(0, 0)

@@ -141,6 +141,7 @@ class Customer:
             return (
                 calm
                 and all(device.told_all for device in world.devices.values())
+                and (world.cctalk is None or world.cctalk.told_all)
                 and (held is None or held.claimed or held.waits)
             )
         return calm and not machine.state.sagas

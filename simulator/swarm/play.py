@@ -221,9 +221,9 @@ class Player:
                 return await self._visit()
         return findings
 
-    async def _visit(self) -> list[str]:
+    async def _visit(self, *, hoppers: bool = False) -> list[str]:
         self.machine.world.truth.customer = "technician"
-        findings = await self.technician.visit()
+        findings = await self.technician.visit(hoppers=hoppers)
         if self.health is not None:
             self.health.attended()
         await self._while_alive(self._calm())
@@ -275,7 +275,7 @@ class Player:
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
-        findings = await self._visit()
+        findings = await self._visit(hoppers=True)
         if findings:
             return findings
         coins = Act("coin", 50), Act("keys", text="B4", until="credit")
@@ -405,9 +405,7 @@ class Player:
         except JournalRefusedError as error:
             if not self.life.finale:
                 raise
-            self.trace.note(f"refused: {error}")
-            self.watch.seen = 0
-            await machine.begin_journal("its file is damaged")
+            await self._begin_anew(error)
             return False
         except JournalError as error:
             if not self.luck.disk_is_troubled:
@@ -423,8 +421,21 @@ class Player:
         if not following.done():
             following.cancel()  # a dead disk answers nobody
             return False
-        following.result()
+        try:
+            following.result()
+        except JournalError as error:
+            if not self._damaged:
+                raise
+            # Below its last snapshot a start reads nothing: a technician's "verify" has found it.
+            await machine.kill()
+            await self._begin_anew(error)
+            return False
         return True
+
+    async def _begin_anew(self, error: JournalError) -> None:
+        self.trace.note(f"refused: {error}")
+        self.watch.seen = 0
+        await self.machine.begin_journal("its file is damaged")
 
     def _enter(self, running: Any) -> None:
         running.machine.on_turn.append(self._stir)

@@ -26,8 +26,12 @@ class Technician:
         """Bind the machine."""
         self._machine = machine
 
-    async def visit(self) -> list[str]:
-        """Do everything there is to do; return what went wrong."""
+    async def visit(self, *, hoppers: bool = False) -> list[str]:
+        """Do everything there is to do; return what went wrong.
+
+        Args:
+            hoppers: Count what is in them by hand, as nothing else can; the books may be old.
+        """
         machine = self._machine
         world, state = machine.world, machine.state
         try:
@@ -42,6 +46,8 @@ class Technician:
                     await self._do(cmd.EnableColumn(name))
             await self._do(cmd.ServeHealth())
             await self._coins()
+            if hoppers:
+                await self._hoppers()
             await self._collect()
             for claim in list(machine.state.claims.values()):
                 await self._do(cmd.CloseClaim(claim.code, "paid in cash"))
@@ -78,6 +84,15 @@ class Technician:
         for kind in () if bill is None else bill.settings.recycles:
             if bill is not None and bill.recycler.real(kind) < FEW_BILLS:
                 bill.fill_recycler(kind, FEW_BILLS)
+
+    async def _hoppers(self) -> None:
+        """Tell what is in the hoppers beyond what the books say, or short of it."""
+        line = self._machine.world.cctalk
+        booked = {value: count for _, value, count in self._machine.state.tube_coins()}
+        for hopper in () if line is None else line.hoppers:
+            off = self._machine.world.truth.count(hopper.place) - booked[hopper.settings.value]
+            if off:
+                await self._do(cmd.PourCoins(hopper.settings.value, off))
 
     async def _collect(self) -> None:
         """Empty cash box and stacker, and say what was in them."""

@@ -254,6 +254,8 @@ KINDS: Final[tuple[Kind, ...]] = (
         [
             ("busies", _FEW, (), NONE, 20.0, 0.3),
             ("cut_answers", _FEW, (), NONE, 20.0, 0.3),
+            # Of more events than its buffer keeps only their number is told.
+            ("silent", (True,), ("coins.deposited",), frozenset({Excuse.REPEAT}), 12.0, 0.3),
         ],
     ),
     *_kinds(

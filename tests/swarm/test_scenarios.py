@@ -219,3 +219,45 @@ def test_a_block_that_a_spoilt_line_held_up_is_late_for_the_next_customer_too() 
         first = Step(1, (Act("coin", 10), Act("wait", after_s=1.0)), (trouble,))
         verdict = play(build.base_settings(), Life(1, Build(), (first, Step(2))))[0]
         assert (tenth, verdict.findings) == (tenth, [])
+
+
+def test_coins_that_come_as_fast_as_they_can_are_told_apart_on_a_sound_line() -> None:
+    # Nothing is lost, and nothing flagged, wherever in the rhythm of polls they fall (seed 800290).
+    for link in ("adapter", "native"):
+        for twentieth in range(0, 60, 2):
+            acts = Act("wait", after_s=twentieth / 20), *(Act("coin", 200, after_s=0.2),) * 4
+            verdict = told(Build(link), *acts)
+            assert (link, twentieth, verdict.findings) == (link, twentieth, [])
+
+
+def test_a_reset_that_never_arrived_leaves_the_coin_that_is_told_again_a_repeat() -> None:
+    # The line was cut between a coin's record and its acknowledgement; every RESET was lost with
+    # it, the changer told the coin again, and it was credited twice (seed 800196).
+    for link in ("adapter", "native"):
+        for tenths in range(20, 110, 10):
+            trouble = Trouble("line", "dead", when="coins.deposited", for_s=tenths / 10)
+            verdict = told(Build(link), *coins(200), Act("wait", after_s=15.0), troubles=(trouble,))
+            assert (link, tenths, verdict.findings) == (link, tenths, [])
+
+
+def test_an_acceptor_that_is_silent_for_a_while_tells_its_coins_when_it_is_back() -> None:
+    # Up to five of them: of more its counter tells how many, and they are flagged.
+    machine = Build(cctalk=True)
+    for tenths in (2, 5, 8, 11):
+        for paid in (coins(20), coins(100, 200, 50), coins(5, 10, 5, 10, 5, 10, 20)):
+            trouble = Trouble("acceptor", "silent", at_s=tenths / 10, for_s=8.0)
+            verdict = told(machine, *paid, Act("wait", after_s=3.0), troubles=(trouble,))
+            assert (tenths, len(paid), verdict.findings) == (tenths, len(paid), [])
+
+
+def test_a_machine_begins_anew_whatever_became_of_its_journal() -> None:
+    # A page below the last snapshot is read by nobody at a start; hoppers are counted by hand.
+    for finale in ("old", "page", "deleted"):
+        for machine in (Build(), Build(cctalk=True)):
+            for seed in range(3):
+                steps = [Step(n, (*coins(100, 50), keys("A1"))) for n in (1, 2, 3)]
+                life = Life(seed, machine, tuple(steps), finale)
+                verdict = play(build.base_settings(), life)[0]
+                assert (finale, machine.cctalk, seed, verdict.findings) == (
+                    finale, machine.cctalk, seed, [],
+                )  # fmt: skip

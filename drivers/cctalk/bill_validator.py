@@ -179,6 +179,8 @@ class CcTalkBillValidator(PaysNothing):
         try:
             if self._info is None:
                 self._take(await self._learn())
+            else:
+                await self._options()  # before a bill in escrow is read: what counts it then?
             await self._read()
         except (LinkError, Silent, DeviceFault):
             return Greeting(present=False)
@@ -259,11 +261,7 @@ class CcTalkBillValidator(PaysNothing):
         types = TYPES
         if variables is not None and variables.data:
             types = min(variables.data[0] or TYPES, TYPES)
-        flags = await unit.try_ask(Header.REQUEST_OPTION_FLAGS)
-        options = flags.data[0] if flags is not None and flags.data else 0
-        escrow = bool(options & codec.OPTION_ESCROW)
-        kept = codec.OPTION_COUNTERS | codec.OPTION_COUNTERS_KEPT
-        self._counts = options & kept == kept
+        escrow = bool(await self._options() & codec.OPTION_ESCROW)
         scales = {country: await self._scale(country) for country in countries_of(self._currency)}
         bills: list[BillKind] = []
         for position in range(1, types + 1):
@@ -281,6 +279,14 @@ class CcTalkBillValidator(PaysNothing):
             stacker_capacity=0,
             identity=unit.identity,
         )
+
+    async def _options(self) -> int:
+        """Ask what it can do, and whether it counts bills without power. Raises LinkError."""
+        flags = await self._unit.try_ask(Header.REQUEST_OPTION_FLAGS)
+        options = flags.data[0] if flags is not None and flags.data else 0
+        kept = codec.OPTION_COUNTERS | codec.OPTION_COUNTERS_KEPT
+        self._counts = options & kept == kept
+        return options
 
     async def _scale(self, country: str) -> CountryScale | None:
         reply = await self._unit.try_ask(

@@ -38,6 +38,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "pulses that are no coin": frozenset({Excuse.PULSE}),
     "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
     "silent validator": frozenset({Excuse.BILL}),
+    "bill in escrow unknown": frozenset({Excuse.BILL}),
     "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
 }
 KEPT: Final = ("cannot refund", "refund error")  # why a reader charged what it should give back

@@ -261,3 +261,14 @@ def test_a_machine_begins_anew_whatever_became_of_its_journal() -> None:
                 assert (finale, machine.cctalk, seed, verdict.findings) == (
                     finale, machine.cctalk, seed, [],
                 )  # fmt: skip
+
+
+def test_a_bill_that_a_start_found_in_escrow_is_told_of_by_its_counter_after_a_power_cut() -> None:
+    # Read while vendd started, before it had asked whether this validator counts: the power went,
+    # the bill came out, and its customer got a claim as well.
+    paid = Act("coin", 200), Act("bill", 2_000, until="credit")
+    for instant in (120, 160, 204, 250):
+        ends = End("kill", "dispense.intended", 19, 0.6, (End("power", "boot.started", instant),))
+        step = Step(1, (*paid, Act("keys", text="B1", after_s=0.8)), end=ends)
+        life = Life(1, Build(cctalk=True, bill_waits="keep"), (step,))
+        assert (instant, play(build.base_settings(), life)[0].findings) == (instant, [])

@@ -14,6 +14,7 @@ from cloud.contract.messages import Desired
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.broker import Connection
+from cloud.fleet.configuration import last_revision
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.signer import Signer
 
@@ -139,15 +140,11 @@ async def set_desired(
     """Sign the next revision of a machine's configuration, keep it and return its number."""
     async with database.writing() as connection:
         machine_id = await _machine(connection, address)
-        last = await connection.execute(
-            select(func.coalesce(func.max(t.desired.c.revision), 0)).where(
-                t.desired.c.machine_id == machine_id
-            )
-        )
+        last = await last_revision(connection, machine_id)
         body = Desired(
             tenant=address.tenant,
             machine=address.machine,
-            revision=last.scalar_one() + 1,
+            revision=last + 1,
             settings=settings,
             issued_at=now_ms,
             issuer=issuer,

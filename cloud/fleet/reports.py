@@ -259,7 +259,13 @@ async def desired(database: FleetDatabase, address: Address) -> Line | None:
     """Return the newest configuration that the fleet wants of a machine."""
     query = (
         select(
-            t.desired.c.revision, t.desired.c.settings, t.desired.c.issuer, t.desired.c.issued_ms
+            t.desired.c.revision,
+            t.desired.c.settings,
+            t.desired.c.issuer,
+            t.desired.c.issued_ms,
+            t.desired.c.outcome,
+            t.desired.c.detail,
+            t.desired.c.ended_ms,
         )
         .join(t.machine, t.machine.c.id == t.desired.c.machine_id)
         .order_by(t.desired.c.revision.desc())

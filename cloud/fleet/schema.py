@@ -297,6 +297,10 @@ desired = Table(
     Column("message", LargeBinary, nullable=False),
     Column("issuer", String(96), nullable=False),
     Column("issued_ms", BigInteger, nullable=False),
+    # As the machine's records say: applied, confirmed, refused or rolled_back; "": not yet.
+    Column("outcome", String(16), nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("ended_ms", BigInteger, nullable=True),
 )
 
 certificate = Table(

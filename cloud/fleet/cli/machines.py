@@ -174,10 +174,25 @@ def state_lines(state: dict[str, Any] | None) -> list[tuple[screen.Cell, ...]]:
             "cash",
             _named({k: screen.amount(v, currency) for k, v in state.get("cash", {}).items()}),
         ),
+        ("configuration", _configuration(state.get("configuration"))),
+        ("changed there", (", ".join(sorted(state.get("drift", {}))), screen.WARN)),
         ("versions", _named(state.get("versions"))),
         ("records not acknowledged", str(state.get("backlog", "") or "")),
     ]
     return [(name, cell) for name, cell in pairs if (cell if isinstance(cell, str) else cell[0])]
+
+
+def _configuration(told: dict[str, Any] | None) -> str:
+    if not told:
+        return ""
+    revision = told.get("revision", 0)
+    words = [f"revision {revision}" if revision else "its own file"]
+    words += ["on trial"] if told.get("trial") else []
+    if told.get("outcome") in ("refused", "rolled_back"):
+        reasons = "; ".join(told.get("errors", ()))
+        words.append(f"{told['outcome']} {told.get('seen')}: {reasons}")
+    words += [f"{told['waiting']} waits"] if told.get("waiting") else []
+    return ", ".join(words)
 
 
 def _named(values: dict[str, Any] | None) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.messages import MessageError
 from cloud.contract.topics import Address, TopicError
+from cloud.fleet.configuration import ConfigurationError
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 from cloud.fleet.migrate import NotMigratedError, current, newest
@@ -109,6 +110,8 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
         return asyncio.run(with_database())
     except (OrderRefusedError, RegistryError) as error:
         raise CliError(str(error), Exit.NOT_FOUND) from error
+    except ConfigurationError as error:
+        raise CliError(str(error), Exit.NO if error.nothing else Exit.REFUSED) from error
     except (MessageError, SignerError) as error:
         raise CliError(str(error), Exit.REFUSED) from error
     except NotMigratedError as error:

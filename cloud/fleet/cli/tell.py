@@ -1,4 +1,4 @@
-"""``vendcloud cmd`` and ``vendcloud desired``: what machines are told, signed."""
+"""``vendcloud cmd``: what machines are told, signed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,10 @@ def mount(app: typer.Typer) -> None:
     group.command("send")(send)
     group.command("show")(show)
     app.add_typer(group, name="cmd")
-    desired = typer.Typer(help="Configuration as the fleet wants it.", no_args_is_help=True)
-    desired.command("set")(set_)
-    desired.command("show")(show_desired)
-    app.add_typer(desired, name="desired")
 
 
-def _pairs(pairs: list[str] | None) -> dict[str, Any]:
+def pairs_of(pairs: list[str] | None) -> dict[str, Any]:
+    """Read NAME=VALUE; a value is JSON, else a text."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
@@ -63,7 +60,7 @@ def send(
     json: AsJson = False,
 ) -> None:
     """Sign a command; the server publishes it, again and again until it is answered."""
-    address, args = address_of(machine), _pairs(arguments)
+    address, args = address_of(machine), pairs_of(arguments)
 
     async def work(database: FleetDatabase, place: Place) -> orders.Order:
         return await orders.send(
@@ -116,61 +113,3 @@ def _outcome(line: dict[str, Any]) -> screen.Cell:
         return ("waits", screen.WARN) if waiting else ("expired unanswered", screen.BAD)
     style = screen.GOOD if line["outcome"] == "done" else screen.BAD
     return f"{line['outcome']} {line['detail']}".rstrip(), style
-
-
-def set_(
-    context: typer.Context,
-    machine: MachineName,
-    settings: Pairs = None,
-    issuer: Issuer = "shell",
-    json: AsJson = False,
-) -> None:
-    """Sign the next revision of a machine's configuration."""
-    address, wanted = address_of(machine), _pairs(settings)
-
-    async def work(database: FleetDatabase, place: Place) -> int:
-        return await orders.set_desired(
-            database,
-            signer.load(place.home, f"{address.tenant}-1"),
-            address,
-            wanted,
-            issuer=issuer,
-            now_ms=now_ms(),
-        )
-
-    revision = run(context, work)
-    if json:
-        screen.as_json({"machine": str(address), "revision": revision})
-    else:
-        screen.say(f"revision {revision} for {address} is signed")
-
-
-def show_desired(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
-    """Show the newest revision, and what the machine reports."""
-    address = address_of(machine)
-
-    async def work(database: FleetDatabase, _: Place) -> dict[str, Any]:
-        state = next((line["state"] for line in await reports.machines(database, address)), None)
-        return {
-            "desired": await reports.desired(database, address),
-            "applied": (state or {}).get("desired", 0),
-            "drift": (state or {}).get("drift", {}),
-        }
-
-    told = run(context, work)
-    if json:
-        screen.as_json(told)
-        return
-    wanted = told["desired"]
-    if wanted is None:
-        screen.say("nothing is wanted yet: `vendcloud desired set`")
-        return
-    screen.say(f"revision {wanted['revision']} by {wanted['issuer']}; applied: {told['applied']}")
-    screen.table(
-        ("Setting", "Wanted", "Changed by a technician"),
-        [
-            (name, str(value), (str(told["drift"].get(name, "")), screen.WARN))
-            for name, value in sorted(wanted["settings"].items())
-        ],
-        "no settings in it",
-    )

@@ -20,6 +20,7 @@ from cloud.contract.journal import (
     decode,
 )
 from cloud.contract.journal import records as rec
+from cloud.contract.journal import records_config as config_rec
 from cloud.contract.journal import records_link as link_rec
 
 Fault = tuple[str, str]  # (part, code)
@@ -118,6 +119,16 @@ class Stated:
 
 
 @dataclass(slots=True)
+class Revision:
+    """What became of a revision of the configuration at the machine."""
+
+    revision: int
+    outcome: str
+    detail: str
+    ended_ms: int
+
+
+@dataclass(slots=True)
 class Changed:
     """Which rows differ from what the tables hold."""
 
@@ -131,6 +142,7 @@ class Changed:
     results: list[tuple[int, link_rec.CommandFinished]] = field(default_factory=list)  # with its ms
     stated: list[Stated] = field(default_factory=list)
     currency: str = ""
+    revisions: list[Revision] = field(default_factory=list)  # in order
     restart: bool = False  # the journal begins its own balances, perhaps with inherited ones
 
 
@@ -339,6 +351,38 @@ def _price_set(fold: Fold, _: Record, data: rec.PriceSet) -> None:
     fold.shelf(data.column).price = data.price
 
 
+def _shelved(
+    fold: Fold,
+    _: Record,
+    data: config_rec.PlanogramApplied | config_rec.ConfigApplied | config_rec.ConfigRolledBack,
+) -> None:
+    for name, column in data.columns.items():
+        shelf = fold.shelf(name)
+        shelf.product, shelf.price = column.product, column.price
+
+
+def _revised(
+    fold: Fold,
+    record: Record,
+    data: config_rec.ConfigApplied
+    | config_rec.ConfigConfirmed
+    | config_rec.ConfigRefused
+    | config_rec.ConfigRolledBack,
+) -> None:
+    detail = ""
+    match data:
+        case config_rec.ConfigApplied():
+            _shelved(fold, record, data)
+        case config_rec.ConfigRefused(reasons=reasons):
+            detail = "\n".join(reasons)
+        case config_rec.ConfigRolledBack(reason=reason):
+            _shelved(fold, record, data)
+            detail = reason
+    fold.changed.revisions.append(
+        Revision(data.revision, record.type.partition(".")[2], detail, record.at_ms)
+    )
+
+
 def _enabled(fold: Fold, _: Record, data: rec.ColumnEnabled) -> None:
     fold.shelf(data.column).disabled = ""
 
@@ -388,6 +432,11 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _enabled,
     rec.ColumnDisabled: _disabled,
+    config_rec.PlanogramApplied: _shelved,
+    config_rec.ConfigApplied: _revised,
+    config_rec.ConfigConfirmed: _revised,
+    config_rec.ConfigRefused: _revised,
+    config_rec.ConfigRolledBack: _revised,
     link_rec.RecordCarried: _carried,
     link_rec.CommandFinished: _command_ended,
 }

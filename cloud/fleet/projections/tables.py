@@ -141,6 +141,26 @@ async def save(
             insert(t.dead_letter),
             [_fitted(t.dead_letter, {**whose, **values_of(letter)}) for letter in changed.dead],
         )
+    await _save_revisions(connection, fold, machine_id)
+
+
+async def _save_revisions(connection: AsyncConnection, fold: Fold, machine_id: int) -> None:
+    """Note how the machine fared with each revision; one that it was told otherwise is not here."""
+    for told in fold.changed.revisions:
+        await connection.execute(
+            update(t.desired)
+            .where(t.desired.c.machine_id == machine_id, t.desired.c.revision == told.revision)
+            .values(
+                _fitted(
+                    t.desired,
+                    {
+                        "outcome": told.outcome,
+                        "detail": told.detail,
+                        "ended_ms": told.ended_ms,
+                    },
+                )
+            )
+        )
 
 
 async def _end_kept(connection: AsyncConnection, machine_id: int) -> None:

@@ -1,0 +1,172 @@
+"""Revisions in the fleet: made of the last one, followed at the machine, adopted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from cloud.contract import signing
+from cloud.contract.commands import Role
+from cloud.contract.journal import records_config as rec
+from cloud.contract.messages import ConfigReport, Signed, State, read
+from cloud.fleet import configuration, orders, reports, signer
+from cloud.fleet import schema as t
+from cloud.fleet.configuration import ConfigurationError, changed
+from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home
+from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.projections.rebuild import rebuild
+from cloud.fleet.registry import RegistryError
+from tests.fleet.machines import START, Machine, register
+
+A1 = rec.Shelf(product="tea", price=170, capacity=6)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> signer.Signer:
+    home = Home(tmp_path / "home")
+    signer.make_root(home, bytes([1]) * 32)
+    signer.make_key(home, "acme-1", "acme", (Role.OPERATOR,), bytes([2]) * 32, START)
+    return signer.load(home, "acme-1")
+
+
+async def wants(
+    database: FleetDatabase, keys: signer.Signer, machine: Machine, settings: dict[str, Any]
+) -> int:
+    return await orders.set_desired(
+        database, keys, machine.address, settings, issuer="anna", now_ms=START
+    )
+
+
+async def says(database: FleetDatabase, machine: Machine) -> None:
+    await Ingest(database).take(machine.address, machine.batch(1), START)
+
+
+async def test_the_machines_records_say_what_became_of_each_revision(
+    database: FleetDatabase, keys: signer.Signer
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    for _ in range(3):
+        await wants(database, keys, machine, {"policy": {"max_credit": 1}})
+    machine.begin()
+    machine.write(rec.ConfigApplied(revision=1, digest="d", settings={}, columns={"A1": A1}))
+    machine.write(rec.ConfigConfirmed(revision=1))
+    machine.write(rec.ConfigRefused(revision=2, digest="d", reasons=("one", "two")))
+    machine.write(rec.ConfigApplied(revision=3, digest="d", settings={}))
+    machine.write(
+        rec.ConfigRolledBack(
+            revision=3, to=1, reason="no device", columns={"A1": A1.model_copy(update={"price": 5})}
+        )
+    )
+    machine.write(rec.ConfigRefused(revision=9, digest="d", reasons=("of a command",)))
+    await says(database, machine)
+
+    async def told() -> list[tuple[Any, ...]]:
+        async with database.reading() as connection:
+            rows = await connection.execute(
+                select(t.desired.c.revision, t.desired.c.outcome, t.desired.c.detail).order_by(
+                    t.desired.c.revision
+                )
+            )
+            return [tuple(row) for row in rows]
+
+    first = await told()
+    assert first == [
+        (1, "confirmed", ""),
+        (2, "refused", "one\ntwo"),
+        (3, "rolled_back", "no device"),
+    ]
+    (shelf,) = await reports.stock(database)
+    assert (shelf["product"], shelf["price"]) == ("tea", 5)
+    await rebuild(database, START)
+    assert await told() == first
+
+
+async def test_a_revision_is_above_all_that_the_machine_may_have_heard_of(
+    database: FleetDatabase, keys: signer.Signer
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    assert await wants(database, keys, machine, {}) == 1
+    await orders.send(
+        database,
+        keys,
+        machine.address,
+        "config.apply",
+        {"revision": 6, "settings": {}},
+        command_id="c1",
+        issuer="anna",
+        now_ms=START,
+    )
+    assert await wants(database, keys, machine, {}) == 7
+    told = State(at=START, mode="idle", configuration=ConfigReport(seen=11))
+    await Ingest(database).told(machine.address, told, START)
+    assert await wants(database, keys, machine, {}) == 12, "the database was restored from a copy"
+
+
+async def test_what_was_changed_at_the_machine_is_adopted(
+    database: FleetDatabase, keys: signer.Signer
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    with pytest.raises(ConfigurationError, match="nothing is wanted yet"):
+        await configuration.adopted(database, machine.address)
+    settings = {"policy": {"max_credit": 1}, "planogram": {"columns": {"A1": {"price": 100}}}}
+    await wants(database, keys, machine, settings)
+    with pytest.raises(ConfigurationError, match="does not hold there, but 0"):
+        await configuration.adopted(database, machine.address)
+    key = "planogram.columns.A1.price"
+    drift: dict[str, object] = {key: {"wanted": 100, "found": 120, "by": "tech"}}
+    for seen, told in ((drift, 120), ({}, None)):
+        state = State(
+            at=START, mode="idle", configuration=ConfigReport(revision=1, seen=1), drift=seen
+        )
+        await Ingest(database).told(machine.address, state, START)
+        view = await configuration.view(database, machine.address)
+        assert (view["applied"], view["drift"]) == (1, seen)
+        if told is not None:
+            adopted = await configuration.adopted(database, machine.address)
+            assert adopted["planogram"]["columns"]["A1"]["price"] == told
+            assert adopted["policy"] == settings["policy"]
+    with pytest.raises(ConfigurationError, match="nothing differs") as caught:
+        await configuration.adopted(database, machine.address)
+    assert caught.value.nothing
+    with pytest.raises(RegistryError, match="no machine acme/nobody"):
+        await configuration.view(database, Machine("nobody").address)
+
+
+async def test_what_is_signed_is_read_by_the_machine(
+    database: FleetDatabase, keys: signer.Signer
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    await wants(database, keys, machine, {"policy": {"max_credit": 7}})
+    async with database.reading() as connection:
+        (raw,) = (await connection.execute(select(t.desired.c.message))).scalars()
+    verifier = signing.Verifier(signing.public_of(bytes([1]) * 32), machine.address)
+    body = verifier.desired(read(Signed, bytes(raw)), START)
+    assert (body.revision, body.settings) == (1, {"policy": {"max_credit": 7}})
+
+
+def test_a_revision_is_the_last_one_with_changes() -> None:
+    before = {"policy": {"max_credit": 1, "basket": True}, "offers": [1]}
+    made = changed(before, {"policy.max_credit": 2, "planogram.columns.A1.price": 3}, ["offers"])
+    assert made == {
+        "policy": {"max_credit": 2, "basket": True},
+        "planogram": {"columns": {"A1": {"price": 3}}},
+    }
+    assert before["policy"] == {"max_credit": 1, "basket": True}
+    assert changed(made, {}, ["planogram.columns.A1.price", "policy"]) == {}
+    for pairs, unset, says_ in (
+        ({"": 1}, [], "is no key"),
+        ({}, ["policy.max_change"], "is not in the newest revision"),
+        ({"offers": ["x" * 200_000]}, [], "bytes of settings"),
+    ):
+        with pytest.raises(ConfigurationError, match=says_):
+            changed(before, pairs, unset)
+    assert json.dumps(before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -65,6 +66,7 @@ class Inbox:
         self._let_go = False
         self._queue: asyncio.Queue[Heard] = asyncio.Queue(WAITING_MAX)
         self._timed = asyncio.Event()
+        self._patient: set[asyncio.Task[None]] = set()  # commands that wait for their moment
         self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
 
     def put(self, heard: Heard) -> None:
@@ -82,6 +84,14 @@ class Inbox:
 
     async def run(self) -> None:
         """Carry out what comes, one after the other, until cancelled."""
+        try:
+            await self._run()
+        finally:
+            for task in self._patient:
+                task.cancel()
+            await asyncio.gather(*self._patient, return_exceptions=True)
+
+    async def _run(self) -> None:
         while True:
             heard = await self._queue.get()
             await self._timed.wait()
@@ -133,14 +143,24 @@ class Inbox:
             refused=refused,
             issued_ms=body.issued_at,
         )
+        if isinstance(args, c.ConfigApply | c.PlanogramApply) and len(self._patient) < WAITING_MAX:
+            # They wait until nobody is served: what comes behind them does not.
+            task = asyncio.get_running_loop().create_task(self._obeyed(order, None))
+            self._patient.add(task)
+            task.add_done_callback(self._patient.discard)
+            await asyncio.sleep(0)  # it is in the machine's queue before the next one
+            return
+        await self._obeyed(order, None if own is None else partial(own, args))
+
+    async def _obeyed(self, order: cmd.Remote, then: Callable[[], None] | None) -> None:
         try:
             answer = await self._act(order, BY)
         except CommandRefused as error:
-            log.warning("command.later", id=body.id, reason=str(error))
+            log.warning("command.later", id=order.id, reason=str(error))
             return
-        log.info("command", id=body.id, kind=body.kind, outcome=answer["outcome"])
-        if own is not None and answer["outcome"] == c.Outcome.DONE:
-            own(args)
+        log.info("command", id=order.id, kind=order.kind, outcome=answer["outcome"])
+        if then is not None and answer["outcome"] == c.Outcome.DONE:
+            then()
 
     async def _desired(self, heard: Heard) -> None:
         """Hand a revision over; it is retained, so that one that can't be taken now comes again."""

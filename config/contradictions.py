@@ -42,7 +42,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
 
 def _cloud(settings: MachineSettings) -> Iterator[str]:
     cloud = settings.cloud
-    if cloud is None or not cloud.tls:
+    if cloud is None or (not cloud.tls and cloud.transport == "mqtt"):
         return
     for name in ("ca", "certificate", "key"):
         if getattr(cloud, name) is None:

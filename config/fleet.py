@@ -33,6 +33,7 @@ class FleetDatabase(Section):
 class FleetBroker(Section):
     """The MQTT broker that machines connect to."""
 
+    enabled: bool = True  # off where every machine comes over HTTPS
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 8883
     tls: bool = True  # with the certificates in ``tls/``; off only on this computer
@@ -46,12 +47,20 @@ class FleetHttp(Section):
     port: Port = 8080
 
 
+class FleetHttps(Section):
+    """The door for machines whose network blocks MQTT, with the fleet's own certificates."""
+
+    host: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 - it is there for machines
+    port: Port = 8443
+
+
 class FleetSettings(Section):
     """Everything that a server is told before it starts."""
 
     database: FleetDatabase = FleetDatabase()
     broker: FleetBroker = FleetBroker()
     http: FleetHttp = FleetHttp()
+    https: FleetHttps | None = None  # the section alone opens the door
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -403,8 +403,12 @@ class Cloud(Section):
         str, shaped(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?", "small letters, digits and dashes")
     ]
     host: Annotated[str, Field(min_length=1)]
+    # "auto": MQTT, and HTTPS while MQTT can't be reached.
+    transport: Literal["mqtt", "https", "auto"] = "mqtt"
     port: Annotated[int, between(1, 65_535)] = 8883
     version: Literal[3, 5] = 5  # of MQTT: 5, or 3 for 3.1.1
+    https_port: Annotated[int, between(1, 65_535)] = 8443  # certificates are renewed there, too
+    proxy: Annotated[str, shaped(r"(https?://\S+)?", "http://HOST:PORT or nothing")] = ""
     tls: bool = True  # off only for a broker on this computer
     ca: Path | None = None
     certificate: Path | None = None

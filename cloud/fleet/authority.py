@@ -112,6 +112,12 @@ def issue(
     return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key)), certificate
 
 
+def serial_and_end(pem: bytes) -> tuple[str, datetime]:
+    """Return a certificate's serial number, as it is written down, and its end."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return f"{certificate.serial_number:x}", certificate.not_valid_after_utc
+
+
 def _host(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))

@@ -25,6 +25,8 @@ class Incoming:
     topic: Topic
     payload: bytes
     done: Callable[[], None]  # it is durable here: the broker may forget it
+    # Told before that what could not be understood, where somebody waits for an answer.
+    refused: Callable[[str], None] = lambda _problem: None
 
 
 class Connection(Protocol):

@@ -4,6 +4,7 @@ fleet.toml              configuration
 fleet.db                the database, unless configuration names another
 tls/ca.pem ca-key.pem   the fleet's own authority for certificates
 tls/broker.pem -key     the broker's certificate
+tls/door.pem -key       the HTTPS door's
 tls/server.pem -key     this server's, as a client of the broker
 tls/machines/<tenant>/<machine>.pem -key
 keys/root.key           signs operational keys; belongs on a medium in a safe

@@ -52,6 +52,7 @@ machine = Table(
     Column("software", String(64), nullable=False, server_default=""),
     Column("online", Boolean, nullable=False, server_default=false()),
     Column("seen_ms", BigInteger, nullable=False, server_default="0"),
+    Column("polled_ms", BigInteger, nullable=True),  # seen at the HTTPS door, when there last
     Column("state", Text, nullable=False, server_default=""),  # the last snapshot, JSON
     Column("active_journal", BigInteger, nullable=True),  # the one whose records are projected
     UniqueConstraint("tenant", "name"),
@@ -308,8 +309,12 @@ certificate = Table(
     METADATA,
     Column("serial", String(48), primary_key=True),
     Column("machine_id", ForeignKey("machine.id"), nullable=False),
+    Column("issued_ms", BigInteger, nullable=False, server_default="0"),
     Column("not_after_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger, nullable=True),
+    Column("key_hash", LargeBinary(32), nullable=True),  # SHA-256 of its public key
+    Column("pem", Text, nullable=False, server_default=""),
+    Index("ix_certificate_machine_id", "machine_id"),
 )
 
 checkpoint = Table(

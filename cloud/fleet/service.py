@@ -8,7 +8,7 @@ import signal
 import ssl
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import structlog
@@ -18,9 +18,12 @@ from fastapi import FastAPI, Response
 from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
 from cloud.fleet import orders, signer
+from cloud.fleet.broker import Broker as BrokerPort
 from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.door.broker_https import HttpsBroker
+from cloud.fleet.door.server import DoorServer, QuietServer
 from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
@@ -67,15 +70,21 @@ class Service:
         self.settings = settings
         self._home = home
         self.database = FleetDatabase(home.database_url(settings))
-        unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
-        broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
-        self.worker = Worker(
-            Ingest(self.database, countersign=self._countersign),
-            MqttBroker(broker, shared=shared),
-            now_ms,
-            self._appeared,
-            self._publish,
-        )
+        self.ways: dict[str, Worker] = {}
+        if settings.broker.enabled:
+            unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
+            broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
+            self.ways["broker"] = self._worker(MqttBroker(broker, shared=shared))
+        self.door: DoorServer | None = None
+        if settings.https is not None:
+            posted = HttpsBroker()
+            self.ways["https"] = self._worker(posted)
+            self.door = DoorServer(settings.https, home, self.database, posted, now_ms)
+
+    def _worker(self, broker: BrokerPort) -> Worker:
+        """Return an ingest worker on one way in; each has a memory of its own, as processes do."""
+        ingest = Ingest(self.database, countersign=self._countersign)
+        return Worker(ingest, broker, now_ms, self._appeared, self._publish)
 
     async def prepare(self, *, migrate: bool) -> None:
         """Look at the database's version; bring it to ours when asked to.
@@ -110,7 +119,8 @@ class Service:
         database = False
         with suppress(Exception):  # whatever a driver raises: the answer is no
             database = await self.database.alive()
-        return {"database": database, "broker": self.worker.connected.is_set()}
+        ways = {name: worker.connected.is_set() for name, worker in self.ways.items()}
+        return {"database": database, **ways}
 
     def web(self) -> FastAPI:
         """Return the health endpoints."""
@@ -139,7 +149,9 @@ class Service:
             # What was imported stays: looking through it again and again would cost a third more.
             gc.collect()
             gc.freeze()
-            tasks = [loop.create_task(self.worker.run())]
+            tasks = [loop.create_task(worker.run()) for worker in self.ways.values()]
+            if self.door is not None:
+                tasks.append(loop.create_task(self.door.run()))
             if http:
                 tasks.append(loop.create_task(self._serve_http()))
             waiting = loop.create_task(stopping.wait())
@@ -148,6 +160,8 @@ class Service:
                 for task in done - {waiting}:
                     task.result()  # it never returns: raise what ended it
             finally:
+                if self.door is not None:
+                    await self.door.stop()
                 for task in (*tasks, waiting):
                     task.cancel()
                 await asyncio.gather(*tasks, waiting, return_exceptions=True)
@@ -161,7 +175,7 @@ class Service:
             await self.database.close()
 
     async def _serve_http(self) -> None:
-        server = _Server(
+        server = QuietServer(
             uvicorn.Config(
                 self.web(),
                 host=self.settings.http.host,
@@ -172,11 +186,3 @@ class Service:
             )
         )
         await server.serve()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: ours end the whole process."""
-
-    def capture_signals(self) -> Any:
-        """Leave signals to the process."""
-        return nullcontext()

@@ -155,7 +155,10 @@ class Worker:
             try:
                 messages = [each.payload for each in run]
                 verdicts = await self.ingest.take_run(run[0].address, messages, self._now())
-                return [self._counted(run[0].address, verdict) for verdict in verdicts]
+                return [
+                    self._counted(each, verdict)
+                    for each, verdict in zip(run, verdicts, strict=True)
+                ]
             except (BrokerLostError, OSError):
                 raise
             except SQLAlchemyError as error:
@@ -179,6 +182,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one machine's message never stops the others
             problem = error
         self.counts.refused += 1
+        incoming.refused(f"{incoming.topic.value}: the database does not take it")
         log.error(
             "indigestible",
             machine=str(incoming.address),
@@ -198,7 +202,7 @@ class Worker:
         try:
             match incoming.topic:
                 case Topic.EVENTS:
-                    return await self._batch(address, payload)
+                    return await self._batch(incoming)
                 case Topic.PRESENCE:
                     presence = read(Presence, payload)
                     ack = await self.ingest.heard(address, presence, self._now())
@@ -214,17 +218,21 @@ class Worker:
                     pass  # telemetry: nobody keeps it yet
         except MessageError as error:
             self.counts.refused += 1
+            incoming.refused(str(error))
             await self.ingest.refused(address, incoming.topic, payload, str(error), self._now())
         return None
 
-    async def _batch(self, address: Address, payload: bytes) -> Ack | None:
-        return self._counted(address, await self.ingest.take(address, payload, self._now()))
+    async def _batch(self, incoming: Incoming) -> Ack | None:
+        verdict = await self.ingest.take(incoming.address, incoming.payload, self._now())
+        return self._counted(incoming, verdict)
 
-    def _counted(self, address: Address, verdict: Verdict) -> Ack | None:
+    def _counted(self, incoming: Incoming, verdict: Verdict) -> Ack | None:
+        if verdict.problem:
+            incoming.refused(verdict.problem)
         self.counts.batches += 1
         self.counts.records += verdict.records
         self.counts.duplicates += verdict.fate == "duplicate"
         self.counts.without_query += not verdict.queries
         if verdict.fate not in ("applied", "duplicate"):
-            log.warning("batch", machine=str(address), fate=verdict.fate.value)
+            log.warning("batch", machine=str(incoming.address), fate=verdict.fate.value)
         return verdict.ack

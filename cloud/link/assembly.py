@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -17,6 +19,8 @@ from cloud.link.inbox import Inbox
 from cloud.link.link import URGENT, Link
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot
+from cloud.link.transport import Transport
+from cloud.link.transport_auto import AutoTransport
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.link.vouched import Vouched
 from cloud.mqtt import Broker
@@ -28,6 +32,9 @@ from controller.journal.envelope import Record, to_ms
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Plan
 from controller.machine.runner import Machine
+
+if TYPE_CHECKING:
+    from cloud.link.transport_https import HttpsTransport
 
 log = structlog.get_logger("link")
 
@@ -89,7 +96,7 @@ class Fleet:
         )
         self.link = Link(
             self._journal,
-            MqttTransport(_broker(settings, address), address, trust.dates_checked(self._now_ms)),
+            transport_of(settings, address, clock, trust.dates_checked(self._known_ms)),
             clock,
             lambda: entropy(NONCE_BYTES).hex(),
             software=software,
@@ -128,6 +135,14 @@ class Fleet:
     def _now_ms(self) -> tuple[int, bool]:
         mono_ms = int(self._clock.monotonic_s() * 1000)
         return self._journal.label.stamp(to_ms(self._clock.wall_utc()), mono_ms)
+
+    def _known_ms(self) -> tuple[int, bool]:
+        """Return the time that is surely reached, and whether it is confirmed.
+
+        Else it is the floor: a clock that is years ahead would take every certificate for ended.
+        """
+        now, confirmed = self._now_ms()
+        return (now if confirmed else self._journal.label.floor_ms), confirmed
 
     def _committed(self, records: list[Record]) -> None:
         self.link.grown([(r.seq, r.boot, r.body) for r in records if r.type in URGENT])
@@ -169,22 +184,47 @@ def _log_level(args: c.Args) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(number))
 
 
-def _broker(settings: Cloud, address: Address) -> Broker:
-    tls = None
-    if settings.tls:
-        files = settings.ca, settings.certificate, settings.key
-        ca, certificate, key = (path for path in files if path is not None)  # checked on loading
-        try:
-            tls = trust.context(ca, certificate, key)
-        except OSError as error:  # ssl.SSLError is one
-            raise ConfigError(
-                f"cloud.ca, cloud.certificate, cloud.key: {error} ({settings.certificate})"
-            ) from error
-    return Broker(
+def transport_of(
+    settings: Cloud, address: Address, clock: Clock, trusted: trust.Dates
+) -> Transport:
+    """Return the way to the fleet that a machine is configured for.
+
+    Raises:
+        ConfigError: A certificate or key can't be read.
+    """
+    tls = _certificates(settings)
+
+    def https() -> HttpsTransport:
+        from cloud.link.transport_https import HttpsTransport  # noqa: PLC0415 - 6 MiB, if unused
+
+        assert tls is not None, "checked on loading"
+        return HttpsTransport(
+            settings.host, settings.https_port, tls, trusted, settings.proxy or None
+        )
+
+    if settings.transport == "https":
+        return https()
+    broker = Broker(
         settings.host,
         settings.port,
         f"{address.tenant}-{address.machine}",
         five=settings.version == 5,
-        username=None if tls else str(address),
-        tls=tls,
+        username=None if settings.tls else str(address),
     )
+    mqtt = MqttTransport(broker, address, trusted, tls if settings.tls else None)
+    return AutoTransport(mqtt, https, clock) if settings.transport == "auto" else mqtt
+
+
+def _certificates(settings: Cloud) -> Callable[[], ssl.SSLContext] | None:
+    files = settings.ca, settings.certificate, settings.key
+    if not settings.tls and settings.transport == "mqtt":
+        return None
+    ca, certificate, key = (path for path in files if path is not None)  # checked on loading
+    made = partial(trust.context, ca, certificate, key)
+    try:
+        made()
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"cloud.ca, cloud.certificate, cloud.key: {error} ({settings.certificate})"
+        ) from error
+    return made

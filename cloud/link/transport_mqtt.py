@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -14,6 +16,7 @@ from cloud.contract import topics
 from cloud.contract.messages import Presence
 from cloud.contract.topics import DOWN, Address, Topic, TopicError
 from cloud.link.transport import Connection, Heard, LinkLostError
+from cloud.link.trust import Dates
 from cloud.mqtt import Broker, MqttError, StrictClient
 
 log = structlog.get_logger("link")
@@ -61,29 +64,33 @@ class MqttTransport:
         address: This machine.
         trusted: Asked after each handshake; raises LinkLostError when the broker's certificate
             is not valid at the time we know (TLS itself checks no dates: a Pi may wake up in 1970).
+        tls: Asked before each handshake for the certificates of now, which are renewed at times.
     """
 
     def __init__(
         self,
         broker: Broker,
         address: Address,
-        trusted: Callable[[StrictClient], None] = lambda _client: None,
+        trusted: Dates = lambda _certificate: None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._broker = broker
         self._address = address
         self._trusted = trusted
+        self._tls = tls
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """Connect, with a last will that says that the machine is gone."""
         will = aiomqtt.Will(self._address.topic(Topic.PRESENCE), _GONE, qos=1, retain=True)
-        client = StrictClient(self._broker, will=will)
+        broker = self._broker if self._tls is None else replace(self._broker, tls=self._tls())
+        client = StrictClient(broker, will=will)
         try:
             await client.__aenter__()
         except MqttError as error:
             raise LinkLostError(f"{self._broker.host}:{self._broker.port}: {error}") from error
         try:
-            self._trusted(client)
+            self._trusted(client.peer_certificate())
             try:
                 await client.listen(*(self._address.topic(topic) for topic in DOWN))
             except MqttError as error:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 from cloud.link.transport import LinkLostError
-from cloud.mqtt import StrictClient
+from cloud.tls import NO_CHECK_TIME
 
-NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python does not name
+Dates = Callable[[dict[str, Any] | None], None]
 
 
 def context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -32,24 +32,23 @@ def context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     return made
 
 
-def dates_checked(now_ms: Callable[[], tuple[int, bool]]) -> Callable[[StrictClient], None]:
-    """Return the check after a handshake.
+def dates_checked(now_ms: Callable[[], tuple[int, bool]]) -> Dates:
+    """Return the check of a peer's certificate (as ``ssl`` tells it) after a handshake.
 
     Args:
-        now_ms: The time as a record would be labelled, and whether it is confirmed. One that is not
-            is a floor: it can tell that a certificate has ended, not that it has not begun.
+        now_ms: The time that we know, and whether it is confirmed. One that is not is a floor: it
+            can tell that a certificate has ended, not that it has not begun.
     """
 
-    def check(client: StrictClient) -> None:
-        certificate = client.peer_certificate()
+    def check(certificate: dict[str, Any] | None) -> None:
         if certificate is None:
             return  # a plain connection
         now, confirmed = now_ms()
         begins = ssl.cert_time_to_seconds(str(certificate["notBefore"])) * 1000
         ends = ssl.cert_time_to_seconds(str(certificate["notAfter"])) * 1000
         if now > ends:
-            raise LinkLostError(f"the broker's certificate ended on {certificate['notAfter']}")
+            raise LinkLostError(f"the fleet's certificate ended on {certificate['notAfter']}")
         if confirmed and now < begins:
-            raise LinkLostError(f"the broker's certificate begins on {certificate['notBefore']}")
+            raise LinkLostError(f"the fleet's certificate begins on {certificate['notBefore']}")
 
     return check

@@ -1,8 +1,8 @@
-"""A real journal, a real broker, both databases: the machine's side of the link end to end."""
+"""A real journal, both ways to the fleet, both databases: the machine's side of the link."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.worker import Worker
 from cloud.link.link import Link, Phase
+from cloud.link.transport import Transport
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
 from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
+from tests.fleet.doors import Certified, Doors
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto, running
@@ -30,11 +32,64 @@ MACHINE = Address("acme", "lobby-1")
 _NAMES = count(1)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Mosquitto]:
+class OverMqtt:
+    """The way over a broker."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.broker = broker
+        self.port = broker.port
+
+    def transport(self, port: int) -> Transport:
+        five = next(_NAMES) % 2 == 0
+        return MqttTransport(Broker("127.0.0.1", port, "lobby-1", five=five), MACHINE)
+
+    @asynccontextmanager
+    async def fleet(self, database: FleetDatabase) -> AsyncIterator[Worker]:
+        worker = Worker(
+            Ingest(database),
+            MqttBroker(Broker("127.0.0.1", self.port, f"worker{next(_NAMES)}")),
+            lambda: START,
+        )
+        task = asyncio.create_task(worker.run())
+        try:
+            async with asyncio.timeout(20):
+                await worker.connected.wait()
+            yield worker
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class OverHttps:
+    """The way through the door."""
+
+    def __init__(self, doors: Doors) -> None:
+        self.doors = doors
+        self.port = doors.port
+        self.certified: Certified | None = None
+
+    def transport(self, port: int) -> Transport:
+        assert self.certified is not None, "the fixture `registered` sees to it"
+        return self.doors.transport(self.certified, port)
+
+    @asynccontextmanager
+    async def fleet(self, database: FleetDatabase) -> AsyncIterator[Worker]:
+        async with self.doors.open(database) as (worker, _):
+            yield worker
+
+
+Side = OverMqtt | OverHttps
+
+
+@pytest.fixture(params=["mqtt", "https"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
+    if request.param == "https":
+        yield OverHttps(Doors(tmp_path / "home"))
+        return
     made = Mosquitto(tmp_path / "broker")
     with running(made):
-        yield made
+        yield OverMqtt(made)
 
 
 @pytest.fixture
@@ -45,16 +100,19 @@ async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
 
 
 @pytest.fixture(autouse=True)
-async def registered(database: FleetDatabase) -> None:
+async def registered(database: FleetDatabase, request: pytest.FixtureRequest) -> None:
     await known(database, MACHINE)
+    if "server" in request.fixturenames:
+        side: Side = request.getfixturevalue("server")
+        if isinstance(side, OverHttps):
+            side.certified = await side.doors.machine(database, MACHINE)
 
 
-def new_link(books: Journal[State], port: int, **told: Callable[..., None]) -> Link:
+def new_link(books: Journal[State], side: Side, port: int = 0, **told: Callable[..., None]) -> Link:
     nonces = count(1)
-    broker = Broker("127.0.0.1", port, "lobby-1", five=next(_NAMES) % 2 == 0)
     return Link(
         books,
-        MqttTransport(broker, MACHINE),
+        side.transport(port or side.port),
         SystemClock(),
         lambda: f"{id(nonces)}-{next(nonces)}",
         software="0.1.0",
@@ -73,22 +131,8 @@ async def linked(link: Link) -> AsyncIterator[Link]:
             await task
 
 
-@asynccontextmanager
-async def fleet(database: FleetDatabase, server: Mosquitto) -> AsyncIterator[Worker]:
-    worker = Worker(
-        Ingest(database),
-        MqttBroker(Broker("127.0.0.1", server.port, f"worker{next(_NAMES)}")),
-        lambda: START,
-    )
-    task = asyncio.create_task(worker.run())
-    try:
-        async with asyncio.timeout(20):
-            await worker.connected.wait()
-        yield worker
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def fleet(database: FleetDatabase, side: Side) -> AbstractAsyncContextManager[Worker]:
+    return side.fleet(database)
 
 
 async def in_sync(link: Link, limit_s: float = 60.0) -> None:
@@ -122,10 +166,10 @@ async def equal_books(database: FleetDatabase, books: Journal[State]) -> bool:
 
 
 async def test_a_journal_is_in_the_cloud_and_its_books_are_equal(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     await sell_many(books, 300)
-    async with fleet(database, server), linked(new_link(books, server.port)) as link:
+    async with fleet(database, server), linked(new_link(books, server)) as link:
         await in_sync(link)
         sell(books)
         await books.commit()
@@ -138,11 +182,12 @@ async def test_a_journal_is_in_the_cloud_and_its_books_are_equal(
 
 
 async def test_a_machine_starts_without_a_network_and_is_in_sync_when_it_comes(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     await sell_many(books, 20)
-    server.kill()
-    async with linked(new_link(books, server.port)) as link:
+    if isinstance(server, OverMqtt):
+        server.broker.kill()
+    async with linked(new_link(books, server)) as link:
         changed = asyncio.Event()
         link.watch(changed.set)
         async with asyncio.timeout(20):
@@ -150,7 +195,8 @@ async def test_a_machine_starts_without_a_network_and_is_in_sync_when_it_comes(
         assert link.status.phase is Phase.OFFLINE
         assert link.status.last_error
 
-        server.start()
+        if isinstance(server, OverMqtt):
+            server.broker.start()
         async with fleet(database, server):
             link.sync_now()
             await in_sync(link)
@@ -159,13 +205,13 @@ async def test_a_machine_starts_without_a_network_and_is_in_sync_when_it_comes(
 
 
 async def test_the_line_is_cut_again_and_again_while_it_sells(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     await sell_many(books, 200)
     async with (
         Proxy(server.port) as proxy,
         fleet(database, server),
-        linked(new_link(books, proxy.port)) as link,
+        linked(new_link(books, server, proxy.port)) as link,
     ):
         for _ in range(5):
             sell(books)
@@ -186,12 +232,13 @@ async def test_the_broker_is_killed_in_the_middle(
     database: FleetDatabase, tmp_path: Path, books: Journal[State], memory: bool
 ) -> None:
     await sell_many(books, 400)
-    server = Mosquitto(tmp_path / "mortal", persistence=memory)
-    with running(server):
-        async with fleet(database, server), linked(new_link(books, server.port)) as link:
+    broker = Mosquitto(tmp_path / "mortal", persistence=memory)
+    with running(broker):
+        side = OverMqtt(broker)
+        async with fleet(database, side), linked(new_link(books, side)) as link:
             await half_way(link)
-            server.kill()
-            server.start()
+            broker.kill()
+            broker.start()
             link.sync_now()
             await in_sync(link)
 
@@ -209,14 +256,14 @@ async def half_way(link: Link) -> None:
 
 
 async def test_the_machine_is_killed_in_mid_upload_and_goes_on_where_the_fleet_is(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State], tmp_path: Path
+    database: FleetDatabase, server: Side, books: Journal[State], tmp_path: Path
 ) -> None:
     await sell_many(books, 400)
     async with fleet(database, server):
-        async with linked(new_link(books, server.port)) as link:
+        async with linked(new_link(books, server)) as link:
             await half_way(link)
         # Its own note of the ack may be lost with it: the fleet's word counts.
-        again = new_link(books, server.port)
+        again = new_link(books, server)
         async with linked(again):
             await in_sync(again)
 
@@ -224,10 +271,10 @@ async def test_the_machine_is_killed_in_mid_upload_and_goes_on_where_the_fleet_i
 
 
 async def test_a_server_that_is_away_gets_everything_when_it_is_back(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     await sell_many(books, 100)
-    async with linked(new_link(books, server.port)) as link:
+    async with linked(new_link(books, server)) as link:
         async with fleet(database, server):
             await in_sync(link)
         await sell_many(books, 100)
@@ -240,19 +287,19 @@ async def test_a_server_that_is_away_gets_everything_when_it_is_back(
 
 
 async def test_a_disk_that_went_back_is_told_where_both_agree(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State], tmp_path: Path
+    database: FleetDatabase, server: Side, books: Journal[State], tmp_path: Path
 ) -> None:
     await sell_many(books, 5)
     old = await copied(books, tmp_path / "old")
     await sell_many(books, 5)
     async with fleet(database, server):
-        async with linked(new_link(books, server.port)) as link:
+        async with linked(new_link(books, server)) as link:
             await in_sync(link)
         agreed = old.durable_seq - 1  # the start of the copy wrote a record of its own
         sell(old)
         await old.commit()
         told: list[tuple[int, bytes]] = []
-        forked = new_link(old, server.port, on_fork=lambda seq, digest: told.append((seq, digest)))
+        forked = new_link(old, server, on_fork=lambda seq, digest: told.append((seq, digest)))
         async with asyncio.timeout(30):
             await forked.run()
 
@@ -271,11 +318,11 @@ async def copied(books: Journal[State], folder: Path) -> Journal[State]:
 
 
 async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     times: list[int] = []
     async with fleet(database, server):
-        async with linked(new_link(books, server.port)) as link:
+        async with linked(new_link(books, server)) as link:
             await in_sync(link)
         heard = asyncio.Event()
 
@@ -284,7 +331,7 @@ async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
             heard.set()
 
         # A retained ack waits for this connection, too; nobody knows how old it is.
-        async with linked(new_link(books, server.port, on_time=told)), asyncio.timeout(20):
+        async with linked(new_link(books, server, on_time=told)), asyncio.timeout(20):
             await heard.wait()
 
     assert set(times) == {START}

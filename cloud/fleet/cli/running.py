@@ -23,6 +23,7 @@ from cloud.fleet.home import Home, write_private, write_public
 from cloud.fleet.migrate import NotMigratedError, newest, upgrade
 from cloud.fleet.now import now_ms
 from cloud.fleet.projections.rebuild import rebuild as rebuild_all
+from config.fleet import ConfigError
 
 _SERVER = "vendcloud"
 
@@ -74,7 +75,8 @@ def _make_certificates(home: Home, hosts: tuple[str, ...], now: datetime) -> Non
     ca = authority.make_authority(now)
     write_public(home.tls / "ca.pem", ca.certificate)
     write_private(home.tls / "ca-key.pem", ca.key)
-    for name, common, names in (("broker", hosts[0], hosts), ("server", _SERVER, ())):
+    parts = (("broker", hosts[0], hosts), ("door", hosts[0], hosts), ("server", _SERVER, ()))
+    for name, common, names in parts:
         pair, _ = authority.issue(ca, common, now, hosts=names, days=authority.MACHINE_DAYS)
         write_public(home.tls / f"{name}.pem", pair.certificate)
         write_private(home.tls / f"{name}-key.pem", pair.key)
@@ -150,6 +152,8 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
         asyncio.run(work())
     except NotMigratedError as error:
         raise CliError(str(error)) from error
+    except ConfigError as error:
+        raise CliError(str(error), Exit.USAGE) from error
     except OSError as error:
         hint = "" if (place.home.tls / "ca.pem").exists() else "; `vendcloud init` makes a server"
         raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error

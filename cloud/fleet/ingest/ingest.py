@@ -485,7 +485,7 @@ class Ingest:
             query = query.order_by(t.journal.c.id.desc()).limit(1).with_for_update()
             row = (await connection.execute(query)).one_or_none()
             if row is None:
-                return Verdict(Fate.ASKED_AGAIN)
+                return Verdict(Fate.ASKED_AGAIN, problem=str(error))
             bad = row.bad_batches + 1
             why = row.quarantine or (f"{bad} unreadable batches: {error}" if bad >= MAX_BAD else "")
             await connection.execute(
@@ -505,7 +505,8 @@ class Ingest:
             time=now_ms,
             quarantined=why,
         )
-        return Verdict(Fate.QUARANTINED if why else Fate.ASKED_AGAIN, ack)
+        fate = Fate.QUARANTINED if why else Fate.ASKED_AGAIN
+        return Verdict(fate, ack, problem=str(error))
 
     # ----------------------------------------------------------------------- other messages
 

@@ -29,3 +29,4 @@ class Verdict:
     records: int = 0  # that are new
     queries: bool = True  # False: decided from memory
     stated: bool = False  # a checkpoint came with it, which waits for the fleet's word
+    problem: str = ""  # what could not be read, and where

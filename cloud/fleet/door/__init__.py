@@ -1,0 +1,1 @@
+"""The fleet's HTTPS door: for machines whose network blocks MQTT."""

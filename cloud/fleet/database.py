@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -41,6 +41,7 @@ class FleetDatabase:
                 hide_parameters=True,  # records hold claim codes: none of them in a log
             )
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "invalidate", _end_transaction)
         else:
             self.engine = create_async_engine(
                 parsed, pool_size=_POOL, pool_pre_ping=True, hide_parameters=True
@@ -151,3 +152,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _end_transaction(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    # A task that is cancelled in mid statement: closing alone would leave the statement's
+    # transaction open, and its lock, until the last cursor is collected.
+    with suppress(Exception):
+        connection.rollback()

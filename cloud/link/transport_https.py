@@ -154,7 +154,7 @@ class HttpsConnection:
                 content=body or None,
                 headers=headers,
                 timeout=timeout,
-                extensions={"trace": self._traced},
+                extensions={"trace": _Handshake(self._trusted).traced},
             ) as response:
                 raw = await _bounded(response)
                 status = response.status_code
@@ -166,12 +166,6 @@ class HttpsConnection:
             problem = _problem(raw)
             raise LinkLostError(f"{path}: the fleet answers {status}: {problem}")
         return raw
-
-    async def _traced(self, event: str, info: dict[str, Any]) -> None:
-        """Look at the certificate between the handshake and the first byte of ours."""
-        if event.endswith("start_tls.complete"):
-            tls = info["return_value"].get_extra_info("ssl_object")
-            self._trusted(None if tls is None else tls.getpeercert())
 
     # -------------------------------------------------------------------------- downwards
 
@@ -223,6 +217,32 @@ class HttpsConnection:
     def _done_with(self, name: str) -> None:
         self._in_hand.discard(name)
         self._done.append(name)
+
+
+class _Handshake:
+    """Looks at the certificate between the handshake and the first byte of ours.
+
+    It also closes what httpcore leaves open: a connection whose handshake is cancelled or refused.
+    """
+
+    def __init__(self, trusted: Dates) -> None:
+        self._trusted = trusted
+        self._stream: Any = None
+
+    async def traced(self, event: str, info: dict[str, Any]) -> None:
+        """Follow one request; httpx's ``trace`` extension."""
+        if event.endswith("connect_tcp.complete"):
+            self._stream = info["return_value"]
+        elif event.endswith("start_tls.failed"):
+            await self._stream.aclose()
+        elif event.endswith("start_tls.complete"):
+            stream = info["return_value"]
+            tls = stream.get_extra_info("ssl_object")
+            try:
+                self._trusted(None if tls is None else tls.getpeercert())
+            except LinkLostError:
+                await stream.aclose()
+                raise
 
 
 async def _bounded(response: httpx2.Response) -> bytes:

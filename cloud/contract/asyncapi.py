@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 from cloud.contract.batch import BatchHead
 from cloud.contract.commands import KINDS, CommandBody
 from cloud.contract.events import DomainEvent
+from cloud.contract.https import Answer, Question, Renewal, RenewalRequest
 from cloud.contract.messages import (
     Ack,
     Checkpoint,
@@ -70,6 +71,10 @@ INSIDE: Final[tuple[type[BaseModel], ...]] = (
     Checkpoint,
     Countersigned,
     DomainEvent,
+    Question,
+    Answer,
+    RenewalRequest,
+    Renewal,
 )
 
 

@@ -100,6 +100,7 @@ class Journal(ReadableJournal[S]):
         self._snapshot_seq = folded.snapshot_seq
         self._staged: list[Record] = []
         self._flight: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[None] | None = None
         self._checkpointer = Checkpointer(opened.database, folded.at.seq, self._poison)
         self._failed: JournalError | None = None
         self._closed = False
@@ -384,6 +385,8 @@ class Journal(ReadableJournal[S]):
 
         An acknowledgement beyond our last durable record, or with another hash than ours at that
         seq, means that this disk was rolled back or cloned. An older one changes nothing.
+
+        Cancelling a caller does not cancel the transaction: a link that is lost harms no journal.
         """
         self._check()
         if seq > self._durable:
@@ -393,13 +396,20 @@ class Journal(ReadableJournal[S]):
         row = await reader.row_at(self._database, seq)
         if row is None or row[3] != digest:
             return False
+        while self._noting is not None and not self._noting.done():
+            await asyncio.shield(self._noting)
+        if seq > self._acked_seq:
+            self._noting = asyncio.get_running_loop().create_task(self._note_acked(seq))
+            await asyncio.shield(self._noting)
+        return True
+
+    async def _note_acked(self, seq: int) -> None:
         try:
             await self._database.transaction([("UPDATE journal SET acked_seq = ?", (seq,))])
         except JournalError as error:
             self._poison(error)
             raise
         self._acked_seq = seq
-        return True
 
     async def verify_life(self, root: bytes | None = None) -> LifeReport:
         """Check this journal and those before it; ``root`` is the fleet's key that is pinned."""
@@ -425,6 +435,8 @@ class Journal(ReadableJournal[S]):
         try:
             if not self.read_only and self._failed is None:
                 await self.commit()
+                if self._noting is not None:
+                    await self._noting
                 await self._leave()
         finally:
             self._closed = True
@@ -441,8 +453,9 @@ class Journal(ReadableJournal[S]):
         """
         self._closed = True
         self._checkpointer.abandon()
-        if self._flight is not None:
-            self._flight.cancel()
+        for task in (self._flight, self._noting):
+            if task is not None:
+                task.cancel()
 
     async def _leave(self) -> None:
         await self._checkpointer.stop()

@@ -73,15 +73,17 @@ class Proxy:
                 queue.task_done()
 
         delivering = asyncio.ensure_future(deliver())
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while data := await source.read(4096):
-                if upwards:
-                    self.up += len(data)
-                    if self.bytes_per_s is not None:
-                        free_at = max(free_at, loop.time()) + len(data) / self.bytes_per_s
-                        await asyncio.sleep(max(0.0, free_at - loop.time()))
-                await queue.put((loop.time() + self.delay_s, data))
-            await queue.join()
-        delivering.cancel()
-        sink.transport.abort()
-        self._writers.discard(sink)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while data := await source.read(4096):
+                    if upwards:
+                        self.up += len(data)
+                        if self.bytes_per_s is not None:
+                            free_at = max(free_at, loop.time()) + len(data) / self.bytes_per_s
+                            await asyncio.sleep(max(0.0, free_at - loop.time()))
+                    await queue.put((loop.time() + self.delay_s, data))
+                await queue.join()
+        finally:
+            delivering.cancel()
+            sink.transport.abort()
+            self._writers.discard(sink)

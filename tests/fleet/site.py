@@ -34,24 +34,28 @@ def asked(home: Path, *arguments: str) -> Any:
 
 
 class Site:
-    """A server's folder, with its broker and its server running."""
+    """A server's folder, with its server running, and its broker unless all come over HTTPS."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, broker: bool = True) -> None:
         self.home = home
-        self.port, self.http = free_port(), free_port()
+        self.port, self.http, self.https = free_port(), free_port(), free_port()
         home.mkdir()
         (home / "fleet.toml").write_text(
-            f"[broker]\nport = {self.port}\n[http]\nport = {self.http}\n", encoding="utf-8"
+            f"[broker]\nport = {self.port}\nenabled = {str(broker).lower()}\n"
+            f"[http]\nport = {self.http}\n"
+            f'[https]\nhost = "127.0.0.1"\nport = {self.https}\n',
+            encoding="utf-8",
         )
         self.made = asked(home, "init", "acme")
         conf = home / "broker" / "mosquitto.conf"
         if os.geteuid() == 0:
             conf.write_text("user root\n" + conf.read_text(encoding="utf-8"), encoding="utf-8")
+        commands = [[sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "serve"]]
+        if broker:
+            commands.insert(0, [mosquitto_program(), "-c", str(conf)])
         self.processes = [
-            subprocess.Popen([mosquitto_program(), "-c", str(conf)], stderr=subprocess.DEVNULL),
-            subprocess.Popen(
-                [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "serve"]
-            ),
+            subprocess.Popen(command, stderr=None if "serve" in command else subprocess.DEVNULL)
+            for command in commands
         ]
 
     def ready(self) -> bool:

@@ -158,4 +158,6 @@ async def test_live_and_ready_say_so(site: Site) -> None:
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{site.http}") as client:
         assert (await client.get("/health/live")).json() == {"status": "alive"}
         ready = await client.get("/health/ready")
-    assert ready.json() == {"status": "ready", "database": True, "broker": True}
+    assert ready.json() == {
+        "status": "ready", "database": True, "broker": True, "https": True,
+    }  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.contract import asyncapi, batch, messages, signing
+from cloud.contract import asyncapi, batch, https, messages, signing
 from cloud.contract.commands import KINDS as COMMANDS
 from cloud.contract.commands import CommandBody
 from cloud.contract.events import Aggregate, event_id, event_of
@@ -31,6 +31,10 @@ KINDS: dict[str, type[Message]] = {
         messages.Urgent,
         CommandBody,
         signing.KeyBody,
+        https.Answer,
+        https.Question,
+        https.Renewal,
+        https.RenewalRequest,
     )
 }
 

@@ -52,6 +52,23 @@ def bytes_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+async def test_a_link_that_is_lost_while_an_ack_is_noted_harms_no_journal(tmp_path: Path) -> None:
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    head, digest = 0, b""
+    for amount in range(1, 40):
+        await put_in(journal, amount)
+        head, digest = journal.durable_seq, journal.head
+        noting = asyncio.ensure_future(journal.acknowledge(head, digest))
+        for _ in range(amount % 8):
+            await asyncio.sleep(0)
+        noting.cancel()
+        await asyncio.gather(noting, return_exceptions=True)
+    await put_in(journal, 1)
+    assert await journal.acknowledge(head, digest)
+    assert journal.acked_seq == head
+    await journal.close()
+
+
 async def test_a_whole_life_on_a_real_disk(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "lib"
     for boot in (1, 2, 3):

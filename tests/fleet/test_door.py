@@ -71,7 +71,7 @@ async def test_what_is_posted_is_committed_before_it_is_answered(
 
     assert hello.status_code == one.status_code == rest.status_code == 200
     assert [ack.seq for ack in acks(one)] == [20]
-    assert [ack.seq for ack in acks(rest)] == [40, 60, machine.seq][: len(batches) - 1]
+    assert acks(rest)[-1].seq == machine.seq
     assert (again.status_code, [ack.seq for ack in acks(again)]) == (200, [machine.seq])
     (ack,) = acks(greeted)
     assert (ack.seq, ack.echo, ack.time) == (machine.seq, "p", START)

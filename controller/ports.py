@@ -200,7 +200,20 @@ class RefundErrorReport:
     code: int  # C0 to CF
 
 
-MoneyReport = CoinsReport | BillsReport | RefundErrorReport
+@dataclass(frozen=True, slots=True)
+class LateApprovalReport:
+    """A reader approved a request that nobody waits for any more.
+
+    The card's money has been taken, and the reader's next reset makes that final: it waits for
+    ``CardReader.vend_failure``, and the driver resets nothing before. Told once, and so recorded
+    before its acknowledgement where the link can.
+    """
+
+    device: DeviceName
+    amount: int | None  # taken from the medium; None: not told (an electronic token)
+
+
+MoneyReport = CoinsReport | BillsReport | RefundErrorReport | LateApprovalReport
 
 
 # ------------------------------------------------------------- what devices report: the rest

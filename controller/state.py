@@ -47,7 +47,7 @@ class Saga:
     """One vend (or one return of credit) between its opening and its closing record."""
 
     vend: int
-    kind: Literal["vend", "return"]
+    kind: Literal["vend", "return", "late"]  # late: an approval that nobody waits for
     opened_mono_ms: int = 0
     boot: int = 0
     # what was selected
@@ -247,6 +247,9 @@ class State:
     failures: dict[str, int] = field(default_factory=dict)  # failed vends in a row, per column
     failures_machine: int = 0
     column_faults: dict[str, int] = field(default_factory=dict)  # vends in a row, per column
+    cards_asked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By reader, its last request if that was given up or refused: the vend, and what was asked. An
+    approval that comes all the same is owed to its customer."""
     readers_off: list[str] = field(default_factory=list)  # by staff; sorted
     cards_owed: list[tuple[str, int, bool]] = field(default_factory=list)
     """Of a broken journal: device, amount, and whether nobody knows that it was charged."""
@@ -533,6 +536,7 @@ def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
     saga = s.saga_of(r)
     saga.intent, saga.intent_boot = "approval", r.boot
     saga.device, saga.card_amount, saga.refund_refused = d.device, d.amount, False
+    s.cards_asked[d.device] = r.seq if r.vend is None else r.vend, d.amount
 
 
 def _approval_finished(s: State, r: Record, d: rec.ApprovalFinished) -> None:
@@ -541,8 +545,10 @@ def _approval_finished(s: State, r: Record, d: rec.ApprovalFinished) -> None:
     saga.card_amount, saga.card_token = d.amount, d.token
     if d.outcome == "approved":
         saga.card = "approved"
+        s.cards_asked.pop(d.device, None)
     elif d.outcome in ("charged", "unknown"):
         saga.card, saga.failed = "lost", saga.failed or d.outcome
+        s.cards_asked.pop(d.device, None)  # it becomes a claim
     else:
         saga.card, saga.failed = "denied", saga.failed or d.outcome
 
@@ -599,6 +605,13 @@ def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
 def _refund_refused(s: State, r: Record, _d: card_rec.RefundRefused) -> None:
     if r.vend is not None and r.vend in s.sagas:
         s.sagas[r.vend].refund_refused = True
+
+
+def _late_approval_opened(s: State, r: Record, d: card_rec.LateApprovalOpened) -> None:
+    s.sagas[r.seq] = Saga(
+        vend=r.seq, kind="late", opened_mono_ms=r.mono_ms, boot=r.boot, device=d.device,
+        failed="late approval",
+    )  # fmt: skip
 
 
 def _reader_switched(s: State, _r: Record, d: card_rec.ReaderSwitched) -> None:
@@ -836,6 +849,7 @@ _FOLD_FUNCTIONS: Final[dict[type[RecordData], _Fold]] = {
     rec.SettleIntended: _settle_intended,
     rec.SettleFinished: _settle_finished,
     card_rec.RefundRefused: _refund_refused,
+    card_rec.LateApprovalOpened: _late_approval_opened,
     card_rec.ReaderSwitched: _reader_switched,
     rec.VendSettled: _vend_settled,
     rec.VendClosed: _vend_closed,
@@ -867,7 +881,7 @@ _ADAPTER: Final[TypeAdapter[State]] = TypeAdapter(State)
 class StateFold:
     """Makes states for the journal."""
 
-    version: Final = 18  # rises with each change of State's shape; a test holds its schema
+    version: Final = 19  # rises with each change of State's shape; a test holds its schema
 
     def initial(self) -> State:
         """Return the state before the first record."""

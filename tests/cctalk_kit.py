@@ -9,13 +9,13 @@ from typing import Any
 from controller.faults import LinkError
 from controller.ports import (
     BillInfo,
+    BillsReport,
     ChangerInfo,
     CoinsReport,
     DeviceName,
     DeviceReady,
     Greeting,
     Known,
-    RefundErrorReport,
 )
 from drivers.cctalk.acceptor import AcceptorPlan
 from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk
@@ -89,7 +89,7 @@ class Rig:
         answers = [
             report.answer
             for report in self.sink.durable
-            if report.device is device and not isinstance(report, RefundErrorReport)
+            if report.device is device and isinstance(report, CoinsReport | BillsReport)
         ]
         info = infos[-1] if infos else None
         assert info is None or isinstance(info, ChangerInfo | BillInfo)

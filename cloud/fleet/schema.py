@@ -179,7 +179,7 @@ saga = Table(
     Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
     Column("vend", BigInteger, primary_key=True, autoincrement=False),
     Column("machine_id", BigInteger, nullable=False),
-    Column("kind", String(16), nullable=False),  # vend, credit_return
+    Column("kind", String(16), nullable=False),  # vend, credit_return, late_approval
     Column("opened_ms", BigInteger, nullable=False),
     Column("closed_ms", BigInteger, nullable=True),
     Column("column", String(8), nullable=False, server_default=""),

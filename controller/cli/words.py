@@ -120,6 +120,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "vend.settled": lambda d, m: f"{m(d['cash'])} earned",
     "vend.closed": lambda d, _: " ".join((d["result"], *d["flags"])),
     "credit_return.opened": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
+    "late_approval.opened": lambda d, _: f"{d['device']} approved what nobody waits for",
     "payout.intended": lambda d, m: f"{m(d['amount'])}: {d['reason']}{_of(d)}",
     "payout.finished": _paid,
     "shortfall.booked": lambda d, m: f"{m(d['coins'] + d['bills'])} cannot be paid out",

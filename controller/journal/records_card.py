@@ -15,6 +15,16 @@ class RefundRefused(RecordData):
     code: int  # of MALFUNCTION / ERROR, C0 to CF
 
 
+class LateApprovalOpened(RecordData):
+    """A reader approved a request that had been given up: a saga of its own gives it back."""
+
+    type: ClassVar[str] = "late_approval.opened"
+    device: str
+    request: (
+        int  # seq of the vend that had asked, and has no claim for it yet; 0 when none is known
+    )
+
+
 class ReaderSwitched(RecordData):
     """Staff let a reader take cards, or not: so it stays, through restarts."""
 
@@ -24,4 +34,4 @@ class ReaderSwitched(RecordData):
     by: str = ""
 
 
-CARD: Final[tuple[type[RecordData], ...]] = (RefundRefused, ReaderSwitched)
+CARD: Final[tuple[type[RecordData], ...]] = (RefundRefused, LateApprovalOpened, ReaderSwitched)

@@ -52,6 +52,8 @@ from controller.ports import (
     FaultCleared,
     FaultRaised,
     KeyPressed,
+    LateApprovalReport,
+    MoneyReport,
     OutputCut,
     ReaderDisplay,
     ReaderInfo,
@@ -64,7 +66,17 @@ from controller.ports import (
     TemperatureRead,
     TubeCounts,
 )
-from controller.saga import age, basket, basket_rules, escrow, give_back, patience, rights, vend
+from controller.saga import (
+    age,
+    basket,
+    basket_rules,
+    escrow,
+    give_back,
+    late_card,
+    patience,
+    rights,
+    vend,
+)
 from controller.saga import recovery as boot
 from controller.state import Saga
 
@@ -99,12 +111,8 @@ class Brain:
         """Decide about one input."""
         self.desk.look_at_offers()
         match item:
-            case Money(report=CoinsReport() as coins):
-                self.cash.coins(coins)
-            case Money(report=BillsReport() as bills):
-                self.cash.bills(bills)
-            case Money(report=RefundErrorReport() as refused):
-                vend.refund_refused(self.desk, refused)
+            case Money(report=report):
+                self._money(report)
             case Heard(event=event):
                 self._heard(event)
             case Outcome(effect=effect, result=result):
@@ -140,6 +148,17 @@ class Brain:
             case _:
                 raise AssertionError(f"no such input: {item}")
         self._after()
+
+    def _money(self, report: MoneyReport) -> None:
+        match report:
+            case CoinsReport():
+                self.cash.coins(report)
+            case BillsReport():
+                self.cash.bills(report)
+            case RefundErrorReport():
+                vend.refund_refused(self.desk, report)
+            case LateApprovalReport():
+                late_card.heard(self.desk, report, may_ask=not boot.will_ask(self.recovery))
 
     def _act(self, command: Any, by: str, reply: Future[dict[str, Any]]) -> dict[str, Any] | None:
         match command:

@@ -276,8 +276,11 @@ class Desk:
         return reader in self.live.ready and reader.value not in self.state.readers_off
 
     def customer_saga(self) -> Saga | None:
-        """Return the open saga, if there is one (there is never more than one customer)."""
-        return next(iter(self.state.sagas.values()), None)
+        """Return the open saga, if there is one (there is never more than one customer).
+
+        A late approval is an earlier customer's.
+        """
+        return next((saga for saga in self.state.sagas.values() if saga.kind != "late"), None)
 
     @property
     def unhealthy(self) -> list[str]:

@@ -157,6 +157,11 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
         desk.fire(Trigger.ENTER_SERVICE if desk.state.service_by else Trigger.RECOVERED)
 
 
+def will_ask(recovery: Recovery | None) -> bool:
+    """Tell whether readers are still to be asked about what is open."""
+    return recovery is None or recovery.phase in (Phase.GREET, Phase.ASK)
+
+
 def _present(desk: Desk, name: DeviceName) -> bool:
     greeting = desk.live.greetings.get(name)
     return greeting is not None and greeting.present

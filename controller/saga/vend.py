@@ -43,7 +43,7 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import age, basket_rules, escrow, rights
+from controller.saga import age, basket_rules, escrow, late_card, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.state import Saga
@@ -223,6 +223,9 @@ def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
 def advance(desk: Desk, saga: Saga) -> None:
     """Take the saga's next step, or none while an act of its is under way."""
     if saga.intent or saga.vend in desk.live.busy:
+        return
+    if saga.kind == "late":
+        late_card.advance(desk, saga)
         return
     if saga.kind == "vend":
         if saga.dispensed:

@@ -80,6 +80,8 @@ class MdbCardReader(ReaderAge):
         async with self.dialogue():
             if not self._ready or self._gone():
                 raise LinkError(f"{self._name.value} is not ready; nothing was asked")
+            if self._phase is Phase.APPROVED:
+                raise LinkError(f"{self._name.value} has an earlier approval; nothing was asked")
             info = self._info
             waits_for_card = not self._session
             if waits_for_card and not (info is not None and info.always_idle):
@@ -91,6 +93,7 @@ class MdbCardReader(ReaderAge):
                 )
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
+            self._asked = True
             self._reset_since = self._disowned = self._cancelled = False
             self._approval_seen = self._untouched = self._refund_error = False
             self._damaged_before = self._slot.damaged
@@ -194,8 +197,7 @@ class MdbCardReader(ReaderAge):
     def _disown(self) -> None:
         """Nobody waits for this request any more: an approval must be failed."""
         if self._phase is Phase.APPROVED:
-            self._fail_late = True
-            self._stir.set()
+            self._came_late()
         else:
             self._disowned = True
 
@@ -318,6 +320,7 @@ class MdbCardReader(ReaderAge):
             self._end_vend()
             return False, RefundOutcome.CHARGED
         if self._gone():
+            self._end_vend()
             self._want_restart()
             return False, RefundOutcome.UNKNOWN
         self._no_vend = False
@@ -407,12 +410,9 @@ class MdbCardReader(ReaderAge):
     def _end_vend(self) -> None:
         self._phase = Phase.NONE
         self._granted = False
-        self._disowned = self._fail_late = False
+        self._disowned = self._late = False
         self._dialogue_ended()
         self._stir.set()
-
-    async def _fail_disowned(self) -> None:
-        await self._fail(Retry.REPEAT)
 
     # -------------------------------------------------------------------------------- session
 

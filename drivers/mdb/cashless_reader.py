@@ -50,9 +50,6 @@ _FULL_ASCII: Final = 1
 class ReaderLife(ReaderTalk):
     """Everything of a reader but its vend dialogues; constructed as `ReaderTalk`."""
 
-    _holds_money = False
-    """An approval that was never told is taken back by the RESET; one that was is charged."""
-
     def enable(self, on: bool) -> None:
         """Want the reader enabled or disabled; see `CardReader.enable`."""
         self._wanted_on = on
@@ -171,9 +168,6 @@ class ReaderLife(ReaderTalk):
         if self._dialogue.locked():
             return NEVER  # its end stirs us
         async with self._dialogue:
-            if self._fail_late:
-                self._fail_late = False
-                await self._fail_disowned()
             if self._foreign:
                 self._foreign = False
                 await self._end_foreign()
@@ -211,10 +205,6 @@ class ReaderLife(ReaderTalk):
         return answer.heard
 
     @abstractmethod
-    async def _fail_disowned(self) -> None:
-        """An approval came for a request that was given up: VEND FAILURE."""
-
-    @abstractmethod
     async def _end_foreign(self) -> None:
         """The session's card counts in another currency: SESSION COMPLETE."""
 
@@ -226,19 +216,7 @@ class ReaderLife(ReaderTalk):
             raise Restart
 
     def _may_reset(self) -> bool:
-        return self._phase is not Phase.APPROVED
-
-    async def _until_reset(self) -> None:
-        if not self._fail_late:
-            await super()._until_reset()
-            return
-        # A reader that was given up came back with an approval, which a RESET would charge.
-        async with self._dialogue:
-            self._fail_late = False
-            await self._fail_disowned()
-            self._fail_late = self._phase is Phase.APPROVED  # it did not hear: once more later
-        if self._fail_late:
-            await super()._until_reset()
+        return self._phase is not Phase.APPROVED  # a RESET would charge it
 
     def _not_ready(self) -> None:
         self._applied_on = None

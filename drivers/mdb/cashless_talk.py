@@ -19,6 +19,7 @@ from controller.money import exponent
 from controller.ports import (
     DeviceName,
     DeviceSink,
+    LateApprovalReport,
     ReaderDisplay,
     ReaderInfo,
     RefundErrorReport,
@@ -121,13 +122,15 @@ class ReaderTalk(MdbDriver):
         self._foreign = False  # a session that is of no use to us: end it
         self._ended_at = float("-inf")  # the last request, vend or session
         self._approval_seen = False  # since the request
-        self._recording: asyncio.Future[None] | None = None  # of the last refund error
+        self._recording: asyncio.Future[None] | None = None  # of what was last told only once
         self._refund_error = False  # since the request: the money of a failed vend did not go back
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
         self._untouched = False  # initialised, and no session or request since: nothing to end
+        self._asked = False  # a request was made by this life
         self._disowned = False  # a request was given up: its approval must be failed
-        self._fail_late = False
+        self._late = False  # its approval came, was reported, and waits for its VEND FAILURE
+        self._approved_units: int | None = None  # what the last approval took; None: not told
         self._restart_due: float | None = None
         self._wanted_on = False
         self._applied_on: bool | None = None
@@ -305,11 +308,10 @@ class ReaderTalk(MdbDriver):
             if new.get(id(message), True):
                 self._message(message)
         self._end_turn(Turn.ITEMS)
-        told = any(isinstance(m, Malfunction) and m.is_refund_error for m in messages)
-        return self._recording if told else None
+        return self._to_record(messages)
 
     def on_told(self, *, acked: bool) -> None:
-        """Note whether the last answer with a refund error was acknowledged."""
+        """Note whether the last answer that is recorded was acknowledged."""
         self._repeats.told(acked=acked)
 
     def on_lost(self) -> None:
@@ -325,8 +327,22 @@ class ReaderTalk(MdbDriver):
             if isinstance(message, Malfunction):
                 self._malfunction(message)
             self._message(message)
-        told = any(isinstance(m, Malfunction) and m.is_refund_error for m in messages)
-        return self._recording if told else None
+        return self._to_record(messages)
+
+    def _to_record(self, messages: tuple[ReaderMessage, ...]) -> asyncio.Future[None] | None:
+        """What an answer's acknowledgement waits for: a refund error, an approval that came late.
+
+        Neither is ever told again.
+        """
+        for message in messages:
+            match message:
+                case Malfunction() if message.is_refund_error:
+                    return self._recording
+                case VendApproved() if self._late:
+                    return self._recording
+                case _:
+                    pass
+        return None
 
     def _decode(self, data: bytes) -> tuple[ReaderMessage, ...]:
         answer = decode_messages(data, self._context)
@@ -357,8 +373,8 @@ class ReaderTalk(MdbDriver):
                 self._end()
             case SessionCancelRequest():
                 self._cancel_asked()
-            case VendApproved():
-                self._note_approval()
+            case VendApproved(amount):
+                self._note_approval(amount)
             case DisplayRequest():
                 self._sink.notify(
                     ReaderDisplay(self._name, message.text.rstrip(), message.tenths / 10)
@@ -394,9 +410,7 @@ class ReaderTalk(MdbDriver):
         if not self._same_reset():
             self._reset_since = self._reset_since or not self._reset_expected
             self._end_expectations(Gone.RESET)
-            if self._fail_late:
-                self._phase = Phase.NONE  # an approval that nobody waited for
-            self._fail_late = self._disowned = False  # it has forgotten the vend as well
+            self._disowned = False  # it has forgotten the vend as well
         super()._note_just_reset()
 
     def _chore(self, command: CashlessCommand) -> None:
@@ -457,22 +471,31 @@ class ReaderTalk(MdbDriver):
         self._foreign = False
         self._ended_at = asyncio.get_running_loop().time()
 
-    def _note_approval(self) -> None:
+    def _note_approval(self, units: int | None) -> None:
         self._approval_seen = True
+        self._approved_units = units
         if self._phase is Phase.REQUESTED:
             self._phase = Phase.APPROVED
-        elif self._disowned:
+        elif self._phase is Phase.NONE and (self._disowned or not self._asked):
             self._disowned = False
-            # It was not reset after all (two answers that collide read like JUST RESET on an
-            # adapter): a fresh reader approves nothing.
+            # Given up, or from before a restart. And it was not reset after all (two answers that
+            # collide read like JUST RESET on an adapter): a fresh reader approves nothing.
             self._reset_since = False
-            self._fail_late = True
             self._phase = Phase.APPROVED
-            self._stir.set()
-        elif not self._served:
-            self._phase = Phase.APPROVED  # from before a restart: recovery asks for it
+            self._came_late()
         else:
             self.oddities["approvals nobody asked for"] += 1
+
+    def _came_late(self) -> None:
+        """Nobody waits for this approval: a RESET would charge it, so VEND FAILURE comes first.
+
+        Recorded before it is acknowledged; whoever records it calls for the VEND FAILURE, and sees
+        to a claim if that is in vain.
+        """
+        self._late = True
+        units = self._approved_units
+        amount = None if units is None else self.to_minor(units)
+        self._recording = self._sink.money(LateApprovalReport(self._name, amount))
 
     def _want_restart(self) -> None:
         """COMMAND OUT OF SEQUENCE, or a dialogue that never ended: RESET when nothing is open."""

@@ -269,14 +269,17 @@ class MdbDriver(ABC):
     async def _send_reset(self, *, hear: bool) -> Answer | None:
         """Send RESET; None when it had to wait.
 
-        With ``hear`` it goes right behind a poll, and only if that brought no money.
+        With ``hear`` it goes right behind a poll, and only if that brought nothing that it would
+        harm: money, an approval.
         """
         slot = self._slot
         sent = False
 
         def goes() -> bool:
             nonlocal sent
-            if not sent and hear and not slot.missed and self._unsettled:
+            if not sent and (
+                not self._may_reset() or (hear and not slot.missed and self._unsettled)
+            ):
                 return False
             if not sent:
                 sent = True
@@ -512,7 +515,7 @@ class MdbDriver(ABC):
     """The command that has it take nothing; empty for one that takes nothing by itself."""
 
     _holds_money = True
-    """Whether it keeps what it could not tell until it is reset: coins, a bill."""
+    """Whether it keeps what it could not tell until it is reset: coins, a bill, an approval."""
 
     def _may_reset(self) -> bool:
         """Whether a RESET would do no harm now."""

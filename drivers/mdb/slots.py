@@ -275,16 +275,19 @@ class Slot:
     def next_command(self) -> Command | None:
         """The command to send now, None for a poll."""
         queue = self._queue
+        polls = self._poll_first and self._polling
         while queue:
             command = queue[0]
             if command.done.done():
                 queue.popleft()  # its driver was cancelled
+            elif polls and command.strict and not command.tries:
+                return None  # what the poll brings is to be known when it is asked
             elif (command.tries or command.strict) and not _wanted(command):
                 queue.popleft()  # what it asked for came by a poll
                 self._finish(command, SILENT)
             else:
                 break
-        if not queue or (self._poll_first and self._polling):
+        if not queue or polls:
             return None
         return queue[0]
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from controller.domain.tubes import BILLS_FROM, TubeCoins, best_partial
 from controller.journal import records as rec
+from controller.journal import records_card as card_rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
 from simulator.swarm.plan import Trouble
@@ -34,6 +35,7 @@ _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
 
 _RECYCLED: Final = 0xB0
+_REFUND_ERROR: Final = 0xC  # high nibble of MALFUNCTION / ERROR (section 7)
 
 
 def money_in(world: World, device: str, item: bytes) -> int:
@@ -50,6 +52,11 @@ def money_in(world: World, device: str, item: bytes) -> int:
         ours = byte & 0xF0 in (_BILL, _RECYCLED) and byte & 15 < len(bills)
         return bills[byte & 15].value if ours else 0
     return 0
+
+
+def is_refund_error(device: str, item: bytes) -> bool:
+    """Tell whether an item of a reader says that a failed vend's money did not go back."""
+    return device.startswith("cashless") and item[:1] == b"\x0a" and item[1] >> 4 == _REFUND_ERROR
 
 
 @dataclass(slots=True)
@@ -77,6 +84,7 @@ class Evidence:
     windows: list[Window] = field(default_factory=list)
     struck: list[Trouble] = field(default_factory=list)
     lost: int = 0  # money that told answers held when a life ended
+    unrefunded: set[str] = field(default_factory=set)  # readers whose refund error it took along
     ends: list[str] = field(default_factory=list)
     unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
     findings: list[str] = field(default_factory=list)
@@ -145,6 +153,7 @@ class Watch:
             device.on_items_lost = self._loser(name)
         self._pulsed: Counter[int] = Counter()  # coins that were pulsed, and in no record yet
         self._hushed: Counter[int] = Counter()  # those of a life that ended
+        self._refusals: set[str] = set()  # acknowledged by an adapter, and not on record yet
         if machine.world.pulse is not None:
             machine.world.pulse.on_coin = self._pulse_coin
 
@@ -178,6 +187,8 @@ class Watch:
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         def heard(item: bytes) -> None:
             money = money_in(self.machine.world, name, item)
+            if is_refund_error(name, item) and self.machine.link == "adapter":
+                (self.evidence.unrefunded if self._dead else self._refusals).add(name)
             if self._dead and self.machine.link == "adapter":
                 # Asked for just before the end: the adapter acknowledges, and tells nobody.
                 self.evidence.lost += money
@@ -257,6 +268,8 @@ class Watch:
                     else:
                         for coin in coins:
                             self._pulse_recorded(coin[1])
+                case card_rec.RefundRefused(device=device):
+                    self._refusals.discard(device)
                 case rec.BillStacked(value=value, proof="reported"):
                     self._recorded += value
                 case rec.DispenseIntended() if record.vend is not None:
@@ -303,6 +316,8 @@ class Watch:
         if told and self.machine.link == "native":
             evidence.findings.append(f"{told} was acknowledged before it was durable")
         evidence.lost += told
+        evidence.unrefunded |= self._refusals
+        self._refusals.clear()
         if power and self.machine.world.cctalk is not None:
             # Its devices forget the credits that nobody has read yet.
             evidence.lost += self.machine.held_by_an_answer()

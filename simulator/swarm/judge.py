@@ -241,6 +241,7 @@ class Judge:
             hidden = max(evidence.lost + self._repeats(evidence), self._uncounted(evidence))
             excuse = min(max(0, found), hidden)
             excuse += self._decided(evidence, "charge") + self._untellable()
+            excuse += self._unrefunded(evidence)
             excuse += self._seen(evidence)
             if balance > excuse:
                 yield (
@@ -291,6 +292,21 @@ class Judge:
             if auth.state is AuthState.CAPTURED and auth.why in KEPT and auth.reader in mute
         )
 
+    def _unrefunded(self, evidence: Evidence) -> int:
+        """Return what readers kept whose refund error was told to a life that ended, and flagged.
+
+        An adapter acknowledges by itself, and a reader says so only once.
+        """
+        kept = sum(
+            auth.amount
+            for auth in self.machine.world.truth.authorisations.values()
+            if auth.state is AuthState.CAPTURED
+            and auth.why in KEPT
+            and auth.reader in evidence.unrefunded
+        )
+        asked = sum(f.amount for f in evidence.flags() if f.reason == "card refund already")
+        return min(kept, asked)
+
     def _repeats(self, evidence: Evidence) -> int:
         """Return the worth of cash-box coins that were flagged, not being told from a repeat."""
         if not evidence.excused(Excuse.REPEAT):
@@ -306,8 +322,14 @@ class Judge:
             for record in evidence.records
             if isinstance(record.data, rec.DispenseDecided) and record.data.policy == policy
         }
+        # Goods are judged by the price on the list: an offer's discount belongs to it.
+        discounts = {
+            record.seq: record.data.discount
+            for record in evidence.records
+            if isinstance(record.data, rec.VendOpened)
+        }
         return sum(
-            flag.amount
+            flag.amount + discounts.get(vend or 0, 0)
             for flag, vend in (
                 (record.data, record.vend)
                 for record in evidence.records

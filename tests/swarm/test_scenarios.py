@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import Verdict, play
@@ -176,6 +178,83 @@ def test_a_level_1_reader_that_took_the_failure_before_a_restart_is_no_proof_of_
     machine = Build("native", changer_level=2, reader_level=1)
     acts = (card, Act("wait", after_s=1.5), keys("B3"))
     assert told(machine, *acts, troubles=troubles).findings == []
+
+
+READERS = (
+    Build("adapter"),
+    Build("native", reader_level=2),
+    Build("adapter", always_idle=False),
+    Build("native", always_idle=False, reader_level=1),
+    Build("native", second_reader=True),
+)
+
+
+def late_approval(
+    machine: Build, silent_s: float, *, end: End | None = None, card: str = "prepaid"
+) -> Verdict:
+    """Play a reader that falls silent over a request, and approves it meanwhile."""
+    acts: tuple[Act, ...] = (Act("card", text=card), Act("wait", after_s=1.5), keys("A2", ""))
+    if machine.always_idle and machine.reader_level == 3:
+        acts = (keys("A2", ""), Act("card", text=card, until="card"))
+    trouble = Trouble(
+        "cashless1", "mute_s", 60.0, when="approval.requested", at_s=0.1, for_s=silent_s
+    )
+    step = Step(1, (*acts, Act("wait", after_s=30.0)), (trouble,), end)
+    return play(build.base_settings(), Life(1, machine, (step,)))[0]
+
+
+def test_a_reader_that_approves_late_is_told_of_the_failure_before_its_reset() -> None:
+    # It was given up over the request, and was back some hundredths of a second before its RESET,
+    # which charges what it had just told.
+    for machine in READERS:
+        for hundredths in range(1980, 2060, 5):
+            verdict = late_approval(machine, hundredths / 100)
+            assert (machine, hundredths, verdict.findings) == (machine, hundredths, [])
+
+
+def test_a_late_approval_that_the_reader_cannot_give_back_is_a_claim() -> None:
+    owed = 0
+    for machine in READERS:
+        for refunds in (True, False):
+            for silent_s in (20.1, 20.4, 23.0, 28.0):
+                verdict = late_approval(
+                    replace(machine, reader_refunds=refunds), silent_s, card="one-way"
+                )
+                assert (machine, silent_s, verdict.findings) == (machine, silent_s, [])
+                owed += verdict.hits.get("vend claimed", 0)
+    assert owed > 10
+
+
+def test_a_late_approval_outlives_the_end_of_a_life() -> None:
+    for link in ("adapter", "native"):
+        for how in ("kill", "power", "stop"):
+            for after in range(1, 24, 2):
+                for again in ((), (End("kill", "", 9),)):
+                    end = End(how, "late_approval.opened", after, again=again)
+                    verdict = late_approval(Build(link), 23.0, end=end, card="one-way")
+                    assert (link, how, after, verdict.findings) == (link, how, after, [])
+
+
+def test_a_refund_error_that_an_adapter_told_a_dying_vendd_is_flagged() -> None:
+    # The reader says it once, and the adapter acknowledged it for nobody.
+    troubles = (Trouble("B3", "jam", when="vend.opened", for_s=25.0),)
+    acts = (Act("card", text="one-way"), Act("wait", after_s=1.5), keys("B3"))
+    for after in range(8, 22):
+        end = End("kill", "dispense.finished", after, dark_s=0.6)
+        machine = Build("adapter", always_idle=False)
+        verdict = play(build.base_settings(), Life(1, machine, (Step(1, acts, troubles, end),)))[0]
+        assert (after, verdict.findings) == (after, [])
+
+
+def test_what_the_owner_charges_for_an_unseen_drop_is_judged_by_the_list_price() -> None:
+    # An offer's discount was counted as the customer's loss.
+    troubles = (Trouble("sensor", "latch_stuck"),)
+    machine = Build(offers=True, on_unknown="charge")
+    for after in (1, 3, 8):
+        end = End("power", "dispense.intended", after, dark_s=5.0)
+        step = Step(1, (*coins(200), keys("A3")), troubles, end)
+        verdict = play(build.base_settings(), Life(1, machine, (step,)))[0]
+        assert (after, verdict.findings) == (after, [])
 
 
 def test_a_bill_that_a_validator_let_go_while_the_disk_was_slow_is_no_claim() -> None:

@@ -20,6 +20,7 @@ from cloud.contract.journal import (
     decode,
 )
 from cloud.contract.journal import records as rec
+from cloud.contract.journal import records_card as card_rec
 from cloud.contract.journal import records_config as config_rec
 from cloud.contract.journal import records_link as link_rec
 
@@ -257,6 +258,11 @@ def _return_opened(fold: Fold, record: Record, data: rec.CreditReturnOpened) -> 
     saga.kind, saga.opened_ms, saga.price = "credit_return", record.at_ms, data.amount
 
 
+def _late_opened(fold: Fold, record: Record, _: card_rec.LateApprovalOpened) -> None:
+    saga = fold.saga(record)
+    saga.kind, saga.opened_ms = "late_approval", record.at_ms
+
+
 def _dispensed(fold: Fold, record: Record, data: rec.DispenseFinished) -> None:
     if record.vend is not None:
         saga = fold.saga(record)
@@ -416,6 +422,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.JournalBegun: _begun,
     rec.VendOpened: _vend_opened,
     rec.CreditReturnOpened: _return_opened,
+    card_rec.LateApprovalOpened: _late_opened,
     rec.DispenseFinished: _dispensed,
     rec.DispenseDecided: _decided,
     rec.SettleFinished: _settle_finished,

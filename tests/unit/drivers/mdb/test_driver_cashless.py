@@ -17,6 +17,7 @@ from controller.ports import (
     FaultRaised,
     Identity,
     Known,
+    LateApprovalReport,
     ReaderDisplay,
     RefundOutcome,
     SessionBegun,
@@ -71,6 +72,21 @@ async def session(it: Rig, card: Card | None = None) -> None:
 async def approved(it: Rig, card: Card | None = None) -> None:
     await session(it, card)
     assert isinstance(await it.reader.request_vend(120, 7), Approved)
+
+
+def gives_back(it: Rig) -> None:
+    """Do what the controller does with a late approval, once that is on record."""
+
+    def committed() -> None:
+        if isinstance(it.sink.durable[-1], LateApprovalReport):
+            tasks.append(asyncio.create_task(it.reader.vend_failure()))
+
+    tasks: list[asyncio.Task[RefundOutcome]] = []
+    it.sink.after_commit = committed
+
+
+def late(it: Rig) -> list[int | None]:
+    return [report.amount for report in it.sink.reports if isinstance(report, LateApprovalReport)]
 
 
 def auth(it: Rig) -> Authorisation:
@@ -487,9 +503,11 @@ async def test_a_request_whose_task_is_cancelled_has_its_approval_failed() -> No
     await session(it)
     asking = asyncio.create_task(it.reader.request_vend(120, 7))
     await asyncio.sleep(0.5)
+    gives_back(it)
     asking.cancel()
     await asyncio.sleep(5)
     assert auth(it).state is AuthState.REFUNDED
+    assert late(it) == [120]
     await it.die()
 
 
@@ -737,11 +755,52 @@ async def test_a_reader_that_dies_over_a_request_has_told_nothing(
     await session(it)
     it.bench.reader.faults.dies_at = "request"
     it.bench.reader.faults.dies_for_s = 60.0
+    gives_back(it)
     asked = await it.reader.request_vend(120, 7)
     assert isinstance(asked, Denied)
     assert asked.review
     await until(lambda: it.sink.told(DeviceLost))
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED, 120)
+    assert late(it) == [120]
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_no_reset_comes_before_the_failure_of_an_approval_that_came_late(
+    kind: LinkKind,
+) -> None:
+    """The reader is back some hundredths of a second before its RESET."""
+    came_late = 0
+    for hundredths in range(0, 60, 3):
+        it = await selling(replace(CLASSIC, max_response_s=6), kind=kind)
+        await session(it)
+        it.bench.reader.faults.dies_at = "request"
+        it.bench.reader.faults.dies_for_s = 6.0 + hundredths / 100
+        assert isinstance(await it.reader.request_vend(120, 7), Denied)
+        await asyncio.sleep(3.0)  # a slow disk
+        if late(it):
+            came_late += 1
+            assert auth(it).state is AuthState.APPROVED, hundredths
+            assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+        assert auth(it).state is AuthState.REFUNDED, hundredths  # else before it was told
+        await it.die()
+    assert came_late > 2
+
+
+@virtual
+async def test_a_late_approval_is_acknowledged_once_it_is_on_record() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    it.bench.reader.faults.dies_at = "request"
+    it.bench.reader.faults.dies_for_s = 20.0
+    it.sink.stuck = True
+    assert isinstance(await it.reader.request_vend(120, 7), Denied)
+    await until(lambda: bool(late(it)), 60.0)
+    await asyncio.sleep(2.0)
+    assert late(it) == [120], "told again and again, and reported once"
+    assert it.bench.reader.waiting_items
     await it.die()
 
 
@@ -1062,10 +1121,30 @@ async def test_nonsense_in_an_answer_is_counted_and_the_rest_kept() -> None:
 
 
 @virtual
-async def test_an_approval_nobody_asked_for_is_counted_and_not_failed() -> None:
+async def test_an_approval_of_before_a_restart_is_reported_and_waits_for_its_failure() -> None:
     it = await selling()
     it.bench.reader._tell(b"\x05\x00\x64")
     await asyncio.sleep(1)
+    assert late(it) == [100]
+    assert sent(it, b"\x13\x03") == []
+    await session(it)
+    with pytest.raises(LinkError, match="earlier approval"):
+        await it.reader.request_vend(120, 7)
+    await it.reader.vend_failure()
+    assert len(sent(it, b"\x13\x03")) == 1
+    await it.die()
+
+
+@virtual
+async def test_an_approval_told_again_behind_its_vend_is_counted_and_not_failed() -> None:
+    it = await selling()
+    await approved(it)
+    assert await it.reader.vend_success(7) is SettleOutcome.DONE
+    await it.reader.end_session()
+    await asyncio.sleep(1)
+    it.bench.reader._tell(b"\x05\x00\x78")
+    await asyncio.sleep(1)
     assert it.reader.oddities["approvals nobody asked for"] == 1
+    assert late(it) == []
     assert sent(it, b"\x13\x03") == []
     await it.die()

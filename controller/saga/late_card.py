@@ -1,0 +1,77 @@
+"""An approval that nobody waits for: given back, or owed.
+
+A reader that was given up over a request may approve it all the same, minutes later or behind a
+restart, and its next reset makes the charge final. So VEND FAILURE goes first, as a saga of its
+own: with an intent, with an outcome, and with a claim where the money does not go back.
+"""
+
+from __future__ import annotations
+
+from controller.journal import records as rec
+from controller.journal.records_card import LateApprovalOpened
+from controller.machine.desk import Desk
+from controller.machine.effects import EndSession, Settle
+from controller.machine.promises import show_again
+from controller.ports import DeviceName, LateApprovalReport
+from controller.saga.give_back import open_claim
+from controller.saga.strategy import Strategy
+from controller.state import Saga
+
+
+def heard(desk: Desk, report: LateApprovalReport, *, may_ask: bool) -> None:
+    """A reader approved what nobody waits for.
+
+    Args:
+        desk: The machine's.
+        report: Of the driver.
+        may_ask: The reader is to hear VEND FAILURE now; else recovery asks it.
+    """
+    device = report.device.value
+    if any(_knows(saga, device) for saga in desk.state.sagas.values()):
+        return  # recovery asks the reader about that one
+    request, asked = desk.state.cards_asked.get(device, (0, 0))
+    saga = desk.open(LateApprovalOpened(device=device, request=request))
+    # What no vend of ours is without a claim for was sold, or is promised: it is only given back.
+    told = asked if report.amount is None else report.amount
+    amount = told if request else 0
+    desk.write(
+        rec.ApprovalFinished(
+            device=device, outcome="approved", amount=amount, token=report.amount is None,
+            detail="nobody waited for it",
+        ),
+        saga.vend,
+    )  # fmt: skip
+    if may_ask:
+        advance(desk, saga)
+
+
+def _knows(saga: Saga, device: str) -> bool:
+    return saga.device == device and (saga.intent == "approval" or saga.card == "approved")
+
+
+def advance(desk: Desk, saga: Saga) -> None:
+    """Take the next step: tell the reader; then promise what it does not give back; then close."""
+    if saga.card == "approved":
+        desk.write(
+            rec.SettleIntended(
+                device=saga.device, success=False, item=saga.item, amount=saga.card_amount
+            ),
+            saga.vend,
+        )
+        desk.do(Settle(saga.vend, DeviceName(saga.device), success=False, item=saga.item))
+        return
+    if saga.card == "lost" and saga.card_amount:
+        open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")
+    desk.write(
+        rec.VendClosed(
+            result="claimed" if saga.claimed else "refunded",
+            flags=tuple(saga.flags),
+            compensation=Strategy.TIME_OUT.value,
+            kept=desk.state.basket_due,
+        ),
+        saga.vend,
+    )
+    show_again(desk, saga.vend)
+    device = DeviceName(saga.device)
+    if device in desk.live.ready and not desk.state.sagas:
+        desk.do(EndSession(device))

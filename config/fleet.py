@@ -54,6 +54,21 @@ class FleetHttps(Section):
     port: Port = 8443
 
 
+class FleetSigner(Section):
+    """Who signs commands and configurations, and what may be signed."""
+
+    socket: str = ""  # of `vendcloud signer`, in the server's folder; empty: in each process itself
+    group: str = ""  # whose members may open the socket
+    keys: str = "keys"  # a folder, in the server's own unless it is absolute
+    # By user's name; root and the signer's own user may ask for anything.
+    callers: dict[str, tuple[Literal["operator", "support", "config", "update"], ...]] = Field(
+        default_factory=dict
+    )
+    max_hours: Annotated[int, between(1, 720)] = 720
+    per_minute: Annotated[int, between(1, 100_000)] = 120
+    never: tuple[str, ...] = ()  # kinds of commands that are signed for nobody
+
+
 class FleetSettings(Section):
     """Everything that a server is told before it starts."""
 
@@ -61,6 +76,7 @@ class FleetSettings(Section):
     broker: FleetBroker = FleetBroker()
     http: FleetHttp = FleetHttp()
     https: FleetHttps | None = None  # the section alone opens the door
+    signer: FleetSigner = FleetSigner()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -30,6 +30,7 @@ from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
 from controller.journal.errors import DiskBusyError, JournalRefusedError
 from controller.journal.records import REGISTRY
+from controller.log_level import set_level
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
 from controller.state import StateFold
@@ -49,9 +50,10 @@ log = structlog.get_logger("vendd")
 
 def configure_logging(level: str) -> None:
     """Log JSON lines to standard error, our own and the libraries'."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
     logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells every callback
-    structlog.configure(
+    set_level(
+        level,
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
@@ -59,11 +61,8 @@ def configure_logging(level: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # the fleet may ask for another level later
     )
 
 

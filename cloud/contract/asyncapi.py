@@ -57,7 +57,9 @@ CHANNELS: Final = (
     _Channel(Topic.URGENT, Urgent, "A copy of one record that overtakes the backlog."),
     _Channel(Topic.STATE, State, "How the machine is now."),
     _Channel(Topic.PRESENCE, Presence, "Online or offline (the last will)."),
-    _Channel(Topic.TELEMETRY, Telemetry, "Samples that nobody waits for."),
+    _Channel(
+        Topic.TELEMETRY, Telemetry, "What nobody waits for: samples, and how far long commands are."
+    ),
     _Channel(Topic.ACK, Ack, "What the fleet has committed."),
     _Channel(Topic.DESIRED, Signed, "Signed configuration; its body is a `Desired`."),
     _Channel(Topic.CMD, Signed, "A signed command; its body is a `CommandBody`."),

@@ -257,13 +257,25 @@ class Countersigned(Message):
     at: Annotated[Ms, Field(description="fleet time; the key had not ended then")]
 
 
+class Progress(BaseModel):
+    """How far a long command is; its result is a record, this may be lost."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    text: Annotated[str, Field(max_length=80)]
+    done: Annotated[int, Field(ge=0, description="steps")] = 0
+    total: Annotated[int, Field(ge=0, description="steps in all; 0: nobody knows")] = 0
+
+
 class Telemetry(Message):
-    """Samples that nobody waits for."""
+    """What nobody waits for: samples, and how far long commands are."""
 
     name: ClassVar[str] = "telemetry"
 
     at: Ms
     samples: dict[str, float] = {}
+    progress: Annotated[tuple[Progress, ...], Field(max_length=32)] = ()
 
 
 def read(kind: type[M], payload: bytes) -> M:

@@ -16,7 +16,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.broker import Connection
 from cloud.fleet.configuration import last_revision
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.signer import Signer
+from cloud.fleet.signatory import Signatory
 
 DEFAULT_LIFE_MS = 24 * 3_600_000
 
@@ -35,7 +35,7 @@ class Order:
 
 async def send(
     database: FleetDatabase,
-    signer: Signer,
+    signer: Signatory,
     address: Address,
     kind: str,
     args: dict[str, Any],
@@ -73,7 +73,7 @@ async def send(
             )
         )
         body = draft.model_copy(update={"counter": last.scalar_one() + 1})
-        message = signer.command(body).to_bytes()
+        message = (await signer.command(body)).to_bytes()
         await connection.execute(
             insert(t.command).values(
                 id=command_id,
@@ -130,7 +130,7 @@ async def completed(
 
 async def set_desired(
     database: FleetDatabase,
-    signer: Signer,
+    signer: Signatory,
     address: Address,
     settings: dict[str, object],
     *,
@@ -154,7 +154,7 @@ async def set_desired(
                 machine_id=machine_id,
                 revision=body.revision,
                 settings=json.dumps(settings),
-                message=signer.desired(body).to_bytes(),
+                message=(await signer.desired(body)).to_bytes(),
                 issuer=issuer,
                 issued_ms=now_ms,
             )

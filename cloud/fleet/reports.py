@@ -229,8 +229,10 @@ async def alerts(
     return await _lines(database, _of(query, address))
 
 
-async def commands(database: FleetDatabase, address: Address | None = None) -> list[Line]:
-    """Return what machines were asked, the newest first, and what they answered."""
+async def commands(
+    database: FleetDatabase, address: Address | None = None, *, command_id: str = ""
+) -> list[Line]:
+    """Return what machines were asked, the newest first, and what they answered; or one of them."""
     query = (
         select(
             *_MACHINE,
@@ -244,14 +246,22 @@ async def commands(database: FleetDatabase, address: Address | None = None) -> l
             t.command.c.expires_ms,
             t.command.c.outcome,
             t.command.c.detail,
+            t.command.c.result,
+            t.command.c.ended_ms,
+            t.command.c.progress,
+            t.command.c.progress_ms,
         )
         .join(t.machine, t.machine.c.id == t.command.c.machine_id)
         .order_by(t.command.c.issued_ms.desc(), t.command.c.counter.desc())
         .limit(LIMIT)
     )
+    if command_id:
+        query = query.where(t.command.c.id == command_id)
     lines = await _lines(database, _of(query, address))
     for line in lines:
         line["args"] = json.loads(line["args"])
+        line["result"] = json.loads(line["result"]) if line["result"] else {}
+        line["progress"] = json.loads(line["progress"]) if line["progress"] else None
     return lines
 
 

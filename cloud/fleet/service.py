@@ -17,7 +17,7 @@ from fastapi import FastAPI, Response
 
 from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
-from cloud.fleet import orders, signer
+from cloud.fleet import orders
 from cloud.fleet.broker import Broker as BrokerPort
 from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
@@ -28,6 +28,7 @@ from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
 from cloud.fleet.now import now_ms
+from cloud.fleet.signatory import signatory_of
 from cloud.fleet.worker import Worker
 from cloud.mqtt import Broker
 from config.fleet import FleetSettings
@@ -68,7 +69,7 @@ class Service:
         self, settings: FleetSettings, home: Home, *, shared: bool = False, name: str = "serve"
     ) -> None:
         self.settings = settings
-        self._home = home
+        self._signatory = signatory_of(settings.signer, home, now_ms)
         self.database = FleetDatabase(home.database_url(settings))
         self.ways: dict[str, Worker] = {}
         if settings.broker.enabled:
@@ -106,7 +107,7 @@ class Service:
         log.info("machine.online", machine=str(address), commands=count)
 
     async def _countersign(self, address: Address, word: Countersigned) -> Signed:
-        return signer.load(self._home, f"{address.tenant}-1").countersign(word)
+        return await self._signatory.countersign(address, word)
 
     async def _publish(self, connection: Connection) -> None:
         outbox = orders.Outbox(self.database)

@@ -1,7 +1,7 @@
 """The signer: it holds an operational key and signs what it is asked for and nothing else.
 
-The API process holds no key. In the one-process default the signer is part of it, with its key in
-a file that only it may read; its two calls are all that a separate process would have to offer.
+The API process holds no key: it asks a ``signatory``. In the one-process default that is part of
+it, with its key in a file that only it may read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import Final
 
 from cloud.contract import signing
 from cloud.contract.commands import CommandBody, Role, arguments_of
-from cloud.contract.messages import Countersigned, Desired, Signed, SignedKey
+from cloud.contract.messages import (
+    Countersigned,
+    Desired,
+    MessageError,
+    Signed,
+    SignedKey,
+    read,
+)
 from cloud.fleet.home import Home, write_private, write_public
 
 ROOT: Final = "root"
@@ -59,10 +66,33 @@ def make_root(home: Home, entropy: bytes) -> bytes:
 
 
 def make_key(
-    home: Home, kid: str, tenant: str, roles: tuple[Role, ...], entropy: bytes, now_ms: int
+    home: Home,
+    kid: str,
+    tenant: str,
+    roles: tuple[Role, ...],
+    entropy: bytes,
+    now_ms: int,
+    *,
+    keys: Path | None = None,
+    root: Path | None = None,
 ) -> SignedKey:
-    """Make an operational key for one tenant and have the root key sign it."""
-    root = signing.signer_of(_seed(home.keys / f"{ROOT}.key"))
+    """Make an operational key for one tenant and have the root key sign it.
+
+    Args:
+        home: The server's folder.
+        kid: Its name.
+        tenant: Whose machines it may speak to.
+        roles: What it may ask for.
+        entropy: Its seed, 32 bytes.
+        now_ms: From when on it lives ``KEY_DAYS``.
+        keys: Where it is kept; None: in the server's folder.
+        root: The root key's file; None: in the server's folder.
+
+    Raises:
+        SignerError: The root key is not there.
+    """
+    keys = keys or home.keys
+    by_root = signing.signer_of(_seed(root or home.keys / f"{ROOT}.key"))
     body = signing.KeyBody(
         kid=kid,
         tenant=tenant,
@@ -70,24 +100,29 @@ def make_key(
         roles=roles,
         not_after=now_ms + KEY_DAYS * _DAY_MS,
     )
-    signed = signing.sign_key(root, body)
-    write_private(home.keys / f"{kid}.key", entropy.hex().encode() + b"\n")
-    write_public(home.keys / f"{kid}.signed", signed.model_dump_json().encode() + b"\n")
+    signed = signing.sign_key(by_root, body)
+    write_private(keys / f"{kid}.key", entropy.hex().encode() + b"\n")
+    write_public(keys / f"{kid}.signed", signed.model_dump_json().encode() + b"\n")
     return signed
 
 
-def load(home: Home, kid: str) -> Signer:
-    """Read an operational key.
+def keys_of(folder: Path, tenant: str) -> list[Signer]:
+    """Return a tenant's operational keys, the oldest first.
 
     Raises:
-        SignerError: It is not there, or cannot be read.
+        SignerError: One can't be read, or others than its owner may read it.
     """
-    path = home.keys / f"{kid}.signed"
-    try:
-        key = SignedKey.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SignerError(f"{path}: {error}") from error
-    return Signer(kid, key, signing.signer_of(_seed(home.keys / f"{kid}.key")))
+    found = []
+    for path in sorted(folder.glob(f"{tenant}-*.signed"), key=lambda each: (len(each.name), each)):
+        try:
+            key = SignedKey.model_validate_json(path.read_bytes())
+            of = read(signing.KeyBody, key.body).tenant
+        except (OSError, ValueError, MessageError) as error:
+            raise SignerError(f"{path}: {error}") from error
+        if of == tenant:
+            seed = _seed(path.with_suffix(".key"))
+            found.append(Signer(path.stem, key, signing.signer_of(seed)))
+    return found
 
 
 def root_public(home: Home) -> str:
@@ -100,6 +135,8 @@ def root_public(home: Home) -> str:
 
 def _seed(path: Path) -> bytes:
     try:
+        if path.stat().st_mode & 0o077:
+            raise SignerError(f"{path}: others may read it; `chmod 600`")
         return bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise SignerError(f"{path}: {error}") from error

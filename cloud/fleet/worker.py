@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from cloud.contract.messages import Ack, MessageError, Presence, State, Urgent, read
+from cloud.contract.messages import Ack, MessageError, Presence, State, Telemetry, Urgent, read
 from cloud.contract.topics import Address, Topic
 from cloud.fleet.broker import Broker, BrokerLostError, Connection, Incoming
 from cloud.fleet.ingest.ingest import Ingest
@@ -214,8 +214,10 @@ class Worker:
                     await self.ingest.told(address, read(State, payload), self._now())
                 case Topic.URGENT:
                     await self.ingest.copied(address, read(Urgent, payload), self._now())
+                case Topic.TELEMETRY:
+                    await self.ingest.sampled(address, read(Telemetry, payload), self._now())
                 case _:
-                    pass  # telemetry: nobody keeps it yet
+                    pass  # nothing else comes up
         except MessageError as error:
             self.counts.refused += 1
             incoming.refused(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -15,11 +14,12 @@ from cloud.contract import commands as c
 from cloud.contract.signing import Verifier
 from cloud.contract.topics import Address
 from cloud.link import trust
+from cloud.link.errands import Errands
 from cloud.link.inbox import Inbox
 from cloud.link.link import URGENT, Link
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot
-from cloud.link.transport import Transport
+from cloud.link.transport import Connection, Transport
 from cloud.link.transport_auto import AutoTransport
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.link.vouched import Vouched
@@ -29,6 +29,8 @@ from controller.clock import Clock
 from controller.domain import commands as cmd
 from controller.faults import ConfigError
 from controller.journal.envelope import Record, to_ms
+from controller.journal.records_link import CommandStarted
+from controller.log_level import set_level
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Plan
 from controller.machine.runner import Machine
@@ -85,7 +87,7 @@ class Fleet:
             {
                 c.JournalUpload.kind: self._upload,
                 c.LogLevel.kind: _log_level,
-                c.Reboot.kind: lambda _: machine.stop("the fleet asked for a new start"),
+                c.Reboot.kind: self._reboot,
             },
             self._ask_again,
         )
@@ -94,6 +96,13 @@ class Fleet:
             lambda: snapshot(machine, software, self.link.status.backlog),
             EVERY_S,
         )
+        self.errands = Errands(
+            self._journal,
+            clock,
+            lambda: entropy(NONCE_BYTES).hex(),
+            lambda: self._now_ms()[0],
+        )
+        machine.desk.progress = self.errands.progress
         self.link = Link(
             self._journal,
             transport_of(settings, address, clock, trust.dates_checked(self._known_ms)),
@@ -105,7 +114,8 @@ class Fleet:
             on_time=self._time,
             on_down=self._inbox.put,
             on_word=lambda word: self._begin(self._vouched.take(word)),
-            beside=self.reporter.run,
+            on_ack=self.errands.heard,
+            beside=self._beside,
         )
         machine.on_commit.append(self._committed)
         machine.on_turn.append(self.reporter.touched)
@@ -144,7 +154,15 @@ class Fleet:
         now, confirmed = self._now_ms()
         return (now if confirmed else self._journal.label.floor_ms), confirmed
 
+    async def _beside(self, connection: Connection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.reporter.run(connection))
+            group.create_task(self.errands.run(connection))
+
     def _committed(self, records: list[Record]) -> None:
+        for record in records:
+            if isinstance(record.data, CommandStarted):
+                self._inbox.begun(record.data.id)
         self.link.grown([(r.seq, r.boot, r.body) for r in records if r.type in URGENT])
 
     def _time(self, true_ms: int, at_s: float) -> None:
@@ -172,16 +190,20 @@ class Fleet:
     def _ask_again(self) -> None:
         self.link.appear()
 
-    def _upload(self, args: c.Args) -> None:
+    async def _upload(self, id_: str, args: c.Args) -> str:
         assert isinstance(args, c.JournalUpload), "as its kind says"
-        self.link.send_again(args.first)
+        return await self.errands.upload(id_, args.first, args.last)
+
+    async def _reboot(self, _id: str, _args: c.Args) -> str:
+        """Ask for the end: it comes when what is open has ended."""
+        self._machine.stop("the fleet asked for a new start")
+        return "vendd starts again"
 
 
-def _log_level(args: c.Args) -> None:
+async def _log_level(_id: str, args: c.Args) -> str:
     assert isinstance(args, c.LogLevel), "as its kind says"
-    number = logging.getLevelNamesMapping()[args.level.upper()]
-    logging.getLogger().setLevel(number)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(number))
+    set_level(args.level)
+    return args.level
 
 
 def transport_of(

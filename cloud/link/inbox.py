@@ -8,8 +8,7 @@ first contact they wait here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
@@ -27,12 +26,15 @@ from controller.machine.inputs import CommandRefused
 log = structlog.get_logger("link")
 
 Act = Callable[[cmd.Command, str], Awaitable[dict[str, Any]]]
+Own = Callable[[str, c.Args], Awaitable[str]]
 
 REFUSED_EVERY_S: Final = 60.0  # between two records of refused messages of one topic
 # Messages that wait for the time, or for those before them. A broker sends a client only so many
 # that are not acknowledged (Mosquitto 20): were they all commands, no ack would tell the time.
 WAITING_MAX: Final = 8
 BY: Final = "fleet"
+# Commands that run at once, and what this process does for some: the rest comes again later.
+RUNNING_MAX: Final = 16
 FREE_S: Final = 300.0  # a free vend waits so long for its customer
 
 
@@ -44,7 +46,8 @@ class Inbox:
         act: Has the machine carry a command out, and returns when that is durable.
         clock: Measures.
         now_ms: The time as a record would be labelled, and whether it is confirmed.
-        own: Kinds that are not the machine's but this process's: what each one does.
+        own: Kinds that are not the machine's but this process's: what each one does, given the
+            command's id. It returns in words what was done; its end becomes the command's.
         ask_again: Has the fleet publish again what is open.
     """
 
@@ -54,7 +57,7 @@ class Inbox:
         act: Act,
         clock: Clock,
         now_ms: Callable[[], tuple[int, bool]],
-        own: dict[str, Callable[[c.Args], None]],
+        own: Mapping[str, Own],
         ask_again: Callable[[], None] = lambda: None,
     ) -> None:
         self._verifier = verifier
@@ -66,8 +69,10 @@ class Inbox:
         self._let_go = False
         self._queue: asyncio.Queue[Heard] = asyncio.Queue(WAITING_MAX)
         self._timed = asyncio.Event()
-        self._patient: set[asyncio.Task[None]] = set()  # commands that wait for their moment
         self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
+        self._begun: dict[str, asyncio.Event] = {}  # commands whose start is not durable yet
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ending: asyncio.Future[dict[str, Any]] | None = None  # kept till it is
 
     def put(self, heard: Heard) -> None:
         """Take a message; one that finds no room is let go, and asked for again later."""
@@ -82,16 +87,22 @@ class Inbox:
         """Let commands run from now on."""
         self._timed.set()
 
-    async def run(self) -> None:
-        """Carry out what comes, one after the other, until cancelled."""
-        try:
-            await self._run()
-        finally:
-            for task in self._patient:
-                task.cancel()
-            await asyncio.gather(*self._patient, return_exceptions=True)
+    def begun(self, id_: str) -> None:
+        """Say that the record of a command's start is durable."""
+        if id_ in self._begun:
+            self._begun[id_].set()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Begin what comes, one after the other, until cancelled; what takes long goes on."""
+        try:
+            await self._take_all()
+        finally:
+            running = list(self._running.values())
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _take_all(self) -> None:
         while True:
             heard = await self._queue.get()
             await self._timed.wait()
@@ -129,6 +140,12 @@ class Inbox:
             inner = cmd.UpdateSoftware(
                 body.id, args.version, args.digest, args.artefact, body.expires_at
             )
+        if body.id in self._running:
+            return  # it runs: its start is durable, its end will be told
+        if len(self._running) >= RUNNING_MAX:
+            log.info("command.too_many", id=body.id)
+            self._let_go = True
+            return
         refused = ""
         if own is None and inner is None and not isinstance(args, c.Echo):
             refused = f"{body.kind} is not known to this machine's software"
@@ -142,25 +159,50 @@ class Inbox:
             command=inner,
             refused=refused,
             issued_ms=body.issued_at,
+            outside=own is not None,
         )
-        if isinstance(args, c.ConfigApply | c.PlanogramApply) and len(self._patient) < WAITING_MAX:
-            # They wait until nobody is served: what comes behind them does not.
-            task = asyncio.get_running_loop().create_task(self._obeyed(order, None))
-            self._patient.add(task)
-            task.add_done_callback(self._patient.discard)
-            await asyncio.sleep(0)  # it is in the machine's queue before the next one
-            return
-        await self._obeyed(order, None if own is None else partial(own, args))
+        begun = self._begun[order.id] = asyncio.Event()
+        task = self._go_on(order.id, self._carry_out(order))
+        starting = asyncio.ensure_future(begun.wait())
+        try:
+            await asyncio.wait({task, starting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            starting.cancel()
+            del self._begun[order.id]
+        if task.done():
+            task.result()
+        elif own is not None:
+            # A blank is in no id: the two don't meet.
+            self._go_on(f"{order.id} ", self._of_our_own(order.id, own, args))
 
-    async def _obeyed(self, order: cmd.Remote, then: Callable[[], None] | None) -> None:
+    def _go_on(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._running[name] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda _: self._running.pop(name, None))
+        return task
+
+    async def _carry_out(self, order: cmd.Remote) -> None:
         try:
             answer = await self._act(order, BY)
         except CommandRefused as error:
             log.warning("command.later", id=order.id, reason=str(error))
-            return
-        log.info("command", id=order.id, kind=order.kind, outcome=answer["outcome"])
-        if then is not None and answer["outcome"] == c.Outcome.DONE:
-            then()
+        else:
+            log.info("command", id=order.id, kind=order.kind, outcome=answer["outcome"])
+
+    async def _of_our_own(self, id_: str, own: Own, args: c.Args) -> None:
+        """Do what is this process's to do, and tell the machine its end."""
+        try:
+            ended = cmd.EndRemote(id_, "done", await own(id_, args))
+        except asyncio.CancelledError:
+            # The machine lives on, and would take it for running for ever.
+            ended = cmd.EndRemote(id_, "interrupted", "the link ended meanwhile")
+            self._ending = asyncio.ensure_future(self._act(ended, BY))
+            raise
+        except CommandRefused as error:
+            ended = cmd.EndRemote(id_, "refused", str(error))
+        except Exception as error:  # its command must have an end, whatever nobody foresaw
+            log.exception("command.broke", id=id_)
+            ended = cmd.EndRemote(id_, "interrupted", repr(error)[:200])
+        await self._act(ended, BY)
 
     async def _desired(self, heard: Heard) -> None:
         """Hand a revision over; it is retained, so that one that can't be taken now comes again."""

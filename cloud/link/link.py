@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from cloud.contract import batch
 from cloud.contract.messages import Ack, MessageError, Position, Presence, Signed, Urgent, read
 from cloud.contract.topics import Topic
 from cloud.link import window as win
 from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
+from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
 from controller.clock import Clock
 from controller.journal.envelope import to_ms
@@ -118,6 +118,7 @@ class Link:
         on_time: Told the fleet's time in ms, and at which monotonic instant it was true.
         on_down: Takes signed configuration and commands; returns when they are durable.
         on_word: Told the fleet's word for a checkpoint.
+        on_ack: Told each acknowledgement.
         beside: Runs on each connection as long as it lasts (what else the machine says).
     """
 
@@ -134,6 +135,7 @@ class Link:
         on_time: Callable[[int, float], None] = lambda _ms, _at: None,
         on_down: Callable[[Heard], None] | None = None,
         on_word: Callable[[Signed], None] = lambda _word: None,
+        on_ack: Callable[[Ack], None] = lambda _ack: None,
         beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.status = Status(acked=books.acked_seq, durable=books.durable_seq)
@@ -147,6 +149,7 @@ class Link:
         self._on_time = on_time
         self._on_down = on_down
         self._on_word = on_word
+        self._on_ack = on_ack
         self._beside = beside
         self._window = win.Window(books.acked_seq)
         self._wake = asyncio.Event()
@@ -172,12 +175,6 @@ class Link:
         """Try to connect at once, and send what there is."""
         self._hurry.set()
         self._wake.set()
-
-    def send_again(self, first: int) -> None:
-        """Send from a record on again; the fleet takes each once, however often it comes."""
-        if 0 < first <= self._books.durable_seq:
-            self._window.again(max(first, self._books.base_seq + 1))
-            self._wake.set()
 
     def appear(self) -> None:
         """Say again that we are here: the fleet then publishes the commands that are open."""
@@ -324,19 +321,9 @@ class Link:
             await connection.say(Topic.URGENT, copy.to_bytes())
 
     async def _pack(self, first: int) -> bytes:
-        rows = await self._books.chunk(first, win.BATCH_RECORDS)
-        size = 0
-        for index, row in enumerate(rows):
-            size += len(row[2]) + 1
-            if index and size > win.BATCH_BYTES:
-                rows = rows[:index]
-                break
-        before = await self._books.hash_at(first - 1)
-        assert rows, "only durable records are sent"
-        assert before is not None, "what the fleet has is pruned no further than its last record"
-        nonce = self._new_nonce()
-        self._window.sent(first, rows[-1][0], self._clock.monotonic_s())
-        return batch.pack(self._books.journal_id, rows, before, nonce=nonce)
+        message, last = await packed(self._books, first, self._new_nonce())
+        self._window.sent(first, last, self._clock.monotonic_s())
+        return message
 
     # -------------------------------------------------------------------------- downwards
 
@@ -370,6 +357,7 @@ class Link:
             self.status.why_quarantined = ack.quarantined
         if ack.countersigned is not None:
             self._on_word(ack.countersigned)
+        self._on_ack(ack)
         match meaning:
             case Advanced(seq=seq, hash=digest):
                 if await books.acknowledge(seq, digest):

@@ -41,6 +41,7 @@ class RemoteDesk:
         self._desk = desk
         self._obey = obey
         self._running: dict[str, _Running] = {}
+        self._update_said = ""  # the update of which it was told that it waits
 
     @property
     def busy(self) -> bool:
@@ -150,12 +151,22 @@ class RemoteDesk:
             self._desk.reply(running.reply, answer)
 
     def tell(self) -> None:
-        """Tell how far a test has come, where that has changed; in no record."""
+        """Tell how far what runs has come, where that has changed; in no record."""
         for id_, running in self._running.items():
-            said = self._desk.mode.value
-            if isinstance(running.order.command, cmd.TryVend) and said != running.said:
+            match running.order.command:
+                case cmd.TryVend():
+                    said = self._desk.mode.value
+                case cmd.ApplyConfig() | cmd.ApplyPlanogram():
+                    said = "waits until no customer is served"
+                case _:
+                    continue
+            if said != running.said:
                 running.said = said
                 self._desk.progress(id_, said, 0, 0)
+        update = self._desk.state.orders.update
+        if update is not None and update.id != self._update_said:
+            self._desk.progress(update.id, "waits for a quiet moment", 0, 0)
+        self._update_said = "" if update is None else update.id
 
     def _end(
         self,

@@ -21,21 +21,23 @@ from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
 from cloud.fleet.registry import RegistryError
+from cloud.fleet.signatory import Signatory, signatory_of
+from config.fleet import FleetSigner
 from tests.fleet.machines import START, Machine, register
 
 A1 = rec.Shelf(product="tea", price=170, capacity=6)
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> signer.Signer:
+def keys(tmp_path: Path) -> Signatory:
     home = Home(tmp_path / "home")
     signer.make_root(home, bytes([1]) * 32)
     signer.make_key(home, "acme-1", "acme", (Role.OPERATOR,), bytes([2]) * 32, START)
-    return signer.load(home, "acme-1")
+    return signatory_of(FleetSigner(), home, lambda: START)
 
 
 async def wants(
-    database: FleetDatabase, keys: signer.Signer, machine: Machine, settings: dict[str, Any]
+    database: FleetDatabase, keys: Signatory, machine: Machine, settings: dict[str, Any]
 ) -> int:
     return await orders.set_desired(
         database, keys, machine.address, settings, issuer="anna", now_ms=START
@@ -47,7 +49,7 @@ async def says(database: FleetDatabase, machine: Machine) -> None:
 
 
 async def test_the_machines_records_say_what_became_of_each_revision(
-    database: FleetDatabase, keys: signer.Signer
+    database: FleetDatabase, keys: Signatory
 ) -> None:
     machine = Machine()
     await register(database, machine)
@@ -88,7 +90,7 @@ async def test_the_machines_records_say_what_became_of_each_revision(
 
 
 async def test_a_revision_is_above_all_that_the_machine_may_have_heard_of(
-    database: FleetDatabase, keys: signer.Signer
+    database: FleetDatabase, keys: Signatory
 ) -> None:
     machine = Machine()
     await register(database, machine)
@@ -110,7 +112,7 @@ async def test_a_revision_is_above_all_that_the_machine_may_have_heard_of(
 
 
 async def test_what_was_changed_at_the_machine_is_adopted(
-    database: FleetDatabase, keys: signer.Signer
+    database: FleetDatabase, keys: Signatory
 ) -> None:
     machine = Machine()
     await register(database, machine)
@@ -141,7 +143,7 @@ async def test_what_was_changed_at_the_machine_is_adopted(
 
 
 async def test_what_is_signed_is_read_by_the_machine(
-    database: FleetDatabase, keys: signer.Signer
+    database: FleetDatabase, keys: Signatory
 ) -> None:
     machine = Machine()
     await register(database, machine)

@@ -16,7 +16,9 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
-from cloud.fleet.signer import load, make_key, make_root
+from cloud.fleet.signatory import signatory_of
+from cloud.fleet.signer import make_key, make_root
+from config.fleet import FleetSigner
 from controller.clock import SystemClock
 from controller.journal import records as rec
 from controller.journal.beginning import BootInfo, begin_new
@@ -199,13 +201,13 @@ async def test_a_claim_of_the_lost_chain_is_closed_by_the_answer_of_a_machine_th
     await site.tell(books, adopt=True)
     home = Home(tmp_path / "home")
     make_root(home, b"r" * 32)
-    make_key(home, "k", "acme", tuple(Role), b"k" * 32, START)
+    make_key(home, "acme-1", "acme", tuple(Role), b"k" * 32, START)
 
     args = await orders.completed(database, LOBBY, "claim.close", {"claim": late, "how": "bank"})
     assert args["journal"] == first
     await orders.send(
         database,
-        load(home, "k"),
+        signatory_of(FleetSigner(), home, lambda: START),
         LOBBY,
         "claim.close",
         args,

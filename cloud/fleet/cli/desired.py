@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cloud.contract.topics import Address
-from cloud.fleet import configuration, orders, signer
+from cloud.fleet import configuration, orders
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import AsJson, CliError, Exit, MachineName, Place, address_of, run
 from cloud.fleet.cli.tell import Issuer, Pairs, pairs_of
@@ -158,7 +158,7 @@ async def _sign(
 ) -> int:
     return await orders.set_desired(
         database,
-        signer.load(place.home, f"{address.tenant}-1"),
+        place.signatory(),
         address,
         wanted,
         issuer=issuer,

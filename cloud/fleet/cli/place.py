@@ -19,8 +19,10 @@ from cloud.fleet.configuration import ConfigurationError
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 from cloud.fleet.migrate import NotMigratedError, current, newest
+from cloud.fleet.now import now_ms
 from cloud.fleet.orders import OrderRefusedError
 from cloud.fleet.registry import RegistryError
+from cloud.fleet.signatory import Signatory, signatory_of
 from cloud.fleet.signer import SignerError
 from config import fleet as configuration
 from config.fleet import ConfigError, FleetSettings
@@ -62,6 +64,10 @@ class Place:
 
     home: Home
     settings: FleetSettings
+
+    def signatory(self) -> Signatory:
+        """Return who signs."""
+        return signatory_of(self.settings.signer, self.home, now_ms)
 
 
 def place_of(context: typer.Context) -> Place:

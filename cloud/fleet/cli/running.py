@@ -141,7 +141,7 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
     from cloud.fleet.service import Service  # noqa: PLC0415 - the web server is a second of imports
 
     place = place_of(context)
-    _log(place.settings.log_level)
+    log_to(place.settings.log_level)
 
     async def work() -> None:
         service = Service(place.settings, place.home, shared=shared, name=name)
@@ -159,7 +159,8 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
         raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error
 
 
-def _log(level: str) -> None:
+def log_to(level: str) -> None:
+    """Log JSON lines to standard error."""
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(stream=sys.stderr, level=number, format="%(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -51,6 +51,11 @@ def as_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
+def as_json_line(value: Any) -> None:
+    """Print a value as one line, at once."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+
 def say(text: str) -> None:
     """Say something beside the answer."""
     print(text, file=sys.stderr)

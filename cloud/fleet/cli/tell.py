@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 import uuid
 from typing import Annotated, Any
 
 import typer
 
-from cloud.fleet import orders, reports, signer
+from cloud.fleet import orders, reports
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
     AnyMachine,
@@ -24,6 +25,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.now import now_ms
 
 _HOUR_MS = 3_600_000
+FOLLOW_S = 0.5  # between two looks of --follow: no faster than machines tell
 Issuer = Annotated[str, typer.Option("--as", envvar="USER", help="Who asks for it.")]
 Pairs = Annotated[list[str] | None, typer.Argument(help="NAME=VALUE", show_default=False)]
 
@@ -65,7 +67,7 @@ def send(
     async def work(database: FleetDatabase, place: Place) -> orders.Order:
         return await orders.send(
             database,
-            signer.load(place.home, f"{address.tenant}-1"),
+            place.signatory(),
             address,
             kind,
             await orders.completed(database, address, kind, args),
@@ -82,12 +84,32 @@ def send(
         screen.say(f"{kind} for {address} is signed: {order.id}")
 
 
-def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
+def show(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help="Its id; else the newest of all.")] = "",
+    machine: AnyMachine = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Until it has ended; tells how far it is.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Show what machines were asked, and what they answered."""
     address = address_of(machine) if machine else None
-    lines = run(context, lambda database, _: reports.commands(database, address))
+    if follow:
+        if not command:
+            raise CliError("--follow wants a command's id", Exit.USAGE)
+        run(context, lambda database, _: _follow(database, command, json=json))
+        return
+    lines = run(
+        context, lambda database, _: reports.commands(database, address, command_id=command)
+    )
+    if command and not lines:
+        raise CliError(f"no command {command}", Exit.NOT_FOUND)
     if json:
         screen.as_json(lines)
+        return
+    if command and lines[0]["result"]:
+        screen.as_json(lines[0]["result"])
         return
     screen.table(
         ("Issued", "Machine", "Command", "Arguments", "By", "Outcome", "Id"),
@@ -107,9 +129,35 @@ def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
     )
 
 
+async def _follow(database: FleetDatabase, command: str, *, json: bool) -> None:
+    """Tell how far a command is whenever that changes, until it has ended or expired."""
+    told: Any = None
+    while True:
+        found = await reports.commands(database, command_id=command)
+        if not found:
+            raise CliError(f"no command {command}", Exit.NOT_FOUND)
+        line = found[0]
+        ended = bool(line["outcome"]) or line["expires_ms"] <= now_ms()
+        news = (line["outcome"], line["progress"])
+        if news != told or ended:
+            told = news
+            if json:
+                screen.as_json_line(line)
+            else:
+                words = _outcome(line)
+                screen.console().print(words if isinstance(words, str) else words[0])
+        if ended:
+            return
+        await asyncio.sleep(FOLLOW_S)
+
+
 def _outcome(line: dict[str, Any]) -> screen.Cell:
+    if not line["outcome"] and line["progress"] and line["expires_ms"] > now_ms():
+        far = line["progress"]
+        steps = f" {far['done']} of {far['total']}" if far["total"] else ""
+        return f"{far['text']}{steps}", screen.WARN
     if not line["outcome"]:
         waiting = line["expires_ms"] > now_ms()
         return ("waits", screen.WARN) if waiting else ("expired unanswered", screen.BAD)
-    style = screen.GOOD if line["outcome"] == "done" else screen.BAD
+    style = screen.GOOD if line["outcome"] in ("done", "handed_over") else screen.BAD
     return f"{line['outcome']} {line['detail']}".rstrip(), style

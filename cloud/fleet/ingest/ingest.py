@@ -21,12 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.contract.batch import Batch, BatchError, BatchHead, Row, read_head, unpack_bodies
 from cloud.contract.journal import GENESIS, Record
 from cloud.contract.journal import records as rec
-from cloud.contract.messages import Ack, Presence, Range, State, Urgent
+from cloud.contract.messages import Ack, Presence, Range, State, Telemetry, Urgent
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest import checkpoints, copies, forks, presence
+from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress
 from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
@@ -523,6 +523,12 @@ class Ingest:
         machine_id = await self.machine_id(address)
         if machine_id is not None:
             await presence.told(self.database, machine_id, state, now_ms)
+
+    async def sampled(self, address: Address, told: Telemetry, now_ms: int) -> None:
+        """Keep how far commands are; samples nobody keeps yet."""
+        machine_id = await self.machine_id(address)
+        if machine_id is not None:
+            await progress.progressed(self.database, machine_id, told, now_ms)
 
     async def copied(self, address: Address, copy: Urgent, now_ms: int) -> None:
         """Keep a copy of a record that overtook the backlog.

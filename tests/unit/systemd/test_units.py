@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEMD = ROOT / "systemd"
 UNIT = SYSTEMD / "system" / "vendd.service"
+UNITS = sorted((SYSTEMD / "system").glob("*.service"))
 
 # 100 is wide open, 25 a service that could do little harm if it were taken over.
 EXPOSURE_LIMIT = 25
@@ -22,23 +23,26 @@ def _run(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_unit_is_confined() -> None:
-    _run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}", UNIT)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_unit_is_confined(unit: Path) -> None:
+    _run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}", unit)
 
 
-def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shipped", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_understands_every_line_of_the_unit(shipped: Path, tmp_path: Path) -> None:
     # The programs are looked for, too: those of this environment stand in for the installed ones.
-    unit = tmp_path / UNIT.name
+    unit = tmp_path / shipped.name
     programs = Path(sys.executable).parent
-    unit.write_text(UNIT.read_text().replace("/opt/vendd/.venv/bin", str(programs)))
+    unit.write_text(shipped.read_text().replace("/opt/vendd/.venv/bin", str(programs)))
 
     said = _run("systemd-analyze", "verify", "--man=no", unit)
 
     assert unit.name not in said
 
 
-def test_the_unit_starts_programs_that_this_project_installs() -> None:
-    commands = re.findall(r"^Exec\w+=(\S+)", UNIT.read_text(), flags=re.MULTILINE)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_unit_starts_programs_that_this_project_installs(unit: Path) -> None:
+    commands = re.findall(r"^Exec\w+=(\S+)", unit.read_text(), flags=re.MULTILINE)
 
     assert commands
     for command in commands:
@@ -55,8 +59,9 @@ def test_the_unit_gives_commands_that_vendd_knows() -> None:
         assert "--config" in _run(vendd, command, "--help")
 
 
-def test_the_users_and_groups_can_be_made() -> None:
-    _run("systemd-sysusers", "--dry-run", SYSTEMD / "sysusers.d" / "vendd.conf")
+@pytest.mark.parametrize("name", ["vendd", "vendcloud"])
+def test_the_users_and_groups_can_be_made(name: str) -> None:
+    _run("systemd-sysusers", "--dry-run", SYSTEMD / "sysusers.d" / f"{name}.conf")
 
 
 def test_the_folders_can_be_made(tmp_path: Path) -> None:

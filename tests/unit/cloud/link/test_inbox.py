@@ -32,8 +32,8 @@ class Box:
             self._ask_again,
         )
 
-    def _breaks(self, args: object) -> None:
-        raise KeyError(str(args))
+    async def _breaks(self, id_: str, args: object) -> str:
+        raise KeyError(f"{id_} {args}")
 
     def _ask_again(self) -> None:
         self.asked_often += 1
@@ -78,13 +78,22 @@ async def test_commands_that_find_no_room_before_the_time_is_known_are_asked_for
 
 async def test_a_command_that_breaks_leaves_the_next_one_its_turn() -> None:
     ran: list[str] = []
+    ends: list[tuple[str, str]] = []
     ended = asyncio.Event()
+    odd: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     async def act(order: cmd.Command, by: str) -> dict[str, Any]:
+        if isinstance(order, cmd.EndRemote):
+            ends.append((order.id, order.outcome))
+            odd.set_result({"outcome": order.outcome})
+            return {}
         assert isinstance(order, cmd.Remote), by
         ran.append(order.id)
         if order.id == "stopping":
             raise CommandRefused("the machine is stopping")
+        if order.id == "odd":
+            box.inbox.begun("odd")
+            return await odd
         if order.id == "last":
             ended.set()
         return {"outcome": "done"}
@@ -100,4 +109,37 @@ async def test_a_command_that_breaks_leaves_the_next_one_its_turn() -> None:
     running.cancel()
 
     assert ran == ["stopping", "odd", "last"]
+    assert ends == [("odd", "interrupted")], "it has an end all the same"
     assert box.done[:2] == ["stopping", "odd"]
+
+
+async def test_a_command_that_takes_long_lets_the_broker_forget_it_and_the_next_one_begin() -> None:
+    ran: list[str] = []
+    forever = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def act(order: cmd.Command, by: str) -> dict[str, Any]:
+        assert isinstance(order, cmd.Remote), by
+        ran.append(order.id)
+        box.inbox.begun(order.id)
+        if order.id == "long":
+            await forever.wait()
+        else:
+            ended.set()
+        return {"outcome": "done"}
+
+    box = Box(act)
+    box.inbox.time_is_known()
+    running = asyncio.create_task(box.inbox.run())
+    box.put("long", kind="column.test", args={"column": "A1"})
+    box.put("long", kind="column.test", args={"column": "A1"})
+    box.put("next")
+    async with asyncio.timeout(10):
+        await ended.wait()
+        while len(box.done) < 3:  # noqa: ASYNC110 - its other end is here
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert ran == ["long", "next"], "it came twice and ran once"
+    assert box.done == ["long", "long", "next"]

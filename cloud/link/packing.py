@@ -1,0 +1,43 @@
+"""Records of a journal as one message: as many as one batch may hold."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cloud.contract import batch
+from cloud.link import window as win
+from controller.journal.reader import StoredRow
+
+
+class Rows(Protocol):
+    """What packing reads of the journal."""
+
+    @property
+    def journal_id(self) -> bytes:
+        """Return the journal's id."""
+        ...
+
+    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
+        """Return up to ``limit`` rows from ``first`` on."""
+        ...
+
+    async def hash_at(self, seq: int) -> bytes | None:
+        """Return a record's hash; None when it is not there (any more)."""
+        ...
+
+
+async def packed(
+    books: Rows, first: int, nonce: str, *, most: int = win.BATCH_RECORDS
+) -> tuple[bytes, int]:
+    """Return a batch that begins with ``first``, and its last record."""
+    rows = await books.chunk(first, most)
+    size = 0
+    for index, row in enumerate(rows):
+        size += len(row[2]) + 1
+        if index and size > win.BATCH_BYTES:
+            rows = rows[:index]
+            break
+    before = await books.hash_at(first - 1)
+    assert rows, "only durable records are sent"
+    assert before is not None, "what the fleet has is pruned no further than its last record"
+    return batch.pack(books.journal_id, rows, before, nonce=nonce), rows[-1][0]

@@ -193,7 +193,7 @@ async def test_garbage_on_any_topic_harms_nobody(
         await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
         await acks(client, lambda ack: ack.seq == machine.seq)
 
-    assert worker.counts.refused == 3
+    assert worker.counts.refused == 4
     assert await stored(database, machine) == whole(machine)
 
 

@@ -95,6 +95,11 @@ class StrandedService:
         return _NoJournal()
 
     @property
+    def sync(self) -> None:
+        """Nobody is in touch with a fleet here."""
+        return None
+
+    @property
     def recordings(self) -> Recordings:
         """Return what the flight recorder kept before."""
         from controller.recorder.keeping import FolderKeeper  # noqa: PLC0415 - few ask for it

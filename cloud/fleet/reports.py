@@ -85,6 +85,7 @@ async def sales(database: FleetDatabase, address: Address | None = None) -> list
             t.saga.c.vend,
             t.saga.c.kind,
             t.saga.c.opened_ms,
+            t.saga.c.uncertain,
             t.saga.c.column,
             t.saga.c.product,
             t.saga.c.price,
@@ -192,6 +193,7 @@ async def claims(
             t.claim.c.reason,
             t.claim.c.flagged,
             t.claim.c.opened_ms,
+            t.claim.c.uncertain,
             t.claim.c.closed_ms,
             t.claim.c.how,
         )

@@ -181,6 +181,7 @@ saga = Table(
     Column("machine_id", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),  # vend, credit_return, late_approval
     Column("opened_ms", BigInteger, nullable=False),
+    Column("uncertain", Boolean, nullable=False, server_default=false()),  # nobody confirmed that
     Column("closed_ms", BigInteger, nullable=True),
     Column("column", String(8), nullable=False, server_default=""),
     Column("product", String(64), nullable=False, server_default=""),
@@ -235,6 +236,7 @@ claim = Table(
     Column("reason", Text, nullable=False),
     Column("flagged", Boolean, nullable=False, server_default=false()),
     Column("opened_ms", BigInteger, nullable=False),
+    Column("uncertain", Boolean, nullable=False, server_default=false()),  # nobody confirmed that
     Column("closed_ms", BigInteger, nullable=True),
     Column("how", String(128), nullable=False, server_default=""),
     Index("ix_claim_machine_id", "machine_id"),

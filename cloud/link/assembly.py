@@ -19,6 +19,7 @@ from cloud.link.inbox import Inbox
 from cloud.link.link import URGENT, Link
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot
+from cloud.link.sync import SyncView
 from cloud.link.transport import Connection, Transport
 from cloud.link.transport_auto import AutoTransport
 from cloud.link.transport_mqtt import MqttTransport
@@ -74,6 +75,7 @@ class Fleet:
         self._machine = machine
         self._clock = clock
         self._journal = machine.desk.journal
+        self._known_ms = trust.surely(self._journal.label, clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._told_time = False
         address = Address(settings.tenant, machine_id)
@@ -117,13 +119,12 @@ class Fleet:
             on_ack=self.errands.heard,
             beside=self._beside,
         )
+        machine.fleet = SyncView(self.link, self._journal, clock)
         machine.on_commit.append(self._committed)
         machine.on_turn.append(self.reporter.touched)
         machine.on_plan.append(self._planned)
         if machine.desk.plan is not None:
             self._planned(machine.desk.plan)
-        if self._journal.label.confirmed:
-            self._inbox.time_is_known()
 
     async def run(self) -> None:
         """Keep in touch until cancelled, or until a fork ends this journal."""
@@ -145,14 +146,6 @@ class Fleet:
     def _now_ms(self) -> tuple[int, bool]:
         mono_ms = int(self._clock.monotonic_s() * 1000)
         return self._journal.label.stamp(to_ms(self._clock.wall_utc()), mono_ms)
-
-    def _known_ms(self) -> tuple[int, bool]:
-        """Return the time that is surely reached, and whether it is confirmed.
-
-        Else it is the floor: a clock that is years ahead would take every certificate for ended.
-        """
-        now, confirmed = self._now_ms()
-        return (now if confirmed else self._journal.label.floor_ms), confirmed
 
     async def _beside(self, connection: Connection) -> None:
         async with asyncio.TaskGroup() as group:

@@ -92,9 +92,15 @@ class Status:
     """What `vendctl sync` shows."""
 
     phase: Phase = Phase.OFFLINE
+    transport: str = ""
+    connected: bool = False
     acked: int = 0
     durable: int = 0
     sent: int = 0  # bytes of batches since the start
+    heard_ms: int | None = None  # fleet time of its last answer to this connection's own words
+    heard_s: float = 0.0  # monotonic: when it came
+    offset_ms: int | None = None  # fleet time less the system's clock, at that answer
+    retry_at_s: float | None = None  # monotonic: the next try to connect
     last_error: str = ""
     why_quarantined: str = ""
 
@@ -138,7 +144,9 @@ class Link:
         on_ack: Callable[[Ack], None] = lambda _ack: None,
         beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        self.status = Status(acked=books.acked_seq, durable=books.durable_seq)
+        self.status = Status(
+            transport=transport.name, acked=books.acked_seq, durable=books.durable_seq
+        )
         self._books = books
         self._transport = transport
         self._clock = clock
@@ -160,6 +168,7 @@ class Link:
         self._greeted_s = 0.0
         self._appear = False
         self._clamped_s = -GREET_AGAIN_S  # when the fleet last asked for what is pruned
+        self._back_to, self._back_s = 0, 0.0  # where we last went back to, and when
         self._watchers: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------------------ for others
@@ -173,7 +182,10 @@ class Link:
 
     def sync_now(self) -> None:
         """Try to connect at once, and send what there is."""
-        self._hurry.set()
+        if self.status.connected:
+            self._window.hurry(self._clock.monotonic_s())
+        else:
+            self._hurry.set()
         self._wake.set()
 
     def appear(self) -> None:
@@ -206,15 +218,18 @@ class Link:
 
     async def _rest(self, seconds: float) -> None:
         """Wait, or less when somebody is in a hurry."""
+        self.status.retry_at_s = self._clock.monotonic_s() + seconds
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
         self._hurry.clear()
+        self.status.retry_at_s = None
 
     def _say_lost(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self.status.last_error = str(error)
         self.status.phase = Phase.OFFLINE
+        self.status.connected = False
         self._changed()
         log.info("link.lost", error=str(error), attempt=state.attempt_number)
 
@@ -225,6 +240,9 @@ class Link:
             self._window.again(self._books.acked_seq + 1)
             await self._greet(connection)
             self.status.last_error = ""
+            self.status.connected = True
+            self.status.transport = self._transport.name
+            self._hurry.clear()
             self._judge_phase()
             try:
                 async with asyncio.TaskGroup() as group:
@@ -349,7 +367,11 @@ class Link:
         asked = self._nonces.pop(ack.echo, None) if ack.echo else None
         if asked is not None:
             # Half of the round trip: the fleet said it somewhere in between.
-            self._on_time(ack.time, (asked + now) / 2)
+            at_s = (asked + now) / 2
+            wall_ms = to_ms(self._clock.wall_utc()) - int((now - at_s) * 1000)
+            self.status.heard_ms, self.status.heard_s = ack.time, now
+            self.status.offset_ms = ack.time - wall_ms
+            self._on_time(ack.time, at_s)
         books = self._books
         ours = await books.hash_at(ack.seq) if ack.journal == books.journal_id.hex() else None
         meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
@@ -365,7 +387,7 @@ class Link:
                     self.status.acked = books.acked_seq
                     self._wake.set()
             case Wanted(range=wanted):
-                self._want(wanted.first, now)
+                self._want(wanted.first, asked, now)
             case Ahead():
                 if now - self._greeted_s > GREET_AGAIN_S:
                     await self._greet(connection)
@@ -381,9 +403,16 @@ class Link:
                 pass
         self._judge_phase()
 
-    def _want(self, first: int, now: float) -> None:
-        """Send from ``first`` on again; from what is left, when that was pruned."""
+    def _want(self, first: int, asked: float | None, now: float) -> None:
+        """Send from ``first`` on again; from what is left, when that was pruned.
+
+        Each batch behind a gap is answered with the same wish. What left before we last went back
+        tells nothing new: its answer must not make us go back again.
+        """
         base = self._books.base_seq
+        if self._back_to == first and (asked or now - win.PATIENCE_S) <= self._back_s:
+            return
+        self._back_to, self._back_s = first, now
         if first > self._books.durable_seq:
             return
         if first <= base:

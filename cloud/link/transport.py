@@ -46,6 +46,11 @@ class Connection(Protocol):
 class Transport(Protocol):
     """Makes connections."""
 
+    @property
+    def name(self) -> str:
+        """Return what people call it: the way that the last connection took."""
+        ...
+
     def connect(self) -> AbstractAsyncContextManager[Connection]:
         """Connect.
 

@@ -107,6 +107,11 @@ class AutoTransport:
         self._clock = clock
         self.choice = Choice()
 
+    @property
+    def name(self) -> str:
+        """Return the way that the last connection took."""
+        return self.choice.way.value
+
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """Connect."""

@@ -290,6 +290,7 @@ class HttpsTransport:
         trusted: Dates = lambda _certificate: None,
         proxy: str | None = None,
     ) -> None:
+        self.name = "https"
         self._base = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._tls = tls
         self._trusted = trusted

@@ -78,6 +78,7 @@ class MqttTransport:
         self._address = address
         self._trusted = trusted
         self._tls = tls
+        self.name = "mqtt"
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:

@@ -14,6 +14,8 @@ from typing import Any
 
 from cloud.link.transport import LinkLostError
 from cloud.tls import NO_CHECK_TIME
+from controller.clock import Clock
+from controller.journal.wall_label import WallLabel
 
 Dates = Callable[[dict[str, Any] | None], None]
 
@@ -30,6 +32,20 @@ def context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     made.verify_flags |= ssl.VerifyFlags(NO_CHECK_TIME)
     made.load_cert_chain(certificate, key)
     return made
+
+
+def surely(label: WallLabel, clock: Clock) -> Callable[[], tuple[int, bool]]:
+    """Return what tells the time that is surely reached, and whether it is confirmed.
+
+    Else it is the floor: a clock that is years ahead would take every certificate for ended, and
+    nobody could ever tell it better.
+    """
+
+    def now_ms() -> tuple[int, bool]:
+        stamp, confirmed = label.stamp(0, int(clock.monotonic_s() * 1000))
+        return (stamp, True) if confirmed else (label.floor_ms, False)
+
+    return now_ms
 
 
 def dates_checked(now_ms: Callable[[], tuple[int, bool]]) -> Dates:

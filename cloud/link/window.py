@@ -17,6 +17,7 @@ BATCH_BYTES: Final = 512 * 1024  # of bodies, unpacked: long before the contract
 # did not help doubles it: a fleet that is away is found soon after it is back, and not flooded.
 PATIENCE_S: Final = 5.0
 LONGEST_S: Final = 120.0
+HURRY_S: Final = 2.0  # somebody in a hurry has no patience with what is on its way for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,12 @@ class Window:
         """Send from ``first`` on again; records behind the fleet's place only if it asks."""
         self._flight.clear()
         self._sent = max(0, first - 1)
+
+    def hurry(self, now_s: float) -> None:
+        """Somebody waits: forget how patient we were, and send again what may be lost."""
+        self._patience_s = PATIENCE_S
+        if self._flight and now_s - self._flight[0].at_s > HURRY_S:
+            self.again(self.acked + 1)
 
     def overdue(self, now_s: float) -> bool:
         """Tell whether what is on its way has been there for too long."""

@@ -28,7 +28,7 @@ from controller.api import shapes, views
 from controller.api.access import Access, Right
 from controller.api.errors import Code
 from controller.api.server import Session
-from controller.api.service import MachineService
+from controller.api.service import MachineService, Sync
 from controller.api.trace import NothingToTraceError, trace
 from controller.api.veil import veiled
 from controller.domain import commands as cmd
@@ -129,6 +129,10 @@ class Methods:
             "piece": base64.b64encode(content[offset:end]).decode(),
             "next": end if end < len(content) else None,
         }
+
+    async def sync_show(self) -> shapes.SyncShape:
+        """Return how far the fleet is, and what stands in the way."""
+        return await self._sync().show()
 
     async def journal_verify(self) -> shapes.VerifyShape:
         """Check every byte of the journal."""
@@ -261,6 +265,21 @@ class Methods:
         """Sell again, over the operator's lock."""
         return await self._act(session, cmd.UnlockMachine(reason))
 
+    async def sync_now(self, session: Session) -> Answer:
+        """Bring the fleet up to date at once; ``to`` is the record that it must have then."""
+        self._sync()
+        return await self._act(session, cmd.SyncNow())
+
+    def _sync(self) -> Sync:
+        sync = self._service.sync
+        if sync is None:
+            raise JsonRpcError(
+                Code.REFUSED,
+                "this machine is in touch with no fleet: there is no [cloud] in its configuration, "
+                "or it has only just started",
+            )
+        return sync
+
     async def journal_begin(self, session: Session, reason: Text) -> Answer:
         """Begin a new journal after the old one was lost or damaged."""
         return await self._act(session, cmd.BeginJournal(reason))
@@ -291,6 +310,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "record.list": m.record_list,
             "record.read": m.record_read,
             "journal.verify": m.journal_verify,
+            "sync.show": m.sync_show,
             "trace": m.trace,
             "watch.start": m.watch_start,
         },
@@ -320,6 +340,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "service.leave": m.service_leave,
             "machine.unlock": m.machine_unlock,
             "journal.begin": m.journal_begin,
+            "sync.now": m.sync_now,
         },
     }
 

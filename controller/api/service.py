@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from controller.api.shapes import VerifyShape
+from controller.api.shapes import SyncShape, VerifyShape
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
 from controller.journal.envelope import Record
@@ -72,6 +72,18 @@ class Recordings(Protocol):
         ...
 
 
+class Sync(Protocol):
+    """The tie to the fleet, where there is one."""
+
+    async def show(self) -> SyncShape:
+        """Return how far the fleet is, and what stands in the way."""
+        ...
+
+    def hurry(self) -> None:
+        """Try at once."""
+        ...
+
+
 class MachineService(Protocol):
     """The machine, as technicians meet it."""
 
@@ -92,6 +104,11 @@ class MachineService(Protocol):
 
     def live(self) -> Live:
         """Return what no record says."""
+        ...
+
+    @property
+    def sync(self) -> Sync | None:
+        """Return the tie to the fleet; None: it lives alone, or has not begun yet."""
         ...
 
     @property

@@ -248,6 +248,29 @@ class RecordsShape(TypedDict):
     records: list[RecordShape]
 
 
+class SyncShape(TypedDict):
+    """How far the fleet is with this machine's journal."""
+
+    phase: str  # "offline", "catching up", "in sync", "forked", "quarantined"
+    connected: bool
+    transport: str
+    journal: str
+    acked: int  # the fleet's own database has all records to this one
+    last: int  # the last durable one
+    records: int  # not acknowledged yet
+    bytes: int  # about: of those, from the size of the first ones
+    oldest_s: float | None  # how long the oldest of them waits; None: nothing waits
+    oldest_certain: bool  # both times behind that were confirmed
+    heard: str | None  # fleet time of its last answer
+    heard_age_s: float | None
+    time_known: bool
+    offset_ms: int | None  # fleet time less the system's clock
+    retry_in_s: float | None  # until the next try to connect; None: it is connected, or trying
+    vouched: int  # the fleet has countersigned the books to here
+    error: str
+    quarantined: str  # why the fleet keeps this journal apart
+
+
 class LifeShape(TypedDict):
     """One journal of a machine's life."""
 

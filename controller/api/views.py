@@ -273,12 +273,17 @@ def journal(view: JournalView) -> shapes.JournalShape:
 
 def moment(record: Record) -> str:
     """Return a record's time label: UTC, ISO 8601, milliseconds."""
-    seconds, milliseconds = divmod(record.at_ms, 1000)
+    return utc(record.at_ms)
+
+
+def utc(at_ms: int) -> str:
+    """Return a time given in ms since 1970 as people read it: UTC, ISO 8601, milliseconds."""
+    seconds, milliseconds = divmod(at_ms, 1000)
     # A label may be any number that fits the journal; the calendar's may not.
     try:
         whole = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        return f"@{record.at_ms}"
+        return f"@{at_ms}"
     return f"{whole:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 

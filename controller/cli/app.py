@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "reader": ("reader", _LOOK),
     "climate": ("climate", _LOOK),
     "health": ("climate", _LOOK),
+    "sync": ("sync", _LOOK),
     "service": ("service", _DO),
     "unlock": ("service", _DO),
     "collect": ("collect", _DO),

@@ -166,6 +166,11 @@ class KeepRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncNow:
+    """Bring the fleet up to date at once, whatever the link waits for."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnterService:
     """Take the machine out of sale."""
 
@@ -327,5 +332,5 @@ Command = (
     | ApplyConfig | ApplyPlanogram
     | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote | LockMachine
     | UnlockMachine | SettleClaim | ShowMessage | ReadAudit | UpdateSoftware | EndRemote
-    | KeepCountersignature
+    | KeepCountersignature | SyncNow
 )  # fmt: skip

@@ -48,6 +48,10 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
                 raise CommandRefused("no flight recorder is configured: [recorder]")
             desk.write(rec.OperatorActed(by=by, what=KEEP))
             return {"kept": True}
+        case cmd.SyncNow():
+            acted = desk.write(rec.OperatorActed(by=by, what="sync now"))
+            desk.do(fx.SyncNow())
+            return {"to": acted.seq}
         case cmd.ServeHealth(column=column):
             return health.serve(desk, column, by)
         case cmd.LockMachine() | cmd.UnlockMachine() | cmd.ShowMessage() | cmd.UpdateSoftware():

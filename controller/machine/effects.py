@@ -224,6 +224,11 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncNow:
+    """Have the link try at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Everything open has ended: leave the process."""
 
@@ -234,7 +239,7 @@ Effect = (
     Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
     | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
-    | Wake | Exit | AskTime | VerifyAge | CancelAge | JudgeConfig | HandOver
+    | Wake | Exit | AskTime | SyncNow | VerifyAge | CancelAge | JudgeConfig | HandOver
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from controller.api.service import Sync
 from controller.faults import (
     EffectUnknownError,
     InvariantError,
@@ -156,6 +157,7 @@ class Machine:
         self.on_plan: list[Callable[[Plan], None]] = []
         desk.adopted = self._adopted
         self.inbox = inbox
+        self.fleet: Sync | None = None  # what keeps the fleet in sync, once it has begun
         self._heartbeat = heartbeat
         self._time_known = time_known
         self._recorder = recorder
@@ -338,6 +340,9 @@ class Machine:
                 )
             case fx.Exit(reason=reason):
                 self._exit = reason
+            case fx.SyncNow():
+                if self.fleet is not None:
+                    self.fleet.hurry()
             case fx.AskTime():
                 if self._time_known is not None and self._time_known():
                     self._queue.put_nowait(Timer("time known"))

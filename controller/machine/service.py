@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.api.journal_view import StoreView
-from controller.api.service import Live, Recordings, WatchEvent, WatchSink
+from controller.api.service import Live, Recordings, Sync, WatchEvent, WatchSink
 from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
@@ -64,6 +64,11 @@ class RunningService:
     def journal(self) -> StoreView:
         """Return the journal's reader."""
         return self._view
+
+    @property
+    def sync(self) -> Sync | None:
+        """Return the tie to the fleet."""
+        return self._machine.fleet
 
     @property
     def recordings(self) -> Recordings | None:

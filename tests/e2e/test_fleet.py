@@ -109,6 +109,16 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
     assert (report["ok"], report["rooted"]) == (True, True)
     assert report["proved"] > 0
 
+    # A technician has everything sent, and waits for it.
+    target = (await rig.api.call("sync.now"))["to"]
+    async with asyncio.timeout(PLENTY_S):
+        while (await rig.api.call("sync.show"))["acked"] < target:  # noqa: ASYNC110 - from outside
+            await asyncio.sleep(0.05)
+    sync = await rig.api.call("sync.show")
+    assert (sync["connected"], sync["transport"], sync["error"]) == (True, "mqtt", "")
+    assert sync["time_known"]
+    assert abs(sync["offset_ms"]) < 5_000
+
     durable = (await rig.api.journal())[-1]["seq"]
     machine = await told(
         site,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -10,7 +11,7 @@ from sqlalchemy import insert
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from controller.clock import SystemClock
+from controller.clock import Clock, SystemClock
 from controller.journal import records as rec
 from controller.journal.beginning import BootInfo
 from controller.journal.records import REGISTRY
@@ -21,13 +22,24 @@ from tests.fleet.machines import START
 from tests.journal_kit import BUILT
 
 
-async def open_books(folder: Path, seed: int = 1) -> Journal[State]:
+class SkewedClock(SystemClock):
+    """A machine's clock that is wrong by so much."""
+
+    def __init__(self, off: timedelta) -> None:
+        super().__init__()
+        self.off = off
+
+    def wall_utc(self) -> datetime:
+        return super().wall_utc() + self.off
+
+
+async def open_books(folder: Path, seed: int = 1, clock: Clock | None = None) -> Journal[State]:
     folder.mkdir(exist_ok=True)
     return await Journal.open(
         DirectoryStorage(folder),
         fold=StateFold(),
         registry=REGISTRY,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         entropy=random.Random(seed).randbytes,
         boot=BootInfo("lobby-1", "EUR", "0.1.0", "", BUILT),
     )

@@ -16,6 +16,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.worker import Worker
 from cloud.link.link import Link, Phase
+from cloud.link.sync import SyncView
 from cloud.link.transport import Transport
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
@@ -335,3 +336,40 @@ async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
             await heard.wait()
 
     assert set(times) == {START}
+
+
+async def test_what_sync_shows_without_a_network_and_with_one(
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+) -> None:
+    await sell_many(books, 50)
+    server.kill()
+    link = new_link(books, server.port)
+    view = SyncView(link, books, SystemClock())
+    async with linked(link):
+        changed = asyncio.Event()
+        link.watch(changed.set)
+        async with asyncio.timeout(20):
+            await changed.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        shown = await view.show()
+        assert (shown["phase"], shown["connected"]) == ("offline", False)
+        assert (shown["records"], shown["acked"]) == (books.durable_seq, 0)
+        assert 100 * shown["records"] < shown["bytes"] < 500 * shown["records"]
+        assert shown["oldest_s"] is not None
+        assert not shown["oldest_certain"]
+        assert shown["error"]
+        assert shown["retry_in_s"] is not None
+        assert (shown["heard"], shown["offset_ms"]) == (None, None)
+
+        server.start()
+        async with fleet(database, server):
+            view.hurry()
+            await in_sync(link)
+            shown = await view.show()
+
+    assert (shown["phase"], shown["connected"], shown["error"]) == ("in sync", True, "")
+    assert (shown["records"], shown["bytes"], shown["oldest_s"]) == (0, 0, None)
+    assert shown["heard"] == "2026-09-21T14:13:20.000Z"
+    assert shown["offset_ms"] is not None
+    assert shown["retry_in_s"] is None

@@ -46,6 +46,11 @@ def _name(line: dict[str, Any]) -> str:
     return f"{line['tenant']}/{line['machine']}" if line["tenant"] else ""
 
 
+def _opened(line: dict[str, Any]) -> str:
+    """Return when it was; with a mark where the machine's clock was confirmed by nobody."""
+    return f"{'~' if line['uncertain'] else ''}{screen.at(line['opened_ms'])}"
+
+
 def sales(
     context: typer.Context,
     machine: AnyMachine = "",
@@ -93,7 +98,7 @@ def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
     )
     back = line["paid_back"] + line["refunded"]
     return (
-        screen.at(line["opened_ms"]),
+        _opened(line),
         _name(line),
         str(line["vend"]),
         line["column"],
@@ -171,7 +176,7 @@ def claims(
         ("Opened", "Machine", ">Claim", ">Amount", "Tender", "Code", "Reason", "State"),
         [
             (
-                screen.at(line["opened_ms"]),
+                _opened(line),
                 _name(line),
                 str(line["claim"]),
                 screen.amount(line["amount"], line["currency"]),

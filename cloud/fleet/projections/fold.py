@@ -40,6 +40,7 @@ class Saga:
     vend: int
     kind: str
     opened_ms: int
+    uncertain: bool = False  # nobody had confirmed the time
     closed_ms: int | None = None
     column: str = ""
     product: str = ""
@@ -75,6 +76,7 @@ class Claim:
     reason: str
     flagged: bool
     opened_ms: int
+    uncertain: bool = False  # nobody had confirmed the time
     closed_ms: int | None = None
     how: str = ""
     journal_id: int = 0  # the fleet's number of its journal; 0: the one that is folded
@@ -211,6 +213,7 @@ class Fold:
         found = self.sagas.get(record.vend)
         if found is None:
             found = self.sagas[record.vend] = Saga(record.vend, "vend", record.at_ms)
+            found.uncertain = not record.confirmed
         self.changed.sagas[record.vend] = found
         return found
 
@@ -315,6 +318,7 @@ def _claim_opened(fold: Fold, record: Record, data: rec.ClaimOpened) -> None:
         reason=data.reason,
         flagged=data.flagged,
         opened_ms=record.at_ms,
+        uncertain=not record.confirmed,
     )
     key = ("", record.seq)
     fold.claims[key] = fold.changed.claims[key] = claim

@@ -13,7 +13,7 @@ from controller.api.access import Access
 from controller.api.methods import dispatcher
 from controller.api.server import ApiServer
 from controller.api.service import Live, WatchEvent, WatchSink
-from controller.api.shapes import VerifyShape
+from controller.api.shapes import SyncShape, VerifyShape
 from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain import commands as cmd
 from controller.domain.planogram import Column, Planogram, Product
@@ -103,6 +103,47 @@ class MemoryJournal:
         return record
 
 
+class FakeSync:
+    """A tie to a fleet that has everything to ``acked``, and a piece more at each look."""
+
+    def __init__(self, machine: "FakeMachine") -> None:
+        self.machine = machine
+        self.acked = 8
+        self.per_look = 10
+        self.connected = True
+        self.error = ""
+        self.hurried = 0
+
+    async def show(self) -> SyncShape:
+        last = self.machine.journal.last
+        self.acked = min(last, self.acked + self.per_look * self.connected)
+        waiting = last - self.acked
+        phase = "offline" if not self.connected else "catching up" if waiting else "in sync"
+        return {
+            "phase": phase,
+            "connected": self.connected,
+            "transport": "mqtt",
+            "journal": JOURNAL.hex(),
+            "acked": self.acked,
+            "last": last,
+            "records": waiting,
+            "bytes": 300 * waiting,
+            "oldest_s": 93_600.0 if waiting else None,
+            "oldest_certain": True,
+            "heard": "2026-11-21T20:00:00.000Z",
+            "heard_age_s": 61.0,
+            "time_known": True,
+            "offset_ms": -125_000,
+            "retry_in_s": None if self.connected else 42.0,
+            "vouched": 4,
+            "error": self.error,
+            "quarantined": "",
+        }
+
+    def hurry(self) -> None:
+        self.hurried += 1
+
+
 class FakeMachine:
     """Keeps real state and can be asked what it was told to do."""
 
@@ -111,6 +152,7 @@ class FakeMachine:
         self.planogram = PLANOGRAM
         self.recordings = MemoryKeeper()
         self.journal = MemoryJournal()
+        self.sync: FakeSync | None = FakeSync(self)
         self.told: list[tuple[cmd.Command, str]] = []
         self.sinks: list[WatchSink] = []
         self.loop: asyncio.AbstractEventLoop | None = None  # that serves it, in another thread
@@ -168,6 +210,9 @@ class FakeMachine:
                 self.write(rec.PriceSet(column=column, price=price, before=before, by=by))
                 self.planogram = PLANOGRAM.with_prices(self.state.prices)
                 return {"column": column, "price": price, "before": before}
+            case cmd.SyncNow() if self.sync is not None:
+                self.sync.hurry()
+                return {"to": self.write(rec.OperatorActed(by=by, what="sync now"))}
             case cmd.ServeHealth(column):
                 return {"served": [column] if column else [], "held": []}
             case cmd.EnterService():

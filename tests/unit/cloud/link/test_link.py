@@ -14,6 +14,7 @@ from cloud.link.link import Link
 from cloud.link.transport import Connection, Heard
 from controller.clock import SystemClock
 from controller.journal.reader import StoredRow
+from tests.journal_kit import HandClock
 from tests.unit.cloud.contract.kit import JOURNAL, NOW, chain
 
 
@@ -55,6 +56,8 @@ class Way:
     async def connect(self) -> AsyncIterator[Connection]:
         self.connected += 1
         yield self
+
+    name = "a test"
 
     async def say(self, topic: Topic, payload: bytes, *, retain: bool = False) -> None:
         del retain
@@ -133,4 +136,78 @@ async def test_a_fleet_that_asks_for_pruned_records_gets_what_is_left_and_no_flo
 
     assert not task.done(), "the link lives on"
     assert way.said.empty()
+    task.cancel()
+
+
+async def test_several_answers_of_one_gap_make_it_go_back_once() -> None:
+    way, books = Way(), Books(chain(4_000)[0])
+    task = linked(books, way, [])
+    heads = [read_head(await way.next(Topic.EVENTS))[0] for _ in range(8)]
+    assert [head.first for head in heads] == list(range(1, 4_000, 500))
+
+    # The first was lost: every other one is answered with the same wish.
+    for head in heads[1:]:
+        way.tell(ack(books, 0, want=Range(first=1, last=500), echo=head.nonce))
+    again = [read_head(await way.next(Topic.EVENTS))[0] for _ in range(8)]
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+    assert [head.first for head in again] == list(range(1, 4_000, 500))
+    assert way.said.empty(), "once, not seven times"
+
+    # Lost once more: an answer to what was sent since then counts.
+    way.tell(ack(books, 0, want=Range(first=1, last=500), echo=again[1].nonce))
+    assert read_head(await way.next(Topic.EVENTS))[0].first == 1
+    task.cancel()
+
+
+@dataclass
+class Counted(Books):
+    """A journal that counts what is read of it."""
+
+    read: int = 0
+
+    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
+        found = self.rows[first - 1 : first - 1 + limit]
+        self.read += len(found)
+        return found
+
+    async def hash_at(self, seq: int) -> bytes | None:
+        self.read += 1
+        return await super().hash_at(seq)
+
+
+async def test_a_start_with_a_long_backlog_reads_no_more_of_it_than_a_window() -> None:
+    rows, _ = chain(60_000)
+    reads = []
+    for waiting in (6_000, 60_000):
+        way, books = Way(), Counted(rows[:waiting])
+        link = Link(books, way, SystemClock(), lambda: "n")
+        assert books.read == 0, "to begin with it looks at nothing"
+        assert link.status.backlog == waiting
+        task = asyncio.create_task(link.run())
+        for _ in range(8):
+            await way.next(Topic.EVENTS)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert way.said.empty(), "a window, and it waits for an answer"
+        reads.append(books.read)
+        task.cancel()
+
+    assert reads[0] == reads[1] <= 8 * 500 + 20
+
+
+async def test_somebody_in_a_hurry_has_a_lost_batch_sent_again() -> None:
+    way, books, clock = Way(), Books(chain(20)[0]), HandClock()
+    link = Link(books, way, clock, lambda: "n")
+    task = asyncio.create_task(link.run())
+    assert read_head(await way.next(Topic.EVENTS))[0].first == 1
+    link.sync_now()
+    await asyncio.sleep(0.1)
+    assert way.said.empty(), "it has only just left"
+
+    clock.now_s += 3.0
+    link.sync_now()
+
+    assert read_head(await way.next(Topic.EVENTS))[0].first == 1
     task.cancel()

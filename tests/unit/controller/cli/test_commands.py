@@ -23,7 +23,8 @@ from controller.journal.export import check_lines
         "coins fill on", "reader enable cashless1", "reader disable cashless1", "service on",
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
         "journal begin --reason test", "climate", "health", "health served",
-        "health served A1", "record", "record list", "record keep",
+        "health served A1", "record", "record list", "record keep", "sync", "sync show",
+        "sync now",
     ],
 )  # fmt: skip
 def test_every_command_prints_json_on_request(ctl: Any, words: str) -> None:

@@ -6,7 +6,7 @@ new one. The old file stays where it is, untouched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -45,10 +45,6 @@ from controller.journal.wall_label import WallLabel
 
 _FIRST_TOLD: Final = 2  # behind ``journal.begun``
 _UNFINISHED: Final = "journal.new"
-_CARRY: Final = (
-    "INSERT INTO carried (journal, seq, boot, body, hash, verified) VALUES (?, ?, ?, ?, ?, ?)"
-)
-
 Carried = tuple[StoredRow, bool]  # a row of the old journal, and whether it verified
 
 
@@ -73,8 +69,7 @@ class Inheritance:
     confirmed_ms: int | None
     state: bytes | None  # what the new journal inherits, encoded
     balances: Postings  # of that state
-    carried: tuple[Carried, ...]  # readable records that the fleet does not have
-    forked: bool = False  # they become records of the new journal
+    carried: tuple[Carried, ...]  # records that the fleet does not have: told again by the new one
 
 
 async def create(
@@ -113,10 +108,8 @@ async def create(
         ("INSERT INTO journal (one, id) VALUES (1, ?)", (journal,)),
         ("INSERT INTO record (seq, boot, body, hash) VALUES (1, 1, ?, ?)", (body, digest)),
     ]
-    if old is not None and old.forked:
-        statements += _told_again(journal, digest, old, at_ms, mono_ms, confirmed=confirmed)
-        old = replace(old, carried=())
     if old is not None:
+        statements += _told_again(journal, digest, old, at_ms, mono_ms, confirmed=confirmed)
         statements += _inherited(journal, key, fold_version, old)
     await storage.remove(companions(_UNFINISHED))
     database = await storage.open(_UNFINISHED, Access.WRITE)
@@ -139,20 +132,22 @@ def _inherited(
     if old.state is not None:
         at = Position(0, 0, chain.GENESIS, old.confirmed_ms)
         yield bases.saving(bases.signed(key, journal, at, fold_version, old.state))
-    for (seq, boot, body, digest), verified in old.carried:
-        yield _CARRY, (old.journal, seq, boot, body, digest, int(verified))
 
 
 def _told_again(
     journal: bytes, digest: bytes, old: Inheritance, at_ms: int, mono_ms: int, *, confirmed: bool
 ) -> Iterable[Statement]:
-    """Write the records behind a fork into the new journal, each inside one of its own.
+    """Write the records that the fleet does not have into the new journal, inside its own.
 
     Their postings are in the balances that the first record tells, so these post nothing.
     """
-    for index, ((seq, boot, body, _), _verified) in enumerate(old.carried):
+    for index, ((seq, boot, body, _), verified) in enumerate(old.carried):
         data = RecordCarried(
-            journal=old.journal.hex(), seq=seq, boot=boot, body=body.decode("utf-8", "replace")
+            journal=old.journal.hex(),
+            seq=seq,
+            boot=boot,
+            body=body.decode("utf-8", "replace"),
+            verified=verified,
         )
         number = _FIRST_TOLD + index
         raw = encode_body(
@@ -191,20 +186,24 @@ async def begin_new(
     """Begin a new journal in place of the one that is there, and return its id.
 
     The old one must be closed. Whatever of it can be read and verified becomes the new one's
-    base through ``fold.inherit``; its readable records that the fleet has not acknowledged are
-    carried along, those behind the broken one too (marked as not verified).
+    base through ``fold.inherit``; its readable records that the fleet has not acknowledged become
+    records of the new one, those behind the broken one too (marked as not verified).
 
     With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
     this machine wrote behind it becomes records of the new journal, once.
     """
     old = await _read_old(storage, fold, registry, forked=fork is not None)
-    if fork is not None and old is not None:
-        old = replace(old, last_seq=fork, forked=True, carried=await _behind(storage, fork))
-        if old.state is not None:
-            state = fold.decode(old.state, fold.version)
-            numbers = {row[0]: _FIRST_TOLD + index for index, (row, _) in enumerate(old.carried)}
-            fold.told_again(state, old.journal.hex(), numbers)
-            old = replace(old, state=state.encode())
+    if old is not None and fork is not None:
+        old = replace(old, last_seq=fork, carried=await _behind(storage, fork))
+    if old is not None and old.state is not None:
+        state = fold.decode(old.state, fold.version)
+        numbers = {
+            row[0]: _FIRST_TOLD + index
+            for index, (row, verified) in enumerate(old.carried)
+            if verified
+        }
+        fold.told_again(state, old.journal.hex(), numbers)
+        old = replace(old, state=state.encode())
     return await create(
         storage,
         clock=clock,
@@ -267,9 +266,39 @@ async def _inherit(
         if forked:
             fold.forked(inherited)
         state, balances = inherited.encode(), fold.balances(inherited)
+    before = None if acked == 0 else await _hash_of(database, acked)
     rows = await _readable(database, acked)
-    carried = tuple((row, row[0] <= last) for row in rows)
+    carried = tuple(_judged(journal, rows, acked, last, before))
     return Inheritance(journal, last, confirmed_ms, state, balances, carried)
+
+
+async def _hash_of(database: Database, seq: int) -> bytes | None:
+    try:
+        row = await reader.row_at(database, seq)
+    except DiskError:
+        return None
+    return None if row is None else row[3]
+
+
+def _judged(
+    journal: bytes, rows: Sequence[StoredRow], after: int, last: int, before: bytes | None
+) -> Iterator[Carried]:
+    """Yield every record behind ``after``, each with whether its hash is right.
+
+    Up to ``last`` without a gap, so that their new numbers keep the distance of the old ones: in
+    place of one that can't be read an empty one. A snapshot may stand behind a damaged record,
+    and what is right there counts in the balances.
+    """
+    digest = chain.GENESIS if after == 0 else before
+    seq = after
+    for row in rows:
+        number, boot, body, stored = row
+        while seq + 1 < min(number, last + 1):
+            seq, digest = seq + 1, None
+            yield (seq, 1, b"", b""), False
+        chained = digest is None or chain.link(digest, journal, number, boot, body) == stored
+        yield row, number <= last and chained
+        seq, digest = number, stored if chained else None
 
 
 async def _readable(database: Database, after: int) -> Sequence[StoredRow]:

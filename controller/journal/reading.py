@@ -116,7 +116,10 @@ class ReadableJournal(Generic[S]):
         )
 
     async def carried(self) -> list[CarriedRow]:
-        """Return what this journal carries of the one that it replaced, oldest first."""
+        """Return what a journal of an older software carries of the one before it, oldest first.
+
+        Since then what the fleet does not have becomes records (``record.carried``).
+        """
         rows = await self._database.query(
             "SELECT journal, seq, boot, body, hash, verified FROM carried ORDER BY journal, seq"
         )

@@ -97,17 +97,21 @@ class JournalForked(RecordData):
 
 
 class RecordCarried(RecordData):
-    """A record of an older journal of this disk, which the fleet has another one in place of.
+    """A record of an older journal of this disk that the fleet may not have.
 
-    ``body`` is that record's, as it was written. It posts nothing: the balances with which this
-    journal began hold its postings.
+    Behind a fork the fleet has another one in its place; behind a damage perhaps none. ``body`` is
+    that record's, as it was written (empty: it can't be read). It posts nothing: the balances with
+    which this journal began hold its postings, unless it is not ``verified``: it stood behind the
+    damage, or is damaged itself, and counts for nothing.
     """
 
     type: ClassVar[str] = "record.carried"
+    version: ClassVar[int] = 2
     journal: str
     seq: int
     boot: int
     body: str
+    verified: bool = True
 
 
 LINK: Final[tuple[type[RecordData], ...]] = (

@@ -33,6 +33,7 @@ from cloud.fleet.ingest.known import Known
 from cloud.fleet.ingest.reading import columns_of, record_of
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections import tables
+from cloud.fleet.projections.carried import counted_already
 
 # Batches kept ahead of a gap: the machine sends from the gap on, so more would come again anyway.
 MAX_WAITING: Final = 32
@@ -358,6 +359,7 @@ class Ingest:
         if fold is None:
             fold = await tables.load(connection, cursor.machine_id, cursor.id)
         fold.head = cursor.next_seq - 1, cursor.last_hash
+        fold.known = await counted_already(connection, records)
         for record in records:
             fold.take(record)
         await tables.save(self.database, connection, fold, cursor.machine_id, cursor.id, kept=True)

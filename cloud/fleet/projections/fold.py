@@ -167,6 +167,7 @@ class Fold:
         self.shelves = shelves or {}
         self.claims = claims or {}
         self.inside: list[tuple[str, int, int]] = []  # records told again: journal, seq, seq here
+        self.known: frozenset[tuple[str, int]] = frozenset()  # told again, and counted already
         self.faults = faults or {}
         self.changed = Changed()
         self.head: tuple[int, bytes] = 0, GENESIS  # the last record before, and its hash
@@ -178,8 +179,16 @@ class Fold:
             self.changed.stated.append(
                 Stated(record.seq, data, *self.head, {k: n for k, n in self.balances.items() if n})
             )
+        elif self.sagas and min(self.sagas) < 0 and not isinstance(data, link_rec.RecordCarried):
+            self._inherited()
         self._take(record)
         self.head = record.seq, record.hash
+
+    def _inherited(self) -> None:
+        """End what was told again and has no end there: it goes on as credit and claims here."""
+        for vend in [vend for vend in self.sagas if vend < 0]:
+            saga = self.changed.sagas[vend] = self.sagas.pop(vend)
+            saga.result, saga.closed_ms = "inherited", saga.opened_ms
 
     def _take(self, record: Record) -> None:
         for account, amount in record.postings:
@@ -200,6 +209,16 @@ class Fold:
             self.changed.dead.append(
                 DeadLetter(record.seq, record.at_ms, f"{record.type}: {error!r}")
             )
+
+    def renumber(self, key: ClaimKey, record: Record, vend: int | None) -> None:
+        """Know an open claim by the record that tells of it again: so its machine names it now."""
+        old = self.claims.pop(key, None)
+        if old is None:
+            return
+        new = replace(old, seq=record.seq, vend=vend, journal_id=0)
+        self.claims["", record.seq] = self.changed.claims["", record.seq] = new
+        old.closed_ms, old.how = record.at_ms, "told again by the next journal"
+        self.changed.claims[key] = old
 
     def carry(self, record: Record) -> None:
         """Take what an older journal told, which stands inside a record of this one."""
@@ -402,7 +421,11 @@ def _disabled(fold: Fold, _: Record, data: rec.ColumnDisabled) -> None:
 
 
 def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
-    """Take in what an older disk wrote behind a fork; its sagas have numbers below zero here."""
+    """Take in what an older journal wrote; its sagas have numbers below zero here."""
+    if not data.verified:
+        what = f"record {data.seq} of journal {data.journal} stood at or behind its damage: kept"
+        fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, f"{what}, and not counted"))
+        return
     try:
         inner = decode(
             REGISTRY, seq=record.seq, boot=data.boot, body=data.body.encode(), digest=record.hash
@@ -410,7 +433,12 @@ def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
     except EnvelopeError as error:
         fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, str(error)))
         return
+    if isinstance(inner.data, rec.JournalBegun):
+        return  # the balances are those that this journal began with
     vend = None if inner.vend is None else -inner.vend - _OLDER * len(fold.inside)
+    if (data.journal, data.seq) in fold.known:
+        fold.renumber((data.journal, data.seq), record, vend)
+        return
     fold.inside.append((data.journal, data.seq, record.seq))
     try:
         fold.carry(replace(inner, vend=vend, postings=()))

@@ -16,6 +16,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest import checkpoints
 from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.projections import tables
+from cloud.fleet.projections.carried import counted_already
 
 CHUNK: Final = 2_000
 _ALL: Final = 2**63 - 1
@@ -49,9 +50,13 @@ async def project_journal(
         if not found:
             return count
         fold = await tables.load(connection, machine_id, journal_id)
+        records = [
+            record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))) for row in found
+        ]
         fold.head = head
-        for row in found:
-            fold.take(record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))))
+        fold.known = await counted_already(connection, records)
+        for record in records:
+            fold.take(record)
         await tables.save(database, connection, fold, machine_id, journal_id)
         await alerts.follow_faults(database, connection, machine_id, fold.changed.faults, now_ms)
         await checkpoints.compare(

@@ -339,11 +339,12 @@ async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
 
 
 async def test_what_sync_shows_without_a_network_and_with_one(
-    database: FleetDatabase, server: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Side, books: Journal[State]
 ) -> None:
     await sell_many(books, 50)
-    server.kill()
-    link = new_link(books, server.port)
+    if isinstance(server, OverMqtt):
+        server.broker.kill()
+    link = new_link(books, server)
     view = SyncView(link, books, SystemClock())
     async with linked(link):
         changed = asyncio.Event()
@@ -362,7 +363,8 @@ async def test_what_sync_shows_without_a_network_and_with_one(
         assert shown["retry_in_s"] is not None
         assert (shown["heard"], shown["offset_ms"]) == (None, None)
 
-        server.start()
+        if isinstance(server, OverMqtt):
+            server.broker.start()
         async with fleet(database, server):
             view.hurry()
             await in_sync(link)
@@ -370,6 +372,7 @@ async def test_what_sync_shows_without_a_network_and_with_one(
 
     assert (shown["phase"], shown["connected"], shown["error"]) == ("in sync", True, "")
     assert (shown["records"], shown["bytes"], shown["oldest_s"]) == (0, 0, None)
+    assert shown["transport"] == ("mqtt" if isinstance(server, OverMqtt) else "https")
     assert shown["heard"] == "2026-09-21T14:13:20.000Z"
     assert shown["offset_ms"] is not None
     assert shown["retry_in_s"] is None

@@ -14,7 +14,15 @@ from controller.journal.records_link import TimeConfirmed
 from tests.fleet.books import SkewedClock, known, open_books, sell_many
 from tests.fleet.machines import START
 from tests.fleet.servers import Mosquitto, running
-from tests.fleet.test_link import equal_books, every_record_once, fleet, in_sync, linked, new_link
+from tests.fleet.test_link import (
+    OverMqtt,
+    equal_books,
+    every_record_once,
+    fleet,
+    in_sync,
+    linked,
+    new_link,
+)
 from tests.journal_kit import BUILT
 
 MACHINE = Address("acme", "lobby-1")
@@ -49,8 +57,9 @@ async def test_a_wrong_clock_is_marked_and_set_by_the_fleet(
         told.set()
 
     with running(server):
-        link = new_link(books, server.port, on_time=on_time)
-        async with fleet(database, server), linked(link):
+        side = OverMqtt(server)
+        link = new_link(books, side, on_time=on_time)
+        async with fleet(database, side), linked(link):
             async with asyncio.timeout(30):
                 await told.wait()
             await sell_many(books, 3)

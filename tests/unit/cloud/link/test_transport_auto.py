@@ -14,6 +14,8 @@ from simulator.clock import VirtualClock, run_virtual
 class Line:
     """A way that is there or not, and a connection over it."""
 
+    name = "a line"
+
     def __init__(self, *, there: bool) -> None:
         self.there = there
         self.tried = 0

@@ -26,6 +26,7 @@ from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state import Escrow
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
+LOSSES_MAX: Final = 3  # a validator that comes and goes is asked so often; then it is a claim
 REFUSED_S: Final = 1.0  # some polls, for what it had to tell behind a refused ESCROW
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
 
@@ -37,6 +38,7 @@ class CashHandling:
         """Bind the desk."""
         self._desk = desk
         self._escrow_tries = 0
+        self._losses = 0  # of the validator, since it has held this bill
         self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
 
     # ------------------------------------------------------------------------------- coins
@@ -164,7 +166,7 @@ class CashHandling:
             rec.BillEscrowed(device=device, answer=answer, bill=event.type, value=event.value)
         )
         refusal = self._refuses(event.value)
-        self._escrow_tries, self._away_since = 0, None
+        self._escrow_tries, self._away_since, self._losses = 0, None, 0
         if refusal:
             desk.write(
                 rec.BillReturnIntended(
@@ -275,6 +277,9 @@ class CashHandling:
         if held is None or held.claimed or DeviceName.BILL in desk.live.ready:
             return
         self._away_since = desk.now
+        self._losses += 1
+        if self._losses <= LOSSES_MAX:
+            self._escrow_tries = 0  # whatever it was told, it may not have heard
         desk.do(Wake("escrow", AWAY_RETRY_S))
         if desk.mode.selling:
             desk.tell(Message.STARTING, seconds=desk.policy.refund_deadline_s)

@@ -119,6 +119,15 @@ def _talk(away: frozenset[Excuse], phases: tuple[str, ...]) -> list[tuple[object
     ]
 
 
+_CCTALK_SILENCE: Final = (0.3, 1.0, 1.8, 3.0, 8.0)
+
+
+def _question(phases: tuple[str, ...]) -> list[tuple[object, ...]]:
+    """Return what may go wrong with one question to a ccTalk device: it is asked again."""
+    names = ("busies", "naks", "cut_answers", "lost_answers", "bad_checksums", "late_answers")
+    return [(name, _FEW, phases, NONE, 20.0, 0.15) for name in names]
+
+
 KINDS: Final[tuple[Kind, ...]] = (
     *_kinds("changer", _talk(_AWAY, (*PAYING, "coins.deposited"))),
     *_kinds(
@@ -252,18 +261,33 @@ KINDS: Final[tuple[Kind, ...]] = (
     *_kinds(
         "acceptor",
         [
-            ("busies", _FEW, (), NONE, 20.0, 0.3),
-            ("cut_answers", _FEW, (), NONE, 20.0, 0.3),
+            *_question(("coins.deposited",)),
             # Of more events than its buffer keeps only their number is told.
             ("silent", (True,), ("coins.deposited",), frozenset({Excuse.REPEAT}), 12.0, 0.3),
+            ("mute_s", _CCTALK_SILENCE, (), frozenset({Excuse.REPEAT}), 20.0, 0.3),
+            ("resets", (1,), (), frozenset({Excuse.REPEAT, Excuse.LOST}), 20.0, 0.3),
+        ],
+    ),
+    *_kinds(
+        "billcc",
+        [
+            *_question(BILLS),
+            ("silent", (True,), BILLS, frozenset({Excuse.BILL}), 12.0, 0.3),
+            ("mute_s", _CCTALK_SILENCE, BILLS, frozenset({Excuse.BILL}), 60.0, 0.3),
+            ("resets", (1,), BILLS, frozenset({Excuse.BILL}), 20.0, 0.3),
+            ("jam", (True,), (), frozenset({Excuse.BILL}), 60.0, 0.3),
+            ("lost_routes", (1, 2), BILLS, NONE, 20.0, 0.3),
         ],
     ),
     *_kinds(
         "hopper3",
         [
+            *_question(PAYING),
             ("jam_after", (0, 1), PAYING, _TUBES, 20.0, 0.3),
             ("lost_dispenses", (1,), PAYING, NONE, 20.0, 0.3),
             ("silent", (True,), PAYING, _AWAY, 12.0, 0.3),
+            ("mute_s", _CCTALK_SILENCE, PAYING, _AWAY, 60.0, 0.3),
+            ("resets", (1,), PAYING, _AWAY, 20.0, 0.3),
         ],
     ),
     *_kinds("door", [("open", (True,), TURN, NONE, 8.0)]),

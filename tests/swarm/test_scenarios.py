@@ -351,3 +351,13 @@ def test_a_bill_that_a_start_found_in_escrow_is_told_of_by_its_counter_after_a_p
         step = Step(1, (*paid, Act("keys", text="B1", after_s=0.8)), end=ends)
         life = Life(1, Build(cctalk=True, bill_waits="keep"), (step,))
         assert (instant, play(build.base_settings(), life)[0].findings) == (instant, [])
+
+
+def test_a_validator_that_was_away_is_told_again_before_anybody_owes_its_bill() -> None:
+    # Neither "stack" nor "return" was heard; back, it still held the bill, which was a claim by
+    # then, and which it gave back as well when its time was over.
+    for for_s in (3.0, 5.0, 9.16):
+        trouble = Trouble("billcc", "silent", when="stack.intended", for_s=for_s)
+        for acts in ([Act("bill", 1_000)], [Act("bill", 500), Act("wait", after_s=4.0)]):
+            verdict = told(Build(cctalk=True), *acts, troubles=(trouble,))
+            assert (for_s, len(acts), verdict.findings) == (for_s, len(acts), [])

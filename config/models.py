@@ -96,6 +96,8 @@ class Journal(Section):
     """Where the facts are kept."""
 
     folder: Path = Path("journal")  # the database, its id, the machine's keys, the ballast
+    # Days that records stay which the fleet has; without [cloud] nothing is ever dropped.
+    keep_days: Annotated[int, between(7, 3_650)] = 90
 
 
 class Api(Section):

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -42,6 +43,8 @@ EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
+PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
+PRUNE_EVERY_S: Final = 6 * 3_600.0  # some hundred records: fewer than are worth a new base
 LINK_AGAIN_S: Final = 60.0  # after a surprise of ours: neither silent for ever nor a busy loop
 STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
 
@@ -188,6 +191,7 @@ async def _sell(
     machine: asyncio.Task[str] = asyncio.get_running_loop().create_task(running.run())
     stopper = asyncio.get_running_loop().create_task(stop_when_asked())
     link = asyncio.get_running_loop().create_task(_keep_in_touch(settings, running, parts, fork))
+    house = asyncio.get_running_loop().create_task(_keep_house(settings, running))
 
     async def until_end() -> None:
         await asyncio.wait({machine})
@@ -195,14 +199,30 @@ async def _sell(
     try:
         await _serve(settings, service, heartbeat, until_end)
     finally:
-        for task in (stopper, link, machine):
+        for task in (stopper, link, house, machine):
             task.cancel()
-        await asyncio.gather(stopper, link, machine, return_exceptions=True)
+        await asyncio.gather(stopper, link, house, machine, return_exceptions=True)
     if machine.cancelled():
         return EXIT_OK if stopping.is_set() and not guard_lost.is_set() else EXIT_BUG
     reason = machine.result()
     log.info("stopped", reason=reason)
     return EXIT_OK
+
+
+async def _keep_house(settings: MachineSettings, running: app.Running) -> None:
+    """Drop what the fleet has and is old enough, now and then; a machine alone keeps everything."""
+    if settings.cloud is None:
+        return
+    retention = timedelta(days=settings.journal.keep_days)
+    await asyncio.sleep(PRUNE_AFTER_S)
+    try:
+        while True:
+            dropped = await running.journal.prune(retention)
+            if dropped:
+                log.info("journal.pruned", records=dropped)
+            await asyncio.sleep(PRUNE_EVERY_S)
+    except JournalError as error:
+        log.error("journal.not_pruned", error=str(error))  # the next record ends the machine
 
 
 async def _keep_in_touch(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cloud.contract import batch
 from cloud.link import window as win
+from cloud.link.transport import LinkLostError
 from controller.journal.reader import StoredRow
 
 
@@ -29,7 +30,13 @@ class Rows(Protocol):
 async def packed(
     books: Rows, first: int, nonce: str, *, most: int = win.BATCH_RECORDS
 ) -> tuple[bytes, int]:
-    """Return a batch that begins with ``first``, and its last record."""
+    """Return a batch that begins with ``first``, and its last record.
+
+    Where records from ``first`` on have just been pruned it begins with the first that is left.
+
+    Raises:
+        LinkLostError: They are being pruned at this moment: begin again.
+    """
     rows = await books.chunk(first, most)
     size = 0
     for index, row in enumerate(rows):
@@ -37,7 +44,8 @@ async def packed(
         if index and size > win.BATCH_BYTES:
             rows = rows[:index]
             break
-    before = await books.hash_at(first - 1)
     assert rows, "only durable records are sent"
-    assert before is not None, "what the fleet has is pruned no further than its last record"
+    before = await books.hash_at(rows[0][0] - 1)
+    if before is None:
+        raise LinkLostError(f"records before {rows[0][0]} are being pruned")
     return batch.pack(books.journal_id, rows, before, nonce=nonce), rows[-1][0]

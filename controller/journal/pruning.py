@@ -5,6 +5,8 @@ A power cut in between leaves rows below the base that nobody reads; the next pr
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from controller.journal import base as bases
@@ -20,6 +22,7 @@ from controller.journal.reader import Position
 
 # Fewer are not worth folding the journal again.
 MIN_STEP: Final = 1_000
+BREATH: Final = 32  # records (a millisecond on a Pi) between two chances for the bus to be served
 # Rows per transaction: a few milliseconds of disk, so that a customer's commit gets in between.
 _DROP: Final = 500
 
@@ -33,11 +36,13 @@ async def make_base(
     *,
     limit: int,
     cutoff_ms: int,
+    ended: Callable[[], bool] = lambda: False,
 ) -> Base | None:
     """Fold up to the last record that is at most ``limit`` and old enough, and sign the state.
 
     A record is old enough when its confirmed time is not after ``cutoff_ms``; one whose time was
-    not confirmed goes with the next confirmed one behind it.
+    not confirmed goes with the next confirmed one behind it. None: it is not worth it yet, or
+    ``ended`` said so.
     """
     old = await bases.load(database, journal, key)
     start = old.at if old else reader.START
@@ -56,6 +61,10 @@ async def make_base(
             if record.confirmed:
                 confirmed_ms = record.at_ms
             at = Position(seq, boot, digest, confirmed_ms)
+            if seq % BREATH == 0:
+                await asyncio.sleep(0)
+                if ended():
+                    return None
             if seq == target:
                 return bases.signed(key, journal, at, fold.version, state.encode())
     raise JournalBrokenError("is missing", seq=at.seq + 1, last_good=at.seq)
@@ -88,10 +97,12 @@ async def replace(database: Database, base: Base) -> None:
     )
 
 
-async def drop_records(database: Database, last: int) -> None:
-    """Delete the rows up to ``last``, some at a time."""
+async def drop_records(
+    database: Database, last: int, *, ended: Callable[[], bool] = lambda: False
+) -> None:
+    """Delete the rows up to ``last``, some at a time; what is left the next pruning deletes."""
     rows = await database.query("SELECT coalesce(min(seq), ?) FROM record", (last + 1,))
     first = int(rows[0][0])
-    while first <= last:
+    while first <= last and not ended():
         first = min(first + _DROP, last + 1)
         await database.transaction([("DELETE FROM record WHERE seq < ?", (first,))])

@@ -101,6 +101,8 @@ class Journal(ReadableJournal[S]):
         self._staged: list[Record] = []
         self._flight: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
+        self._pruning: asyncio.Task[int] | None = None
+        self._prune_no_more = False
         self._checkpointer = Checkpointer(opened.database, folded.at.seq, self._poison)
         self._failed: JournalError | None = None
         self._closed = False
@@ -347,12 +349,24 @@ class Journal(ReadableJournal[S]):
         """Drop acknowledged records older than ``retention`` and return how many.
 
         What the state still needs (``State.prune_floor``) stays. Ages are judged in confirmed
-        time only; before the time is known nothing is pruned.
+        time only; before the time is known nothing is pruned. Selling goes on meanwhile;
+        cancelling a caller, or closing the journal, ends it between two steps.
 
         Raises:
             JournalError: The journal is broken, poisoned or read-only.
         """
         self._check()
+        if self._pruning is not None and not self._pruning.done():
+            return 0
+        self._prune_no_more = False
+        self._pruning = asyncio.get_running_loop().create_task(self._prune(retention))
+        try:
+            return await asyncio.shield(self._pruning)
+        except asyncio.CancelledError:
+            self._prune_no_more = True
+            raise
+
+    async def _prune(self, retention: timedelta) -> int:
         mono_ms = int(self._clock.monotonic_s() * 1000)
         now_ms, confirmed = self.label.stamp(0, mono_ms)
         limit = min(self._acked_seq, self.state.prune_floor() - 1, self._durable - 1)
@@ -369,12 +383,15 @@ class Journal(ReadableJournal[S]):
                 self._registry,
                 limit=limit,
                 cutoff_ms=cutoff_ms,
+                ended=lambda: self._prune_no_more,
             )
             if base is None:
                 return 0
             await pruning.replace(self._database, base)
             self._base_seq = base.at.seq
-            await pruning.drop_records(self._database, base.at.seq)
+            await pruning.drop_records(
+                self._database, base.at.seq, ended=lambda: self._prune_no_more
+            )
         except JournalError as error:
             self._poison(error)
             raise
@@ -432,7 +449,10 @@ class Journal(ReadableJournal[S]):
         """
         if self._closed:
             return
+        self._prune_no_more = True
         try:
+            if self._pruning is not None:
+                await asyncio.wait({self._pruning})  # what is wrong with it is in ``failed``
             if not self.read_only and self._failed is None:
                 await self.commit()
                 if self._noting is not None:
@@ -453,7 +473,7 @@ class Journal(ReadableJournal[S]):
         """
         self._closed = True
         self._checkpointer.abandon()
-        for task in (self._flight, self._noting):
+        for task in (self._flight, self._noting, self._pruning):
             if task is not None:
                 task.cancel()
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from controller.domain.planogram import Planogram
 from controller.journal import records_config as rec
 from controller.journal.envelope import Record, RecordData
 
 if TYPE_CHECKING:
     from controller.state import State
 
+PLANOGRAM: Final = "planogram"
 STARTS_MAX: Final = 3  # on trial: one that takes the power with it each time is no good either
 
 
@@ -170,6 +172,28 @@ def _seen(
     config.seen, config.seen_digest = max(config.seen, revision), digest
     config.outcome, config.errors = outcome, list(errors)
     config.changes += 1
+
+
+def drift(held: Held, planogram: Planogram) -> dict[str, dict[str, Any]]:
+    """Return what differs from what the revision that holds says of columns, by key."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, wanted in held.wanted.items():
+        column = planogram.find(name)
+        if column is None:
+            continue  # the machine's own file has lost it
+        there = {
+            "product": column.product,
+            "price": column.price + column.discount,
+            "capacity": column.capacity,
+        }
+        for what, value in there.items():
+            if value != getattr(wanted, what):
+                found[f"{PLANOGRAM}.columns.{name}.{what}"] = {
+                    "wanted": getattr(wanted, what),
+                    "found": value,
+                    "by": held.touched.get(name, ""),
+                }
+    return found
 
 
 def price_set(config: Configuration, column: str, price: int, by: str) -> None:

@@ -8,12 +8,12 @@ from typing import Final
 
 from cloud.contract.messages import ConfigReport, State
 from controller.domain import accounts as acc
-from controller.domain.commands import ApplyConfig
-from controller.machine.configuring import drift
+from controller.machine.configuring import waiting
 from controller.machine.desk import Desk
 from controller.machine.runner import Machine
 from controller.machine.service import device_word
 from controller.state import State as Folded
+from controller.state_config import drift
 
 _CASH: Final = "cash."
 
@@ -44,18 +44,12 @@ def snapshot(machine: Machine, software: str, backlog: int) -> State:
             seen=config.seen,
             outcome=config.outcome,
             errors=tuple(config.errors),
-            waiting=_waiting(desk),
+            waiting=waiting(desk),
         ),
-        drift=dict(drift(desk)),
+        drift=dict(drift(held, desk.planogram)),
         versions={"vendd": software, "python": platform.python_version()},
         backlog=backlog,
     )
-
-
-def _waiting(desk: Desk) -> int:
-    waiting = desk.live.config
-    command = None if waiting is None else waiting.command
-    return command.revision if isinstance(command, ApplyConfig) else 0
 
 
 def _disabled(desk: Desk) -> dict[str, str]:

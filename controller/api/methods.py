@@ -94,6 +94,10 @@ class Methods:
         """Return the trial balance."""
         return views.ledger(self._service.state)
 
+    async def config_show(self) -> shapes.ConfigShape:
+        """Return what holds of the fleet's configuration, and what differs from it here."""
+        return views.config(self._service)
+
     async def climate_show(self) -> Answer:
         """Return temperatures, outputs and the health timer; nothing where none is configured."""
         return dict(self._service.live().climate)
@@ -306,6 +310,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "devices.show": m.devices_show,
             "ledger.show": m.ledger_show,
             "climate.show": m.climate_show,
+            "config.show": m.config_show,
             "journal.records": m.journal_records,
             "record.list": m.record_list,
             "record.read": m.record_read,

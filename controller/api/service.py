@@ -30,6 +30,7 @@ class Live:
     exact_change_only: bool
     devices: Mapping[str, str]  # name -> "ready" | "starting" | "lost" | "disabled"
     display: tuple[str, ...] = ()  # the lines that the customer sees
+    revision_waits: int = 0  # of the fleet's configuration, until nobody is served
     climate: Mapping[str, Any] = field(default_factory=dict)  # empty where none is configured
 
 

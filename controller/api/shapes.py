@@ -174,6 +174,28 @@ class StockShape(TypedDict):
     columns: list[ColumnShape]
 
 
+class DriftShape(TypedDict):
+    """What differs from the fleet's revision."""
+
+    key: str
+    wanted: str | int
+    found: str | int
+    by: str  # who changed it
+
+
+class ConfigShape(TypedDict):
+    """The configuration that came from the fleet, and how the newest revision fared."""
+
+    revision: int  # in force; 0: the machine's own file
+    trial: bool  # and not yet found to be good
+    settings: dict[str, Any]  # that lie over the file
+    seen: int
+    outcome: str  # of that one: "", "applied", "refused" or "rolled_back"
+    errors: list[str]
+    waits: int  # a revision, until nobody is served
+    drift: list[DriftShape]
+
+
 class TubeShape(TypedDict):
     """One coin type, or bill type of the recycler."""
 

@@ -13,6 +13,7 @@ from controller.domain.stock import Refusal
 from controller.faults import FaultCode
 from controller.journal.envelope import Record
 from controller.state import Claim, Closed, Saga, State
+from controller.state_config import drift
 
 _LAST_VENDS: Final = 8  # as many as a technician's screen has room for
 _DEVICES: Final = ("changer", "bill", "cashless1", "cashless2")
@@ -137,6 +138,25 @@ def stock(service: MachineService) -> shapes.StockShape:
                 "disabled": _disabled(state, name),
             }
             for name, column in planogram.columns.items()
+        ],
+    }
+
+
+def config(service: MachineService) -> shapes.ConfigShape:
+    """Return what holds of the fleet's configuration."""
+    known = service.state.config
+    differs = drift(known.held, service.planogram)
+    return {
+        "revision": known.held.revision,
+        "trial": known.trial,
+        "settings": known.held.settings,
+        "seen": known.seen,
+        "outcome": known.outcome,
+        "errors": list(known.errors),
+        "waits": service.live().revision_waits,
+        "drift": [
+            {"key": key, "wanted": one["wanted"], "found": one["found"], "by": one["by"]}
+            for key, one in differs.items()
         ],
     }
 

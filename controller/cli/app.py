@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "grant": ("grant", _LOOK),
     "coins": ("coins", _LOOK),
     "reader": ("reader", _LOOK),
+    "config": ("config", _LOOK),
     "climate": ("climate", _LOOK),
     "health": ("climate", _LOOK),
     "sync": ("sync", _LOOK),

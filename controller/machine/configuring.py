@@ -20,7 +20,7 @@ from controller.machine.desk import Desk, Waiting
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Judged, Proposal
 from controller.machine.table import Mode
-from controller.state_config import Configuration, Held
+from controller.state_config import PLANOGRAM, Configuration, Held
 
 Reply = Future[dict[str, Any]]
 
@@ -30,7 +30,6 @@ TRIAL_S: Final = 60.0
 REASONS_MAX: Final = 20  # told of one revision: who made so many mistakes reads no further
 REASON_MAX: Final = 300  # characters of one
 CONFIG: Final = "config"  # of replies and timers
-PLANOGRAM: Final = "planogram"
 NO_DEVICE: Final = "no payment device answers"
 
 
@@ -254,6 +253,13 @@ def roll_back(
     )
 
 
+def waiting(desk: Desk) -> int:
+    """Return the revision that waits until nobody is served; 0: none does."""
+    found = desk.live.config
+    command = None if found is None else found.command
+    return command.revision if isinstance(command, cmd.ApplyConfig) else 0
+
+
 def between_vends(desk: Desk) -> bool:
     """Tell whether nobody is being served: no money, no card, no bill, nothing that moves."""
     live, state = desk.live, desk.state
@@ -273,29 +279,6 @@ def between_vends(desk: Desk) -> bool:
         and live.service_wanted is None
         and not (live.replies.keys() - {CONFIG, PLANOGRAM})
     )
-
-
-def drift(desk: Desk) -> dict[str, dict[str, Any]]:
-    """Return what differs from what the revision that holds says of columns, by key."""
-    held = desk.state.config.held
-    found: dict[str, dict[str, Any]] = {}
-    for name, wanted in held.wanted.items():
-        column = desk.planogram.find(name)
-        if column is None:
-            continue  # the machine's own file has lost it
-        there = {
-            "product": column.product,
-            "price": column.price + column.discount,
-            "capacity": column.capacity,
-        }
-        for what, value in there.items():
-            if value != getattr(wanted, what):
-                found[f"{PLANOGRAM}.columns.{name}.{what}"] = {
-                    "wanted": getattr(wanted, what),
-                    "found": value,
-                    "by": held.touched.get(name, ""),
-                }
-    return found
 
 
 def _short(errors: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
 from controller.journal.envelope import Record
+from controller.machine.configuring import waiting
 from controller.machine.desk import Desk
 from controller.machine.runner import Machine
 from controller.machine.screen import exact_change_only
@@ -88,6 +89,7 @@ class RunningService:
             devices=devices,
             display=self._machine.screen,
             climate=self._machine.brain.climate.view(),
+            revision_waits=waiting(desk),
         )
 
     async def act(self, command: Command, by: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import pytest
 from cloud.contract.settings import digest_of, nested
 from cloud.link.snapshot import snapshot
 from controller.domain import commands as cmd
-from controller.machine.configuring import NO_DEVICE, TRIAL_S, drift
+from controller.machine.configuring import NO_DEVICE, TRIAL_S
+from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
+from controller.state_config import drift as differences
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
 from tests.scenarios.test_cards import begin
@@ -40,6 +42,10 @@ def max_credit(stage: Stage) -> int:
 
 def trial(stage: Stage) -> bool:
     return stage.state.config.trial
+
+
+def drift(desk: Desk) -> dict[str, dict[str, Any]]:
+    return differences(desk.state.config.held, desk.planogram)
 
 
 def holds(stage: Stage) -> tuple[int, int, int]:

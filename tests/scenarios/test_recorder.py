@@ -117,6 +117,50 @@ def test_a_card_leaves_nothing_but_what_was_decided(link: Link) -> None:
     assert all(b'"funds":null' in line for line in sessions)
 
 
+def test_what_happens_under_another_configuration_is_replayed_from_there() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        wanted = {
+            "policy": {"max_credit": 3_000},
+            "machine": {"languages": ["de", "en"]},
+            "planogram": {"columns": {"A3": {"price": 150}}},
+        }
+        await stage.act(cmd.ApplyConfig(1, "d", wanted))
+        await stage.act(cmd.ApplyConfig(2, "d", {"gpio": {"rows": [1]}}))
+        await stage.until(lambda: stage.state.config.seen == 2)
+        await stage.act(cmd.ApplyConfig(3, "d", wanted))
+        await stage.gives_back()
+        await stage.until(lambda: stage.state.config.held.revision == 3)
+        await jams(stage)
+        await stage.act(cmd.ApplyConfig(4, "d", {}))
+        await stage.act(cmd.ApplyPlanogram({"columns": {"B1": {"price": 5}}}))
+        await stage.quiet()
+        stage.breaks("A3", "jam")
+        await stage.act(cmd.EnableColumn("A3"))
+        await stage.coins(200)
+        await stage.buys("A3")
+
+    stage = play(scenario)
+    found = replayed(stage)
+    assert found
+    assert all(one.same for one in found), [one.difference for one in found]
+    assert any("dispense.finished" in one.types for one in found)
+
+
+def test_a_judgement_that_waits_for_its_moment_is_replayed_as_well() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        await stage.act(cmd.ApplyConfig(1, "d", {"policy": {"max_credit": 3_000}}))
+        await stage.passes(2.0)
+        stage.breaks("A3", "jam")
+        await stage.buys("A3")
+
+    stage = play(scenario)
+    found = replayed(stage)
+    assert found
+    assert all(one.same for one in found), [one.difference for one in found]
+
+
 def test_a_killed_machines_next_life_is_kept_as_well() -> None:
     async def scenario(stage: Stage) -> None:
         await stage.coins(200)

@@ -22,7 +22,7 @@ from controller.journal.export import check_lines
         "credit grant 1 --reason sorry", "claim close 42 --how till", "coins count",
         "coins fill on", "reader enable cashless1", "reader disable cashless1", "service on",
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
-        "journal begin --reason test", "climate", "health", "health served",
+        "journal begin --reason test", "config", "climate", "health", "health served",
         "health served A1", "record", "record list", "record keep", "sync", "sync show",
         "sync now",
     ],
@@ -513,6 +513,38 @@ CLIMATE: dict[str, Any] = {
          "exceeded": ""},
     ],
 }  # fmt: skip
+
+
+def test_the_fleets_configuration_and_what_differs_from_it(ctl: Any, machine: Any) -> None:
+    from dataclasses import replace
+
+    from controller.state_config import Held, Shelf
+
+    assert ctl("config").lines == ["Holds  the machine's own file"]
+    column = machine.planogram.columns["A1"]
+    config = machine.state.config
+    config.held = Held(
+        revision=3,
+        settings={"policy": {"basket": True}},
+        wanted={"A1": Shelf(column.product, column.price + 10, column.capacity, 3)},
+        touched={"A1": "tech"},
+    )
+    config.good = Held()
+    config.seen, config.outcome, config.errors = 4, "refused", ["gpio: stays", "and so on"]
+    machine.now = replace(machine.now, revision_waits=5)
+    assert ctl("config").lines == [
+        "Holds      revision 3, on trial",
+        "Waits      revision 5, until nobody is served",
+        "4 refused  gpio: stays",
+        "           and so on",
+        "",
+        "Setting        Value",
+        "policy.basket  True",
+        "",
+        "Changed here since; the fleet adopts it or overwrites it",
+        "Setting                     Fleet  Here  By",
+        f"planogram.columns.A1.price  {column.price + 10}    {column.price}   tech",
+    ]
 
 
 def test_the_climate_and_the_health_timer_are_tables(ctl: Any, machine: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cloud.contract import asyncapi, batch, https, messages, signing
 from cloud.contract.commands import KINDS as COMMANDS
-from cloud.contract.commands import CommandBody
+from cloud.contract.commands import CommandBody, arguments_of
 from cloud.contract.events import Aggregate, event_id, event_of
 from cloud.contract.journal import REGISTRY, decode
 from cloud.contract.messages import Ack, Message, MessageError, Position, Presence, Range, read
@@ -87,6 +87,13 @@ def test_every_message_ever_written_is_still_read(path: Path) -> None:
     written = json.loads(message.to_bytes())
     before = json.loads(raw)
     assert {key: written[key] for key in before} == before
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("v*/command*.json")), ids=lambda p: p.stem)
+def test_every_command_ever_written_is_still_understood(path: Path) -> None:
+    body = read(CommandBody, path.read_bytes())
+
+    assert arguments_of(body).model_dump(mode="json", exclude_unset=True) == body.args
 
 
 def test_every_kind_of_message_has_a_golden_one() -> None:

@@ -34,6 +34,8 @@ CLOUD: Final = Cloud(
 class LittleFleet:
     """The other end of the line; a ``Transport`` for the machine."""
 
+    name = "memory"
+
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.chains: dict[str, list[tuple[int, bytes]]] = {}  # journal -> (seq, hash)

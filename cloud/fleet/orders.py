@@ -52,7 +52,7 @@ async def send(
         cloud.contract.messages.MessageError: No such command, or not with these arguments.
     """
     async with database.writing() as connection:
-        machine_id = await _machine(connection, address)
+        machine_id = await machine_id_of(connection, address)
         draft = CommandBody(
             tenant=address.tenant,
             machine=address.machine,
@@ -139,7 +139,7 @@ async def set_desired(
 ) -> int:
     """Sign the next revision of a machine's configuration, keep it and return its number."""
     async with database.writing() as connection:
-        machine_id = await _machine(connection, address)
+        machine_id = await machine_id_of(connection, address)
         last = await last_revision(connection, machine_id)
         body = Desired(
             tenant=address.tenant,
@@ -167,7 +167,7 @@ async def publish_open(
 ) -> int:
     """Publish a machine's configuration and its open, unexpired commands; returns how many."""
     async with database.reading() as reading:
-        machine_id = await _machine(reading, address)
+        machine_id = await machine_id_of(reading, address)
         newest = (
             await reading.execute(
                 select(t.desired.c.message)
@@ -250,7 +250,8 @@ class Outbox:
             return bytes(found.scalar_one())
 
 
-async def _machine(connection: AsyncConnection, address: Address) -> int:
+async def machine_id_of(connection: AsyncConnection, address: Address) -> int:
+    """Return a machine's number. Raises OrderRefusedError."""
     found = await connection.execute(
         select(t.machine.c.id).where(
             t.machine.c.tenant == address.tenant, t.machine.c.name == address.machine

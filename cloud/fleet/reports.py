@@ -289,8 +289,8 @@ async def desired(database: FleetDatabase, address: Address) -> Line | None:
     return {**lines[0], "settings": json.loads(lines[0]["settings"])}
 
 
-async def dead_letters(database: FleetDatabase) -> list[Line]:
-    """Return what could not be read or not be understood, the newest first."""
+async def dead_letters(database: FleetDatabase, *, every: bool = False) -> list[Line]:
+    """Return what could not be read or not be understood, the newest first; ``every``: or was."""
     query = (
         select(
             t.dead_letter.c.id,
@@ -300,11 +300,16 @@ async def dead_letters(database: FleetDatabase) -> list[Line]:
             t.dead_letter.c.reason,
             t.dead_letter.c.at_ms,
             t.dead_letter.c.replayed_ms,
+            t.dead_letter.c.discarded_ms,
         )
         .outerjoin(t.machine, t.machine.c.id == t.dead_letter.c.machine_id)
         .order_by(t.dead_letter.c.id.desc())
         .limit(LIMIT)
     )
+    if not every:
+        query = query.where(
+            t.dead_letter.c.replayed_ms.is_(None), t.dead_letter.c.discarded_ms.is_(None)
+        )
     return await _lines(database, query)
 
 

@@ -17,6 +17,7 @@ from cloud.contract.messages import MessageError
 from cloud.contract.topics import Address, TopicError
 from cloud.fleet.configuration import ConfigurationError
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.dead_letters import DeadLetterError
 from cloud.fleet.home import Home
 from cloud.fleet.migrate import NotMigratedError, current, newest
 from cloud.fleet.now import now_ms
@@ -118,6 +119,8 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
         raise CliError(str(error), Exit.NOT_FOUND) from error
     except ConfigurationError as error:
         raise CliError(str(error), Exit.NO if error.nothing else Exit.REFUSED) from error
+    except DeadLetterError as error:
+        raise CliError(str(error), Exit.REFUSED) from error
     except (MessageError, SignerError) as error:
         raise CliError(str(error), Exit.REFUSED) from error
     except NotMigratedError as error:

@@ -1,17 +1,19 @@
-"""``vendcloud sales``, ``stock``, ``cash``, ``claims``, ``alerts``, ``dlq``: what is known."""
+"""``vendcloud sales``, ``cash``, ``claims``, ``alerts``, ``dlq``: what is known."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from cloud.contract.topics import Address
-from cloud.fleet import reports
+from cloud.fleet import dead_letters, reports
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, address_of, run
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.now import now_ms
 
 Lines = list[dict[str, Any]]
 All = Annotated[bool, typer.Option("--all", help="The ended ones, too.")]
@@ -21,7 +23,6 @@ def mount(app: typer.Typer) -> None:
     """Add the commands."""
     for name, function in (
         ("sales", sales),
-        ("stock", stock),
         ("cash", cash),
         ("claims", claims),
         ("alerts", alerts),
@@ -30,6 +31,8 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(help="What could not be read or understood.", no_args_is_help=True)
     group.command("list")(dlq)
     group.command("show")(dlq_show)
+    group.command("replay")(dlq_replay)
+    group.command("discard")(dlq_discard)
     app.add_typer(group, name="dlq")
 
 
@@ -109,34 +112,6 @@ def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
         screen.amount(back, line["currency"]) if back else "",
         money("claimed"),
         result,
-    )
-
-
-def stock(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
-    """Show what is in the columns, and what to bring."""
-    lines = _ask(context, machine, reports.stock)
-    if json:
-        screen.as_json(lines)
-        return
-    screen.table(
-        ("Machine", "Column", "Product", ">Price", ">Left", ">Bring", "State"),
-        [
-            (
-                _name(line),
-                line["column"],
-                line["product"],
-                screen.amount(line["price"], line["currency"]),
-                str(line["left"]),
-                str(line["bring"] or ""),
-                (line["disabled"], screen.BAD)
-                if line["disabled"]
-                else ("reorder", screen.WARN)
-                if line["reorder"]
-                else "",
-            )
-            for line in lines
-        ],
-        "no columns are known yet",
     )
 
 
@@ -223,14 +198,14 @@ def alerts(
     )
 
 
-def dlq(context: typer.Context, json: AsJson = False) -> None:
+def dlq(context: typer.Context, every: All = False, json: AsJson = False) -> None:
     """Show the dead letters."""
-    lines = _ask(context, "", lambda database, _: reports.dead_letters(database))
+    lines = _ask(context, "", lambda database, _: reports.dead_letters(database, every=every))
     if json:
         screen.as_json(lines)
         return
     screen.table(
-        (">Letter", "At", "Machine", "What", "Reason"),
+        (">Letter", "At", "Machine", "What", "Reason", "State"),
         [
             (
                 str(line["id"]),
@@ -238,6 +213,11 @@ def dlq(context: typer.Context, json: AsJson = False) -> None:
                 _name(line),
                 f"record {line['seq']}" if line["seq"] else line["topic"],
                 line["reason"],
+                "replayed"
+                if line["replayed_ms"]
+                else "discarded"
+                if line["discarded_ms"]
+                else ("open", screen.WARN),
             )
             for line in lines
         ],
@@ -259,3 +239,33 @@ def dlq_show(
         return
     screen.say(line["reason"])
     screen.console().print(line["bytes"])
+
+
+Letter = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number.")]
+
+
+def dlq_replay(
+    context: typer.Context,
+    letter: Annotated[
+        int | None, typer.Argument(min=1, max=2**63 - 1, help="Its number; else all of them.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Project what this software understands by now; its records are stored already."""
+    done = run(context, lambda database, _: dead_letters.replay(database, letter, now_ms()))
+    if json:
+        screen.as_json(asdict(done))
+    else:
+        screen.say(
+            f"{len(done.understood)} letters are understood now, {len(done.still)} are not; "
+            f"{done.records} records were folded again"
+        )
+
+
+def dlq_discard(context: typer.Context, letter: Letter, json: AsJson = False) -> None:
+    """Set a letter aside for good; its record stays stored."""
+    run(context, lambda database, _: dead_letters.discard(database, letter, now_ms()))
+    if json:
+        screen.as_json({"letter": letter, "discarded": True})
+    else:
+        screen.say(f"letter {letter} is set aside")

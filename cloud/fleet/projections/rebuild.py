@@ -67,6 +67,31 @@ async def project_journal(
         count += len(found)
 
 
+async def rebuild_machine(
+    database: FleetDatabase, connection: AsyncConnection, machine_id: int, now_ms: int
+) -> int:
+    """Make a machine's projections again; returns how many records were folded.
+
+    Dead letters of records that are understood by now are marked as replayed.
+    """
+    journals = (
+        await connection.execute(
+            select(t.journal.c.id, t.journal.c.uid, t.journal.c.projected_seq)
+            .where(t.journal.c.machine_id == machine_id, t.journal.c.adopted)
+            .order_by(t.journal.c.id)
+            .with_for_update()
+        )
+    ).all()
+    await tables.forget(connection, machine_id, now_ms)
+    count = 0
+    for journal_id, uid, last in journals:
+        # What an old disk wrote after its successor was adopted counts in neither.
+        count += await project_journal(
+            database, connection, machine_id, journal_id, uid, now_ms, last
+        )
+    return count
+
+
 async def rebuild(
     database: FleetDatabase,
     now_ms: int,
@@ -80,21 +105,7 @@ async def rebuild(
     total = 0
     for machine in machines:
         async with database.writing() as connection:
-            journals = (
-                await connection.execute(
-                    select(t.journal.c.id, t.journal.c.uid, t.journal.c.projected_seq)
-                    .where(t.journal.c.machine_id == machine.id, t.journal.c.adopted)
-                    .order_by(t.journal.c.id)
-                    .with_for_update()
-                )
-            ).all()
-            await tables.forget(connection, machine.id)
-            count = 0
-            for journal_id, uid, last in journals:
-                # What an old disk wrote after its successor was adopted counts in neither.
-                count += await project_journal(
-                    database, connection, machine.id, journal_id, uid, now_ms, last
-                )
+            count = await rebuild_machine(database, connection, machine.id, now_ms)
         total += count
         told(f"{machine.tenant}/{machine.name}", count)
     return total

@@ -136,11 +136,8 @@ async def save(
     if changed.reviews:
         rows = [_fitted(t.review, {**whose, **values_of(each)}) for each in changed.reviews]
         await connection.execute(insert(t.review), rows)
-    if changed.dead:
-        await connection.execute(
-            insert(t.dead_letter),
-            [_fitted(t.dead_letter, {**whose, **values_of(letter)}) for letter in changed.dead],
-        )
+    for letter in changed.dead:
+        await _save_letter(connection, {**whose, **values_of(letter)})
     await _save_revisions(connection, fold, machine_id)
 
 
@@ -202,13 +199,33 @@ async def _upsert(
     await database.upsert(connection, table, [_fitted(table, row) for row in rows])
 
 
-async def forget(connection: AsyncConnection, machine_id: int) -> None:
-    """Delete all that was projected for a machine, to be made again."""
+async def _save_letter(connection: AsyncConnection, values: dict[str, Any]) -> None:
+    """Note a record that is not understood; one letter for each, however often it is folded."""
+    letter = t.dead_letter
+    fitting = _fitted(letter, values)
+    known = await connection.execute(
+        update(letter)
+        .where(letter.c.journal_id == fitting["journal_id"], letter.c.seq == fitting["seq"])
+        .values(reason=fitting["reason"], replayed_ms=None)
+    )
+    if not known.rowcount:
+        await connection.execute(insert(letter).values(fitting))
+
+
+async def forget(connection: AsyncConnection, machine_id: int, now_ms: int) -> None:
+    """Delete all that was projected for a machine, to be made again.
+
+    Its letters count as replayed, until the fold meets their records and does not understand them.
+    """
     await _end_kept(connection, machine_id)
     for table in t.PROJECTIONS:
         await connection.execute(delete(table).where(table.c.machine_id == machine_id))
     await connection.execute(
-        delete(t.dead_letter).where(
-            t.dead_letter.c.machine_id == machine_id, t.dead_letter.c.seq.is_not(None)
+        update(t.dead_letter)
+        .where(
+            t.dead_letter.c.machine_id == machine_id,
+            t.dead_letter.c.seq.is_not(None),
+            t.dead_letter.c.replayed_ms.is_(None),
         )
+        .values(replayed_ms=now_ms)
     )

@@ -174,6 +174,11 @@ class StrictClient(aiomqtt.Client):
         socket = self._client.socket()
         return socket.getpeercert() if isinstance(socket, ssl.SSLSocket) else None
 
+    def descriptor(self) -> int | None:
+        """Return the connection's file descriptor; None while there is none."""
+        socket = self._client.socket()
+        return None if socket is None else int(socket.fileno())
+
     def done_with(self, message: aiomqtt.Message) -> None:
         """Tell the broker that ``message`` is durable here, and need not come again."""
         if message.qos:

@@ -13,6 +13,7 @@ from rich.table import Table
 from simulator.cli import show
 from simulator.cli.common import DEFAULT_HOME, Home, Json, connect, show_json
 from simulator.cli.do import app as do_app
+from simulator.cli.fleet import fleet
 from simulator.cli.live import live
 from simulator.cli.replay import replay
 from simulator.cli.swarm import swarm
@@ -29,6 +30,7 @@ app.add_typer(do_app, name="do")
 app.command()(swarm)
 app.command()(replay)
 app.command()(live)
+app.command()(fleet)
 
 
 @app.callback()

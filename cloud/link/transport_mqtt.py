@@ -39,6 +39,10 @@ class MqttConnection:
         except MqttError as error:
             raise LinkLostError(str(error)) from error
 
+    def descriptor(self) -> int | None:
+        """Return the connection's file descriptor; None once it is gone."""
+        return self._client.descriptor()
+
     async def heard(self) -> AsyncIterator[Heard]:
         """Yield what comes under this machine's name."""
         try:

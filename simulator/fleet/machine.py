@@ -7,8 +7,8 @@ import os
 import random
 import socket
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,8 +17,9 @@ from cloud.contract.topics import Address
 from cloud.link import trust
 from cloud.link.link import Link, Phase
 from cloud.link.reporting import Reporter
-from cloud.link.transport_mqtt import MqttTransport
-from cloud.mqtt import Broker, StrictClient
+from cloud.link.transport import Connection
+from cloud.link.transport_mqtt import MqttConnection, MqttTransport
+from cloud.mqtt import Broker
 from controller.clock import SystemClock
 from controller.journal.beginning import BootInfo
 from controller.journal.envelope import to_ms
@@ -34,6 +35,21 @@ NONCE_BYTES: Final = 12
 STATE_S: Final = 900.0  # as ``cloud.state_minutes``
 _BUILT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 Entropy = Callable[[int], bytes]
+
+
+class Watched(MqttTransport):
+    """The way to the fleet over MQTT, that tells of its connections."""
+
+    told: Callable[[MqttConnection], None] | None = None
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """Connect, and tell."""
+        async with super().connect() as connection:
+            assert isinstance(connection, MqttConnection), "as it is made"
+            if self.told is not None:
+                self.told(connection)
+            yield connection
 
 
 class Light:
@@ -63,21 +79,16 @@ class Light:
         self._rng = rng
         self._lag = lag
         self._open: deque[tuple[int, float]] = deque()  # commits that nobody has acknowledged
-        self._client: StrictClient | None = None
+        self._connection: MqttConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self.vends = 0
         self.connections = 0
-        checked = trust.dates_checked(self._now_ms)
-
-        def trusted(client: StrictClient) -> None:
-            checked(client)
-            self._client = client
-            self.connections += 1
-
+        transport = Watched(broker, address, trust.dates_checked(self._now_ms))
+        transport.told = self._connected
         reporter = Reporter(self._clock, self._snapshot, STATE_S)
         self.link = Link(
             journal,
-            MqttTransport(broker, address, trusted),
+            transport,
             self._clock,
             lambda: entropy(NONCE_BYTES).hex(),
             software=SOFTWARE,
@@ -115,15 +126,17 @@ class Light:
 
     def cut(self) -> bool:
         """Cut the connection as a dying router does; False when there is none."""
-        client, self._client = self._client, None
-        if client is None:
-            return False
-        found = client.descriptor()
+        connection, self._connection = self._connection, None
+        found = None if connection is None else connection.descriptor()
         if found is None:
             return False
         with suppress(OSError), socket.socket(fileno=os.dup(found)) as line:
             line.shutdown(socket.SHUT_RDWR)
         return True
+
+    def _connected(self, connection: MqttConnection) -> None:
+        self._connection = connection
+        self.connections += 1
 
     def _acknowledged(self) -> None:
         acked, now = self.journal.acked_seq, self._clock.monotonic_s()

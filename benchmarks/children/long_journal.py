@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
 import time
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from cloud.link.link import Link
+from cloud.link.sync import SyncView
+from cloud.link.transport import Connection, LinkLostError
 from controller.clock import SystemClock
 from controller.domain import accounts as acc
 from controller.journal import records as rec
@@ -89,18 +96,55 @@ async def _forget_snapshots(folder: Path) -> None:
     await database.close()
 
 
+class _NoNetwork:
+    """A way that leads nowhere."""
+
+    name = "none"
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        raise LinkLostError("no network")
+        yield  # type: ignore[unreachable]  # makes it a generator
+
+
+async def _linked(folder: Path) -> tuple[float, int]:
+    """Return what a start with the link costs, to its first vain try: seconds, bytes at most."""
+    gc.collect()
+    tracemalloc.start()
+    begun = time.perf_counter()
+    journal = await opened(folder)
+    link = Link(journal, _NoNetwork(), SystemClock(), lambda: "n")
+    lost = asyncio.Event()
+    link.watch(lost.set)
+    running = asyncio.create_task(link.run())
+    await lost.wait()
+    shown = await SyncView(link, journal, SystemClock()).show()
+    took, (_, peak) = time.perf_counter() - begun, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shown["records"] == journal.durable_seq, "nobody has any of it"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await journal.close()
+    return took, peak
+
+
 async def measure(folder: Path, empty: Path, records: int, starts: int) -> dict[str, Any]:
     """Return the seconds of each start: empty, long, and long without snapshots."""
     await _timed(empty)  # the very first start makes the journal
     await write(folder, records)
     # In turns, so that what else the machine does meets both alike.
     pairs = [(await _timed(empty), await _timed(folder)) for _ in range(starts)]
+    links = [(await _linked(empty), await _linked(folder)) for _ in range(starts)]
     await _forget_snapshots(folder)
     without_s = await _timed(folder)
     return {
         "empty_s": [pair[0] for pair in pairs],
         "with_s": [pair[1] for pair in pairs],
         "without_s": without_s,
+        "link_empty_s": [one[0] for one, _ in links],
+        "link_s": [one[0] for _, one in links],
+        "link_empty_bytes": [one[1] for one, _ in links],
+        "link_bytes": [one[1] for _, one in links],
     }
 
 

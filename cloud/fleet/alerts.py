@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.projections.fold import Raised
+from cloud.fleet.projections.fold import Raised, Revision
 
 FORKED: Final = "journal.forked"
 QUARANTINED: Final = "journal.quarantined"
@@ -21,8 +21,10 @@ COPY_DIFFERS: Final = "urgent.differs"
 BOOKS_DIFFER: Final = "checkpoint.differs"
 UNSIGNED: Final = "checkpoint.unsigned"
 KEY_CHANGED: Final = "machine.key_changed"
+CONFIG: Final = "config.not_taken"
 OFFLINE: Final = "machine.offline"
 
+_NOT_TAKEN: Final = frozenset({"refused", "rolled_back"})
 _CAUSE_LENGTH: Final = 128  # of its column
 
 
@@ -83,6 +85,24 @@ async def follow_faults(
     ]
     if raised:
         await connection.execute(database.insert_new(t.alert), raised)
+
+
+async def follow_revisions(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    revisions: Sequence[Revision],
+    now_ms: int,
+) -> None:
+    """Raise an alert when a machine does not take a configuration; close it when it takes one."""
+    if not revisions:
+        return
+    last = revisions[-1]
+    if last.outcome in _NOT_TAKEN:
+        detail = f"revision {last.revision} {last.outcome.replace('_', ' ')}: {last.detail}"
+        await raise_alert(database, connection, machine_id, CONFIG, detail, now_ms)
+    else:
+        await close_alert(connection, machine_id, CONFIG, now_ms)
 
 
 async def close_alert(

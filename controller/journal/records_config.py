@@ -52,6 +52,7 @@ class ConfigApplied(RecordData):
     settings: dict[str, object]  # what lies over the machine's own file
     products: dict[str, Ware] = Field(default_factory=dict)
     columns: dict[str, Shelf] = Field(default_factory=dict)  # those that it names
+    others: dict[str, Shelf] = Field(default_factory=dict)  # that an older one named: as they hold
     by: str = ""
 
 

@@ -182,6 +182,7 @@ class Configuring:
                     settings=settings,
                     products=judged.products,
                     columns=judged.columns,
+                    others=_let_go(desk, judged, judged.plan.planogram),
                     by=waiting.by,
                 )
             )
@@ -279,6 +280,19 @@ def between_vends(desk: Desk) -> bool:
         and live.service_wanted is None
         and not (live.replies.keys() - {CONFIG, PLANOGRAM})
     )
+
+
+def _let_go(desk: Desk, judged: Judged, planogram: Planogram) -> dict[str, rec.Shelf]:
+    """Return the columns that the revision before named and this one does not, as they hold now."""
+    return {
+        name: rec.Shelf(
+            product=planogram.columns[name].product,
+            price=desk.state.prices.get(name, planogram.columns[name].price),
+            capacity=planogram.columns[name].capacity,
+        )
+        for name, shelf in desk.state.config.held.shelves.items()
+        if shelf.revision and name not in judged.columns and name in planogram.columns
+    }
 
 
 def _short(errors: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from cloud.contract import signing
 from cloud.contract.commands import Role
 from cloud.contract.journal import records_config as rec
 from cloud.contract.messages import ConfigReport, Signed, State, read
-from cloud.fleet import configuration, orders, reports, signer
+from cloud.fleet import alerts, configuration, orders, reports, signer
 from cloud.fleet import schema as t
 from cloud.fleet.configuration import ConfigurationError, changed
 from cloud.fleet.database import FleetDatabase
@@ -83,10 +83,35 @@ async def test_the_machines_records_say_what_became_of_each_revision(
         (2, "refused", "one\ntwo"),
         (3, "rolled_back", "no device"),
     ]
+    async with database.reading() as connection:
+        (machine_id,) = (await connection.execute(select(t.machine.c.id))).scalars()
+        assert alerts.CONFIG in await alerts.open_causes(connection, machine_id)
     (shelf,) = await reports.stock(database)
     assert (shelf["product"], shelf["price"]) == ("tea", 5)
     await rebuild(database, START)
     assert await told() == first
+
+
+async def test_a_revision_that_is_taken_closes_the_alert_of_one_that_was_not(
+    database: FleetDatabase, keys: signer.Signer
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    machine.begin()
+    machine.write(rec.ConfigRefused(revision=1, digest="d", reasons=("one",)))
+    await says(database, machine)
+    async with database.reading() as connection:
+        (machine_id,) = (await connection.execute(select(t.machine.c.id))).scalars()
+        (detail,) = (await connection.execute(select(t.alert.c.detail))).scalars()
+        assert detail == "revision 1 refused: one"
+        assert await alerts.open_causes(connection, machine_id) == {alerts.CONFIG}
+    first = machine.seq + 1
+    machine.write(rec.ConfigApplied(revision=2, digest="d", settings={}, others={"A1": A1}))
+    await Ingest(database).take(machine.address, machine.batch(first), START)
+    async with database.reading() as connection:
+        assert await alerts.open_causes(connection, machine_id) == set()
+    (shelf,) = await reports.stock(database)
+    assert (shelf["product"], shelf["price"]) == ("tea", 170)
 
 
 async def test_a_revision_is_above_all_that_the_machine_may_have_heard_of(

@@ -257,6 +257,8 @@ def test_a_revision_says_all_that_revisions_say() -> None:
         await push(stage, 2, {"planogram.columns.A2.price": 110})
         await stage.until(lambda: stage.state.config.seen == 2)
         assert (price(stage), price(stage, "A2"), max_credit(stage)) == (150, 110, 5_000)
+        _, second = stage.records("config.applied")
+        assert {name: shelf.price for name, shelf in second.others.items()} == {"A1": 150}
 
     play(story)
 

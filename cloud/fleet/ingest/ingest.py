@@ -366,6 +366,9 @@ class Ingest:
         await alerts.follow_faults(
             self.database, connection, cursor.machine_id, fold.changed.faults, now_ms
         )
+        await alerts.follow_revisions(
+            self.database, connection, cursor.machine_id, fold.changed.revisions, now_ms
+        )
         problem = await checkpoints.compare(
             self.database,
             connection,

@@ -385,7 +385,8 @@ def _shelved(
     _: Record,
     data: config_rec.PlanogramApplied | config_rec.ConfigApplied | config_rec.ConfigRolledBack,
 ) -> None:
-    for name, column in data.columns.items():
+    others = data.others if isinstance(data, config_rec.ConfigApplied) else {}
+    for name, column in {**others, **data.columns}.items():
         shelf = fold.shelf(name)
         shelf.product, shelf.price = column.product, column.price
 

@@ -59,6 +59,9 @@ async def project_journal(
             fold.take(record)
         await tables.save(database, connection, fold, machine_id, journal_id)
         await alerts.follow_faults(database, connection, machine_id, fold.changed.faults, now_ms)
+        await alerts.follow_revisions(
+            database, connection, machine_id, fold.changed.revisions, now_ms
+        )
         await checkpoints.compare(
             database, connection, machine_id, journal_id, uid, fold.changed.stated, now_ms
         )

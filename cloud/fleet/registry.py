@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.journal import to_ms
 from cloud.contract.topics import Address
@@ -73,6 +74,7 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
         if row is None:
             raise RegistryError(f"{address} has no journal {uid.hex()}")
         if row.adopted:
+            await _is_active(connection, row.machine_id, row.id, address, uid)
             return 0
         count = await project_journal(
             database, connection, row.machine_id, row.id, bytes(row.uid), now_ms
@@ -88,6 +90,58 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
         for cause in (alerts.UNADOPTED, alerts.FORKED, alerts.FOREIGN):
             await alerts.close_alert(connection, row.machine_id, cause, now_ms)
     return count
+
+
+async def _is_active(
+    connection: AsyncConnection, machine_id: int, journal_id: int, address: Address, uid: bytes
+) -> None:
+    """Refuse a journal that another one has followed: its books went on in that one."""
+    active = await connection.execute(
+        select(t.journal.c.id, t.journal.c.uid)
+        .join(t.machine, t.machine.c.active_journal == t.journal.c.id)
+        .where(t.machine.c.id == machine_id)
+    )
+    row = active.one()
+    if row.id != journal_id:
+        raise RegistryError(
+            f"journal {bytes(row.uid).hex()} has followed {uid.hex()}, and the books went on in "
+            f"it: what both say would count twice. `vendcloud machine take-back {address} "
+            f"{uid.hex()}` has the machine begin a new journal behind it, which you adopt then"
+        )
+
+
+async def take_back(database: FleetDatabase, address: Address, uid: bytes) -> int:
+    """Have a machine begin a new journal behind an old one that it runs again; returns that seq.
+
+    The new journal's balances are what the machine believes; the one that followed the old one
+    counts on until the new one is adopted.
+
+    Raises:
+        RegistryError: No such machine or journal, or it is the one in use.
+    """
+    async with database.writing() as connection:
+        row = (
+            await connection.execute(
+                select(t.journal, t.machine.c.active_journal)
+                .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+                .where(
+                    t.machine.c.tenant == address.tenant,
+                    t.machine.c.name == address.machine,
+                    t.journal.c.uid == uid,
+                )
+                .with_for_update(of=t.journal)
+            )
+        ).one_or_none()
+        if row is None:
+            raise RegistryError(f"{address} has no journal {uid.hex()}")
+        if not row.adopted:
+            raise RegistryError(f"{uid.hex()} waits for `vendcloud machine adopt-journal`")
+        if row.active_journal == row.id:
+            raise RegistryError(f"{uid.hex()} is the one in use")
+        await connection.execute(
+            update(t.journal).where(t.journal.c.id == row.id).values(taken_back=True)
+        )
+        return int(row.next_seq - 1)
 
 
 async def release(database: FleetDatabase, uid: bytes, now_ms: int) -> None:

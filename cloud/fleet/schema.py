@@ -80,6 +80,8 @@ journal = Table(
     Column("previous_uid", LargeBinary(16), nullable=True),
     Column("previous_seq", BigInteger, nullable=True),
     Column("adopted", Boolean, nullable=False),
+    # Its machine is to begin a new journal behind its end, though another one has followed it.
+    Column("taken_back", Boolean, nullable=False, server_default=false()),
     Column("quarantine", Text, nullable=False, server_default=""),  # why nothing more is taken
     Column("bad_batches", Integer, nullable=False, server_default="0"),  # in a row
     Column("folded", String(64), nullable=False, server_default=""),  # see ingest.folds

@@ -6,6 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from cloud.contract.commands import Role
@@ -16,6 +17,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
+from cloud.fleet.registry import RegistryError
 from cloud.fleet.signatory import signatory_of
 from cloud.fleet.signer import make_key, make_root
 from config.fleet import FleetSigner
@@ -234,4 +236,62 @@ async def test_a_claim_of_the_lost_chain_is_closed_by_the_answer_of_a_machine_th
     assert row.result == '{"claim": %d, "open": false}' % late  # noqa: UP031 - braces
     await rebuild(database, START)
     assert await site.open_claims() == {}
+    await books.close()
+
+
+async def test_an_old_disk_that_is_put_in_again_goes_on_in_a_journal_of_its_own(
+    database: FleetDatabase, tmp_path: Path
+) -> None:
+    await known(database, LOBBY)
+    site = Site(database, tmp_path)
+    books = await site.open("disk")
+    promise(books, 110)
+    first = bytes.fromhex(await site.tell(books))
+    fork = books.durable_seq
+    await books.close()
+    site.copy("disk", "new")
+    await site.fork("new", fork, 2)
+    books = await site.open("new")
+    promise(books, 120)
+    second = bytes.fromhex(await site.tell(books, adopt=True))
+    await books.close()
+
+    # The old disk again: what it does is stored, and counts in no books.
+    books = await site.open("disk")
+    promise(books, 130)
+    await site.tell(books)
+    with pytest.raises(RegistryError, match="take-back acme/lobby-1"):
+        await registry.adopt_journal(database, LOBBY, first, START)
+    with pytest.raises(RegistryError, match="the one in use"):
+        await registry.take_back(database, LOBBY, second)
+    end = await registry.take_back(database, LOBBY, first)
+    assert end == books.durable_seq
+
+    machine = Machine()
+    machine.journal, machine.rows = first, [row async for row in books.rows()]
+    heard = await site.ingest.heard(LOBBY, machine.presence(), START)
+    promise(books, 140)
+    await books.commit()
+    machine.rows = [row async for row in books.rows()]
+    sent = await site.ingest.take(LOBBY, machine.batch(end + 1), START)
+    assert heard is not None
+    assert sent.ack is not None
+    for ack, seq in ((heard, end), (sent.ack, books.durable_seq)):
+        assert ack.fork is not None
+        assert (ack.fork.seq, ack.fork.hash) == (seq, machine.rows[seq - 1][3].hex())
+    at = books.durable_seq
+    await books.close()
+
+    await site.fork("disk", at, 3)
+    books = await site.open("disk")
+    third = await site.tell(books, adopt=True)
+    assert {line["journal"] for line in await reports.journals(database, LOBBY)} == {
+        first.hex(), second.hex(), third
+    }  # fmt: skip
+    balances = await reports.balances(database, LOBBY)
+    own = books.state.ledger.trial_balance()
+    assert balances == {
+        row.account: row.debit - row.credit for row in own if row.debit != row.credit
+    }
+    assert all(claim.fleet_only for claim in books.state.claims.values())
     await books.close()

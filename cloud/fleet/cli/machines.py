@@ -32,6 +32,7 @@ def mount(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command("show")(show)
     group.command("adopt-journal")(adopt)
+    group.command("take-back")(take_back)
     group.command("release-journal")(release)
     group.command("accept-key")(accept_key)
     app.add_typer(group, name="machine")
@@ -228,6 +229,21 @@ def adopt(
         screen.as_json({"journal": journal, "records": count})
     else:
         screen.say(f"{address}: {count} records of {journal} count now")
+
+
+def take_back(
+    context: typer.Context, machine: MachineName, journal: Journal, json: AsJson = False
+) -> None:
+    """Go on from an old disk that a machine runs again: it begins a new journal behind it."""
+    address, uid = address_of(machine), _journal(journal)
+    seq = run(context, lambda database, _: registry.take_back(database, address, uid))
+    if json:
+        screen.as_json({"journal": journal, "seq": seq})
+    else:
+        screen.say(
+            f"{address} begins a new journal behind record {seq} of {journal} when it is heard "
+            "next; `vendcloud machine adopt-journal` lets that one count"
+        )
 
 
 def release(context: typer.Context, journal: Journal) -> None:

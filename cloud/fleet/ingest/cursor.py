@@ -29,6 +29,7 @@ class Cursor:
     has_waiting: bool
     has_copies: bool
     folded: str  # the token of whoever keeps its fold
+    taken_back: bool = False  # its machine is to begin a new journal behind its end
     stated: bool = False  # this transaction brought a checkpoint
 
 
@@ -41,6 +42,8 @@ def ack_of(
     fork: Position | None = None,
 ) -> Ack:
     """Return the acknowledgement of what is committed when the transaction is."""
+    if fork is None and want is None and cursor.taken_back:
+        fork = end_of(cursor.uid, cursor.next_seq - 1, cursor.last_hash)
     return Ack(
         journal=cursor.uid.hex(),
         seq=cursor.next_seq - 1,
@@ -51,6 +54,11 @@ def ack_of(
         fork=fork,
         quarantined=cursor.quarantine,
     )
+
+
+def end_of(uid: bytes, seq: int, digest: bytes) -> Position:
+    """Return the end of a stored chain as a place to begin a new journal behind."""
+    return Position(journal=uid.hex(), seq=seq, hash=digest.hex())
 
 
 async def hash_at(connection: AsyncConnection, journal_id: int, seq: int) -> bytes | None:

@@ -294,6 +294,7 @@ class Ingest:
             next_seq=row.next_seq,
             last_hash=row.last_hash,
             projected_seq=row.projected_seq,
+            taken_back=row.taken_back,
             adopted=row.adopted,
             active=first or row.active_journal == row.id,
             quarantine=row.quarantine,

@@ -12,7 +12,7 @@ from cloud.contract.messages import Ack, Position, Presence, State
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest.cursor import hash_at
+from cloud.fleet.ingest.cursor import end_of, hash_at
 
 
 async def heard(
@@ -96,6 +96,8 @@ async def _where_it_stands(
             cause = alerts.FORKED if row.machine_id == machine_id else alerts.FOREIGN
             detail = f"journal {head.journal} went back from record {ours} to {head.seq}"
             await alerts.raise_alert(database, connection, machine_id, cause, detail, now_ms)
+    elif row.taken_back:
+        fork = end_of(bytes(row.uid), ours, bytes(row.last_hash))
     return Ack(
         journal=head.journal,
         seq=ours,

@@ -64,9 +64,8 @@ async def verify_life(
             continue  # its file was taken away: the fleet has what it said
         followed.add(uid)
         if problem := _joint(old, report):
-            return LifeReport(
-                reports, f"journal {uid}: {problem}", uid, min(seq, old.last_good) + 1
-            )
+            wrong = seq if old.ok and old.last_good >= seq else old.wrong_seq or old.last_good + 1
+            return LifeReport(reports, f"journal {uid}: {problem}", uid, wrong)
     for report in reports:
         if not report.ok and report.journal not in followed:
             problem = f"journal {report.journal}: {report.problem}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +20,10 @@ from cloud.fleet import schema as t
 from cloud.fleet.audit import AuditReport, audit
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
+from tests.fleet.books import known, sell, sell_many
 from tests.fleet.machines import SEED, START, Machine, register
 from tests.fleet.signing import ROOT, countersign
+from tests.fleet.test_forks import LOBBY, Site, promise
 
 Change = Callable[[AsyncConnection], Awaitable[Any]]
 
@@ -263,3 +268,48 @@ async def test_another_root_key_vouches_for_nothing(
 
     assert report is not None
     assert "root key" in report.problem
+
+
+async def test_a_fork_is_proved_on_both_sides(database: FleetDatabase, tmp_path: Path) -> None:
+    site = Site(database, tmp_path)
+    await known(database, LOBBY)
+    books = await site.open("disk")
+    await sell_many(books, 3)
+    agreed = books.durable_seq
+    await books.close()
+    site.copy("disk", "image")
+    books = await site.open("disk")
+    await sell_many(books, 2)
+    await site.tell(books)
+    await books.close()
+
+    # The image of before sells on; the fleet has another chain behind the record they share.
+    old = await site.open("image")
+    sell(old, 200)
+    promise(old, 70)
+    await old.commit()
+    await old.close()
+    await site.fork("image", agreed, 5)
+    books = await site.open("image")
+    sell(books, 100)
+    await site.tell(books, adopt=True)
+
+    report = await audit(database, LOBBY, public_of(ROOT))
+    assert report is not None
+    assert report.problem == ""
+    assert report.journals[1].follows == report.journals[0].journal
+    assert report.journals[1].carried > 10
+    life = await books.verify_life()
+    assert life.ok, life.problem
+    assert life.journals[0].previous is not None
+    assert life.journals[0].previous[1] == agreed
+
+    await books.close()
+    (path,) = [one for one in (tmp_path / "image").glob("journal-*.db")
+               if books.journal_id.hex() not in one.name]  # fmt: skip
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE record SET boot = 9 WHERE seq = ?", (agreed + 3,))
+    books = await site.open("image")
+    life = await books.verify_life()
+    assert (life.ok, life.wrong_seq) == (False, agreed + 3), "what is told again has to be right"
+    await books.close()

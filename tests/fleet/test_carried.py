@@ -16,6 +16,7 @@ from cloud.contract.journal import GENESIS
 from cloud.contract.topics import Address
 from cloud.fleet import registry, reports
 from cloud.fleet import schema as t
+from cloud.fleet.audit import audit
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
@@ -78,6 +79,11 @@ class Site:
         first = await self.shown()
         await rebuild(self.database, START)
         assert await self.shown() == first
+        report = await audit(self.database, LOBBY, bytes(32))
+        assert report is not None
+        assert report.problem == ""
+        life = await books.verify_life()
+        assert life.ok, life.problem
         return first
 
     async def shown(self) -> dict[str, object]:

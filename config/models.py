@@ -87,6 +87,7 @@ class Machine(Section):
     timezone: Annotated[str, shaped(r"[A-Za-z0-9_+/-]+", 'e.g. "Europe/Berlin"')] = "UTC"
     # There while NTP keeps the clock right (systemd-timesyncd); till then no time counts as known.
     ntp_marker: Path = Path("/run/systemd/timesync/synchronized")
+    ntp_kernel: bool = False  # or ask the kernel: chrony and ntpd leave no marker
     home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
     # Changes at each power-up and at nothing else: tells a restart from a power cut.
     system_boot: Path = Path("/proc/sys/kernel/random/boot_id")

@@ -30,6 +30,7 @@ from controller.machine.checkpoints import sealing
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.money import exponent
+from controller.ntp import synchronised
 from controller.planning import SettingsPlanner, holding
 from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat, Spool
 from controller.saga.claims import KEY_BYTES, mint
@@ -555,6 +556,12 @@ def system_boot(path: Path, entropy: Callable[[int], bytes]) -> str:
     return told or f"unknown {entropy(8).hex()}"
 
 
+def time_known(settings: MachineSettings) -> Callable[[], bool]:
+    """Return what tells whether NTP keeps the system's clock right."""
+    marker, kernel = settings.machine.ntp_marker, settings.machine.ntp_kernel
+    return lambda: marker.exists() or (kernel and synchronised())
+
+
 def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     """Return the parts of a machine in its own process: real disk, real ports, real pins.
 
@@ -577,5 +584,5 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         heartbeat=heartbeat,
         at_exit=True,
         aside=True,
-        time_known=settings.machine.ntp_marker.exists,
+        time_known=time_known(settings),
     )

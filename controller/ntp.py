@@ -1,8 +1,8 @@
 """Whether somebody keeps the system's clock right, by the kernel's own word.
 
 systemd-timesyncd leaves a marker file when it has set the clock; chrony and ntpd leave none, and
-tell the kernel alone. adjtimex(2) with no modes reads that and changes nothing: STA_UNSYNC is cleared
-while the clock is disciplined, and comes back when its daemon has been silent for too long.
+tell the kernel alone. adjtimex(2) with no modes reads that and changes nothing: STA_UNSYNC is
+cleared while the clock is disciplined, and comes back when its daemon was silent for too long.
 """
 
 from __future__ import annotations

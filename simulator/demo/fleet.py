@@ -70,6 +70,11 @@ class Week:
             stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0,
         )  # fmt: skip
 
+    @property
+    def over(self) -> bool:
+        """Tell whether it has been lived."""
+        return self._process is not None and self._process.returncode is not None
+
     async def end(self) -> dict[str, Any]:
         """Wait until it is lived; return what is left of it. Raises RigError."""
         assert self._process is not None, "it has begun"
@@ -228,7 +233,10 @@ class Fleet:
 
     async def _come_back(self, name: str) -> None:
         """A week is over: world and journal are taken over, and the network is there again."""
-        past = await self._weeks[name].end()
+        week = self._weeks[name]
+        if not week.over:
+            self._console.print(f"The week of {name} is still being lived ...", style="dim")
+        past = await week.end()
         rig = await self._start(name, state=Path(past["state"]))
         rig.staff_paid_claim(past["by_hand"])
         rig.left_behind(past["left_behind"])
@@ -257,15 +265,17 @@ class Fleet:
         self._catch_up = CatchUp(past, past["records"], seconds, (*amiss, *flagged))
 
     async def _watch(self, name: str, records: int) -> float:
-        """Return how long it took from the first record in the fleet's database to the last."""
+        """Return how long it took from its being online to its last record in the database."""
         address = self.site.address(name)
-        asked = first = self.now()
-        while (count := await books.stored(self.database, address)) < records:
-            if not count:
-                first = asked
+        online: float | None = None
+        while True:
+            count, is_online = await books.stored_and_online(self.database, address)
+            now = self.now()
+            if online is None and (is_online or count):
+                online = now
+            if count >= records:
+                return max(now - (online or now), LOOK_S)
             await asyncio.sleep(LOOK_S)
-            asked = self.now()
-        return max(self.now() - first, LOOK_S)
 
     async def _compare(self, name: str, performance: Performance) -> Compared:
         rig = performance.rig
@@ -323,19 +333,15 @@ class Fleet:
         past, say = found.past, stage.teller.caption
         broke = sum(count for fault, count in past["faults"].items() if "." in fault)
         say(
-            f"{WEEK_DAYS} days without a network: {past['customers']} customers, "
-            f"{past['vends']} vends, {past['starts']} starts of vendd, {broke} faults",
+            f"{WEEK_DAYS} days: {past['customers']} customers, {past['vends']} vends, "
+            f"{broke} faults",
             Tone.FATE,
         )
         if found.amiss:
             raise StoryError(f"its start found a difference: {'; '.join(found.amiss)}")
-        say("vendd starts from its disk, and finds every coin and product", Tone.FACT)
-        rate = found.records / found.seconds
-        say(
-            f"the fleet's database was {WEEK_DAYS} days behind: {found.records:,} records, there "
-            f"in {found.seconds:.2f} s, {rate:,.0f} a second",
-            Tone.FACT,
-        )
+        say("a real vendd starts: each coin and product is there", Tone.FACT)
+        rate = f"{found.records / found.seconds:,.0f} a second"
+        say(f"{found.records:,} records in {found.seconds:.2f} s: {rate}", Tone.FACT)
 
     async def command(self, stage: Stage, machine: str, kind: str, *arguments: str) -> None:
         """Sign a command in the fleet's shell, and wait for what the machine answers."""

@@ -131,8 +131,8 @@ async def _second_act(fleet: Fleet, scenes: Sequence[Scene], console: Console) -
     machines = list(dict.fromkeys(scene.machine for scene in scenes))
     console.print()
     console.print(
-        "A fleet: a Mosquitto broker with TLS and access rules, `vendcloud serve`, and the "
-        f"machines {', '.join(machines)}, each with a vendd of its own.",
+        "A fleet: a Mosquitto broker with TLS and access rules, `vendcloud serve`, and real vendds "
+        f"on {', '.join(machines)}.",
         highlight=False,
     )
     await fleet.play()

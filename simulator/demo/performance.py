@@ -180,8 +180,7 @@ class Performance:
         if self.good:
             many = len(self.verdicts) > 1
             told = f"All {len(self.verdicts)} stories" if many else "The story"
-            hold = "hold" if many else "holds"
-            return f"{told} and the ledger {hold}, to the cent ({took_s:.0f} s)."
+            return f"{told} and the ledger hold, to the cent ({took_s:.0f} s)."
         failed = [verdict.story for verdict in self.verdicts if not verdict.good]
         what = f"failed: {', '.join(failed)}" if failed else "the books do not agree"
         return f"It does not hold: {what} ({took_s:.0f} s)."

@@ -34,13 +34,20 @@ class Sums:
 
 async def stored(database: FleetDatabase, address: Address) -> int:
     """Return how many records of a machine's journal are committed."""
+    return (await stored_and_online(database, address))[0]
+
+
+async def stored_and_online(database: FleetDatabase, address: Address) -> tuple[int, bool]:
+    """Return how many records of a machine are committed, and whether it says that it is there."""
     query = (
-        select(t.journal.c.next_seq - 1)
-        .join(t.machine, t.machine.c.active_journal == t.journal.c.id)
+        select(t.journal.c.next_seq - 1, t.machine.c.online)
+        .select_from(t.machine)
+        .outerjoin(t.journal, t.machine.c.active_journal == t.journal.c.id)
         .where(t.machine.c.tenant == address.tenant, t.machine.c.name == address.machine)
     )
     async with database.reading() as connection:
-        return int((await connection.execute(query)).scalar() or 0)
+        row = (await connection.execute(query)).one_or_none()
+    return (0, False) if row is None else (int(row[0] or 0), bool(row[1]))
 
 
 async def ledger(database: FleetDatabase, address: Address) -> dict[str, Any]:

@@ -77,6 +77,7 @@ BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time befor
 _READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
 REFUSE_S: Final = 0.3  # the guard's patience is 0.5 s, and nobody beats at the end
 RECORDINGS: Final = "recordings"  # a folder beside the journal
+CLOUD: Final = "cloud"  # another one: what the link keeps
 CLAIM_KEY_FILE: Final = "claim.key"
 SOFTWARE: Final = f"vendd {version('vendd')}"
 
@@ -539,6 +540,7 @@ def fleet(
         parts.entropy,
         SOFTWARE,
         forked,
+        settings.journal.folder / CLOUD,
     )
     return tie.run
 

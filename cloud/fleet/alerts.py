@@ -23,6 +23,7 @@ UNSIGNED: Final = "checkpoint.unsigned"
 KEY_CHANGED: Final = "machine.key_changed"
 CONFIG: Final = "config.not_taken"
 OFFLINE: Final = "machine.offline"
+CERTIFICATE: Final = "certificate.ends"
 
 _NOT_TAKEN: Final = frozenset({"refused", "rolled_back"})
 _CAUSE_LENGTH: Final = 128  # of its column

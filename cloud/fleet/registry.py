@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.journal import to_ms
 from cloud.contract.topics import Address
-from cloud.fleet import alerts, authority
+from cloud.fleet import alerts, certificates
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.home import Home, write_private, write_public
+from cloud.fleet.home import Home
 from cloud.fleet.projections.rebuild import project_journal
 
 
@@ -27,9 +27,6 @@ async def add(database: FleetDatabase, home: Home, address: Address, now: dateti
     Raises:
         RegistryError: There is such a machine.
     """
-    ca = authority.Pair((home.tls / "ca.pem").read_bytes(), (home.tls / "ca-key.pem").read_bytes())
-    pair, certificate = authority.issue(ca, str(address), now, days=authority.MACHINE_DAYS)
-    serial = f"{certificate.serial_number:x}"
     try:
         async with database.writing() as connection:
             made = await connection.execute(
@@ -37,19 +34,11 @@ async def add(database: FleetDatabase, home: Home, address: Address, now: dateti
                 .values(tenant=address.tenant, name=address.machine, created_ms=to_ms(now))
                 .returning(t.machine.c.id)
             )
-            await connection.execute(
-                insert(t.certificate).values(
-                    serial=serial,
-                    machine_id=made.scalar_one(),
-                    not_after_ms=to_ms(certificate.not_valid_after_utc),
-                )
-            )
+            issued = certificates.new(home, address, now)
+            await certificates.keep(connection, made.scalar_one(), issued.certificate, now)
     except IntegrityError as error:
         raise RegistryError(f"there is a machine {address} already") from error
-    certificate_file, key_file = home.machine_files(address)
-    write_public(certificate_file, pair.certificate)
-    write_private(key_file, pair.key)
-    return serial
+    return certificates.hand_out(home, address, issued)
 
 
 async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, now_ms: int) -> int:

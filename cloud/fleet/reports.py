@@ -222,7 +222,7 @@ async def alerts(
             t.alert.c.raised_ms,
             t.alert.c.closed_ms,
         )
-        .join(t.machine, t.machine.c.id == t.alert.c.machine_id)
+        .outerjoin(t.machine, t.machine.c.id == t.alert.c.machine_id)  # the server's own have none
         .order_by(t.alert.c.raised_ms.desc())
         .limit(LIMIT)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import ssl
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +16,7 @@ from fastapi import FastAPI, Response
 
 from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
-from cloud.fleet import orders
+from cloud.fleet import ends, orders
 from cloud.fleet.broker import Broker as BrokerPort
 from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
@@ -28,31 +27,14 @@ from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
 from cloud.fleet.now import now_ms
+from cloud.fleet.reach import broker_of
 from cloud.fleet.signatory import signatory_of
 from cloud.fleet.worker import Worker
-from cloud.mqtt import Broker
 from config.fleet import FleetSettings
 
 log = structlog.get_logger("vendcloud")
 
 OUTBOX_S: Final = 1.0  # between two looks for commands that a shell has signed
-
-
-def broker_of(settings: FleetSettings, home: Home, identifier: str) -> Broker:
-    """Return how this server reaches its broker."""
-    tls = None
-    if settings.broker.tls:
-        tls = ssl.create_default_context(cafile=str(home.tls / "ca.pem"))
-        tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        tls.load_cert_chain(home.tls / "server.pem", home.tls / "server-key.pem")
-    return Broker(
-        settings.broker.host,
-        settings.broker.port,
-        identifier,
-        five=settings.broker.version == 5,
-        username=None if tls else "vendcloud",
-        tls=tls,
-    )
 
 
 class Service:
@@ -69,6 +51,7 @@ class Service:
         self, settings: FleetSettings, home: Home, *, shared: bool = False, name: str = "serve"
     ) -> None:
         self.settings = settings
+        self._home = home
         self._signatory = signatory_of(settings.signer, home, now_ms)
         self.database = FleetDatabase(home.database_url(settings))
         self.ways: dict[str, Worker] = {}
@@ -155,6 +138,8 @@ class Service:
                 tasks.append(loop.create_task(self.door.run()))
             if http:
                 tasks.append(loop.create_task(self._serve_http()))
+                home, keys = self._home, self.settings.signer.keys
+                tasks.append(loop.create_task(ends.watch(self.database, home, home.folder / keys)))
             waiting = loop.create_task(stopping.wait())
             try:
                 done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -14,9 +14,11 @@ from cloud.contract import commands as c
 from cloud.contract.signing import Verifier
 from cloud.contract.topics import Address
 from cloud.link import trust
+from cloud.link.credentials import Credentials
 from cloud.link.errands import Errands
 from cloud.link.inbox import Inbox
 from cloud.link.link import URGENT, Link
+from cloud.link.renewal import Renewal
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot
 from cloud.link.sync import SyncView
@@ -57,6 +59,7 @@ class Fleet:
         entropy: Randomness.
         software: What runs.
         forked: Told that the fleet holds another chain behind a record.
+        folder: Where the link keeps what is its own: renewed certificates.
 
     Raises:
         ConfigError: A certificate or key can't be read.
@@ -71,6 +74,7 @@ class Fleet:
         entropy: Callable[[int], bytes],
         software: str,
         forked: Callable[[int, bytes], None],
+        folder: Path,
     ) -> None:
         self._machine = machine
         self._clock = clock
@@ -105,9 +109,11 @@ class Fleet:
             lambda: self._now_ms()[0],
         )
         machine.desk.progress = self.errands.progress
+        ways = Ways(settings, address, folder, clock, self._known_ms)
+        self._renewal = ways.renewal
         self.link = Link(
             self._journal,
-            transport_of(settings, address, clock, trust.dates_checked(self._known_ms)),
+            ways.transport(),
             clock,
             lambda: entropy(NONCE_BYTES).hex(),
             software=software,
@@ -128,14 +134,16 @@ class Fleet:
 
     async def run(self) -> None:
         """Keep in touch until cancelled, or until a fork ends this journal."""
-        inbox = asyncio.get_running_loop().create_task(self._inbox.run())
+        loop = asyncio.get_running_loop()
+        self._tasks.add(loop.create_task(self._inbox.run()))
+        if self._renewal is not None:
+            self._tasks.add(loop.create_task(self._renewal.run()))
         try:
             await self.link.run()
         finally:
-            inbox.cancel()
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(inbox, *self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _planned(self, plan: Plan) -> None:
         self.reporter.every_s = plan.state_s or self.reporter.every_s
@@ -199,47 +207,76 @@ async def _log_level(_id: str, args: c.Args) -> str:
     return args.level
 
 
-def transport_of(
-    settings: Cloud, address: Address, clock: Clock, trusted: trust.Dates
-) -> Transport:
-    """Return the way to the fleet that a machine is configured for.
+class Ways:
+    """The ways to the fleet that a machine is configured for, and what it shows on them.
+
+    Args:
+        settings: The section ``[cloud]``.
+        address: This machine.
+        folder: Where renewed certificates are kept.
+        clock: Measures.
+        known_ms: The time that is surely reached, and whether it is confirmed.
 
     Raises:
         ConfigError: A certificate or key can't be read.
     """
-    tls = _certificates(settings)
 
-    def https() -> HttpsTransport:
-        from cloud.link.transport_https import HttpsTransport  # noqa: PLC0415 - 6 MiB, if unused
+    def __init__(
+        self,
+        settings: Cloud,
+        address: Address,
+        folder: Path,
+        clock: Clock,
+        known_ms: Callable[[], tuple[int, bool]],
+    ) -> None:
+        self._settings = settings
+        self._address = address
+        self._clock = clock
+        self._trusted = trust.dates_checked(known_ms)
+        self._credentials = _credentials(settings, folder)
+        self.renewal: Renewal | None = None
+        if self._credentials is not None:
+            self.renewal = Renewal(self._credentials, address, self._https, clock, known_ms)
 
-        assert tls is not None, "checked on loading"
+    def transport(self) -> Transport:
+        """Return the way that is configured."""
+        settings, shown = self._settings, self._credentials
+        if settings.transport == "https":
+            return self._second()
+        broker = Broker(
+            settings.host,
+            settings.port,
+            f"{self._address.tenant}-{self._address.machine}",
+            five=settings.version == 5,
+            username=None if settings.tls else str(self._address),
+        )
+        tls = shown.context if settings.tls and shown is not None else None
+        mqtt = MqttTransport(broker, self._address, self._trusted, tls)
+        if settings.transport == "auto":
+            return AutoTransport(mqtt, self._second, self._clock)
+        return mqtt
+
+    def _second(self) -> HttpsTransport:
+        assert self._credentials is not None, "checked on loading"
+        return self._https(self._credentials.context)
+
+    def _https(self, tls: Callable[[], ssl.SSLContext]) -> HttpsTransport:
+        from cloud.link.transport_https import HttpsTransport  # noqa: PLC0415 - memory, if unused
+
+        settings = self._settings
         return HttpsTransport(
-            settings.host, settings.https_port, tls, trusted, settings.proxy or None
+            settings.host, settings.https_port, tls, self._trusted, settings.proxy or None
         )
 
-    if settings.transport == "https":
-        return https()
-    broker = Broker(
-        settings.host,
-        settings.port,
-        f"{address.tenant}-{address.machine}",
-        five=settings.version == 5,
-        username=None if settings.tls else str(address),
-    )
-    mqtt = MqttTransport(broker, address, trusted, tls if settings.tls else None)
-    return AutoTransport(mqtt, https, clock) if settings.transport == "auto" else mqtt
 
-
-def _certificates(settings: Cloud) -> Callable[[], ssl.SSLContext] | None:
-    files = settings.ca, settings.certificate, settings.key
+def _credentials(settings: Cloud, folder: Path) -> Credentials | None:
     if not settings.tls and settings.transport == "mqtt":
         return None
+    files = settings.ca, settings.certificate, settings.key
     ca, certificate, key = (path for path in files if path is not None)  # checked on loading
-    made = partial(trust.context, ca, certificate, key)
     try:
-        made()
+        return Credentials(ca, certificate, key, folder)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"cloud.ca, cloud.certificate, cloud.key: {error} ({settings.certificate})"
         ) from error
-    return made

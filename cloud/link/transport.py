@@ -14,6 +14,10 @@ class LinkLostError(Exception):
     """The way to the fleet is gone, or was refused; nobody knows what arrived."""
 
 
+class LinkRefusedError(LinkLostError):
+    """The fleet answered, and said no."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Something that the fleet said."""

@@ -23,8 +23,8 @@ import structlog
 
 from cloud.contract import https
 from cloud.contract.messages import Message
-from cloud.contract.topics import Topic
-from cloud.link.transport import Heard, LinkLostError
+from cloud.contract.topics import UP, Topic
+from cloud.link.transport import Heard, LinkLostError, LinkRefusedError
 from cloud.link.trust import Dates
 
 log = structlog.get_logger("link")
@@ -38,6 +38,9 @@ CONNECTIONS: Final = 4  # batches, other words, the question, and one that repla
 TOGETHER_BYTES: Final = 512 * 1024
 WAITING: Final = 64  # messages that the machine has not looked at; then nothing more is asked for
 KEPT: Final = https.MAX_HAVE // 2  # names of what came on this connection and was done with
+_UP: Final = f"{https.PREFIX}/"
+_TOPICS: Final = frozenset(UP)
+_REFUSED: Final = frozenset({403, 409, 422})
 _UNREADABLE: Final = frozenset({400, 422})  # it came, and was not understood; so on MQTT, too
 
 
@@ -162,9 +165,11 @@ class HttpsConnection:
             raise LinkLostError(f"{path}: {str(error) or type(error).__name__}") from error
         except ssl.SSLError as error:  # pragma: no cover - httpx names most of them itself
             raise LinkLostError(f"{path}: {error}") from error
-        if status != 200 and not (status in _UNREADABLE and path != https.RENEW):
-            problem = _problem(raw)
-            raise LinkLostError(f"{path}: the fleet answers {status}: {problem}")
+        if status != 200 and not (status in _UNREADABLE and path.removeprefix(_UP) in _TOPICS):
+            said = f"{path}: the fleet answers {status}: {_problem(raw)}"
+            if status in _REFUSED:
+                raise LinkRefusedError(said)
+            raise LinkLostError(said)
         return raw
 
     # -------------------------------------------------------------------------- downwards
@@ -297,11 +302,15 @@ class HttpsTransport:
         self._proxy = proxy
         logging.getLogger("httpx2").setLevel(logging.WARNING)  # each question is no news
 
-    def client(self) -> httpx2.AsyncClient:
-        """Return a client with the certificates of now."""
+    async def client(self) -> httpx2.AsyncClient:
+        """Return a client with the certificates of now. Raises LinkLostError."""
+        try:
+            tls = await asyncio.to_thread(self._tls)  # it reads files
+        except OSError as error:
+            raise LinkLostError(f"certificate: {error}") from error
         return httpx2.AsyncClient(
             base_url=self._base,
-            verify=self._tls(),
+            verify=tls,
             proxy=self._proxy,
             trust_env=self._proxy is None,
             limits=httpx2.Limits(
@@ -313,9 +322,15 @@ class HttpsTransport:
         )
 
     @asynccontextmanager
+    async def asking(self) -> AsyncIterator[HttpsConnection]:
+        """Be ready to ask something; nothing is listened to."""
+        async with await self.client() as client:
+            yield HttpsConnection(client, self._trusted)
+
+    @asynccontextmanager
     async def connect(self) -> AsyncIterator[HttpsConnection]:
         """Connect, and listen until the block ends."""
-        async with self.client() as client:
+        async with await self.client() as client:
             connection = HttpsConnection(client, self._trusted)
             await connection.hello()
             listening = asyncio.ensure_future(connection.listen())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -60,6 +61,13 @@ class MqttConnection:
             raise LinkLostError(str(error)) from error
 
 
+async def _shown(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    try:
+        return await asyncio.to_thread(tls)
+    except OSError as error:
+        raise LinkLostError(f"certificate: {error}") from error
+
+
 class MqttTransport:
     """Makes connections to one broker.
 
@@ -88,7 +96,9 @@ class MqttTransport:
     async def connect(self) -> AsyncIterator[Connection]:
         """Connect, with a last will that says that the machine is gone."""
         will = aiomqtt.Will(self._address.topic(Topic.PRESENCE), _GONE, qos=1, retain=True)
-        broker = self._broker if self._tls is None else replace(self._broker, tls=self._tls())
+        broker = self._broker
+        if self._tls is not None:  # it reads files: in a thread
+            broker = replace(broker, tls=await _shown(self._tls))
         client = StrictClient(broker, will=will)
         try:
             await client.__aenter__()

@@ -172,7 +172,7 @@ async def tied(database: FleetDatabase, server: Mosquitto, folder: Path) -> Asyn
     entropy = count(1)
     fleet = Fleet(
         settings, "lobby-1", shop.machine, clock,
-        lambda n: next(entropy).to_bytes(n, "big"), "0.1.0", lambda *_: None,
+        lambda n: next(entropy).to_bytes(n, "big"), "0.1.0", lambda *_: None, folder,
     )  # fmt: skip
     worker = Worker(
         Ingest(database),

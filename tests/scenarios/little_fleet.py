@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from cloud.contract import batch, signing
@@ -191,6 +192,7 @@ class LittleFleet:
             stage.rng.randbytes,
             app.SOFTWARE,
             lambda seq, _: self.wrong.append(f"a fork at {seq}"),
+            Path("unused"),  # it keeps certificates, and here are none
         )
         self._tie = stage.loop.create_task(made.run())
         return made

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cloud.fleet.cli import audit, desired, keys, machines, reports, running, stock, tell
+from cloud.fleet.cli import audit, desired, keys, machines, own, reports, running, stock, tell
 from cloud.fleet.cli.place import CliError
 
 _HELP: Final = """The fleet server of vending machines.
@@ -48,7 +48,7 @@ def root(
     context.obj = home
 
 
-for part in (running, machines, tell, desired, keys, reports, stock, audit):
+for part in (running, machines, tell, desired, keys, reports, stock, audit, own):
     part.mount(app)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from cloud.fleet import registry, reports, signer
+from cloud.fleet import certificates, registry, reports, signer
+from cloud.fleet.broker_files import broker_told
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
     AsJson,
@@ -16,6 +18,7 @@ from cloud.fleet.cli.place import (
     MachineName,
     Place,
     address_of,
+    place_of,
     run,
 )
 from cloud.fleet.database import FleetDatabase
@@ -31,6 +34,8 @@ def mount(app: typer.Typer) -> None:
     group.command("add")(add)
     group.command("list")(list_)
     group.command("show")(show)
+    group.command("certificate")(certificate)
+    group.command("revoke")(revoke)
     group.command("adopt-journal")(adopt)
     group.command("take-back")(take_back)
     group.command("release-journal")(release)
@@ -118,6 +123,7 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
             raise CliError(f"no machine {address}", Exit.NOT_FOUND)
         return {
             **found[0],
+            "certificates": await certificates.of_machine(database, address),
             "journals": await reports.journals(database, address),
             "balances": await reports.balances(database, address),
         }
@@ -144,6 +150,12 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
             for line in told["journals"]
         ],
         "no journal yet",
+    )
+    screen.console().print()
+    screen.table(
+        ("Certificate", "Issued", "Ends", "State"),
+        [_certificate(line) for line in told["certificates"]],
+        "no certificate",
     )
     screen.console().print()
     screen.table(
@@ -205,6 +217,57 @@ def _pieces(counts: dict[str, int] | None, currency: str) -> str:
         f"{count} x {screen.amount(int(value), currency)}"
         for value, count in sorted((counts or {}).items(), key=lambda pair: int(pair[0]))
     )
+
+
+def _certificate(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
+    state: screen.Cell = ("valid", screen.GOOD)
+    if line["revoked_ms"]:
+        state = (f"revoked {screen.at(line['revoked_ms'])}", screen.BAD)
+    elif line["not_after_ms"] < now_ms():
+        state = ("ended", screen.WARN)
+    return line["serial"], screen.at(line["issued_ms"]), screen.at(line["not_after_ms"]), state
+
+
+def certificate(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
+    """Issue another certificate, to be carried to the machine; earlier ones stay valid."""
+    address = address_of(machine)
+
+    async def work(database: FleetDatabase, place: Place) -> str:
+        now = datetime.now(UTC)  # noqa: TID251 - where the operating system's clock ends
+        return await certificates.replace(database, place.home, address, now)
+
+    serial = run(context, work)
+    files = [str(path) for path in place_of(context).home.machine_files(address)]
+    if json:
+        screen.as_json({"machine": str(address), "serial": serial, "files": files})
+    else:
+        screen.say(f"{address}: certificate {serial}: {' and '.join(files)}")
+
+
+def revoke(
+    context: typer.Context,
+    machine: MachineName,
+    serial: Annotated[str, typer.Option(help="This certificate alone.", show_default=False)] = "",
+    json: AsJson = False,
+) -> None:
+    """Revoke a machine's certificates: it comes in no more, and is sent away where it is in."""
+    address = address_of(machine)
+
+    async def work(database: FleetDatabase, place: Place) -> list[str]:
+        now = datetime.now(UTC)  # noqa: TID251 - where the operating system's clock ends
+        return await certificates.revoke(database, place.home, address, serial, now)
+
+    revoked = run(context, work)
+    place = place_of(context)
+    told = ""
+    if place.settings.broker.enabled:
+        told = asyncio.run(broker_told(place.settings, place.home, address))
+    if json:
+        screen.as_json({"machine": str(address), "revoked": revoked, "broker": told or "told"})
+        return
+    screen.say(f"{address}: {len(revoked)} certificates revoked")
+    if told:
+        screen.say(f"the broker does not know it yet: {told}")
 
 
 def _journal(text: str) -> bytes:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.messages import MessageError
 from cloud.contract.topics import Address, TopicError
+from cloud.fleet.certificates import CertificateRefusedError
 from cloud.fleet.configuration import ConfigurationError
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.dead_letters import DeadLetterError
@@ -115,7 +116,7 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
 
     try:
         return asyncio.run(with_database())
-    except (OrderRefusedError, RegistryError) as error:
+    except (OrderRefusedError, RegistryError, CertificateRefusedError) as error:
         raise CliError(str(error), Exit.NOT_FOUND) from error
     except ConfigurationError as error:
         raise CliError(str(error), Exit.NO if error.nothing else Exit.REFUSED) from error

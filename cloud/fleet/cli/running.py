@@ -14,8 +14,8 @@ import typer
 
 from cloud.contract.commands import Role
 from cloud.contract.journal import to_ms
-from cloud.contract.topics import TopicError, access_rules, check_name, server_rules
-from cloud.fleet import authority, signer
+from cloud.contract.topics import TopicError, check_name
+from cloud.fleet import authority, broker_files, certificates, own, signer
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import AsJson, CliError, Exit, Place, place_of, run
 from cloud.fleet.database import FleetDatabase
@@ -58,7 +58,7 @@ def init(
     root = signer.make_root(home, os.urandom(32))  # noqa: TID251 - a key of its own
     roles = (Role.OPERATOR, Role.SUPPORT, Role.CONFIG)
     signer.make_key(home, f"{tenant}-1", tenant, roles, os.urandom(32), to_ms(now))  # noqa: TID251 - as above
-    _make_broker_files(home, place)
+    broker_files.make(home, place.settings.broker.port, certificates.pair_of(home), now)
     asyncio.run(_migrate(place))
     made = {"home": str(home.folder), "root_key": root.hex(), "broker": str(home.broker)}
     if json:
@@ -75,38 +75,8 @@ def _make_certificates(home: Home, hosts: tuple[str, ...], now: datetime) -> Non
     ca = authority.make_authority(now)
     write_public(home.tls / "ca.pem", ca.certificate)
     write_private(home.tls / "ca-key.pem", ca.key)
-    parts = (("broker", hosts[0], hosts), ("door", hosts[0], hosts), ("server", _SERVER, ()))
-    for name, common, names in parts:
-        pair, _ = authority.issue(ca, common, now, hosts=names, days=authority.MACHINE_DAYS)
-        write_public(home.tls / f"{name}.pem", pair.certificate)
-        write_private(home.tls / f"{name}-key.pem", pair.key)
-
-
-def _make_broker_files(home: Home, place: Place) -> None:
-    broker, tls = home.broker, home.tls
-    port = place.settings.broker.port
-    write_public(broker / "acl", (server_rules(_SERVER) + access_rules()).encode())
-    lines = [
-        "# Written by `vendcloud init`. Machines come with certificates of our own authority; the",
-        "# common name is the user's name, and the access rules are patterns over it.",
-        f"listener {port}",
-        f"cafile {tls / 'ca.pem'}",
-        f"certfile {tls / 'broker.pem'}",
-        f"keyfile {tls / 'broker-key.pem'}",
-        "tls_version tlsv1.3",
-        "require_certificate true",
-        "use_identity_as_username true",
-        "allow_anonymous false",
-        f"acl_file {broker / 'acl'}",
-        "persistence true",
-        f"persistence_location {broker}/",
-        "autosave_interval 60",
-        "max_queued_messages 100000",
-        "max_inflight_messages 100",
-        "persistent_client_expiration 30d",
-        "max_packet_size 1114112",
-    ]
-    write_public(broker / "mosquitto.conf", ("\n".join(lines) + "\n").encode())
+    for name in own.NAMES:
+        own.make(home, ca, name, hosts, now)
 
 
 async def _migrate(place: Place) -> None:

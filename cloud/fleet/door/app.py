@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
@@ -19,12 +19,16 @@ from cloud.contract import https
 from cloud.contract.journal import to_ms
 from cloud.contract.messages import MAX_MESSAGE_BYTES, Message, MessageError, read
 from cloud.contract.topics import UP, Topic
+from cloud.fleet import certificates
 from cloud.fleet import schema as t
+from cloud.fleet.authority import RequestRefusedError
 from cloud.fleet.broker import BrokerLostError
+from cloud.fleet.certificates import CertificateNotDueError
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.door.broker_https import BusyError, HttpsBroker
 from cloud.fleet.door.down import lying_ready
 from cloud.fleet.door.peers import Peer, StrangerError, peer_of
+from cloud.fleet.home import Home
 
 log = structlog.get_logger("vendcloud.door")
 
@@ -55,6 +59,7 @@ class Door:
 
     Args:
         database: Who may come in, and what lies ready for them.
+        home: Where the authority's key is, which signs the next certificates.
         broker: Where their messages go.
         now_ms: UTC in ms since 1970.
         seen: Told which machine (its number) was here.
@@ -63,11 +68,13 @@ class Door:
     def __init__(
         self,
         database: FleetDatabase,
+        home: Home,
         broker: HttpsBroker,
         now_ms: Callable[[], int],
         seen: Callable[[int], None] = lambda _machine_id: None,
     ) -> None:
         self._database = database
+        self._home = home
         self._broker = broker
         self._now_ms = now_ms
         self._seen = seen
@@ -86,6 +93,10 @@ class Door:
         @app.post(https.DOWN)
         async def down(request: Request) -> Response:
             return await self._answered(request, self._down)
+
+        @app.post(https.RENEW)
+        async def renew(request: Request) -> Response:
+            return await self._answered(request, self._renew, ended=True)
 
         return app
 
@@ -173,6 +184,27 @@ class Door:
                 await self._let_in(visit.request)  # it may have been revoked meanwhile
                 found = await lying_ready(self._database, visit.machine_id, have, self._now_ms())
         return https.Answer(messages=found)
+
+    async def _renew(self, visit: Visit) -> https.Renewal:
+        asked = _read(https.RenewalRequest, await _body(visit.request, MAX_MESSAGE_BYTES))
+        peer = visit.peer
+        now = datetime.fromtimestamp(self._now_ms() / 1000, UTC)
+        try:
+            pem = await certificates.renew(
+                self._database,
+                self._home,
+                visit.machine_id,
+                peer.address,
+                (peer.begins, peer.ends),
+                asked.request,
+                now,
+            )
+        except CertificateNotDueError as error:
+            raise Refused(409, str(error)) from error
+        except RequestRefusedError as error:
+            raise Refused(422, str(error)) from error
+        log.info("door.renewed", machine=str(peer.address))
+        return https.Renewal(certificate=pem)
 
 
 async def _hello(visit: Visit) -> https.Answer:

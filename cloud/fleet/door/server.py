@@ -65,7 +65,7 @@ class DoorServer:
             ) from error
         self._server = QuietServer(
             uvicorn.Config(
-                Door(database, broker, now_ms, self.roll.seen).app(),
+                Door(database, home, broker, now_ms, self.roll.seen).app(),
                 http=peers.PeerProtocol,
                 ws="none",
                 ssl_context_factory=lambda _config, _default: context,

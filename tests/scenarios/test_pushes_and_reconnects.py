@@ -124,7 +124,7 @@ async def plays(stage: Stage, steps: Sequence[Step], found: list[str]) -> None:
     assert stage.running is not None
     fleet = LittleFleet(stage)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "transport_of", lambda *_: fleet)
+        patch.setattr(assembly.Ways, "transport", lambda _ways: fleet)
         await stage.act(cmd.ConfirmTime(fleet.now_ms + 1_000, stage.running.machine.desk.now))
         journal = stage.running.journal.journal_id
         fleet.tie()
@@ -185,7 +185,7 @@ def test_a_push_is_applied_over_the_link_and_its_state_is_told() -> None:
         assert stage.running is not None
         fleet = LittleFleet(stage)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "transport_of", lambda *_: fleet)
+            patch.setattr(assembly.Ways, "transport", lambda _ways: fleet)
             fleet.tie()
             fleet.push({"policy.max_credit": 4_000, "cloud.state_minutes": 1})
             await stage.until(lambda: stage.state.config.held.revision == 1, within_s=30.0)
@@ -207,7 +207,7 @@ def test_a_command_that_waits_keeps_no_other_waiting() -> None:
         assert stage.running is not None
         fleet = LittleFleet(stage)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "transport_of", lambda *_: fleet)
+            patch.setattr(assembly.Ways, "transport", lambda _ways: fleet)
             fleet.tie()
             await stage.passes(2.0)
             await stage.coins(50)

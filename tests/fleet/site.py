@@ -34,25 +34,40 @@ def asked(home: Path, *arguments: str) -> Any:
 
 
 class Site:
-    """A server's folder, with its server running, and its broker unless all come over HTTPS."""
+    """A server's folder, with its server running, and its broker unless all come over HTTPS.
 
-    def __init__(self, home: Path, *, broker: bool = True) -> None:
+    With ``signer`` the keys are in a process of their own, which the others ask.
+    """
+
+    def __init__(self, home: Path, *, broker: bool = True, signer: bool = False) -> None:
         self.home = home
         self.port, self.http, self.https = free_port(), free_port(), free_port()
         home.mkdir()
         (home / "fleet.toml").write_text(
             f"[broker]\nport = {self.port}\nenabled = {str(broker).lower()}\n"
             f"[http]\nport = {self.http}\n"
-            f'[https]\nhost = "127.0.0.1"\nport = {self.https}\n',
+            f'[https]\nhost = "127.0.0.1"\nport = {self.https}\n'
+            + ('[signer]\nsocket = "signer.sock"\nkeys = "signer/keys"\n' if signer else ""),
             encoding="utf-8",
         )
         self.made = asked(home, "init", "acme")
         conf = home / "broker" / "mosquitto.conf"
         if os.geteuid() == 0:
             conf.write_text("user root\n" + conf.read_text(encoding="utf-8"), encoding="utf-8")
+        if signer:
+            (home / "signer").mkdir(mode=0o700)
+            (home / "keys").rename(home / "signer" / "keys")
+            (home / "keys").mkdir()
+            (home / "keys" / "root.pub").write_bytes(
+                (home / "signer" / "keys" / "root.pub").read_bytes()
+            )
         commands = [[sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "serve"]]
         if broker:
             commands.insert(0, [mosquitto_program(), "-c", str(conf)])
+        if signer:
+            commands.append(
+                [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "signer"]
+            )
         self.processes = [
             subprocess.Popen(command, stderr=None if "serve" in command else subprocess.DEVNULL)
             for command in commands

@@ -112,7 +112,31 @@ def test_what_cannot_be_asked_is_refused_with_words(site: Site) -> None:
     )
     assert "less than or equal to" in vendcloud(site.home, "dlq", "show", "9" * 20, code=2)
     assert "no dead letter 7" in vendcloud(site.home, "dlq", "show", "7", code=6)
+    assert "no dead letter 7" in vendcloud(site.home, "dlq", "replay", "7", code=5)
+    assert "no journal" in vendcloud(
+        site.home, "machine", "take-back", "acme/lobby-1", "ab" * 16, code=6
+    )
+    assert "[signer] socket is missing" in vendcloud(site.home, "signer", code=2)
+    told = vendcloud(
+        site.home, "cmd", "send", "acme/lobby-1", "claim.close", "claim=7", "how=bank", code=6
+    )
+    assert "no open claim 7" in told
     assert "there is a server already" in vendcloud(site.home, "init", "acme", code=5)
+
+
+def test_rules_of_stock_keys_and_letters_are_set_and_shown(site: Site) -> None:
+    rule = ("stock", "rule", "set", "acme/lobby-2", "A1", "--par", "12", "--reorder", "3")
+    assert asked(site.home, *rule)["par"] == 12
+    assert [line["column"] for line in asked(site.home, "stock", "rule", "list")] == ["A1"]
+    assert asked(site.home, "stock", "picklist", "--all") == []
+    assert asked(site.home, "dlq", "replay") == {"understood": [], "still": [], "records": 0}
+    assert asked(site.home, "key", "add", "acme", "--role", "update")["kid"] == "acme-2"
+    assert [key["roles"] for key in asked(site.home, "key", "list", "acme")] == [
+        ["operator", "support", "config"],
+        ["update"],
+    ]
+    for words in ("stock rule list", "stock picklist", "key list acme", "dlq list --all"):
+        assert vendcloud(site.home, *words.split())
 
 
 def test_a_server_that_was_never_made_says_how_it_is_made(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cloud.contract.commands import KINDS
 from cloud.fleet import orders, reports
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
@@ -38,13 +39,16 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(group, name="cmd")
 
 
-def pairs_of(pairs: list[str] | None) -> dict[str, Any]:
-    """Read NAME=VALUE; a value is JSON, else a text."""
+def pairs_of(pairs: list[str] | None, *, texts: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Read NAME=VALUE; a value is JSON, else a text, as those of ``texts`` always are."""
     found: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise CliError(f"{pair!r} is not NAME=VALUE", Exit.USAGE)
+        if name in texts and not value.startswith('"'):
+            found[name] = value  # version=2 is no number
+            continue
         try:
             found[name] = jsonlib.loads(value)
         except ValueError:
@@ -62,7 +66,10 @@ def send(
     json: AsJson = False,
 ) -> None:
     """Sign a command; the server publishes it, again and again until it is answered."""
-    address, args = address_of(machine), pairs_of(arguments)
+    address = address_of(machine)
+    fields = KINDS[kind].model_fields if kind in KINDS else {}
+    texts = frozenset(name for name, field in fields.items() if field.annotation is str)
+    args = pairs_of(arguments, texts=texts)
 
     async def work(database: FleetDatabase, place: Place) -> orders.Order:
         return await orders.send(

@@ -39,6 +39,7 @@ WEEK_SEED: Final = 1
 WEEK_LIMIT_S: Final = 300.0  # on a slow machine, and beside the first act
 CATCH_UP_LIMIT_S: Final = 60.0
 LOOK_S: Final = 0.01
+_LINK: Final = re.compile(r'(?m)^link = "[^"]*"')
 _ID: Final = re.compile(r'(?m)^id = "[^"]*"')
 
 
@@ -101,7 +102,8 @@ class Fleet:
         console: Where it is told.
         speed: How much faster than life the worlds are.
         scenes: What is played.
-        home: Everything happens below it; None: a folder that goes at the end.
+        home: Everything happens in a new folder below it; None: one that goes at the end.
+        link: How the machines' buses are reached, instead of what the file says.
         hurry: For nobody who reads.
     """
 
@@ -113,6 +115,7 @@ class Fleet:
         scenes: Sequence[Scene],
         home: Path | None = None,
         *,
+        link: str | None = None,
         hurry: bool = False,
     ) -> None:
         self._config = config
@@ -120,6 +123,7 @@ class Fleet:
         self._speed = speed
         self._scenes = scenes
         self._given = home
+        self._link = link
         self._hurry = hurry
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
@@ -132,10 +136,11 @@ class Fleet:
 
     async def __aenter__(self) -> Fleet:
         """Begin the week, which takes its time."""
-        self.home = self._given or Path(tempfile.mkdtemp(prefix="vendd-fleet-"))
-        self.home.mkdir(parents=True, exist_ok=True)
         if self._given is None:
+            self.home = Path(tempfile.mkdtemp(prefix="vendd-fleet-"))
             self._stack.callback(shutil.rmtree, self.home, ignore_errors=True)
+        else:
+            self.home = _new_folder(self._given)
         self._weeks: dict[str, Week] = {}
         try:
             for name in {scene.machine for scene in self._scenes if scene.lived}:
@@ -210,8 +215,10 @@ class Fleet:
     def _file_of(self, name: str) -> Path:
         path = self.home / f"{name}.toml"
         if not path.exists():
-            text = self._config.read_text(encoding="utf-8")
-            path.write_text(_ID.sub(f'id = "{name}"', text, count=1), encoding="utf-8")
+            text = _ID.sub(f'id = "{name}"', self._config.read_text(encoding="utf-8"), count=1)
+            if self._link is not None:
+                text = _LINK.sub(f'link = "{self._link}"', text, count=1)
+            path.write_text(text, encoding="utf-8")
         return path
 
     async def _scene(self, scene: Scene, number: int) -> None:
@@ -391,6 +398,19 @@ class Fleet:
                     await asyncio.sleep(LOOK_S)
         except TimeoutError as error:
             raise StoryError(f"not within {PATIENCE_S:g} s: {what}") from error
+
+
+def _new_folder(below: Path) -> Path:
+    """Make a folder for this run: a fleet, like a journal, is never made over another one."""
+    number = 1
+    while True:
+        folder = below / (f"fleet-{number}" if number > 1 else "fleet")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def _each(group: BaseExceptionGroup[Any]) -> list[BaseException]:

@@ -91,8 +91,9 @@ async def _perform(given: argparse.Namespace, chosen: Chosen, console: Console) 
         async with AsyncExitStack() as stack:
             fleet = None
             if chosen.scenes:
-                home = None if given.dir is None else given.dir / "fleet"
-                fleet = Fleet(given.config, console, given.speed, chosen.scenes, home)
+                fleet = Fleet(
+                    given.config, console, given.speed, chosen.scenes, given.dir, link=given.link
+                )
                 await stack.enter_async_context(fleet)
             if chosen.stories:
                 performance = await _first_act(given, chosen.stories, console)

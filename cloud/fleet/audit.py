@@ -159,17 +159,23 @@ class _Walk:
             yield self._report.records
         self._end()
 
-    async def _chunk(self, connection: AsyncConnection, after: int) -> list[Row[Any]]:
+    async def _chunk(
+        self, connection: AsyncConnection, after: int, limit: int = CHUNK
+    ) -> list[Row[Any]]:
         """Return the next records; all of those that bear the last one's number."""
-        rows = (
-            await connection.execute(
-                select(t.record)
-                .where(t.record.c.journal_id == self._row.id, t.record.c.seq > after)
-                .order_by(t.record.c.seq)
-                .limit(CHUNK)
-            )
-        ).all()
-        if len(rows) < CHUNK or rows[0].seq == rows[-1].seq:
+        query = (
+            select(t.record)
+            .where(t.record.c.journal_id == self._row.id, t.record.c.seq > after)
+            .order_by(t.record.c.seq)
+            .limit(limit)
+        )
+        try:
+            rows = (await connection.execute(query)).all()
+        except (TypeError, ValueError) as error:  # SQLite keeps anything in any column
+            if limit > 1:
+                return await self._chunk(connection, after, 1)
+            raise WrongError(f"can't be read: {error}", after + 1) from error
+        if len(rows) < limit or rows[0].seq == rows[-1].seq:
             return list(rows)
         return [row for row in rows if row.seq < rows[-1].seq]
 
@@ -179,8 +185,11 @@ class _Walk:
             if row.seq <= self._seq:
                 raise WrongError("is stored twice", row.seq)
             raise WrongError(f"is missing; the next one is {row.seq}", seq)
-        body, stored = bytes(row.body), bytes(row.hash)
-        digest = link(self._hash, self._uid, seq, row.boot, body)
+        try:
+            body, stored = bytes(row.body), bytes(row.hash)
+            digest = link(self._hash, self._uid, seq, row.boot, body)
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise WrongError(f"can't be read: {error}", seq) from error
         if digest != stored:
             raise WrongError("fails its hash", seq)
         record = record_of(Stored(seq, row.boot, body, digest))

@@ -17,7 +17,7 @@ from cloud.mqtt import Broker
 from tests.fleet.servers import free_port, mosquitto_program, select_pause
 
 
-def vendcloud(home: Path, *arguments: str, code: int = 0) -> str:
+def vendcloud(home: Path, *arguments: str, code: int = 0, out: bool = False) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), *arguments],
         capture_output=True,
@@ -26,7 +26,7 @@ def vendcloud(home: Path, *arguments: str, code: int = 0) -> str:
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if not code else done.stderr
+    return done.stdout if out or not code else done.stderr
 
 
 def asked(home: Path, *arguments: str) -> Any:

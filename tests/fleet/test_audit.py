@@ -179,6 +179,11 @@ async def _resigned(connection: AsyncConnection) -> None:
 _CHECKPOINT = (t.checkpoint.c.journal_id == 1) & (t.checkpoint.c.seq == 10)
 CHANGES: dict[str, tuple[Change, int | None, str]] = {
     "one byte of a record": (lambda c: _flip(c, t.record.c.body, _of(1, 7)), 7, "fails its hash"),
+    "a start that is none": (
+        lambda c: c.execute(update(t.record).where(_of(1, 7)).values(boot=-1)),
+        7,
+        "can't be read",
+    ),
     "one byte of a hash": (lambda c: _flip(c, t.record.c.hash, _of(2, 5)), 5, "fails its hash"),
     "one byte of the last hash": (
         lambda c: _flip(c, t.journal.c.last_hash, t.journal.c.id == 2),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -309,3 +313,31 @@ async def test_an_old_file_that_was_taken_away_is_the_fleets_to_prove(tmp_path: 
 
     assert life.ok
     assert len(life.journals) == 1
+
+
+def vendctl(*words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", "from controller.cli.app import run; run()", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+async def test_a_technician_sees_what_is_proved_and_by_whom(tmp_path: Path) -> None:
+    await broken_and_begun_anew(tmp_path)
+    words = ("journal", "verify", "--folder", str(tmp_path))
+
+    code, out = await asyncio.to_thread(vendctl, *words, "--root-key", public_of(ROOT).hex())
+    assert code == 0
+    assert "1 signed checkpoints agree; the fleet vouches for everything to record" in out
+    assert "before it, journal" in out
+    assert "then damaged (record 38: fails its hash)" in out
+    code, out = await asyncio.to_thread(vendctl, *words)
+    assert (code, "was not checked to its root key" in out) == (0, True)
+    code, out = await asyncio.to_thread(vendctl, *words, "--root-key", "11" * 32, "--json")
+    told = json.loads(out)
+    assert (code, told["ok"], told["wrong"]) == (1, False, told["last_good"] + 1)
+    assert "is not signed by the root key" in told["problem"]

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,25 @@ async def test_a_machines_sales_are_what_the_shell_says(site: Site, books: Journ
         "lobby-1",
         "lobby-2",
     ]
+    proof = asked(site.home, "audit", "verify", "acme/lobby-1")
+    assert (proof["ok"], proof["records"]) == (True, books.durable_seq)
+    assert f"verified: {books.durable_seq} records" in vendcloud(
+        site.home, "audit", "verify", "acme/lobby-1"
+    )
+    for statement, problem in (
+        ("UPDATE record SET body = CAST(body AS TEXT) WHERE seq = 9", "record 9: can't be read"),
+        ("UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = 9", "fails its hash"),
+        ("UPDATE record SET body = CAST(trim(body) AS BLOB) WHERE seq = 9", ""),
+    ):
+        with closing(sqlite3.connect(site.home / "fleet.db")) as raw, raw:
+            raw.execute(statement)
+        told = vendcloud(
+            site.home, "audit", "verify", "acme/lobby-1", code=1 if problem else 0, out=True
+        )
+        assert ("NOT VERIFIED" in told, problem in told) == (bool(problem), True)
+    assert "no machine acme/nobody" in vendcloud(
+        site.home, "audit", "verify", "acme/nobody", code=6
+    )
     for command in ("sales", "stock", "cash", "claims", "alerts", "machine list", "dlq list"):
         assert vendcloud(site.home, *command.split())
     assert asked(site.home, "rebuild")["records"] == books.durable_seq

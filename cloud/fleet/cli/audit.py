@@ -72,9 +72,9 @@ def _show(report: AuditReport) -> None:
         "no journal yet",
     )
     if report.ok:
-        screen.say(f"verified: {report.records} records of {report.machine}")
+        screen.console().print(f"verified: {report.records} records of {report.machine}")
     else:
-        screen.say(f"NOT VERIFIED: {report.problem}")
+        screen.console().print(f"NOT VERIFIED: {report.problem}")
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class RemoteDesk:
             raise CommandRefused("the time is not known yet, by which a command's end is judged")
         if desk.now_ms > order.expires_ms:
             return self._end(order, "expired")
-        if order.issued_ms < remote.not_before_ms:
+        if remote.not_before_ms and order.issued_ms <= remote.not_before_ms:
             return self._end(
                 order,
                 "refused",

@@ -7,9 +7,13 @@ import json
 import pytest
 
 from controller.domain import commands as cmd
+from controller.journal.database import companions
+from controller.journal.errors import JournalRefusedError
+from controller.journal.identity import journal_file
 from controller.journal.records_orders import MachineUnlocked
 from controller.machine.inputs import CommandRefused
 from controller.state import Claim, StateFold
+from simulator.disk_sqlite import DiskStorage
 from tests.scenarios.stage import Stage, play
 from tests.scenarios.test_remote_commands import DAY, confirm, order
 
@@ -394,3 +398,30 @@ def test_commands_that_were_issued_before_a_journal_replaced_another_are_refused
         assert "before this journal began" in late["detail"]
 
     play(story)
+
+
+def test_behind_a_lost_journal_a_command_of_before_does_not_run_a_second_time() -> None:
+    async def story(stage: Stage) -> None:
+        now = await confirm(stage)
+        assert stage.running is not None
+        price = cmd.SetPrice("A1", 170)
+        sent_before = order("c1", now, price, issued_ms=now)
+        assert (await stage.running.machine.act(sent_before, "fleet"))["outcome"] == "done"
+        journal = stage.running.journal.journal_id
+        await stage.kill()
+        await DiskStorage(stage.disk).remove(companions(journal_file(journal)))
+        with pytest.raises(JournalRefusedError):
+            await stage.boot()
+        await stage.begin_journal("its file is gone")
+        await stage.opens()
+        assert stage.state.remote.commands == {}, "nobody here remembers it"
+        later = await confirm(stage)
+
+        again = await stage.running.machine.act(sent_before, "fleet")
+
+        assert again["outcome"] == "refused"
+        assert "before this journal began" in again["detail"]
+        new = order("c2", later, price, counter=1, issued_ms=later + 5_000)
+        assert (await stage.running.machine.act(new, "fleet"))["outcome"] == "done"
+
+    play(story, judged=False)

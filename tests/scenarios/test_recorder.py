@@ -360,3 +360,41 @@ def test_recordings_from_the_field_are_decided_as_they_were() -> None:
 def test_packing_is_the_same_each_time() -> None:
     lines = [b"one\n", b"two\n"]
     assert packed(lines) == packed(lines)
+
+
+def test_what_the_fleet_orders_is_replayed() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        machine = stage.running.machine
+        now = machine.desk.now_ms + 1_000
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now), "fleet")
+        ordered: tuple[cmd.Command, ...] = (
+            cmd.UpdateSoftware("c0", "2.0.0", "ab" * 32, "vendd-2.0.0", now + 3_600_000),
+            cmd.ShowMessage("Hello", 60.0),
+            cmd.LockMachine("recall"),
+            cmd.ReadAudit(),
+            cmd.SettleClaim(7, "", "bank"),
+            cmd.UnlockMachine(),
+        )
+        for number, command in enumerate(ordered):
+            order = cmd.Remote(
+                id=f"c{number}", kind=type(command).__name__, target="", counter=1, issuer="anna",
+                expires_ms=now + 3_600_000, command=command,
+            )  # fmt: skip
+            assert (await machine.act(order, "fleet"))["outcome"] in ("done", "")
+            await stage.passes(1.0)
+        outside = cmd.Remote(
+            id="out", kind="journal.upload", target="", counter=1, issuer="anna",
+            expires_ms=now + 3_600_000, outside=True,
+        )  # fmt: skip
+        waiting = stage.loop.create_task(machine.act(outside, "fleet"))
+        await stage.passes(1.0)
+        await machine.act(cmd.EndRemote("out", "done", "records 1 to 9"), "fleet")
+        assert (await waiting)["outcome"] == "done"
+        await stage.act(cmd.KeepRecording())
+        await stage.passes(1.0)
+
+    stage = play(scenario)
+    found = replay(kept(stage)["asked"])
+    assert found.same, found.difference
+    assert {"update.finished", "message.shown", "machine.locked"} <= set(found.types)

@@ -9,10 +9,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from cloud.contract.messages import State
 from cloud.contract.topics import Topic
 from cloud.link.transport import Connection
 from controller.clock import Clock
+
+log = structlog.get_logger("link")
 
 # A vend is a dozen turns within seconds, and a snapshot some forty times as long as a record: told
 # at each of them it would be most of what goes over a slow link, to show what nobody can read.
@@ -46,18 +50,24 @@ class Reporter:
             LinkLostError: The connection is gone.
         """
         said: State | None = None
+        said_s = self._clock.monotonic_s()
         while True:
             self._touched.clear()
-            state = self._snapshot()
             now = self._clock.monotonic_s()
-            if said is None or _news(said, state):
+            state = self._made()
+            due = now - said_s >= self.every_s
+            if state is not None and (said is None or due or _news(said, state)):
                 await self._say(connection, state)
                 said, said_s = state, now
-            elif now - said_s >= self.every_s:
-                await self._say(connection, state)
-                said_s = now
             await self._clock.sleep(LEAST_S)
             await self._until_touched(said_s + self.every_s)
+
+    def _made(self) -> State | None:
+        try:
+            return self._snapshot()
+        except Exception:  # what can't be told of the machine stops none of its records
+            log.exception("state.broke")
+            return None
 
     async def _say(self, connection: Connection, state: State) -> None:
         await connection.say(Topic.STATE, state.to_bytes(), retain=True)

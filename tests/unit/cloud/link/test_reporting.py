@@ -84,6 +84,23 @@ def test_a_rush_of_changes_is_told_at_a_limited_rate_and_its_end_is_told() -> No
     run_virtual(story())
 
 
+def test_a_state_that_cannot_be_made_ends_no_connection() -> None:
+    async def story() -> None:
+        one = await rig()
+        stock, one.stock["A1"] = one.stock["A1"], "many"  # type: ignore[assignment]  # no number
+        task = asyncio.create_task(one.reporter.run(one.said))
+        await asyncio.sleep(2 * LEAST_S)
+        assert not task.done()
+        assert one.said.states == []
+        one.stock["A1"] = stock
+        one.reporter.touched()
+        await asyncio.sleep(2 * LEAST_S)
+        task.cancel()
+        assert one.said.states[-1][1].stock == {"A1": 100}
+
+    run_virtual(story())
+
+
 def test_a_quiet_machine_says_it_every_so_often_and_a_label_is_no_news() -> None:
     async def story() -> None:
         one = await rig()

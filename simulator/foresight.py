@@ -47,6 +47,11 @@ class WorldForesight:
             return 0.0
         return loop.next_deadline() or 0.0
 
+    def steady(self, poll: bytes) -> bool:
+        """Tell whether the device has nothing new to say."""
+        device = self._wire.bus.peripherals.get(poll[0] & ADDRESS_MASK)
+        return device is None or device.steady
+
     def repeated(self, poll: bytes) -> float:
         """Tell how long the line would be busy with a poll that brings what the last one did."""
         wire = self._wire

@@ -196,13 +196,18 @@ class MdbBus:
         if horizon <= due:
             return False
         for other in self._slots:
-            if other is not slot and not other.idle:
+            if other is not slot and not (other.idle and self._steady(other)):
                 horizon = min(horizon, other.due - EXCHANGE_S)
         if horizon <= due:
             return False
         skipped = slot.skip_to(horizon)
         self.counters.skipped_polls += skipped
         return skipped > 0
+
+    def _steady(self, slot: Slot) -> bool:
+        """Tell whether its next poll will bring nothing, or it gets none; else much may follow."""
+        assert self._foresight is not None
+        return not slot.polling or self._foresight.steady(slot.poll)
 
     # -------------------------------------------------------------------------- transactions
 

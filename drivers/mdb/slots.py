@@ -96,6 +96,10 @@ class Foresight(Protocol):
         """
         ...
 
+    def steady(self, poll: bytes) -> bool:
+        """Tell whether this poll would bring what the last one did, as things stand now."""
+        ...
+
     def repeated(self, poll: bytes) -> float:
         """As ``acked``, for a poll that brings what the last one did: a state that lasts."""
         ...

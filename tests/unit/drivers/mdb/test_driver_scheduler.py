@@ -87,10 +87,13 @@ class Seer:
     horizon: float = 0.0
     in_vain: tuple[bytes, ...] = ()
     same_again: tuple[bytes, ...] = ()
+    news_of: tuple[bytes, ...] = ()
+
+    def steady(self, poll: bytes) -> bool:
+        return poll not in self.news_of
 
     def idle_until(self, poll: bytes) -> float:
-        del poll
-        return self.horizon
+        return self.horizon if self.steady(poll) else 0.0
 
     def acked(self, poll: bytes) -> float:
         return 0.008 if poll in self.in_vain else 0.0
@@ -441,6 +444,16 @@ async def test_idle_polls_may_be_taken_as_answered() -> None:
     tail = [at for at in it.link.times(A) if at > 1000]
     assert gaps(tail) == pytest.approx([POLL_S] * (len(tail) - 1))
     assert it.listeners[0].lost == []
+    await it.stop()
+
+
+@virtual
+async def test_nobody_is_left_out_while_another_has_something_to_say() -> None:
+    # What it says may set off anything, long before the next timer that is known now.
+    seer = Seer(horizon=1000.0, in_vain=(A, B), news_of=(B,))
+    it = await stand(polls=(A, B), foresight=seer)
+    await asyncio.sleep(10.0)
+    assert it.slots[0].due < now() + 2 * POLL_S
     await it.stop()
 
 

@@ -57,11 +57,12 @@ class HealthKeeping:
         if celsius is None or rule.wrong(celsius):
             # As of its last word: a turn may be late by as long as the disk took.
             self._warm(rules, round(thermometer.read_s * 1000), celsius)
-        elif not rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C)):
+            return self._run_out(rules, celsius, now)
+        if not rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C)):
             back = [r.column for r in rules if _stands(known[r.column])]
             if back:
                 desk.write(clim.HealthCooled(columns=tuple(back), celsius=celsius))
-        return self._run_out(rules, celsius, now)
+        return float("inf")  # no timer runs out on a good reading, close to the limit as it may be
 
     def _warm(self, rules: Iterable[HealthRule], read_ms: int, celsius: float | None) -> None:
         """Start the timers that don't run yet, each from when nobody can vouch for it."""

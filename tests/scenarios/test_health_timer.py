@@ -337,6 +337,23 @@ def test_a_slow_disk_does_not_run_the_timer_out_on_what_it_has_not_read_yet(
     play(scenario, settings=PLAIN)
 
 
+def test_no_timer_runs_out_on_a_temperature_that_is_allowed() -> None:
+    # Close to the limit it is not set back either: when it is warm again, the time was up.
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        assert stage.world.cabin is not None
+        warm(stage)
+        await stage.passes(ALLOWED_S / 2)
+        for _ in range(int(ALLOWED_S)):
+            stage.world.cabin.put(4.8)
+            await stage.passes(1.0)
+        assert not held(stage)
+        warm(stage)
+        await comes(stage, lambda: held(stage), 15.0)
+
+    play(scenario, settings=PLAIN)
+
+
 def test_hot_food_must_stay_hot() -> None:
     async def scenario(stage: Stage) -> None:
         await past_the_first_cool_down(stage)

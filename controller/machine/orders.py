@@ -24,6 +24,7 @@ from controller.machine.inputs import CommandRefused
 from controller.state import Claim
 from controller.state_audit import Tally
 
+FLEET: Final = "fleet: "  # before the name of whoever sent a command
 TEXT_MAX: Final = 80  # four lines of twenty
 SHOWN_MAX_S: Final = 7 * 86_400.0  # what is true for longer belongs on a sticker
 UPDATE_KIND: Final = "software.update"
@@ -51,8 +52,11 @@ def obey_order(desk: Desk, command: Order, by: str) -> dict[str, Any]:
                 desk.write(rec.MachineLocked(reason=plain(reason), by=by))
             return {"locked": True}
         case cmd.UnlockMachine(reason=reason):
-            if desk.state.orders.lock is not None:
+            lock = desk.state.orders.lock
+            if lock is not None:
                 desk.write(rec.MachineUnlocked(by=by, reason=reason))
+                if lock.by.startswith(FLEET) and not by.startswith(FLEET):
+                    desk.flag(f"the fleet's lock was overruled by {by}: {reason}", None)
             return {"locked": False}
         case cmd.ShowMessage():
             return _show(desk, command, by)

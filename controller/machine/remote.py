@@ -14,6 +14,7 @@ from typing import Any
 
 from controller.domain import commands as cmd
 from controller.journal import records_link as rec
+from controller.machine import orders
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
 from controller.state_remote import counted
@@ -115,7 +116,7 @@ class RemoteDesk:
         desk = self._desk
         inner: Reply = reply.get_loop().create_future()
         try:
-            answer = self._obey(desk, command, f"fleet: {order.issuer}", inner)
+            answer = self._obey(desk, command, f"{orders.FLEET}{order.issuer}", inner)
         except CommandRefused as refusal:
             return self._end(order, "refused", str(refusal))
         if isinstance(command, cmd.UpdateSoftware):

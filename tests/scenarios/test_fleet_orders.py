@@ -92,6 +92,7 @@ def test_whoever_stands_at_a_locked_machine_may_overrule_it_with_a_record() -> N
         await stage.sells()
         (record,) = [record for record in stage.told if record.type == "machine.unlocked"]
         assert record.data == MachineUnlocked(by="tech", reason="the recall is another batch")
+        assert types(stage, "review.") == ["review.flagged"], "the fleet is told so"
 
     play(story)
 

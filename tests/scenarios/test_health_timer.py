@@ -127,6 +127,28 @@ def test_a_card_that_was_approved_before_the_timer_ran_out_is_not_charged(link: 
     play(scenario, link, settings=PLAIN)
 
 
+def test_a_column_that_gets_too_warm_in_a_turn_is_not_turned_once_more(link: Link) -> None:
+    impatient = cooled(
+        health=(Health(products=("cola",), above_c=5.0, allowed_s=3.0, after_filling_s=3.0),)
+    )
+
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(10.0)
+        stage.breaks("A3", "hang", 1)
+        await stage.coins(200)
+        warm(stage, 20.0)
+        await stage.until(lambda: bool(stage.records("health.warmed")))
+        await stage.passes(1.5)
+        stage.press("A3")
+        await stage.closes()
+        await stage.quiet()
+        assert [data.outcome for data in stage.records("dispense.finished")] == ["not_seen"]
+        assert held(stage)
+        assert (stage.products, stage.spent) == ([], 0)
+
+    play(scenario, link, settings=impatient)
+
+
 def test_it_stays_off_through_restarts_and_power_cuts_until_it_was_served() -> None:
     async def scenario(stage: Stage) -> None:
         await exceeded(stage)

@@ -11,7 +11,7 @@ from simulator.swarm.evidence import Watch
 from simulator.swarm.hands import free, hand_of
 from simulator.swarm.plan import Build, Trouble
 from simulator.swarm.trace import Trace
-from simulator.swarm.troubles import Excuse, Kind, kind_of
+from simulator.swarm.troubles import ALWAYS_SHORT, Excuse, Kind, kind_of
 from simulator.whole import Whole
 
 
@@ -91,6 +91,9 @@ class BadLuck:
         if kind.key == "bill.reset_in_stack" and not self._build.escrow:
             # It is stacked at once and told of by nobody; a count knows no values.
             kind = replace(kind, excuses=kind.excuses | {Excuse.BILL})
+        if kind.key == "changer.short_by" and trouble.value == ALWAYS_SHORT:
+            # Each order pays nothing: in the end there is a claim.
+            kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER})
         if kind.part == "bill" and Excuse.BILL in kind.excuses and self._build.recycler:
             # A validator that is away pays nothing out either.
             kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER, Excuse.PAYOUT})

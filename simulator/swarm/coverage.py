@@ -14,6 +14,7 @@ from controller.journal import records as rec
 from controller.journal import records_rights as rights
 from controller.journal.envelope import Record
 from controller.journal.records_age import AgeChecked
+from controller.ports import DispenseOutcome
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
 from simulator.swarm.plan import Trouble
@@ -40,6 +41,7 @@ STEPS: Final[Mapping[str, tuple[Phases, Phases]]] = {
     "bill.escrowed": ((), ("ESCROW",)),
     "bill.stacked": (("ESCROW",), ("MONEY",)),
     "bill.returned": (("ESCROW",), ()),
+    "claim.redeemed": ((), ("MONEY",)),
     "vend.opened": (("IDLE", "MONEY"), ()),
     "approval.requested": ((), ("APPROVAL",)),
     "approval.finished": (("APPROVAL",), ()),
@@ -109,6 +111,8 @@ class Coverage:
             self._enter(phase)
         match record.data:
             case rec.DispenseFinished(outcome=outcome):
+                if outcome == DispenseOutcome.EMPTY:
+                    self._met.add(("TURN", "seen.empty"))
                 self._turned(dropped=outcome == "dropped")
             case rec.SettleIntended(success=success):
                 self._enter("SETTLE" if success else "REFUND")
@@ -133,6 +137,8 @@ class Coverage:
                 self._tenders.add("BASKET")
             case rights.RightHeld(kind=kind) | rights.RightGranted(kind=kind):
                 self._tenders.add(kind.upper())
+            case rec.ClaimRedeemed(tender="card"):
+                self._tenders.add("CLAIM")
             case rights.TokenInserted():
                 self._tenders.add("TOKEN")
             case rights.RightEnded(reason=reason):

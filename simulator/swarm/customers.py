@@ -13,7 +13,7 @@ from simulator.swarm import rights
 from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
-PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "proof": 3.0, "end": 40.0}
+PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "proof": 3.0, "settle": 12.0, "end": 40.0}
 LOOK_S: Final = 3.0  # between two looks
 CARD_TRIES: Final = 4
 ASKED: Final = "Hold your card"
@@ -135,6 +135,8 @@ class Customer:
             return any(PROOF in line for line in running.machine.screen)
         if what == "card":
             return any(ASKED in line for line in running.machine.screen)
+        if what == "settle":  # by chance: nobody can see that
+            return any(saga.intent == "settle" for saga in machine.state.sagas.values())
         calm = running.machine.quiet and world.still
         if what == "credit":
             held = machine.state.escrow

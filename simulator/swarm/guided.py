@@ -1,39 +1,26 @@
 """Customers who walk into a drawn cell of the failure table: what chance alone would seldom bring.
 
-A cell is drawn, then somebody who pays by its tender, then one of its marks, set to strike in its
-phase. Whether it comes to that is the life's affair; ``coverage`` counts only what did.
+A cell is drawn of those that can come about on this machine, then somebody who pays by its tender,
+then one of its marks, set to strike in its phase. Whether it comes to that is the life's affair;
+``coverage`` counts only what did.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.saga.failure_cells import Cell
 from controller.saga.failures import TABLE
 from simulator.peripherals.faults import FaultValue
-from simulator.swarm import people, rights
-from simulator.swarm.causes import CAUSES
+from simulator.swarm import fitting_cells
+from simulator.swarm.payers import payer, with_a_claim
 from simulator.swarm.people import Shelf
 from simulator.swarm.plan import Act, Build, End, Trouble
-from simulator.swarm.troubles import BY_KEY, Kind
+from simulator.swarm.troubles import ALWAYS_SHORT, BY_KEY, Kind
 
-Draws = Callable[[random.Random, Shelf], list[Act]]
-
-PAYERS: Final[Mapping[str, Draws]] = {
-    "COINS": people.over,
-    "BILL": people.bill,
-    "CARD": people.card,
-    "MIXED": people.mixed,
-    "BILL_CARD": people.bill_and_card,
-    "TOKEN": rights.token,
-    "FREE": rights.free,
-    "APP": rights.app,
-    "BASKET": rights.basket,
-    "ANY": people.over,
-}
 # By a cell's phase: the record behind which a trouble strikes, and an end begins to count.
 BEHIND: Final[Mapping[str, tuple[str, ...]]] = {
     "IDLE": ("",),
@@ -47,12 +34,27 @@ BEHIND: Final[Mapping[str, tuple[str, ...]]] = {
     "ESCROW": ("bill.escrowed", "stack.intended"),
     "RECOVERY": ("dispense.intended",),
 }
+# The same where the way to pay has records of its own.
+MONEY_BEHIND: Final[Mapping[str, str]] = {
+    "TOKEN": "token.inserted",
+    "FREE": "right.granted",
+    "APP": "right.granted",
+    "BILL": "bill.stacked",
+    "COINS": "coins.deposited",
+    "CLAIM": "claim.redeemed",
+}
 LASTS_S: Final = 25.0
 AWAY_S: Final = 200.0
 PATIENT: Final = 4  # times that somebody waits for the end who is owed something
 # Of a product that needs some time to fall: a cut that late finds it in the bin.
 FALLEN: Final = (30, 60)
 SOON: Final = (1, 25)
+FALLING_S: Final = (0.8, 2.2)  # into a turn: the product is about to fall
+SHORT_AGAIN_S: Final = tuple(range(0, 160, 4))  # whenever the next payout is ordered
+MEASURED_S: Final = 20.0  # a thermometer has been read and judged by then
+SLOW_S: Final = 12.0  # a reader's answer, in which food gets too warm
+FORGOTTEN_S: Final = 20.0  # what was promised for some seconds has lapsed by then
+WARM: Final = 20.0  # degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,15 @@ class Misfortune:
     end: End | None = None
 
 
-def misfortune(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
-    """Return somebody on their way into a cell of the table."""
-    cell = rng.choice(TABLE)
-    mark = rng.choice(CAUSES.get(cell.failure, ("",)))
+def misfortune(
+    rng: random.Random, shelf: Shelf, build: Build, cell: Cell | None = None
+) -> Misfortune:
+    """Return somebody on their way into a cell of the table, a drawn one unless it is given."""
+    cell = cell or rng.choices(TABLE, fitting_cells.weights(build))[0]
+    mark = rng.choice(fitting_cells.marks(build, cell) or ("",))
     claimed = cell.tender.name == "CLAIM"
-    acts, selection = (_with_a_claim if claimed else _payer)(rng, shelf, build, cell)
+    draw = with_a_claim if claimed else payer
+    acts, selection = draw(rng, shelf, build, cell)
     first = next((act.text[:2] for act in acts if act.what == "keys"), selection)
     troubles = _before(rng, cell, first, selection)
     kind, _, rest = mark.partition(".")
@@ -77,35 +82,17 @@ def misfortune(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
         acts = _acting(rng, cell, acts, rest)
     elif kind == "end":
         return Misfortune(tuple(acts), troubles, _end(rng, cell, rest))
+    elif mark == "seen.empty":
+        troubles += (Trouble("stock", "gone", selection, for_s=1.0),)
     elif kind != "seen":
         troubles += _trouble(rng, cell, mark, selection)
         if _outlasts(cell):
             acts += [Act("wait", until="end")] * PATIENT
+        if cell.phase.name == "IDLE" and kind in ("climate", "cabin"):
+            acts = [Act("wait", after_s=MEASURED_S), *acts]
+        if cell.phase.name == "RECOVERY":
+            return Misfortune(tuple(acts), troubles, End("kill", _behind(rng, cell), 5, 0.6))
     return Misfortune(tuple(acts), troubles)
-
-
-def _payer(rng: random.Random, shelf: Shelf, build: Build, cell: Cell) -> tuple[list[Act], str]:
-    acts = PAYERS[cell.tender.name](rng, shelf)
-    if build.basket and cell.tender.name != "BASKET":
-        acts = rights.confirmed(acts, shelf)
-    chosen = [act.text[:2] for act in acts if act.what == "keys" and act.text[:2] in shelf.prices]
-    return acts, chosen[-1] if chosen else rng.choice(shelf.selections)
-
-
-def _with_a_claim(
-    rng: random.Random, shelf: Shelf, build: Build, cell: Cell
-) -> tuple[list[Act], str]:
-    """Pays by card, gets a claim for it, keys it in, and buys with it."""
-    del cell
-    first, second = rng.sample(shelf.selections, 2)
-    sure = "#" if build.basket else ""
-    return [
-        Act("keys", text=first + sure, after_s=0.3),
-        Act("card", text="card", after_s=0.5, until="card"),
-        Act("wait", until="end"),
-        Act("redeem", after_s=0.5),
-        Act("keys", text=second + sure, after_s=1.0, until="credit"),
-    ], second
 
 
 def _before(rng: random.Random, cell: Cell, first: str, selection: str) -> tuple[Trouble, ...]:
@@ -117,6 +104,8 @@ def _before(rng: random.Random, cell: Cell, first: str, selection: str) -> tuple
     if cell.phase.name == "REFUND":
         name = rng.choice(("jam", "seized", "no_start"))
         return (Trouble(selection, name, when="vend.opened", for_s=LASTS_S),)
+    if cell.failure == "health timer runs out meanwhile":
+        return (Trouble("cashless1", "extra_approve_s", SLOW_S, for_s=2 * LASTS_S),)
     return ()
 
 
@@ -132,6 +121,8 @@ def _acting(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> list[
             at = keyed
         case "APPROVAL":
             at = keyed + 1
+        case "SETTLE":
+            at, act = len(acts), replace(act, after_s=0.0, until="settle")
         case _:
             at = len(acts)
     return [*acts[:at], act, *acts[at:]]
@@ -140,15 +131,25 @@ def _acting(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> list[
 def _end(rng: random.Random, cell: Cell, how: str) -> End:
     when = _behind(rng, cell)
     if cell.phase.name == "RECOVERY":
-        again = (End(how, "boot.started", rng.randint(1, 300), rng.choice((0.6, 5.0))),)
+        again = (End(how, "boot.started", rng.randint(1, 120), rng.choice((0.6, 5.0))),)
         return End("kill", when, rng.randint(5, 40), 0.6, again)
+    if cell.failure == "bill is stacked after power-up":
+        # Nobody resets the validator before it has.
+        later = (End("kill", "boot.started", rng.randint(1, 8), 5.0),)
+        return End(how, "bill.escrowed", rng.randint(*SOON), 0.6, later)
+    if "while it waits" in cell.failure:
+        return End(how, when, rng.randint(*SOON), FORGOTTEN_S)
     low, high = FALLEN if cell.phase.name == "DROP" else SOON
     return End(how, when, rng.randint(low, high), rng.choice((0.6, 5.0)))
 
 
 def _behind(rng: random.Random, cell: Cell) -> str:
+    if cell.phase.name == "MONEY":
+        return MONEY_BEHIND.get(cell.tender.name) or rng.choice(BEHIND["MONEY"])
     if cell.tender.name == "CLAIM" and cell.phase.name != "IDLE":
-        return "claim.redeemed"
+        # Its own vend turns after another one has: only a vend on credit is authorised so.
+        turns = cell.phase.name in ("TURN", "DROP", "RECOVERY")
+        return "credit.authorised" if turns else "claim.redeemed"
     return rng.choice(BEHIND[cell.phase.name])
 
 
@@ -158,14 +159,30 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
     if kind is None:
         return ()
     part = {"column": selection, "reader": "cashless1"}.get(kind.part, kind.part)
+    if _outlasts(cell):  # only a device that stays away is given up
+        return (Trouble(part, "silent", True, _behind(rng, cell), 0.0, AWAY_S),)
+    value = _value(rng, kind, wanted, cell, selection)
+    if cell.failure == "changer pays too little again and again":
+        return tuple(
+            Trouble(part, kind.name, value, "payout.intended", float(at), 3.0)
+            for at in SHORT_AGAIN_S
+        )
+    if cell.failure == "changer never ends its payout":
+        return (Trouble(part, kind.name, value, "payout.intended", 0.0, AWAY_S),)
+    if cell.phase.name == "RECOVERY":
+        return (Trouble(part, kind.name, value, "boot.started", 0.0, LASTS_S),)
+    if cell.failure == "thermometer dies":
+        return (Trouble(part, kind.name, "gone", for_s=3 * LASTS_S),)
     # What waits for its moment by itself may be set early.
     early = kind.part == "reader" and kind.name in ("refund", "dies_at", "resets_at")
     early = early or (cell.tender.name != "CLAIM" and rng.random() < 0.3)
+    if key == "door.open" and cell.phase.name == "DROP":
+        when = _behind(rng, cell)
+        return (Trouble(part, kind.name, value, when, rng.uniform(*FALLING_S), 5.0),)
     when = "" if early else _behind(rng, cell)
-    if _outlasts(cell):  # only a device that stays away is given up
-        return (Trouble(part, "silent", True, when, 0.0, AWAY_S),)
-    value = _value(rng, kind, wanted, selection)
-    return (Trouble(part, kind.name, value, when, 0.0, rng.uniform(8.0, LASTS_S)),)
+    # A claim's vend turns a moment after it was authorised.
+    at = 0.3 if cell.tender.name == "CLAIM" and kind.part in ("sensor", "door") and when else 0.0
+    return (Trouble(part, kind.name, value, when, at, rng.uniform(8.0, LASTS_S)),)
 
 
 def _outlasts(cell: Cell) -> bool:
@@ -174,8 +191,14 @@ def _outlasts(cell: Cell) -> bool:
     return away and "claim.opened" in cell.journaled
 
 
-def _value(rng: random.Random, kind: Kind, wanted: str, selection: str) -> FaultValue:
+def _value(rng: random.Random, kind: Kind, wanted: str, cell: Cell, selection: str) -> FaultValue:
     if kind.part == "stock":
         return selection
+    if kind.key == "column.unseen_drop":
+        return 2  # the extra turn's as well
+    if kind.key == "cabin.warm":
+        return WARM
+    if cell.failure == "changer pays too little again and again":
+        return ALWAYS_SHORT
     fitting = [value for value in kind.values if str(value) == wanted]
     return fitting[0] if fitting else rng.choice(kind.values)

@@ -24,7 +24,8 @@ class Act:
         text: Keys, or the card's name.
         after_s: How long they let pass before it.
         until: What they wait for before it, for a while: "credit" (what they put in is shown),
-            "card" (the panel asks for a card), "end" (nothing is under way), or "" for nothing.
+            "card" (the panel asks for a card), "proof" (it asks for an age), "settle" (a reader is
+            being told), "end" (nothing is under way), or "" for nothing.
     """
 
     what: str

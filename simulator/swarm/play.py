@@ -570,6 +570,7 @@ class Player:
         elif fact.what == "moved" and fact.detail.endswith(UNSEEN):
             column = fact.detail.partition("column:")[2].partition(" ")[0]
             self.watch.evidence.unseen[column] += 1
+            self.coverage.fell()
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
         self.trace.fact(fact)

@@ -38,6 +38,7 @@ class Excuse(StrEnum):
 
 
 NONE: Final[frozenset[Excuse]] = frozenset()
+ALWAYS_SHORT: Final = 100  # coins that payouts stop short of, again and again
 _CARD: Final = frozenset({Excuse.APPROVAL, Excuse.REFUND})
 _AWAY: Final = frozenset({Excuse.CHANGER, Excuse.PAYOUT, Excuse.REPEAT})
 _TUBES: Final = frozenset({Excuse.CHANGER, Excuse.PAYOUT, Excuse.COUNT})

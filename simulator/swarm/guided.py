@@ -50,7 +50,7 @@ PATIENT: Final = 4  # times that somebody waits for the end who is owed somethin
 FALLEN: Final = (30, 60)
 SOON: Final = (1, 25)
 FALLING_S: Final = (0.8, 2.2)  # into a turn: the product is about to fall
-SHORT_AGAIN_S: Final = tuple(range(0, 160, 4))  # whenever the next payout is ordered
+SHORT_AGAIN_S: Final = tuple(half / 2 for half in range(120))  # whenever the next is ordered
 MEASURED_S: Final = 20.0  # a thermometer has been read and judged by then
 SLOW_S: Final = 12.0  # a reader's answer, in which food gets too warm
 FORGOTTEN_S: Final = 20.0  # what was promised for some seconds has lapsed by then
@@ -164,8 +164,7 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
     value = _value(rng, kind, wanted, cell, selection)
     if cell.failure == "changer pays too little again and again":
         return tuple(
-            Trouble(part, kind.name, value, "payout.intended", float(at), 3.0)
-            for at in SHORT_AGAIN_S
+            Trouble(part, kind.name, value, "payout.intended", at, AWAY_S) for at in SHORT_AGAIN_S
         )
     if cell.failure == "changer never ends its payout":
         return (Trouble(part, kind.name, value, "payout.intended", 0.0, AWAY_S),)

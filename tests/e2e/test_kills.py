@@ -159,9 +159,10 @@ ELSEWHERE = {
     ),
     "time.confirmed": "needs a fleet or a synchronised clock, and is about no money",
     **dict.fromkeys(
-        ("checkpoint.signed", "journal.forked"),
-        "defined for the fleet's side; no machine writes it yet",
+        ("checkpoint.signed", "checkpoint.countersigned"),
+        "a machine of a fleet alone writes it; tests/scenarios/test_checkpoints.py kills there",
     ),
+    "journal.forked": "defined for the fleet's side; no machine writes it yet",
     "record.carried": "written by the begin of a journal alone, in one commit with its first",
 }
 

@@ -1,6 +1,9 @@
 """A machine of a fleet states its books, every hour and at each collection."""
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from config.models import Cloud
 from controller.domain import commands as cmd
@@ -71,3 +74,42 @@ def test_a_recording_of_a_collection_decides_the_same_again() -> None:
     for lines in kept(play(story, settings=FLEET)).values():
         assert replay(lines).same
         assert b"checkpoint.signed" in b"".join(lines)
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_kill_around_a_collection_leaves_it_with_its_checkpoint_or_not_at_all(turns: int) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.coins(100, 50)
+        await stage.buys("A1")
+        held = stage.state.ledger.balance("cash.cashbox")
+        stage.world.truth.empty(CASHBOX, TECHNICIAN)
+        work = asyncio.create_task(stage.act(cmd.Collect(cashbox=held, stacker=0, bills=0)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await stage.kill()
+        await asyncio.gather(work, return_exceptions=True)
+        await stage.opens()
+        assert stage.running is not None
+
+        journal = stage.running.journal
+        types = [record.type async for record in journal.records()]
+        assert types.count("cash.collected") == types.count("checkpoint.signed") <= 1
+        report = await journal.verify()
+        assert (report.ok, report.checkpoints) == (True, types.count("checkpoint.signed"))
+
+    play(story, settings=FLEET, judged=False)
+
+
+def test_the_fleets_word_is_kept_once_through_a_kill() -> None:
+    async def story(stage: Stage) -> None:
+        assert stage.running is not None
+        word = cmd.KeepCountersignature(3, "{}", "k", "00", "{}", "00")
+        await stage.running.machine.act(word, "fleet")
+        await stage.kill()
+        await stage.opens()
+        assert stage.state.proved_seq == 3
+        again = await stage.running.machine.act(word, "fleet")
+        assert again == {"seq": 3}
+
+    stage = play(story, settings=FLEET)
+    assert len(stage.records("checkpoint.countersigned")) == 1

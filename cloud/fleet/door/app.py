@@ -181,6 +181,7 @@ class Door:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(question.wait):
                         await woken.wait()
+            if not found and woken.is_set():  # else there is nothing: the next question looks again
                 await self._let_in(visit.request)  # it may have been revoked meanwhile
                 found = await lying_ready(self._database, visit.machine_id, have, self._now_ms())
         return https.Answer(messages=found)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.messages import Presence
@@ -23,6 +23,7 @@ from cloud.fleet.ingest import presence
 log = structlog.get_logger("vendcloud.door")
 
 EVERY_S: Final = 15.0
+_TOGETHER: Final = 200  # machines in one statement
 SILENT_MS: Final = 120_000  # two questions of 45 s and an attempt to come back
 
 
@@ -59,17 +60,19 @@ class Roll:
         if not seen:
             return
         back: list[int] = []
+        several = list(seen.items())
         async with self._database.writing() as connection:
-            for machine_id, at in sorted(seen.items()):
+            for at in range(0, len(several), _TOGETHER):
+                part = dict(several[at : at + _TOGETHER])
+                when = case(part, value=t.machine.c.id)
                 # What another way has heard since is newer, and stands.
                 changed = await connection.execute(
                     update(t.machine)
-                    .where(t.machine.c.id == machine_id, t.machine.c.seen_ms <= at)
-                    .values(seen_ms=at, polled_ms=at)
-                    .returning(t.machine.c.online)
+                    .where(t.machine.c.id.in_(part), t.machine.c.seen_ms <= when)
+                    .values(seen_ms=when, polled_ms=when)
+                    .returning(t.machine.c.id, t.machine.c.online)
                 )
-                if changed.scalar_one_or_none() is False:
-                    back.append(machine_id)
+                back += [row.id for row in changed if not row.online]
         for machine_id in back:
             online = Presence(online=True)
             await presence.heard(self._database, machine_id, online, self._now_ms())

@@ -60,6 +60,10 @@ def meaning_of(ack: Ack, journal: bytes, durable: int, ours: bytes | None) -> Me
     if ack.journal != journal.hex():
         return Ignored()
     if ack.fork is not None:
+        here = ours is not None and ack.seq <= durable and ours.hex() == ack.hash
+        if here and ack.fork.seq < ack.seq:
+            # The fleet answers a word of ours that was overtaken by batches behind it.
+            return Advanced(ack.seq, bytes.fromhex(ack.hash))
         if ack.fork.journal == ack.journal and ack.fork.seq <= durable:
             return Forked(ack.fork.seq, bytes.fromhex(ack.fork.hash))
         return Ignored()

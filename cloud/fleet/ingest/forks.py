@@ -31,6 +31,24 @@ async def forked(
     return await _answer(connection, cursor, batch, now_ms)
 
 
+async def note_behind(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    journal: str,
+    seq: int,
+    now_ms: int,
+) -> None:
+    """Raise the alert for a journal that follows another one before its last record here."""
+    query = select(t.journal.c.next_seq).where(
+        t.journal.c.uid == bytes.fromhex(journal), t.journal.c.machine_id == machine_id
+    )
+    following = (await connection.execute(query)).scalar_one_or_none()
+    if following is not None and seq < following - 1:
+        detail = f"journal {journal} went back from record {following - 1} to {seq}"
+        await alerts.raise_alert(database, connection, machine_id, alerts.FORKED, detail, now_ms)
+
+
 async def foreign(
     database: FleetDatabase,
     connection: AsyncConnection,

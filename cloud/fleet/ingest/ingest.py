@@ -337,7 +337,7 @@ class Ingest:
         ]
         await self.database.insert_many(connection, t.record, stored)
         if rows[0].seq == 1:
-            await self._note_beginning(connection, cursor, records[0])
+            await self._note_beginning(connection, cursor, records[0], now_ms)
         if cursor.adopted and cursor.active:
             await self._project(connection, cursor, records, now_ms)
             cursor.projected_seq = rows[-1].seq
@@ -384,7 +384,7 @@ class Ingest:
         cursor.folded = self._folds.keep(cursor.id, fold)
 
     async def _note_beginning(
-        self, connection: AsyncConnection, cursor: Cursor, first: Record
+        self, connection: AsyncConnection, cursor: Cursor, first: Record, now_ms: int
     ) -> None:
         data = first.data
         if isinstance(data, rec.JournalBegun) and data.previous is not None:
@@ -392,6 +392,9 @@ class Ingest:
                 update(t.journal)
                 .where(t.journal.c.id == cursor.id)
                 .values(previous_uid=bytes.fromhex(data.previous[0]), previous_seq=data.previous[1])
+            )
+            await forks.note_behind(
+                self.database, connection, cursor.machine_id, *data.previous, now_ms
             )
 
     async def _move(self, connection: AsyncConnection, cursor: Cursor, now_ms: int) -> None:

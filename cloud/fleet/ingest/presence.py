@@ -93,9 +93,15 @@ async def _where_it_stands(
         stored = await hash_at(connection, row.id, head.seq)
         if stored is not None and stored.hex() == head.hash:
             fork = head
-            cause = alerts.FORKED if row.machine_id == machine_id else alerts.FOREIGN
-            detail = f"journal {head.journal} went back from record {ours} to {head.seq}"
-            await alerts.raise_alert(database, connection, machine_id, cause, detail, now_ms)
+            # A word that batches have overtaken looks the same, and the machine knows: of its own
+            # journal we raise the alert when it begins another one.
+            if row.machine_id != machine_id:
+                detail = (
+                    f"it shows journal {head.journal}, which is another machine's: a copied disk"
+                )
+                await alerts.raise_alert(
+                    database, connection, machine_id, alerts.FOREIGN, detail, now_ms
+                )
     elif row.taken_back:
         fork = end_of(bytes(row.uid), ours, bytes(row.last_hash))
     return Ack(

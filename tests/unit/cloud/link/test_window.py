@@ -118,8 +118,11 @@ def place(seq: int, digest: bytes = OURS, journal: bytes = JOURNAL) -> dict[str,
         (ack(11), Ahead()),
         (ack(11, want={"first": 3}), Wanted(Range(first=3))),
         (ack(5, OTHER, fork=place(4)), Forked(4, OURS)),
-        (ack(5, fork=place(11)), Ignored()),
-        (ack(5, fork=place(4, journal=bytes(16))), Ignored()),
+        (ack(11, fork=place(4)), Forked(4, OURS)),
+        pytest.param(ack(5, fork=place(4)), Advanced(5, OURS), id="an answer that was overtaken"),
+        pytest.param(ack(5, fork=place(5)), Forked(5, OURS), id="this journal is to end here"),
+        (ack(5, OTHER, fork=place(11)), Ignored()),
+        (ack(5, OTHER, fork=place(4, journal=bytes(16))), Ignored()),
     ],
 )
 def test_what_an_ack_means(message: Ack, meaning: Meaning) -> None:

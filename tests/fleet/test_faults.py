@@ -371,7 +371,9 @@ async def test_a_full_disk_of_the_server_acknowledges_nothing_and_loses_nothing(
     await until(lambda: worker.counts.reconnects >= 2)
     held = machine.books.acked_seq
     pages = 0
+    await fleet.end()
     await database.close()
+    await fleet.hire()
     await machine.in_sync()
 
     assert held < machine.books.durable_seq, "what did not fit was not acknowledged"

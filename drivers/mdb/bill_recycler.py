@@ -306,6 +306,7 @@ class MdbBillRecycler(MdbBillValidator):
     def on_quiet(self) -> None:
         """POLL was answered by an ACK: enabled, idle, nothing wrong."""
         self.busy = self._moving = self._in_way = False
+        self._holding = False  # with a bill in escrow its dispenser would be disabled
         self._disabled_since = None
         if self._recycles and not self._balked:
             self._faults.clear(FaultCode.BILL_DISPENSER)

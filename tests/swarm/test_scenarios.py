@@ -361,3 +361,16 @@ def test_a_validator_that_was_away_is_told_again_before_anybody_owes_its_bill() 
         for acts in ([Act("bill", 1_000)], [Act("bill", 500), Act("wait", after_s=4.0)]):
             verdict = told(Build(cctalk=True), *acts, troubles=(trouble,))
             assert (for_s, len(acts), verdict.findings) == (for_s, len(acts), [])
+
+
+def test_a_recycler_that_never_told_of_a_stacked_bill_pays_the_next_customer_all_the_same() -> None:
+    # Its driver took that bill for one in escrow for ever, and paid nothing out: a claim, though
+    # the recycler was full (seed 830218).
+    for link in ("adapter", "native"):
+        machine = Build(link, tube_fill=3, recycler=True, bill_needs_change=False)
+        trouble = Trouble("bill", "weak_stacker", "lost", when="bill.escrowed", for_s=14.0)
+        steps = Step(1, (Act("bill", 2_000),), (trouble,)), Step(2, (keys("B4"),))
+        verdict = play(build.base_settings(), Life(1, machine, steps))[0]
+        assert (link, verdict.findings) == (link, [])
+        assert verdict.hits["vend sold"] == 1
+        assert verdict.hits.get("claim.opened", 0) == 0

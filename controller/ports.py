@@ -198,6 +198,7 @@ class RefundErrorReport:
 
     device: DeviceName
     code: int  # C0 to CF
+    amount: int | None = None  # what its approval had taken; None: not told, or to an earlier life
 
 
 @dataclass(frozen=True, slots=True)

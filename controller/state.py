@@ -602,9 +602,12 @@ def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
         saga.paid_back += d.amount if saga.card == "refunded" else 0
 
 
-def _refund_refused(s: State, r: Record, _d: card_rec.RefundRefused) -> None:
+def _refund_refused(s: State, r: Record, d: card_rec.RefundRefused) -> None:
     if r.vend is not None and r.vend in s.sagas:
-        s.sagas[r.vend].refund_refused = True
+        saga = s.sagas[r.vend]
+        saga.refund_refused = True
+        if saga.intent == "approval" and d.amount is not None:
+            saga.card_amount = d.amount  # and not what was asked for: a discount
 
 
 def _late_approval_opened(s: State, r: Record, d: card_rec.LateApprovalOpened) -> None:

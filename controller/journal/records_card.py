@@ -13,6 +13,7 @@ class RefundRefused(RecordData):
     type: ClassVar[str] = "refund.refused"
     device: str
     code: int  # of MALFUNCTION / ERROR, C0 to CF
+    amount: int | None = None  # what its approval had taken, where that is known
 
 
 class LateApprovalOpened(RecordData):

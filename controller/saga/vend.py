@@ -396,7 +396,7 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
     elif isinstance(result, Denied):
         cancelled = result.reason == "cancelled"
         if result.review:
-            desk.flag("reader gone while it was asked", saga.vend)
+            desk.flag("reader gone while it was asked", saga.vend, saga.card_amount)
         desk.write(
             rec.ApprovalFinished(
                 device=device,
@@ -556,7 +556,8 @@ def refund_refused(desk: Desk, report: RefundErrorReport) -> None:
     )
     if saga is None or not saga.refund_refused:
         vend = None if saga is None else saga.vend
-        desk.write(card_rec.RefundRefused(device=device, code=report.code), vend)
+        data = card_rec.RefundRefused(device=device, code=report.code, amount=report.amount)
+        desk.write(data, vend)
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -389,7 +389,8 @@ class ReaderTalk(MdbDriver):
                 self.oddities["out of sequence"] += 1
                 self._want_restart()
             case Malfunction(code=code) if message.is_refund_error:
-                self._recording = self._sink.money(RefundErrorReport(self._name, code))
+                report = RefundErrorReport(self._name, code, self._approved_amount())
+                self._recording = self._sink.money(report)
             case SelectionRequest():
                 self.oddities["selection requests"] += 1
             case _:
@@ -493,9 +494,11 @@ class ReaderTalk(MdbDriver):
         to a claim if that is in vain.
         """
         self._late = True
-        units = self._approved_units
-        amount = None if units is None else self.to_minor(units)
-        self._recording = self._sink.money(LateApprovalReport(self._name, amount))
+        self._recording = self._sink.money(LateApprovalReport(self._name, self._approved_amount()))
+
+    def _approved_amount(self) -> int | None:
+        units = self._approved_units if self._approval_seen else None
+        return None if units is None else self.to_minor(units)
 
     def _want_restart(self) -> None:
         """COMMAND OUT OF SEQUENCE, or a dialogue that never ended: RESET when nothing is open."""

@@ -35,6 +35,7 @@ _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
 
 _RECYCLED: Final = 0xB0
+_APPROVED: Final = 0x05  # VEND APPROVED
 _REFUND_ERROR: Final = 0xC  # high nibble of MALFUNCTION / ERROR (section 7)
 
 
@@ -85,6 +86,7 @@ class Evidence:
     struck: list[Trouble] = field(default_factory=list)
     lost: int = 0  # money that told answers held when a life ended
     unrefunded: set[str] = field(default_factory=set)  # readers whose refund error it took along
+    untold: set[str] = field(default_factory=set)  # readers whose approval was lost on its way
     ends: list[str] = field(default_factory=list)
     unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
     findings: list[str] = field(default_factory=list)
@@ -202,6 +204,8 @@ class Watch:
     def _loser(self, name: str) -> Callable[[str, list[bytes]], None]:
         def lost(cause: str, items: list[bytes]) -> None:
             if cause != "reset" or self._unheard(name):
+                if name.startswith("cashless") and any(item[0] == _APPROVED for item in items):
+                    self.evidence.untold.add(name)
                 self.evidence.lost += sum(
                     money_in(self.machine.world, name, item) for item in items
                 )

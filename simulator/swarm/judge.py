@@ -42,6 +42,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "bills in the stacker that no record explains": frozenset({Excuse.BILL, Excuse.LOST}),
 }
 KEPT: Final = ("cannot refund", "refund error")  # why a reader charged what it should give back
+RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
 BILL_LIMIT: Final = 5_000  # the largest bill there is
 
@@ -241,7 +242,7 @@ class Judge:
             hidden = max(evidence.lost + self._repeats(evidence), self._uncounted(evidence))
             excuse = min(max(0, found), hidden)
             excuse += self._decided(evidence, "charge") + self._untellable()
-            excuse += self._unrefunded(evidence)
+            excuse += self._unrefunded(evidence) + self._untold(evidence)
             excuse += self._seen(evidence)
             if balance > excuse:
                 yield (
@@ -306,6 +307,22 @@ class Judge:
         )
         asked = sum(f.amount for f in evidence.flags() if f.reason == "card refund already")
         return min(kept, asked)
+
+    def _untold(self, evidence: Evidence) -> int:
+        """Return what readers' resets charged whose approvals the line had lost, and flagged.
+
+        A reader that resets itself over a request charges nothing that it has not told; that it
+        had, in the one answer that was lost, nobody can see.
+        """
+        charged = sum(
+            auth.amount
+            for auth in self.machine.world.truth.authorisations.values()
+            if auth.state is AuthState.CAPTURED
+            and auth.why in RESETS
+            and auth.reader in evidence.untold
+        )
+        asked = sum(f.amount for f in evidence.flags() if "reader gone" in f.reason)
+        return min(charged, asked)
 
     def _repeats(self, evidence: Evidence) -> int:
         """Return the worth of cash-box coins that were flagged, not being told from a repeat."""

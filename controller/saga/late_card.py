@@ -27,28 +27,19 @@ def heard(desk: Desk, report: LateApprovalReport, *, may_ask: bool) -> None:
         may_ask: The reader is to hear VEND FAILURE now; else recovery asks it.
     """
     device = report.device.value
-    asking = next((s for s in desk.state.sagas.values() if _knows(s, device)), None)
-    if asking is not None:
-        if asking.intent == "approval" and asking.intent_boot != desk.state.boot:
-            _book(desk, asking, report, asking.card_amount, "after restart")
+    if any(_knows(saga, device) for saga in desk.state.sagas.values()):
         return  # recovery asks the reader about that one
     request, asked = desk.state.cards_asked.get(device, (0, 0))
     saga = desk.open(LateApprovalOpened(device=device, request=request))
     # What no vend of ours is without a claim for was sold, or is promised: it is only given back.
-    owed = report if request else LateApprovalReport(report.device, 0)
-    _book(desk, saga, owed, asked, "nobody waited for it")
-    if may_ask:
-        advance(desk, saga)
-
-
-def _book(desk: Desk, saga: Saga, report: LateApprovalReport, asked: int, why: str) -> None:
-    """Write down what was approved; a token's worth is not told, and is what was asked for."""
-    amount = asked if report.amount is None else report.amount
+    told = asked if report.amount is None else report.amount
     data = rec.ApprovalFinished(
-        device=report.device.value, outcome="approved", amount=amount,
-        token=report.amount is None, detail=why,
+        device=device, outcome="approved", amount=told if request else 0,
+        token=report.amount is None, detail="nobody waited for it",
     )  # fmt: skip
     desk.write(data, saga.vend)
+    if may_ask:
+        advance(desk, saga)
 
 
 def _knows(saga: Saga, device: str) -> bool:

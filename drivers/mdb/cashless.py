@@ -352,6 +352,7 @@ class MdbCardReader(ReaderAge):
         """At least one POLL: an ACK means refunded, Cx refused, silence "still busy"."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.response_s
+        before = self._charged()
         while True:
             left = end - loop.time()
             turn = await self._turn_or(left) if left > 0 else None
@@ -361,7 +362,9 @@ class MdbCardReader(ReaderAge):
                 self.drop(refused)
                 refused = self.expect(Malfunction)
             if self._charged():
-                return RefundOutcome.CHARGED
+                # One that resets itself behind the ACK completes a credit update first, if it
+                # takes itself at its word; its refund error went with the reset.
+                return RefundOutcome.CHARGED if before else RefundOutcome.UNKNOWN
             wrong = expectation.message
             if isinstance(wrong, OutOfSequence):
                 heard_before = wrong.state is ReaderState.SESSION_IDLE and tries > 1

@@ -240,6 +240,40 @@ def test_a_late_approval_outlives_the_end_of_a_life() -> None:
                     assert (link, how, after, verdict.findings) == (link, how, after, [])
 
 
+def test_a_claim_behind_a_restart_is_over_what_the_card_was_charged() -> None:
+    # The approval, of less than was asked for, came between two lives; its refund failed.
+    troubles = (Trouble("cashless1", "refund", "error", when="approval.requested", for_s=40.0),)
+    acts = (Act("card", text="discount"), Act("wait", after_s=1.5), keys("A2", ""))
+    for link in ("adapter", "native"):
+        machine = Build(link, always_idle=False)
+        step = Step(1, acts, troubles, End("kill", "approval.requested", 12, dark_s=20.0))
+        verdict = play(build.base_settings(), Life(1, machine, (step,)))[0]
+        assert (link, verdict.findings) == (link, [])
+        assert verdict.hits["vend claimed"] == 1
+
+
+def test_an_approval_that_the_line_lost_before_its_reader_reset_itself_is_flagged() -> None:
+    # An adapter hears a damaged answer as silence, as while a reader starts anew.
+    jam = Trouble("B1", "jam", when="vend.opened", for_s=25.0)
+    resets = Trouble("cashless1", "resets_at", "approval", when="approval.requested")
+    for at_s in (0.5, 1.0, 1.5, 2.0):
+        flips = Trouble("bus", "flip_answers", 1, when="approval.requested", at_s=at_s)
+        acts = (keys("B1", ""), Act("card", text="card", until="card"))
+        verdict = told(Build(), *acts, troubles=(jam, resets, flips))
+        assert (at_s, verdict.findings) == (at_s, [])
+
+
+def test_a_reader_that_resets_itself_over_a_refund_leaves_it_unknown() -> None:
+    # It had acknowledged VEND FAILURE, and gave the money back before its reset.
+    jam = Trouble("B1", "jam", when="vend.opened", for_s=25.0)
+    for link in ("adapter", "native"):
+        for ms in (50, 90, 130, 170, 210, 250):
+            resets = Trouble("cashless1", "resets", 1, when="settle.intended", at_s=ms / 1000)
+            acts = (keys("B1", ""), Act("card", text="card", until="card"))
+            verdict = told(Build(link), *acts, troubles=(jam, resets))
+            assert (link, ms, verdict.findings) == (link, ms, [])
+
+
 def test_a_refund_error_that_an_adapter_told_a_dying_vendd_is_flagged() -> None:
     # The reader says it once, and the adapter acknowledged it for nobody.
     troubles = (Trouble("B3", "jam", when="vend.opened", for_s=25.0),)

@@ -10,6 +10,7 @@ from benchmarks.report import Row, Spread, Table
 NAME: Final = "online"
 _SALE_MS: Final = 250.0
 _MORE_MS: Final = 500.0
+_IDLE: Final = 5.0
 HOW: Final = (
     "real journals on this disk, the machine's real link over TLS, a real Mosquitto and `vendcloud "
     "serve` with SQLite as processes of their own. A sale's clock runs from the record of the drop "
@@ -42,4 +43,15 @@ def run(place: Place) -> Table:
         ),
         Row("accounts that differ afterwards", found["differ"], "", 0.0),
     ]  # fmt: skip
+    machines = place.many(500, 100)
+    place.say(f"online: {machines} machines that are idle")
+    idle = place.child(
+        "idle_fleet", "--machines", machines, "--seconds", place.many(60, 15)
+    )  # fmt: skip
+    table.rows.append(
+        Row(
+            f"{machines} idle machines: the server's processor time", 100 * idle["cpu"]["server"],
+            "% of a core", _IDLE, beside=f"the broker's {100 * idle['cpu']['broker']:.2f} %",
+        )
+    )  # fmt: skip
     return table

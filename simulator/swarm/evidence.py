@@ -314,6 +314,8 @@ class Watch:
     def life_ended(self, *, power: bool) -> None:
         """Note what an end may hide: call it at the instant of the end."""
         evidence = self.evidence
+        # A life that ended in its first moments has told nobody yet what the last one had recorded.
+        untold = self._hushed if self._dead else Counter[int]()
         self._dead = True
         evidence.ends.append("power" if power else "kill")
         told = max(0, self._acked - self._recorded)
@@ -326,6 +328,7 @@ class Watch:
             # Its devices forget the credits that nobody has read yet.
             evidence.lost += self.machine.held_by_an_answer()
         evidence.lost += self._unpulsed()
+        self._hushed += untold
         hidden = {Excuse.REPEAT, Excuse.PULSE}
         unfinished = self.machine.unfinished
         if "settle failure" in unfinished:

@@ -413,3 +413,15 @@ def test_a_recycler_that_never_told_of_a_stacked_bill_pays_the_next_customer_all
         assert (link, verdict.findings) == (link, [])
         assert verdict.hits["vend sold"] == 1
         assert verdict.hits.get("claim.opened", 0) == 0
+
+
+def test_a_pulsed_coin_on_record_is_known_after_two_ends_in_a_row() -> None:
+    # The judge's mistake: the second life ended before anybody had read what the first had written
+    # (seed 840082).
+    for instant in range(36, 60, 2):
+        again = End("power", "", 57, 5.0)
+        step = Step(
+            1, coins(100, 5, 5, 20), end=End("kill", "coins.deposited", instant, 5.0, (again,))
+        )
+        verdict = play(build.base_settings(), Life(1, Build(pulse=True), (step,)))[0]
+        assert (instant, verdict.findings) == (instant, [])

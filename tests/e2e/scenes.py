@@ -134,6 +134,15 @@ async def card_changed_mind(rig: Rig) -> None:
     await rig.sim.press_keys("*")
 
 
+async def late_approval(rig: Rig) -> None:
+    """A reader falls silent over a request, approves it meanwhile, and is back too late."""
+    await rig.sim.press_keys("B1")
+    await rig.api.until_record("approval.requested")
+    await rig.sim.wait_for(display="Hold your card", timeout_s=15.0)
+    await rig.sim.set_fault("cashless1", "mute_s", 23.0)
+    await rig.sim.present_card()
+
+
 async def refund_refused(rig: Rig) -> None:
     """A card has paid, nothing falls, and the reader can't give it back."""
     await rig.sim.set_fault("cashless1", "refund", "error")

@@ -120,6 +120,7 @@ CHAINS = {
         {"edits": TOKENS},
         in_order=rights_in_order,
     ),
+    "late": Chain((at(on_stage.late_approval, "late_approval.opened"),)),
     # A customer gets a claim there, since a reader that refuses once is not asked again.
     "refund-refused": Chain((at(on_stage.refund_refused, "refund.refused"),)),
     "recycler": Chain(
@@ -156,6 +157,17 @@ ELSEWHERE = {
             "planogram.applied",
         ),
         "needs a broker and a fleet's keys; tests/scenarios/test_configuration.py kills there",
+    ),
+    **dict.fromkeys(
+        (
+            "machine.locked",
+            "machine.unlocked",
+            "message.shown",
+            "update.requested",
+            "update.intended",
+            "update.finished",
+        ),
+        "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py kills there",
     ),
     "time.confirmed": "needs a fleet or a synchronised clock, and is about no money",
     **dict.fromkeys(

@@ -13,17 +13,20 @@ from cloud.contract.messages import Telemetry
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.link import transport_https, trust
+from cloud.link import transport_auto, transport_https, trust
 from cloud.link.transport import Heard, LinkLostError
 from cloud.link.transport_https import HttpsTransport
+from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.doors import NOW, Doors
 from tests.fleet.machines import START, Machine
 from tests.fleet.proxy import Proxy
+from tests.fleet.servers import Mosquitto
 from tests.fleet.test_link import (
     OverHttps,
+    OverMqtt,
     equal_books,
     every_record_once,
     in_sync,
@@ -355,6 +358,42 @@ class tunnels:  # noqa: N801 - reads as what it is
                     await sink.drain()
         finally:
             sink.transport.abort()
+
+
+async def test_the_link_goes_back_to_mqtt_when_a_broker_answers_and_books_are_equal(
+    database: FleetDatabase, side: OverHttps, books: Journal[State], tmp_path: Path
+) -> None:
+    class Hasty(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            assert seconds == transport_auto.BACK_S
+            await asyncio.sleep(0.2)
+
+    broker = Mosquitto(tmp_path / "broker")
+    mqtt = OverMqtt(broker)
+    second = https_of(side)
+    auto = transport_auto.AutoTransport(mqtt.transport(broker.port), lambda: second, Hasty())
+    auto.choice.way = transport_auto.Way.HTTPS  # MQTT was away for a minute
+    await sell_many(books, 50)
+    side.transport = lambda port: auto  # type: ignore[method-assign]  # the way of this test
+    async with side.doors.open(database) as (worker, _), linked(new_link(books, side)) as link:
+        await in_sync(link)
+        by_https = worker.counts.records
+        broker.start()
+        try:
+            async with mqtt.fleet(database) as over_mqtt:
+                async with asyncio.timeout(30):
+                    while over_mqtt.counts.records == 0:
+                        sell(books)
+                        await books.commit()
+                        link.grown()
+                        await asyncio.sleep(0.2)
+                await in_sync(link)
+        finally:
+            broker.stop()
+    assert by_https > 0
+    assert auto.choice.way is transport_auto.Way.MQTT
+    assert await every_record_once(database, books)
+    assert await equal_books(database, books)
 
 
 async def test_several_processes_share_the_port_and_the_machines(

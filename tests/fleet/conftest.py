@@ -22,11 +22,15 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'fleet.db'}"
+        yield f"sqlite+aiosqlite:///{tmp_path / 'fleet.db'}"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.make_database(f"fleet{next(_NUMBERS)}")
+    name = f"fleet{next(_NUMBERS)}"
+    yield server.make_database(name)
+    # Three hundred files each: all of them at the end would take longer than a test may.
+    server.drop_database(name)
 
 
 @pytest.fixture

@@ -85,6 +85,9 @@ class Postgres:
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "fleet", name)
         return self.url(name)
 
+    def drop_database(self, name: str) -> None:
+        self._run("dropdb", "--force", "-h", "127.0.0.1", "-p", str(self.port), "-U", "fleet", name)
+
 
 def mosquitto_program() -> str:
     found = shutil.which("mosquitto") or "/usr/sbin/mosquitto"

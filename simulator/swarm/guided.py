@@ -51,7 +51,8 @@ FALLEN: Final = (30, 60)
 SOON: Final = (1, 25)
 FALLING_S: Final = (0.8, 2.2)  # into a turn: the product is about to fall
 SHORT_AGAIN_S: Final = tuple(half / 2 for half in range(120))  # whenever the next is ordered
-MEASURED_S: Final = 20.0  # a thermometer has been read and judged by then
+MEASURED_S: Final = 20.0  # the air has been measured and judged by then
+MISSED_S: Final = 72.0  # a thermometer that says nothing is given up by then
 SLOW_S: Final = 12.0  # a reader's answer, in which food gets too warm
 FORGOTTEN_S: Final = 20.0  # what was promised for some seconds has lapsed by then
 WARM: Final = 20.0  # degrees
@@ -89,7 +90,8 @@ def misfortune(
         if _outlasts(cell):
             acts += [Act("wait", until="end")] * PATIENT
         if cell.phase.name == "IDLE" and kind in ("climate", "cabin"):
-            acts = [Act("wait", after_s=MEASURED_S), *acts]
+            after_s = MISSED_S if cell.failure == "thermometer dies" else MEASURED_S
+            acts = [Act("wait", after_s=after_s), *acts]
         if cell.phase.name == "RECOVERY":
             return Misfortune(tuple(acts), troubles, End("kill", _behind(rng, cell), 5, 0.6))
     return Misfortune(tuple(acts), troubles)
@@ -171,7 +173,7 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
     if cell.phase.name == "RECOVERY":
         return (Trouble(part, kind.name, value, "boot.started", 0.0, LASTS_S),)
     if cell.failure == "thermometer dies":
-        return (Trouble(part, kind.name, "gone", for_s=3 * LASTS_S),)
+        return (Trouble(part, kind.name, "gone", for_s=AWAY_S),)
     # What waits for its moment by itself may be set early.
     early = kind.part == "reader" and kind.name in ("refund", "dies_at", "resets_at")
     early = early or (cell.tender.name != "CLAIM" and rng.random() < 0.3)

@@ -100,6 +100,8 @@ def _wanting(
     elif cell.tender.name == "TOKEN":
         wanted = TOKENED
     free = anyones(shelf, build)
+    if cell.failure == "thermometer dies":  # nobody knows how warm food is: it is not sold
+        free = [one for one in free if one not in FOOD]
     if "age" in cell.failure.split():
         return [replace(act, text=SWITCHED) if act.what == "keys" else act for act in acts]
     if not wanted and cell.tender.name != "BILL_CARD":

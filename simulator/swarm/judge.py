@@ -265,8 +265,11 @@ class Judge:
         for record in evidence.records:
             data = opened.get(record.vend or 0)
             fell = getattr(record.data, "outcome", "") == "dropped"
-            if data is not None and fell and data.price - self._columns[data.column] in set_higher:
-                more += data.price - self._columns[data.column]
+            if data is None or not fell:
+                continue
+            dearer = data.price + data.discount - self._columns[data.column]
+            if dearer in set_higher:
+                more += dearer
         return more
 
     def _uncounted(self, evidence: Evidence) -> int:

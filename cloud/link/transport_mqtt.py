@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -23,6 +23,8 @@ from cloud.mqtt import Broker, MqttError, StrictClient
 log = structlog.get_logger("link")
 
 _GONE: Final = Presence(online=False).to_bytes()
+
+FAREWELL_S: Final = 1.0  # of a stop; a broker that answers later learns it from its keep-alive
 
 
 class MqttConnection:
@@ -112,6 +114,11 @@ class MqttTransport:
                 raise LinkLostError(str(error)) from error
             yield MqttConnection(client, self._address)
         finally:
+            # A farewell in order takes the last will back: say it ourselves, if anybody hears it.
+            with suppress(MqttError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_S):
+                    topic = self._address.topic(Topic.PRESENCE)
+                    await client.say(topic, _GONE, retain=True)
             try:
                 await client.__aexit__(None, None, None)
             except MqttError as error:

@@ -451,3 +451,28 @@ async def test_a_batch_that_is_wrong_is_told_and_the_next_good_one_is_taken(
         letters = [row.reason for row in await connection.execute(select(t.dead_letter))]
     assert letters
     assert all(why in letter for letter in letters), "the broker may have given it twice"
+
+
+async def test_a_machine_that_is_stopped_in_order_says_that_it_goes(
+    database: FleetDatabase, broker: Mosquitto, tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    fleet = await fleet_of(stack, broker, database)
+    machine = Machine("m", tmp_path / "m", broker)
+    await known(database, machine.address)
+    await stack.enter_async_context(machine.proxy)
+    await machine.start()
+    await fleet.hire()
+    await machine.sell(100)
+    await machine.in_sync()
+
+    async def online() -> bool:
+        async with database.reading() as connection:
+            return bool((await connection.execute(select(t.machine.c.online))).scalar_one())
+
+    assert await online()
+    await machine.stop()
+    async with asyncio.timeout(PLENTY_S):
+        while await online():  # noqa: ASYNC110 - what a database holds has no event
+            await asyncio.sleep(0.01)
+
+    assert await causes(database) == {alerts.OFFLINE}

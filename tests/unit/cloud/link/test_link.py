@@ -111,13 +111,14 @@ async def test_a_retained_word_of_a_fork_is_of_another_disk_perhaps() -> None:
     task = linked(books, way, forks)
     greeted = read(Presence, await way.next(Topic.PRESENCE))
     place = Position(journal=JOURNAL.hex(), seq=4, hash=books.rows[3][3].hex())
-    way.tell(ack(books, 9, fork=place, echo="of last week"))
+    theirs = "ab" * 32  # their record 9 is another one
+    way.tell(ack(books, 9, hash=theirs, fork=place, echo="of last week"))
     way.tell(ack(books, 9))
     while books.acked_seq < 9:  # noqa: ASYNC110 - its other end is here
         await asyncio.sleep(0)
     assert forks == []
 
-    way.tell(ack(books, 9, fork=place, echo=greeted.nonce))
+    way.tell(ack(books, 9, hash=theirs, fork=place, echo=greeted.nonce))
     async with asyncio.timeout(10):
         await task
     assert forks == [4]

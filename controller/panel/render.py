@@ -121,6 +121,13 @@ class Renderer:
         return (*shown, *[" " * cols] * (rows - len(shown)))
 
 
+def first_amount(language: str, locale: str, currency: str) -> str:
+    """Write an amount, which reads what all others need; returns the locale it is written in."""
+    territory = locale.partition("_")[2]
+    _money(0, currency, language, territory)
+    return str(_locale(language, territory))
+
+
 @lru_cache(maxsize=_FORMATTED_KEPT)
 def _money(amount: int, currency: str, language: str, territory: str) -> str:
     value = Decimal(amount).scaleb(-exponent(currency))

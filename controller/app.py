@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from config.climate import Climate
 from config.machine import MachineSettings
 from config.models import CcTalk, Pulse
 from controller.climate_plan import relay_pins
@@ -26,7 +28,6 @@ from controller.journal.database import Storage
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.machine.checkpoints import sealing
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.money import exponent
@@ -36,22 +37,10 @@ from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbe
 from controller.saga.claims import KEY_BYTES, mint
 from controller.spool import FolderSpool
 from controller.state import State, StateFold
-from drivers.cctalk.acceptor import AcceptorPlan
-from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan, build_cctalk, cctalk_port
-from drivers.cctalk.bill_validator import ValidatorPlan
-from drivers.cctalk.frames import Checksum
-from drivers.cctalk.hopper import HopperPlan
-from drivers.cctalk.hopper_codec import DispenseKind
-from drivers.cctalk.refusal import refuse_cash
-from drivers.cctalk.rests import Foresight as LineForesight
-from drivers.climate.assembly import build_relays, build_thermometers
-from drivers.climate.thermometers import ReadFile
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines
 from drivers.gpio.on_time import OnTimeWatch, ThreadWatch
-from drivers.gpio.pulse_acceptor import PulseAcceptor, PulsePlan
-from drivers.gpio.pulse_train import PulseShape
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.mdb_link import MdbLink
 from drivers.links.port import BytePort
@@ -70,8 +59,14 @@ from drivers.panel.assembly import (
 )
 from drivers.panel.i2c_bus import I2cBus
 
+# Loaded by the functions that need them: a machine without such parts does without their drivers.
 if TYPE_CHECKING:
     from controller.recorder.keeping import Keeper
+    from drivers.cctalk.assembly import CcTalkParts, CcTalkPlan
+    from drivers.cctalk.rests import Foresight as LineForesight
+    from drivers.climate.relays import Relays
+    from drivers.climate.thermometers import ReadFile, Thermometers
+    from drivers.gpio.pulse_acceptor import PulseAcceptor, PulsePlan
 
 BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # the floor of wall time before any is confirmed
 _READERS_GLASS: Final = 16, 2  # columns and rows; a DISPLAY REQUEST has 32 characters at most
@@ -181,6 +176,9 @@ class Running:
 
 def pulse_plan(pulse: Pulse) -> PulsePlan:
     """Return what the pulses of an acceptor mean."""
+    from drivers.gpio.pulse_acceptor import PulsePlan  # noqa: PLC0415 - see the top
+    from drivers.gpio.pulse_train import PulseShape  # noqa: PLC0415 - see the top
+
     return PulsePlan(
         dict(pulse.coins),
         PulseShape(
@@ -197,6 +195,8 @@ def build_pulse(lines: Lines, settings: MachineSettings, sink: DeviceSink) -> Pu
     pulse = settings.pulse
     if pulse is None:
         return None
+    from drivers.gpio.pulse_acceptor import PulseAcceptor  # noqa: PLC0415 - see the top
+
     enable, lever = pulse.enable, pulse.return_lever
     return PulseAcceptor(
         pulse_plan(pulse),
@@ -209,8 +209,33 @@ def build_pulse(lines: Lines, settings: MachineSettings, sink: DeviceSink) -> Pu
     )
 
 
+def _relays(lines: Lines, climate: Climate | None, inbox: Inbox) -> Relays | None:
+    if climate is None:
+        return None
+    from drivers.climate.assembly import build_relays  # noqa: PLC0415 - see the top
+
+    return build_relays(lines, relay_pins(climate), inbox.notify)
+
+
+def _thermometers(
+    climate: Climate | None, inbox: Inbox, read_file: ReadFile | None
+) -> Thermometers | None:
+    if climate is None:
+        return None
+    from drivers.climate.assembly import build_thermometers  # noqa: PLC0415 - see the top
+
+    return build_thermometers(climate.thermometers, inbox.notify, read_file)
+
+
 def cctalk_plan(cctalk: CcTalk) -> CcTalkPlan:
     """Return what stands on the ccTalk line."""
+    from drivers.cctalk.acceptor import AcceptorPlan  # noqa: PLC0415 - see the top
+    from drivers.cctalk.assembly import CcTalkPlan  # noqa: PLC0415 - see the top
+    from drivers.cctalk.bill_validator import ValidatorPlan  # noqa: PLC0415 - see the top
+    from drivers.cctalk.frames import Checksum  # noqa: PLC0415 - see the top
+    from drivers.cctalk.hopper import HopperPlan  # noqa: PLC0415 - see the top
+    from drivers.cctalk.hopper_codec import DispenseKind  # noqa: PLC0415 - see the top
+
     acceptor, bill = cctalk.acceptor, cctalk.bill
     return CcTalkPlan(
         acceptor=None
@@ -232,6 +257,12 @@ def cctalk_plan(cctalk: CcTalk) -> CcTalkPlan:
         ),
         bill=None if bill is None else ValidatorPlan(bill.address, Checksum(bill.checksum)),
     )
+
+
+def _cctalk_port(cctalk: CcTalk) -> Callable[[], BytePort]:
+    from drivers.cctalk.assembly import cctalk_port  # noqa: PLC0415 - see the top
+
+    return cctalk_port(str(cctalk.port))
 
 
 def devices_of(settings: MachineSettings) -> frozenset[DeviceName]:
@@ -260,13 +291,17 @@ async def take_nothing(
     """
     devices = devices_of(settings)
     line = settings.cctalk
+    if line is not None:
+        from drivers.cctalk.refusal import refuse_cash  # noqa: PLC0415 - see the top
+
+        acceptors = cctalk_plan(line).acceptors
+        open_line = cctalk or _cctalk_port(line)
     try:
         async with asyncio.timeout(REFUSE_S), asyncio.TaskGroup() as both:
             asked = both.create_task(refuse_money(link, sorted(devices))) if devices else None
             if line is None:
                 return asked is None or await asked == devices
-            acceptors = cctalk_plan(line).acceptors
-            refused = await refuse_cash(cctalk or cctalk_port(str(line.port)), acceptors)
+            refused = await refuse_cash(open_line, acceptors)
             heard = asked is None or await asked == devices
             return heard and refused == frozenset(acceptors)
     except TimeoutError:
@@ -404,9 +439,13 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
 
     planner = SettingsPlanner(settings, aside=parts.aside)
     plan = await holding(planner, journal)
-    seal = None if settings.cloud is None else sealing(journal, parts.clock)
-    if seal is not None and box is not None:
-        seal = box.recorder.minting(seal)
+    seal = None
+    if settings.cloud is not None:
+        from controller.machine.checkpoints import sealing  # noqa: PLC0415 - see the top
+
+        seal = sealing(journal, parts.clock)
+        if box is not None:
+            seal = box.recorder.minting(seal)
 
     desk = Desk(
         journal,
@@ -447,7 +486,9 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     cctalk = None
     open_cctalk = parts.cctalk
     if settings.cctalk is not None:
-        open_cctalk = open_cctalk or cctalk_port(str(settings.cctalk.port))
+        from drivers.cctalk.assembly import build_cctalk  # noqa: PLC0415 - see the top
+
+        open_cctalk = open_cctalk or _cctalk_port(settings.cctalk)
         cctalk = build_cctalk(
             cctalk_plan(settings.cctalk),
             open_port=open_cctalk if box is None else box.tapped(open_cctalk),
@@ -463,9 +504,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         changer=bus.changer or (cctalk.changer if cctalk else None) or pulse,
         bill=bus.bill or (cctalk.bill if cctalk else None),
         readers=dict(bus.readers),
-        climate=None
-        if settings.climate is None
-        else build_relays(lines, relay_pins(settings.climate), inbox.notify),
+        climate=_relays(lines, settings.climate, inbox),
         spool=parts.spool or (FolderSpool(settings.update.spool) if settings.update else None),
     )
     desk.updates = hands.spool is not None
@@ -493,9 +532,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         door=build_door(lines, None if settings.door is None else settings.door.pin, inbox.notify),
         cctalk=cctalk,
         cctalk_port=open_cctalk,
-        thermometers=None
-        if settings.climate is None
-        else build_thermometers(settings.climate.thermometers, inbox.notify, parts.read_file),
+        thermometers=_thermometers(settings.climate, inbox, parts.read_file),
         recordings=keeper,
     )
 
@@ -571,6 +608,9 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
         ConfigError: The pins can't be opened; a simulation never stands in silently.
     """
     clock = SystemClock()
+    if settings.cctalk is not None:
+        # Before anybody counts the time: at the end there is little, whether it was used or not.
+        import_module("drivers.cctalk.refusal")
     mdb = settings.mdb
     port = str(mdb.port)
     link = native_link(port) if mdb.link == "native" else adapter_link(port, mdb.baud)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 
 
+class NothingToTraceError(LookupError):
+    """The record is not there, or no money belongs to it."""
+
+
 class Code(IntEnum):
     """Codes that ``vendctl`` and other clients may rely on."""
 

@@ -26,10 +26,9 @@ from pydantic import Field
 
 from controller.api import shapes, views
 from controller.api.access import Access, Right
-from controller.api.errors import Code
+from controller.api.errors import Code, NothingToTraceError
 from controller.api.server import Session
 from controller.api.service import MachineService, Sync
-from controller.api.trace import NothingToTraceError, trace
 from controller.api.veil import veiled
 from controller.domain import commands as cmd
 from controller.faults import VenddError
@@ -145,6 +144,8 @@ class Methods:
     async def trace(self, seq: Seq) -> shapes.TraceShape:
         """Return each cent's way, by any record of a vend or by the record that took it in."""
         state = self._service.state
+        from controller.api.trace import trace  # noqa: PLC0415 - a machine is seldom asked
+
         return await trace(self._service.journal, seq, currency=state.currency)
 
     async def watch_start(self, session: Session) -> Answer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from controller.api import shapes, views
+from controller.api.errors import NothingToTraceError
 from controller.api.service import JournalView
 from controller.journal import records as rec
 from controller.journal import records_rights as recs
@@ -42,10 +43,6 @@ _LOT_TYPES: Final = frozenset(
 )
 # A bill's way begins in escrow, some records before the lot it becomes.
 _BEFORE_A_LOT: Final = 64
-
-
-class NothingToTraceError(LookupError):
-    """The record is not there, or no money belongs to it."""
 
 
 @dataclass(slots=True)

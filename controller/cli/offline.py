@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from controller.api import views
+from controller.api.errors import NothingToTraceError
 from controller.api.journal_view import FolderView, open_folder
-from controller.api.trace import NothingToTraceError, trace
+from controller.api.trace import trace
 from controller.cli.errors import CliError, Exit
 from controller.journal.errors import (
     DiskBusyError,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from controller.api.errors import NothingToTraceError
 from controller.api.shapes import TraceShape, WayShape
-from controller.api.trace import NothingToTraceError, trace
+from controller.api.trace import trace
 from controller.journal import records as rec
 
 

@@ -11,7 +11,8 @@ NAME: Final = "polls"
 HOW: Final = (
     "over a pseudo terminal whose far side, a process of its own, answers at once. The clock runs "
     "from the scheduler's call of the link to its call of the device's driver; 1 ms between polls, "
-    "the three in turns of a thousand."
+    "the three in turns of a thousand. Both sides are scheduled as the unit schedules vendd "
+    "(fifo), if this user may."
 )
 
 
@@ -21,6 +22,8 @@ def run(place: Place) -> Table:
     count = place.many(20_000, 3_000)
     place.say(f"polls: {count:,} of each")
     found = place.child("round_trips", "--count", count)
+    if not found["real_time"]:
+        place.say("polls: this user may not use the fifo scheduling that the unit asks for")
     floor = Spread.of(found["floor"])
     for key, what in (("adapter", "the adapter's text protocol"), ("native", "the native link")):
         spread = Spread.of(found[key])

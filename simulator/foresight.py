@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD
-from drivers.cctalk.rests import READ_S
+from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD, READ_S
 from drivers.mdb.blocks import ADDRESS_MASK
 from simulator.cctalk_wire import CcTalkWire
 from simulator.clock import VirtualLoop

@@ -29,6 +29,8 @@ BUSY: Final = 6
 
 BYTE_TIME_S: Final = 10 / 9600
 """One byte on the wire: start, 8 data, one stop bit at 9600 baud."""
+READ_S: Final = FRAME_OVERHEAD * BYTE_TIME_S
+"""A request that carries no data, on the line."""
 INTER_BYTE_S: Final = 0.050
 """Longest gap inside a frame for a receiver; a longer one drops the partial frame and is the only
 resynchronisation there is (part 1, timing)."""

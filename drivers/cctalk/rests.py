@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
-from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD
-
-READ_S: Final = FRAME_OVERHEAD * BYTE_TIME_S
-"""What the request takes on the line: it carries no data."""
+from drivers.cctalk.frames import READ_S
 
 
 class Foresight(Protocol):

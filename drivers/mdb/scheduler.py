@@ -148,6 +148,8 @@ class MdbBus:
                 continue
             if slot.absent and self._give_way(slot, now):
                 continue
+            if slot.missed:
+                slot = self._pressed(now) or slot
             command = slot.next_command()
             if command is not None:
                 await self._command(slot, command, now)
@@ -161,6 +163,13 @@ class MdbBus:
             if slot is not absent and slot.due < now + SILENCE_COST_S:
                 return absent.give_way(slot.due + GIVE_WAY_S)
         return False
+
+    def _pressed(self, now: float) -> Slot | None:
+        """Return a device whose poll would be too late behind a block that nobody answers."""
+        for slot in self._slots:
+            if slot.due <= now and not slot.missed and slot.latest < now + SILENCE_COST_S:
+                return slot
+        return None
 
     async def _sleep_until(self, due: float) -> None:
         if self._foresight is not None and self._foresight.pass_until(due):

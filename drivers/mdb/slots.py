@@ -376,6 +376,11 @@ class Slot:
         """Whether it is not polled and gets commands only, such as the RESET every ten seconds."""
         return not self._polling
 
+    @property
+    def latest(self) -> float:
+        """Return the loop time by which the next poll should have begun; NEVER without one."""
+        return self._polled_at + POLL_LATEST_S if self._polling else NEVER
+
     def give_way(self, until: float) -> bool:
         """Wait a little for others; False when it has done so often enough."""
         if self._gave_way >= GIVE_WAY_LIMIT:

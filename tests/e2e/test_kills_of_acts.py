@@ -76,6 +76,12 @@ AMID = {
 # Acts that no scene can kill at, and why.
 ELSEWHERE = {
     "PourCoins": "staff's hands did it; tests/scenarios/test_cctalk.py kills around its note",
+    **dict.fromkeys(
+        ("HandOver", "JudgeConfig"),
+        "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py and "
+        "test_configuration.py kill there",
+    ),
+    "SyncNow": "has the link try at once; moves no money and no part",
     "RestoreBallast": "moves no money and no part, a minute after a disk was full",
 }
 

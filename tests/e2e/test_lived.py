@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ async def test_the_same_seed_is_the_same_past_and_no_journal_is_ever_replaced(
     }  # fmt: skip
     for folder in ("one", "other"):
         (database,) = (tmp_path / folder / "journal").glob("*.db")
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     code, said = await run_program(
         "-m", "simulator", "live", "--dir", str(tmp_path / "one"), "--days", "0.2"

@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -318,10 +318,11 @@ async def test_a_broker_took_the_messages_and_the_database_lost_them(
     for _ in range(20):
         await machine.sell(150)
     await machine.in_sync()
-    with sqlite3.connect(path) as source, sqlite3.connect(tmp_path / "copy.db") as target:
+    with (
+        closing(sqlite3.connect(path)) as source,
+        closing(sqlite3.connect(tmp_path / "copy.db")) as target,
+    ):
         source.backup(target)
-    source.close()
-    target.close()
     for _ in range(20):
         await machine.sell(150)
     await machine.in_sync()

@@ -164,7 +164,7 @@ async def test_a_repeated_cash_box_coin_is_not_counted_again_and_flagged() -> No
 async def test_a_tube_coin_in_the_same_answer_proves_the_cash_box_coin_a_repeat() -> None:
     it = await ready(delay_s=0.002)
     await asyncio.sleep(0.1)
-    it.bench.changer.mute(0.3)  # both coins wait for one poll
+    it.bench.changer.mute(0.6)  # both coins, which are a moment apart, wait for one poll
     kill_after_commit(it)
     it.bench.changer.insert_coin(200)
     it.bench.changer.insert_coin(100)

@@ -25,6 +25,7 @@ from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import upgrade
+from cloud.fleet.service import COLLECT_EVERY
 from cloud.fleet.worker import AT_ONCE, Worker
 from cloud.mqtt import Broker, StrictClient
 from tests.fleet.servers import Mosquitto, Postgres, running
@@ -279,6 +280,7 @@ def main() -> None:
     postgres = Postgres(given.parent, safe=True) if given.database == "postgresql" else None
     gc.collect()
     gc.freeze()  # as the server does
+    gc.set_threshold(COLLECT_EVERY, 20, 20)
     with running(broker):
         try:
             if postgres is not None:

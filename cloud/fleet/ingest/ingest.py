@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.batch import Batch, BatchError, BatchHead, Row, read_head, unpack_bodies
+from cloud.contract.batch import Batch, BatchError, BatchHead, read_head, unpack_bodies
 from cloud.contract.journal import GENESIS, Record
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import Ack, Presence, Range, State, Telemetry, Urgent
@@ -168,6 +168,8 @@ class Ingest:
         """Apply a run that begins right at the cursor; nothing is done with any other."""
         first = run[0].head
         turn = self._turns.setdefault(first.journal, asyncio.Lock())
+        # Read before the lock is asked for: meanwhile the database works for another machine.
+        records = [record_of(row) for batch in run for row in batch.rows]
         async with turn:
             try:
                 async with self.database.writing() as connection:
@@ -179,8 +181,7 @@ class Ingest:
                         or bytes.fromhex(first.prev) != cursor.last_hash
                     ):
                         return []
-                    rows = tuple(row for batch in run for row in batch.rows)
-                    await self._store(connection, cursor, rows, now_ms)
+                    await self._store(connection, cursor, records, now_ms)
                     if cursor.has_waiting:
                         await self._drain(connection, cursor, now_ms)
                     await self._move(connection, cursor, now_ms)
@@ -220,7 +221,7 @@ class Ingest:
                 return await forks.forked(self.database, connection, cursor, batch, now_ms)
             rows = batch.rows[overlap:]
             if rows:
-                await self._store(connection, cursor, rows, now_ms)
+                await self._store(connection, cursor, [record_of(row) for row in rows], now_ms)
                 if cursor.has_waiting:
                     await self._drain(connection, cursor, now_ms)
                 await self._move(connection, cursor, now_ms)
@@ -320,10 +321,9 @@ class Ingest:
     # ------------------------------------------------------------------------------- storing
 
     async def _store(
-        self, connection: AsyncConnection, cursor: Cursor, rows: tuple[Row, ...], now_ms: int
+        self, connection: AsyncConnection, cursor: Cursor, records: list[Record], now_ms: int
     ) -> None:
-        """Store rows that follow the cursor, and project them when the journal is adopted."""
-        records = [record_of(row) for row in rows]
+        """Store records that follow the cursor; project them when the journal is adopted."""
         stored = [
             (
                 cursor.id,
@@ -336,11 +336,11 @@ class Ingest:
             for r in records
         ]
         await self.database.insert_many(connection, t.record, stored)
-        if rows[0].seq == 1:
+        if records[0].seq == 1:
             await self._note_beginning(connection, cursor, records[0], now_ms)
         if cursor.adopted and cursor.active:
             await self._project(connection, cursor, records, now_ms)
-            cursor.projected_seq = rows[-1].seq
+            cursor.projected_seq = records[-1].seq
         elif cursor.adopted:
             detail = (
                 f"journal {cursor.uid.hex()} goes on, and another one has followed it: its old disk"
@@ -349,9 +349,9 @@ class Ingest:
                 self.database, connection, cursor.machine_id, alerts.SUPERSEDED, detail, now_ms
             )
         if cursor.has_copies:
-            await copies.confirm(self.database, connection, cursor, rows, now_ms)
-        cursor.next_seq = rows[-1].seq + 1
-        cursor.last_hash = rows[-1].hash
+            await copies.confirm(self.database, connection, cursor, records, now_ms)
+        cursor.next_seq = records[-1].seq + 1
+        cursor.last_hash = records[-1].hash
 
     async def _project(
         self, connection: AsyncConnection, cursor: Cursor, records: list[Record], now_ms: int
@@ -465,7 +465,7 @@ class Ingest:
             rows = batch.rows[overlap:]
             # One that does not fit is dropped: the machine sends from the ack on, and that decides.
             if rows and await self._continues(connection, cursor, batch, overlap):
-                await self._store(connection, cursor, rows, now_ms)
+                await self._store(connection, cursor, [record_of(row) for row in rows], now_ms)
 
     # ------------------------------------------------------------------------ what is wrong
 

@@ -24,8 +24,9 @@ from cloud.link.link import Link
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker, StrictClient
 from controller.clock import SystemClock
+from simulator.fleet.site import free_port
 from tests.fleet.proxy import Proxy
-from tests.fleet.servers import Mosquitto, free_port, running
+from tests.fleet.servers import Mosquitto, running
 
 LIMIT_S: Final = 560.0
 DELAY_S: Final = 0.075  # each way: 150 ms for a round trip

@@ -30,6 +30,8 @@ START_LIMIT_S: Final = 40.0  # a bare Raspberry Pi imports for some seconds
 STOP_LIMIT_S: Final = 15.0
 LOG_TAIL: Final = 12  # lines of a log that an error shows
 LOOK_S: Final = 0.05
+_PORTS: Final = range(11_000, 32_000)  # Linux gives connections those from 32768 on
+_PORT_TRIES: Final = 100
 _BROKERS: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto")
 
 BROKER, SERVER = "broker", "server"
@@ -40,11 +42,19 @@ class SiteError(Exception):
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback that nobody uses now, nor will by chance.
+
+    It lies below the ports that the kernel hands out to connections, so that a server which is
+    stopped and started again finds its port free. Raises SiteError.
+    """
+    for _ in range(_PORT_TRIES):
+        with socket.socket() as drawn:  # the kernel draws well
+            drawn.bind(("127.0.0.1", 0))
+            port: int = _PORTS[drawn.getsockname()[1] % len(_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise SiteError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} on the loopback")
 
 
 def mosquitto_program() -> str:

@@ -27,8 +27,8 @@ from cloud.fleet.worker import Worker
 from cloud.link import trust
 from cloud.link.transport_https import HttpsTransport
 from config.fleet import FleetHttps
+from simulator.fleet.site import free_port
 from tests.fleet.machines import START
-from tests.fleet.servers import free_port
 
 NOW = datetime.fromtimestamp(START / 1000, UTC)
 _NAMES = count(1)

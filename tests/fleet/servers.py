@@ -13,14 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from simulator.fleet.site import free_port
+
 PATIENCE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _as_postgres(arguments: list[str]) -> list[str]:
@@ -60,7 +55,11 @@ class Postgres:
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr + self._said()
+
+    def _said(self) -> str:
+        log = self.folder / "log"
+        return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
 
     def start(self) -> None:
         options = (

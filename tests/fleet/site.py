@@ -14,7 +14,8 @@ import httpx2
 from cloud.contract.topics import Address
 from cloud.link import trust
 from cloud.mqtt import Broker
-from tests.fleet.servers import free_port, mosquitto_program, select_pause
+from simulator.fleet.site import free_port
+from tests.fleet.servers import mosquitto_program, select_pause
 
 
 def vendcloud(home: Path, *arguments: str, code: int = 0, out: bool = False) -> str:

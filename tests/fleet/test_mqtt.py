@@ -88,6 +88,6 @@ async def test_a_killed_broker_ends_the_wait(tmp_path: Path) -> None:
 
 @pytest.fixture
 def unused_port() -> int:
-    from tests.fleet.servers import free_port
+    from simulator.fleet.site import free_port
 
     return free_port()

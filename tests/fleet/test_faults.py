@@ -37,6 +37,7 @@ from tests.fleet.servers import Mosquitto, Postgres, running
 
 _NAMES = count(1)
 PLENTY_S = 90.0
+LATE_S = 0.1
 
 
 class Unruly:
@@ -58,15 +59,28 @@ class _UnrulyConnection:
         self._chance = chance
 
     async def incoming(self) -> AsyncIterator[Incoming]:
+        """Late, but never later than what follows them: silence ends every wait."""
         held: list[Incoming] = []
-        async for incoming in self._connection.incoming():
-            held.append(incoming)
-            if self._chance.random() < 0.3:
-                held.append(replace(incoming, done=lambda: None))
-            self._chance.shuffle(held)
-            most = self._chance.choice([0, 0, 1, 2])
-            while len(held) > most:
-                yield held.pop()
+        source = self._connection.incoming()
+        following: asyncio.Future[Incoming] | None = None
+        try:
+            while True:
+                following = following or asyncio.ensure_future(anext(source))
+                most = self._chance.choice([0, 0, 1, 2])
+                done, _ = await asyncio.wait([following], timeout=LATE_S if held else None)
+                if done:
+                    incoming, following = following.result(), None
+                    held.append(incoming)
+                    if self._chance.random() < 0.3:
+                        held.append(replace(incoming, done=lambda: None))
+                    self._chance.shuffle(held)
+                while len(held) > (most if done else 0):
+                    yield held.pop()
+        except StopAsyncIteration:
+            return
+        finally:
+            if following is not None:
+                following.cancel()
 
     async def tell(
         self, address: Address, topic: Topic, payload: bytes, *, retain: bool = False

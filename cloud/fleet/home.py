@@ -14,13 +14,13 @@ broker/mosquitto.conf acl
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from cloud.contract.topics import Address
+from cloud.files import write_whole
 from config.fleet import FleetSettings
 
 
@@ -66,17 +66,10 @@ class Home:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that its owner alone may read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, content, 0o600)
 
 
 def write_public(path: Path, content: bytes) -> None:
-    """Write a file that everybody may read."""
+    """Write a file that everybody may read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    path.chmod(0o644)
+    write_whole(path, content, 0o644)

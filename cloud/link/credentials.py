@@ -7,7 +7,6 @@ carries to the machine counts at once. Everything here waits for a disk: call it
 
 from __future__ import annotations
 
-import os
 import ssl
 from contextlib import suppress
 from hashlib import sha256
@@ -16,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from cloud.files import keep_names, write_whole
 from cloud.link import trust
 
 log = structlog.get_logger("link")
@@ -112,18 +112,7 @@ class Credentials:
 
     def _write(self, path: Path, content: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        self._durable()
+        write_whole(path, content, 0o600)
 
     def _durable(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        keep_names(self._folder)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,6 +42,28 @@ async def add(database: FleetDatabase, home: Home, address: Address, now: dateti
     return certificates.hand_out(home, address, issued)
 
 
+async def _locked(connection: AsyncConnection, address: Address, uid: bytes) -> Row[Any]:
+    """Return a machine's journal and which of its journals is in use, locked.
+
+    Raises:
+        RegistryError: No such machine, or no such journal of it.
+    """
+    query = (
+        select(t.journal, t.machine.c.active_journal)
+        .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+        .where(
+            t.machine.c.tenant == address.tenant,
+            t.machine.c.name == address.machine,
+            t.journal.c.uid == uid,
+        )
+        .with_for_update(of=t.journal)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise RegistryError(f"{address} has no journal {uid.hex()}")
+    return row
+
+
 async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, now_ms: int) -> int:
     """Let a journal's records count: project them from where it continues. Returns how many.
 
@@ -48,20 +71,7 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
         RegistryError: No such machine, or no such journal of it.
     """
     async with database.writing() as connection:
-        row = (
-            await connection.execute(
-                select(t.journal, t.machine.c.id.label("of_machine"))
-                .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
-                .where(
-                    t.machine.c.tenant == address.tenant,
-                    t.machine.c.name == address.machine,
-                    t.journal.c.uid == uid,
-                )
-                .with_for_update(of=t.journal)
-            )
-        ).one_or_none()
-        if row is None:
-            raise RegistryError(f"{address} has no journal {uid.hex()}")
+        row = await _locked(connection, address, uid)
         if row.adopted:
             await _is_active(connection, row.machine_id, row.id, address, uid)
             return 0
@@ -109,20 +119,7 @@ async def take_back(database: FleetDatabase, address: Address, uid: bytes) -> in
         RegistryError: No such machine or journal, or it is the one in use.
     """
     async with database.writing() as connection:
-        row = (
-            await connection.execute(
-                select(t.journal, t.machine.c.active_journal)
-                .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
-                .where(
-                    t.machine.c.tenant == address.tenant,
-                    t.machine.c.name == address.machine,
-                    t.journal.c.uid == uid,
-                )
-                .with_for_update(of=t.journal)
-            )
-        ).one_or_none()
-        if row is None:
-            raise RegistryError(f"{address} has no journal {uid.hex()}")
+        row = await _locked(connection, address, uid)
         if not row.adopted:
             raise RegistryError(f"{uid.hex()} waits for `vendcloud machine adopt-journal`")
         if row.active_journal == row.id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import grp
 import json
 import os
@@ -54,23 +55,49 @@ class SignerServer:
         self._path = path
         self._callers = callers
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._connections: dict[asyncio.StreamWriter, asyncio.Future[None]] = {}
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Serve as long as the block lasts. Raises OSError."""
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        """Serve as long as the block lasts.
+
+        Raises:
+            OSError: It can't be made, or another signer answers there.
+        """
+        await self._be_alone()
         server = await asyncio.start_unix_server(self._serve, self._path, limit=LINE_MAX)
         self._path.chmod(0o660)
         try:
             yield
         finally:
             server.close()
+            for writer in self._connections:
+                writer.transport.abort()
+            await asyncio.gather(*self._connections.values())
             await server.wait_closed()
             with suppress(FileNotFoundError):
                 self._path.unlink()
 
+    async def _be_alone(self) -> None:
+        """Take away a socket that a signer left behind when it was killed, and no other."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self._path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            if not self._path.is_socket():
+                raise OSError(
+                    errno.EEXIST, "there is a file of that name", str(self._path)
+                ) from None
+            self._path.unlink(missing_ok=True)
+            return
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        raise OSError(errno.EADDRINUSE, "another signer answers there", str(self._path))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended = self._connections[writer] = asyncio.get_running_loop().create_future()
         try:
             async with self._room:
                 caller = self._caller(writer.get_extra_info("socket"))
@@ -87,6 +114,8 @@ class SignerServer:
             log.warning("connection.ended", error=str(error) or type(error).__name__)
         finally:
             writer.close()
+            del self._connections[writer]
+            ended.set_result(None)
 
     def _caller(self, peer: socket.socket) -> Caller:
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -107,7 +136,7 @@ class SignerServer:
         except (SignerError, MessageError, TopicError) as error:
             log.info("refused", caller=caller.name, why=str(error))
             return {"refused": str(error)}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"refused": f"that is no question: {error!r}"}
 
     def _signed(self, asked: Mapping[str, Any], body: bytes, caller: Caller) -> Signed:

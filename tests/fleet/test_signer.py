@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pwd
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,45 @@ async def test_a_flood_or_garbage_on_the_socket_ends_its_own_connection_alone(ho
 def test_callers_are_named_in_the_configuration() -> None:
     found = callers({"desk": ("support",)})
     assert found["desk"].roles == frozenset({Role.SUPPORT})
+
+
+async def test_a_second_signer_leaves_the_first_one_its_socket(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "signer.sock"
+    async with SignerServer(desk(home), path, {}).listening():
+        with pytest.raises(OSError, match="another signer answers there"):
+            async with SignerServer(desk(home), path, {}).listening():
+                raise AssertionError("two of them")
+        assert path.is_socket()
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_socket_that_was_left_behind_is_made_anew_and_a_file_is_not(
+    home: Home, tmp_path: Path
+) -> None:
+    left, file = tmp_path / "left.sock", tmp_path / "notes.txt"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(left))
+    file.write_text("mine", encoding="utf-8")
+
+    async with SignerServer(desk(home), left, {}).listening():
+        _, writer = await asyncio.open_unix_connection(left)
+        writer.close()
+        await writer.wait_closed()
+    with pytest.raises(OSError, match=r"a file of that name.*notes\.txt"):
+        async with SignerServer(desk(home), file, {}).listening():
+            raise AssertionError("it is no socket")
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+async def test_a_question_without_a_bottom_is_refused(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "signer.sock"
+    async with SignerServer(desk(home), path, {}).listening():
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"[" * (LINE_MAX - 100) + b"\n")
+        async with asyncio.timeout(20):
+            answer = json.loads(await reader.readline())
+        writer.close()
+
+    assert "that is no question" in answer["refused"]

@@ -164,7 +164,7 @@ class _Reader:
             scribe.number(1, "header", header_name)
             assert self.header is not None, "a byte was read"
             name = header_name(self.header)
-            data_end = min(4 + size, max(len(raw) - 1, 4))
+            data_end = _data_end(raw, size)
             self._judge_request(scribe, self.header, size)
             self._data(scribe, data_end, self._talk(self.header).request, "request data")
         except CutShort:
@@ -219,7 +219,7 @@ class _Reader:
             scribe.number(1, "header")
         header = raw[3]
         scribe.number(1, "header", _reply_words(header, size))
-        end = start + min(4 + size, max(len(raw) - 1, 4))
+        end = start + _data_end(raw, size)
         return self._reply_body(scribe, header, size, end), source
 
     def _reply_body(self, scribe: Scribe, header: int, size: int, end: int) -> str:
@@ -315,8 +315,9 @@ class _Reader:
     def _length(self, scribe: Scribe, raw: bytes) -> int:
         size = scribe.number(1, "length", lambda n: f"{n} data byte{'' if n == 1 else 's'}")
         if len(raw) != size + FRAME_OVERHEAD:
+            short = "cut short: " if len(raw) < size + FRAME_OVERHEAD else ""
             scribe.errors.append(
-                f"{len(raw)} bytes, the frame says {size + FRAME_OVERHEAD} ({size} of data)"
+                f"{short}{len(raw)} bytes, the frame says {size + FRAME_OVERHEAD} ({size} of data)"
             )
         return size
 
@@ -327,20 +328,29 @@ class _Reader:
         return scribe.number(1, "source", address_words)
 
     def _judge_request(self, scribe: Scribe, header: int, size: int) -> None:
-        if header == REPLY:
-            scribe.errors.append("header 0 is a reply's: a device must not be sent it")
+        if header in (REPLY, NAK, BUSY):
+            scribe.errors.append(f"header {header} is a reply's: a device must not be sent it")
         if header == Header.RESET_DEVICE and size:
             scribe.notes.append("a reset with data: devices should not obey it (null bytes before)")
         if header == Header.MODIFY_INHIBIT_STATUS:
             scribe.notes.append("a set bit enables, whatever the name says")
         if repeat_of(header) is Repeat.CHECK_FIRST:
-            scribe.notes.append("unanswered: look with a simple poll before repeating it")
+            scribe.notes.append(
+                "if it goes unanswered: look with a simple poll before repeating it"
+            )
 
     def _talk(self, header: int) -> Talk:
         return TALKS.get(header, _UNKNOWN_TALK)
 
     def _close(self, scribe: Scribe, frame: bytes) -> None:
         scribe.close()
+        if FRAME_OVERHEAD <= len(frame) < frame[1] + FRAME_OVERHEAD:
+            if scribe.left:
+                scribe.begin("leftover")
+                scribe.unread("the frame ends before its checksum")
+                scribe.close()
+            scribe.notes.append("the checksum would have been behind the bytes that are missing")
+            return
         if len(frame) < FRAME_OVERHEAD or not scribe.left:
             if scribe.left:
                 scribe.begin("leftover")
@@ -369,11 +379,18 @@ class _Reader:
         if not good:
             scribe.errors.append(f"wrong checksum: expected {wanted}")
             if self.guessed:
-                scribe.notes.append("neither the sum nor the CRC is right")
+                scribe.notes.append("neither the sum nor the CRC is right, or it is encrypted")
         scribe.trailer(frame[-1], name, "correct" if good else f"wrong: expected {wanted}")
 
 
 _UNKNOWN_TALK: Final = Talk()
+
+
+def _data_end(frame: bytes, size: int) -> int:
+    """Where the data ends: before the checksum, or where a frame cut short breaks off."""
+    if len(frame) < size + FRAME_OVERHEAD:
+        return max(len(frame), 4)
+    return 4 + size
 
 
 def _reply_words(header: int, size: int) -> str:

@@ -43,7 +43,10 @@ def _tell(pair: Pair) -> EventWords:
         detail["bill_type"] = event.bill_type
         return EventWords(event.words, ("bill type", "state"), detail)
     detail["code"] = event.code
-    return EventWords(event.words, ("no bill", "code"), detail)
+    words = event.words
+    if not event.code:
+        words += ", or an empty place of the buffer"
+    return EventWords(words, ("no bill", "code"), detail)
 
 
 def _scale(scribe: Scribe) -> None:

@@ -61,7 +61,13 @@ QUALITY_WORDS: Final = (
 """RECYCLER ENABLE, by value 0-3."""
 
 
+_MET_WORDS: Final = {
+    0x14: "undefined code 14, skipped; met with the meaning: bill not accepted or not recognised"
+}
+"""What some validators mean by codes that the standard leaves undefined."""
+
+
 def status_words(code: int) -> str:
     """A POLL status code of validator or recycler in words."""
     words = VALIDATOR_WORDS.get(code) or RECYCLER_WORDS.get(code)
-    return words or f"undefined code {code:02X}, skipped"
+    return words or _MET_WORDS.get(code, f"undefined code {code:02X}, skipped")

@@ -95,10 +95,10 @@ AGE_STATUS_WORDS: Final = {
 def malfunction_words(code: int) -> str:
     """A malfunction code in words, with its class and the manufacturer's sub-code."""
     kind = malfunction_class(code)
-    label = f"class {kind}" if kind else "no class"
+    label = f"class {kind}: " if kind else ""
     return (
         f"{MALFUNCTION_WORDS[code >> 4 & 0x0F]} (sub-code {code & 0x0F:X}; "
-        f"{label}: {MALFUNCTION_CLASS_WORDS[kind]})"
+        f"{label}{MALFUNCTION_CLASS_WORDS[kind]})"
     )
 
 

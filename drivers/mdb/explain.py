@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drivers.explanation import BlockExplanation, CutShort, Field, Part
-from drivers.mdb import explain_bill, explain_cashless, explain_changer
+from drivers.mdb import explain_bill, explain_cashless, explain_changer, explain_reader
 from drivers.mdb.blocks import (
     COMMAND_MASK,
     MAX_BLOCK_BYTES,
@@ -26,8 +26,16 @@ from drivers.mdb.blocks import (
     hex_bytes,
 )
 from drivers.mdb.cashless_codec import CashlessContext
-from drivers.mdb.explain_parts import Device, Explanation, Money, Scribe, device_words
+from drivers.mdb.explain_parts import (
+    Device,
+    Explanation,
+    Money,
+    Scribe,
+    device_words,
+    ftl_name,
+)
 from drivers.mdb.explain_render import render
+from drivers.mdb.ftl_codec import FTL_SUB_FIRST, FTL_SUB_LAST, FTL_SUB_OFFSET, FtlCode
 from drivers.mdb.hex_text import parse_hex
 from drivers.mdb.money import Scale
 
@@ -202,7 +210,8 @@ class _Reader:
         try:
             _REQUESTS[self.device](scribe)
         except CutShort:
-            return f"{name}, cut short"
+            return f"{self._full_name(name)}, cut short"
+        self._check_form(scribe)
         return self._full_name(name)
 
     def _has_sub_command(self, number: int, name: str) -> bool:
@@ -218,11 +227,21 @@ class _Reader:
         if self.device is Device.BILL and self.level < 2 and sub != 0:
             scribe.notes.append("a level 1 validator knows no EXPANSION but 00")
 
+    def _check_form(self, scribe: Scribe) -> None:
+        if self.device is not Device.CASHLESS or not self.expanded:
+            return
+        if explain_cashless.request_form(scribe.data) == "16-bit":
+            scribe.notes.append(
+                "by its length this is the 16-bit form, not that of the expanded currency mode"
+            )
+
     def _full_name(self, name: str) -> str:
         assert self.key is not None, "set by _command"
         number, sub = self.key
         if sub is None:
             return name
+        if name == "EXPANSION" and FTL_SUB_FIRST <= sub <= FTL_SUB_LAST:
+            return f"{name} {ftl_name(FtlCode(sub - FTL_SUB_OFFSET))}"
         if self.device is Device.CASHLESS:
             return explain_cashless.SUB_NAMES.get((number, sub), name)
         subs = explain_changer.SUB_NAMES
@@ -252,10 +271,14 @@ class _Reader:
             words = _ACKS[self.device](key)
             if words is not None:
                 return _lone(direction, "ACK", words, block)
+            if not self._knows(key):
+                return _lone(direction, "ACK", "accepted, though the command is unknown", block)
             error = "an ACK alone where data is owed: this device answers at once or stays silent"
             return _lone(direction, "ACK", error, block, error)
         if control is Control.NAK:
-            return _lone(direction, "NAK", "the peripheral saw a bad checksum: repeat", block)
+            words = "the peripheral saw a bad checksum: "
+            words += _NAK_PAYOUT_WORDS if key in _PAYOUTS[self.device] else "repeat"
+            return _lone(direction, "NAK", words, block)
         if control is Control.RET:
             error = "RET may be sent by the VMC only"
             return _lone(direction, "RET", error, block, error)
@@ -265,6 +288,13 @@ class _Reader:
             error += f"; by its set bits it is taken for {near.value}"
         return _lone(direction, "broken", error, block, error)
 
+    def _knows(self, key: Key) -> bool:
+        number, sub = key
+        if self.device is Device.CASHLESS or sub is None:
+            return number in _COMMAND_NAMES[self.device] and number not in _WITH_SUB
+        subs = explain_bill if self.device is Device.BILL else explain_changer
+        return sub in subs.SUB_NAMES
+
     def _answer(self, scribe: Scribe, key: Key) -> str:
         match self.device:
             case Device.CHANGER:
@@ -273,7 +303,7 @@ class _Reader:
                 return explain_bill.explain_answer(scribe, key)
             case Device.CASHLESS:
                 context = CashlessContext(self.level, self.expanded)
-                explain_cashless.explain_messages(scribe, context)
+                explain_reader.explain_messages(scribe, context, key)
                 return "answer"
 
     # -------------------------------------------------------------------- blocks
@@ -310,6 +340,14 @@ _VMC_CONTROL_WORDS: Final = {
 _CONTROLS: Final = {0x00: Control.ACK, 0xFF: Control.NAK, 0xAA: Control.RET}
 """The control bytes exactly; a peripheral's lone byte of another value is worth an error."""
 _NO_MESSAGES: Final = frozenset({"checksum", "filler", "leftover"})
+_WITH_SUB: Final = frozenset({0x0F, 0x37})
+"""EXPANSION of changer and validator, which is nothing without its sub-command."""
+_PAYOUTS: Final[dict[Device, frozenset[Key]]] = {
+    Device.CHANGER: frozenset({(0x0D, None), (0x0F, 0x02)}),
+    Device.BILL: frozenset({(0x37, 0x06), (0x37, 0x07)}),
+    Device.CASHLESS: frozenset(),
+}
+_NAK_PAYOUT_WORDS: Final = "poll and compare what is left before paying again, never repeat blindly"
 _PAYOUT_SUBS: Final[dict[Device, frozenset[int | None]]] = {
     Device.CHANGER: frozenset({0x03, 0x04}),
     Device.BILL: frozenset({0x08}),

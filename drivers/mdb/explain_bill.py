@@ -21,6 +21,9 @@ from drivers.mdb.explain_parts import (
     ftl_fields,
     ftl_name,
     identification,
+    limit_poll,
+    lone_ftl,
+    mixed_ftl,
     value_list,
 )
 from drivers.mdb.ftl_codec import FTL_SUB_FIRST, FTL_SUB_LAST, FTL_SUB_OFFSET, FtlCode, is_ftl_code
@@ -139,7 +142,7 @@ def explain_answer(scribe: Scribe, key: tuple[int, int | None]) -> str:
             return "SETUP answer"
         case (Command.STACKER, _):
             scribe.begin("stacker")
-            scribe.take(2, "bills in the stacker", _stacker_words)
+            _explain_stacker(scribe)
             return "STACKER answer"
         case (Command.POLL, _):
             explain_poll(scribe)
@@ -194,6 +197,12 @@ def _escrow_words(escrow: int) -> str:
     return "has escrow" if escrow == 0xFF else "has escrow (the standard's yes is FF)"
 
 
+def _explain_stacker(scribe: Scribe) -> None:
+    value = int.from_bytes(scribe.data[scribe.at : scribe.at + 2], "big")
+    detail = {"bills": value & 0x7FFF, "full": bool(value & 0x8000)}
+    scribe.take(2, "bills in the stacker", _stacker_words, detail=detail)
+
+
 def _stacker_words(value: int) -> str:
     return counted(value & 0x7FFF, "bill") + (", full" if value & 0x8000 else ", not full")
 
@@ -231,15 +240,15 @@ def _value_words(value: int) -> str:
 
 def explain_poll(scribe: Scribe) -> None:
     """Every item of a POLL answer."""
-    first = scribe.data[0]
-    if is_ftl_code(first):
-        code = FtlCode(first)
-        scribe.begin(ftl_name(code), "fills the whole answer")
-        scribe.take(1, "message", ftl_name(code))
-        ftl_fields(scribe, code)
+    if is_ftl_code(scribe.data[0]):
+        lone_ftl(scribe)
         return
+    limit_poll(scribe)
     while scribe.left:
-        _explain_item(scribe, scribe.data[scribe.at])
+        if is_ftl_code(scribe.data[scribe.at]):
+            mixed_ftl(scribe)
+        else:
+            _explain_item(scribe, scribe.data[scribe.at])
 
 
 def _explain_unexpected(scribe: Scribe) -> str:

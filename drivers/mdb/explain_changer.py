@@ -15,6 +15,9 @@ from drivers.mdb.explain_parts import (
     ftl_fields,
     ftl_name,
     identification,
+    limit_poll,
+    lone_ftl,
+    mixed_ftl,
     value_list,
 )
 from drivers.mdb.ftl_codec import FTL_SUB_FIRST, FTL_SUB_LAST, FTL_SUB_OFFSET, FtlCode, is_ftl_code
@@ -210,15 +213,15 @@ def _value_words(value: int) -> str:
 
 def explain_poll(scribe: Scribe) -> None:
     """Every item of a POLL answer."""
-    first = scribe.data[0]
-    if is_ftl_code(first):
-        code = FtlCode(first)
-        scribe.begin(ftl_name(code), "fills the whole answer")
-        scribe.take(1, "message", ftl_name(code))
-        ftl_fields(scribe, code)
+    if is_ftl_code(scribe.data[0]):
+        lone_ftl(scribe)
         return
+    limit_poll(scribe)
     while scribe.left:
-        _explain_item(scribe, scribe.data[scribe.at])
+        if is_ftl_code(scribe.data[scribe.at]):
+            mixed_ftl(scribe)
+        else:
+            _explain_item(scribe, scribe.data[scribe.at])
 
 
 def explain_unexpected(scribe: Scribe) -> str:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from typing import Final
 
-from drivers.explanation import BlockExplanation, Meaning, counted
+from drivers.explanation import BlockExplanation, Meaning, counted, hex_pairs
 from drivers.explanation import Scribe as Words
+from drivers.mdb.cashless_commands import ITEM_UNDEFINED
 from drivers.mdb.fields import TOKEN_VALUE, TYPES, ascii_text, bcd_number, types_of
 from drivers.mdb.ftl_codec import (
     DELAY_NEVER,
@@ -115,8 +116,11 @@ class Scribe(Words):
         """Read packed BCD of `size` bytes."""
         raw = self._next(size, name)
         value = bcd_number(raw)
-        words = "not BCD" if value is None else meaning(value)
-        self._note(raw, name, value, words)
+        if value is None:
+            self.errors.append(f"{name} {hex_pairs(raw)} is not BCD (byte {self.at + 1})")
+            self._note(raw, name, hex_pairs(raw), "not BCD")
+        else:
+            self._note(raw, name, value, meaning(value))
 
     def amount(self, size: int, name: str, none: str) -> int:
         """Read an amount; all bits set has the meaning `none`."""
@@ -142,6 +146,11 @@ def type_list(mask: int) -> str:
 def factors(value: int) -> str:
     """A scaled value in words."""
     return counted(value, "scaling factor")
+
+
+def item_words(item: int) -> str:
+    """An item number of a reader's command or message."""
+    return "undefined" if item == ITEM_UNDEFINED else f"item {item}"
 
 
 def value_list(scribe: Scribe, noun: str) -> None:
@@ -174,8 +183,16 @@ _DEVICES: Final = {
     0x08: "coin changer",
     0x10: "cashless device 1",
     0x18: "communications gateway",
+    0x20: "display",
+    0x28: "energy management",
     0x30: "bill validator",
+    0x40: "universal satellite device 1",
+    0x48: "universal satellite device 2",
+    0x50: "universal satellite device 3",
+    0x58: "coin hopper or tube dispenser 1",
     0x60: "cashless device 2",
+    0x68: "age verification device",
+    0x70: "coin hopper or tube dispenser 2",
 }
 
 _FTL_NAMES: Final = {
@@ -195,6 +212,33 @@ def device_words(address: int) -> str:
 def ftl_name(code: FtlCode) -> str:
     """The name of a File Transport Layer message."""
     return _FTL_NAMES[code]
+
+
+def lone_ftl(scribe: Scribe) -> None:
+    """A File Transport Layer message, which fills its answer."""
+    code = FtlCode(scribe.data[scribe.at])
+    scribe.begin(ftl_name(code), "fills the whole answer")
+    scribe.take(1, "message", ftl_name(code))
+    ftl_fields(scribe, code)
+
+
+def mixed_ftl(scribe: Scribe) -> None:
+    """A File Transport Layer message behind other items, where none may stand."""
+    name = ftl_name(FtlCode(scribe.data[scribe.at]))
+    scribe.begin("leftover")
+    scribe.unread(f"{name} behind other items: it is never mixed with them")
+
+
+POLL_ITEM_BYTES: Final = 16
+"""Most bytes of items in one POLL answer of a changer or validator (MDB/ICP 4.2, 5 and 6)."""
+
+
+def limit_poll(scribe: Scribe) -> None:
+    """Note an answer that is longer than its items may be together."""
+    if len(scribe.data) > POLL_ITEM_BYTES:
+        scribe.notes.append(
+            f"{len(scribe.data)} bytes of items, a POLL answer has {POLL_ITEM_BYTES} at most"
+        )
 
 
 def ftl_fields(scribe: Scribe, code: FtlCode) -> None:

@@ -181,7 +181,9 @@ def test_a_wrong_checksum_is_told_with_the_right_one() -> None:
     explanation = exchange("02 00 01 E5 19")
     assert explanation.errors == ("request: wrong checksum: expected 18",)
     assert explanation.request is not None
-    assert explanation.request.notes == ("neither the sum nor the CRC is right",)
+    assert explanation.request.notes == (
+        "neither the sum nor the CRC is right, or it is encrypted",
+    )
     crc = exchange("28 00 B6 FE 22", checksum=Checksum.CRC)
     assert crc.errors == ("request: wrong checksum: expected 21B6: B6 before the header, 21 here",)
 

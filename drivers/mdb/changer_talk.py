@@ -219,7 +219,8 @@ class ChangerTalk(MdbDriver):
         self._doubtful = (
             repeats.unproved and now - self._fell_after >= COIN_GAP_S * repeats.remembered
         )
-        new = repeats.fresh([item.raw for item in shots])
+        once = {item.raw for item in shots if self._only_once(item)}
+        new = repeats.fresh([item.raw for item in shots], once=once)
         if self._doubtful or any(new):
             self._fell_after = self._slot.told_at
         if self._gate.restored and not all(new):
@@ -279,6 +280,15 @@ class ChangerTalk(MdbDriver):
 
     def _in_tube(self, item: CoinDeposited) -> bool:
         return item.route is CoinRoute.TUBE
+
+    def _only_once(self, item: PollItem) -> bool:
+        """Tell whether another coin could not say the same: its tube would hold one more."""
+        return (
+            isinstance(item, CoinDeposited)
+            and self._in_tube(item)
+            and 0 < item.tube_count < _COUNT_CAP  # 0 of a defective tube, the cap of a full one
+            and not (self._gate.restored and self._counts_up(item))
+        )
 
     def _counts_up(self, item: CoinDeposited) -> bool:
         tubes = self._known_tubes

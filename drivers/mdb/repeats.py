@@ -12,7 +12,7 @@ repeat") and section 2 (flow control: newer items are appended).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum, unique
 
 
@@ -77,12 +77,13 @@ class RepeatFilter:
         self._last = tuple(items)
         self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
 
-    def fresh(self, items: Sequence[bytes]) -> list[bool]:
+    def fresh(self, items: Sequence[bytes], *, once: Collection[bytes] = frozenset()) -> list[bool]:
         """Tell for each one-shot item of an answer whether it is new.
 
         Items that head the answer and are the whole last answer (in any order among themselves)
         are its repeat. If the ACK was certainly withheld, its items are repeats wherever they
-        stand, even when the device spreads them over several answers.
+        stand, even when the device spreads them over several answers. So they are when one of
+        them that cannot happen ``once`` more comes again: then the ACK was not heard.
         """
         new = [True] * len(items)
         if self._proof is not _Proof.HEARD and items:
@@ -91,7 +92,9 @@ class RepeatFilter:
                 len(items) >= count and Counter(items[:count]) == Counter(self._last)
             ):
                 new[:count] = [False] * count
-            elif self._proof is _Proof.WITHHELD:
+            elif self._proof is _Proof.WITHHELD or any(
+                item in once and item in self._last for item in items
+            ):
                 self._owed.update(self._last)
         for index, item in enumerate(items):
             if new[index] and self._owed[item] > 0:

@@ -437,3 +437,13 @@ def test_a_pulsed_coin_on_record_is_known_after_two_ends_in_a_row() -> None:
         )
         verdict = play(build.base_settings(), Life(1, Build(pulse=True), (step,)))[0]
         assert (instant, verdict.findings) == (instant, [])
+
+
+def test_a_tube_coin_that_is_told_again_behind_a_newer_one_is_known_by_its_count() -> None:
+    # On record, not acknowledged; the changer told the newer one first (seed 730410).
+    fails = Trouble("disk", "sync_fails", 1, for_s=11.5)
+    for tenths in (1, 2, 3):
+        turned = Trouble("changer", "reversed_items", 1, at_s=tenths / 10, for_s=6.0)
+        for machine in (Build("native", changer_level=2), Build("native")):
+            verdict = told(machine, *coins(5, 100, 50), troubles=(fails, turned))
+            assert (tenths, verdict.findings) == (tenths, [])

@@ -49,6 +49,21 @@ def test_items_repeated_in_another_order_are_repeats() -> None:
     assert after([COIN, TUBE_8], acked=True).fresh([TUBE_8, COIN, COIN]) == [False, False, True]
 
 
+def test_a_coin_that_cannot_come_twice_is_a_repeat_wherever_it_stands() -> None:
+    found = after([TUBE_8], acked=True)
+    assert found.fresh([TUBE_9, TUBE_8], once={TUBE_8, TUBE_9}) == [True, False]
+
+
+def test_what_stood_beside_such_a_coin_was_not_heard_either() -> None:
+    found = after([COIN, TUBE_8], acked=True)
+    assert found.fresh([TUBE_9, TUBE_8], once={TUBE_8, TUBE_9}) == [True, False]
+    assert found.fresh([COIN, COIN]) == [False, True]
+
+
+def test_a_coin_that_can_come_twice_is_new_behind_another_one() -> None:
+    assert after([COIN], acked=True).fresh([TUBE_9, COIN], once={TUBE_9}) == [True, True]
+
+
 def test_a_withheld_answer_is_repeated_as_often_as_it_takes() -> None:
     found = after([COIN], acked=False)
     for _ in range(5):

@@ -187,6 +187,8 @@ class Fleet:
             log.warning("time.refused", error=str(error))
             return
         self._inbox.time_is_known()
+        if self._renewal is not None:
+            self._renewal.time_is_known()
 
     def _ask_again(self) -> None:
         self.link.appear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -57,18 +58,31 @@ class Renewal:
         self._reach = reach
         self._clock = clock
         self._now_ms = now_ms
+        self._time_told = asyncio.Event()
+
+    def time_is_known(self) -> None:
+        """Look again: until now the time was perhaps years behind, and nothing was due."""
+        self._time_told.set()
 
     async def run(self) -> None:
         """Look until cancelled."""
         wait_s = AGAIN_S
         while True:
+            self._time_told.clear()
             try:
                 await self.once()
                 wait_s = EVERY_S
+                await self._wait(min(EVERY_S, await asyncio.to_thread(self._until_due_s)))
             except (LinkLostError, MessageError, OSError) as error:
                 log.warning("certificate.not_renewed", error=str(error))
                 wait_s = min(2 * wait_s, EVERY_S) if wait_s < EVERY_S else AGAIN_S
-            await self._clock.sleep(wait_s)
+                await self._clock.sleep(wait_s)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, or until the time is known."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._time_told.wait()
 
     async def once(self) -> bool:
         """Renew when it is due; tells whether there is a new one.
@@ -95,9 +109,13 @@ class Renewal:
         return True
 
     def _due(self) -> bool:
+        return self._until_due_s() <= 0
+
+    def _until_due_s(self) -> float:
+        """Return how long it is until a third of its life is over, s; not below 0."""
         begins, ends = trust.life_of(self._credentials.certificate())
         now, _ = self._now_ms()
-        return now >= begins + (ends - begins) // 3
+        return max(0, begins + (ends - begins) // 3 - now) / 1000
 
     async def _ask(self) -> None:
         request = await asyncio.to_thread(self._request)

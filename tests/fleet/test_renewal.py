@@ -272,3 +272,35 @@ async def test_renewing_is_tried_again_and_stops_nothing(site: Site) -> None:
     with pytest.raises(asyncio.CancelledError):
         await renewal.run()  # nobody opens
     assert waits == [1_800.0, 3_600.0, 7_200.0]
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_it_is_renewed_when_it_is_due_or_the_time_becomes_known(
+    site: Site, *, told: bool
+) -> None:
+    await site.certify(140 * DAY)
+    credentials = site.credentials()
+    old = credentials.certificate()["serialNumber"]
+    begins, end = trust.life_of(credentials.certificate())
+    due = begins + (end - begins) // 3
+    now = [due - 200 * DAY_MS if told else due - 20]
+    renewal = site.renewal(credentials)
+    looked = asyncio.Event()
+
+    def now_ms() -> tuple[int, bool]:
+        looked.set()
+        return now[0], True
+
+    renewal._now_ms = now_ms
+    async with site.doors.open(site.database):
+        task = asyncio.create_task(renewal.run())
+        await looked.wait()
+        now[0] = due
+        if told:
+            renewal.time_is_known()
+        async with asyncio.timeout(30):
+            while credentials.certificate()["serialNumber"] == old:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from config.explain import explain
 from config.models import Section, between, shaped
+from config.reading import as_json, read_toml
 from controller.faults import ConfigError
 
 __all__ = ["ConfigError", "FleetSettings", "load"]
@@ -87,14 +86,10 @@ def load(path: Path) -> FleetSettings:
         ConfigError: It can't be read, is no TOML, or says something wrong; every mistake at once.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = read_toml(path)
     except FileNotFoundError:
         raw = {}
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML: {error}") from error
     try:
-        return FleetSettings.model_validate_json(json.dumps(raw, default=str))
+        return FleetSettings.model_validate_json(as_json(raw))
     except ValidationError as error:
         raise ConfigError("\n".join(explain(path, raw, error, FleetSettings))) from error

@@ -6,8 +6,6 @@ has a line for every mistake: file, key, value, what is allowed.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +14,7 @@ from config.contradictions import contradictions
 from config.explain import explain
 from config.machine import MachineSettings
 from config.models import KernelKeypad
+from config.reading import as_json, read_toml
 from controller.faults import ConfigError
 
 __all__ = ["MachineSettings", "load"]
@@ -37,20 +36,22 @@ def load(path: Path, *, home: Path | None = None) -> MachineSettings:
             once (those between keys only once each key is right by itself).
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        raw = read_toml(path)
+    except FileNotFoundError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no TOML: {error}") from error
     try:
-        # By way of JSON, where an array may become a tuple while nothing else is converted.
-        settings = MachineSettings.model_validate_json(json.dumps(raw, default=str))
+        settings = MachineSettings.model_validate_json(as_json(raw))
     except ValidationError as error:
         raise ConfigError("\n".join(explain(path, raw, error, MachineSettings))) from error
     mistakes = list(contradictions(settings))
     if mistakes:
         raise ConfigError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
-    return _with_paths_below(settings, home or settings.machine.home)
+    try:
+        return _with_paths_below(settings, home or settings.machine.home)
+    except RuntimeError as error:  # of Path.expanduser: a ~NAME of nobody
+        raise ConfigError(
+            f"{path}: a path begins with the home of a user not known here"
+        ) from error
 
 
 def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:

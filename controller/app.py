@@ -605,7 +605,8 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     """Return the parts of a machine in its own process: real disk, real ports, real pins.
 
     Raises:
-        ConfigError: The pins can't be opened; a simulation never stands in silently.
+        ConfigError: The journal's folder can't be made, or the pins can't be opened; a simulation
+            never stands in silently.
     """
     clock = SystemClock()
     if settings.cctalk is not None:
@@ -614,7 +615,13 @@ def real_parts(settings: MachineSettings, heartbeat: Heartbeat | None) -> Parts:
     mdb = settings.mdb
     port = str(mdb.port)
     link = native_link(port) if mdb.link == "native" else adapter_link(port, mdb.baud)
-    settings.journal.folder.mkdir(parents=True, exist_ok=True)
+    folder = settings.journal.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f'journal.folder = "{folder}": cannot be made: {error.strerror}'
+        ) from error
     return Parts(
         clock=clock,
         storage=DirectoryStorage(settings.journal.folder),

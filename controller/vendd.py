@@ -28,11 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
         ("safe-outputs", "drive every output to its safe level"),
     ):
         command = commands.add_parser(name, help=words, description=words)
-        command.add_argument("--config", type=Path, required=True, metavar="FILE")
+        if name == "check-config":
+            command.add_argument("file", type=Path, nargs="?", metavar="FILE")
+        command.add_argument("--config", type=Path, required=name != "check-config", metavar="FILE")
         command.add_argument(
             "--home", type=Path, metavar="DIR", help="stands for machine.home of the file"
         )
     given = parser.parse_args(arguments)
+    if given.command == "check-config":
+        if (given.file is None) == (given.config is None):
+            parser.error("check-config takes one FILE, by itself or behind --config")
+        given.config = given.config or given.file
     try:
         settings = load(given.config, home=given.home)
     except ConfigError as error:

@@ -435,10 +435,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "absent.toml")
 
 
-@pytest.mark.parametrize("content", [b"[machine\n", b"\xff\xfe"])
-def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "machine.toml"
-    path.write_bytes(content)
+    path.write_bytes(b"[machine\n")
 
     with pytest.raises(ConfigError, match=r"machine\.toml: is no TOML: "):
         load(path)

@@ -36,7 +36,8 @@ MAX_WAITING: Final = 256
 WRITE_TIMEOUT_S: Final = 10.0
 # One who may do nothing gets one answer, which is soon asked for.
 STRANGER_TIMEOUT_S: Final = 5.0
-_BACKLOG: Final = 8
+# A burst waits here for the loop, which then tells those beyond MAX_CLIENTS that there is no room.
+_BACKLOG: Final = 128
 _LAST_TURNS: Final = 8  # of the loop; accepting a connection takes three
 
 

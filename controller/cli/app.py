@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from controller.cli.errors import CliError
+from controller.cli.errors import CliError, Exit
 from controller.cli.place import Place
 
 if TYPE_CHECKING:
@@ -157,3 +157,16 @@ def run() -> None:
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        # What is not as every vendd of this version says it: told in a line, with the place for
+        # a report, instead of a page that says nothing to who stands before the machine.
+        print(f"vendctl: {_not_understood(error)}", file=sys.stderr)
+        sys.exit(Exit.FAILED)
+
+
+def _not_understood(error: Exception) -> str:
+    from traceback import extract_tb  # noqa: PLC0415 - only on the way out
+
+    *_, last = extract_tb(error.__traceback__)
+    what = f"{type(error).__name__} {error} in {Path(last.filename).name}:{last.lineno}"
+    return f"not understood ({what}): are vendctl and vendd of the same version?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from controller.cli.errors import CliError, Exit
 READ_TIMEOUT_S: Final = 10.0
 # A test vend turns twice and waits for the drop; a payout of many coins takes longer.
 ACT_TIMEOUT_S: Final = 180.0
+# The largest answer, a screen of the journal, has some hundred KiB.
+MAX_ANSWER_BYTES: Final = 64 << 20
 
 # controller.api.errors.Code, whose module is not imported only for this
 _EXITS: Final = {
@@ -39,7 +42,9 @@ class Client:
         self._early: list[dict[str, Any]] = []  # events heard while an answer was waited for
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._socket.settimeout(READ_TIMEOUT_S)
+            # With a time-out of Python's a full queue of connections is an error at once; in the
+            # kernel's own it is waited for.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(READ_TIMEOUT_S))
             self._socket.connect(str(path))
         except OSError as error:
             self._socket.close()
@@ -79,10 +84,12 @@ class Client:
             raise CliError(f"vendd gave no answer within {timeout_s:g} s") from error
         except OSError as error:
             raise CliError(f"the connection to vendd broke: {error}") from error
-        if "error" in answer:
-            problem = answer["error"]
+        problem = answer.get("error")
+        if isinstance(problem, dict):
             code = _EXITS.get(problem.get("code", 0), Exit.FAILED)
             raise CliError(str(problem.get("message", "no reason given")), code)
+        if "result" not in answer:
+            raise self._no_vendd(json.dumps(answer).encode())
         return answer["result"]
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -100,16 +107,31 @@ class Client:
                 yield message["params"]
 
     def _hear(self) -> dict[str, Any]:
-        line = self._lines.readline()
+        line = self._lines.readline(MAX_ANSWER_BYTES)
         if not line:
             raise CliError("vendd ended the connection", Exit.NOT_RUNNING)
+        if not line.endswith(b"\n"):
+            if len(line) == MAX_ANSWER_BYTES:
+                raise self._no_vendd(line)
+            raise CliError(
+                "vendd ended the connection in the middle of its answer", Exit.NOT_RUNNING
+            )
         try:
             message = json.loads(line)
-        except ValueError as error:
-            raise CliError(f"what answers at {self._path} is no vendd: {line[:60]!r}") from error
+        except (ValueError, RecursionError) as error:
+            raise self._no_vendd(line) from error
         if not isinstance(message, dict):
-            raise CliError(f"what answers at {self._path} is no vendd: {line[:60]!r}")
+            raise self._no_vendd(line)
         return message
+
+    def _no_vendd(self, line: bytes) -> CliError:
+        return CliError(f"what answers at {self._path} is no vendd: {line[:60]!r}")
+
+
+def _timeval(seconds: float) -> bytes:
+    """Seconds as the kernel's ``struct timeval``."""
+    whole = int(seconds)
+    return struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
 
 
 def _unreachable(path: Path, error: OSError) -> CliError:
@@ -118,6 +140,11 @@ def _unreachable(path: Path, error: OSError) -> CliError:
             f"no socket at {path}: is vendd running? (systemctl status vendd)\n"
             "Another place: --home DIR, --config FILE or --socket PATH, before the command"
         )
+        return CliError(text, Exit.NOT_RUNNING)
+    if path.exists() and not path.is_socket():
+        return CliError(f"{path} is no socket", Exit.NOT_RUNNING)
+    if isinstance(error, BlockingIOError):
+        text = f"vendd takes no connection at {path}: it hangs, or too many wait before this one"
         return CliError(text, Exit.NOT_RUNNING)
     if isinstance(error, ConnectionRefusedError):
         text = f"vendd is not running: {path} was left behind (systemctl status vendd)"

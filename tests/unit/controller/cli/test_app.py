@@ -267,3 +267,20 @@ def test_an_interrupt_ends_quietly(vendctl: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(app, "app", interrupt)
     assert vendctl("status") == type(vendctl("status"))(130, "", "")
     assert isinstance(sys.stdin, io.StringIO)
+
+
+def test_an_answer_of_another_shape_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def other(**_: object) -> None:
+        answer: dict[str, str] = {}
+        answer["currency"]
+
+    monkeypatch.setattr(app, "app", other)
+    with pytest.raises(SystemExit) as ended:
+        app.run()
+    assert ended.value.code is Exit.FAILED
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "KeyError 'currency' in test_app.py" in error
+    assert "same version?" in error

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,3 +120,65 @@ def test_events_come_until_vendd_ends(path: Path) -> None:
         events = client.events()
         assert [next(events), next(events)] == [{"kind": "mode"}] * 2
         assert failure(lambda: next(events)).code is Exit.NOT_RUNNING
+
+
+def test_an_answer_that_breaks_off_is_told_as_that(path: Path) -> None:
+    with answering(path, b'{"jsonrpc":"2.0","id":1,"resu'), Client(path) as client:
+        error = failure(lambda: client.call("status"))
+    assert error.code is Exit.NOT_RUNNING
+    assert "in the middle of its answer" in str(error)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":1}',
+        b'{"jsonrpc":"2.0","id":1,"error":null}',
+        b'{"jsonrpc":"2.0","id":1,"error":"no"}',
+        b"[" * 100_000,
+    ],
+    ids=["no result", "no error", "an error without a code", "deep"],
+)
+def test_an_answer_that_is_none_is_told_as_that(path: Path, line: bytes) -> None:
+    with answering(path, line + b"\n"), Client(path) as client:
+        error = failure(lambda: client.call("status"))
+    assert error.code is Exit.FAILED
+    assert "is no vendd" in str(error)
+
+
+def test_a_line_without_an_end_is_not_read_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 1000)
+    with answering(path, b"x" * 2000, hang=True), Client(path) as client:
+        error = failure(lambda: client.call("status"))
+    assert "is no vendd" in str(error)
+
+
+def test_a_file_that_is_no_socket_is_told_as_that(path: Path) -> None:
+    path.write_text("a file", encoding="utf-8")
+    assert str(failure(lambda: Client(path))) == f"{path} is no socket"
+
+
+def test_a_full_queue_of_connections_is_waited_for(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as stack:
+        listener.bind(str(path))
+        listener.listen(0)
+        stack.enter_context(Client(path))  # fills the queue
+        late = threading.Thread(target=lambda: stack.enter_context(Client(path)))
+        late.start()
+        for _ in range(2):  # only now somebody takes them up
+            stack.enter_context(listener.accept()[0])
+        late.join(30)
+        assert not late.is_alive()
+
+
+def test_a_queue_that_stays_full_is_explained(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(0)
+        with Client(path):
+            error = failure(lambda: Client(path))
+    assert error.code is Exit.NOT_RUNNING
+    assert "takes no connection" in str(error)

@@ -300,9 +300,9 @@ class InstantDispenser:
     dropped: list[str] = field(default_factory=list)
     off: int = 0
 
-    async def check_sensor(self, column: str) -> SensorCheck:
+    async def check_sensor(self, column: str, *, again: bool = False) -> SensorCheck:
         """Answer as told."""
-        del column
+        del column, again
         return self.check
 
     async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:

@@ -65,6 +65,7 @@ class CheckSensor:
 
     vend: int
     column: str
+    again: bool = False  # another column of a vend that has turned one
 
 
 @dataclass(frozen=True, slots=True)

@@ -386,8 +386,8 @@ class Machine:
     async def _perform(self, effect: fx.Effect) -> Any:
         dispenser = self.hands.dispenser
         match effect:
-            case fx.CheckSensor(column=column):
-                return await dispenser.check_sensor(column)
+            case fx.CheckSensor(column=column, again=again):
+                return await dispenser.check_sensor(column, again=again)
             case fx.Turn(vend=vend, column=column, extra=extra):
                 if not vend:  # a technician's test: what fell before is past
                     await dispenser.check_sensor(column)

@@ -54,8 +54,12 @@ class DispenseEvidence:
 class Dispenser(Protocol):
     """All columns of the cabinet."""
 
-    async def check_sensor(self, column: str) -> SensorCheck:
-        """Self-test the drop sensor, clear its latch and read it back; before the intent."""
+    async def check_sensor(self, column: str, *, again: bool = False) -> SensorCheck:
+        """Self-test the drop sensor, clear its latch and read it back; before the intent.
+
+        Waits for what an earlier turn may have left leaning in its spiral, unless it is ``again``
+        for the same vend: then it falls for its own customer.
+        """
         ...
 
     async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:

@@ -276,7 +276,7 @@ def _dispense(desk: Desk, saga: Saga) -> None:
         _turn(desk, saga, column, "ready", extra=True)
         return
     desk.live.busy[saga.vend] = "check"
-    desk.do(CheckSensor(saga.vend, column))
+    desk.do(CheckSensor(saga.vend, column, again))
 
 
 def _turn(desk: Desk, saga: Saga, column: str, sensor: str, *, extra: bool) -> None:

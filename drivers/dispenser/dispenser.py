@@ -24,6 +24,10 @@ from drivers.gpio.lines import InputLine, Lines
 # Cam switches bounce for some milliseconds.
 HOME_DEBOUNCE_S: Final = 0.01
 
+LATE_S: Final = 3.0
+"""How long after its turn a product that was not seen may still fall. One that falls while the
+next vend's motor turns would be taken for that vend's own."""
+
 _OUTCOMES: Final[Mapping[TurnEnd, DispenseOutcome]] = {
     TurnEnd.NO_START: DispenseOutcome.NO_START,
     TurnEnd.JAMMED: DispenseOutcome.JAMMED,
@@ -87,13 +91,17 @@ class GpioDispenser:
         self._door = door
         self._settle_s = settle_s
         self._one_at_a_time = asyncio.Lock()
+        self._fallen_by = float("-inf")  # by then a product that was not seen has fallen, or hangs
 
-    async def check_sensor(self, column: str) -> SensorCheck:
-        """Self-test the drop sensor, clear its latch and read it back."""
+    async def check_sensor(self, column: str, *, again: bool = False) -> SensorCheck:
+        """Self-test the drop sensor, clear its latch and read it back; see the port."""
         self._hardware(column)
         if self._sensor is None:
             return SensorCheck.NOT_FITTED
         async with self._one_at_a_time:
+            left_s = self._fallen_by - self._clock.monotonic_s()
+            if left_s > 0 and not again:
+                await self._clock.sleep(left_s)
             return await self._sensor.check()
 
     async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:
@@ -109,6 +117,7 @@ class GpioDispenser:
             sensor = self._sensor
             if sensor is not None and sensor.latched:
                 if extra:
+                    self._fallen_by = self._clock.monotonic_s()
                     return DispenseResult(DispenseOutcome.DROPPED, drops=1, detail="fell late")
                 return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
             run = await self._run(hardware)
@@ -202,6 +211,7 @@ class GpioDispenser:
         if not turned:
             return DispenseResult(_OUTCOMES[run.end], run.run_s, detail=run.detail)
         blind = sensor.last_check is SensorCheck.BLIND or await sensor.still_sees() is False
+        self._fallen_by = self._clock.monotonic_s() + LATE_S
         outcome = DispenseOutcome.BLIND if blind else DispenseOutcome.NOT_SEEN
         return DispenseResult(outcome, run.run_s)
 

@@ -447,3 +447,14 @@ def test_a_tube_coin_that_is_told_again_behind_a_newer_one_is_known_by_its_count
         for machine in (Build("native", changer_level=2), Build("native")):
             verdict = told(machine, *coins(5, 100, 50), troubles=(fails, turned))
             assert (tenths, verdict.findings) == (tenths, [])
+
+
+def test_a_product_that_falls_late_is_not_taken_for_the_next_one_of_a_basket() -> None:
+    # Its neighbour fell in the extra turn, it fell itself while the next item's motor stood still:
+    # "dropped", and the customer had paid for what never came (seed 2100000137).
+    machine = Build(changer_level=2, basket=True)
+    troubles = (Trouble("B3", "late_drop", 1), Trouble("A1", "seized", for_s=40.0))
+    acts = (*coins(200, 200), keys("B3"), keys("A1"), keys("#"))
+    verdict = told(machine, *acts, troubles=troubles)
+    assert verdict.findings == []
+    assert verdict.hits["vend sold"] == 2  # another column had the second one

@@ -206,6 +206,29 @@ def test_a_product_that_falls_late_saves_the_extra_turn(direct: Any, play: Play)
     assert direct.fallen == 1
 
 
+def test_what_hangs_after_a_turn_falls_before_the_next_vend_looks(direct: Any, play: Play) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.breaks("A1", late_drop=1)
+        assert (await vend(bench)).outcome is Outcome.NOT_SEEN
+        bench.breaks("A2", seized=True)
+        return await vend(bench, "A2")
+
+    assert play(direct, story).outcome is Outcome.JAMMED
+    assert direct.fallen == 1
+
+
+def test_another_column_of_the_same_vend_is_not_waited_for(direct: Any, play: Play) -> None:
+    async def story(bench: Any) -> float:
+        bench.breaks("A1", hang=1)
+        assert (await vend(bench)).outcome is Outcome.NOT_SEEN
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        assert await bench.dispenser.check_sensor("A2", again=True) is SensorCheck.READY
+        return loop.time() - asked
+
+    assert play(direct, story) < 0.5
+
+
 def test_the_extra_turn_delivers_the_next_product(direct: Any, play: Play) -> None:
     async def story(bench: Any) -> DispenseResult:
         bench.breaks("A1", hang=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
+from config.dotted import flat
 from controller.cli import screen
 from controller.cli.place import AsJson, ask
 
@@ -48,12 +47,3 @@ def config(context: typer.Context, json: AsJson = False) -> None:
             if title:
                 screen.line(title)
             screen.table(heads, rows)
-
-
-def flat(settings: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    """Return settings by dotted names."""
-    found: list[tuple[str, Any]] = []
-    for name, value in sorted(settings.items()):
-        key = f"{above}{name}"
-        found += flat(value, f"{key}.") if isinstance(value, dict) else [(key, value)]
-    return found

@@ -16,6 +16,7 @@ from cloud.fleet.cli.place import AsJson, CliError, Exit, MachineName, Place, ad
 from cloud.fleet.cli.tell import Issuer, Pairs, pairs_of
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.now import now_ms
+from config.dotted import flat
 
 
 def mount(app: typer.Typer) -> None:
@@ -133,15 +134,6 @@ def drift_table(
         for name, one in sorted(drift.items())
     ]
     return ("Changed at the machine", "Wanted", "There", "By"), rows, "nothing differs there"
-
-
-def flat(settings: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    """Return settings by dotted names."""
-    found: list[tuple[str, Any]] = []
-    for name, value in sorted(settings.items()):
-        key = f"{above}{name}"
-        found += flat(value, f"{key}.") if isinstance(value, dict) else [(key, value)]
-    return found
 
 
 def _outcome(wanted: dict[str, Any], told: dict[str, Any]) -> screen.Cell:

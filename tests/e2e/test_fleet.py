@@ -82,10 +82,8 @@ async def books_of(rig: Rig) -> dict[str, int]:
     return {account: amount for account, amount in found.items() if amount}
 
 
-async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, site: Site) -> None:
-    rig = await rigs(edits={"[machine]\n": section(site)})
-    await rig.start_vendd()
-    await rig.api.until_selling()
+async def sold_and_repriced(rig: Rig, site: Site) -> list[dict[str, Any]]:
+    """A sale goes up, and a price comes down; the machine's stock then."""
     await sell_one(rig)
 
     (total,) = await told(site, lambda lines: bool(lines) and lines[0]["sold"] == 1, "sales")
@@ -96,8 +94,16 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
         site, lambda lines: bool(lines) and lines[0]["outcome"] != "", "cmd", "show"
     )
     assert (shown["id"], shown["outcome"]) == (sent["id"], "done")
-    stock = (await rig.api.call("stock.show"))["columns"]
+    stock: list[dict[str, Any]] = (await rig.api.call("stock.show"))["columns"]
     assert next(column["price"] for column in stock if column["column"] == "A1") == 170
+    return stock
+
+
+async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, site: Site) -> None:
+    rig = await rigs(edits={"[machine]\n": section(site)})
+    await rig.start_vendd()
+    await rig.api.until_selling()
+    stock = await sold_and_repriced(rig, site)
 
     # A collection states the books; the fleet countersigns, and the machine writes that down.
     held = (await rig.api.call("ledger.show"))["accounts"]

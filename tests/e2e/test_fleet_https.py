@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from simulator.rig import Rig
-from tests.e2e.test_fleet import books_of, of_shell, section, sell_one, stopped, told
+from tests.e2e.test_fleet import books_of, section, sold_and_repriced, stopped, told
 from tests.fleet.site import Site, asked
 
 StartRig = Callable[..., Awaitable[Rig]]
@@ -34,18 +34,7 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back_without_a_broker(
     rig = await rigs(edits={"[machine]\n": over_https(site)})
     await rig.start_vendd()
     await rig.api.until_selling()
-    await sell_one(rig)
-
-    (total,) = await told(site, lambda lines: bool(lines) and lines[0]["sold"] == 1, "sales")
-    assert (total["cash"], total["currency"]) == (150, "EUR")
-
-    sent = await of_shell(site, "cmd", "send", "acme/demo", "price.set", "column=A1", "price=170")
-    (shown,) = await told(
-        site, lambda lines: bool(lines) and lines[0]["outcome"] != "", "cmd", "show"
-    )
-    assert (shown["id"], shown["outcome"]) == (sent["id"], "done")
-    stock = (await rig.api.call("stock.show"))["columns"]
-    assert next(column["price"] for column in stock if column["column"] == "A1") == 170
+    await sold_and_repriced(rig, site)
 
     # Killed and started again, it goes on where the fleet is, and runs nothing twice.
     await stopped(rig)

@@ -11,9 +11,7 @@ from sqlalchemy import select
 
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
-from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.worker import Worker
 from cloud.link.link import Link, Phase
 from cloud.link.sync import SyncView
@@ -28,6 +26,7 @@ from tests.fleet.doors import Certified, Doors
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto, running
+from tests.fleet.workers import working
 
 MACHINE = Address("acme", "lobby-1")
 _NAMES = count(1)
@@ -44,22 +43,8 @@ class OverMqtt:
         five = next(_NAMES) % 2 == 0
         return MqttTransport(Broker("127.0.0.1", port, "lobby-1", five=five), MACHINE)
 
-    @asynccontextmanager
-    async def fleet(self, database: FleetDatabase) -> AsyncIterator[Worker]:
-        worker = Worker(
-            Ingest(database),
-            MqttBroker(Broker("127.0.0.1", self.port, f"worker{next(_NAMES)}")),
-            lambda: START,
-        )
-        task = asyncio.create_task(worker.run())
-        try:
-            async with asyncio.timeout(20):
-                await worker.connected.wait()
-            yield worker
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def fleet(self, database: FleetDatabase) -> AbstractAsyncContextManager[Worker]:
+        return working(database, Broker("127.0.0.1", self.port, f"worker{next(_NAMES)}"))
 
 
 class OverHttps:

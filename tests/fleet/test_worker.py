@@ -1,8 +1,8 @@
 """Machines, a real broker, both databases: what is acknowledged is stored, whatever is killed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cloud.mqtt import Broker, StrictClient
 from tests.fleet.machines import START, Machine, register
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.test_ingest import stored, whole
+from tests.fleet.workers import working
 
 _NAMES = count(1)
 
@@ -46,23 +47,6 @@ def reach(server: Mosquitto, name: str = "") -> Broker:
     return Broker("127.0.0.1", server.port, name or f"c{next(_NAMES)}")
 
 
-@asynccontextmanager
-async def working(
-    database: FleetDatabase, server: Mosquitto, name: str, *, shared: bool = False
-) -> AsyncIterator[Worker]:
-    broker = MqttBroker(reach(server, name), shared=shared)
-    worker = Worker(Ingest(database), broker, lambda: START)
-    task = asyncio.create_task(worker.run())
-    try:
-        async with asyncio.timeout(20):
-            await worker.connected.wait()
-        yield worker
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 async def acks(client: StrictClient, until: Callable[[Ack], bool]) -> Ack:
     async with asyncio.timeout(30):
         async for message in client.messages:
@@ -77,7 +61,10 @@ async def acks(client: StrictClient, until: Callable[[Ack], bool]) -> Ack:
 async def test_a_journal_travels_through_a_real_broker(
     database: FleetDatabase, server: Mosquitto, machine: Machine
 ) -> None:
-    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+    async with (
+        working(database, reach(server, "w1")) as worker,
+        StrictClient(reach(server)) as client,
+    ):
         await client.listen(machine.address.topic(Topic.ACK))
         for message in machine.batches(20):
             await client.say(machine.address.topic(Topic.EVENTS), message)
@@ -91,7 +78,7 @@ async def test_a_journal_travels_through_a_real_broker(
 async def test_presence_is_answered_with_the_nonce_and_the_place(
     database: FleetDatabase, server: Mosquitto, machine: Machine
 ) -> None:
-    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+    async with working(database, reach(server, "w1")), StrictClient(reach(server)) as client:
         await client.listen(machine.address.topic(Topic.ACK))
         await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
         await acks(client, lambda ack: ack.seq == machine.seq)
@@ -107,8 +94,8 @@ async def test_of_two_workers_one_dies_and_nothing_is_lost_or_doubled(
 ) -> None:
     async with StrictClient(reach(server)) as client:
         await client.listen(machine.address.topic(Topic.ACK))
-        async with working(database, server, "w1", shared=True):
-            async with working(database, server, "w2", shared=True):
+        async with working(database, reach(server, "w1"), shared=True):
+            async with working(database, reach(server, "w2"), shared=True):
                 for message in machine.batches(7):
                     await client.say(machine.address.topic(Topic.EVENTS), message)
             # w2 is gone with whatever it held; the machine sends from the last ack on.
@@ -133,7 +120,7 @@ async def resend(client: StrictClient, machine: Machine) -> Ack:
 async def test_a_broker_that_is_killed_is_found_again(
     database: FleetDatabase, server: Mosquitto, machine: Machine
 ) -> None:
-    async with working(database, server, "w1") as worker:
+    async with working(database, reach(server, "w1")) as worker:
         async with StrictClient(reach(server)) as client:
             await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1, 30))
         server.kill()
@@ -170,7 +157,7 @@ async def test_a_database_that_fails_stops_the_acknowledging(
         await works(*arguments)
 
     monkeypatch.setattr(database, "insert_many", full_at_first)
-    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+    async with working(database, reach(server, "w1")), StrictClient(reach(server)) as client:
         await client.listen(machine.address.topic(Topic.ACK))
         for message in machine.batches(40):
             await client.say(machine.address.topic(Topic.EVENTS), message)
@@ -184,7 +171,10 @@ async def test_a_database_that_fails_stops_the_acknowledging(
 async def test_garbage_on_any_topic_harms_nobody(
     database: FleetDatabase, server: Mosquitto, machine: Machine
 ) -> None:
-    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+    async with (
+        working(database, reach(server, "w1")) as worker,
+        StrictClient(reach(server)) as client,
+    ):
         await client.listen(machine.address.topic(Topic.ACK))
         for topic in (Topic.PRESENCE, Topic.STATE, Topic.URGENT, Topic.TELEMETRY):
             await client.say(machine.address.topic(topic), b"\xff garbage")
@@ -205,7 +195,10 @@ async def test_what_no_database_takes_is_set_aside_and_stops_no_other_machine(
     await register(database, bad)
     huge = 2**70
     bad.write(rec.CreditGranted(amount=huge, reason="", by=""))
-    async with working(database, server, "w1") as worker, StrictClient(reach(server)) as client:
+    async with (
+        working(database, reach(server, "w1")) as worker,
+        StrictClient(reach(server)) as client,
+    ):
         await client.listen(bad.address.topic(Topic.ACK), machine.address.topic(Topic.ACK))
         head = Presence(online=True, software="nul \0")
         await client.say(bad.address.topic(Topic.PRESENCE), head.to_bytes())
@@ -253,7 +246,7 @@ async def test_words_that_are_longer_than_a_column_are_kept_shorter_in_the_proje
     machine.write(rec.ColumnDisabled(column="A1", reason="long " * 40))
     machine.write(rec.FaultRaised(part="p" * 60, code="c\0" * 60, detail="\0"))
     machine.write(rec.VendClosed(result="sold"), vend=None)  # of no saga
-    async with working(database, server, "w1"), StrictClient(reach(server)) as client:
+    async with working(database, reach(server, "w1")), StrictClient(reach(server)) as client:
         await client.listen(machine.address.topic(Topic.ACK))
         await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
         last = await acks(client, lambda ack: True)

@@ -9,6 +9,7 @@ exit, and the reopened file decides what happened.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -105,6 +106,7 @@ class Journal(ReadableJournal[S]):
         self._prune_no_more = False
         self._checkpointer = Checkpointer(opened.database, folded.at.seq, self._poison)
         self._failed: JournalError | None = None
+        self.on_failed: Callable[[], None] | None = None
         self._closed = False
 
     # ------------------------------------------------------------------------------- opening
@@ -307,10 +309,13 @@ class Journal(ReadableJournal[S]):
             raise JournalPoisonedError("the journal is closed")
 
     def _poison(self, error: BaseException) -> None:
+        """Nothing is written any more; whoever listens ends before the next one pays."""
         if self._failed is None:
             self._failed = (
                 error if isinstance(error, JournalError) else JournalPoisonedError(repr(error))
             )
+            if self.on_failed is not None:
+                self.on_failed()
 
     async def _write(self) -> None:
         """Write all that is staged in one transaction; errors end up in ``failed``."""

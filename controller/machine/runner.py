@@ -208,6 +208,7 @@ class Machine:
                 the next start's recovery asks the hardware.
         """
         self._queue.put_nowait(Boot())
+        self.desk.journal.on_failed = self._journal_failed
         self._beat()
         recorder = self._recorder
         if recorder is not None:
@@ -221,6 +222,9 @@ class Machine:
                     batch.append(self._queue.get_nowait())
                 if self._broken is not None:
                     raise InvariantError(f"an act broke: {self._broken!r}") from self._broken
+                if (failed := self.desk.journal.failed) is not None:
+                    _not_durable(batch, failed)
+                    raise failed
                 await self._turn(batch)
             return self._exit
         finally:
@@ -289,6 +293,11 @@ class Machine:
         for reply in (*self.desk.live.replies.values(), *answering):
             if not reply.done():
                 reply.cancel()
+
+    def _journal_failed(self) -> None:
+        """Beside a commit: a copy of the log, an acknowledgement. Nobody must pay into it."""
+        if not self._queue.full():
+            self._queue.put_nowait(Timer("journal failed"))  # whatever wakes the loop
 
     def _beat(self) -> None:
         if self._heartbeat is not None:

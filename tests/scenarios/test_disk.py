@@ -11,6 +11,7 @@ import errno
 import pytest
 
 from controller.faults import FaultCode, JournalError
+from controller.journal import checkpoints
 from controller.journal import records as rec
 from controller.journal.errors import JournalReadOnlyError
 from controller.stranded import Stranded
@@ -186,6 +187,23 @@ def test_a_disk_that_turns_read_only_in_mid_vend_gives_the_money_back_later(link
         await stage.opens()
         await stage.quiet()
         assert stage.spent == (150 if stage.products else 0)
+
+    play(scenario, link)
+
+
+def test_a_copy_of_the_log_that_fails_ends_the_machine_before_anybody_pays(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody was told until the next commit, which was the next customer's coin (seed 730300).
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_QUIET", 4)
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 50)
+        stage.disk.fail(Io.WRITE, suffix=".db")
+        await dies(stage)
+        await stage.opens()
+        await stage.quiet()
+        assert stage.spent == stage.credit == 150
 
     play(scenario, link)
 

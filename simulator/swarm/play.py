@@ -223,11 +223,11 @@ class Player:
 
     async def _visit(self, *, hoppers: bool = False) -> list[str]:
         self.machine.world.truth.customer = "technician"
-        findings = await self.technician.visit(hoppers=hoppers)
+        assert self.judge is not None, "judged since the first boot"
+        findings = await self.technician.visit(hoppers=hoppers or self.judge.must_count_hoppers)
         if self.health is not None:
             self.health.attended()
         await self._while_alive(self._calm())
-        assert self.judge is not None, "judged since the first boot"
         findings += self.judge.after_visit(self.watch.evidence)
         if not findings:
             self.watch.begin()

@@ -61,6 +61,8 @@ def collect(
     if bills is None:
         bills = typer.prompt("How many bills", type=int)
     box, stack = parse(cashbox, currency), parse(stacker, currency)
+    if stack and not bills:
+        raise CliError(f"{full(stack, currency)} in the stacker, but in no bill", Exit.USAGE)
     emptied = {} if recycler is None else {"recycler": parse(recycler, currency)}
     difference = box + stack - cash["cashbox"] - cash["stacker"]
     difference += sum(amount - cash[name] for name, amount in emptied.items())

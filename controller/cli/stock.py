@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,6 +10,9 @@ from controller.cli import screen
 from controller.cli.amounts import full, parse, plain
 from controller.cli.errors import CliError, Exit
 from controller.cli.place import AsJson, ColumnName, act, ask, new_group
+
+# controller.machine.commands.MAX_PRICE, whose module is not imported only for this
+MAX_PRICE: Final = 9_999_999
 
 
 def mount(app: typer.Typer) -> None:
@@ -131,6 +134,8 @@ def price(
         wanted = parse(amount, currency)
         if not wanted and not free:
             raise CliError("a price of 0 gives it away: say --free", Exit.USAGE)
+        if wanted > MAX_PRICE:
+            raise CliError(f"a price is {full(MAX_PRICE, currency)} at most", Exit.USAGE)
         answer = act(context, "price.set", column=column, price=wanted)
         words = f"{full(answer['price'], currency)}, was {full(answer['before'], currency)}"
     if json:

@@ -89,7 +89,10 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
             return _return_credit(desk, by, reply)
         case cmd.GrantCredit(amount=amount, reason=reason):
             if not 0 < amount <= desk.policy.max_credit:
-                raise CommandRefused(f"credit is 1 to {desk.policy.max_credit}, not {amount}")
+                most = desk.money(desk.policy.max_credit)
+                raise CommandRefused(
+                    f"credit is {desk.money(1)} to {most}, not {desk.money(amount)}"
+                )
             desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
             if desk.policy.credit_timeout_s:
                 desk.do(fx.Wake("credit", desk.policy.credit_timeout_s))
@@ -153,7 +156,8 @@ def _later(
             if desk.state.credit.total:
                 raise CommandRefused("there is a customer's credit; return it first")
             if amount < 1 or plan_payout(amount, desk.tubes()) is None:
-                raise CommandRefused(f"{amount} can't be paid exactly from the tubes")
+                words = "can't be paid exactly from the tubes" if amount else "is nothing to pay"
+                raise CommandRefused(f"{desk.money(amount)} {words}")
             desk.write(rec.CreditGranted(amount=amount, reason="paid out by staff", by=by))
             paying = vend.give_credit_back(desk, "staff payout")
             assert paying is not None, "credit was just granted"
@@ -168,8 +172,9 @@ def _pour(desk: Desk, command: cmd.PourCoins, by: str, reply: Reply) -> None:
         raise CommandRefused("coins are being noted; try again when that has ended")
     stores = {value: type_ for type_, value, _ in desk.state.tube_coins() if value}
     if command.value not in stores or not command.count:
-        known = ", ".join(str(value) for value in sorted(stores)) or "none"
-        raise CommandRefused(f"no hopper for {command.count} coins of {command.value}; {known}")
+        known = ", ".join(desk.money(value) for value in sorted(stores)) or "none"
+        value = desk.money(command.value)
+        raise CommandRefused(f"no hopper for {command.count} coins of {value}; there are: {known}")
     desk.write(rec.OperatorActed(by=by, what="coins pour", arguments=asdict(command)))
     desk.live.replies["pour"] = reply
     desk.do(fx.PourCoins(stores[command.value], command.count))

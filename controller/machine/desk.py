@@ -28,6 +28,7 @@ from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
 from controller.machine.plan import Judged, Plan
 from controller.machine.table import Mode, Trigger
+from controller.money import Money
 from controller.panel.view import Message
 from controller.ports import (
     BillInfo,
@@ -318,6 +319,10 @@ class Desk:
             for type_, value, count in self.state.tube_coins()
             if value and type_ not in bad
         ]
+
+    def money(self, amount: int) -> str:
+        """Return an amount of minor units as a refusal tells it: "1.03 EUR"."""
+        return str(Money(amount, self.state.currency))
 
     def can_change(self, amount: int) -> bool:
         """Tell whether ``amount`` (>= 0) can be paid exactly now."""

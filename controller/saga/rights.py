@@ -54,7 +54,9 @@ def grant(desk: Desk, command: cmd.GrantAppCredit | cmd.GiveFreeVend, by: str) -
     _may_grant(desk, command)
     most = desk.policy.max_credit
     if isinstance(command, cmd.GrantAppCredit) and not 1 <= command.amount <= most:
-        raise CommandRefused(f"app credit is 1 to {most}, not {command.amount}")
+        raise CommandRefused(
+            f"app credit is {desk.money(1)} to {desk.money(most)}, not {desk.money(command.amount)}"
+        )
     record = desk.write(
         recs.RightGranted(
             id=command.id,

@@ -182,8 +182,12 @@ def test_coins_are_paid_to_staff_and_are_the_operators(amount: int, link: Link) 
         said = await stage.act(cmd.PayCoins(amount))
         assert said["paid_back"] == amount
         assert stage.state.ledger.balance(acc.OPERATOR) == before + amount
-        with pytest.raises(CommandRefused, match="exactly"):
+        with pytest.raises(CommandRefused, match=r"0\.03 EUR can't be paid exactly"):
             await stage.act(cmd.PayCoins(3))
+        with pytest.raises(CommandRefused, match=r"0\.00 EUR is nothing to pay"):
+            await stage.act(cmd.PayCoins(0))
+        with pytest.raises(CommandRefused, match=r"0\.01 EUR to 50\.00 EUR, not 60\.00 EUR"):
+            await stage.act(cmd.GrantCredit(6_000, "sorry"))
         await leave(stage)
 
     play(scenario, link, judged=False)

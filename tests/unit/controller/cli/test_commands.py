@@ -127,6 +127,8 @@ def test_a_price_is_shown_and_set_in_main_units(ctl: Any, machine: Any) -> None:
         ("price Z9", 6, "no column 'Z9'; there are A1, A2, B1"),
         ("price Z9 1", 6, "no column 'Z9'"),
         ("price A1 1.505", 2, "no amount in EUR"),
+        ("price A1 100000", 2, "99999.99 EUR at most"),
+        ("collect --cashbox 0 --stacker 5 --bills 0 -y", 2, "5.00 EUR in the stacker, but in no"),
         ("stock set A1 1000", 2, "count: "),
         ("stock set A1 many", 2, "count"),
         ("vend test A1", 5, "vendctl service on"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -47,6 +48,9 @@ PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
 PRUNE_EVERY_S: Final = 6 * 3_600.0  # some hundred records: fewer than are worth a new base
 LINK_AGAIN_S: Final = 60.0  # after a surprise of ours: neither silent for ever nor a busy loop
 STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
+# The machine has ended and nothing turns: a farewell to the fleet and the journal's last pages may
+# take longer than the guard's patience, and a hang of theirs is one by then.
+END_S: Final = 10.0
 
 log = structlog.get_logger("vendd")
 
@@ -133,10 +137,11 @@ async def _run(settings: MachineSettings) -> int:
                 beat.stop()  # from here on the actor's loop beats
                 fork = _Fork(running)
                 status = await _sell(
-                    settings, running, parts, heartbeat, stopping, guard_lost, fork
+                    settings, running, parts, heartbeat, stopping, guard_lost, fork, beat
                 )
                 if fork.seq is None or stopping.is_set():
                     return status
+            beat.stop()
             beat.start()
             await fork.begin(settings, parts)
         return EXIT_OK
@@ -170,6 +175,7 @@ async def _sell(
     stopping: asyncio.Event,
     guard_lost: asyncio.Event,
     fork: _Fork,
+    beat: _Beat,
 ) -> int:
     service = RunningService(
         running.machine, app.SOFTWARE, running.recordings, app.root_key(settings)
@@ -199,6 +205,8 @@ async def _sell(
     try:
         await _serve(settings, service, heartbeat, until_end)
     finally:
+        if machine.done() and not machine.cancelled() and machine.exception() is None:
+            beat.start(END_S)  # it ended in order; a guard that finds another end switches off
         for task in (stopper, link, house, machine):
             task.cancel()
         await asyncio.gather(stopper, link, house, machine, return_exceptions=True)
@@ -350,16 +358,18 @@ async def _strand(
 
 
 class _Beat:
-    """Beats while no actor does: opening a long journal, or out of service."""
+    """Beats while no actor does: opening a long journal, out of service, or at the end."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Beat, and again."""
+    def start(self, for_s: float = math.inf) -> None:
+        """Beat, and again, for a while."""
         self._heartbeat.beat()
-        self._timer = asyncio.get_running_loop().call_later(BEAT_EVERY_S, self.start)
+        if for_s > 0:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(BEAT_EVERY_S, self.start, for_s - BEAT_EVERY_S)
 
     def stop(self) -> None:
         """End."""

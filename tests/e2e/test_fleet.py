@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,18 @@ async def test_a_disk_that_went_back_begins_a_journal_that_carries_what_was_sold
         "acme/demo",
     )
     assert machine["balances"] == await books_of(rig)
+
+
+async def test_a_machine_whose_broker_does_not_answer_stops_in_order(
+    rigs: StartRig, site: Site
+) -> None:
+    """Its farewell waits for the broker, and its guard must not take that for a hang."""
+    rig = await rigs(edits={"[machine]\n": section(site)})
+    await rig.start_vendd()
+    await told(site, lambda line: line["online"], "machine", "show", "acme/demo")
+    broker = site.processes[0]
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        await stopped(rig)
+    finally:
+        broker.send_signal(signal.SIGCONT)

@@ -91,7 +91,7 @@ class ControlServer:
             return
         try:
             answer = await self._dispatcher.dispatch(line.decode(), subscriber)
-        except (UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also a number of more digits than Python reads
             send(_error(-32_700, "a line is JSON in UTF-8"))
             return
         if answer is not None:

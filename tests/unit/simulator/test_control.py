@@ -226,6 +226,9 @@ async def raw(path: Path, *lines: bytes, answers: int) -> list[dict[str, Any]]:
 async def test_nonsense_on_the_socket_is_answered_with_an_error(served: Served) -> None:
     found = await raw(served.path, b"{nonsense", b"", b"\xff\xfe", b"{}", answers=3)
     assert all(message["error"]["code"] < 0 for message in found)
+    long_number = b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"truth"}'
+    found = await raw(served.path, long_number, answers=1)
+    assert "JSON in UTF-8" in found[0]["error"]["message"]
     found = await raw(served.path, b"x" * (MAX_LINE_BYTES + 10), answers=1)
     assert "bytes at most" in found[0]["error"]["message"]
 

@@ -52,6 +52,10 @@ from drivers.mdb.identity import identity_of, refuse_other_currency
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import NEVER, Retry
 
+TUBE_STATUS_AGAIN: Final = 4
+"""Times that an answer of another length than the last is asked for once more. Another device's ACK
+that collides with it shifts all counts by one, and leaves the checksum right."""
+
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
@@ -78,18 +82,26 @@ class ChangerLife(ChangerTalk):
 
     _refusal = _TAKE_NOTHING
 
+    _tubes_size = 0
+    """Bytes of the last answer to TUBE STATUS: as many each time, by the changer's types."""
+
     async def tubes(self) -> TubeCounts:
         """Ask TUBE STATUS; see `Changer.tubes`."""
         left = self._reset_at + TUBE_STATUS_AFTER_RESET_S - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
         answer = await self._slot.command(_TUBE_STATUS, Retry.REPEAT)
+        for _ in range(TUBE_STATUS_AGAIN):
+            if self._tubes_size in (0, len(answer.data)):
+                break
+            answer = await self._slot.command(_TUBE_STATUS, Retry.REPEAT)
         if answer.kind is not AnswerKind.DATA:
             raise LinkError(f"changer: TUBE STATUS was answered by {answer.kind.value}")
         try:
             status = decode_tube_status(answer.data)
         except MdbBlockError as wrong:
             raise LinkError(f"changer: {wrong}") from wrong
+        self._tubes_size = len(answer.data)
         defective = frozenset(status.defective_types)
         if not defective:
             self._faults.clear(FaultCode.CHANGER_TUBE_SENSOR)

@@ -43,6 +43,18 @@ def test_a_coin_in_a_hopper_whose_event_went_with_the_power_is_found_at_the_next
         assert (instant, verdict.findings) == (instant, [])
 
 
+def test_another_device_s_ack_in_the_tubes_counts_shifts_no_count() -> None:
+    # The checksum stays right: what was paid out was read off counts that belonged to other tubes
+    # (seed 2200000389).
+    machine = Build("native", changer_level=2, tube_fill=79, second_reader=True)
+    acts = (*coins(20, 200), Act("keys", text="B4", until="credit"))
+    stuck = Trouble("sensor", "latch_stuck", when="vend.opened", for_s=2.1)
+    for fiftieths in range(36, 54):
+        chatter = Trouble("cashless2", "chatter", 3, "dispense.intended", fiftieths / 50, 2.5)
+        verdict = lived(machine, Step(1, acts, (stuck, chatter)))
+        assert (fiftieths, verdict.findings) == (fiftieths, [])
+
+
 def test_an_approval_that_is_taken_back_behind_a_restart_may_be_an_unknown_refund() -> None:
     # The life that asked is gone, so its approval is failed; this reader is silent over that.
     silent = Trouble("cashless1", "refund", "silent_paid", "approval.requested", 0.1, 22.0)

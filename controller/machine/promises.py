@@ -45,7 +45,8 @@ def kept(desk: Desk, code: str) -> None:
 def turn(desk: Desk) -> None:
     """Show the next of several codes, unless something else is shown by now."""
     promises = desk.live.promises = _open(desk)
-    at = next((n for n, notice in enumerate(promises) if notice is desk.live.notice), None)
+    # Not by identity: a recording that is replayed has two of the same.
+    at = next((n for n, notice in enumerate(promises) if notice == desk.live.notice), None)
     if at is not None and len(promises) > 1:
         _show(desk, promises[(at + 1) % len(promises)])
 

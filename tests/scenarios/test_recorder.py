@@ -10,7 +10,7 @@ import pytest
 
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
-from controller.recorder import checkpoint
+from controller.recorder import checkpoint, recorder
 from controller.recorder.keeping import packed, unpacked
 from controller.recorder.replay import Replayed, ReplayError, replay
 from controller.recorder.story import story
@@ -54,7 +54,7 @@ def test_a_jam_is_kept_with_its_frames_its_edges_and_its_keys(link: Link) -> Non
     assert '"mdb":"0f 02' in text or '"mdb":"0d' in text  # the coins are paid back
     assert '{"at":' in text
     assert '"pin":"the motor of column A3","on":true' in text
-    assert '"controller.ports:KeyPressed"' in text
+    assert ':KeyPressed"' in text
     times = [json.loads(line)["at"] for line in lines[1:]]
     assert times == sorted(times)
 
@@ -215,6 +215,32 @@ def test_a_claims_code_is_replayed_without_the_machines_key() -> None:
     found = replayed(stage)
     assert all(one.same for one in found)
     assert any("claim.opened" in one.types for one in found)
+
+
+def test_codes_that_are_shown_in_turn_are_replayed_from_a_rest_between_two_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The notice shown and the promise that it is were one object, and two after a rest (seed
+    # 2200000392).
+    monkeypatch.setattr(recorder, "INPUTS_MIN", 2)
+
+    async def scenario(stage: Stage) -> None:
+        for value in list(stage.world.tubes()):
+            stage.world.empty_tube(value)
+        await stage.kill()
+        await stage.opens()
+        await stage.coins(200)  # for which there is no tube
+        stage.breaks("B2", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        await stage.pays_by_card("B2")
+        assert len(stage.state.claims) == 2
+        for _ in range(4):
+            await stage.passes(10.5)  # another code is shown meanwhile
+            await stage.act(cmd.KeepRecording())
+
+    found = replayed(play(scenario))
+    assert found
+    assert all(one.same for one in found)
 
 
 def test_a_machine_without_a_recorder_keeps_nothing() -> None:

@@ -171,6 +171,7 @@ class Machine:
         self._prices: tuple[int, int] = (-1, -1)
         self._view: object = None
         self._exit: str | None = None
+        self._over = False
         self._broken: BaseException | None = None
         self._turning = False
         self._answering: list[tuple[asyncio.Future[dict[str, Any]], dict[str, Any]]] = []
@@ -178,9 +179,12 @@ class Machine:
     # ------------------------------------------------------------------------ for others
 
     async def act(self, command: Any, by: str) -> dict[str, Any]:
-        """Have a technician's command decided. Raises CommandRefused."""
+        """Have a technician's command decided. Raises CommandRefused; is cancelled at the end."""
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        await self._queue.put(Act(command, by, reply))
+        if self._over:
+            reply.cancel()  # nobody will ever decide it
+        else:
+            await self._queue.put(Act(command, by, reply))
         return await reply
 
     @property
@@ -237,6 +241,7 @@ class Machine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._over = True
             self._fail_waiting()
 
     async def _turn(self, batch: list[Input]) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from controller.domain import accounts as acc
 from controller.domain.commands import EnterService, LeaveService
 from controller.domain.policy import Policy
@@ -135,5 +137,15 @@ def test_no_coin_is_taken_beyond_the_most_credit() -> None:
         await shop.until(lambda: shop.machine.quiet)
         assert shop.hardware.changer.accepted == frozenset({0, 1, 2, 3})  # 5 to 50 fit
         await shop.stop()
+
+    virtually(story())
+
+
+def test_a_command_to_a_machine_that_has_ended_waits_for_nobody() -> None:
+    async def story() -> None:
+        shop = await opened()
+        await shop.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(shop.machine.act(EnterService(), "ann"), 60)
 
     virtually(story())

@@ -65,6 +65,17 @@ def reload(home: Home) -> bool:
     return False
 
 
+def renewed(settings: FleetSettings, home: Home) -> str:
+    """Have the broker show its new certificate to who connects from now on.
+
+    Returns:
+        What somebody has to do; empty when it is done.
+    """
+    if not settings.broker.enabled or reload(home):
+        return ""
+    return f"give the broker {home.tls / 'broker.pem'} and broker-key.pem, and {_RELOAD}"
+
+
 async def broker_told(settings: FleetSettings, home: Home, address: Address) -> str:
     """Have the broker take the list of revoked certificates, and send a machine away.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -60,16 +62,28 @@ class MqttBroker:
         shared: Share the messages with other workers. The broker then keeps nothing for a worker
             that is away (others go on, and machines send again what nobody acknowledged); a
             single worker finds what came meanwhile.
+        tls: Asked before each connection for our certificate of now, which is renewed at times;
+            it may raise OSError.
     """
 
-    def __init__(self, broker: Broker, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        shared: bool = False,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self._broker = replace(broker, keep_session=not shared)
         self._shared = shared
+        self._tls = tls
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
-        """Connect and subscribe to every machine's topics."""
-        client = StrictClient(self._broker)
+        """Connect and subscribe to every machine's topics. Raises OSError as ``tls`` does."""
+        broker = self._broker
+        if self._tls is not None:  # it reads files
+            broker = replace(broker, tls=await asyncio.to_thread(self._tls))
+        client = StrictClient(broker)
         try:
             await client.__aenter__()
         except MqttError as error:

@@ -12,6 +12,8 @@ from cloud.fleet.home import Home, write_private, write_public
 
 SERVER: Final = "vendcloud"  # the server's name at the broker, whose access rules name it
 NAMES: Final = ("broker", "door", "server")
+# Between a running server's looks at the door's files: nothing to it, and soon enough for a person.
+LOOK_S: Final = 5.0
 
 
 def make(home: Home, ca: authority.Pair, name: str, hosts: tuple[str, ...], now: datetime) -> None:

@@ -18,11 +18,7 @@ def broker_of(
     Raises:
         OSError: The certificate can't be read.
     """
-    tls = None
-    if settings.broker.tls:
-        tls = ssl.create_default_context(cafile=str(home.tls / "ca.pem"))
-        tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        tls.load_cert_chain(home.tls / "server.pem", home.tls / "server-key.pem")
+    tls = tls_of(home) if settings.broker.tls else None
     return Broker(
         settings.broker.host,
         settings.broker.port,
@@ -32,3 +28,11 @@ def broker_of(
         tls=tls,
         keep_session=keep_session,
     )
+
+
+def tls_of(home: Home) -> ssl.SSLContext:
+    """Return how the broker is checked and who we are, as the files are now. Raises OSError."""
+    tls = ssl.create_default_context(cafile=str(home.tls / "ca.pem"))
+    tls.minimum_version = ssl.TLSVersion.TLSv1_3
+    tls.load_cert_chain(home.tls / "server.pem", home.tls / "server-key.pem")
+    return tls

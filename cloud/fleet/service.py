@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -27,7 +28,7 @@ from cloud.fleet.home import Home
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
 from cloud.fleet.now import now_ms
-from cloud.fleet.reach import broker_of
+from cloud.fleet.reach import broker_of, tls_of
 from cloud.fleet.signatory import signatory_of
 from cloud.fleet.worker import Worker
 from config.fleet import FleetSettings
@@ -61,7 +62,8 @@ class Service:
         if settings.broker.enabled:
             unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
             broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
-            self.ways["broker"] = self._worker(MqttBroker(broker, shared=shared))
+            tls = partial(tls_of, home) if broker.tls else None
+            self.ways["broker"] = self._worker(MqttBroker(broker, shared=shared, tls=tls))
         self.door: DoorServer | None = None
         if settings.https is not None:
             posted = HttpsBroker()

@@ -123,7 +123,6 @@ async def test_a_certificate_is_renewed_while_it_sells_and_the_old_one_is_refuse
     shown = await of_shell(site, "machine", "show", str(MACHINE))
     assert (len(shown["journals"]), shown["balances"]) == (1, await books_of(rig))
     assert (await of_shell(site, "audit", "verify", str(MACHINE)))["ok"]
-    assert (await rig.reckoning()).agrees
 
 
 async def arrived(rig: Rig, site: Site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,8 @@ from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import AsJson, CliError, place_of
 from cloud.fleet.home import Home
 from cloud.fleet.now import now_ms
+
+_BROKERS: Final = "tls/broker.pem"
 
 
 def mount(app: typer.Typer) -> None:
@@ -30,15 +32,19 @@ def show(
     place = place_of(context)
     home = place.home
     made: list[str] = []
+    todo = ""
     if renew:
         try:
             made = _renewed(home)
+            if _BROKERS in made:
+                todo = broker_files.renewed(place.settings, home)
         except OSError as error:
             raise CliError(f"{home.folder}: {error}; `vendcloud init` makes a server") from error
     found = ends.ends(home, home.folder / place.settings.signer.keys)
     if json:
         lines = [{"name": end.name, "ends_ms": end.at_ms} for end in found]
-        screen.as_json({"made": made, "ends": lines})
+        broker = todo or "told" if _BROKERS in made else ""
+        screen.as_json({"made": made, "broker": broker, "ends": lines})
         return
     soon = now_ms() + ends.OWN_MS
     screen.table(
@@ -50,7 +56,12 @@ def show(
         "none yet: `vendcloud init`",
     )
     if made:
-        screen.say(f"made again: {', '.join(made)}; start vendcloud anew to use them")
+        screen.say(
+            f"made again: {', '.join(made)}; a running server shows them to who connects from now "
+            f"on (within {own.LOOK_S:g} s)"
+        )
+    if todo:
+        screen.say(todo)
 
 
 def _renewed(home: Home) -> list[str]:
@@ -62,5 +73,4 @@ def _renewed(home: Home) -> list[str]:
         if own.due(home, name, now):
             own.make(home, ca, name, hosts, now)
             made.append(f"tls/{name}.pem")
-    broker_files.reload(home)
     return made

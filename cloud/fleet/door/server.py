@@ -15,6 +15,7 @@ from cloud.fleet.door import peers
 from cloud.fleet.door.app import Door
 from cloud.fleet.door.broker_https import HttpsBroker
 from cloud.fleet.door.roll import Roll
+from cloud.fleet.door.shown import Shown
 from cloud.fleet.home import Home
 from config.fleet import ConfigError, FleetHttps
 
@@ -57,7 +58,7 @@ class DoorServer:
         self._bell = broker.bell
         self.roll = Roll(database, now_ms)
         try:
-            self.context = context = peers.context(home)
+            self.shown = Shown(home)
         except OSError as error:
             raise ConfigError(
                 f"{home.tls / 'door.pem'}: {error.strerror or error}: "
@@ -68,7 +69,7 @@ class DoorServer:
                 Door(database, home, broker, now_ms, self.roll.seen).app(),
                 http=peers.PeerProtocol,
                 ws="none",
-                ssl_context_factory=lambda _config, _default: context,
+                ssl_context_factory=lambda _config, _default: self.shown.context,
                 timeout_keep_alive=peers.IDLE_S,
                 limit_concurrency=CONNECTIONS,
                 log_config=None,
@@ -88,11 +89,12 @@ class DoorServer:
         listener = _listener(self._settings)
         loop = asyncio.get_running_loop()
         self._running = loop.create_task(self._server.serve([listener]))
-        roll = loop.create_task(self.roll.run())
+        beside = [loop.create_task(self.roll.run()), loop.create_task(self.shown.run())]
         try:
             await asyncio.shield(self._running)
         finally:
-            roll.cancel()
+            for task in beside:
+                task.cancel()
             listener.close()
 
     async def stop(self) -> None:

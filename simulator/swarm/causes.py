@@ -125,7 +125,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "vendd is killed": ("end.kill",),
     "power is lost": ("end.power",),
     "a page of the journal is corrupt": ("damage.page",),
-    "the last record is corrupt": ("damage.log",),
+    "the last record is corrupt": ("damage.log", "damage.record"),
     "an old disk image is put back": ("damage.old",),
     "the records since the last start are gone": ("damage.old",),
     "the journal's file is deleted": ("damage.deleted",),

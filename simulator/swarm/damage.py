@@ -10,11 +10,22 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from config.machine import MachineSettings
+from controller.journal.database import Access
+from controller.saga.failure_cells import Phase, Tender
+from controller.saga.failures import TABLE
 from simulator.disk import Choice, Disk
+from simulator.disk_sqlite import DiskStorage
+from simulator.swarm.payers import payer
+from simulator.swarm.people import Shelf
+from simulator.swarm.plan import End, Life, Step
 
 DATABASE: Final = ".db"
 LOG: Final = ".db-wal"
 DAMAGES: Final = ("deleted", "page", "log", "old")
+IN_A_TURN: Final = "record"  # the last one, of a life that ended while a motor turned
+SOON: Final = 25  # instants into that turn
+MIXED: Final = 3.0  # times as often as any other way to pay: it seldom comes to that
 
 
 def copy_of(disk: Disk, rng: random.Random) -> Disk:
@@ -42,6 +53,27 @@ def damage(disk: Disk, how: str, older: Disk, rng: random.Random) -> Disk:
         case _:
             return older
     return disk
+
+
+def last_customer(life: Life, settings: MachineSettings, number: int) -> Step:
+    """Return somebody whose product is about to fall when the life ends, paying in a drawn way."""
+    rng = random.Random(f"{life.seed}/{IN_A_TURN}")
+    failure = "the last record is corrupt"
+    cells = [cell for cell in TABLE if cell.failure == failure and cell.phase is Phase.TURN]
+    wanted = [MIXED if cell.tender is Tender.MIXED else 1.0 for cell in cells]
+    acts, _ = payer(rng, Shelf(settings), life.build, rng.choices(cells, wanted)[0])
+    end = End(rng.choice(("kill", "power")), "dispense.intended", rng.randint(1, SOON), 0.6)
+    return Step(number, tuple(acts), end=end)
+
+
+async def spoil_last_record(disk: Disk) -> None:
+    """Change a byte of the last record that a start finds: its hash says so."""
+    name = next(name for name in sorted(disk.files) if name.endswith(DATABASE))
+    database = await DiskStorage(disk).open(name, Access.WRITE)
+    last = "(SELECT max(seq) FROM record)"
+    change = f"UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = {last}"  # noqa: S608 - no words of others
+    await database.transaction([(change, ())])
+    await database.close()
 
 
 def _flip(disk: Disk, suffix: str, rng: random.Random, *, last: bool) -> None:

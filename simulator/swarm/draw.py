@@ -12,7 +12,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from simulator.swarm.build import settings_of
-from simulator.swarm.damage import DAMAGES
+from simulator.swarm.damage import DAMAGES, IN_A_TURN
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
 from simulator.swarm.people import Shelf, somebody
@@ -22,6 +22,7 @@ from simulator.world import Link
 
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
 FINALE: Final = 0.2  # of the lives end with a damaged journal
+RECORD: Final = 0.6  # of those with a damaged log do so while a motor turns
 HOW_TO_END: Final = ("kill", "power", "stop")
 
 
@@ -89,7 +90,10 @@ def draw(
 def _finale(seed: int, fate: Luck) -> str:
     rng = _rng(seed, "finale")
     may = any(kind.part == "disk" for kind in fate.kinds)
-    return rng.choice(DAMAGES) if may and rng.random() < FINALE else ""
+    if not may or rng.random() >= FINALE:
+        return ""
+    damage = rng.choice(DAMAGES)
+    return IN_A_TURN if damage == "log" and rng.random() < RECORD else damage
 
 
 def _rng(seed: int, what: object) -> random.Random:

@@ -24,7 +24,13 @@ from simulator.swarm import build
 from simulator.swarm.bad_luck import BadLuck
 from simulator.swarm.coverage import Coverage
 from simulator.swarm.customers import Customer
-from simulator.swarm.damage import copy_of, damage
+from simulator.swarm.damage import (
+    IN_A_TURN,
+    copy_of,
+    damage,
+    last_customer,
+    spoil_last_record,
+)
 from simulator.swarm.evidence import Watch
 from simulator.swarm.fittings import of_the_other_owner
 from simulator.swarm.health import HealthOracle
@@ -106,6 +112,7 @@ class Player:
         self._turn_waiters: list[tuple[asyncio.Future[None], asyncio.TimerHandle]] = []
         self._end: End | None = None
         self._damaged = False
+        self._spoils = False  # the next end takes the last record with it
         self._open_vends: set[int] = set()
         self._owners = settings, of_the_other_owner(settings)
         self._copy: Disk | None = None  # of the disk, from the middle of its life
@@ -259,16 +266,19 @@ class Player:
         machine, how = self.machine, self.life.finale
         self.trace.note(f"the journal's file: {how}")
         self.trace.hit(f"disk.{how}")
-        credit = machine.state.credit
-        self.coverage.damaged(f"damage.{how}", coins=credit.coins, bills=credit.bills)
-        self.watch.life_ended(power=True)
-        await machine.cut_power()
-        machine.disk = damage(machine.disk, how, self._copy or machine.disk, self._rng)
-        await asyncio.sleep(DARK_S)
-        await machine.restore_power()
-        self.watch.seen = 0  # another journal, or an earlier one
-        self._damaged = True
-        await self._boot()
+        if how == IN_A_TURN:
+            await self._end_in_a_turn()
+        else:
+            credit = machine.state.credit
+            self.coverage.damaged(f"damage.{how}", coins=credit.coins, bills=credit.bills)
+            self.watch.life_ended(power=True)
+            await machine.cut_power()
+            machine.disk = damage(machine.disk, how, self._copy or machine.disk, self._rng)
+            await asyncio.sleep(DARK_S)
+            await machine.restore_power()
+            self.watch.seen = 0  # another journal, or an earlier one
+            self._damaged = True
+            await self._boot()
         await self._while_alive(self._calm())
         self._damaged = False
         self.coverage.customer_left()
@@ -280,6 +290,18 @@ class Player:
             return findings
         coins = Act("coin", 50), Act("keys", text="B4", until="credit")
         return await self._play_step(Step(self.verdict.step + 1, coins))
+
+    async def _end_in_a_turn(self) -> None:
+        """One more customer, in whose turn the life ends; its last record is damaged.
+
+        What they have is in a journal that nobody can read to its end: they are not judged.
+        """
+        judge, self.judge = self.judge, None
+        self._damaged = self._spoils = True
+        step = last_customer(self.life, self.machine.settings, self.verdict.step + 1)
+        await self._play_step(step)
+        self._spoils = False
+        self.judge = judge
 
     # ------------------------------------------------------------------------------- the lives
 
@@ -462,6 +484,10 @@ class Player:
         else:
             self.watch.life_ended(power=False)
             await machine.kill()
+        if self._spoils:
+            self._spoils = False
+            self.coverage.happens(f"damage.{IN_A_TURN}")
+            await spoil_last_record(machine.disk)
         await asyncio.sleep(end.dark_s)
         if end.how == "power":
             await machine.restore_power()

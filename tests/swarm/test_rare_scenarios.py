@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import Verdict, play
 
+PAID = ("coins", "bill", "card", "mixed")
 VISIT = Step(90, visit=True)
 
 
@@ -86,3 +89,14 @@ def test_a_bill_that_a_validator_stacks_unread_when_its_power_comes_back_is_flag
         end = End("power", "coins.deposited", 4, 5.0, (again,))
         verdict = lived(machine, Step(1, (Act("coin", 10), Act("bill", 500)), end=end))
         assert (instant, verdict.findings) == (instant, [])
+
+
+def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:
+    # Its four cells of the failure table: the credit to choose again, or a claim for a card.
+    met: Counter[str] = Counter()
+    for seed in range(7):
+        for machine in (Build("native"), Build("adapter", reader_refunds=False)):
+            verdict = play(build.base_settings(), Life(seed, machine, (), "record"))[0]
+            assert (seed, machine.link, verdict.findings) == (seed, machine.link, [])
+            met.update(verdict.cells)
+    assert {f"the-last-record-is-corrupt/{paid}/turn" for paid in PAID} <= set(met)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, NoReturn, TypeVar, TypeVarTuple
 
@@ -38,70 +39,35 @@ class VirtualLivelockError(RuntimeError):
     """The program is busy and time cannot move on."""
 
 
-class _Soon(asyncio.Handle):
-    """A handle without what only debugging needs: a swarm makes hundreds for every vend.
+class _Call(list[Any]):
+    """A call that is set: when, its number, callback, arguments and context.
 
-    What never differs stands in the class, in front of the base's slots.
+    It is what the loop hands out as a handle, its own entry in the heap (compared by time, then by
+    number) and what a turn unpacks. A swarm makes hundreds for every vend, so it is a list: built,
+    compared and taken apart without a line of Python. Nothing of `asyncio.Handle` but `cancel`,
+    `cancelled` and `when` is ever asked of it.
     """
 
     __slots__ = ()
-    _repr = None
-    _source_traceback = None
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: asyncio.AbstractEventLoop,
-        context: Context,
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
+    __hash__ = object.__hash__  # type: ignore[assignment]  # two calls are never the same
 
     def cancel(self) -> None:
         """Let it never run."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = _never
-            self._args = ()
+        self[2] = None
+        self[3] = ()
+
+    def cancelled(self) -> bool:
+        """Tell whether it will never run."""
+        return self[2] is None
+
+    def when(self) -> float:
+        """Return the loop time at which it is due."""
+        due: float = self[0]
+        return due
 
 
-class _Later(asyncio.TimerHandle):
-    """The same with a time."""
-
-    __slots__ = ()
-    _repr = None
-    _source_traceback = None
-    _scheduled = True
-
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: asyncio.AbstractEventLoop,
-        context: Context,
-    ) -> None:
-        self._when = when
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-
-    def cancel(self) -> None:
-        """Let it never run."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = _never
-            self._args = ()
-
-
-def _never() -> None:
-    """Stand for what a cancelled handle would have called."""
+_UNSEEN: Final = _Call((0.0, 0, None, (), None))
+"""The handle of a call that comes with its context: a task or a future set it, and keeps none."""
 
 
 class VirtualLoop(BaseEventLoop):
@@ -115,14 +81,21 @@ class VirtualLoop(BaseEventLoop):
         VirtualLivelockError: A million turns passed without time moving.
     """
 
+    _stopping: bool  # the base's own
+
     def __init__(self, start_s: float = 0.0) -> None:
         super().__init__()
         self._now = start_s
         self._order = 0
         self._turns = 0
-        self._due: deque[_Soon | _Later] = deque()
-        self._timers: list[tuple[float, int, _Later]] = []
+        self._due: deque[_Call | tuple[float, int, Any, Any, Any]] = deque()
+        self._timers: list[_Call] = []
         self._sweep_at = _SWEEP_ABOVE
+        if not self.get_debug():
+            # Asked for each future and task that is made, by code that is not Python.
+            self.get_debug = bool  # type: ignore[method-assign]  # it returns False
+        # As the base's, without a call in between.
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]  # same
 
     def time(self) -> float:
         """Return the virtual seconds since the loop was made (plus `start_s`)."""
@@ -131,14 +104,14 @@ class VirtualLoop(BaseEventLoop):
     def next_deadline(self) -> float | None:
         """Return when the next live timer is due, None when there is none."""
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - its own handles
+        while timers and timers[0][2] is None:
             heappop(timers)
         return timers[0][0] if timers else None
 
-    def deadline_behind(self, handle: asyncio.TimerHandle) -> float | None:
+    def deadline_behind(self, handle: object) -> float | None:
         """Return when the next live timer is due, this one aside; None when there is none."""
         due = self.next_deadline()
-        if due is None or self._timers[0][2] is not handle:
+        if due is None or self._timers[0] is not handle:
             return due
         first = heappop(self._timers)
         due = self.next_deadline()
@@ -160,7 +133,7 @@ class VirtualLoop(BaseEventLoop):
         if self._due:
             return False
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - its own handles
+        while timers and timers[0][2] is None:
             heappop(timers)
         if not timers or timers[0][0] <= when:
             return False
@@ -175,9 +148,12 @@ class VirtualLoop(BaseEventLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run the callback in the next turn."""
-        handle = _Soon(callback, args, self, context or copy_context())
-        self._due.append(handle)
-        return handle
+        if context is not None:
+            self._due.append((0.0, 0, callback, args, context))
+            return _UNSEEN  # type: ignore[return-value]  # see `_Call`
+        call = _Call((0.0, 0, callback, args, copy_context()))
+        self._due.append(call)
+        return call  # type: ignore[return-value]  # see `_Call`
 
     call_soon_threadsafe = call_soon  # there are no threads to be safe from
 
@@ -190,13 +166,12 @@ class VirtualLoop(BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """Run the callback `delay` virtual seconds from now."""
         # As `call_at`, written out: most timers are set here.
-        when = self._now + delay
-        handle = _Later(when, callback, args, self, context or copy_context())
         self._order = order = self._order + 1
-        heappush(self._timers, (when, order, handle))
+        call = _Call((self._now + delay, order, callback, args, context or copy_context()))
+        heappush(self._timers, call)
         if len(self._timers) > self._sweep_at:
             self._sweep()
-        return handle
+        return call  # type: ignore[return-value]  # see `_Call`
 
     def call_at(
         self,
@@ -206,50 +181,55 @@ class VirtualLoop(BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run the callback when virtual time reaches `when`; a past time means the next turn."""
-        handle = _Later(when, callback, args, self, context or copy_context())
         self._order = order = self._order + 1
-        heappush(self._timers, (when, order, handle))
+        call = _Call((when, order, callback, args, context or copy_context()))
+        heappush(self._timers, call)
         if len(self._timers) > self._sweep_at:
             self._sweep()
-        return handle
+        return call  # type: ignore[return-value]  # see `_Call`
 
     def _sweep(self) -> None:
         timers = self._timers
-        timers[:] = [entry for entry in timers if not entry[2].cancelled()]
+        timers[:] = [call for call in timers if call[2] is not None]
         heapify(timers)
         self._sweep_at = max(_SWEEP_ABOVE, 2 * len(timers))
 
     def _run_once(self) -> None:
-        """Make one turn: time jumps only when nothing is ready.
+        """Make turns until somebody stops the loop: time jumps only when nothing is ready.
 
-        Half of all that a swarm's processor does passes through here, hence a handle's own `_run`
-        is written out.
+        All that a swarm's processor does passes through here, hence many turns to a call (the base
+        would ask after each whether to go on, just as this does), and what a handle's own `_run`
+        does is written out.
         """
         due, timers = self._due, self._timers
-        if not due:
-            when = self.next_deadline()
-            if when is None:
-                raise VirtualDeadlockError("nothing is ready and no timer is set")
-            if when > self._now:
-                self._now = when
-                self._turns = 0
-        now = self._now
-        while timers and timers[0][0] <= now:
-            due.append(heappop(timers)[2])
-        self._turns += 1
-        if self._turns > LIVELOCK_TURNS:
-            raise VirtualLivelockError(f"time stands still at {now} s")
-        for _ in range(len(due)):
-            handle = due.popleft()
-            if handle._cancelled:  # noqa: SLF001 - its own handles, here and below
-                continue
-            try:
-                handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:  # noqa: BLE001 - as every loop: told to its handler
-                what = {"message": "a callback broke", "exception": error, "handle": handle}
-                self.call_exception_handler(what)
+        while True:
+            if not due:
+                when = self.next_deadline()
+                if when is None:
+                    raise VirtualDeadlockError("nothing is ready and no timer is set")
+                if when > self._now:
+                    self._now = when
+                    self._turns = 0
+            now = self._now
+            while timers and timers[0][0] <= now:
+                due.append(heappop(timers))
+            self._turns += 1
+            if self._turns > LIVELOCK_TURNS:
+                raise VirtualLivelockError(f"time stands still at {now} s")
+            for _ in range(len(due)):
+                call = due.popleft()
+                _, _, callback, args, context = call
+                if callback is None:
+                    continue
+                try:
+                    context.run(callback, *args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as every loop: told to its handler
+                    what = {"message": "a callback broke", "exception": error, "handle": call}
+                    self.call_exception_handler(what)
+            if self._stopping:
+                return
 
     def run_in_executor(self, *work: object) -> NoReturn:
         """Refuse: a thread would make the run depend on the machine that it runs on."""

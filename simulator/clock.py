@@ -118,6 +118,15 @@ class VirtualLoop(BaseEventLoop):
         heappush(self._timers, first)
         return due
 
+    def calm_until(self) -> float:
+        """Return when the next live timer is due; 0.0 where something is ready, or none is set."""
+        if self._due:
+            return 0.0
+        timers = self._timers
+        while timers and timers[0][2] is None:
+            heappop(timers)
+        return timers[0][0] if timers else 0.0
+
     @property
     def busy(self) -> bool:
         """Tell whether anything is ready to run before time moves on."""

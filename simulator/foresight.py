@@ -36,15 +36,13 @@ class WorldForesight:
             return self._loop.deadline_behind(self._nap[0])
         return self._loop.next_deadline()
 
-    def idle_until(self, poll: bytes) -> float:
+    def idle_until(self, poll: bytes, after: float) -> float:
         """Return when the next timer is due, 0.0 while something is about to happen."""
-        loop = self._loop
-        if loop.busy or not self._wire.clear:
+        due = self._loop.calm_until()  # asked first: mostly it is too soon, and devices are many
+        if due <= after or not self._wire.clear:
             return 0.0
         device = self._wire.bus.peripherals.get(poll[0] & ADDRESS_MASK)
-        if device is None or not device.steady:
-            return 0.0
-        return loop.next_deadline() or 0.0
+        return due if device is not None and device.steady else 0.0
 
     def steady(self, poll: bytes) -> bool:
         """Tell whether the device has nothing new to say."""

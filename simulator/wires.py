@@ -52,6 +52,7 @@ class Bus:
 
     def __init__(self, peripherals: Iterable[Peripheral]) -> None:
         self.peripherals = {device.address: device for device in peripherals}
+        self._faults = [device.common_faults for device in self.peripherals.values()]
         self._unacked: Peripheral | None = None
 
     def length_of(self, head: bytes) -> int | None:
@@ -72,10 +73,11 @@ class Bus:
                 answer = device.receive(block[:size] if size else block, now)
                 if answer is not None and answer.wants_ack:
                     self._unacked = device
-        for other in self.peripherals.values():
-            if other.would_chatter and other is not device and other.chatters():
-                answer = answer or Answer(RESPONSE_S / 2, bytes((ACK,)))
-                answer = Answer(answer.delay_s, bytes((ACK, *answer.data)))
+        if self.would_chatter:
+            for other in self.peripherals.values():
+                if other.would_chatter and other is not device and other.chatters():
+                    answer = answer or Answer(RESPONSE_S / 2, bytes((ACK,)))
+                    answer = Answer(answer.delay_s, bytes((ACK, *answer.data)))
         return answer
 
     def control(self, byte: int) -> Answer | None:
@@ -127,8 +129,8 @@ class Bus:
     @property
     def would_chatter(self) -> bool:
         """Tell whether some device would wrongly answer a command that is for another."""
-        for device in self.peripherals.values():  # noqa: SIM110 - asked at every poll
-            if device.would_chatter:
+        for faults in self._faults:  # noqa: SIM110 - asked at every poll
+            if faults.chatter > 0:
                 return True
         return False
 

@@ -131,7 +131,7 @@ class MdbBus:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        slots = self._slots
+        slots, foresight = self._slots, self._foresight
         while True:
             if self._failure is not None:
                 raise self._failure
@@ -143,19 +143,28 @@ class MdbBus:
             due = max(due, self._free_at)
             now = loop.time()
             if slot is None or due > now:
-                if self._foresight is None or slot is None or not self._skip(slot, due):
+                if (
+                    foresight is None
+                    or slot is None
+                    or not (self._skip(foresight, slot, due) or foresight.pass_until(due))
+                ):
                     await self._sleep_until(due)
                 continue
-            if slot.absent and self._give_way(slot, now):
-                continue
+            if not slot.polling and self._give_way(slot, now):
+                continue  # it gets commands only, such as the RESET every ten seconds
             if slot.missed:
                 slot = self._pressed(now) or slot
             command = slot.next_command()
             if command is not None:
                 await self._command(slot, command, now)
-            elif slot.polling:
+            elif slot.polling and not (
+                foresight is not None
+                and slot.quiet
+                and not slot.awaited
+                and self._same_again(foresight, slot, now)
+            ):
                 await self._poll(slot, now)
-            slot.replan()
+            slot.plan()
 
     def _give_way(self, absent: Slot, now: float) -> bool:
         """Let a block to a device that will hardly answer wait for a gap between others' polls."""
@@ -172,8 +181,6 @@ class MdbBus:
         return None
 
     async def _sleep_until(self, due: float) -> None:
-        if self._foresight is not None and self._foresight.pass_until(due):
-            return
         loop = asyncio.get_running_loop()
         nap: asyncio.Future[None] = loop.create_future()
         self._nap, self._nap_until = nap, due
@@ -192,49 +199,57 @@ class MdbBus:
         foresight = self._foresight
         assert foresight is not None, "who asks is one"
         return all(
-            slot.idle and (not slot.polling or foresight.idle_until(slot.poll) > 0.0)
+            slot.idle and (not slot.polling or foresight.idle_until(slot.poll, 0.0) > 0.0)
             for slot in self._slots
         )
 
-    def _skip(self, slot: Slot, due: float) -> bool:
+    def _skip(self, foresight: Foresight, slot: Slot, due: float) -> bool:
         """Take a device's idle polls as answered until something may happen, if that is known."""
-        assert self._foresight is not None
         if not slot.idle or not slot.polling:
             return False
-        horizon = self._foresight.idle_until(slot.poll) - EXCHANGE_S  # the last one is over then
+        # The last one is over then.
+        horizon = foresight.idle_until(slot.poll, due + EXCHANGE_S) - EXCHANGE_S
         if horizon <= due:
             return False
         for other in self._slots:
-            if other is not slot and not (other.idle and self._steady(other)):
-                horizon = min(horizon, other.due - EXCHANGE_S)
+            if other is slot or (
+                other.idle and (not other.polling or foresight.steady(other.poll))
+            ):
+                continue  # its next poll brings nothing, or it gets none; else much may follow
+            horizon = min(horizon, other.due - EXCHANGE_S)
         if horizon <= due:
             return False
         skipped = slot.skip_to(horizon)
         self.counters.skipped_polls += skipped
         return skipped > 0
 
-    def _steady(self, slot: Slot) -> bool:
-        """Tell whether its next poll will bring nothing, or it gets none; else much may follow."""
-        assert self._foresight is not None
-        return not slot.polling or self._foresight.steady(slot.poll)
-
     # -------------------------------------------------------------------------- transactions
 
-    async def _poll(self, slot: Slot, now: float) -> None:
+    def _begin_poll(self, slot: Slot, now: float) -> None:
         counters = self.counters
         counters.polls += 1
         if (late := slot.begin_poll(now)) > counters.worst_late_s:
             counters.worst_late_s, counters.worst_at_s = late, now
-        if self._foresight is not None and slot.quiet and not slot.awaited:
-            busy_s = self._foresight.repeated(slot.poll)
-            if busy_s:
-                counters.skipped_polls += 1
-                self._free_at = now + busy_s
-                slot.heard_at = slot.told_at = now
-                return
+
+    def _same_again(self, foresight: Foresight, slot: Slot, now: float) -> bool:
+        """Take a poll as answered, if it brings what the last one did.
+
+        Two of three polls of a simulated machine that is not asleep end here.
+        """
+        busy_s = foresight.repeated(slot.poll)
+        if not busy_s:
+            return False
+        self._begin_poll(slot, now)
+        self.counters.skipped_polls += 1
+        self._free_at = now + busy_s
+        slot.heard_at = slot.told_at = now
+        return True
+
+    async def _poll(self, slot: Slot, now: float) -> None:
+        self._begin_poll(slot, now)
         busy_s = self._foresight.acked(slot.poll) if self._foresight is not None else 0.0
         if busy_s:
-            counters.skipped_polls += 1
+            self.counters.skipped_polls += 1
             self._free_at = now + busy_s
             if slot.awaited:
                 await asyncio.sleep(busy_s)  # whoever waits acts no sooner than on the line

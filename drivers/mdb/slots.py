@@ -89,10 +89,10 @@ class Foresight(Protocol):
     Such a poll is answered by an ACK, as it would be; a run of them is one step.
     """
 
-    def idle_until(self, poll: bytes) -> float:
+    def idle_until(self, poll: bytes, after: float) -> float:
         """Return the loop time before which this poll brings what the last one did.
 
-        Not after that time, and so 0.0 when nobody can tell.
+        Not after that time, and so 0.0 when nobody can tell, or when it is not later than `after`.
         """
         ...
 
@@ -166,9 +166,9 @@ class Slot:
     """
 
     __slots__ = (
-        "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_polling",
-        "_queue", "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at",
-        "listener", "lost", "missed", "on_miss", "poll", "quiet", "said", "silence_limit_s",
+        "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_queue",
+        "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at", "listener",
+        "lost", "missed", "on_miss", "poll", "polling", "quiet", "said", "silence_limit_s",
         "told_at", "tries",
     )  # fmt: skip
 
@@ -178,7 +178,7 @@ class Slot:
         self.listener = listener
         self.silence_limit_s = silence_s + POLL_S
         self._queue: deque[Command] = deque()
-        self._polling = False
+        self.polling = False  # whether the device is polled
         self._poll_first = False
         self._poll_due = 0.0
         self._polled_at = -NEVER
@@ -199,25 +199,20 @@ class Slot:
         self.tries = 0
         self.due = NEVER
 
-    @property
-    def polling(self) -> bool:
-        """Whether the device is polled."""
-        return self._polling
-
     def start_polling(self, *, fresh: bool = True) -> None:
         """Poll from the next free moment on; with `fresh` the silence clock starts again."""
         now = asyncio.get_running_loop().time()
         if fresh:
             self.heard_at = now
             self.lost = False
-        if not self._polling:
-            self._polling = True
+        if not self.polling:
+            self.polling = True
             self._poll_due = now
         self.replan()
 
     def stop_polling(self) -> None:
         """Leave the device alone, queued commands aside."""
-        self._polling = False
+        self.polling = False
         self.replan()
 
     def hold(self, seconds: float) -> None:
@@ -227,7 +222,7 @@ class Slot:
 
     def poll_soon(self, seconds: float = DUPLICATE_POLL_S) -> None:
         """Poll earlier than the rhythm has it, `seconds` from now, and before any command."""
-        if self._polling:
+        if self.polling:
             self._poll_first = True
             self._poll_due = min(self._poll_due, asyncio.get_running_loop().time() + seconds)
             self.replan()
@@ -270,16 +265,20 @@ class Slot:
 
     def replan(self) -> None:
         """Work out when the device is next due, and tell the bus if that is sooner."""
-        due = self._poll_due if self._polling else NEVER
+        self.plan()
+        self._bus.sooner(self.due)
+
+    def plan(self) -> None:
+        """Work out when the device is next due, for a bus that is about to look."""
+        due = self._poll_due if self.polling else NEVER
         if self._queue:
             due = min(due, max(self._started_at + COMMAND_GAP_S, self._retry_at))
         self.due = due if due > self._hold_until else self._hold_until
-        self._bus.sooner(self.due)
 
     def next_command(self) -> Command | None:
         """The command to send now, None for a poll."""
         queue = self._queue
-        polls = self._poll_first and self._polling
+        polls = self._poll_first and self.polling
         while queue:
             command = queue[0]
             if command.done.done():
@@ -355,7 +354,7 @@ class Slot:
 
     def skip_to(self, horizon: float) -> int:
         """Move the next poll to the first beat not before `horizon`; returns the polls skipped."""
-        if not self._polling or self._poll_due >= horizon:
+        if not self.polling or self._poll_due >= horizon:
             return 0
         beats = math.ceil((horizon - self._poll_due) / POLL_S)
         self._poll_due += beats * POLL_S
@@ -365,21 +364,16 @@ class Slot:
 
     def take_back(self, now: float) -> None:
         """Undo `skip_to` from `now` on: poll at the next beat."""
-        if self._polling and self._poll_due > now + POLL_S:
+        if self.polling and self._poll_due > now + POLL_S:
             beats = math.floor((self._poll_due - now) / POLL_S)
             self._poll_due -= beats * POLL_S
             self._polled_at = self.heard_at = self.told_at = self._poll_due - POLL_S
             self.replan()
 
     @property
-    def absent(self) -> bool:
-        """Whether it is not polled and gets commands only, such as the RESET every ten seconds."""
-        return not self._polling
-
-    @property
     def latest(self) -> float:
         """Return the loop time by which the next poll should have begun; NEVER without one."""
-        return self._polled_at + POLL_LATEST_S if self._polling else NEVER
+        return self._polled_at + POLL_LATEST_S if self.polling else NEVER
 
     def give_way(self, until: float) -> bool:
         """Wait a little for others; False when it has done so often enough."""
@@ -393,7 +387,7 @@ class Slot:
     @property
     def idle(self) -> bool:
         """Whether the last poll brought nothing new and no command waits (or it sleeps)."""
-        return not self._queue and ((self.quiet and not self.awaited) or not self._polling)
+        return not self._queue and ((self.quiet and not self.awaited) or not self.polling)
 
 
 def _wanted(command: Command) -> bool:

@@ -120,6 +120,7 @@ class Peripheral(ABC):
         self.address = address
         self.powered = True
         self._timeline = timeline
+        self._now = timeline.loop.time
         self._truth = truth
         self._common = faults
         self._response_s = response_s
@@ -226,15 +227,15 @@ class Peripheral(ABC):
         return (
             self.powered
             and not self._queue
-            and not self._conditions()
             and not self._common.waiting
-            and self._timeline.now() >= self._mute_until
+            and not self._conditions()
+            and self._now() >= self._mute_until
         )
 
     @property
     def steady(self) -> bool:
         """Tell whether POLLs bring what the last did, until a timer is due or somebody acts."""
-        return self.quiet and not self._last and not self._common.unpolled_reset_s
+        return not self._last and not self._common.unpolled_reset_s and self.quiet
 
     @property
     def answer_s(self) -> float:
@@ -246,6 +247,11 @@ class Peripheral(ABC):
     def would_chatter(self) -> bool:
         """Tell whether it would wrongly answer a command that is for another."""
         return self._common.chatter > 0
+
+    @property
+    def common_faults(self) -> PeripheralFaults:
+        """Return what goes wrong with it of what may go wrong with any device."""
+        return self._common
 
     def polled_in_vain(self) -> float | None:
         """Take a POLL if a plain ACK is the answer, else do nothing.

@@ -125,12 +125,12 @@ class SimBill(Peripheral):
         """As the others; its states are told at each POLL, and change by timers or commands."""
         return (
             self.powered
-            and self._last == bytes(self._conditions())
             and not self._queue
             and not self.faults.waiting
             and not self.faults.unpolled_reset_s
             and self.faults.broken == self._broken_told
-            and self._timeline.now() >= self._mute_until
+            and self._last == bytes(self._conditions())
+            and self._now() >= self._mute_until
         )
 
     # -- the bus -----------------------------------------------------------------------------

@@ -43,8 +43,20 @@ def per_type(text: str) -> dict[str, str]:
     return {"help": f"{text}; per type, as 3=-2,4=1"}
 
 
+class _Waiting:
+    """Keeps whether the next exchange would go wrong until a fault is set: asked at every poll."""
+
+    __slots__ = ("_waits",)
+    _waits: bool | None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set a fault, and forget what was worked out."""
+        object.__setattr__(self, name, value)
+        object.__setattr__(self, "_waits", None)
+
+
 @dataclass(slots=True)
-class PeripheralFaults:
+class PeripheralFaults(_Waiting):
     """What can go wrong with any peripheral."""
 
     silent: bool = switch("neither hears nor answers anything")
@@ -67,11 +79,15 @@ class PeripheralFaults:
     @property
     def waiting(self) -> bool:
         """Tell whether the next exchange would go wrong."""
-        return bool(
-            self.silent or self.mute_s or self.silent_commands or self.lost_answers or self.naks
-            or self.bad_checksums or self.late_answers or self.deaf_to_acks or self.chatter
-            or self.repeated_items or self.reversed_items or self.resets
-        )  # fmt: skip
+        waits = self._waits
+        if waits is None:
+            waits = bool(
+                self.silent or self.mute_s or self.silent_commands or self.lost_answers
+                or self.naks or self.bad_checksums or self.late_answers or self.deaf_to_acks
+                or self.chatter or self.repeated_items or self.reversed_items or self.resets
+            )  # fmt: skip
+            object.__setattr__(self, "_waits", waits)
+        return waits
 
 
 def describe_faults(faults: PeripheralFaults | type[PeripheralFaults]) -> dict[str, str]:

@@ -175,8 +175,9 @@ class ReaderCore(Peripheral):
     def quiet(self) -> bool:
         """Tell whether a POLL now would bring a plain ACK and change nothing."""
         faults = self.faults
-        odd = faults.out_of_sequence or faults.unasked_ends or faults.malfunction >= 0
-        return super().quiet and not odd and not self._refunding
+        if faults.out_of_sequence or faults.unasked_ends or faults.malfunction >= 0:
+            return False
+        return not self._refunding and super().quiet
 
     def _broken(self) -> list[int]:
         """Return the malfunctions that last."""
@@ -184,6 +185,8 @@ class ReaderCore(Peripheral):
         return self._malfunctions + ([code] if code >= 0 and code >> 4 not in ONCE_NIBBLES else [])
 
     def _conditions(self) -> tuple[int, ...]:
+        if not (self._malfunctions or self._cancel_asked or self.faults.malfunction >= 0):
+            return ()  # as at nearly every poll
         found: list[int] = []
         for code in self._broken():
             found += (0x0A, code)

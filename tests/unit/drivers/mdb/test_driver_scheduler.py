@@ -92,8 +92,8 @@ class Seer:
     def steady(self, poll: bytes) -> bool:
         return poll not in self.news_of
 
-    def idle_until(self, poll: bytes) -> float:
-        return self.horizon if self.steady(poll) else 0.0
+    def idle_until(self, poll: bytes, after: float) -> float:
+        return self.horizon if self.steady(poll) and self.horizon > after else 0.0
 
     def acked(self, poll: bytes) -> float:
         return 0.008 if poll in self.in_vain else 0.0

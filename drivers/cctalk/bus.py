@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from controller.faults import FaultCode, JournalError, LinkError
 from controller.ports import DeviceSink, FaultCleared, FaultRaised
 from drivers.cctalk.frames import (
     BYTE_TIME_S,
+    FRAMES_KEPT,
     HOST,
     INTER_BYTE_S,
     CcTalkError,
@@ -175,7 +177,7 @@ class CcTalkBus:
                 return reply
         repeat = repeat_of(header)
         tries = TRIES if repeat is Repeat.FREE else 1
-        raw = encode_frame(Frame(peer.address, HOST, header, data), peer.checksum)
+        raw = _question(peer.address, peer.checksum, header, data)
         limit = answer_time_s(header) + len(raw) * BYTE_TIME_S + ADAPTER_S
         self.counters.asked += 1
         reply = None
@@ -313,3 +315,8 @@ class CcTalkBus:
         if tell and not self._fault_told:
             self._fault_told = True
             self._sink.notify(FaultRaised(BUS_PART, FaultCode.DEVICE_SILENT, why))
+
+
+@lru_cache(FRAMES_KEPT)
+def _question(address: int, checksum: Checksum, header: Header, data: bytes) -> bytes:
+    return encode_frame(Frame(address, HOST, header, data), checksum)

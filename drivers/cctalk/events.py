@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from drivers.cctalk.frames import CcTalkError, FrameFault
@@ -53,6 +54,7 @@ class News:
 NOTHING_NEW: Final = News()
 
 
+@lru_cache(16)  # mostly a device tells the same as the last time
 def decode_events(data: bytes) -> EventBuffer:
     """The counter and the five pairs.
 
@@ -105,7 +107,7 @@ def news_between(last: EventBuffer | None, now: EventBuffer) -> News:
             and nothing of it is credited.
         now: The buffer just read.
     """
-    if last is None:
+    if last is None or last is now:
         return NOTHING_NEW
     if now.counter == 0:
         return NOTHING_NEW if last.counter == 0 else News(reset=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
+from functools import lru_cache
 from typing import Final
 
 BROADCAST: Final = 0
@@ -98,6 +99,10 @@ def crc16(data: bytes) -> int:
     for byte in data:
         crc = (crc << 8 & 0xFF00) ^ _CRC_TABLE[crc >> 8 ^ byte]
     return crc
+
+
+FRAMES_KEPT: Final = 128
+"""Frames whose reading, or writing, is remembered: a line that is idle says the same for ever."""
 
 
 def encode_frame(frame: Frame, checksum: Checksum = Checksum.SUM) -> bytes:
@@ -261,6 +266,7 @@ class Reply:
     data: bytes = b""
 
 
+@lru_cache(FRAMES_KEPT)
 def accept_reply(raw: bytes, asked: int, checksum: Checksum, *, host: int = HOST) -> Reply:
     """The reply in these bytes, if it is one from `asked` to us.
 

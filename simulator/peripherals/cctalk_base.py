@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from drivers.cctalk.frames import (
@@ -121,7 +122,7 @@ class CcTalkDevice(ABC):
         if not self.powered or faults.silent or now < self._deaf_until:
             return None
         try:
-            frame = decode_frame(raw, self.checksum)
+            frame = _read(raw, self.checksum)
         except CcTalkError:
             return None
         if faults.silent_commands > 0:
@@ -148,7 +149,7 @@ class CcTalkDevice(ABC):
 
     def _reply(self, reply: bytes | int) -> tuple[float, bytes]:
         header, data = (reply, b"") if isinstance(reply, int) else (REPLY, reply)
-        raw = encode_frame(Frame(HOST, self.address, header, data), self.checksum)
+        raw = _frame(self.address, header, data, self.checksum)
         faults = self._common
         if faults.bad_checksums > 0:
             faults.bad_checksums -= 1
@@ -288,31 +289,45 @@ class CcTalkDevice(ABC):
         """Do what only a power-up does."""
 
 
+_FRAMES_KEPT: Final = 256  # idle lines carry the same few for ever
+
+
+@lru_cache(_FRAMES_KEPT)
+def _frame(address: int, header: int, data: bytes, checksum: Checksum) -> bytes:
+    return encode_frame(Frame(HOST, address, header, data), checksum)
+
+
+@lru_cache(_FRAMES_KEPT)
+def _read(raw: bytes, checksum: Checksum) -> Frame:
+    return decode_frame(raw, checksum)
+
+
 class EventLog:
-    """A counter and the last five pairs."""
+    """A counter and the last five pairs.
+
+    Attributes:
+        answer: The answer to a buffered read: the counter, and the pairs, newest first.
+        told: Nothing has happened since the last read.
+    """
 
     def __init__(self) -> None:
         self.counter = 0
-        self.pairs: list[tuple[int, int]] = []
-        self.told = True  # nothing has happened since the last read
+        self.told = True
+        self.answer = bytes(1 + 2 * EVENTS_KEPT)
 
     def add(self, first: int, second: int) -> None:
         """Note an event; 255 goes on with 1."""
         self.told = False
         self.counter = 1 if self.counter >= 255 else self.counter + 1
-        self.pairs = [(first, second), *self.pairs][:EVENTS_KEPT]
+        self.answer = bytes((self.counter, first, second)) + self.answer[1:-2]
 
     def clear(self) -> None:
         """Begin anew, as after power-up."""
-        self.counter, self.pairs, self.told = 0, [], True
+        self.counter = 0
+        self.told = True
+        self.answer = bytes(1 + 2 * EVENTS_KEPT)
 
     def read(self) -> bytes:
         """Answer a buffered read."""
         self.told = True
         return self.answer
-
-    @property
-    def answer(self) -> bytes:
-        """The answer to a buffered read."""
-        pairs = (self.pairs + [(0, 0)] * EVENTS_KEPT)[:EVENTS_KEPT]
-        return bytes((self.counter, *(byte for pair in pairs for byte in pair)))

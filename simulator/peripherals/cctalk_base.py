@@ -311,19 +311,26 @@ class EventLog:
     """
 
     def __init__(self) -> None:
-        self.counter = 0
         self.told = True
         self.answer = bytes(1 + 2 * EVENTS_KEPT)
+
+    @property
+    def counter(self) -> int:
+        """How many events there were: 0 after power-up, then 1 to 255 and 1 again."""
+        return self.answer[0]
+
+    @counter.setter
+    def counter(self, value: int) -> None:
+        self.answer = bytes((value,)) + self.answer[1:]
 
     def add(self, first: int, second: int) -> None:
         """Note an event; 255 goes on with 1."""
         self.told = False
-        self.counter = 1 if self.counter >= 255 else self.counter + 1
-        self.answer = bytes((self.counter, first, second)) + self.answer[1:-2]
+        counter = 1 if self.counter >= 255 else self.counter + 1
+        self.answer = bytes((counter, first, second)) + self.answer[1:-2]
 
     def clear(self) -> None:
         """Begin anew, as after power-up."""
-        self.counter = 0
         self.told = True
         self.answer = bytes(1 + 2 * EVENTS_KEPT)
 

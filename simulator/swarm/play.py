@@ -210,9 +210,7 @@ class Player:
             await self._while_alive(count.done)
             await self._while_alive(self._calm())
         if any(trouble.part == "config" for trouble in self.watch.evidence.struck):
-            pricing = machine.loop.create_task(self.technician.prices())
-            await self._while_alive(pricing.done)
-            await self._while_alive(self._calm())
+            await self._list_prices()
         self._end = None
         self._counting = False
         machine.world.take_product()
@@ -227,6 +225,11 @@ class Player:
             if self._off():
                 return await self._visit()
         return findings
+
+    async def _list_prices(self) -> None:
+        pricing = self.machine.loop.create_task(self.technician.prices())
+        await self._while_alive(pricing.done)
+        await self._while_alive(self._calm())
 
     async def _visit(self, *, hoppers: bool = False) -> list[str]:
         self.machine.world.truth.customer = "technician"
@@ -285,6 +288,7 @@ class Player:
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
+        await self._list_prices()  # one that was set may stand again
         findings = await self._visit(hoppers=True)
         if findings:
             return findings

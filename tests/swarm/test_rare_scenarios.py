@@ -91,6 +91,27 @@ def test_a_bill_that_a_validator_stacks_unread_when_its_power_comes_back_is_flag
         assert (instant, verdict.findings) == (instant, [])
 
 
+def test_a_price_that_stands_again_behind_a_damaged_journal_is_set_back_before_anybody_buys() -> (
+    None
+):
+    # The record that had set it back was the one that was lost (seed 2200001256).
+    troubles = (
+        Trouble("cashless1", "refund", "error", "approval.requested", 0.0, 90.0),
+        Trouble("B1", "jam", when="approval.requested", for_s=20.0),
+        Trouble("config", "price", 50, "credit.authorised", 0.0, 16.4),
+    )
+    acts = (
+        Act("keys", text="B1"),
+        Act("card", text="card", until="card"),
+        Act("wait", until="end"),
+        Act("redeem", after_s=0.5),
+        Act("keys", text="B4", after_s=1.0, until="credit"),
+    )
+    for seed in (1, 2):
+        life = Life(seed, Build(), (Step(1, acts, troubles),), "log")
+        assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
+
+
 def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:
     # Its four cells of the failure table: the credit to choose again, or a claim for a card.
     met: Counter[str] = Counter()

@@ -63,6 +63,10 @@ class WorldForesight:
         """Let time jump to ``due``, as the loop would next, if nothing else is due by then."""
         return self._loop.leap(due)
 
+    def alone(self) -> bool:
+        """Tell whether nothing else is ready."""
+        return not self._loop.busy
+
     def acked(self, poll: bytes) -> float:
         """Have the device answer a poll without the line, if its answer is a plain ACK."""
         wire = self._wire

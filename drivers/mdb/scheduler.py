@@ -74,6 +74,7 @@ class MdbBus:
         self._slots: list[Slot] = []
         self._nap: asyncio.Future[None] | None = None
         self._nap_until = 0.0
+        self._nap_timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
         self._fault_told = False
         self.down: str | None = None
@@ -131,23 +132,13 @@ class MdbBus:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        slots, foresight = self._slots, self._foresight
         while True:
             if self._failure is not None:
                 raise self._failure
-            slot = None
-            due = NEVER
-            for candidate in slots:
-                if candidate.due < due:
-                    slot, due = candidate, candidate.due
-            due = max(due, self._free_at)
+            slot, due = self._next()
             now = loop.time()
             if slot is None or due > now:
-                if (
-                    foresight is None
-                    or slot is None
-                    or not (self._skip(foresight, slot, due) or foresight.pass_until(due))
-                ):
+                if self._foresight is None or slot is None or not self._pass(slot, due):
                     await self._sleep_until(due)
                 continue
             if not slot.polling and self._give_way(slot, now):
@@ -157,14 +148,17 @@ class MdbBus:
             command = slot.next_command()
             if command is not None:
                 await self._command(slot, command, now)
-            elif slot.polling and not (
-                foresight is not None
-                and slot.quiet
-                and not slot.awaited
-                and self._same_again(foresight, slot, now)
-            ):
+            elif slot.polling and not self._same_again(slot, now):
                 await self._poll(slot, now)
             slot.plan()
+
+    def _next(self) -> tuple[Slot | None, float]:
+        """Return which slot is due next, and when."""
+        slot, due = None, NEVER
+        for candidate in self._slots:
+            if candidate.due < due:
+                slot, due = candidate, candidate.due
+        return slot, max(due, self._free_at)
 
     def _give_way(self, absent: Slot, now: float) -> bool:
         """Let a block to a device that will hardly answer wait for a gap between others' polls."""
@@ -181,18 +175,57 @@ class MdbBus:
         return None
 
     async def _sleep_until(self, due: float) -> None:
-        loop = asyncio.get_running_loop()
-        nap: asyncio.Future[None] = loop.create_future()
-        self._nap, self._nap_until = nap, due
-        timer = None if due == NEVER else loop.call_at(due, _wake, nap)
-        if timer is not None and self._foresight is not None:
-            self._foresight.napping(timer, self._foreseen)
+        nap: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._nap = nap
+        self._set_alarm(due)
         try:
             await nap
         finally:
             self._nap = None
-            if timer is not None:
-                timer.cancel()
+            if self._nap_timer is not None:
+                self._nap_timer.cancel()
+
+    def _set_alarm(self, due: float) -> None:
+        self._nap_until = due
+        self._nap_timer = None
+        if due == NEVER:
+            return
+        loop = asyncio.get_running_loop()
+        if self._foresight is None:
+            self._nap_timer = loop.call_at(due, self._wake)
+        else:
+            self._nap_timer = timer = loop.call_at(due, self._look)
+            self._foresight.napping(timer, self._foreseen)
+
+    def _wake(self) -> None:
+        nap = self._nap
+        if nap is not None and not nap.done():
+            nap.set_result(None)
+
+    def _look(self) -> None:
+        """Take polls as answered that bring what the last ones did, before waking for others.
+
+        Only where a simulator foresees: most naps of a machine at work end with such a poll, and
+        none of them needs the bus's task. Whatever else happens at this instant comes first, as it
+        would if the task were woken.
+        """
+        foresight, loop = self._foresight, asyncio.get_running_loop()
+        if self._nap is None or self._nap.done():
+            return
+        while self._failure is None and foresight is not None and foresight.alone():
+            slot, due = self._next()
+            now = loop.time()
+            if slot is None or due > now:
+                if slot is None or not self._pass(slot, due):
+                    self._set_alarm(due)
+                    return
+            elif slot.missed or slot.commands or not slot.polling:
+                break
+            elif self._same_again(slot, now):
+                slot.plan()
+            else:
+                break
+        self._wake()
 
     def _foreseen(self) -> bool:
         """Tell whether, as things stand, the polls to come bring nothing new."""
@@ -202,6 +235,12 @@ class MdbBus:
             slot.idle and (not slot.polling or foresight.idle_until(slot.poll, 0.0) > 0.0)
             for slot in self._slots
         )
+
+    def _pass(self, slot: Slot, due: float) -> bool:
+        """Spare the line polls, or the loop a nap, if somebody foresees that nothing happens."""
+        foresight = self._foresight
+        assert foresight is not None, "who asks has one"
+        return self._skip(foresight, slot, due) or foresight.pass_until(due)
 
     def _skip(self, foresight: Foresight, slot: Slot, due: float) -> bool:
         """Take a device's idle polls as answered until something may happen, if that is known."""
@@ -231,12 +270,14 @@ class MdbBus:
         if (late := slot.begin_poll(now)) > counters.worst_late_s:
             counters.worst_late_s, counters.worst_at_s = late, now
 
-    def _same_again(self, foresight: Foresight, slot: Slot, now: float) -> bool:
+    def _same_again(self, slot: Slot, now: float) -> bool:
         """Take a poll as answered, if it brings what the last one did.
 
         Two of three polls of a simulated machine that is not asleep end here.
         """
-        busy_s = foresight.repeated(slot.poll)
+        if self._foresight is None or not slot.quiet or slot.awaited:
+            return False
+        busy_s = self._foresight.repeated(slot.poll)
         if not busy_s:
             return False
         self._begin_poll(slot, now)
@@ -377,8 +418,3 @@ class MdbBus:
         for slot in self._slots:
             if slot.polling:
                 self._missed(slot)
-
-
-def _wake(nap: asyncio.Future[None]) -> None:
-    if not nap.done():
-        nap.set_result(None)

@@ -108,6 +108,10 @@ class Foresight(Protocol):
         """Let time pass until ``due`` at once, if nothing else happens before; else do nothing."""
         ...
 
+    def alone(self) -> bool:
+        """Tell whether nothing else happens at this instant."""
+        ...
+
     def napping(self, timer: asyncio.TimerHandle, foreseen: Callable[[], bool]) -> None:
         """Hear of the timer that ends the bus's nap.
 
@@ -383,6 +387,11 @@ class Slot:
         self._retry_at = until
         self.replan()
         return True
+
+    @property
+    def commands(self) -> int:
+        """Return how many commands wait."""
+        return len(self._queue)
 
     @property
     def idle(self) -> bool:

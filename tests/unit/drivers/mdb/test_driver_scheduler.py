@@ -105,6 +105,9 @@ class Seer:
         del due
         return False
 
+    def alone(self) -> bool:
+        return True
+
     def napping(self, timer: asyncio.TimerHandle, foreseen: Callable[[], bool]) -> None:
         self.nap = timer, foreseen
 

@@ -121,10 +121,10 @@ class CcTalkWire:
             answer = None if device is None else device.receive(frame, now)
             if answer is not None:
                 delay, raw = answer
-                marked = self.line.towards_host(raw)
-                late = self.line.latency_s()
-                end = now + delay + len(raw) * BYTE_TIME_S + late
-                self._send(end, bytes(byte for byte, _ in marked))
+                line = self.line
+                heard = raw if line.perfect else bytes(byte for byte, _ in line.towards_host(raw))
+                end = now + delay + len(raw) * BYTE_TIME_S + line.latency_s()
+                self._send(end, heard)
 
     def _send(self, at: float, data: bytes) -> None:
         at = max(at, self._to_host_at)

@@ -62,10 +62,12 @@ class MemoryPort:
         Raises:
             LinkError: The port is closed or unplugged.
         """
-        self._tell("before sending", data)
+        if self.on_traffic is not None:
+            self.on_traffic("before sending", data)
         self._check()
         self._wire.host_write(data)
-        self._tell("after sending", data)
+        if self.on_traffic is not None:
+            self.on_traffic("after sending", data)
 
     def close(self) -> None:
         """Give the port back; idempotent. What it had already sent still goes out."""
@@ -80,14 +82,12 @@ class MemoryPort:
                 self._on_lost(LinkError("the port was unplugged"))
 
     def _receive(self, data: bytes) -> None:
-        self._tell("before receiving", data)
+        if self.on_traffic is not None:
+            self.on_traffic("before receiving", data)
         if self.open and self._on_bytes is not None:
             self._on_bytes(data)
-            self._tell("after receiving", data)
-
-    def _tell(self, what: str, data: bytes) -> None:
-        if self.on_traffic is not None:
-            self.on_traffic(what, data)
+            if self.on_traffic is not None:
+                self.on_traffic("after receiving", data)
 
     def _check(self) -> None:
         if not self.open:
@@ -103,10 +103,12 @@ class MemoryNinthBitPort(MemoryPort):
 
     def write_block(self, block: bytes) -> None:
         """Send a master block, the mode bit on its first byte only."""
-        self._tell("before sending", block)
+        if self.on_traffic is not None:
+            self.on_traffic("before sending", block)
         self._check()
         self._ninth.host_block(block)
-        self._tell("after sending", block)
+        if self.on_traffic is not None:
+            self.on_traffic("after sending", block)
 
     async def send_break(self, seconds: float) -> None:
         """Hold the line active for `seconds`."""

@@ -105,6 +105,7 @@ class CcTalkDevice(ABC):
             Header.REQUEST_COMMS_REVISION: bytes((1, 4, 7)),
         }
         self._timeline = timeline
+        self._now = timeline.loop.time
         self._truth = truth
         self._common = faults
         self._deaf_until = 0.0
@@ -192,7 +193,7 @@ class CcTalkDevice(ABC):
             and not faults.waiting
             and not faults.busies
             and not faults.cut_answers
-            and self._timeline.now() >= self._deaf_until
+            and self._now() >= self._deaf_until
         )
 
     def look(self, header: int) -> bytes:

@@ -143,7 +143,7 @@ class SimChanger(Peripheral):
         found: list[int] = []
         if self._payout.running:
             found.append(ChangerStatus.PAYOUT_BUSY)
-        if self._timeline.now() < self._busy_until:
+        if self._now() < self._busy_until:
             found.append(ChangerStatus.CHANGER_BUSY)
         if self.faults.acceptor_unplugged:
             found.append(ChangerStatus.ACCEPTOR_UNPLUGGED)

@@ -66,6 +66,22 @@ class Hd44780:
         self._first_nibble = None
         self._take(register_select, value)
 
+    def characters(self, codes: bytes) -> bool:
+        """Take codes that are written one behind the other; False: take them nibble by nibble.
+
+        The plain case, which is nearly every one: text that runs on in one line.
+        """
+        line, column = divmod(self._address, _LINE_TWO)
+        plain = not (
+            self.eight_bit or self._first_nibble is not None or self._in_cgram
+            or self._shift_on_write or self._increment < 0
+        )  # fmt: skip
+        if not plain or line > 1 or column + len(codes) >= _LINE_LENGTH:
+            return False
+        self._ddram[line][column : column + len(codes)] = codes
+        self._address += len(codes)
+        return True
+
     def _take(self, is_data: bool, value: int) -> None:
         if is_data:
             self._write(value)
@@ -205,6 +221,11 @@ class DisplayModule:
         self.bytes_seen += len(data)
         was_lit = self._outputs & _BACKLIGHT
         written = False
+        codes = b"" if self._outputs & _ENABLE else _codes_in(data)
+        if codes and self.controller.characters(codes):
+            self._outputs = data[-1]
+            self._changed()
+            return
         for byte in data:
             previous, self._outputs = self._outputs, byte
             if previous & _ENABLE and not byte & _ENABLE and not previous & _RW:
@@ -230,3 +251,26 @@ class DisplayModule:
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change()
+
+
+_ENABLED: Final = bytes(byte | _ENABLE for byte in range(256))
+_PINS: Final = bytes(byte & 0x0F for byte in range(256))
+
+
+def _codes_in(data: bytes) -> bytes:
+    """Return the characters in a write that is nothing but characters, else none.
+
+    Each is six bytes: its high nibble with E low, high and low again, then its low one.
+    """
+    if len(data) % 6 or not data or data[0] & 0x0F not in (_RS, _RS | _BACKLIGHT):
+        return b""
+    high, low = data[0::6], data[3::6]
+    if (
+        data[2::6] != high
+        or data[5::6] != low
+        or data[1::6] != high.translate(_ENABLED)
+        or data[4::6] != low.translate(_ENABLED)
+        or (high + low).translate(_PINS) != data[:1].translate(_PINS) * (2 * len(high))
+    ):
+        return b""
+    return bytes(h & 0xF0 | n >> 4 for h, n in zip(high, low, strict=True))

@@ -11,11 +11,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from RPLCD.codecs.hd44780_a00 import encoding_table
 
 CUSTOM: Final = 8  # custom characters of the chip, codes 0 to 7
+_LINES_KEPT: Final = 64  # the same few lines come again and again
 _BLANK: Final = 0x20
 _UNKNOWN: Final = ord("?")
 _FIRST_ROM_CODE: Final = 0x20
@@ -69,11 +71,11 @@ class Glyphs:
 
     def fit(self, lines: Sequence[str], cols: int, rows: int) -> Screen:
         """Encode lines for a glass of ``cols`` x ``rows`` and take the slots that they need."""
-        text = [line[:cols].ljust(cols) for line in [*lines, *[""] * rows][:rows]]
-        text = [unicodedata.normalize("NFC", line)[:cols].ljust(cols) for line in text]
+        text = [_cut(line, cols) for line in [*lines, *[""] * rows][:rows]]
+        drawn = [_to_draw(line) for line in text]
         # The euro first: a price without its sign is worse than a word without its accent.
-        letters = sorted(dict.fromkeys("".join(text)), key=lambda letter: letter != "€")
-        wanted = [letter for letter in letters if letter in _DRAWINGS][:CUSTOM]
+        letters = sorted(dict.fromkeys("".join(drawn)), key=lambda letter: letter != "€")
+        wanted = letters[:CUSTOM]
         free = [slot for slot, letter in enumerate(self._slots) if letter not in wanted]
         load = []
         for letter in wanted:
@@ -81,9 +83,31 @@ class Glyphs:
                 slot = free.pop(0)
                 self._slots[slot] = letter
                 load.append((slot, _dots(_DRAWINGS[letter])))
-        codes = {letter: slot for slot, letter in enumerate(self._slots) if letter in wanted}
-        encoded = tuple(bytes(codes.get(c, _plain(c)) for c in line) for line in text)
+        slots = {letter: slot for slot, letter in enumerate(self._slots) if letter in wanted}
+        encoded = tuple(
+            _encode(line, tuple((letter, slots[letter]) for letter in drawn if letter in slots))
+            for line, drawn in zip(text, drawn, strict=True)
+        )
         return Screen(tuple(load), encoded)
+
+
+@lru_cache(_LINES_KEPT)
+def _cut(line: str, cols: int) -> str:
+    """Return a line as long as the glass, each letter one character."""
+    return unicodedata.normalize("NFC", line[:cols].ljust(cols))[:cols].ljust(cols)
+
+
+@lru_cache(_LINES_KEPT)
+def _to_draw(line: str) -> str:
+    """Return the letters of a line that have a drawing."""
+    return "".join(dict.fromkeys(letter for letter in line if letter in _DRAWINGS))
+
+
+@lru_cache(_LINES_KEPT)
+def _encode(line: str, slots: tuple[tuple[str, int], ...]) -> bytes:
+    """Return a line's codes, with the drawn letters that have a slot."""
+    codes = dict(slots)
+    return bytes(codes.get(letter, _plain(letter)) for letter in line)
 
 
 def _plain(letter: str) -> int:

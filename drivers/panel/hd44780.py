@@ -57,10 +57,13 @@ class _Lcd(CharLCD):  # type: ignore[misc]  # RPLCD ships no types
         that the controller needs for it.
         """
         light = self._backlight | _RS
-        sent = bytearray()
-        for code in codes:
-            for nibble in (code & 0xF0 | light, code << 4 & 0xF0 | light):
-                sent += bytes((nibble, nibble | PCF8574_E, nibble))
+        sent = bytearray(6 * len(codes))
+        high = bytes(code & 0xF0 | light for code in codes)
+        low = bytes(code << 4 & 0xF0 | light for code in codes)
+        sent[0::6] = sent[2::6] = high
+        sent[1::6] = bytes(nibble | PCF8574_E for nibble in high)
+        sent[3::6] = sent[5::6] = low
+        sent[4::6] = bytes(nibble | PCF8574_E for nibble in low)
         self._send(bytes(sent))
 
     def _put(self, *values: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -24,6 +25,9 @@ _WORDS = {
     "path_type": "is no path; allowed: a path in quotes",
 }
 
+# Of an address: "postgresql://anna:secret@host/", "...?password=secret".
+_PASSWORD = re.compile(r"(://[^/@\s\"]*?:)[^@\s\"]*(?=@)|([?&](?:ssl)?password=)[^&\s\"]*")
+
 _LENGTHS = {"at least": "min_length", "at most": "max_length"}
 
 
@@ -40,8 +44,14 @@ def explain(
     """
     for detail in error.errors(include_url=False):
         key, value = _key_and_value(raw, detail)
-        shown = "" if value is None else f" = {json.dumps(value, default=str, ensure_ascii=False)}"
+        shown = "" if value is None else f" = {_shown(value)}"
         yield f"{path}: {key}{shown}: {_words(detail, model)}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it stands in the file, without the password of an address."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return _PASSWORD.sub(r"\1\2***", text)
 
 
 def _words(detail: ErrorDetails, model: type[BaseModel]) -> str:

@@ -17,11 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from cloud.contract.topics import Address
 from cloud.files import write_whole
-from config.fleet import FleetSettings
+from config.fleet import ConfigError, FleetSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,40 @@ class Home:
         return folder / f"{address.machine}.pem", folder / f"{address.machine}-key.pem"
 
     def database_url(self, settings: FleetSettings) -> str:
-        """Return the database's address; a relative file lies in this folder."""
-        url = make_url(settings.database.url)
+        """Return the database's address, a password in it too: for the driver alone.
+
+        A relative file lies in this folder.
+
+        Raises:
+            ConfigError: It is no address.
+        """
+        return self._database(settings).render_as_string(hide_password=False)
+
+    def database_words(self, settings: FleetSettings) -> str:
+        """Return the database's address as people may read it.
+
+        Raises:
+            ConfigError: It is no address.
+        """
+        url = self._database(settings)
+        return url.difference_update_query(["password", "sslpassword"]).render_as_string()
+
+    def database_file(self, settings: FleetSettings) -> Path | None:
+        """Return the file of SQLite; None for a server's database."""
+        url = self._database(settings)
+        if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+            return None
+        return Path(str(url.database))
+
+    def _database(self, settings: FleetSettings) -> URL:
+        try:
+            url = make_url(settings.database.url)
+        except (ArgumentError, ValueError):
+            # Without its cause, whose words may hold the password.
+            raise ConfigError(f"{self.config}: database.url: is no address") from None
         if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
             url = url.set(database=str(self.folder / url.database))
-        return url.render_as_string(hide_password=False)
+        return url
 
 
 def write_private(path: Path, content: bytes) -> None:

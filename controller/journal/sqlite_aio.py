@@ -239,10 +239,11 @@ def _transact(connection: sqlite3.Connection, statements: Sequence[Statement]) -
 def _probe(path: Path) -> None:
     """Fail as the operating system does when the file cannot be written.
 
-    SQLite itself would quietly open it read-only.
+    SQLite itself would quietly open it read-only. A new one is its owner's alone, and so is what
+    SQLite makes beside it: claim codes stand in it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _read_options(path: Path) -> str:

@@ -100,6 +100,7 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
         CliError: With what went wrong.
     """
     place = place_of(context)
+    open_file(place, make=False)
 
     async def with_database() -> T:
         database = FleetDatabase(place.home.database_url(place.settings))
@@ -127,5 +128,36 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
     except NotMigratedError as error:
         raise CliError(str(error)) from error
     except (SQLAlchemyError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise CliError(f"{place.home.database_url(place.settings)}: {cause}") from error
+        raise database_problem(place, error) from error
+
+
+def database_problem(place: Place, error: Exception) -> CliError:
+    """Return what is wrong with the database, in words that hold no password."""
+    cause = getattr(error, "orig", None) or error
+    return CliError(f"{place.home.database_words(place.settings)}: {cause}")
+
+
+def open_file(place: Place, *, make: bool) -> None:
+    """See whether SQLite's file can be opened, before a thread of its own finds that it can't.
+
+    Args:
+        place: The server.
+        make: When it is not there, make it; its owner alone may read it, for it holds claim codes.
+
+    Raises:
+        CliError: It can't be opened, or the configuration names no database.
+    """
+    try:
+        path = place.home.database_file(place.settings)
+    except ConfigError as error:
+        raise CliError(str(error), Exit.USAGE) from error
+    if path is None:
+        return
+    try:
+        os.close(os.open(path, os.O_RDWR | (os.O_CREAT if make else 0), 0o600))
+    except FileNotFoundError as error:
+        what = "its folder is not there" if make else "no database"
+        hint = "`vendcloud init` makes a server, --home names it"
+        raise CliError(f"{path}: {what}; {hint}") from error
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}") from error

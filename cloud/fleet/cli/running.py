@@ -11,13 +11,23 @@ from typing import Annotated
 
 import structlog
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.commands import Role
 from cloud.contract.journal import to_ms
 from cloud.contract.topics import TopicError, check_name
 from cloud.fleet import authority, broker_files, certificates, own, signer
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AsJson, CliError, Exit, Place, place_of, run
+from cloud.fleet.cli.place import (
+    AsJson,
+    CliError,
+    Exit,
+    Place,
+    database_problem,
+    open_file,
+    place_of,
+    run,
+)
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home, write_private, write_public
 from cloud.fleet.migrate import NotMigratedError, newest, upgrade
@@ -59,7 +69,7 @@ def init(
     roles = (Role.OPERATOR, Role.SUPPORT, Role.CONFIG)
     signer.make_key(home, f"{tenant}-1", tenant, roles, os.urandom(32), to_ms(now))  # noqa: TID251 - as above
     broker_files.make(home, place.settings.broker.port, certificates.pair_of(home), now)
-    asyncio.run(_migrate(place))
+    _bring_up(place)
     made = {"home": str(home.folder), "root_key": root.hex(), "broker": str(home.broker)}
     if json:
         screen.as_json(made)
@@ -79,8 +89,15 @@ def _make_certificates(home: Home, hosts: tuple[str, ...], now: datetime) -> Non
         own.make(home, ca, name, hosts, now)
 
 
+def _bring_up(place: Place) -> None:
+    open_file(place, make=True)
+    try:
+        asyncio.run(_migrate(place))
+    except (SQLAlchemyError, OSError) as error:
+        raise database_problem(place, error) from error
+
+
 async def _migrate(place: Place) -> None:
-    place.home.folder.mkdir(parents=True, exist_ok=True)
     database = FleetDatabase(place.home.database_url(place.settings))
     try:
         await upgrade(database)
@@ -90,7 +107,7 @@ async def _migrate(place: Place) -> None:
 
 def migrate(context: typer.Context) -> None:
     """Bring the database's tables to what this software knows."""
-    asyncio.run(_migrate(place_of(context)))
+    _bring_up(place_of(context))
     screen.say(f"the database is at {newest()}")
 
 
@@ -112,6 +129,7 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
 
     place = place_of(context)
     log_to(place.settings.log_level)
+    open_file(place, make=not shared)
 
     async def work() -> None:
         service = Service(place.settings, place.home, shared=shared, name=name)
@@ -124,6 +142,8 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
         raise CliError(str(error)) from error
     except ConfigError as error:
         raise CliError(str(error), Exit.USAGE) from error
+    except SQLAlchemyError as error:
+        raise database_problem(place, error) from error
     except OSError as error:
         hint = "" if (place.home.tls / "ca.pem").exists() else "; `vendcloud init` makes a server"
         raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error

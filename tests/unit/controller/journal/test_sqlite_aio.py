@@ -258,3 +258,11 @@ async def test_a_process_that_dies_of_an_exception_does_not_linger(tmp_path: Pat
     journal = await open_journal(DirectoryStorage(tmp_path))
     assert journal.state.balances["cash.box"] == 5
     await journal.close()
+
+
+async def test_a_new_journal_is_its_owners_alone_for_claim_codes_stand_in_it(
+    tmp_path: Path,
+) -> None:
+    database = await DirectoryStorage(tmp_path).open("x.db", Access.WRITE)
+    await database.close()
+    assert mode_of(tmp_path / "x.db") == 0o600

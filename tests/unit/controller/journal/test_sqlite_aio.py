@@ -79,7 +79,7 @@ async def test_a_whole_life_on_a_real_disk(tmp_path: Path) -> None:
     report = await verify_storage(DirectoryStorage(folder), PurseFold(), REGISTRY)
     assert (report.ok, report.records) == (True, 1 + 3 * 30)
     assert mode_of(folder / KEY_FILE) == 0o600
-    assert mode_of(folder / journal_file(journal.journal_id)) == 0o644
+    assert mode_of(folder / journal_file(journal.journal_id)) == 0o600
     assert sorted(Path(name).suffix for name in bytes_in(folder)) == ["", ".db", ".id", ".key"]
 
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from controller.clock import Clock, SystemClock, system_entropy
 from controller.faults import ConfigError
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Storage
+from controller.journal.envelope import Registry
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
@@ -100,6 +101,7 @@ class Parts:
     keeper: Keeper | None = None  # of recordings; None: a folder beside the journal
     read_file: ReadFile | None = None  # of a thermometer; None: the kernel's, in a thread
     spool: Spool | None = None  # None: the configuration's folder
+    registry: Registry = field(default_factory=lambda: REGISTRY)  # of the journal's records
 
 
 @dataclass(slots=True)
@@ -358,7 +360,7 @@ async def open_journal(settings: MachineSettings, parts: Parts) -> Journal[State
     return await Journal.open(
         parts.storage,
         fold=StateFold(),
-        registry=REGISTRY,
+        registry=parts.registry,
         clock=parts.clock,
         entropy=parts.entropy,
         boot=boot_info(settings, parts),

@@ -18,7 +18,7 @@ from config.models import KernelKeypad
 from controller import app
 from controller.domain import accounts as acc
 from controller.journal.beginning import begin_new
-from controller.journal.envelope import Record
+from controller.journal.envelope import Record, Remembering
 from controller.journal.records import REGISTRY
 from controller.ports import DeviceEvent, KeyPressed
 from controller.recorder.keeping import MemoryKeeper
@@ -124,6 +124,7 @@ class Whole:
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
         self.spool = MemorySpool()  # over all lives
+        self._registry = Remembering(REGISTRY)  # each life reads the records of those before it
         self._let_leap()
 
     # -------------------------------------------------------------------------------- lives
@@ -161,6 +162,7 @@ class Whole:
             time_known=(lambda: self.time_known) if self.settings.offers else None,
             keeper=self.recordings,
             spool=self.spool,
+            registry=self._registry,
         )
 
     async def begin_journal(self, reason: str) -> None:

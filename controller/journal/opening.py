@@ -208,13 +208,18 @@ async def fold_tail(
     state = folded.state
     confirmed_ms = at.confirmed_ms
     async for rows in reader.walk(database, journal, at):
-        for seq, boot, body, digest in rows:
-            record = fold_row(registry, state, (seq, boot, body, digest))
-            if record.confirmed:
-                confirmed_ms = record.at_ms
-            if isinstance(record.data, UnknownData):
-                folded.unknown += 1
-            folded.at = Position(seq, boot, digest, confirmed_ms)
+        row = None  # the last one that is in the state: its place is written down once a chunk
+        try:
+            for row_now in rows:
+                record = fold_row(registry, state, row_now)
+                row = row_now
+                if record.confirmed:
+                    confirmed_ms = record.at_ms
+                if isinstance(record.data, UnknownData):
+                    folded.unknown += 1
+        finally:
+            if row is not None:
+                folded.at = Position(row[0], row[1], row[3], confirmed_ms)
         if progress is not None:
             progress(folded.at.seq)
 

@@ -7,7 +7,9 @@ transaction together with its version number, so that a power cut leaves the old
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from controller.faults import InvariantError
@@ -20,22 +22,35 @@ _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
-def migrations() -> list[tuple[int, list[Statement]]]:
+Migration = tuple[int, tuple[Statement, ...]]
+
+
+def migrations_in(folder: Traversable) -> tuple[Migration, ...]:
     """Return (version, statements) of each migration, oldest first.
 
     Raises:
         InvariantError: The files are not numbered 1, 2, 3, …
     """
-    found: list[tuple[int, list[Statement]]] = []
-    for entry in resources.files("controller.journal").joinpath("migrations").iterdir():
+    found: list[Migration] = []
+    for entry in folder.iterdir():
         if match := _NAME.fullmatch(entry.name):
             text = _COMMENT.sub("", entry.read_text(encoding="utf-8"))
-            statements = [part.strip() for part in text.split(";\n")]
-            found.append((int(match[1]), [(sql, ()) for sql in statements if sql]))
+            parts = [part.strip() for part in text.split(";\n")]
+            found.append((int(match[1]), tuple((sql, ()) for sql in parts if sql)))
     found.sort(key=lambda one: one[0])
     if [version for version, _ in found] != list(range(1, len(found) + 1)):
         raise InvariantError("migrations are not numbered without a gap")
-    return found
+    return tuple(found)
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Return the migrations that come with the program, read once in a process.
+
+    Raises:
+        InvariantError: As ``migrations_in``.
+    """
+    return migrations_in(resources.files("controller.journal") / "migrations")
 
 
 async def version_of(database: Database) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
 
 from simulator.peripherals.faults import FaultValue, PeripheralFaults, set_fault
@@ -31,10 +32,12 @@ def _nothing() -> None:
 
 
 @cache  # as many as there are kinds of parts
-def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+def _defaults(kind: Any) -> tuple[Callable[[Any], object], object, tuple[tuple[str, Any], ...]]:
+    """Return what reads all faults at once, what it reads when nothing is broken, and by name."""
     fresh = kind()
     names = [entry.name for entry in fields(fresh) if entry.init and entry.name != "seed"]
-    return tuple((name, getattr(fresh, name)) for name in names)
+    values = attrgetter(*names)
+    return values, values(fresh), tuple((name, getattr(fresh, name)) for name in names)
 
 
 class FaultRegistry:
@@ -97,9 +100,11 @@ class FaultRegistry:
         for found in [self._part(part)] if part is not None else list(self._parts.values()):
             faults = found.faults()
             kind: Any = type(faults)
-            for name, default in _defaults(kind):
-                if getattr(faults, name) != default:
-                    setattr(faults, name, copy(default))  # some are sets and dicts
+            values, unbroken, defaults = _defaults(kind)
+            if values(faults) != unbroken:
+                for name, default in defaults:
+                    if getattr(faults, name) != default:
+                        setattr(faults, name, copy(default))  # some are sets and dicts
             found.changed()
 
     def active(self) -> dict[str, dict[str, FaultValue]]:

@@ -210,7 +210,7 @@ def outputs_are_off(machine: Whole) -> Iterator[str]:
     on = board.outputs_on()
     pulse = machine.settings.pulse
     gate = None if pulse is None else pulse.enable  # stands open for coins as long as it may
-    for pin in machine.settings.outputs():
+    for pin in machine.outputs:
         if pin == gate:
             continue
         if pin.number in on and (buzzer is None or pin != buzzer.pin):

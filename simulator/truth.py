@@ -60,6 +60,12 @@ STACKER: Final = "stacker"
 BIN: Final = "bin"
 """Where products fall to."""
 
+CASH: Final[Mapping[str, str]] = {
+    "tube": "tubes", CASHBOX: "cashbox", ESCROW: "escrow", STACKER: "stacker",
+    "recycler": "recycler",
+}  # fmt: skip
+"""Where money is kept, by the name of the place up to its number, and what ``Totals`` calls it."""
+
 _OUTSIDE: Final = frozenset({CUSTOMER, TECHNICIAN})
 _PAYING: Final = ("tube:", "recycler:")
 _INTO_MACHINE: Final = frozenset({SLOT, TRANSPORT})
@@ -358,16 +364,22 @@ class Truth:
         who = self.customer if customer is None else customer
         self.log.append(Fact(self._facts, self._now(), what, who, detail))
 
+    def cash(self) -> dict[str, int]:
+        """Return what the money inside is worth: tubes, cashbox, stacker, recycler and escrow."""
+        held = dict.fromkeys(CASH, 0)
+        for place, there in self._places.items():
+            kind = place.partition(":")[0]
+            if kind in held:
+                for thing, count in there.items():
+                    held[kind] += thing.value * count
+        return {name: held[kind] for kind, name in CASH.items()}
+
     def totals(self) -> Totals:
         """Return the truth in one row."""
         return Totals(
             inserted=self._inserted,
             returned=self._returned,
-            tubes=self._all("tube:"),
-            cashbox=self.value(CASHBOX),
-            escrow=self.value(ESCROW),
-            stacker=self.value(STACKER),
-            recycler=self._all("recycler:"),
+            **self.cash(),
             in_transit=self.value(SLOT) + self.value(TRANSPORT),
             card_approved=sum(
                 entry.amount
@@ -381,9 +393,6 @@ class Truth:
             supplied=self._supplied,
             paid_out=self._paid_out,
         )
-
-    def _all(self, prefix: str) -> int:
-        return sum(self.value(place) for place in self._places if place.startswith(prefix))
 
     def to_state(self) -> dict[str, Any]:
         """Return the truth as JSON values; the log stays behind."""

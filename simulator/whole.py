@@ -15,6 +15,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from config.models import KernelKeypad
+from config.pins import Pin
 from controller import app
 from controller.domain import accounts as acc
 from controller.journal.beginning import begin_new
@@ -124,6 +125,8 @@ class Whole:
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
         self.spool = MemorySpool()  # over all lives
+        self._outputs: tuple[Pin, ...] = ()  # asked after each customer
+        self._outputs_of: MachineSettings | None = None
         self._registry = Remembering(REGISTRY)  # each life reads the records of those before it
         self._let_leap()
 
@@ -286,12 +289,19 @@ class Whole:
         assert isinstance(port, MemoryNinthBitPort), "the world's link is native as well"
         return port
 
+    @property
+    def outputs(self) -> tuple[Pin, ...]:
+        """Return every pin that the controller drives."""
+        if self._outputs_of is not self.settings:
+            self._outputs_of, self._outputs = self.settings, self.settings.outputs()
+        return self._outputs
+
     async def kill(self) -> None:
         """End the controller as SIGKILL does; the guard switches its outputs off."""
         await self._die()
         await asyncio.sleep(GUARD_S)
         pins = self.world.pins()
-        SafeOutputs(self.settings.outputs(), lambda: pins).drive()
+        SafeOutputs(self.outputs, lambda: pins).drive()
         pins.abandon()  # the guard's process ends as well
 
     async def cut_power(self) -> None:
@@ -431,13 +441,13 @@ class Whole:
 
     def physical(self) -> dict[str, int]:
         """Return the cash that is physically there, by the ledger's account names."""
-        totals = self.world.truth.totals()
+        cash = self.world.truth.cash()
         return {
-            acc.CASH_TUBES: totals.tubes,
-            acc.CASH_CASHBOX: totals.cashbox,
-            acc.CASH_STACKER: totals.stacker,
-            acc.CASH_RECYCLER: totals.recycler,
-            acc.CASH_ESCROW: totals.escrow,
+            acc.CASH_TUBES: cash["tubes"],
+            acc.CASH_CASHBOX: cash["cashbox"],
+            acc.CASH_STACKER: cash["stacker"],
+            acc.CASH_RECYCLER: cash["recycler"],
+            acc.CASH_ESCROW: cash["escrow"],
         }
 
     def held_by_an_answer(self) -> int:

@@ -41,6 +41,8 @@ class BadLuck:
 
     def recorded(self, kind: str) -> None:
         """A record of this type is durable."""
+        if not self._waiting:
+            return
         for trouble in [t for t in self._waiting if t.when == kind]:
             self._waiting.remove(trouble)
             self._later(trouble.at_s, self._strike, trouble)

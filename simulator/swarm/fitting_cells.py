@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from controller.saga.failure_cells import Cell
@@ -24,6 +25,12 @@ def marks(build: Build, cell: Cell) -> tuple[str, ...]:
 def weights(build: Build) -> tuple[float, ...]:
     """Return how much each cell of the table is wanted on this machine, in the table's order."""
     return tuple(_weight(build, cell) for cell in TABLE)
+
+
+@lru_cache(maxsize=64)
+def odds(build: Build) -> tuple[float, ...]:
+    """Return the same, each added to those before it: what ``random.choices`` draws by."""
+    return tuple(accumulate(weights(build)))
 
 
 def _has(build: Build, mark: str) -> bool:

@@ -71,7 +71,7 @@ def misfortune(
     rng: random.Random, shelf: Shelf, build: Build, cell: Cell | None = None
 ) -> Misfortune:
     """Return somebody on their way into a cell of the table, a drawn one unless it is given."""
-    cell = cell or rng.choices(TABLE, fitting_cells.weights(build))[0]
+    cell = cell or rng.choices(TABLE, cum_weights=fitting_cells.odds(build))[0]
     mark = rng.choice(fitting_cells.marks(build, cell) or ("",))
     claimed = cell.tender.name == "CLAIM"
     draw = with_a_claim if claimed else payer

@@ -7,12 +7,13 @@ turn be explained by a trouble that really took that evidence away, or by coins 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from controller.domain import accounts as acc
 from controller.journal import records as rec
+from controller.ports import DispenseOutcome
 from simulator.oracles import (
     everything_ended,
     ledger_balances,
@@ -86,7 +87,7 @@ class Judge:
 
     def reset(self, now: Mark | None = None) -> None:
         """Take what is there now as the beginning: after a technician's visit."""
-        self.mark = self._now() if now is None else now
+        self.mark = self._now(self.machine.physical()) if now is None else now
         truth = self.machine.world.truth
         for name in list(truth.accounts):
             truth.forget(name)
@@ -95,13 +96,14 @@ class Judge:
         """Return everything that is wrong since the last check, and begin the next."""
         machine = self.machine
         self._stand(evidence)
-        now = self._now()
+        physical = machine.physical()
+        now = self._now(physical)
         findings = [
             *evidence.findings,
             *ledger_balances(machine.state),
             *everything_ended(machine),
             *outputs_are_off(machine),
-            *self._cash(now, evidence),
+            *self._cash(now, evidence, physical),
             *self._stock(now, evidence),
             *self._people(now, evidence),
             *self._flags(evidence),
@@ -113,8 +115,8 @@ class Judge:
 
     def after_visit(self, evidence: Evidence) -> list[str]:
         """Return what is wrong after a technician's visit: the books must equal what is there."""
-        now = self._now()
         physical, booked = self.machine.physical(), self.machine.booked()
+        now = self._now(physical)
         findings = [
             *evidence.findings,
             *ledger_balances(self.machine.state),
@@ -139,9 +141,9 @@ class Judge:
 
     # ---------------------------------------------------------------------------- how it stands
 
-    def _now(self) -> Mark:
+    def _now(self, physical: Mapping[str, int]) -> Mark:
         machine, state = self.machine, self.machine.state
-        physical, booked = machine.physical(), machine.booked()
+        booked = machine.booked()
         held = state.escrow
         hoppers = self._hoppers()
         return Mark(
@@ -196,9 +198,9 @@ class Judge:
 
     # ---------------------------------------------------------------------------------- oracles
 
-    def _cash(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+    def _cash(self, now: Mark, evidence: Evidence, physical: Mapping[str, int]) -> Iterator[str]:
         """The ledger's cash accounts equal what is there; what can't be counted is bounded."""
-        physical, booked = self.machine.physical(), self.machine.booked()
+        booked = self.machine.booked()
         changer = self.machine.world.changer
         for kind, value, believed in self.machine.state.tube_coins():
             truth = self.machine.world.truth
@@ -294,12 +296,16 @@ class Judge:
     def _repriced(self, evidence: Evidence) -> int:
         """Return how much more than on the list was asked for what fell, while prices were set."""
         set_higher = {0, *(t.value for t in evidence.struck if t.part == "config")}
+        if set_higher == {0}:
+            return 0  # nobody set a price
         opened = {r.seq: r.data for r in evidence.records if isinstance(r.data, rec.VendOpened)}
         more = 0
         for record in evidence.records:
             data = opened.get(record.vend or 0)
-            fell = getattr(record.data, "outcome", "") == "dropped"
-            if data is None or not fell:
+            turn = record.data
+            if data is None or not isinstance(turn, rec.DispenseFinished):
+                continue
+            if turn.outcome != DispenseOutcome.DROPPED:
                 continue
             dearer = data.price + data.discount - self._columns[data.column]
             if dearer in set_higher:

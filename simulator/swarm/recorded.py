@@ -12,7 +12,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from config.models import Recorder
-from controller.recorder.keeping import MemoryKeeper, unpacked
+from controller.recorder.keeping import MemoryKeeper
 from controller.recorder.replay import ReplayError, replay
 from simulator.plan import WorldPlan
 from simulator.swarm.plan import Build
@@ -43,9 +43,9 @@ class BlackBox:
 
 def replays(keeper: MemoryKeeper) -> Iterator[str]:
     """Yield what came out otherwise."""
-    for name, content in keeper.kept.items():
+    for name, lines in keeper.kept.items():
         try:
-            found = replay(unpacked(content))
+            found = replay(lines)
         except ReplayError as error:
             if not str(error).startswith(GAPS):
                 yield f"recording {name} can't be replayed: {error}"

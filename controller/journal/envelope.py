@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -135,6 +136,11 @@ def to_ms(moment: datetime) -> int:
     return (moment - EPOCH) // _MS
 
 
+@lru_cache(maxsize=256)  # there are some thirty
+def _is_account(name: str) -> bool:
+    return _ACCOUNT.fullmatch(name) is not None
+
+
 def check_postings(kind: str, lines: Postings) -> None:
     """Refuse lines that do not balance.
 
@@ -143,7 +149,7 @@ def check_postings(kind: str, lines: Postings) -> None:
     """
     total = 0
     for account, amount in lines:
-        if type(amount) is not int or not _ACCOUNT.fullmatch(account):
+        if type(amount) is not int or not _is_account(account):
             raise InvariantError(f"{kind} posts a malformed line: {account!r}, {amount!r}")
         total += amount
     if total:

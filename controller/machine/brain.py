@@ -80,6 +80,8 @@ from controller.saga import (
 from controller.saga import recovery as boot
 from controller.state import Saga
 
+SENSOR_BLIND: Final = f"sensor {FaultCode.SENSOR_BLIND.value}"  # as the state lists them
+MACHINE_REFUNDS: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
 SENSOR_RETRY_S: Final = 30.0  # between two self-tests of a blind drop sensor
 STOP_BILL_S: Final = 5.0  # a bill takes two, in or out; what is later the next start finds
@@ -261,11 +263,11 @@ class Brain:
             return f"locked by {lock.by}: {lock.reason or 'no reason given'}"
         if desk.live.door_open:
             return "door open"
-        if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults:
+        if SENSOR_BLIND in desk.state.faults:
             return "drop sensor blind"
         if desk.journal.disk_full:
             return "the disk is full"
-        if f"machine {FaultCode.MACHINE_REFUNDS.value}" in desk.state.faults:
+        if MACHINE_REFUNDS in desk.state.faults:
             return "too many failed vends in a row: `vendctl service on`, look, `service off`"
         if self.devices and not desk.live.ready:
             return NO_DEVICE
@@ -452,9 +454,7 @@ class Brain:
                 vend.advance(desk, saga)
             case _:
                 self._recovery_outcome(effect, result)
-        if f"sensor {FaultCode.SENSOR_BLIND.value}" in desk.state.faults and isinstance(
-            effect, fx.CheckSensor | fx.Turn
-        ):
+        if isinstance(effect, fx.CheckSensor | fx.Turn) and SENSOR_BLIND in desk.state.faults:
             desk.do(fx.Wake("sensor", SENSOR_RETRY_S))
 
     def _cash_outcome(self, effect: fx.Effect, result: Any) -> None:

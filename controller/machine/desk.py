@@ -146,6 +146,7 @@ class Desk:
     ) -> None:
         """Bind the parts; ``mint(seq, amount)`` makes a claim's code, ``seal`` states the books."""
         self.journal = journal
+        self.state: State = journal.state  # the fold of all written so far, this turn included
         self.base_planogram = planogram
         self.policy = policy
         self.clock = clock
@@ -184,11 +185,6 @@ class Desk:
         self._payable_of: list[TubeCoins] | None = None
 
     # ------------------------------------------------------------------------------ seeing
-
-    @property
-    def state(self) -> State:
-        """Return the fold of everything written so far, this turn included."""
-        return self.journal.state
 
     @property
     def mode(self) -> Mode:
@@ -274,7 +270,7 @@ class Desk:
 
     def takes_cards(self, reader: DeviceName) -> bool:
         """Tell whether a reader works and staff have not switched it off."""
-        return reader in self.live.ready and reader.value not in self.state.readers_off
+        return reader in self.live.ready and reader not in self.state.readers_off
 
     def customer_saga(self) -> Saga | None:
         """Return the open saga, if there is one (there is never more than one customer).

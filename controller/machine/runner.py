@@ -15,6 +15,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from controller.api.service import Sync
+from controller.domain.planogram import Planogram
 from controller.faults import (
     EffectUnknownError,
     InvariantError,
@@ -29,7 +30,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, Stop, Timer
 from controller.machine.limits import limit_s
 from controller.machine.plan import Plan, Planner
-from controller.machine.screen import NOTHING, Acceptance, acceptance, view
+from controller.machine.screen import NOTHING, Acceptance, Acceptor, view
 from controller.panel.render import Renderer
 from controller.ports import (
     BillInfo,
@@ -166,9 +167,11 @@ class Machine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._acceptor = Acceptor(desk)
         self._acceptance: Acceptance = NOTHING
-        self._readers_off: frozenset[str] = frozenset()
+        self._readers_off: list[str] = []
         self._prices: tuple[int, int] = (-1, -1)
+        self._priced: Planogram | None = None  # whose prices these are
         self._view: object = None
         self._exit: str | None = None
         self._over = False
@@ -314,20 +317,22 @@ class Machine:
     def _tell(self) -> None:
         """Tell acceptors and panel what holds now, where it changed."""
         desk, hands = self.desk, self.hands
-        wanted, off = acceptance(desk), frozenset(desk.state.readers_off)
-        if (wanted, off) != (self._acceptance, self._readers_off):
+        wanted, off = self._acceptor.now(), desk.state.readers_off
+        if wanted is not self._acceptance or off != self._readers_off:
             if hands.changer is not None:
                 hands.changer.accept(wanted.coins, manual=wanted.manual)
             if hands.bill is not None:
                 hands.bill.accept(wanted.bills)
             for name, reader in hands.readers.items():
                 reader.enable(wanted.cards and name.value not in off)
-            self._acceptance, self._readers_off = wanted, off
-        prices = desk.planogram.price_range()
-        if prices != self._prices:
-            for reader in hands.readers.values():
-                reader.set_prices(*prices)
-            self._prices = prices
+            self._acceptance, self._readers_off = wanted, list(off)
+        planogram = desk.planogram
+        if planogram is not self._priced:
+            self._priced, prices = planogram, planogram.price_range()
+            if prices != self._prices:
+                for reader in hands.readers.values():
+                    reader.set_prices(*prices)
+                self._prices = prices
         shown = view(desk)
         if shown != self._view:
             self._view = shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from controller.faults import FaultCode
 from controller.machine import orders
@@ -26,49 +27,92 @@ class Acceptance:
 
 
 NOTHING = Acceptance()
+_NONE: Final[frozenset[int]] = frozenset()
 
 
-def acceptance(desk: Desk) -> Acceptance:
-    """Return what the acceptors should take in this state."""
-    live, policy = desk.live, desk.policy
-    if desk.mode is Mode.SERVICE:
+class Acceptor:
+    """Says what the acceptors should take; it is asked after every key, and seldom says another."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Bind the desk; nothing was said."""
+        self._desk = desk
+        self._said = NOTHING
+        # The coins and bills that were worked out last, and all that they follow from.
+        self._coins: frozenset[int] = frozenset()
+        self._coins_of: tuple[object, ...] = ()
+        self._bills: frozenset[int] = frozenset()
+        self._bills_of: tuple[object, ...] = ()
+
+    def now(self) -> Acceptance:
+        """Return what the acceptors should take in this state."""
+        coins, bills, cards, manual = self._taken()
+        said = self._said
+        if (coins, bills, cards, manual) != (said.coins, said.bills, said.cards, said.manual):
+            self._said = Acceptance(coins, bills, cards, manual)
+        return self._said
+
+    def _taken(self) -> tuple[frozenset[int], frozenset[int], bool, bool]:
+        desk, live = self._desk, self._desk.live
+        mode = desk.mode
+        if mode is Mode.SERVICE:
+            changer = live.ready.get(DeviceName.CHANGER)
+            filled = _NONE
+            if isinstance(changer, ChangerInfo) and live.fill_mode:
+                filled = frozenset(c.type for c in changer.coins if c.value)
+            return filled, _NONE, False, True
+        saga = desk.customer_saga() if mode is Mode.AUTHORISING else None
+        choosing = saga is not None and saga.intent == "approval" and live.session is None
+        if not (mode.selling or choosing):
+            asked = live.session is not None or bool(live.asks_after_bill)
+            return _NONE, _NONE, mode.vending and asked, False
+        credit = desk.credit
+        coins = bills = _NONE
         changer = live.ready.get(DeviceName.CHANGER)
-        filled: frozenset[int] = frozenset()
-        if isinstance(changer, ChangerInfo) and live.fill_mode:
-            filled = frozenset(c.type for c in changer.coins if c.value)
-        return Acceptance(coins=filled, manual=True)
-    saga = desk.customer_saga() if desk.mode is Mode.AUTHORISING else None
-    choosing = saga is not None and saga.intent == "approval" and live.session is None
-    if not (desk.mode.selling or choosing):
-        asked = live.session is not None or bool(live.asks_after_bill)
-        return Acceptance(cards=desk.mode.vending and asked)
-    credit = desk.credit
-    coins: frozenset[int] = frozenset()
-    changer = live.ready.get(DeviceName.CHANGER)
-    if isinstance(changer, ChangerInfo) and live.tubes_checked:
-        coins = frozenset(
-            c.type
-            for c in changer.coins
-            if (takes_tokens(desk) if c.token else policy.takes_coin(c.value))
-            and credit + c.value <= policy.max_credit
-        )
-    bills: frozenset[int] = frozenset()
-    validator = live.ready.get(DeviceName.BILL)
-    if (
-        isinstance(validator, BillInfo)
-        and not choosing
-        and not live.stacker_full
-        and live.stacker_checked
-        and escrow_is_free(desk)
-    ):
-        bills = frozenset(
-            b.type
-            for b in validator.bills
-            if policy.takes_bill(b.value)
-            and credit + b.value <= policy.max_credit
-            and (not policy.bill_needs_change or changeable(desk, credit + b.value))
-        )
-    return Acceptance(coins, bills, cards=True)
+        if isinstance(changer, ChangerInfo) and live.tubes_checked:
+            coins = self._coins_taken(changer, credit)
+        validator = live.ready.get(DeviceName.BILL)
+        if (
+            isinstance(validator, BillInfo)
+            and not choosing
+            and not live.stacker_full
+            and live.stacker_checked
+            and escrow_is_free(desk)
+        ):
+            bills = self._bills_taken(validator, credit)
+        return coins, bills, True, False
+
+    def _coins_taken(self, changer: ChangerInfo, credit: int) -> frozenset[int]:
+        desk, policy = self._desk, self._desk.policy
+        tokens = any(c.token for c in changer.coins) and takes_tokens(desk)
+        key = (changer, policy, credit, tokens)
+        if key != self._coins_of:
+            self._coins_of, self._coins = (
+                key,
+                frozenset(
+                    c.type
+                    for c in changer.coins
+                    if (tokens if c.token else policy.takes_coin(c.value))
+                    and credit + c.value <= policy.max_credit
+                ),
+            )
+        return self._coins
+
+    def _bills_taken(self, validator: BillInfo, credit: int) -> frozenset[int]:
+        desk, policy = self._desk, self._desk.policy
+        change = (desk.changeable(), desk.planogram) if policy.bill_needs_change else None
+        key = (validator, policy, credit, change)
+        if key != self._bills_of:
+            self._bills_of, self._bills = (
+                key,
+                frozenset(
+                    b.type
+                    for b in validator.bills
+                    if policy.takes_bill(b.value)
+                    and credit + b.value <= policy.max_credit
+                    and (not policy.bill_needs_change or changeable(desk, credit + b.value))
+                ),
+            )
+        return self._bills
 
 
 def escrow_is_free(desk: Desk) -> bool:

@@ -31,12 +31,12 @@ class Mode(StrEnum):
     @property
     def vending(self) -> bool:
         """Tell whether a customer's saga is running."""
-        return self.value.startswith("vending.") or self is Mode.PAYING_OUT
+        return self.startswith("vending.") or self is Mode.PAYING_OUT
 
     @property
     def selling(self) -> bool:
         """Tell whether money and selections are taken."""
-        return self in (Mode.IDLE, Mode.CREDIT)
+        return self is Mode.IDLE or self is Mode.CREDIT
 
 
 PROMISES: Final[dict[Mode, str]] = {

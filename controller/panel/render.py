@@ -21,6 +21,7 @@ from controller.panel.view import Message, PanelView
 
 # Prices, the credit and a refund recur; a machine shows some hundred different amounts.
 _FORMATTED_KEPT: Final = 512
+_RENDERED_KEPT: Final = 64  # views; the same few come back with every customer
 
 # What a locale puts between digits and signs, on a display that knows one kind of blank.
 _BLANKS: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'", "\u200f": None})
@@ -48,9 +49,18 @@ class Renderer:
         self._first = next(iter(texts))
         self._territory = locale.partition("_")[2]
         self._glass = glass or Glass()
+        self._rendered: dict[PanelView, tuple[str, ...]] = {}
 
     def render(self, view: PanelView) -> tuple[str, ...]:
         """Return the display's lines, each exactly as wide as the glass."""
+        lines = self._rendered.get(view)
+        if lines is None:
+            if len(self._rendered) >= _RENDERED_KEPT:
+                self._rendered.clear()
+            lines = self._rendered[view] = self._render(view)
+        return lines
+
+    def _render(self, view: PanelView) -> tuple[str, ...]:
         texts = self._texts.get(view.language or self._first) or self._texts[self._first]
         if view.message is Message.CARD_TEXT:
             lines = textwrap.wrap(view.product, self._glass.cols)

@@ -18,7 +18,7 @@ from controller.saga.recovery import Phase
 _FUTURES: Final = ("replies", "service_wanted")  # of commands that wait: none does at rest
 _HELPERS: Final = "controller.machine."
 _OF_THE_TURN: Final = frozenset(
-    {"journal", "clock", "mint", "modes", "live", "effects", "written", "answers"}
+    {"journal", "state", "clock", "mint", "modes", "live", "effects", "written", "answers"}
 )
 
 

@@ -84,23 +84,24 @@ class MemoryKeeper:
 
     def __init__(self) -> None:
         """Start empty."""
-        self.kept: dict[str, bytes] = {}
+        self.kept: dict[str, list[bytes]] = {}  # lines: packing them costs as much as a vend
         self._number = 0
 
     def keep(self, word: str, lines: Iterator[bytes]) -> None:
         """Take one."""
         self._number += 1
-        self.kept[name_of(self._number, word)] = packed(lines)
+        self.kept[name_of(self._number, word)] = list(lines)
         for name in sorted(self.kept)[:-KEPT]:
             del self.kept[name]
 
     def names(self) -> list[tuple[str, int]]:
         """Return names and sizes."""
-        return [(name, len(content)) for name, content in sorted(self.kept.items())]
+        return [(name, len(packed(self.kept[name]))) for name in sorted(self.kept)]
 
     def read(self, name: str) -> bytes | None:
         """Return one."""
-        return self.kept.get(name)
+        lines = self.kept.get(name)
+        return None if lines is None else packed(lines)
 
     def close(self) -> None:
         """Do nothing."""

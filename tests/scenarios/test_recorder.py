@@ -24,8 +24,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "recordings"
 def kept(stage: Stage) -> dict[str, list[bytes]]:
     """Return the lines of each recording by its word."""
     return {
-        name[7 : -len(".jsonl.gz")]: unpacked(content)
-        for name, content in sorted(stage.recordings.kept.items())
+        name[7 : -len(".jsonl.gz")]: lines for name, lines in sorted(stage.recordings.kept.items())
     }
 
 

@@ -256,7 +256,8 @@ class InlineDatabase:
         except BaseException:
             await _unless_dead(self._vfs)
             raise
-        await _pass_time(self._vfs)
+        if self._must_wait():
+            await _pass_time(self._vfs)
         return rows
 
     async def transaction(self, statements: Sequence[Statement]) -> None:
@@ -297,8 +298,17 @@ class InlineDatabase:
             await _unless_dead(self._vfs)
             await _pass_time(self._vfs)
             raise
-        await _pass_time(self._vfs)
+        if self._must_wait():
+            await _pass_time(self._vfs)
         return result
+
+    def _must_wait(self) -> bool:
+        """Tell whether ``_pass_time`` would wait; what else it does is done (nearly always)."""
+        vfs = self._vfs
+        if vfs.gone or vfs.disk.owes_time:
+            return True
+        vfs.disk.settle()
+        return False
 
     async def close(self) -> None:
         """End the connection."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -144,8 +145,12 @@ def renderer(settings: MachineSettings) -> Renderer:
     """Return what puts views into the machine's languages."""
     display = settings.display
     glass = Glass() if display is None else Glass(display.cols, display.rows)
-    texts = load_shipped(tuple(settings.machine.languages))
-    return Renderer(texts, settings.machine.locale, glass)
+    return _renderer(tuple(settings.machine.languages), settings.machine.locale, glass)
+
+
+@lru_cache(maxsize=4)  # of one machine, and what a configuration on trial would change of it
+def _renderer(languages: tuple[str, ...], locale: str, glass: Glass) -> Renderer:
+    return Renderer(load_shipped(languages), locale, glass)
 
 
 class _Ware(Section):

@@ -45,7 +45,7 @@ class Column:
 class Planogram:
     """All products and columns, in the order of the configuration."""
 
-    __slots__ = ("_by_product", "_prices", "columns", "products")
+    __slots__ = ("_by_product", "_prices", "columns", "lowest_price", "products")
 
     def __init__(self, products: Iterable[Product], columns: Iterable[Column]) -> None:
         """Check that the parts fit.
@@ -75,6 +75,7 @@ class Planogram:
             self.columns[name] = column
             self._by_product[column.product] = (*self._by_product.get(column.product, ()), name)
         self._prices = frozenset(column.price for column in self.columns.values())
+        self.lowest_price = min(self._prices, default=None)  # None: there are no columns
 
     def find(self, selection: str) -> Column | None:
         """Return the column that a customer keyed, or None when there is none."""

@@ -37,17 +37,23 @@ class Acceptor:
         """Bind the desk; nothing was said."""
         self._desk = desk
         self._said = NOTHING
-        # The coins and bills that were worked out last, and all that they follow from.
-        self._coins: frozenset[int] = frozenset()
-        self._coins_of: tuple[object, ...] = ()
-        self._bills: frozenset[int] = frozenset()
-        self._bills_of: tuple[object, ...] = ()
+        # Types and values that the owner takes of what a device tells of; worked out once for both.
+        self._coins: tuple[tuple[int, int], ...] = ()
+        self._tokens: frozenset[int] = _NONE
+        self._coins_of: tuple[object, object] = (None, None)
+        self._bills: tuple[tuple[int, int], ...] = ()
+        self._bills_of: tuple[object, object] = (None, None)
 
     def now(self) -> Acceptance:
         """Return what the acceptors should take in this state."""
         coins, bills, cards, manual = self._taken()
         said = self._said
-        if (coins, bills, cards, manual) != (said.coins, said.bills, said.cards, said.manual):
+        if (
+            coins != said.coins
+            or bills != said.bills
+            or cards is not said.cards
+            or manual is not said.manual
+        ):
             self._said = Acceptance(coins, bills, cards, manual)
         return self._said
 
@@ -83,36 +89,36 @@ class Acceptor:
 
     def _coins_taken(self, changer: ChangerInfo, credit: int) -> frozenset[int]:
         desk, policy = self._desk, self._desk.policy
-        tokens = any(c.token for c in changer.coins) and takes_tokens(desk)
-        key = (changer, policy, credit, tokens)
-        if key != self._coins_of:
-            self._coins_of, self._coins = (
-                key,
-                frozenset(
-                    c.type
-                    for c in changer.coins
-                    if (tokens if c.token else policy.takes_coin(c.value))
-                    and credit + c.value <= policy.max_credit
-                ),
+        if self._coins_of[0] is not changer or self._coins_of[1] is not policy:
+            self._coins_of = (changer, policy)
+            self._coins = tuple(
+                (c.type, c.value)
+                for c in changer.coins
+                if not c.token and policy.takes_coin(c.value)
             )
-        return self._coins
+            self._tokens = frozenset(c.type for c in changer.coins if c.token)
+        room = policy.max_credit - credit
+        coins = frozenset([type_ for type_, value in self._coins if value <= room])
+        if self._tokens and room >= 0 and takes_tokens(desk):
+            return coins | self._tokens
+        return coins
 
     def _bills_taken(self, validator: BillInfo, credit: int) -> frozenset[int]:
         desk, policy = self._desk, self._desk.policy
-        change = (desk.changeable(), desk.planogram) if policy.bill_needs_change else None
-        key = (validator, policy, credit, change)
-        if key != self._bills_of:
-            self._bills_of, self._bills = (
-                key,
-                frozenset(
-                    b.type
-                    for b in validator.bills
-                    if policy.takes_bill(b.value)
-                    and credit + b.value <= policy.max_credit
-                    and (not policy.bill_needs_change or changeable(desk, credit + b.value))
-                ),
+        if self._bills_of[0] is not validator or self._bills_of[1] is not policy:
+            self._bills_of = (validator, policy)
+            self._bills = tuple(
+                (b.type, b.value) for b in validator.bills if policy.takes_bill(b.value)
             )
-        return self._bills
+        most = policy.max_credit
+        return frozenset(
+            [
+                type_
+                for type_, value in self._bills
+                if credit + value <= most
+                and (not policy.bill_needs_change or changeable(desk, credit + value))
+            ]
+        )
 
 
 def escrow_is_free(desk: Desk) -> bool:
@@ -148,7 +154,7 @@ def view(desk: Desk) -> PanelView:
     language = live.session_language or None
     credit = desk.credit
     cash = DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready
-    cards = any(map(desk.takes_cards, READERS))
+    cards = desk.takes_cards(READERS[0]) or desk.takes_cards(READERS[1])
     notice = live.notice
     if notice is not None and desk.now < notice.until_s:
         return PanelView(

@@ -21,7 +21,7 @@ from controller.panel.view import Message, PanelView
 
 # Prices, the credit and a refund recur; a machine shows some hundred different amounts.
 _FORMATTED_KEPT: Final = 512
-_RENDERED_KEPT: Final = 64  # views; the same few come back with every customer
+_RENDERED_KEPT: Final = 256  # views; the same few come back with every customer
 
 # What a locale puts between digits and signs, on a display that knows one kind of blank.
 _BLANKS: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'", "\u200f": None})

@@ -288,10 +288,10 @@ class Player:
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
-        await self._list_prices()  # one that was set may stand again
         findings = await self._visit(hoppers=True)
         if findings:
             return findings
+        await self._list_prices()  # one that was set may stand again
         coins = Act("coin", 50), Act("keys", text="B4", until="credit")
         return await self._play_step(Step(self.verdict.step + 1, coins))
 

@@ -112,6 +112,15 @@ def test_a_price_that_stands_again_behind_a_damaged_journal_is_set_back_before_a
         assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
 
 
+def test_a_journal_that_can_be_read_to_the_middle_of_a_visit_is_gone_on_with() -> None:
+    # The technician is still in the cabinet then, and leaves it first (seed 2200300219).
+    buys = (*coins(50), Act("keys", text="B4", until="credit"))
+    step = Step(91, buys, end=End("power", "dispense.finished", 10, 0.6))
+    for seed in (3, 27, 31):
+        life = Life(seed, Build(tube_fill=79), (VISIT, step), "page")
+        assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
+
+
 def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:
     # Its four cells of the failure table: the credit to choose again, or a claim for a card.
     met: Counter[str] = Counter()

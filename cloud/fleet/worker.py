@@ -47,14 +47,24 @@ class Counts:
 
 
 class _Turn:
-    """One machine's messages: one after the other, in the order of their arrival."""
+    """One machine's messages and when each came: one after the other, in that order."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.queue: deque[Incoming] = deque()
+        self.queue: deque[tuple[Incoming, int]] = deque()
 
 
 Turns = WeakValueDictionary[Address, _Turn]
+
+
+def timed(ack: Ack, came_ms: int, goes_ms: int) -> Ack:
+    """Have an ack tell the time in the middle of what it took here.
+
+    A machine takes the time that it is told for that in the middle between its question and the
+    answer: a database that is slow would set its clock back by half of what it took.
+    """
+    middle = (came_ms + goes_ms) // 2
+    return ack if ack.time == middle else ack.model_copy(update={"time": middle})
 
 
 class Worker:
@@ -118,7 +128,7 @@ class Worker:
                 async for incoming in connection.incoming():
                     await room.acquire()
                     turn = turns.setdefault(incoming.address, _Turn())
-                    turn.queue.append(incoming)
+                    turn.queue.append((incoming, self._now()))
                     task = group.create_task(self._handle(connection, turn, incoming))
                     task.add_done_callback(lambda _: room.release())
         except* (BrokerLostError, SQLAlchemyError, OSError) as errors:
@@ -130,23 +140,26 @@ class Worker:
     async def _handle(self, connection: Connection, turn: _Turn, incoming: Incoming) -> None:
         # In the order of their arrival: locks are given in the order in which they were asked for.
         async with turn.lock:
-            if not turn.queue or turn.queue[0] is not incoming:
+            if not turn.queue or turn.queue[0][0] is not incoming:
                 return  # whoever came before has taken it along
             run = [turn.queue.popleft()]
             while incoming.topic is Topic.EVENTS and turn.queue:
-                if turn.queue[0].topic is not Topic.EVENTS:
+                if turn.queue[0][0].topic is not Topic.EVENTS:
                     break
                 run.append(turn.queue.popleft())
-            acks = await self._digested_run(connection, run)
+            acks = await self._digested_run(connection, [each for each, _ in run])
         # Published in this order; the broker's answers are waited for together.
+        now = self._now()
         await asyncio.gather(
             *(
-                connection.tell(incoming.address, Topic.ACK, ack.to_bytes(), retain=True)
-                for ack in acks
+                connection.tell(
+                    incoming.address, Topic.ACK, timed(ack, came, now).to_bytes(), retain=True
+                )
+                for (_, came), ack in zip(run, acks, strict=True)
                 if ack is not None
             )
         )
-        for each in run:
+        for each, _ in run:
             each.done()
 
     async def _digested_run(self, connection: Connection, run: list[Incoming]) -> list[Ack | None]:

@@ -133,12 +133,12 @@ class AsyncSimClient:
         """Put coins into the slot; ``name`` makes a token or a slug of it."""
         await self.do(calls.insert_coin(value, count, name=name))
 
-    async def insert_bill(self, value: int, patience_s: float = 5.0) -> bool:
+    async def insert_bill(self, value: int, patience_s: float = 20.0) -> bool:
         """Offer a bill until it is pulled in; False when it never was."""
         return await self.do(calls.insert_bill(value, patience_s))
 
     async def present_card(
-        self, card: str = "card", reader: str | None = None, patience_s: float = 5.0
+        self, card: str = "card", reader: str | None = None, patience_s: float = 20.0
     ) -> bool:
         """Hold a card to a reader until it takes notice; False when it never did."""
         return await self.do(calls.present_card(card, reader, patience_s))
@@ -288,7 +288,7 @@ class AsyncSimClient:
         quiet_s: float | None = None,
         still_s: float | None = None,
         since: Mark | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = 45.0,
     ) -> Waited:
         """Wait until all that is named has happened.
 

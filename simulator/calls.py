@@ -106,13 +106,13 @@ def insert_coin(value: int, count: int = 1, *, name: str = "") -> Call[None]:
     )
 
 
-def insert_bill(value: int, patience_s: float = 5.0) -> Call[bool]:
+def insert_bill(value: int, patience_s: float = 20.0) -> Call[bool]:
     """Offer a bill until it is pulled in; False when it never was."""
     return Call("insert_bill", {"value": value, "patience_s": patience_s}, _taken, patience_s)
 
 
 def present_card(
-    card: str = "card", reader: str | None = None, patience_s: float = 5.0
+    card: str = "card", reader: str | None = None, patience_s: float = 20.0
 ) -> Call[bool]:
     """Hold a card to a reader until it takes notice; False when it never did."""
     return Call(
@@ -304,7 +304,7 @@ def wait_for(
     quiet_s: float | None = None,
     still_s: float | None = None,
     since: Mark | None = None,
-    timeout_s: float = 10.0,
+    timeout_s: float = 45.0,
 ) -> Call[Waited]:
     """Wait until all that is named has happened; see ``simulator.control``."""
     params = {

@@ -28,7 +28,7 @@ from simulator.shapes import (
 T = TypeVar("T")
 
 # A simulator answers within a loop turn; what takes longer on purpose says so (``patience_s``).
-ANSWER_LIMIT_S: Final = 10.0
+ANSWER_LIMIT_S: Final = 45.0
 
 
 class SimulatorError(Exception):
@@ -130,12 +130,12 @@ class SimClient:
         """Put coins into the slot; ``name`` makes a token or a slug of it."""
         self.do(calls.insert_coin(value, count, name=name))
 
-    def insert_bill(self, value: int, patience_s: float = 5.0) -> bool:
+    def insert_bill(self, value: int, patience_s: float = 20.0) -> bool:
         """Offer a bill until it is pulled in; False when it never was."""
         return self.do(calls.insert_bill(value, patience_s))
 
     def present_card(
-        self, card: str = "card", reader: str | None = None, patience_s: float = 5.0
+        self, card: str = "card", reader: str | None = None, patience_s: float = 20.0
     ) -> bool:
         """Hold a card to a reader until it takes notice; False when it never did."""
         return self.do(calls.present_card(card, reader, patience_s))
@@ -283,7 +283,7 @@ class SimClient:
         quiet_s: float | None = None,
         still_s: float | None = None,
         since: Mark | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = 45.0,
     ) -> Waited:
         """Wait until all that is named has happened.
 

@@ -56,8 +56,8 @@ SCENES: Final[Mapping[str, Scene]] = {
     "card, motor jams": jammed_card,
     "coins, changed mind": changed_mind,
 }
-UP_S: Final = 40.0  # a reader that is asked about its last vend takes up to 20 s
-SCENE_S: Final = 30.0
+UP_S: Final = 90.0  # a reader that is asked about its last vend takes up to 20 s
+SCENE_S: Final = 60.0
 LOW: Final = 2  # products of a column, before somebody fills it
 FILL: Final = 30  # coins in each tube when somebody has been there
 LEAST_IN_TUBES: Final = 2_500  # minor units: bills are taken only while they can be changed

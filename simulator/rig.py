@@ -29,10 +29,10 @@ from simulator.reckoning import Reckoning, reckon
 from simulator.shapes import Hello, TruthView
 from simulator.vendd_client import VenddClient
 
-START_LIMIT_S: Final = 30.0  # a bare Raspberry Pi imports for some seconds
-STOP_LIMIT_S: Final = 28.0  # vendd ends what is open within 25 s
-SIM_STOP_LIMIT_S: Final = 5.0
-SETTLE_LIMIT_S: Final = 20.0  # a payout of many coins on a slow machine
+START_LIMIT_S: Final = 90.0  # a bare Raspberry Pi imports for some seconds
+STOP_LIMIT_S: Final = 60.0  # vendd ends what is open within 25 s
+SIM_STOP_LIMIT_S: Final = 45.0
+SETTLE_LIMIT_S: Final = 60.0  # a payout of many coins on a slow machine
 # Longer than a round of polls: nothing was about to be said.
 QUIET_S: Final = 0.3
 LOG_TAIL: Final = 15  # lines of a log that an error shows
@@ -105,7 +105,7 @@ class Vendd:
             self.process.terminate()
         return await self.ended(STOP_LIMIT_S)
 
-    async def ended(self, within_s: float = 10.0) -> int:
+    async def ended(self, within_s: float = 60.0) -> int:
         """Wait for the end; returns the exit code. Raises RigError when it does not come."""
         try:
             async with asyncio.timeout(within_s):

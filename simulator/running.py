@@ -16,8 +16,8 @@ from simulator.client import SimClient, SimulatorError
 from simulator.shapes import Hello
 
 # A bare Raspberry Pi imports for some seconds; longer than this, something is wrong.
-START_LIMIT_S: Final = 30.0
-STOP_LIMIT_S: Final = 5.0
+START_LIMIT_S: Final = 90.0
+STOP_LIMIT_S: Final = 45.0
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-ANSWER_LIMIT_S: Final = 15.0  # a page of records, on a busy machine
+ANSWER_LIMIT_S: Final = 45.0  # a page of records, on a busy machine
 ACT_LIMIT_S: Final = 60.0  # a test vend turns twice, a payout drops many coins
 MAX_LINE_BYTES: Final = 4 << 20  # a page of records is some hundred kB
 PAGE: Final = 200  # records in one answer: the most that vendd gives
@@ -111,7 +111,7 @@ class VenddClient:
                 return found
             after = found[-1]["seq"]
 
-    async def until(self, done: Callable[[Self], bool], what: str, within_s: float = 15.0) -> None:
+    async def until(self, done: Callable[[Self], bool], what: str, within_s: float = 60.0) -> None:
         """Wait until ``done(self)``; it is asked again after each event.
 
         Raises:
@@ -132,7 +132,7 @@ class VenddClient:
                 f"last records: {last}"
             ) from error
 
-    async def until_record(self, kind: str, within_s: float = 15.0, after: int = 0) -> int:
+    async def until_record(self, kind: str, within_s: float = 60.0, after: int = 0) -> int:
         """Wait for a record of a type with a seq above ``after``; returns its seq.
 
         Raises as ``until`` does.
@@ -147,7 +147,7 @@ class VenddClient:
         await self.until(lambda _: found() > 0, f"a record {kind}", within_s)
         return found()
 
-    async def until_selling(self, within_s: float = 30.0) -> None:
+    async def until_selling(self, within_s: float = 60.0) -> None:
         """Wait until recovery is over and money is taken; raises as ``until`` does."""
         await self.until(lambda vendd: vendd.mode in ("idle", "credit"), "it sells", within_s)
 

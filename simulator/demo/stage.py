@@ -17,7 +17,7 @@ from simulator.rig import Rig
 from simulator.shapes import FactView, Mark
 
 READING_S: Final = 2.0  # a message stays at least so long for the audience
-PATIENCE_S: Final = 20.0  # for one thing to happen, on a slow machine
+PATIENCE_S: Final = 60.0  # for one thing to happen, on a slow machine
 
 
 class StoryError(AssertionError):

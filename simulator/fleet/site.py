@@ -26,8 +26,8 @@ from cloud.fleet.home import Home
 from config import fleet as configuration
 from config.fleet import FleetSettings
 
-START_LIMIT_S: Final = 40.0  # a bare Raspberry Pi imports for some seconds
-STOP_LIMIT_S: Final = 15.0
+START_LIMIT_S: Final = 90.0  # a bare Raspberry Pi imports for some seconds
+STOP_LIMIT_S: Final = 45.0
 LOG_TAIL: Final = 12  # lines of a log that an error shows
 LOOK_S: Final = 0.05
 _PORTS: Final = range(11_000, 32_000)  # Linux gives connections those from 32768 on

@@ -35,8 +35,8 @@ after_filling_s = 2
 ADULTS = {'id = "cola"': 'id = "cola"\nmin_age = 18'}
 COOLED = {"[guard]": CLIMATE}
 
-DEATH_S = 45.0  # a reader that says nothing is waited for, 20 s
-UP_S = 40.0  # a reader that is asked about its last vend takes up to 20 s
+DEATH_S = 90.0  # a reader that says nothing is waited for, 20 s
+UP_S = 90.0  # a reader that is asked about its last vend takes up to 20 s
 
 
 async def in_order(rig: Rig) -> None:

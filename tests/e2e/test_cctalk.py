@@ -41,7 +41,7 @@ async def test_a_kill_in_mid_payout_pays_each_coin_once_over_a_terminal() -> Non
         await rig.api.until_record("coins.deposited")
         await rig.sim.press_keys("A1")
         await rig.api.until_record("payout.intended")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while await coins_gone(rig) < 20:  # noqa: ASYNC110 - the truth is asked, it calls nobody
                 await asyncio.sleep(0.05)
         assert rig.vendd is not None

@@ -31,7 +31,7 @@ after_filling_s = 1
 
 [guard]"""
 EDITS = {"[guard]": CLIMATE}
-PLENTY_S = 20.0
+PLENTY_S = 60.0
 
 
 async def comes(rig: Rig, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

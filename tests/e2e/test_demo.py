@@ -26,7 +26,7 @@ from simulator.demo.stories import STORIES, Expected, Story
 EXACT = next(story for story in STORIES if story.name == "exact-coins")
 MIND = next(story for story in STORIES if story.name == "changed-mind")
 FAST = ("--speed", "10")
-END_S = 15.0
+END_S = 60.0
 
 
 async def a_coin_is_stolen(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from simulator.vendd_client import VenddClient
 from tests.fleet.site import Site, asked
 
 StartRig = Callable[..., Awaitable[Rig]]
-PLENTY_S = 40.0
+PLENTY_S = 60.0
 
 
 @pytest.fixture

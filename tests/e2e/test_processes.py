@@ -20,7 +20,7 @@ StartRig = Callable[..., Awaitable[Rig]]
 A1 = 4  # the pin of a motor
 SAFE_WITHIN_S = 0.7
 KILLED = 128 + signal.SIGKILL
-PLENTY_S = 20.0
+PLENTY_S = 60.0
 
 
 async def in_order(rig: Rig) -> None:

@@ -23,7 +23,7 @@ from simulator.fleet.tally import Lag, Result
 from simulator.rig import run_program
 from tests.e2e.test_demo import processes_of
 
-END_S = 20.0
+END_S = 60.0
 
 
 async def fleet(*arguments: str, code: int = 0) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class Doors:
         door = DoorServer(settings, self.home, database, broker, lambda: now_ms)
         tasks = [asyncio.create_task(worker.run()), asyncio.create_task(door.run())]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await worker.connected.wait()
                 await self._listens()
             yield worker, door

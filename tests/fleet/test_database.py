@@ -30,7 +30,7 @@ async def test_a_writer_that_is_cancelled_anywhere_lets_the_next_one_write(
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
-        async with asyncio.timeout(10), database.writing() as connection:
+        async with asyncio.timeout(60), database.writing() as connection:
             await connection.execute(update(t.machine).values(seen_ms=number))
     async with database.reading() as reading:
         assert (await reading.execute(select(t.machine.c.seen_ms))).scalar_one() == 19

@@ -203,7 +203,7 @@ async def test_a_database_that_fails_is_no_answer_that_counts(
     monkeypatch.setattr(database, "insert_many", full_at_first)
     async with doors.open(database) as (worker, _), client(doors, certified) as web:
         codes = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while 200 not in codes:
                 await worker.connected.wait()
                 response = await web.post(https.path_of(Topic.EVENTS), content=machine.batch(1))

@@ -176,7 +176,7 @@ async def test_a_machine_starts_without_a_network_and_is_in_sync_when_it_comes(
     async with linked(new_link(books, server)) as link:
         changed = asyncio.Event()
         link.watch(changed.set)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await changed.wait()
         assert link.status.phase is Phase.OFFLINE
         assert link.status.last_error
@@ -235,7 +235,7 @@ async def test_the_broker_is_killed_in_the_middle(
 async def half_way(link: Link) -> None:
     changed = asyncio.Event()
     link.watch(changed.set)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while link.status.acked == 0:
             changed.clear()
             await changed.wait()
@@ -286,7 +286,7 @@ async def test_a_disk_that_went_back_is_told_where_both_agree(
         await old.commit()
         told: list[tuple[int, bytes]] = []
         forked = new_link(old, server, on_fork=lambda seq, digest: told.append((seq, digest)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await forked.run()
 
     assert told == [(agreed, await books.hash_at(agreed))]
@@ -317,7 +317,7 @@ async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
             heard.set()
 
         # A retained ack waits for this connection, too; nobody knows how old it is.
-        async with linked(new_link(books, server, on_time=told)), asyncio.timeout(20):
+        async with linked(new_link(books, server, on_time=told)), asyncio.timeout(60):
             await heard.wait()
 
     assert set(times) == {START}
@@ -334,7 +334,7 @@ async def test_what_sync_shows_without_a_network_and_with_one(
     async with linked(link):
         changed = asyncio.Event()
         link.watch(changed.set)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await changed.wait()
         for _ in range(3):
             await asyncio.sleep(0)

@@ -60,7 +60,7 @@ async def test_a_wrong_clock_is_marked_and_set_by_the_fleet(
         side = OverMqtt(server)
         link = new_link(books, side, on_time=on_time)
         async with fleet(database, side), linked(link):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await told.wait()
             await sell_many(books, 3)
             link.grown()

@@ -78,7 +78,7 @@ async def issued(database: FleetDatabase, *names: str) -> None:
 
 
 async def next_of(heard: AsyncIterator[Heard]) -> Heard:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await anext(heard)
 
 
@@ -100,7 +100,7 @@ async def test_answers_that_are_lost_make_the_machine_send_again_and_nothing_is_
         worker.ingest.take = cut_behind  # type: ignore[assignment,method-assign]
         async with linked(new_link(books, side, proxy.port)) as link:
             for _ in range(2):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await committed.wait()
                 committed.clear()
                 proxy.mend()
@@ -120,7 +120,7 @@ async def test_requests_that_are_cut_in_the_middle_lose_nothing(
         async with linked(new_link(books, side, proxy.port)) as link:
             for _ in range(3):
                 before = proxy.up
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while proxy.up < before + 9_000:  # noqa: ASYNC110 - the proxy counts
                         await asyncio.sleep(0.001)
                 proxy.cut()
@@ -381,7 +381,7 @@ async def test_the_link_goes_back_to_mqtt_when_a_broker_answers_and_books_are_eq
         broker.start()
         try:
             async with mqtt.fleet(database) as over_mqtt:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while over_mqtt.counts.records == 0:
                         sell(books)
                         await books.commit()

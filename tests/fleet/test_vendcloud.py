@@ -108,7 +108,7 @@ async def test_a_command_is_signed_published_and_verified_by_the_machine(
             asked, site.home, "cmd", "send", "acme/lobby-1", "price.set", "column=A1", "price=180"
         )
         bodies: list[CommandBody] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not bodies or bodies[-1].id != sent["id"]:
                 heard = await got.get()
                 if heard.topic is Topic.CMD:

@@ -1,34 +1,55 @@
-"""Both databases, started once for a run."""
+"""Both databases, started once for a run; their tables are made once, and copied for each test."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import create_engine
 
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.migrate import upgrade
+from cloud.fleet.migrate import config
 from tests.fleet.servers import Postgres, running
 
 _NUMBERS = count(1)
+_TEMPLATE = "migrated"
+
+
+def _migrate(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(config(connection), "head")
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     server = Postgres()
     with running(server):
+        _migrate(server.make_database(_TEMPLATE))
         yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fleet") / "migrated.db"
+    _migrate(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'fleet.db'}"
+        path = tmp_path / "fleet.db"
+        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        yield f"sqlite+aiosqlite:///{path}"
         return
     server: Postgres = request.getfixturevalue("postgres")
     name = f"fleet{next(_NUMBERS)}"
-    yield server.make_database(name)
+    yield server.make_database(name, _TEMPLATE)
     # Three hundred files each: all of them at the end would take longer than a test may.
     server.drop_database(name)
 
@@ -36,6 +57,5 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[FleetDatabase]:
     made = FleetDatabase(database_url)
-    await upgrade(made)
     yield made
     await made.close()

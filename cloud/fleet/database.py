@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Table, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _POOL: Final = 5  # connections of one process; a worker applies one batch at a time
@@ -48,6 +48,7 @@ class FleetDatabase:
             )
         # SQLite has one writer; whoever waits for it here does not spin on its lock.
         self._writer = asyncio.Lock()
+        self._leaving: set[asyncio.Future[None]] = set()  # made for somebody who was cancelled
         self._upserts: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     @asynccontextmanager
@@ -57,7 +58,7 @@ class FleetDatabase:
             async with self.engine.begin() as connection:
                 yield connection
             return
-        async with self._writer, self.engine.connect() as connection:
+        async with self._writer, self.reading() as connection:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -69,8 +70,23 @@ class FleetDatabase:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection that writes nothing."""
-        async with self.engine.connect() as connection:
+        async with AsyncExitStack() as stack:
+            connection = await self._connected()
+            stack.push_async_exit(connection)
             yield connection
+
+    async def _connected(self) -> AsyncConnection:
+        """Connect in a task of its own: nobody would close what is cancelled in the middle."""
+        if not self.is_sqlite:
+            return await self.engine.connect().start()
+        connecting = asyncio.ensure_future(self.engine.connect().start())
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            leaving = asyncio.ensure_future(_give_back(connecting))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            raise
 
     async def insert_many(
         self, connection: AsyncConnection, table: Table, rows: Sequence[tuple[Any, ...]]
@@ -137,7 +153,13 @@ class FleetDatabase:
 
     async def close(self) -> None:
         """Close every connection."""
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self.engine.dispose()
+
+
+async def _give_back(connecting: asyncio.Future[AsyncConnection]) -> None:
+    with suppress(SQLAlchemyError):
+        await (await connecting).close()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -102,7 +102,14 @@ class Worker:
             before_sleep=self._say_lost,
         ):
             with attempt:
-                await self._work(attempt.retry_state)
+                try:
+                    await self._work(attempt.retry_state)
+                except (BrokerLostError, SQLAlchemyError, OSError):
+                    # A query that is cancelled may end with an error of its own; this is the end.
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise asyncio.CancelledError from None
+                    raise
 
     def _say_lost(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

@@ -212,7 +212,14 @@ class Link:
             before_sleep=self._say_lost,
         ):
             with attempt:
-                await self._session(attempt.retry_state)
+                try:
+                    await self._session(attempt.retry_state)
+                except LinkLostError:
+                    # What is cancelled may end with an error of its own; this is the end.
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise asyncio.CancelledError from None
+                    raise
             if self._stopped:
                 return
 

@@ -20,7 +20,7 @@ async def working(
     worker = Worker(Ingest(database), MqttBroker(broker, shared=shared), lambda: START)
     task = asyncio.create_task(worker.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await worker.connected.wait()
         yield worker
     finally:

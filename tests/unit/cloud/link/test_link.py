@@ -11,7 +11,7 @@ from cloud.contract.journal import GENESIS
 from cloud.contract.messages import Ack, Position, Presence, Range, read
 from cloud.contract.topics import Topic
 from cloud.link.link import Link
-from cloud.link.transport import Connection, Heard
+from cloud.link.transport import Connection, Heard, LinkLostError
 from controller.clock import SystemClock
 from controller.journal.reader import StoredRow
 from tests.journal_kit import HandClock
@@ -71,7 +71,7 @@ class Way:
         self.heard_.put_nowait(Heard(Topic.ACK, ack.to_bytes(), lambda: None))
 
     async def next(self, topic: Topic) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 found, payload = await self.said.get()
                 if found is topic:
@@ -106,6 +106,23 @@ async def test_a_connection_that_ends_without_a_word_is_made_again() -> None:
     task.cancel()
 
 
+async def test_a_link_that_is_stopped_ends_though_its_connection_is_lost_meanwhile() -> None:
+    class Lost(Way):
+        async def heard(self) -> AsyncIterator[Heard]:
+            try:
+                await asyncio.Future[None]()
+            except asyncio.CancelledError:
+                raise LinkLostError("closed") from None
+            yield Heard(Topic.ACK, b"", lambda: None)
+
+    way, books = Lost(), Books(chain(3)[0])
+    task = linked(books, way, [])
+    await way.next(Topic.EVENTS)
+    task.cancel()
+    await asyncio.wait([task], timeout=30)
+    assert task.cancelled()
+
+
 async def test_a_retained_word_of_a_fork_is_of_another_disk_perhaps() -> None:
     way, books, forks = Way(), Books(chain(9)[0]), list[int]()
     task = linked(books, way, forks)
@@ -119,7 +136,7 @@ async def test_a_retained_word_of_a_fork_is_of_another_disk_perhaps() -> None:
     assert forks == []
 
     way.tell(ack(books, 9, hash=theirs, fork=place, echo=greeted.nonce))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await task
     assert forks == [4]
 

@@ -20,8 +20,8 @@ from simulator.fleet.site import free_port
 PATIENCE_S = 30.0
 
 
-def _as_postgres(arguments: list[str]) -> list[str]:
-    """PostgreSQL refuses to run as root."""
+def as_postgres(arguments: list[str]) -> list[str]:
+    """Return a command as its user runs it: PostgreSQL refuses to run as root."""
     return ["runuser", "-u", "postgres", "--", *arguments] if os.geteuid() == 0 else arguments
 
 
@@ -40,9 +40,12 @@ class Postgres:
     Args:
         parent: Its folder's; not one that only root may enter, as it runs as a user of its own.
         safe: It syncs. A killed server loses nothing without; only a power cut would.
+        wal_mib: A segment of its own journal.
     """
 
-    def __init__(self, parent: Path | None = None, *, safe: bool = False) -> None:
+    def __init__(
+        self, parent: Path | None = None, *, safe: bool = False, wal_mib: int = 16
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="vendd-postgres-", dir=parent))
         self._fsync = "on" if safe else "off"
         self.port = free_port()
@@ -50,18 +53,30 @@ class Postgres:
         self._tools = postgres_tools()
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
-        self._run("initdb", "-D", str(self._data), "-U", "fleet", "-A", "trust", "-E", "UTF8", "-N")
+        self._run(
+            "initdb", "-D", str(self._data), "-U", "fleet", "-A", "trust", "-E", "UTF8", "-N",
+            f"--wal-segsize={wal_mib}",
+        )  # fmt: skip
 
     def _run(self, tool: str, *arguments: str) -> None:
-        command = _as_postgres([str(self._tools / tool), *arguments])
+        command = as_postgres([str(self._tools / tool), *arguments])
         done = subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr + self._said()
 
     def _said(self) -> str:
+        return self.said()[-2_000:]
+
+    def said(self) -> str:
+        """Return its log."""
         log = self.folder / "log"
-        return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def pid(self) -> int:
+        """Return its first process, whose children the others are."""
+        text = (self._data / "postmaster.pid").read_text(encoding="ascii")
+        return int(text.partition("\n")[0])
 
     def start(self) -> None:
         options = (
@@ -72,6 +87,11 @@ class Postgres:
             "pg_ctl", "-D", str(self._data), "-w", "-t", "30",
             "-l", str(self.folder / "log"), "-o", options, "start",
         )  # fmt: skip
+
+    def start_again(self) -> None:
+        """Start it if it has ended by itself, as it does when its own journal can't be written."""
+        if not (self._data / "postmaster.pid").exists():
+            self.start()
 
     def stop(self, how: str = "immediate") -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", how, "stop")

@@ -7,7 +7,11 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Forwards TCP connections to a port; ``cut`` drops them and refuses new ones."""
+    """Forwards TCP connections to a port; ``cut`` drops them and refuses new ones.
+
+    ``silent`` holds every byte back, and nobody is told: what a line does that is broken somewhere
+    far away. New connections are taken then, and hear nothing.
+    """
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -16,6 +20,8 @@ class Proxy:
         self.bytes_per_s: float | None = None  # upwards
         self.up = 0
         self._cut = False
+        self._heard = asyncio.Event()
+        self._heard.set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -38,6 +44,17 @@ class Proxy:
             writer.transport.abort()
         for task in self._tasks:
             task.cancel()
+
+    @property
+    def silent(self) -> bool:
+        return not self._heard.is_set()
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        if silent:
+            self._heard.clear()
+        else:
+            self._heard.set()
 
     def mend(self) -> None:
         self._cut = False
@@ -68,6 +85,7 @@ class Proxy:
             while True:
                 due, data = await queue.get()
                 await asyncio.sleep(max(0.0, due - loop.time()))
+                await self._heard.wait()
                 sink.write(data)
                 await sink.drain()
                 queue.task_done()

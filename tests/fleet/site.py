@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,21 +38,31 @@ def asked(home: Path, *arguments: str) -> Any:
 class Site:
     """A server's folder, with its server running, and its broker unless all come over HTTPS.
 
-    With ``signer`` the keys are in a process of their own, which the others ask.
+    With ``signer`` the keys are in a process of their own, which the others ask. ``under`` is a
+    command that runs each process, and ``address`` where they are reached then.
     """
 
-    def __init__(self, home: Path, *, broker: bool = True, signer: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        broker: bool = True,
+        signer: bool = False,
+        under: Sequence[str] = (),
+        address: str = "127.0.0.1",
+    ) -> None:
         self.home = home
+        self.address = address
         self.port, self.http, self.https = free_port(), free_port(), free_port()
         home.mkdir()
         (home / "fleet.toml").write_text(
             f"[broker]\nport = {self.port}\nenabled = {str(broker).lower()}\n"
-            f"[http]\nport = {self.http}\n"
-            f'[https]\nhost = "127.0.0.1"\nport = {self.https}\n'
+            f'[http]\nhost = "{address}"\nport = {self.http}\n'
+            f'[https]\nhost = "{address}"\nport = {self.https}\n'
             + ('[signer]\nsocket = "signer.sock"\nkeys = "signer/keys"\n' if signer else ""),
             encoding="utf-8",
         )
-        self.made = asked(home, "init", "acme")
+        self.made = asked(home, "init", "acme", "--host", address)
         conf = home / "broker" / "mosquitto.conf"
         if os.geteuid() == 0:
             conf.write_text("user root\n" + conf.read_text(encoding="utf-8"), encoding="utf-8")
@@ -70,13 +81,15 @@ class Site:
                 [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "signer"]
             )
         self.processes = [
-            subprocess.Popen(command, stderr=None if "serve" in command else subprocess.DEVNULL)
+            subprocess.Popen(
+                [*under, *command], stderr=None if "serve" in command else subprocess.DEVNULL
+            )
             for command in commands
         ]
 
     def ready(self) -> bool:
         with suppress(httpx2.HTTPError):
-            return httpx2.get(f"http://127.0.0.1:{self.http}/health/ready").status_code == 200
+            return httpx2.get(f"http://{self.address}:{self.http}/health/ready").status_code == 200
         return False
 
     def wait(self) -> None:

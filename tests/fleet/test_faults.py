@@ -34,6 +34,7 @@ from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto, Postgres, running
+from tests.fleet.site import Site
 
 _NAMES = count(1)
 PLENTY_S = 90.0
@@ -91,7 +92,9 @@ class _UnrulyConnection:
 class Machine:
     """One machine: its journal on the disk, its link, and the line in between."""
 
-    def __init__(self, name: str, folder: Path, broker: Mosquitto, identifier: str = "") -> None:
+    def __init__(
+        self, name: str, folder: Path, broker: Mosquitto | Site, identifier: str = ""
+    ) -> None:
         self.address = Address("acme", name)
         self.folder = folder
         self.proxy = Proxy(broker.port)
@@ -101,10 +104,13 @@ class Machine:
         self._task: asyncio.Task[None] | None = None
         self._starts = count(1)
 
+    def broker(self) -> Broker:
+        return Broker("127.0.0.1", self.proxy.port, self.identifier)
+
     async def start(self) -> None:
         self.books = await open_books(self.folder, seed=crc32(self.folder.name.encode()))
         nonces, start = count(1), next(self._starts)
-        broker = Broker("127.0.0.1", self.proxy.port, self.identifier)
+        broker = self.broker()
         self.link = Link(
             self.books,
             MqttTransport(broker, self.address),

@@ -35,11 +35,12 @@ from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
 from simulator.foresight import LineForesight, WorldForesight
 from simulator.keypad import KernelKeys
+from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
 from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.spool import MemorySpool
-from simulator.truth import CASHBOX
+from simulator.truth import CASHBOX, TRANSPORT
 from simulator.wires import Pacing
 from simulator.world import Link, World
 
@@ -457,6 +458,17 @@ class Whole:
         """
         physical = self.physical()
         return sum(abs(physical[name] - self._durable.get(name, 0)) for name in acc.CASH)
+
+    @property
+    def unheard_bill(self) -> bool:
+        """Tell whether the validator has a bill that it would stack when its power comes back.
+
+        Not read yet, or in escrow and in no durable record: nobody is ever told of that one.
+        """
+        bill, escrow = self.world.bill, self.physical()[acc.CASH_ESCROW]
+        unheard = escrow > self._durable.get(acc.CASH_ESCROW, 0)
+        stacks = bill is not None and bill.settings.after_power_up is AfterPowerUp.STACK
+        return stacks and (unheard or self.world.truth.value(TRANSPORT) > 0)
 
     def tokens_there(self) -> int:
         """Return how many vend tokens are in the machine."""

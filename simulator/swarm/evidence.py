@@ -18,7 +18,6 @@ from controller.journal.envelope import Record
 from controller.ports import DeviceName
 from simulator.swarm.plan import Trouble
 from simulator.swarm.troubles import Excuse, Kind
-from simulator.truth import TRANSPORT
 from simulator.whole import Whole
 from simulator.world import World
 
@@ -338,8 +337,8 @@ class Watch:
             hidden.add(Excuse.DROP)
         if power and not unfinished.isdisjoint(("approval", "settle failure")):
             hidden |= {Excuse.APPROVAL, Excuse.REFUND}
-        if power and self.machine.world.truth.value(TRANSPORT):
-            hidden.add(Excuse.BILL)  # not read yet: some validators stack it, and tell nobody
+        if power and self.machine.unheard_bill:
+            hidden.add(Excuse.BILL)
         evidence.hide("the end of a life", self.machine.loop.time(), *hidden)
         # What is recorded and not yet acknowledged will be told, and acknowledged, once more.
         self._acked = min(self._acked, self._recorded)

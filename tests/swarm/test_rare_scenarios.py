@@ -89,6 +89,12 @@ def test_a_bill_that_a_validator_stacks_unread_when_its_power_comes_back_is_flag
         end = End("power", "coins.deposited", 4, 5.0, (again,))
         verdict = lived(machine, Step(1, (Act("coin", 10), Act("bill", 500)), end=end))
         assert (instant, verdict.findings) == (instant, [])
+    # In escrow by then, and in no record either (seed 2200401102).
+    for instant in (40, 48):
+        again = End("power", "boot.started", instant, 5.0)
+        end = End("kill", "coins.deposited", 2, 1.0, (again,))
+        verdict = lived(machine, Step(1, (Act("coin", 200), Act("bill", 1_000)), end=end))
+        assert (instant, verdict.findings) == (instant, [])
 
 
 def test_a_price_that_stands_again_behind_a_damaged_journal_is_set_back_before_anybody_buys() -> (

@@ -91,7 +91,9 @@ class Credit:
     @property
     def total(self) -> int:
         """Return all free credit: what the panel shows."""
-        return sum(lot.free for lot in self._lots.values())
+        if not self._lots:  # asked some times in every turn, and mostly nobody has put any in
+            return 0
+        return sum([lot.free for lot in self._lots.values()])
 
     @property
     def product(self) -> int:

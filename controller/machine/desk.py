@@ -159,6 +159,7 @@ class Desk:
         self.offers = offers or Offers()
         self._active: tuple[Offer, ...] = ()
         self.modes = Modes()
+        self.mode = self.modes.mode  # beside it: asked many times a turn
         self.live = Live()
         self.effects: list[Effect] = []
         self.written: list[Record] = []
@@ -173,6 +174,7 @@ class Desk:
         self._planogram = planogram
         self._listed = planogram
         self._prices: dict[str, int] = {}
+        self._priced_seq = -1  # what these prices were compared with
         self._accepted: tuple[int, ...] = ()
         self._accepted_of: tuple[object, object] = (None, None)
         self._rule: ChangeRule | None = None
@@ -185,11 +187,6 @@ class Desk:
         self._payable_of: list[TubeCoins] | None = None
 
     # ------------------------------------------------------------------------------ seeing
-
-    @property
-    def mode(self) -> Mode:
-        """Return the machine's mode."""
-        return self.modes.mode
 
     @property
     def now(self) -> float:
@@ -210,6 +207,10 @@ class Desk:
     @property
     def planogram(self) -> Planogram:
         """Return what is sold, with the prices in force."""
+        # The state changes by records only. Asked many times a turn, and prices are many.
+        if self._priced_seq == self.state.seq:
+            return self._planogram
+        self._priced_seq = self.state.seq
         if self.state.prices != self._prices:
             self._prices = dict(self.state.prices)
             self._listed = self.base_planogram.with_prices(self._prices)
@@ -403,12 +404,17 @@ class Desk:
 
     def fire(self, trigger: Trigger) -> None:
         """Move the machine."""
-        self.modes.fire(trigger)
+        self.mode = self.modes.fire(trigger)
 
     def step(self, trigger: Trigger) -> None:
         """Move the machine with a saga, unless it is recovering, served, stopping or off."""
         if self.mode.vending or self.mode.selling:
-            self.modes.fire(trigger)
+            self.fire(trigger)
+
+    def put(self, mode: Mode) -> None:
+        """Be in a mode from the start: a replay begins where its recording does."""
+        self.modes.put(mode)
+        self.mode = mode
 
     def tell(
         self,

@@ -18,7 +18,7 @@ from controller.saga.recovery import Phase
 _FUTURES: Final = ("replies", "service_wanted")  # of commands that wait: none does at rest
 _HELPERS: Final = "controller.machine."
 _OF_THE_TURN: Final = frozenset(
-    {"journal", "state", "clock", "mint", "modes", "live", "effects", "written", "answers"}
+    {"journal", "state", "mode", "clock", "mint", "modes", "live", "effects", "written", "answers"}
 )
 
 
@@ -75,7 +75,7 @@ def take(brain: Brain) -> Checkpoint:
 def put(brain: Brain, memory: dict[str, Any]) -> None:
     """Make a fresh brain the one that was written down. Raises CodingError."""
     desk = brain.desk
-    desk.modes.put(decode(memory["mode"]))
+    desk.put(decode(memory["mode"]))
     for name, value in memory["live"].items():
         setattr(desk.live, name, decode(value))
     for name, value in memory["brain"].items():

@@ -9,6 +9,7 @@ it an input, edges are told in another thread (over a socket; within the call, i
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any, Final, Literal
 
 from gpiozero import exc
@@ -27,6 +28,7 @@ _EDGES: Final = {
 _EDGE_NAMES: Final = {value: name for name, value in _EDGES.items()}
 
 
+@cache  # a life makes two of these, and nobody changes them
 def _board_info() -> BoardInfo:
     """Describe a board with one header of ``PIN_COUNT`` lines, all of them free."""
     pins = {

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
-from cloud.fleet.database import FleetDatabase
+from cloud.fleet.database import FleetDatabase, Write
 from cloud.fleet.projections.fold import Raised, Revision
 
 FORKED: Final = "journal.forked"
@@ -76,16 +76,15 @@ async def follow_faults(
 ) -> None:
     """Raise an alert for each fault that is open, and close those that have healed."""
     healed = [of_fault(*key) for key, fault in faults.items() if fault is None]
-    if healed:
-        closing = [{"of_machine": machine_id, "of_cause": cause, "at": now_ms} for cause in healed]
-        await connection.execute(_CLOSE, closing)
+    closing = [{"of_machine": machine_id, "of_cause": cause, "at": now_ms} for cause in healed]
     raised = [
         _row(machine_id, of_fault(*key), fault.detail, now_ms)
         for key, fault in faults.items()
         if fault is not None
     ]
-    if raised:
-        await connection.execute(database.insert_new(t.alert), raised)
+    if closing or raised:
+        opening = database.insert_new(t.alert)
+        await database.write(connection, [Write(_CLOSE, closing), Write(opening, raised)])
 
 
 async def follow_revisions(

@@ -7,19 +7,39 @@ stands here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Table, event, func, select, text
+from sqlalchemy import Delete, Insert, Table, Update, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.compiler import SQLCompiler
 
 _POOL: Final = 5  # connections of one process; a worker applies one batch at a time
 _BUSY_S: Final = 30.0  # SQLite: another process (migrate, a shell command) may be writing
+
+
+class Write(NamedTuple):
+    """A statement that returns nothing, executed for each of its rows.
+
+    The statement is one that is made once and kept: it is compiled once, too.
+    """
+
+    statement: Insert | Update | Delete
+    rows: Sequence[dict[str, Any]]
+
+
+class Upsert(NamedTuple):
+    """Rows to insert, or to replace those of the same key; every row names the same columns."""
+
+    table: Table
+    rows: Sequence[dict[str, Any]]
 
 
 class FleetDatabase:
@@ -49,7 +69,8 @@ class FleetDatabase:
         # SQLite has one writer; whoever waits for it here does not spin on its lock.
         self._writer = asyncio.Lock()
         self._leaving: set[asyncio.Future[None]] = set()  # made for somebody who was cancelled
-        self._upserts: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._upserts: dict[tuple[str, tuple[str, ...]], Insert] = {}
+        self._texts: dict[tuple[Any, tuple[str, ...]], tuple[str, tuple[str, ...]]] = {}
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -110,33 +131,93 @@ class FleetDatabase:
                 for row in rows:
                     await copy.write_row(row)
         except psycopg.Error as error:
-            # The driver's own: nobody above knows it from a mistake of ours.
-            raise DBAPIError.instance(
-                copying, None, error, psycopg.Error, hide_parameters=True
-            ) from error
+            raise _wrapped(copying, error, psycopg.Error) from error
 
-    async def upsert(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]
-    ) -> None:
-        """Insert rows, or replace those of the same key; every row names the same columns."""
-        if not rows:
+    async def write(self, connection: AsyncConnection, writes: Sequence[Write | Upsert]) -> None:
+        """Carry out what returns nothing, in order, straight through the driver.
+
+        A batch ends in some ten such statements: what the engine does around each of them, and
+        a way to the database and back for each, would cost more than the rows themselves.
+        """
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None, "the connection is open"
+        if self.is_sqlite:
+            for sql, names, rows in self._plain(writes):
+                try:
+                    await raw.executemany(
+                        sql, [tuple([row[name] for name in names]) for row in rows]
+                    )
+                except sqlite3.Error as error:
+                    raise _wrapped(sql, error, sqlite3.Error) from error
             return
-        # One row a statement, executed for each: made and compiled once, however many rows come.
-        names = tuple(rows[0])
-        statement = self._upserts.get((table.name, names))
-        if statement is None:
-            insert = sqlite.insert if self.is_sqlite else postgresql.insert
-            bare = insert(table)
+        sql = ""
+        try:
+            async with raw.pipeline(), raw.cursor() as cursor:
+                for sql, _, rows in self._plain(writes):
+                    if len(rows) == 1:
+                        await cursor.execute(sql, rows[0])
+                    else:
+                        await cursor.executemany(sql, rows)
+        except psycopg.Error as error:
+            raise _wrapped(sql, error, psycopg.Error) from error
+
+    def _plain(
+        self, writes: Sequence[Write | Upsert]
+    ) -> Iterator[tuple[str, tuple[str, ...], Sequence[dict[str, Any]]]]:
+        """Return each write as text, the names of its parameters in order, and rows of those."""
+        for write in writes:
+            if not write.rows:
+                continue
+            names = tuple(write.rows[0])
+            if isinstance(write, Write):
+                yield *self._compiled(write.statement, names), write.rows
+            elif self.is_sqlite:
+                yield *self._compiled(self._upsert(write.table, names), names), write.rows
+            else:
+                yield self._upsert_all(write.table, names), ("rows",), [_in_one(write)]
+
+    def _compiled(
+        self, statement: Insert | Update | Delete, names: tuple[str, ...]
+    ) -> tuple[str, tuple[str, ...]]:
+        found = self._texts.get((statement, names))
+        if found is None:
+            keys = names if isinstance(statement, Insert) else None
+            compiled = statement.compile(dialect=self.engine.dialect, column_keys=keys)
+            assert isinstance(compiled, SQLCompiler), "a statement on rows"
+            order = tuple(compiled.positiontup or names)
+            found = self._texts[statement, names] = compiled.string, order
+        return found
+
+    def _upsert(self, table: Table, names: tuple[str, ...]) -> Insert:
+        """Return the statement for one row, to be executed for each: made and compiled once."""
+        found = self._upserts.get((table.name, names))
+        if found is None:
+            bare = sqlite.insert(table)
             keys = [column.name for column in table.primary_key.columns]
             changed = {name: bare.excluded[name] for name in names if name not in keys}
-            statement = bare.on_conflict_do_update(index_elements=keys, set_=changed)
-            self._upserts[table.name, names] = statement
-        await connection.execute(statement, list(rows))
+            found = bare.on_conflict_do_update(index_elements=keys, set_=changed)
+            self._upserts[table.name, names] = found
+        return found
 
-    def insert_new(self, table: Table) -> Any:
+    def _upsert_all(self, table: Table, names: tuple[str, ...]) -> str:
+        """Return the statement for all rows, which are given as one JSON array."""
+        columns = ", ".join(f'"{name}"' for name in names)
+        keys = [column.name for column in table.primary_key.columns]
+        changed = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+        quoted = ", ".join(f'"{name}"' for name in keys)
+        return (
+            f'INSERT INTO "{table.name}" ({columns}) '  # noqa: S608 - names of our own
+            f'SELECT {columns} FROM json_populate_recordset(NULL::"{table.name}", %(rows)s::json) '
+            f"ON CONFLICT ({quoted}) DO UPDATE SET {changed}"
+        )
+
+    def insert_new(self, table: Table) -> Insert:
         """Return the statement that inserts a row unless it conflicts with another."""
-        insert = sqlite.insert if self.is_sqlite else postgresql.insert
-        return insert(table).on_conflict_do_nothing()
+        found = self._upserts.get((table.name, ()))
+        if found is None:
+            insert = sqlite.insert if self.is_sqlite else postgresql.insert
+            found = self._upserts[table.name, ()] = insert(table).on_conflict_do_nothing()
+        return found
 
     async def alone(self, connection: AsyncConnection, number: int) -> None:
         """Wait until no other transaction that asked for ``number`` is under way.
@@ -160,6 +241,20 @@ class FleetDatabase:
 async def _give_back(connecting: asyncio.Future[AsyncConnection]) -> None:
     with suppress(SQLAlchemyError):
         await (await connecting).close()
+
+
+def _in_one(write: Upsert) -> dict[str, Any]:
+    """Return an upsert's rows as one parameter; of several with one key the last, as one by one."""
+    keys = [column.name for column in write.table.primary_key.columns]
+    rows = {tuple([row[key] for key in keys]): row for row in write.rows}
+    return {"rows": json.dumps(list(rows.values()))}
+
+
+def _wrapped(statement: str, error: Exception, base: type[Exception]) -> DBAPIError:
+    """Return the engine's error for the driver's own, which nobody above knows from a mistake."""
+    made = DBAPIError.instance(statement, None, error, base, hide_parameters=True)
+    assert isinstance(made, DBAPIError), "of an error of the driver's"
+    return made
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

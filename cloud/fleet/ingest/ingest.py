@@ -14,7 +14,7 @@ from random import SystemRandom
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,7 @@ from cloud.contract.messages import Ack, Presence, Range, State, Telemetry, Urge
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
-from cloud.fleet.database import FleetDatabase
+from cloud.fleet.database import FleetDatabase, Write
 from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress
 from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
 from cloud.fleet.ingest.folds import Folds
@@ -43,6 +43,33 @@ MAX_BAD: Final = 3
 MAX_RUN: Final = 4_000
 _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
 _KEPT_OF_REASON: Final = 500
+
+# Made once: to put a statement together takes longer than to execute it.
+_LOCKED: Final = (
+    select(t.journal, t.machine.c.active_journal)
+    .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+    .where(t.journal.c.uid == bindparam("of_uid"))
+    .with_for_update(of=t.journal)
+)
+_MOVE: Final = (
+    update(t.journal)
+    .where(t.journal.c.id == bindparam("of_journal"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "next_seq",
+                "last_hash",
+                "projected_seq",
+                "folded",
+                "has_waiting",
+                "has_copies",
+                "bad_batches",
+                "updated_ms",
+            )
+        }
+    )
+)
 
 
 class Ingest:
@@ -239,13 +266,7 @@ class Ingest:
     ) -> Cursor:
         """Return the journal's row, locked; made when this is the first that is heard of it."""
         uid = bytes.fromhex(head.journal)
-        query = (
-            select(t.journal, t.machine.c.active_journal)
-            .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
-            .where(t.journal.c.uid == uid)
-            .with_for_update(of=t.journal)
-        )
-        row = (await connection.execute(query)).one_or_none()
+        row = (await connection.execute(_LOCKED, {"of_uid": uid})).one_or_none()
         first = False
         if row is None:
             # Two workers may each hear of a first journal: one of them is.
@@ -272,7 +293,7 @@ class Ingest:
                     )
             except IntegrityError:
                 pass  # another worker was faster: its row is as good
-            row = (await connection.execute(query)).one()
+            row = (await connection.execute(_LOCKED, {"of_uid": uid})).one()
             if first:
                 await connection.execute(
                     update(t.machine)
@@ -398,20 +419,18 @@ class Ingest:
             )
 
     async def _move(self, connection: AsyncConnection, cursor: Cursor, now_ms: int) -> None:
-        await connection.execute(
-            update(t.journal)
-            .where(t.journal.c.id == cursor.id)
-            .values(
-                next_seq=cursor.next_seq,
-                last_hash=cursor.last_hash,
-                projected_seq=cursor.projected_seq,
-                folded=cursor.folded,
-                has_waiting=cursor.has_waiting,
-                has_copies=cursor.has_copies,
-                bad_batches=0,
-                updated_ms=now_ms,
-            )
-        )
+        moved = {
+            "of_journal": cursor.id,
+            "next_seq": cursor.next_seq,
+            "last_hash": cursor.last_hash,
+            "projected_seq": cursor.projected_seq,
+            "folded": cursor.folded,
+            "has_waiting": cursor.has_waiting,
+            "has_copies": cursor.has_copies,
+            "bad_batches": 0,
+            "updated_ms": now_ms,
+        }
+        await self.database.write(connection, [Write(_MOVE, [moved])])
 
     async def _store_waiting(
         self,

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
-from cloud.fleet.database import FleetDatabase
+from cloud.fleet.database import FleetDatabase, Upsert, Write
 from cloud.fleet.projections import answers
 from cloud.fleet.projections.fitting import fitted as _fitted
 from cloud.fleet.projections.fold import Claim, Fold, Raised, Saga, Shelf, values_of
@@ -97,48 +97,47 @@ async def save(
         await connection.execute(
             update(t.machine).where(t.machine.c.id == machine_id).values(currency=changed.currency)
         )
-    await _upsert(
-        database,
-        connection,
-        t.balance,
-        [
-            {"machine_id": machine_id, "account": account, "amount": fold.balances.get(account, 0)}
-            for account in sorted(changed.balances)
-        ],
-    )
-    await _upsert(
-        database,
-        connection,
-        t.saga,
-        [{**whose, **values_of(saga)} for saga in changed.sagas.values()],
-    )
-    await _upsert(
-        database,
-        connection,
-        t.stock,
-        [
-            {"machine_id": machine_id, "column": column, **values_of(fold.shelves[column])}
-            for column in sorted(changed.shelves)
-        ],
-    )
     for at_ms, result in changed.results:
         await answers.take(connection, fold, machine_id, journal_id, at_ms, result)
-    await _upsert(
-        database,
-        connection,
-        t.claim,
-        [
-            {**whose, **values_of(claim), "journal_id": claim.journal_id or journal_id}
-            for claim in changed.claims.values()
-        ],
-    )
-    await _save_faults(database, connection, fold, machine_id)
-    if changed.reviews:
-        rows = [_fitted(t.review, {**whose, **values_of(each)}) for each in changed.reviews]
-        await connection.execute(insert(t.review), rows)
     for letter in changed.dead:
         await _save_letter(connection, {**whose, **values_of(letter)})
     await _save_revisions(connection, fold, machine_id)
+    await database.write(
+        connection,
+        [
+            _upsert(
+                t.balance,
+                [
+                    {
+                        "machine_id": machine_id,
+                        "account": account,
+                        "amount": fold.balances.get(account, 0),
+                    }
+                    for account in sorted(changed.balances)
+                ],
+            ),
+            _upsert(t.saga, [{**whose, **values_of(saga)} for saga in changed.sagas.values()]),
+            _upsert(
+                t.stock,
+                [
+                    {"machine_id": machine_id, "column": column, **values_of(fold.shelves[column])}
+                    for column in sorted(changed.shelves)
+                ],
+            ),
+            _upsert(
+                t.claim,
+                [
+                    {**whose, **values_of(claim), "journal_id": claim.journal_id or journal_id}
+                    for claim in changed.claims.values()
+                ],
+            ),
+            *_faults(fold, machine_id),
+            Write(
+                _REVIEW,
+                [_fitted(t.review, {**whose, **values_of(each)}) for each in changed.reviews],
+            ),
+        ],
+    )
 
 
 async def _save_revisions(connection: AsyncConnection, fold: Fold, machine_id: int) -> None:
@@ -174,29 +173,26 @@ _HEALED: Final = delete(t.fault).where(
 )
 
 
-async def _save_faults(
-    database: FleetDatabase, connection: AsyncConnection, fold: Fold, machine_id: int
-) -> None:
+_REVIEW: Final = insert(t.review)
+
+
+def _faults(fold: Fold, machine_id: int) -> list[Write | Upsert]:
     faults = fold.changed.faults.items()
     healed = [
         {"of_machine": machine_id, "of_part": part, "of_code": code}
         for (part, code), fault in faults
         if fault is None
     ]
-    if healed:
-        await connection.execute(_HEALED, healed)
     raised = [
         {"machine_id": machine_id, "part": part, "code": code, **values_of(fault)}
         for (part, code), fault in faults
         if fault is not None
     ]
-    await _upsert(database, connection, t.fault, raised)
+    return [Write(_HEALED, healed), _upsert(t.fault, raised)]
 
 
-async def _upsert(
-    database: FleetDatabase, connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]
-) -> None:
-    await database.upsert(connection, table, [_fitted(table, row) for row in rows])
+def _upsert(table: Any, rows: list[dict[str, Any]]) -> Upsert:
+    return Upsert(table, [_fitted(table, row) for row in rows])
 
 
 async def _save_letter(connection: AsyncConnection, values: dict[str, Any]) -> None:

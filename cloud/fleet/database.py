@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from sqlalchemy import Delete, Insert, Table, Update, event, func, select, text
+from sqlalchemy import Delete, Insert, Select, Table, Update, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -133,6 +133,28 @@ class FleetDatabase:
         except psycopg.Error as error:
             raise _wrapped(copying, error, psycopg.Error) from error
 
+    async def read(
+        self, connection: AsyncConnection, statement: Select[Any], values: dict[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        """Return a query's rows as the driver tells them, straight from it.
+
+        SQLite knows no truth values: 0 and 1. The statement is one that is made once and kept.
+        """
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None, "the connection is open"
+        sql, names = self._compiled(statement, tuple(values))
+        if self.is_sqlite:
+            try:
+                return list(await raw.execute_fetchall(sql, [values[name] for name in names]))
+            except sqlite3.Error as error:
+                raise _wrapped(sql, error, sqlite3.Error) from error
+        try:
+            async with raw.cursor() as cursor:
+                await cursor.execute(sql, values)
+                return list(await cursor.fetchall())
+        except psycopg.Error as error:
+            raise _wrapped(sql, error, psycopg.Error) from error
+
     async def write(self, connection: AsyncConnection, writes: Sequence[Write | Upsert]) -> None:
         """Carry out what returns nothing, in order, straight through the driver.
 
@@ -177,7 +199,7 @@ class FleetDatabase:
                 yield self._upsert_all(write.table, names), ("rows",), [_in_one(write)]
 
     def _compiled(
-        self, statement: Insert | Update | Delete, names: tuple[str, ...]
+        self, statement: Select[Any] | Insert | Update | Delete, names: tuple[str, ...]
     ) -> tuple[str, tuple[str, ...]]:
         found = self._texts.get((statement, names))
         if found is None:

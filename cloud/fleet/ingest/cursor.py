@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.journal import GENESIS
 from cloud.contract.messages import Ack, Position, Range
 from cloud.fleet import schema as t
+from cloud.fleet.database import FleetDatabase
 
 
 @dataclass(slots=True)
@@ -31,6 +33,56 @@ class Cursor:
     folded: str  # the token of whoever keeps its fold
     taken_back: bool = False  # its machine is to begin a new journal behind its end
     stated: bool = False  # this transaction brought a checkpoint
+
+
+_LOCKED: Final = (
+    select(
+        t.journal.c.id,
+        t.journal.c.uid,
+        t.journal.c.machine_id,
+        t.journal.c.next_seq,
+        t.journal.c.last_hash,
+        t.journal.c.projected_seq,
+        t.journal.c.quarantine,
+        t.journal.c.bad_batches,
+        t.journal.c.folded,
+        t.journal.c.adopted,
+        t.journal.c.has_waiting,
+        t.journal.c.has_copies,
+        t.journal.c.taken_back,
+        t.machine.c.active_journal,
+    )
+    .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
+    .where(t.journal.c.uid == bindparam("of_uid"))
+    .with_for_update(of=t.journal)
+)
+
+
+async def locked(database: FleetDatabase, connection: AsyncConnection, uid: bytes) -> Cursor | None:
+    """Return a journal's row, locked; None while there is none."""
+    rows = await database.read(connection, _LOCKED, {"of_uid": uid})
+    if not rows:
+        return None
+    (
+        number, found, machine_id, next_seq, last_hash, projected_seq, quarantine, bad, folded,
+        adopted, has_waiting, has_copies, taken_back, active,
+    ) = rows[0]  # fmt: skip
+    return Cursor(
+        id=number,
+        uid=bytes(found),
+        machine_id=machine_id,
+        next_seq=next_seq,
+        last_hash=bytes(last_hash),
+        projected_seq=projected_seq,
+        adopted=bool(adopted),
+        active=active == number,
+        quarantine=quarantine,
+        bad_batches=bad,
+        has_waiting=bool(has_waiting),
+        has_copies=bool(has_copies),
+        folded=folded,
+        taken_back=bool(taken_back),
+    )
 
 
 def ack_of(

@@ -27,7 +27,7 @@ from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase, Write
 from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress
-from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at
+from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at, locked
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
 from cloud.fleet.ingest.reading import columns_of, record_of
@@ -45,11 +45,8 @@ _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
 _KEPT_OF_REASON: Final = 500
 
 # Made once: to put a statement together takes longer than to execute it.
-_LOCKED: Final = (
-    select(t.journal, t.machine.c.active_journal)
-    .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
-    .where(t.journal.c.uid == bindparam("of_uid"))
-    .with_for_update(of=t.journal)
+_MACHINE: Final = select(t.machine.c.id).where(
+    t.machine.c.tenant == bindparam("of_tenant"), t.machine.c.name == bindparam("of_name")
 )
 _MOVE: Final = (
     update(t.journal)
@@ -94,6 +91,7 @@ class Ingest:
         self.known = known or Known()
         self._folds = Folds((entropy or SystemRandom().randbytes)(8).hex())
         self._machines: dict[Address, int] = {}
+        self._asking = asyncio.Lock()
         # Batches of one journal one after the other: the second would only wait for the row's lock.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -266,9 +264,9 @@ class Ingest:
     ) -> Cursor:
         """Return the journal's row, locked; made when this is the first that is heard of it."""
         uid = bytes.fromhex(head.journal)
-        row = (await connection.execute(_LOCKED, {"of_uid": uid})).one_or_none()
+        cursor = await locked(self.database, connection, uid)
         first = False
-        if row is None:
+        if cursor is None:
             # Two workers may each hear of a first journal: one of them is.
             await self.database.alone(connection, machine_id)
             first = not (
@@ -293,14 +291,16 @@ class Ingest:
                     )
             except IntegrityError:
                 pass  # another worker was faster: its row is as good
-            row = (await connection.execute(_LOCKED, {"of_uid": uid})).one()
+            cursor = await locked(self.database, connection, uid)
+            assert cursor is not None, "it is there now"
             if first:
+                cursor.active = True
                 await connection.execute(
                     update(t.machine)
                     .where(t.machine.c.id == machine_id)
-                    .values(active_journal=row.id)
+                    .values(active_journal=cursor.id)
                 )
-            elif row.machine_id == machine_id and not row.adopted:
+            elif cursor.machine_id == machine_id and not cursor.adopted:
                 await alerts.raise_alert(
                     self.database,
                     connection,
@@ -309,22 +309,7 @@ class Ingest:
                     f"journal {head.journal} waits for `vendcloud machine adopt-journal`",
                     now_ms,
                 )
-        return Cursor(
-            id=row.id,
-            uid=row.uid,
-            machine_id=row.machine_id,
-            next_seq=row.next_seq,
-            last_hash=row.last_hash,
-            projected_seq=row.projected_seq,
-            taken_back=row.taken_back,
-            adopted=row.adopted,
-            active=first or row.active_journal == row.id,
-            quarantine=row.quarantine,
-            bad_batches=row.bad_batches,
-            has_waiting=row.has_waiting,
-            has_copies=row.has_copies,
-            folded=row.folded,
-        )
+        return cursor
 
     async def _continues(
         self, connection: AsyncConnection, cursor: Cursor, batch: Batch, overlap: int
@@ -379,7 +364,7 @@ class Ingest:
     ) -> None:
         fold = self._folds.pick(cursor.id, cursor.folded)
         if fold is None:
-            fold = await tables.load(connection, cursor.machine_id, cursor.id)
+            fold = await tables.load(self.database, connection, cursor.machine_id, cursor.id)
         fold.head = cursor.next_seq - 1, cursor.last_hash
         fold.known = await counted_already(connection, records)
         for record in records:
@@ -610,16 +595,20 @@ class Ingest:
         """Return a machine's number, or None when there is no such machine."""
         found = self._machines.get(address)
         if found is None:
+            # One after the other: each would open a connection of its own, for one question.
+            async with self._asking:
+                found = await self._asked(address)
+        return found
+
+    async def _asked(self, address: Address) -> int | None:
+        found = self._machines.get(address)
+        if found is None:
             async with self.database.reading() as connection:
-                found = (
-                    await connection.execute(
-                        select(t.machine.c.id).where(
-                            t.machine.c.tenant == address.tenant,
-                            t.machine.c.name == address.machine,
-                        )
-                    )
-                ).scalar_one_or_none()
-            if found is not None:
+                rows = await self.database.read(
+                    connection, _MACHINE, {"of_tenant": address.tenant, "of_name": address.machine}
+                )
+            if rows:
+                (found,) = rows[0]
                 self._machines[address] = found
         return found
 

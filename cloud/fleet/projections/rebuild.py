@@ -49,7 +49,7 @@ async def project_journal(
         ).all()
         if not found:
             return count
-        fold = await tables.load(connection, machine_id, journal_id)
+        fold = await tables.load(database, connection, machine_id, journal_id)
         records = [
             record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))) for row in found
         ]

@@ -2,69 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Boolean, Column, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase, Upsert, Write
 from cloud.fleet.projections import answers
 from cloud.fleet.projections.fitting import fitted as _fitted
-from cloud.fleet.projections.fold import Claim, Fold, Raised, Saga, Shelf, values_of
+from cloud.fleet.projections.fold import Claim, ClaimKey, Fold, Raised, Saga, Shelf, values_of
 
 _KEYS: Final = ("journal_id", "machine_id")
 _SAGA: Final = [column for column in t.saga.columns if column.name not in _KEYS]
 _CLAIM: Final = [column for column in t.claim.columns if column.name not in _KEYS]
+_OF_MACHINE: Final[BindParameter[int]] = bindparam("of_machine")
+
+_BALANCES: Final = select(t.balance.c.account, t.balance.c.amount).where(
+    t.balance.c.machine_id == _OF_MACHINE
+)
+_SAGAS: Final = select(*_SAGA).where(
+    t.saga.c.journal_id == bindparam("of_journal"), t.saga.c.closed_ms.is_(None)
+)
+_SHELVES: Final = select(
+    t.stock.c.column, t.stock.c.product, t.stock.c.price, t.stock.c.count, t.stock.c.disabled
+).where(t.stock.c.machine_id == _OF_MACHINE)
+_CLAIMS: Final = (
+    select(t.journal.c.uid, t.claim.c.journal_id, *_CLAIM)
+    .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
+    .where(t.claim.c.machine_id == _OF_MACHINE, t.claim.c.closed_ms.is_(None))
+)
+_FAULTS: Final = select(
+    t.fault.c.part, t.fault.c.code, t.fault.c.detail, t.fault.c.raised_ms
+).where(t.fault.c.machine_id == _OF_MACHINE)
 
 
-async def load(connection: AsyncConnection, machine_id: int, journal_id: int) -> Fold:
+async def load(
+    database: FleetDatabase, connection: AsyncConnection, machine_id: int, journal_id: int
+) -> Fold:
     """Return the fold of one machine as its tables stand."""
-    balances = await connection.execute(
-        select(t.balance.c.account, t.balance.c.amount).where(t.balance.c.machine_id == machine_id)
-    )
-    sagas = {
-        row.vend: Saga(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
-        for row in await connection.execute(
-            select(*_SAGA).where(t.saga.c.journal_id == journal_id, t.saga.c.closed_ms.is_(None))
-        )
-    }
-    shelves = {
-        row.column: Shelf(row.product, row.price, row.count_, row.disabled)
-        for row in await connection.execute(
-            select(
-                t.stock.c.column,
-                t.stock.c.product,
-                t.stock.c.price,
-                t.stock.c.count.label("count_"),
-                t.stock.c.disabled,
-            ).where(t.stock.c.machine_id == machine_id)
-        )
-    }
-    claims = {}
-    query = (
-        select(t.journal.c.uid, t.claim.c.journal_id, *_CLAIM)
-        .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
-        .where(t.claim.c.machine_id == machine_id, t.claim.c.closed_ms.is_(None))
-    )
-    for row in await connection.execute(query):
-        told = dict(row._mapping)  # noqa: SLF001 - as above
-        uid = bytes(told.pop("uid")).hex()
-        ours = told["journal_id"] == journal_id
-        claims["" if ours else uid, row.seq] = Claim(**told)
-    faults = {
-        (row.part, row.code): Raised(row.detail, row.raised_ms)
-        for row in await connection.execute(
-            select(t.fault).where(t.fault.c.machine_id == machine_id)
-        )
-    }
+    machine = {"of_machine": machine_id}
+    balances = await database.read(connection, _BALANCES, machine)
+    sagas = await database.read(connection, _SAGAS, {"of_journal": journal_id})
+    shelves = await database.read(connection, _SHELVES, machine)
+    claims: dict[ClaimKey, Claim] = {}
+    for uid, of_journal, *rest in await database.read(connection, _CLAIMS, machine):
+        claim = Claim(**_told(_CLAIM, rest), journal_id=of_journal)
+        claims["" if of_journal == journal_id else bytes(uid).hex(), claim.seq] = claim
+    faults = await database.read(connection, _FAULTS, machine)
     return Fold(
-        balances={row.account: row.amount for row in balances},
-        sagas=sagas,
-        shelves=shelves,
+        balances=dict(balances),
+        sagas={saga.vend: saga for saga in (Saga(**_told(_SAGA, row)) for row in sagas)},
+        shelves={column: Shelf(*rest) for column, *rest in shelves},
         claims=claims,
-        faults=faults,
+        faults={(part, code): Raised(detail, since) for part, code, detail, since in faults},
     )
+
+
+def _told(columns: list[Column[Any]], row: Sequence[Any]) -> dict[str, Any]:
+    """Return a row by name; truth values are such on both databases."""
+    return {
+        column.name: bool(value) if isinstance(column.type, Boolean) else value
+        for column, value in zip(columns, row, strict=True)
+    }
 
 
 async def save(

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.journal import EnvelopeError, Record, read_head
+from cloud.contract.batch import Row
+from cloud.contract.journal import EnvelopeError, read_head
 from cloud.contract.messages import MessageError, Urgent
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
@@ -75,7 +76,7 @@ async def confirm(
     database: FleetDatabase,
     connection: AsyncConnection,
     cursor: Cursor,
-    records: Sequence[Record],
+    rows: Sequence[Row],
     now_ms: int,
 ) -> None:
     """Compare the copies that came ahead with what the chain says now."""
@@ -85,7 +86,7 @@ async def confirm(
             select(t.urgent_copy.c.seq, t.urgent_copy.c.boot, t.urgent_copy.c.body)
             .where(
                 of_journal,
-                t.urgent_copy.c.seq >= records[0].seq,
+                t.urgent_copy.c.seq >= rows[0].seq,
                 t.urgent_copy.c.confirmed.is_(False),
             )
             .order_by(t.urgent_copy.c.seq)
@@ -93,10 +94,10 @@ async def confirm(
     ).all()
     cursor.has_copies = False
     for seq, boot, body in copies:
-        if seq > records[-1].seq:
+        if seq > rows[-1].seq:
             cursor.has_copies = True
             break
-        row = records[seq - records[0].seq]
+        row = rows[seq - rows[0].seq]
         if (row.boot, row.body) == (boot, bytes(body)):
             await connection.execute(
                 update(t.urgent_copy)

@@ -14,29 +14,24 @@ from random import SystemRandom
 from typing import Final
 from weakref import WeakValueDictionary
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Batch, BatchError, BatchHead, read_head, unpack_bodies
-from cloud.contract.journal import GENESIS, Record
-from cloud.contract.journal import records as rec
+from cloud.contract.journal import GENESIS
 from cloud.contract.messages import Ack, Presence, Range, State, Telemetry, Urgent
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
-from cloud.fleet.database import FleetDatabase, Write
+from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress
-from cloud.fleet.ingest.cursor import Cursor, ack_of, hash_at, locked
+from cloud.fleet.ingest.cursor import Cursor, ack_of, locked
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
-from cloud.fleet.ingest.reading import columns_of, record_of
+from cloud.fleet.ingest.storing import Storing, continues
 from cloud.fleet.ingest.verdict import Fate, Verdict
-from cloud.fleet.projections import tables
-from cloud.fleet.projections.carried import counted_already
 
-# Batches kept ahead of a gap: the machine sends from the gap on, so more would come again anyway.
-MAX_WAITING: Final = 32
 # Unreadable batches in a row for one journal: the first may be the line's, the third is the disk's.
 MAX_BAD: Final = 3
 # Records of one transaction: a window of a machine that catches up.
@@ -47,25 +42,6 @@ _KEPT_OF_REASON: Final = 500
 # Made once: to put a statement together takes longer than to execute it.
 _MACHINE: Final = select(t.machine.c.id).where(
     t.machine.c.tenant == bindparam("of_tenant"), t.machine.c.name == bindparam("of_name")
-)
-_MOVE: Final = (
-    update(t.journal)
-    .where(t.journal.c.id == bindparam("of_journal"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "next_seq",
-                "last_hash",
-                "projected_seq",
-                "folded",
-                "has_waiting",
-                "has_copies",
-                "bad_batches",
-                "updated_ms",
-            )
-        }
-    )
 )
 
 
@@ -89,7 +65,8 @@ class Ingest:
         self.database = database
         self._countersign = countersign
         self.known = known or Known()
-        self._folds = Folds((entropy or SystemRandom().randbytes)(8).hex())
+        name = (entropy or SystemRandom().randbytes)(8).hex()
+        self._storing = Storing(database, Folds(name))
         self._machines: dict[Address, int] = {}
         self._asking = asyncio.Lock()
         # Batches of one journal one after the other: the second would only wait for the row's lock.
@@ -193,8 +170,7 @@ class Ingest:
         """Apply a run that begins right at the cursor; nothing is done with any other."""
         first = run[0].head
         turn = self._turns.setdefault(first.journal, asyncio.Lock())
-        # Read before the lock is asked for: meanwhile the database works for another machine.
-        records = [record_of(row) for batch in run for row in batch.rows]
+        rows = [row for batch in run for row in batch.rows]
         async with turn:
             try:
                 async with self.database.writing() as connection:
@@ -206,10 +182,10 @@ class Ingest:
                         or bytes.fromhex(first.prev) != cursor.last_hash
                     ):
                         return []
-                    await self._store(connection, cursor, records, now_ms)
+                    await self._storing.store(connection, cursor, rows, now_ms)
                     if cursor.has_waiting:
-                        await self._drain(connection, cursor, now_ms)
-                    await self._move(connection, cursor, now_ms)
+                        await self._storing.drain(connection, cursor, now_ms)
+                    await self._storing.move(connection, cursor, now_ms)
             except BaseException:
                 self.known.forget(machine_id, first.journal)
                 raise
@@ -237,19 +213,19 @@ class Ingest:
             if cursor.quarantine:
                 return Verdict(Fate.QUARANTINED, ack_of(cursor, now_ms, head.nonce))
             if head.first > cursor.next_seq:
-                await self._store_waiting(connection, cursor, head, message, now_ms)
+                await self._storing.wait(connection, cursor, head, message, now_ms)
                 want = Range(first=cursor.next_seq, last=head.first - 1)
                 return Verdict(Fate.WAITING, ack_of(cursor, now_ms, head.nonce, want=want))
             before = cursor.next_seq
             overlap = before - head.first
-            if not await self._continues(connection, cursor, batch, overlap):
+            if not await continues(connection, cursor, batch, overlap):
                 return await forks.forked(self.database, connection, cursor, batch, now_ms)
             rows = batch.rows[overlap:]
             if rows:
-                await self._store(connection, cursor, [record_of(row) for row in rows], now_ms)
+                await self._storing.store(connection, cursor, rows, now_ms)
                 if cursor.has_waiting:
-                    await self._drain(connection, cursor, now_ms)
-                await self._move(connection, cursor, now_ms)
+                    await self._storing.drain(connection, cursor, now_ms)
+                await self._storing.move(connection, cursor, now_ms)
         self.known.committed(machine_id, batch, cursor.next_seq, cursor.last_hash)
         fate = Fate.APPLIED if rows else Fate.DUPLICATE
         return Verdict(
@@ -310,166 +286,6 @@ class Ingest:
                     now_ms,
                 )
         return cursor
-
-    async def _continues(
-        self, connection: AsyncConnection, cursor: Cursor, batch: Batch, overlap: int
-    ) -> bool:
-        """Tell whether a batch that begins at or below the cursor is of the stored chain."""
-        if overlap == 0:
-            return bytes.fromhex(batch.head.prev) == cursor.last_hash
-        if overlap <= len(batch.rows) and batch.rows[overlap - 1].hash == cursor.last_hash:
-            return True
-        if overlap <= len(batch.rows):
-            return False
-        stored = await hash_at(connection, cursor.id, batch.head.end)
-        return stored == bytes.fromhex(batch.head.last)
-
-    # ------------------------------------------------------------------------------- storing
-
-    async def _store(
-        self, connection: AsyncConnection, cursor: Cursor, records: list[Record], now_ms: int
-    ) -> None:
-        """Store records that follow the cursor; project them when the journal is adopted."""
-        stored = [
-            (
-                cursor.id,
-                r.seq,
-                r.boot,
-                *columns_of(r),
-                r.body,
-                r.hash,
-            )
-            for r in records
-        ]
-        await self.database.insert_many(connection, t.record, stored)
-        if records[0].seq == 1:
-            await self._note_beginning(connection, cursor, records[0], now_ms)
-        if cursor.adopted and cursor.active:
-            await self._project(connection, cursor, records, now_ms)
-            cursor.projected_seq = records[-1].seq
-        elif cursor.adopted:
-            detail = (
-                f"journal {cursor.uid.hex()} goes on, and another one has followed it: its old disk"
-            )
-            await alerts.raise_alert(
-                self.database, connection, cursor.machine_id, alerts.SUPERSEDED, detail, now_ms
-            )
-        if cursor.has_copies:
-            await copies.confirm(self.database, connection, cursor, records, now_ms)
-        cursor.next_seq = records[-1].seq + 1
-        cursor.last_hash = records[-1].hash
-
-    async def _project(
-        self, connection: AsyncConnection, cursor: Cursor, records: list[Record], now_ms: int
-    ) -> None:
-        fold = self._folds.pick(cursor.id, cursor.folded)
-        if fold is None:
-            fold = await tables.load(self.database, connection, cursor.machine_id, cursor.id)
-        fold.head = cursor.next_seq - 1, cursor.last_hash
-        fold.known = await counted_already(connection, records)
-        for record in records:
-            fold.take(record)
-        await tables.save(self.database, connection, fold, cursor.machine_id, cursor.id, kept=True)
-        await alerts.follow_faults(
-            self.database, connection, cursor.machine_id, fold.changed.faults, now_ms
-        )
-        await alerts.follow_revisions(
-            self.database, connection, cursor.machine_id, fold.changed.revisions, now_ms
-        )
-        problem = await checkpoints.compare(
-            self.database,
-            connection,
-            cursor.machine_id,
-            cursor.id,
-            cursor.uid,
-            fold.changed.stated,
-            now_ms,
-        )
-        cursor.quarantine = problem or cursor.quarantine
-        cursor.stated = cursor.stated or bool(fold.changed.stated)
-        cursor.folded = self._folds.keep(cursor.id, fold)
-
-    async def _note_beginning(
-        self, connection: AsyncConnection, cursor: Cursor, first: Record, now_ms: int
-    ) -> None:
-        data = first.data
-        if isinstance(data, rec.JournalBegun) and data.previous is not None:
-            await connection.execute(
-                update(t.journal)
-                .where(t.journal.c.id == cursor.id)
-                .values(previous_uid=bytes.fromhex(data.previous[0]), previous_seq=data.previous[1])
-            )
-            await forks.note_behind(
-                self.database, connection, cursor.machine_id, *data.previous, now_ms
-            )
-
-    async def _move(self, connection: AsyncConnection, cursor: Cursor, now_ms: int) -> None:
-        moved = {
-            "of_journal": cursor.id,
-            "next_seq": cursor.next_seq,
-            "last_hash": cursor.last_hash,
-            "projected_seq": cursor.projected_seq,
-            "folded": cursor.folded,
-            "has_waiting": cursor.has_waiting,
-            "has_copies": cursor.has_copies,
-            "bad_batches": 0,
-            "updated_ms": now_ms,
-        }
-        await self.database.write(connection, [Write(_MOVE, [moved])])
-
-    async def _store_waiting(
-        self,
-        connection: AsyncConnection,
-        cursor: Cursor,
-        head: BatchHead,
-        message: bytes,
-        now_ms: int,
-    ) -> None:
-        held = (
-            await connection.execute(
-                select(func.count())
-                .select_from(t.waiting_batch)
-                .where(t.waiting_batch.c.journal_id == cursor.id)
-            )
-        ).scalar_one()
-        if held < MAX_WAITING:
-            values = {
-                "journal_id": cursor.id,
-                "first_seq": head.first,
-                "message": message,
-                "received_ms": now_ms,
-            }
-            await connection.execute(self.database.insert_new(t.waiting_batch), [values])
-            await connection.execute(
-                update(t.journal).where(t.journal.c.id == cursor.id).values(has_waiting=True)
-            )
-
-    async def _drain(self, connection: AsyncConnection, cursor: Cursor, now_ms: int) -> None:
-        """Apply what waited for the gap that has just closed."""
-        waiting = (
-            await connection.execute(
-                select(t.waiting_batch.c.first_seq, t.waiting_batch.c.message)
-                .where(t.waiting_batch.c.journal_id == cursor.id)
-                .order_by(t.waiting_batch.c.first_seq)
-            )
-        ).all()
-        cursor.has_waiting = False
-        for first, message in waiting:
-            if first > cursor.next_seq:
-                cursor.has_waiting = True
-                break
-            await connection.execute(
-                delete(t.waiting_batch).where(
-                    t.waiting_batch.c.journal_id == cursor.id,
-                    t.waiting_batch.c.first_seq == first,
-                )
-            )
-            batch = unpack_bodies(*read_head(message))
-            overlap = cursor.next_seq - first
-            rows = batch.rows[overlap:]
-            # One that does not fit is dropped: the machine sends from the ack on, and that decides.
-            if rows and await self._continues(connection, cursor, batch, overlap):
-                await self._store(connection, cursor, [record_of(row) for row in rows], now_ms)
 
     # ------------------------------------------------------------------------ what is wrong
 

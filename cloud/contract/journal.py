@@ -2,6 +2,7 @@
 
 from controller.journal import attested, records, records_card, records_config, records_link
 from controller.journal.chain import GENESIS, ID_BYTES, link
+from controller.journal.ed25519 import ed25519
 from controller.journal.envelope import (
     EnvelopeError,
     Head,
@@ -34,6 +35,7 @@ __all__ = [
     "UnknownData",
     "attested",
     "decode",
+    "ed25519",
     "link",
     "read_head",
     "records",

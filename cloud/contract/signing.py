@@ -1,19 +1,19 @@
 """Signatures: a machine pins one root key, which signs operational keys, which sign what is sent.
 
 Ed25519 (RFC 8032) over a purpose and the exact bytes: a signature for one purpose is none for
-another. Bytes are verified first and parsed afterwards. The cryptography library is loaded when the
-first signature is made or checked.
+another. Bytes are verified first and parsed afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from cloud.contract.commands import MAX_LIFE_MS, CommandBody, Role, arguments_of
-from cloud.contract.journal import attested
+from cloud.contract.journal import attested, ed25519
 from cloud.contract.messages import (
     Countersigned,
     Desired,
@@ -54,20 +54,12 @@ class KeyBody(Message):
 
 def public_of(seed: bytes) -> bytes:
     """Return the 32 bytes of the public key of a 32-byte seed."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
-        Ed25519PrivateKey,
-    )
-
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return ed25519().public(seed)
 
 
 def signer_of(seed: bytes) -> Sign:
     """Return what signs with a 32-byte seed."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
-        Ed25519PrivateKey,
-    )
-
-    return Ed25519PrivateKey.from_private_bytes(seed).sign
+    return partial(ed25519().sign, seed)
 
 
 verifies = attested.verifies

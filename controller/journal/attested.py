@@ -4,8 +4,6 @@ Pure. A checkpoint stands in the journal right behind the record that it speaks 
 walks the chain has the hash and the balances to compare it with. The fleet's word for it comes back
 as a record as well: nothing of either can be taken away unseen, and the newest word vouches for
 everything before it, pruned records included, because each hash holds all that went before.
-
-The cryptography library is loaded when the first signature is checked.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from controller.journal.ed25519 import ed25519
 from controller.journal.records_link import CheckpointCountersigned, CheckpointSigned
 
 # So that a signature for one purpose is none for another.
@@ -174,16 +173,7 @@ def word_of(data: CheckpointCountersigned, root: bytes | None) -> Word:
 
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """Tell whether ``public`` (Ed25519, RFC 8032) signed ``message``."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
-        Ed25519PublicKey,
-    )
-
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return ed25519().verifies(public, signature, message)
 
 
 def _object(what: str, text: str) -> dict[str, object]:

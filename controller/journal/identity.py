@@ -13,6 +13,7 @@ from typing import Final
 
 from controller.journal.chain import ID_BYTES
 from controller.journal.database import Storage
+from controller.journal.ed25519 import ed25519
 
 ID_FILE: Final = "journal.id"
 KEY_FILE: Final = "machine.key"
@@ -60,7 +61,7 @@ async def write_witness(storage: Storage, witness: Witness) -> None:
 
 
 class MachineKey:
-    """The machine's own Ed25519 key. The library is loaded when it first signs or checks."""
+    """The machine's own Ed25519 key."""
 
     __slots__ = ("_seed",)
 
@@ -69,33 +70,15 @@ class MachineKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the signature."""
-        # A start that neither prunes nor has pruned saves loading it.
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
-            Ed25519PrivateKey,
-        )
-
-        return Ed25519PrivateKey.from_private_bytes(self._seed).sign(message)
+        return ed25519().sign(self._seed, message)
 
     def public(self) -> bytes:
         """Return the 32 bytes of the public key."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
-            Ed25519PrivateKey,
-        )
-
-        return Ed25519PrivateKey.from_private_bytes(self._seed).public_key().public_bytes_raw()
+        return ed25519().public(self._seed)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether this key signed ``message``."""
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
-            Ed25519PublicKey,
-        )
-
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public()).verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
+        return ed25519().verifies(self.public(), signature, message)
 
 
 async def read_key(storage: Storage) -> MachineKey | None:

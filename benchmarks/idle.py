@@ -21,8 +21,9 @@ _FIRST_POLL_S: Final = 30.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 HOW: Final = (
     "`vendd guard` with `vendd run` below it, as the unit starts them, on a simulated machine with "
-    "changer, validator, reader, display and keypad. Processor time from /proc/PID/stat, memory "
-    "from smaps_rollup, the first poll from the bytes on the MDB line; starts are the median."
+    "changer, validator, reader, display and keypad; then one more, connected and in sync with a "
+    "fleet's real broker and server. Processor time from /proc/PID/stat, memory from smaps_rollup, "
+    "the first poll from the bytes on the MDB line; starts are the median."
 )
 
 
@@ -59,6 +60,7 @@ def run(place: Place) -> Table:
             guard.wait_until_it_sells()
             _idle(place, table, guard)
             _status(place, table, guard)
+    _linked(place, table)
     guarded = Spread.of(starts["guard"])
     table.rows += [
         Row(
@@ -91,7 +93,7 @@ def _starts(place: Place, relay: Relay, config: Path, home: Path, command: str) 
 def _idle(place: Place, table: Table, guard: Vendd) -> None:
     seconds = place.many(60, 15)
     place.say(f"idle: {seconds} s of nothing")
-    pid = _child_of(guard.process.pid)
+    pid = child_of(guard.process.pid)
     time.sleep(_SETTLE_S)
     before, begun = burden(pid), time.monotonic()
     guard_before = burden(guard.process.pid)
@@ -111,7 +113,21 @@ def _idle(place: Place, table: Table, guard: Vendd) -> None:
     ]  # fmt: skip
 
 
-def _child_of(pid: int) -> int:
+def _linked(place: Place, table: Table) -> None:
+    seconds = place.many(30, 8)
+    place.say("idle: the same, in touch with a fleet")
+    found = place.child("idle_linked", "--folder", place.folder("linked"), "--seconds", seconds)
+    table.rows += [
+        Row(
+            "processor time of an idle vendd with [cloud]", found["cpu_percent"], "% of a core",
+            3.0, beside=f"TLS to a real broker (over {found['seconds']:.0f} s)",
+        ),
+        Row("resident, with [cloud]", found["resident_mib"], "MiB", 64.0),
+    ]  # fmt: skip
+
+
+def child_of(pid: int) -> int:
+    """Return the daemon below a guard. Raises BenchError."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     if len(children) != 1:
         raise BenchError(f"the guard has {len(children)} children")

@@ -27,3 +27,24 @@ def test_a_daemon_loads_no_network_no_other_bus_and_nothing_of_one_command() -> 
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
+
+
+LINKED = """
+import sys
+from controller.vendd import _daemon
+_daemon()
+import cloud.link.assembly
+idle = (
+    "cloud.contract.events", "cloud.fleet", "cloud.link.transport_https", "cryptography", "httpx2",
+    "typer", "rich", "greenlet", "sqlalchemy", "simulator",
+)
+print([name for name in idle if sys.modules.get(name) is not None])
+"""
+
+
+def test_a_fleets_daemon_loads_no_second_openssl_no_https_and_nothing_of_the_server() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LINKED],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"

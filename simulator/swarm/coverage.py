@@ -55,6 +55,19 @@ STEPS: Final[Mapping[str, tuple[Phases, Phases]]] = {
 }
 
 
+# The types of records whose data say more: those that ``_look_into`` and ``_pays_otherwise`` name.
+# Most are none of them, and to ask a record for one class after the other takes its time.
+TELLING: Final = frozenset(
+    data.type
+    for data in (
+        rec.DispenseFinished, rec.SettleIntended, rec.ShortfallBooked, rec.CreditAuthorised,
+        rec.PayoutIntended, rec.BillEscrowed, rec.ApprovalRequested, rec.VendOpened,
+        rights.RightHeld, rights.RightGranted, rec.ClaimRedeemed, rights.TokenInserted,
+        rights.RightEnded, AgeChecked,
+    )
+)  # fmt: skip
+
+
 class Coverage:
     """Watches one life."""
 
@@ -109,6 +122,11 @@ class Coverage:
         self._phases.difference_update(leaves)
         for phase in enters:
             self._enter(phase)
+        if record.type in TELLING:
+            self._look_into(record)
+
+    def _look_into(self, record: Record) -> None:
+        """Follow what its data tell (``TELLING``)."""
         match record.data:
             case rec.DispenseFinished(outcome=outcome):
                 if outcome == DispenseOutcome.EMPTY:

@@ -562,8 +562,9 @@ class Player:
     def _recorded(self, record: Record) -> None:
         # Counted here: a journal that is begun anew counts from zero.
         self.verdict.records += 1
-        if isinstance(record.data, rec.VendOpened) and not record.data.test:
-            self._open_vends.add(record.seq)
+        if record.type == rec.VendOpened.type:
+            if isinstance(record.data, rec.VendOpened) and not record.data.test:
+                self._open_vends.add(record.seq)
         elif record.type == rec.VendClosed.type and record.vend in self._open_vends:
             self._open_vends.discard(record.vend)
             self.verdict.vends += 1

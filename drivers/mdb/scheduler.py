@@ -243,22 +243,27 @@ class MdbBus:
         return self._skip(foresight, slot, due) or foresight.pass_until(due)
 
     def _skip(self, foresight: Foresight, slot: Slot, due: float) -> bool:
-        """Take a device's idle polls as answered until something may happen, if that is known."""
+        """Take idle polls as answered until something may happen, if that is known.
+
+        Those of one device, and of all whose polls are as idle now.
+        """
         if not slot.idle or not slot.polling:
             return False
         # The last one is over then.
         horizon = foresight.idle_until(slot.poll, due + EXCHANGE_S) - EXCHANGE_S
         if horizon <= due:
             return False
+        alike = [slot]
         for other in self._slots:
-            if other is slot or (
-                other.idle and (not other.polling or foresight.steady(other.poll))
-            ):
-                continue  # its next poll brings nothing, or it gets none; else much may follow
-            horizon = min(horizon, other.due - EXCHANGE_S)
+            if other is slot:
+                continue
+            if not other.idle or (other.polling and not foresight.steady(other.poll)):
+                horizon = min(horizon, other.due - EXCHANGE_S)  # much may follow from that
+            elif other.polling:
+                alike.append(other)
         if horizon <= due:
             return False
-        skipped = slot.skip_to(horizon)
+        skipped = sum(one.skip_to(horizon) for one in alike)
         self.counters.skipped_polls += skipped
         return skipped > 0
 

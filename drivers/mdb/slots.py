@@ -363,7 +363,7 @@ class Slot:
         beats = math.ceil((horizon - self._poll_due) / POLL_S)
         self._poll_due += beats * POLL_S
         self._polled_at = self.heard_at = self.told_at = self._poll_due - POLL_S
-        self.replan()
+        self.plan()
         return beats
 
     def take_back(self, now: float) -> None:

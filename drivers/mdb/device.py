@@ -35,7 +35,8 @@ from controller.ports import (
 from drivers.links.mdb_link import Answer
 from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
 from drivers.mdb.scheduler import MdbBus
-from drivers.mdb.slots import NEVER, Retry
+from drivers.mdb.slots import Retry
+from drivers.waiting import Stir
 
 SECOND_RESET_S: Final = 1.0
 """An unheard RESET is sent once more soon, since a single block is easily lost."""
@@ -152,7 +153,7 @@ class MdbDriver(ABC):
         self._spread_s = RESET_SPREAD_S * bus.attached
         self._faults = FaultBook(name.value, sink.notify)
         self._turns: list[asyncio.Future[Turn]] = []
-        self._stir = asyncio.Event()
+        self._stir = Stir()
         self._ready = False
         self._served = False  # `start` has been called: resets are ours to handle
         self._lost_told = False
@@ -399,13 +400,7 @@ class MdbDriver(ABC):
             except LinkError:
                 pause = SECOND_RESET_S
             self._check()
-            if self._stir.is_set():
-                continue
-            try:
-                async with asyncio.timeout(None if pause == NEVER else pause):
-                    await self._stir.wait()
-            except TimeoutError:
-                continue
+            await self._stir.wait(pause)
 
     # ----------------------------------------------------------------------------- dialogues
 

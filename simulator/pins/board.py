@@ -131,7 +131,8 @@ class PinBoard:
 
     def is_on(self, pin: int) -> bool:
         """Tell whether what the pin stands for is on (see ``wire``)."""
-        return self.line(pin).is_on
+        line = self.line(pin)
+        return line.level != line.active_low
 
     def is_output(self, pin: int) -> bool:
         """Tell whether the controller drives the pin."""

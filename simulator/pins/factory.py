@@ -56,13 +56,9 @@ class SimulatorPin(PiPin):  # type: ignore[misc]  # gpiozero ships no types
 
     def __init__(self, factory: SimulatorFactory, info: PinInfo) -> None:
         super().__init__(factory, info)
+        self._transport: PinTransport = factory.transport
         self._edges = Edges.BOTH
         self._transport.claim_input(self._number)
-
-    @property
-    def _transport(self) -> PinTransport:
-        transport: PinTransport = self._factory.transport
-        return transport
 
     def close(self) -> None:
         """Make it an input again."""

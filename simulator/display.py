@@ -255,6 +255,7 @@ class DisplayModule:
 
 _ENABLED: Final = bytes(byte | _ENABLE for byte in range(256))
 _PINS: Final = bytes(byte & 0x0F for byte in range(256))
+_LOW: Final = bytes(byte >> 4 for byte in range(256))
 
 
 def _codes_in(data: bytes) -> bytes:
@@ -273,4 +274,7 @@ def _codes_in(data: bytes) -> bytes:
         or (high + low).translate(_PINS) != data[:1].translate(_PINS) * (2 * len(high))
     ):
         return b""
-    return bytes(h & 0xF0 | n >> 4 for h, n in zip(high, low, strict=True))
+    joined = bytearray(low.translate(_LOW))
+    for index, byte in enumerate(high):
+        joined[index] |= byte & 0xF0
+    return bytes(joined)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 LINE_LIMIT: Final = 256
@@ -67,6 +68,11 @@ class Unknown:
 Line = Data | Acked | NotAcked | Version | Confirmed | Unknown
 
 
+LINES_KEPT: Final = 64
+"""Lines whose reading, or writing, is remembered: polls and their answers are mostly the same."""
+
+
+@lru_cache(LINES_KEPT)
 def request_line(payload: bytes) -> bytes:
     """The line that sends a block: `R,xx` or `R,xx,yyyy`; the payload has no checksum."""
     head = f"R,{payload[0]:02X}"
@@ -85,6 +91,7 @@ HARDWARE: Final = command_line("H")
 MASTER_ON: Final = command_line("M", "1")
 
 
+@lru_cache(LINES_KEPT)
 def decode_line(text: str) -> Line:
     """What one line (without its end) says; never raises."""
     letter, _, rest = text.partition(",")
@@ -122,6 +129,9 @@ class LineReader:
 
         A line longer than `LINE_LIMIT` is dropped to its end. Bytes that are no ASCII become `?`.
         """
+        whole = data.find(b"\n") == len(data) - 1 < LINE_LIMIT and b"\r" not in data
+        if whole and not (self._rest or self._skipping):
+            return _words(data)  # as nearly always
         lines: list[str] = []
         for piece in (self._rest + data).splitlines(keepends=True):
             if piece[-1] not in b"\r\n":
@@ -131,9 +141,13 @@ class LineReader:
                     self._rest = b""
                 return lines
             if not self._skipping and len(piece) <= LINE_LIMIT:
-                line = piece.decode("ascii", "replace").replace("\ufffd", "?").strip()
-                if line:
-                    lines.append(line)
+                lines += _words(piece)
             self._skipping = False
         self._rest = b""
         return lines
+
+
+def _words(piece: bytes) -> list[str]:
+    """Return a line without its end, none for a blank one."""
+    line = piece.decode("ascii", "replace").replace("\ufffd", "?").strip()
+    return [line] if line else []

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -56,14 +57,13 @@ class _Lcd(CharLCD):  # type: ignore[misc]  # RPLCD ships no types
         Each takes the bus six bytes, 135 us at 400 kHz and 54 us at 1 MHz: longer than the 37 us
         that the controller needs for it.
         """
-        light = self._backlight | _RS
+        of_high, of_low = _nibbles(self._backlight | _RS)
         sent = bytearray(6 * len(codes))
-        high = bytes(code & 0xF0 | light for code in codes)
-        low = bytes(code << 4 & 0xF0 | light for code in codes)
+        high, low = codes.translate(of_high), codes.translate(of_low)
         sent[0::6] = sent[2::6] = high
-        sent[1::6] = bytes(nibble | PCF8574_E for nibble in high)
+        sent[1::6] = high.translate(_ENABLED)
         sent[3::6] = sent[5::6] = low
-        sent[4::6] = bytes(nibble | PCF8574_E for nibble in low)
+        sent[4::6] = low.translate(_ENABLED)
         self._send(bytes(sent))
 
     def _put(self, *values: int) -> None:
@@ -72,6 +72,18 @@ class _Lcd(CharLCD):  # type: ignore[misc]  # RPLCD ships no types
     def _send(self, sent: bytes) -> None:
         if not self._wire.write(self._address, sent):
             raise OSError(f"no answer at address 0x{self._address:02x}")
+
+
+_ENABLED: Final = bytes(byte | PCF8574_E for byte in range(256))
+
+
+@lru_cache(2)  # with the light, and without
+def _nibbles(pins: int) -> tuple[bytes, bytes]:
+    """Return what is sent for each byte's high nibble, and for its low one, beside these pins."""
+    return (
+        bytes(byte & 0xF0 | pins for byte in range(256)),
+        bytes(byte << 4 & 0xF0 | pins for byte in range(256)),
+    )
 
 
 class Hd44780:

@@ -20,10 +20,10 @@ def fixed_lengths(payload: bytes, lengths: Mapping[bytes, int]) -> int | None:
     if not payload:
         return None
     size = lengths.get(payload[:1])
-    if size is None and any(key[:1] == payload[:1] for key in lengths):
-        if len(payload) < 2:
-            return None
+    if size is None:
         size = lengths.get(payload[:2])
+        if size is None and len(payload) < 2 and any(key[:1] == payload for key in lengths):
+            return None
     return 0 if size is None else min(size + 1, MAX_BLOCK_BYTES)
 
 

@@ -105,7 +105,7 @@ class FaultRegistry:
                 for name, default in defaults:
                     if getattr(faults, name) != default:
                         setattr(faults, name, copy(default))  # some are sets and dicts
-            found.changed()
+                found.changed()
 
     def active(self) -> dict[str, dict[str, FaultValue]]:
         """Return what is not at its default, by part."""

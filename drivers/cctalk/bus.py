@@ -171,17 +171,23 @@ class CcTalkBus:
         Raises:
             LinkError: The line is down; this question never left.
         """
-        if header in LOOKS and self._foresight is not None:
-            reply = await self._look(self._foresight, peer, header)
+        foresight = self._foresight if header in LOOKS else None
+        waits = self._line.locked()
+        if foresight is not None and not waits:
+            reply = await self._look(foresight, peer, header)
             if reply is not None:
                 return reply
         repeat = repeat_of(header)
         tries = TRIES if repeat is Repeat.FREE else 1
         raw = _question(peer.address, peer.checksum, header, data)
         limit = answer_time_s(header) + len(raw) * BYTE_TIME_S + ADAPTER_S
-        self.counters.asked += 1
         reply = None
         async with self._line:
+            if foresight is not None and waits:  # whoever spoke has ended
+                reply = await self._look(foresight, peer, header)
+                if reply is not None:
+                    return reply
+            self.counters.asked += 1
             for attempt in range(tries):
                 if attempt:
                     self.counters.repeated += 1
@@ -198,7 +204,7 @@ class CcTalkBus:
 
     async def _look(self, foresight: Foresight, peer: Peer, header: Header) -> Reply | None:
         """Ask a simulator that knows the answer; None, and no time has passed: ask the line."""
-        if self._line.locked() or self._port is None:
+        if self._port is None:
             return None
         told = foresight.read(peer.address, header)
         if told is None:
@@ -206,8 +212,11 @@ class CcTalkBus:
         data, end = told
         self.counters.asked += 1
         if not foresight.pass_until(end):
-            async with self._line:
+            if self._line.locked():
                 await sleep_until(end)
+            else:
+                async with self._line:
+                    await sleep_until(end)
         return Reply(ReplyKind.DATA, data)
 
     # ------------------------------------------------------------------------- one question

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
+import os
 import signal
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -31,7 +34,7 @@ from cloud.fleet.now import now_ms
 from cloud.fleet.reach import broker_of, tls_of
 from cloud.fleet.signatory import signatory_of
 from cloud.fleet.worker import Worker
-from config.fleet import FleetSettings
+from config.fleet import ConfigError, FleetHttp, FleetSettings
 
 log = structlog.get_logger("vendcloud")
 
@@ -129,7 +132,13 @@ class Service:
         return app
 
     async def run(self, *, http: bool) -> None:
-        """Work until SIGTERM or SIGINT."""
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            ConfigError: The port of the health endpoints can't be had.
+        """
+        # Before anything is taken: a second server of this folder ends here, with nothing done.
+        listener = _listener(self.settings.http) if http else None
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,8 +151,8 @@ class Service:
             tasks = [loop.create_task(worker.run()) for worker in self.ways.values()]
             if self.door is not None:
                 tasks.append(loop.create_task(self.door.run()))
-            if http:
-                tasks.append(loop.create_task(self._serve_http()))
+            if listener is not None:
+                tasks.append(loop.create_task(self._serve_http(listener)))
                 home, keys = self._home, self.settings.signer.keys
                 tasks.append(loop.create_task(ends.watch(self.database, home, home.folder / keys)))
             waiting = loop.create_task(stopping.wait())
@@ -166,15 +175,23 @@ class Service:
         finally:
             await self.database.close()
 
-    async def _serve_http(self) -> None:
+    async def _serve_http(self, listener: socket.socket) -> None:
         server = QuietServer(
-            uvicorn.Config(
-                self.web(),
-                host=self.settings.http.host,
-                port=self.settings.http.port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-            )
+            uvicorn.Config(self.web(), log_config=None, access_log=False, lifespan="off")
         )
-        await server.serve()
+        await server.serve([listener])
+
+
+def _listener(settings: FleetHttp) -> socket.socket:
+    """Return the health endpoints' socket. Raises ConfigError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        where = f"http: {settings.host}:{settings.port}"
+        hint = ": does another server run here?" if error.errno == errno.EADDRINUSE else ""
+        # Its own words name the address once more; a name that is none has a number of its own.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise ConfigError(f"{where}: {reason}{hint}") from error

@@ -1,5 +1,6 @@
-"""A database that is not there, is none or is somebody else's: told, without a password."""
+"""A wrong database, a machine that is not there, a port that is taken: told, without a password."""
 
+import socket
 import stat
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cloud.fleet.cli.app import app
-from cloud.fleet.cli.place import CliError
+from cloud.fleet.cli.place import CliError, Exit
+from cloud.fleet.home import Home
+from cloud.fleet.service import Service
+from config.fleet import ConfigError, FleetBroker, FleetHttp, FleetSettings
 
 SECRET = "geheim"
 NOWHERE = "127.0.0.1:1"  # a port that nobody listens on
@@ -47,3 +51,29 @@ def test_a_wrong_database_is_told_in_a_line_and_without_its_password(
 def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["--home", str(tmp_path), "migrate"]).exit_code == 0
     assert stat.S_IMODE((tmp_path / "fleet.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "command", ["sales", "cash", "claims", "alerts", "stock", "stock picklist", "cmd show"]
+)
+def test_a_machine_that_is_not_there_is_not_told_as_one_that_did_nothing(
+    tmp_path: Path, command: str
+) -> None:
+    assert CliRunner().invoke(app, ["--home", str(tmp_path), "migrate"]).exit_code == 0
+    words = [*command.split(), "--machine", "acme/none"]
+    ended = CliRunner().invoke(app, ["--home", str(tmp_path), *words])
+    assert isinstance(ended.exception, CliError)
+    assert ended.exception.code is Exit.NOT_FOUND
+    assert "no machine acme/none" in str(ended.exception)
+
+
+async def test_the_port_of_another_server_is_refused_before_anything_is_taken(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        http = FleetHttp(port=other.getsockname()[1])
+        settings = FleetSettings(http=http, broker=FleetBroker(enabled=False))
+        service = Service(settings, Home(tmp_path), shared=False, name="second")
+        with pytest.raises(ConfigError, match=r"already in use: does another server run here\?"):
+            await service.run(http=True)
+        await service.database.close()

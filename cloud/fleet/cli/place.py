@@ -22,7 +22,7 @@ from cloud.fleet.dead_letters import DeadLetterError
 from cloud.fleet.home import Home
 from cloud.fleet.migrate import NotMigratedError, current, newest
 from cloud.fleet.now import now_ms
-from cloud.fleet.orders import OrderRefusedError
+from cloud.fleet.orders import OrderRefusedError, machine_id_of
 from cloud.fleet.registry import RegistryError
 from cloud.fleet.signatory import Signatory, signatory_of
 from cloud.fleet.signer import SignerError
@@ -129,6 +129,27 @@ def run(context: typer.Context, work: Callable[[FleetDatabase, Place], Awaitable
         raise CliError(str(error)) from error
     except (SQLAlchemyError, OSError) as error:
         raise database_problem(place, error) from error
+
+
+def ask(
+    context: typer.Context,
+    machine: str,
+    question: Callable[[FleetDatabase, Address | None], Awaitable[T]],
+) -> T:
+    """Ask about one machine, which must be there, or about all of them ("").
+
+    Raises:
+        CliError: There is no such machine, or what ``run`` says.
+    """
+    address = address_of(machine) if machine else None
+
+    async def work(database: FleetDatabase, _: Place) -> T:
+        if address is not None:
+            async with database.reading() as connection:
+                await machine_id_of(connection, address)
+        return await question(database, address)
+
+    return run(context, work)
 
 
 def database_problem(place: Place, error: Exception) -> CliError:

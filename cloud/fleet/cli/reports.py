@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from cloud.contract.topics import Address
 from cloud.fleet import dead_letters, reports
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, address_of, run
-from cloud.fleet.database import FleetDatabase
+from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, ask, run
 from cloud.fleet.now import now_ms
 
 Lines = list[dict[str, Any]]
@@ -36,15 +33,6 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(group, name="dlq")
 
 
-def _ask(
-    context: typer.Context,
-    machine: str,
-    question: Callable[[FleetDatabase, Address | None], Awaitable[Lines]],
-) -> Lines:
-    address = address_of(machine) if machine else None
-    return run(context, lambda database, _: question(database, address))
-
-
 def _name(line: dict[str, Any]) -> str:
     return f"{line['tenant']}/{line['machine']}" if line["tenant"] else ""
 
@@ -61,7 +49,7 @@ def sales(
     json: AsJson = False,
 ) -> None:
     """Show what was sold."""
-    lines = _ask(context, machine, reports.sales if each else reports.totals)
+    lines = ask(context, machine, reports.sales if each else reports.totals)
     if json:
         screen.as_json(lines)
     elif each:
@@ -117,7 +105,7 @@ def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
 
 def cash(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
     """Show where the money is: what a collector will find."""
-    lines = _ask(context, machine, reports.cash)
+    lines = ask(context, machine, reports.cash)
     if json:
         screen.as_json(lines)
         return
@@ -139,7 +127,7 @@ def claims(
     context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
 ) -> None:
     """Show what customers are owed."""
-    lines = _ask(
+    lines = ask(
         context,
         machine,
         lambda database, address: reports.claims(database, address, closed=every),
@@ -174,7 +162,7 @@ def alerts(
     context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
 ) -> None:
     """Show what is wrong now."""
-    lines = _ask(
+    lines = ask(
         context,
         machine,
         lambda database, address: reports.alerts(database, address, closed=every),
@@ -200,7 +188,7 @@ def alerts(
 
 def dlq(context: typer.Context, every: All = False, json: AsJson = False) -> None:
     """Show the dead letters."""
-    lines = _ask(context, "", lambda database, _: reports.dead_letters(database, every=every))
+    lines = ask(context, "", lambda database, _: reports.dead_letters(database, every=every))
     if json:
         screen.as_json(lines)
         return

@@ -8,7 +8,7 @@ import typer
 
 from cloud.fleet import reports, stock_rules
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AnyMachine, AsJson, MachineName, address_of, run
+from cloud.fleet.cli.place import AnyMachine, AsJson, MachineName, address_of, ask, run
 
 
 def mount(app: typer.Typer) -> None:
@@ -27,8 +27,7 @@ def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
     """Show what is in the columns."""
     if context.invoked_subcommand is not None:
         return
-    address = address_of(machine) if machine else None
-    lines = run(context, lambda database, _: reports.stock(database, address))
+    lines = ask(context, machine, reports.stock)
     if json:
         screen.as_json(lines)
         return
@@ -80,8 +79,7 @@ def set_(
 
 def list_(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:
     """Show the rules."""
-    address = address_of(machine) if machine else None
-    lines = run(context, lambda database, _: stock_rules.rules(database, address))
+    lines = ask(context, machine, stock_rules.rules)
     if json:
         screen.as_json(lines)
         return
@@ -101,8 +99,11 @@ def picklist(
     json: AsJson = False,
 ) -> None:
     """Show what to bring to which machine."""
-    address = address_of(machine) if machine else None
-    found = run(context, lambda database, _: stock_rules.pick_list(database, address, every=every))
+    found = ask(
+        context,
+        machine,
+        lambda database, address: stock_rules.pick_list(database, address, every=every),
+    )
     if json:
         screen.as_json(found)
         return

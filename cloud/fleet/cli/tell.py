@@ -20,6 +20,7 @@ from cloud.fleet.cli.place import (
     MachineName,
     Place,
     address_of,
+    ask,
     run,
 )
 from cloud.fleet.database import FleetDatabase
@@ -101,14 +102,15 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show what machines were asked, and what they answered."""
-    address = address_of(machine) if machine else None
     if follow:
         if not command:
             raise CliError("--follow wants a command's id", Exit.USAGE)
         run(context, lambda database, _: _follow(database, command, json=json))
         return
-    lines = run(
-        context, lambda database, _: reports.commands(database, address, command_id=command)
+    lines = ask(
+        context,
+        machine,
+        lambda database, address: reports.commands(database, address, command_id=command),
     )
     if command and not lines:
         raise CliError(f"no command {command}", Exit.NOT_FOUND)

@@ -271,7 +271,7 @@ class Control:
     async def edges(self, after: int = 0, pin: PinNumber | None = None) -> list[Answer]:
         """Return the newest thousand edges after edge ``after``, of one pin or of all."""
         found = [
-            EdgeView(**asdict(edge))
+            EdgeView(**edge._asdict())
             for edge in self._world.board.edges
             if edge.seq > after and pin in (None, edge.pin)
         ]

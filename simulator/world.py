@@ -530,7 +530,7 @@ class World:
 
     def _edge(self, edge: Edge) -> None:
         if self._sinks:
-            self._tell("edge", asdict(edge))
+            self._tell("edge", edge._asdict())
 
     def _frame(self, frame: Frame) -> None:
         if self._sinks:

@@ -20,6 +20,7 @@ from drivers.dispenser.drop_sensor import DropSensor
 from drivers.dispenser.turn import Turn, TurnEnd, TurnInputs, TurnTimes
 from drivers.gpio.debounce import Debounced
 from drivers.gpio.lines import InputLine, Lines
+from drivers.waiting import Stir
 
 # Cam switches bounce for some milliseconds.
 HOME_DEBOUNCE_S: Final = 0.01
@@ -147,7 +148,7 @@ class GpioDispenser:
             raise InvariantError(f"there is no column {column!r}") from None
 
     async def _run(self, hardware: ColumnHardware) -> _Run:
-        changed = asyncio.Event()
+        changed = Stir()
         door_opened = False
 
         def on_door(is_open: bool) -> None:
@@ -216,7 +217,7 @@ class GpioDispenser:
         return DispenseResult(outcome, run.run_s)
 
     async def _drops_within(self, sensor: DropSensor, seconds: float) -> bool:
-        fallen = asyncio.Event()
+        fallen = Stir()
         forget: Callable[[], None] = sensor.listen(lambda _: fallen.set())
         try:
             if not sensor.latched:
@@ -226,11 +227,7 @@ class GpioDispenser:
             forget()
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for ``event``, then forget it; or until ``seconds`` are over."""
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await event.wait()
-    except TimeoutError:
-        return
-    event.clear()
+async def _wait(stir: Stir, seconds: float) -> None:
+    """Wait for ``stir``, then forget it; or until ``seconds`` are over."""
+    if await stir.wait(seconds):
+        stir.clear()

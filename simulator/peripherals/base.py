@@ -13,7 +13,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from drivers.mdb.blocks import ACK, BYTE_TIME_S, NAK, checksum
 from simulator.peripherals.faults import PeripheralFaults, faults_from_state, faults_to_state
@@ -57,11 +57,10 @@ class Timeline:
         return seconds / self.speed
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a peripheral puts on the line.
+class Answer(NamedTuple):
+    """What a peripheral puts on the line; a tuple, since every exchange makes one.
 
-    Args:
+    Attributes:
         delay_s: From the end of the master's block to the answer's first start bit.
         data: All bytes, checksum included; a single byte is ACK or NAK. The last carries the
             mode bit.

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 PIN_COUNT: Final = 64  # the highest pin a machine's configuration may name is 63
 
@@ -52,9 +51,8 @@ class PinUseError(Exception):
     """The pin does not exist, was not claimed, or is no output."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One change of one pin's level."""
+class Edge(NamedTuple):
+    """One change of one pin's level; a tuple, since a motor and a buzzer make many."""
 
     seq: int  # counts from 1
     at_s: float  # on the board's clock

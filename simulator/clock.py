@@ -262,6 +262,8 @@ class VirtualClock:
     def __init__(self, loop: asyncio.AbstractEventLoop, wall: datetime = EPOCH) -> None:
         self._loop = loop
         self._wall_at_zero = wall - timedelta(seconds=loop.time())
+        self._told_at = -1.0  # one instant is asked for many times
+        self._told = wall
 
     def monotonic_s(self) -> float:
         """Return the loop's seconds; never goes back."""
@@ -269,7 +271,10 @@ class VirtualClock:
 
     def wall_utc(self) -> datetime:
         """Return the wall time, jumps included."""
-        return self._wall_at_zero + timedelta(seconds=self._loop.time())
+        now = self._loop.time()
+        if now != self._told_at:
+            self._told_at, self._told = now, self._wall_at_zero + timedelta(seconds=now)
+        return self._told
 
     async def sleep(self, seconds: float) -> None:
         """Wait in the loop's time."""
@@ -280,10 +285,12 @@ class VirtualClock:
         if wall.tzinfo is None:
             raise ValueError("wall time must be aware")
         self._wall_at_zero = wall.astimezone(UTC) - timedelta(seconds=self._loop.time())
+        self._told_at = -1.0
 
     def jump_wall(self, seconds: float) -> None:
         """Move the wall clock by `seconds`, negative for back."""
         self._wall_at_zero += timedelta(seconds=seconds)
+        self._told_at = -1.0
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

@@ -474,7 +474,7 @@ class AdapterWire(Ahead):
             return b""
         if self._busy or self._commands or self._text:
             return b""
-        return _block(line[2:-1].decode("ascii", "replace"))
+        return _asked_for(line)
 
     feed = host_write
 
@@ -635,6 +635,11 @@ class AdapterWire(Ahead):
 
 
 @lru_cache(256)  # a host says the same few things for ever
+def _asked_for(line: bytes) -> bytes:
+    """Return the block of a request's line."""
+    return _block(line[2:-1].decode("ascii", "replace"))
+
+
 def _block(text: str) -> bytes:
     """Return the block of a request's text, an empty one when it is none."""
     try:

@@ -9,6 +9,7 @@ Source: MDB/ICP 4.2, section 6.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, unique
+from functools import lru_cache
 from typing import Final
 
 from drivers.mdb.bill_words import RECYCLER_WORDS, VALIDATOR_WORDS
@@ -311,6 +312,7 @@ def decode_poll(payload: bytes) -> PollAnswer:
     return PollAnswer(tuple(_item(code) for code in payload))
 
 
+@lru_cache(64)  # a few codes come in poll after poll
 def _item(code: int) -> PollItem:
     raw = bytes((code,))
     if code >= 0x80:

@@ -9,6 +9,7 @@ Source: MDB/ICP 4.2, section 5.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, unique
+from functools import lru_cache
 from typing import Final
 
 from drivers.mdb.blocks import BlockFault, MdbBlockError
@@ -353,6 +354,7 @@ def decode_poll(payload: bytes) -> PollAnswer:
     return PollAnswer(tuple(items))
 
 
+@lru_cache(64)  # a few codes come in poll after poll
 def _one_byte_item(code: int, raw: bytes) -> PollItem:
     if code >= 0x20:
         return Slugs(code & 0x1F, raw)

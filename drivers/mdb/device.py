@@ -110,6 +110,8 @@ class FaultBook:
 
     def clear(self, *codes: FaultCode) -> None:
         """Tell that the cause is gone, for those that are open."""
+        if not self._open:
+            return  # as at nearly every poll
         for code in codes:
             if code in self._open:
                 del self._open[code]

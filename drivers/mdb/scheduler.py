@@ -263,7 +263,9 @@ class MdbBus:
                 alike.append(other)
         if horizon <= due:
             return False
-        skipped = sum(one.skip_to(horizon) for one in alike)
+        skipped = 0
+        for one in alike:
+            skipped += one.skip_to(horizon)
         self.counters.skipped_polls += skipped
         return skipped > 0
 

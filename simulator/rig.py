@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -33,6 +34,8 @@ START_LIMIT_S: Final = 90.0  # a bare Raspberry Pi imports for some seconds
 STOP_LIMIT_S: Final = 60.0  # vendd ends what is open within 25 s
 SIM_STOP_LIMIT_S: Final = 45.0
 SETTLE_LIMIT_S: Final = 60.0  # a payout of many coins on a slow machine
+# The guard's patience where ten processes share two cores, and vendd only waits for its turn.
+BUSY_MS: Final = 10_000
 # Longer than a round of polls: nothing was about to be said.
 QUIET_S: Final = 0.3
 LOG_TAIL: Final = 15  # lines of a log that an error shows
@@ -59,6 +62,8 @@ class RigOptions:
         pins_on_exit: What pins do when the process that drives them ends: keep or input.
         edits: Texts of the file and what stands in their place, for machines that differ.
         state: Where the world is kept; a world that was lived in begins there.
+        heartbeat_ms: How long the guard waits for a sign of life; None: what the file says. A
+            machine that is busy with other things may keep vendd from giving one.
     """
 
     config: Path
@@ -68,6 +73,7 @@ class RigOptions:
     pins_on_exit: str = "keep"
     edits: Mapping[str, str] = field(default_factory=dict)
     state: Path | None = None
+    heartbeat_ms: int | None = None
 
 
 class Vendd:
@@ -297,7 +303,7 @@ class Rig:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def _write_config(self) -> Path:
-        """Write this run's own file; nothing but link and ``edits`` differs from the given one."""
+        """Write this run's own file; only what the options say differs from the given one."""
         text = self.options.config.read_text(encoding="utf-8")
         edits = dict(self.options.edits)
         if self.options.link is not None:
@@ -308,6 +314,11 @@ class Rig:
             if text.count(old) != 1:
                 raise RigError(f"{old!r} stands {text.count(old)} times in {self.options.config}")
             text = text.replace(old, new)
+        if self.options.heartbeat_ms is not None:
+            patience = f"heartbeat_timeout_ms = {self.options.heartbeat_ms}"
+            text, found = re.subn(r"^heartbeat_timeout_ms = \d+", patience, text, flags=re.M)
+            if not found:
+                text += f"\n[guard]\n{patience}\n"
         path = self.home / CONFIG_NAME
         path.write_text(text, encoding="utf-8")
         return path

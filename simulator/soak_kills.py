@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from simulator.client import SimulatorError
 from simulator.real_kills import SCENES, CallKiller
-from simulator.rig import Rig, RigError, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigError, RigOptions
 from simulator.tracer import TracerError
 from simulator.vendd_client import VenddGoneError, VenddRefusedError, VenddWaitError
 
@@ -62,7 +62,7 @@ async def _scene(killer: CallKiller, row: Row, stride: int, bar: _Bar) -> None:
 
 async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: _Bar) -> list[Row]:
     rows: list[Row] = []
-    options = RigOptions(config, link="native", speed=SPEED)
+    options = RigOptions(config, link="native", speed=SPEED, heartbeat_ms=BUSY_MS)
     try:
         async with Rig(options) as rig:
             killer = CallKiller(rig)

@@ -31,7 +31,7 @@ from simulator.demo.teller import Tone
 from simulator.demo.verdict import Verdict
 from simulator.fleet import books
 from simulator.fleet.site import Site, SiteError
-from simulator.rig import Rig, RigError, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigError, RigOptions
 
 WRONG: Final = (*WENT_WRONG, SiteError)
 WEEK_DAYS: Final = 7
@@ -205,6 +205,7 @@ class Fleet:
             speed=self._speed,
             edits={"[machine]\n": self.site.section(name) + "[machine]\n"},
             state=state,
+            heartbeat_ms=BUSY_MS,
         )
         rig = await self._stack.enter_async_context(Rig(options))
         performance = Performance(rig, self._console, hurry=self._hurry)

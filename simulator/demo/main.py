@@ -21,7 +21,7 @@ from simulator.demo.fleet import Fleet
 from simulator.demo.performance import WENT_WRONG, Performance
 from simulator.demo.scenes import SCENES, Scene
 from simulator.demo.stories import STORIES, Story
-from simulator.rig import Rig, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigOptions
 
 CONFIG: Final = Path(__file__).parents[2] / "config" / "machines" / "demo.toml"
 PICTURE_COLUMNS: Final = 84
@@ -117,7 +117,9 @@ async def _perform(given: argparse.Namespace, chosen: Chosen, console: Console) 
 async def _first_act(
     given: argparse.Namespace, stories: Sequence[Story], console: Console
 ) -> Performance:
-    options = RigOptions(given.config, home=given.dir, link=given.link, speed=given.speed)
+    options = RigOptions(
+        given.config, home=given.dir, link=given.link, speed=given.speed, heartbeat_ms=BUSY_MS
+    )
     async with Rig(options) as rig:
         performance = Performance(rig, console)
         performance.teller.say(

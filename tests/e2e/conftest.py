@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from simulator.pytest_plugin import DEMO
-from simulator.rig import Rig, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigOptions
 
 StartRig = Callable[..., Awaitable[Rig]]
 
@@ -21,7 +21,9 @@ async def rigs(run_folder: Path) -> AsyncIterator[StartRig]:
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Rig:
-            given: dict[str, Any] = {"config": DEMO, "home": run_folder, "speed": 10.0}
+            given: dict[str, Any] = {
+                "config": DEMO, "home": run_folder, "speed": 10.0, "heartbeat_ms": BUSY_MS
+            }  # fmt: skip
             return await stack.enter_async_context(Rig(RigOptions(**given | options)))
 
         yield start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from simulator.pytest_plugin import DEMO
-from simulator.rig import Rig, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigOptions
 
 LINE = """
 [cctalk]
@@ -34,7 +34,7 @@ async def coins_gone(rig: Rig) -> int:
 
 
 async def test_a_kill_in_mid_payout_pays_each_coin_once_over_a_terminal() -> None:
-    async with Rig(RigOptions(DEMO, edits=EDITS)) as rig:
+    async with Rig(RigOptions(DEMO, edits=EDITS, heartbeat_ms=BUSY_MS)) as rig:
         await rig.start_vendd()
         await rig.api.until_selling()
         await rig.sim.insert_coin(200)

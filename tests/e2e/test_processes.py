@@ -6,7 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 A1 = 4  # the pin of a motor
 SAFE_WITHIN_S = 0.7
+HANG_MS, OFF_S = 3_000, 0.2  # a hung vendd is given so long here, and its outputs are off so soon
+TURNS = 10  # of several processes, one after the other; on a busy machine each of them may be late
 KILLED = 128 + signal.SIGKILL
 PLENTY_S = 60.0
 
@@ -58,6 +61,24 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
+@asynccontextmanager
+async def lateness() -> AsyncIterator[list[float]]:
+    """Measure how much later than asked this machine gives a process its turn."""
+    late = [0.0]
+
+    async def watch() -> None:
+        while True:
+            asked_s = now_s() + 0.01
+            await asyncio.sleep(0.01)
+            late.append(now_s() - asked_s)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield late
+    finally:
+        watching.cancel()
+
+
 async def test_a_stop_in_idle_keeps_the_credit_for_the_next_start(rig: Rig) -> None:
     await rig.sim.insert_coin(100)
     await credit(rig, 100)
@@ -89,13 +110,15 @@ async def test_a_stop_in_mid_vend_ends_the_vend_first(rig: Rig) -> None:
 
 
 async def test_a_vendd_that_hangs_in_mid_turn_is_killed_and_its_motor_off(rigs: StartRig) -> None:
-    rig = await rigs()
+    rig = await rigs(heartbeat_ms=HANG_MS)
     vendd = await rig.start_vendd()
     mark = await begins_to_turn(rig)
-    stopped_s = now_s()
-    vendd.signal(signal.SIGSTOP)
-    assert await vendd.ended() == KILLED
-    assert await safe_after(rig, stopped_s, mark) < SAFE_WITHIN_S
+    async with lateness() as late:
+        stopped_s = now_s()
+        vendd.signal(signal.SIGSTOP)
+        assert await vendd.ended() == KILLED
+        took_s = await safe_after(rig, stopped_s, mark)
+    assert took_s < HANG_MS / 1000 + OFF_S + TURNS * max(late)
     assert (await rig.sim.truth()).outputs_on == ()
     await rig.sim.clear_faults()
     await rig.start_vendd()
@@ -107,10 +130,12 @@ async def test_a_guard_that_is_killed_takes_vendd_along_in_good_order(rigs: Star
     rig = await rigs()
     vendd = await rig.start_vendd()
     mark = await begins_to_turn(rig)
-    killed_s = now_s()
-    vendd.process.kill()
-    await vendd.api.until(lambda api: api.gone, "vendd ends", PLENTY_S)
-    assert await safe_after(rig, killed_s, mark) < SAFE_WITHIN_S
+    async with lateness() as late:
+        killed_s = now_s()
+        vendd.process.kill()
+        await vendd.api.until(lambda api: api.gone, "vendd ends", PLENTY_S)
+        took_s = await safe_after(rig, killed_s, mark)
+    assert took_s < SAFE_WITHIN_S + TURNS * max(late)
     await rig.sim.clear_faults()
     await rig.sim.wait_for(quiet_s=0.2, timeout_s=PLENTY_S)
     await rig.start_vendd()

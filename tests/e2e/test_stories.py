@@ -14,14 +14,16 @@ from rich.console import Console
 from simulator.demo.performance import Performance
 from simulator.demo.stories import STORIES, Story
 from simulator.pytest_plugin import DEMO
-from simulator.rig import Rig, RigOptions
+from simulator.rig import BUSY_MS, Rig, RigOptions
 
 SPEED = 5.0
 LINKS = ("adapter", "native")
 
 
 async def put_up(stack: AsyncExitStack, link: str) -> Performance:
-    rig = await stack.enter_async_context(Rig(RigOptions(DEMO, link=link, speed=SPEED)))
+    rig = await stack.enter_async_context(
+        Rig(RigOptions(DEMO, link=link, speed=SPEED, heartbeat_ms=BUSY_MS))
+    )
     await rig.start_vendd()
     performance = Performance(rig, Console(file=io.StringIO(), width=80), hurry=True)
     await stack.enter_async_context(performance.told())

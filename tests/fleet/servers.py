@@ -17,7 +17,7 @@ import psycopg
 
 from simulator.fleet.site import free_port
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def as_postgres(arguments: list[str]) -> list[str]:
@@ -61,7 +61,7 @@ class Postgres:
     def _run(self, tool: str, *arguments: str) -> None:
         command = as_postgres([str(self._tools / tool), *arguments])
         done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, capture_output=True, text=True, timeout=180, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr + self._said()
 
@@ -84,7 +84,7 @@ class Postgres:
             f" -c fsync={self._fsync}"
         )
         self._run(
-            "pg_ctl", "-D", str(self._data), "-w", "-t", "30",
+            "pg_ctl", "-D", str(self._data), "-w", "-t", "90",
             "-l", str(self.folder / "log"), "-o", options, "start",
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ def vendcloud(home: Path, *arguments: str, code: int = 0, out: bool = False) -> 
         [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr

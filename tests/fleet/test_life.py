@@ -320,7 +320,7 @@ def vendctl(*words: str) -> tuple[int, str]:
         [sys.executable, "-c", "from controller.cli.app import run; run()", *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return done.returncode, done.stdout

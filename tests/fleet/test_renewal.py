@@ -298,7 +298,7 @@ async def test_it_is_renewed_when_it_is_due_or_the_time_becomes_known(
         now[0] = due
         if told:
             renewal.time_is_known()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while credentials.certificate()["serialNumber"] == old:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.01)
         task.cancel()

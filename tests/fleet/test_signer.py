@@ -222,7 +222,7 @@ async def test_a_question_without_a_bottom_is_refused(home: Home, tmp_path: Path
     async with SignerServer(desk(home), path, {}).listening():
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(b"[" * (LINE_MAX - 100) + b"\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = json.loads(await reader.readline())
         writer.close()
 

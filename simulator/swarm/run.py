@@ -16,7 +16,6 @@ import structlog
 
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
-from simulator.swarm.lean import thaw_all
 from simulator.swarm.plan import Life
 from simulator.swarm.play import Verdict, play
 from simulator.swarm.shrink import shrink
@@ -51,7 +50,6 @@ def life_of(order: Order) -> Life:
 def carry_out(order: Order) -> Verdict:
     """Play one seed, and shrink it when it fails."""
     quietly()
-    thaw_all()
     base = build.base_settings()
 
     def once(life: Life) -> Verdict:

@@ -15,6 +15,7 @@ GOOD, BAD, DIM, BOLD = "green", "bold red", "dim", "bold"
 WARN: Final = "yellow"
 
 Cell = str | tuple[str, str]  # words, or words and their style
+_LEAST: Final = 20  # columns that a cell which goes on below needs to be readable
 _WIDE: Final = 400  # columns for a file or a pipe: nothing is folded
 
 
@@ -48,10 +49,26 @@ def cell(value: Cell) -> Text:
 
 
 def line(*cells: Cell) -> None:
-    """Print cells on one line, a blank between them."""
+    """Print cells on one line, a blank between them.
+
+    On a terminal too narrow for it the last cell goes on below its own beginning, between words.
+    """
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    console().print(Text(" ").join(cell(one) for one in cells if one), soft_wrap=True)
+    shown = [cell(one) for one in cells if one]
+    text, out = Text(" ").join(shown), console()
+    before = text.cell_len - shown[-1].cell_len if shown else 0
+    fits = text.cell_len <= out.width or not 0 < before <= out.width - _LEAST
+    if fits or not out.is_terminal:
+        out.print(text, soft_wrap=True)
+        return
+    from rich.table import Table  # noqa: PLC0415 - as above
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(" ").join(shown[:-1]), shown[-1])
+    out.print(grid)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:

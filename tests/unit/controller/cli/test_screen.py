@@ -1,6 +1,7 @@
 """What reaches the terminal."""
 
 import pytest
+from rich.console import Console
 
 from controller.cli import screen
 
@@ -19,6 +20,9 @@ def test_nouns_follow_their_number() -> None:
 
 
 def test_a_pipe_gets_no_colours_and_no_folded_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 500
+    screen.line("7", long)
+    assert capsys.readouterr().out == f"7 {long}\n"
     long = "x" * 300
     screen.line((long, screen.BAD), ("end", screen.GOOD))
     screen.table(("A", ">B"), [((long, screen.BAD), "1")])
@@ -49,3 +53,27 @@ def test_a_terminal_gets_colours(
     monkeypatch.setenv("NO_COLOR", "1")
     screen.line(("ready", screen.GOOD))
     assert "\x1b[32m" not in capsys.readouterr().out
+
+
+def _narrow() -> Console:
+    return Console(width=40, force_terminal=True, color_system=None, highlight=False)
+
+
+def test_a_line_too_long_for_the_terminal_goes_on_below_its_last_cell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "console", _narrow)
+    screen.line("  7", "payout.finished", "paid 0.50 EUR of 0.50 EUR")
+    assert [text.rstrip() for text in capsys.readouterr().out.splitlines()] == [
+        "  7 payout.finished paid 0.50 EUR of",
+        "                    0.50 EUR",
+    ]
+
+
+def test_a_line_whose_last_cell_has_no_room_below_itself_is_left_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "console", _narrow)
+    screen.line("x" * 30, "y" * 20)
+    screen.line("z" * 50)
+    assert capsys.readouterr().out == f"{'x' * 30} {'y' * 20}\n{'z' * 50}\n"

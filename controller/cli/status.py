@@ -51,6 +51,12 @@ def show(context: typer.Context, json: AsJson = False) -> None:
     _vends([*status["open"], *reversed(status["last"])], currency)
 
 
+def _journal(journal: dict[str, Any]) -> Cell:
+    if not journal["id"]:
+        return "none is open", screen.WARN
+    return f"{journal['id'][:8]}, records {journal['first']} to {journal['last']}"
+
+
 def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
     mode: str = status["mode"]
     by = f" ({status['service_by']})" if status["service_by"] else ""
@@ -60,7 +66,7 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
         ("Mode", (f"{mode}{by}: {status['promise']}", _MODE.get(mode, screen.WARN))),
         *_locked(status["lock"]),
         ("Up", f"{screen.duration(status['up_s'])}, start {status['boot']}"),
-        ("Journal", f"{journal['id'][:8]}, records {journal['first']} to {journal['last']}"),
+        ("Journal", _journal(journal)),
         ("Credit", full(status["credit"], currency)),
     ]
     if status["escrow"]:

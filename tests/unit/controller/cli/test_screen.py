@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from controller.cli import screen
+from controller.cli import screen, status
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,9 @@ def test_a_line_whose_last_cell_has_no_room_below_itself_is_left_to_the_terminal
     screen.line("x" * 30, "y" * 20)
     screen.line("z" * 50)
     assert capsys.readouterr().out == f"{'x' * 30} {'y' * 20}\n{'z' * 50}\n"
+
+
+def test_a_machine_without_a_journal_shows_no_empty_name() -> None:
+    assert status._journal({"id": "", "first": 1, "last": 0}) == ("none is open", screen.WARN)
+    whole = {"id": "5fa3c0de00112233", "first": 1, "last": 38}
+    assert status._journal(whole) == "5fa3c0de, records 1 to 38"

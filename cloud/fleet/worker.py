@@ -22,6 +22,7 @@ from cloud.contract.topics import Address, Topic
 from cloud.fleet.broker import Broker, BrokerLostError, Connection, Incoming
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Verdict
+from cloud.sessions import in_a_task_of_its_own
 
 log = structlog.get_logger("vendcloud.worker")
 
@@ -102,14 +103,8 @@ class Worker:
             before_sleep=self._say_lost,
         ):
             with attempt:
-                try:
-                    await self._work(attempt.retry_state)
-                except (BrokerLostError, SQLAlchemyError, OSError):
-                    # A query that is cancelled may end with an error of its own; this is the end.
-                    task = asyncio.current_task()
-                    if task is not None and task.cancelling():
-                        raise asyncio.CancelledError from None
-                    raise
+                work = self._work(attempt.retry_state)
+                await in_a_task_of_its_own(work, (BrokerLostError, SQLAlchemyError, OSError))
 
     def _say_lost(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

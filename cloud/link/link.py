@@ -23,6 +23,7 @@ from cloud.link import window as win
 from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
 from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
+from cloud.sessions import in_a_task_of_its_own
 from controller.clock import Clock
 from controller.journal.envelope import to_ms
 from controller.journal.reader import StoredRow
@@ -212,14 +213,8 @@ class Link:
             before_sleep=self._say_lost,
         ):
             with attempt:
-                try:
-                    await self._session(attempt.retry_state)
-                except LinkLostError:
-                    # What is cancelled may end with an error of its own; this is the end.
-                    task = asyncio.current_task()
-                    if task is not None and task.cancelling():
-                        raise asyncio.CancelledError from None
-                    raise
+                session = self._session(attempt.retry_state)
+                await in_a_task_of_its_own(session, (LinkLostError,))
             if self._stopped:
                 return
 

@@ -1,0 +1,30 @@
+"""Running sessions, each of which may end with an error, until somebody stops us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def in_a_task_of_its_own(
+    session: Coroutine[Any, Any, None], lost: tuple[type[Exception], ...]
+) -> None:
+    """Run a session; whoever cancels us hears of that, whatever error the session ends with.
+
+    A task group inside cancels the task that it is in when one of its own fails, and leaves a mark
+    on it that looks like somebody's wish to stop (Python 3.11 and 3.12): that mark is on a task
+    that ends with the session.
+
+    Args:
+        session: What runs.
+        lost: Errors that it may end with.
+    """
+    inner = asyncio.ensure_future(session)
+    try:
+        await inner
+    except lost:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise

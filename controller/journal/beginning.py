@@ -1,13 +1,14 @@
 """Making a journal: at the first start, or in place of one that is broken.
 
 The new file is complete before the id file names it, so a power cut leaves the old journal or the
-new one. The old file stays where it is, untouched.
+new one. The old file stays where it is, untouched. What the fleet does not have of it may be long:
+it goes from file to file in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -44,7 +45,11 @@ from controller.journal.schema import migrate
 from controller.journal.wall_label import WallLabel
 
 _FIRST_TOLD: Final = 2  # behind ``journal.begun``
+# Records written at once: a sync costs as much as some hundred of them, and memory is a few MiB.
+TOLD_AT_ONCE: Final = 4_096
+_TO_CHECKPOINT: Final = 8  # pieces: the log beside the new file stays below some 20 MiB
 _UNFINISHED: Final = "journal.new"
+_ROW: Final = [int, int, bytes, bytes]  # a damaged page may hold anything in its place
 Carried = tuple[StoredRow, bool]  # a row of the old journal, and whether it verified
 
 
@@ -69,7 +74,45 @@ class Inheritance:
     confirmed_ms: int | None
     state: bytes | None  # what the new journal inherits, encoded
     balances: Postings  # of that state
-    carried: tuple[Carried, ...]  # records that the fleet does not have: told again by the new one
+    backlog: Backlog | None = (
+        None  # records that the fleet does not have: told again by the new one
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Where the old journal's records stand that the fleet does not have."""
+
+    database: Database  # open
+    after: int  # the last record that the fleet has
+    good: int  # the last one of the good chain
+    before: bytes | None  # the hash of the record ``after``; None: it can't be read
+
+
+@dataclass(slots=True)
+class Numbers(Mapping[int, int]):
+    """Where a record of the old journal stands in the new one, if it verified: old seq to new.
+
+    Up to the last good one they stand without a gap, and keep their distance.
+    """
+
+    after: int = 0
+    last: int = 0
+    wrong: set[int] = field(default_factory=set)  # as many as are damaged
+
+    def __getitem__(self, seq: int) -> int:
+        """Return the new number. Raises KeyError."""
+        if not self.after < seq <= self.last or seq in self.wrong:
+            raise KeyError(seq)
+        return seq - self.after - 1 + _FIRST_TOLD
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the old ones, rising."""
+        return (seq for seq in range(self.after + 1, self.last + 1) if seq not in self.wrong)
+
+    def __len__(self) -> int:
+        """Return how many have a new one."""
+        return max(0, self.last - self.after) - len(self.wrong)
 
 
 async def create(
@@ -80,10 +123,14 @@ async def create(
     boot: BootInfo,
     fold_version: int = 0,
     old: Inheritance | None = None,
+    told: Callable[[Mapping[int, int]], bytes | None] | None = None,
     reason: str = "first start",
     by: str = "",
 ) -> bytes:
-    """Make a journal with its first record, switch to it and return its id."""
+    """Make a journal with its first record, switch to it and return its id.
+
+    ``told`` returns the state that it inherits, when the numbers of what it tells again are known.
+    """
     key = await read_key(storage) or await make_key(storage, entropy)
     journal = entropy(chain.ID_BYTES)
     begun = JournalBegun(
@@ -108,13 +155,17 @@ async def create(
         ("INSERT INTO journal (one, id) VALUES (1, ?)", (journal,)),
         ("INSERT INTO record (seq, boot, body, hash) VALUES (1, 1, ?, ?)", (body, digest)),
     ]
-    if old is not None:
-        statements += _told_again(journal, digest, old, at_ms, mono_ms, confirmed=confirmed)
-        statements += _inherited(journal, key, fold_version, old)
     await storage.remove(companions(_UNFINISHED))
     database = await storage.open(_UNFINISHED, Access.WRITE)
     try:
         await migrate(database)
+        if old is not None:
+            numbers = Numbers()
+            if old.backlog is not None:
+                again = _Again(journal, digest, old, at_ms, mono_ms, confirmed)
+                statements = await again.tell(database, statements, old.backlog, numbers)
+            state = old.state if told is None else told(numbers)
+            statements += _inherited(journal, key, fold_version, old.confirmed_ms, state)
         await database.transaction(statements)
         # Closing would do it too, and would not say when it failed.
         await database.checkpoint(truncate=True)
@@ -127,48 +178,72 @@ async def create(
 
 
 def _inherited(
-    journal: bytes, key: MachineKey, fold_version: int, old: Inheritance
+    journal: bytes,
+    key: MachineKey,
+    fold_version: int,
+    confirmed_ms: int | None,
+    state: bytes | None,
 ) -> Iterable[Statement]:
-    if old.state is not None:
-        at = Position(0, 0, chain.GENESIS, old.confirmed_ms)
-        yield bases.saving(bases.signed(key, journal, at, fold_version, old.state))
+    if state is not None:
+        at = Position(0, 0, chain.GENESIS, confirmed_ms)
+        yield bases.saving(bases.signed(key, journal, at, fold_version, state))
 
 
-def _told_again(
-    journal: bytes, digest: bytes, old: Inheritance, at_ms: int, mono_ms: int, *, confirmed: bool
-) -> Iterable[Statement]:
-    """Write the records that the fleet does not have into the new journal, inside its own.
+@dataclass(slots=True)
+class _Again:
+    """Writes the records that the fleet does not have into the new journal, inside its own.
 
     Their postings are in the balances that the first record tells, so these post nothing.
     """
-    for index, ((seq, boot, body, _), verified) in enumerate(old.carried):
+
+    journal: bytes
+    digest: bytes
+    old: Inheritance
+    at_ms: int
+    mono_ms: int
+    confirmed: bool
+    number: int = _FIRST_TOLD
+
+    async def tell(
+        self, database: Database, first: list[Statement], backlog: Backlog, numbers: Numbers
+    ) -> list[Statement]:
+        """Write them behind the first statements; returns those that are still to be written."""
+        statements, pieces = list(first), 0
+        numbers.after, numbers.last = backlog.after, backlog.good
+        async for row, verified in _judged(self.old.journal, backlog):
+            if row[0] <= backlog.good and not verified:
+                numbers.wrong.add(row[0])
+            statements.append(self._statement(row, verified=verified))
+            if len(statements) >= TOLD_AT_ONCE:
+                await database.transaction(statements)
+                statements, pieces = [], pieces + 1
+                if pieces % _TO_CHECKPOINT == 0:
+                    await database.checkpoint()
+        # Behind the last one that could be read there is none to be known by.
+        numbers.last = min(numbers.last, numbers.after + self.number - _FIRST_TOLD)
+        return statements
+
+    def _statement(self, row: StoredRow, *, verified: bool) -> Statement:
+        seq, boot, body, _ = row
         data = RecordCarried(
-            journal=old.journal.hex(),
+            journal=self.old.journal.hex(),
             seq=seq,
             boot=boot,
             body=body.decode("utf-8", "replace"),
             verified=verified,
         )
-        number = _FIRST_TOLD + index
         raw = encode_body(
-            data, at_ms=at_ms, confirmed=confirmed, mono_ms=mono_ms, vend=None, postings=()
+            data,
+            at_ms=self.at_ms,
+            confirmed=self.confirmed,
+            mono_ms=self.mono_ms,
+            vend=None,
+            postings=(),
         )
-        digest = chain.link(digest, journal, number, 1, raw)
-        yield (
-            "INSERT INTO record (seq, boot, body, hash) VALUES (?, 1, ?, ?)",
-            (number, raw, digest),
-        )
-
-
-async def _behind(storage: Storage, seq: int) -> tuple[Carried, ...]:
-    """Return the rows of the journal in use behind ``seq``."""
-    located = await locate(storage)
-    assert located is not None, "its records were just read"
-    database = await storage.open(journal_file(located[0]), Access.READ)
-    try:
-        return tuple((row, True) for row in await _readable(database, seq))
-    finally:
-        await database.close()
+        self.digest = chain.link(self.digest, self.journal, self.number, 1, raw)
+        made = self.number, raw, self.digest
+        self.number += 1
+        return "INSERT INTO record (seq, boot, body, hash) VALUES (?, 1, ?, ?)", made
 
 
 async def begin_new(
@@ -192,53 +267,57 @@ async def begin_new(
     With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
     this machine wrote behind it becomes records of the new journal, once.
     """
-    old = await _read_old(storage, fold, registry, forked=fork is not None)
-    if old is not None and fork is not None:
-        old = replace(old, last_seq=fork, carried=await _behind(storage, fork))
-    if old is not None and old.state is not None:
+    old = await _read_old(storage, fold, registry, fork)
+
+    def told(numbers: Mapping[int, int]) -> bytes | None:
+        if old is None or old.state is None:
+            return None
         state = fold.decode(old.state, fold.version)
-        numbers = {
-            row[0]: _FIRST_TOLD + index
-            for index, (row, verified) in enumerate(old.carried)
-            if verified
-        }
         fold.told_again(state, old.journal.hex(), numbers)
-        old = replace(old, state=state.encode())
-    return await create(
-        storage,
-        clock=clock,
-        entropy=entropy,
-        boot=boot,
-        fold_version=fold.version,
-        old=old,
-        reason=reason,
-        by=by,
-    )
+        return state.encode()
+
+    try:
+        return await create(
+            storage,
+            clock=clock,
+            entropy=entropy,
+            boot=boot,
+            fold_version=fold.version,
+            old=old,
+            told=told,
+            reason=reason,
+            by=by,
+        )
+    finally:
+        if old is not None and old.backlog is not None:
+            await old.backlog.database.close()
 
 
 async def _read_old(
-    storage: Storage, fold: Fold[S], registry: Registry, *, forked: bool
+    storage: Storage, fold: Fold[S], registry: Registry, fork: int | None
 ) -> Inheritance | None:
     try:
         located = await locate(storage)
     except JournalRefusedError:
         witness = await read_witness(storage)
-        return Inheritance(witness.journal, 0, None, None, (), ()) if witness else None
+        return Inheritance(witness.journal, 0, None, None, ()) if witness else None
     if located is None:
         return None
     journal, _ = located
-    nothing = Inheritance(journal, 0, None, None, (), ())
+    nothing = Inheritance(journal, 0, None, None, ())
     try:
         database = await storage.open(journal_file(journal), Access.READ)
     except DiskError:
         return nothing
     try:
         with distrust():
-            return await _inherit(database, storage, journal, fold, registry, forked=forked)
+            return await _inherit(database, storage, journal, fold, registry, fork)
     except JournalError:
-        return nothing
-    finally:
         await database.close()
+        return nothing
+    except BaseException:
+        await database.close()
+        raise
 
 
 async def _inherit(
@@ -247,8 +326,7 @@ async def _inherit(
     journal: bytes,
     fold: Fold[S],
     registry: Registry,
-    *,
-    forked: bool,
+    fork: int | None,
 ) -> Inheritance:
     acked = await check_identity(database, journal)
     key = await read_key(storage)
@@ -263,13 +341,18 @@ async def _inherit(
     if folded is not None and folded.at.seq:
         last, confirmed_ms = folded.at.seq, folded.at.confirmed_ms
         inherited = fold.inherit(folded.state)
-        if forked:
+        if fork is not None:
             fold.forked(inherited)
         state, balances = inherited.encode(), fold.balances(inherited)
-    before = None if acked == 0 else await _hash_of(database, acked)
-    rows = await _readable(database, acked)
-    carried = tuple(_judged(journal, rows, acked, last, before))
-    return Inheritance(journal, last, confirmed_ms, state, balances, carried)
+    after = acked
+    if fork is not None:  # a whole journal: what it has dropped of this the fleet has had
+        rows = await reader.rows_after(database, fork, 1)
+        after = rows[0][0] - 1 if rows else fork
+    before = None if after == 0 else await _hash_of(database, after)
+    backlog = Backlog(database, after, last, before)
+    return Inheritance(
+        journal, last if fork is None else fork, confirmed_ms, state, balances, backlog
+    )
 
 
 async def _hash_of(database: Database, seq: int) -> bytes | None:
@@ -280,18 +363,16 @@ async def _hash_of(database: Database, seq: int) -> bytes | None:
     return None if row is None else row[3]
 
 
-def _judged(
-    journal: bytes, rows: Sequence[StoredRow], after: int, last: int, before: bytes | None
-) -> Iterator[Carried]:
-    """Yield every record behind ``after``, each with whether its hash is right.
+async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:
+    """Yield every record behind what the fleet has, each with whether its hash is right.
 
-    Up to ``last`` without a gap, so that their new numbers keep the distance of the old ones: in
-    place of one that can't be read an empty one. A snapshot may stand behind a damaged record,
-    and what is right there counts in the balances.
+    Up to the last good one without a gap, so that their new numbers keep the distance of the old
+    ones: in place of one that can't be read an empty one. A snapshot may stand behind a damaged
+    record, and what is right there counts in the balances.
     """
-    digest = chain.GENESIS if after == 0 else before
-    seq = after
-    for row in rows:
+    seq, last = backlog.after, backlog.good
+    digest = chain.GENESIS if seq == 0 else backlog.before
+    async for row in _readable(backlog.database, seq):
         number, boot, body, stored = row
         while seq + 1 < min(number, last + 1):
             seq, digest = seq + 1, None
@@ -301,17 +382,16 @@ def _judged(
         seq, digest = number, stored if chained else None
 
 
-async def _readable(database: Database, after: int) -> Sequence[StoredRow]:
-    """Return every row behind ``after`` that can be read, across damaged pages, each seq once.
+async def _readable(database: Database, after: int) -> AsyncIterator[StoredRow]:
+    """Yield every row behind ``after`` that can be read, across damaged pages, each seq once.
 
     A damaged page may hold what another page holds as well, or an older state of itself.
     """
-    found: dict[int, StoredRow] = {}
     try:
         last = await reader.last_seq(database)
     except DiskError:
         last = after + reader.CHUNK
-    seq = after
+    seq, yielded = after, after
     while seq < last:
         try:
             rows = await reader.rows_after(database, seq)
@@ -323,9 +403,19 @@ async def _readable(database: Database, after: int) -> Sequence[StoredRow]:
             if read <= seq:
                 break
             seq = read
-        for row in rows:
+        for row in _in_order(rows):
+            if row[0] > yielded:
+                yielded = row[0]
+                yield row
+
+
+def _in_order(rows: Sequence[StoredRow]) -> list[StoredRow]:
+    """Return what is a row at all, each seq once, rising."""
+    found: dict[int, StoredRow] = {}
+    for row in rows:
+        if [type(value) for value in row] == _ROW:
             found.setdefault(row[0], row)
-    return [found[seq] for seq in sorted(found) if seq > after]
+    return [found[seq] for seq in sorted(found)]
 
 
 async def _one_by_one(database: Database, after: int, last: int) -> list[StoredRow]:

@@ -2,18 +2,21 @@
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
-from controller.journal.beginning import _readable, begin_new
-from controller.journal.database import PAGE_SIZE, Access, Database
+from controller.journal import beginning
+from controller.journal.beginning import TOLD_AT_ONCE, _readable, begin_new
+from controller.journal.database import PAGE_SIZE, Access, Database, Statement
 from controller.journal.errors import JournalBrokenError, JournalRefusedError
 from controller.journal.identity import ID_FILE, journal_file
+from controller.journal.reader import StoredRow
 from controller.journal.records import JournalBegun
 from controller.journal.store import Journal
 from simulator.disk import Disk
-from simulator.disk_sqlite import DiskStorage
+from simulator.disk_sqlite import DiskStorage, InlineDatabase
 from tests.journal_kit import REGISTRY, HandClock, Purse, PurseFold, boot_info, open_journal, put_in
 
 
@@ -132,6 +135,35 @@ async def test_records_behind_a_damaged_page_are_carried_too() -> None:
     assert lost[0] < 103 < lost[-1] + 8
 
 
+@pytest.mark.parametrize("damaged", [5, 120, 198])
+async def test_a_long_backlog_goes_over_in_pieces_and_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, damaged: int
+) -> None:
+    made: list[tuple[list[StoredRow], Purse]] = []
+    most: list[int] = []
+    transaction = InlineDatabase.transaction
+
+    async def watched(self: InlineDatabase, statements: Sequence[Statement]) -> None:
+        most.append(len(statements))
+        await transaction(self, statements)
+
+    for at_once in (TOLD_AT_ONCE, 10):
+        disk, _ = await broken_at(damaged, *range(1, 200))
+        with monkeypatch.context() as patched:
+            patched.setattr(beginning, "TOLD_AT_ONCE", at_once)
+            patched.setattr(InlineDatabase, "transaction", watched)
+            most.clear()
+            await begin(disk)
+        journal = await reopened(disk)
+        assert (await journal.verify()).ok
+        made.append(([row async for row in journal.rows(1, 202)], journal.state))
+    (whole, at_whole), (pieces, at_pieces) = made
+    assert pieces == whole
+    assert (at_pieces.balances, at_pieces.notes) == (at_whole.balances, at_whole.notes)
+    assert len(at_whole.notes) >= damaged - 1
+    assert (len(whole), max(most)) == (202, 10)
+
+
 async def test_a_journal_that_is_gone_is_named_by_its_id_file() -> None:
     disk = Disk()
     journal = await open_journal(DiskStorage(disk))
@@ -197,7 +229,11 @@ async def test_on_an_empty_folder_it_is_a_first_start() -> None:
     assert (await first_record(await reopened(disk))).previous is None
 
 
-async def test_a_power_cut_leaves_the_old_journal_or_the_new_one() -> None:
+@pytest.mark.parametrize("at_once", [TOLD_AT_ONCE, 2])
+async def test_a_power_cut_leaves_the_old_journal_or_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(beginning, "TOLD_AT_ONCE", at_once)
     disk, old = await broken_at(5, 1, 2, 4, 8, 16)
     rng = random.Random(1)
     images: list[Disk] = []
@@ -233,8 +269,8 @@ class TornPages:
 
 @pytest.mark.parametrize("seqs", [(1, 2, 2, 3), (3, 1, 2), (1, 2, 1, 2), (4, 4)])
 async def test_a_row_that_stands_in_two_pages_is_carried_once(seqs: tuple[int, ...]) -> None:
-    rows = await _readable(cast("Database", TornPages(*seqs)), 0)
-    assert [row[0] for row in rows] == sorted(set(seqs))
+    rows = [row[0] async for row in _readable(cast("Database", TornPages(*seqs)), 0)]
+    assert rows == sorted(set(seqs))
 
 
 async def test_behind_a_fork_a_new_journal_tells_again_what_the_fleet_does_not_have() -> None:

@@ -121,13 +121,18 @@ def fleet(database: FleetDatabase, side: Side) -> AbstractAsyncContextManager[Wo
     return side.fleet(database)
 
 
-async def in_sync(link: Link, limit_s: float = 60.0) -> None:
+async def in_sync(link: Link, limit_s: float = 120.0) -> None:
+    """Wait for it. A link that failed some times waits up to two minutes: not here."""
     changed = asyncio.Event()
     link.watch(changed.set)
     async with asyncio.timeout(limit_s):
         while link.status.phase is not Phase.IN_SYNC or link.status.backlog:
             changed.clear()
-            await changed.wait()
+            try:
+                async with asyncio.timeout(15):
+                    await changed.wait()
+            except TimeoutError:
+                link.sync_now()
 
 
 async def every_record_once(database: FleetDatabase, books: Journal[State]) -> bool:

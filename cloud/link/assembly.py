@@ -238,13 +238,13 @@ class Ways:
         self._credentials = _credentials(settings, folder)
         self.renewal: Renewal | None = None
         if self._credentials is not None:
-            self.renewal = Renewal(self._credentials, address, self._https, clock, known_ms)
+            self.renewal = Renewal(self._credentials, address, self._reached, clock, known_ms)
 
     def transport(self) -> Transport:
         """Return the way that is configured."""
         settings, shown = self._settings, self._credentials
         if settings.transport == "https":
-            return self._second()
+            return self._https(self._shown())
         broker = Broker(
             settings.host,
             settings.port,
@@ -258,9 +258,16 @@ class Ways:
             return AutoTransport(mqtt, self._second, self._clock)
         return mqtt
 
-    def _second(self) -> HttpsTransport:
+    async def _second(self) -> HttpsTransport:
+        return await self._reached(self._shown())
+
+    def _shown(self) -> Callable[[], ssl.SSLContext]:
         assert self._credentials is not None, "checked on loading"
-        return self._https(self._credentials.context)
+        return self._credentials.context
+
+    async def _reached(self, tls: Callable[[], ssl.SSLContext]) -> HttpsTransport:
+        # In a thread: its library takes half a second of a small board's loop, which stops motors.
+        return await asyncio.to_thread(self._https, tls)
 
     def _https(self, tls: Callable[[], ssl.SSLContext]) -> HttpsTransport:
         from cloud.link.transport_https import HttpsTransport  # noqa: PLC0415 - memory, if unused

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("link")
 EVERY_S: Final = 6 * 3_600.0
 AGAIN_S: Final = 900.0  # after an attempt that failed, doubled each time up to the above
 
-Reach = Callable[[Callable[[], ssl.SSLContext]], "HttpsTransport"]
+Reach = Callable[[Callable[[], ssl.SSLContext]], Awaitable["HttpsTransport"]]
 
 
 class Renewal:
@@ -98,7 +98,7 @@ class Renewal:
                 return False
             await self._ask()
         try:
-            async with self._reach(credentials.next_context).connect():
+            async with (await self._reach(credentials.next_context)).connect():
                 pass  # let in
         except LinkRefusedError:
             # The fleet does not know it (any more): begin again.
@@ -119,7 +119,8 @@ class Renewal:
 
     async def _ask(self) -> None:
         request = await asyncio.to_thread(self._request)
-        async with self._reach(self._credentials.context).asking() as connection:
+        way = await self._reach(self._credentials.context)
+        async with way.asking() as connection:
             raw = await connection.ask(https.RENEW, https.RenewalRequest(request=request))
         certificate = read(https.Renewal, raw).certificate
         await asyncio.to_thread(self._credentials.keep_next, certificate.encode())

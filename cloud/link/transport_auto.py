@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Final, Protocol
@@ -100,7 +100,9 @@ class AutoTransport:
         clock: Measures.
     """
 
-    def __init__(self, mqtt: Transport, https: Callable[[], Https], clock: Clock) -> None:
+    def __init__(
+        self, mqtt: Transport, https: Callable[[], Awaitable[Https]], clock: Clock
+    ) -> None:
         self._mqtt = mqtt
         self._make_https = https
         self._https: Https | None = None
@@ -123,7 +125,7 @@ class AutoTransport:
                     since_s = self._clock.monotonic_s()
                     yield connection
             else:
-                async with self._second().connect() as losable:
+                async with (await self._second()).connect() as losable:
                     since_s = self._clock.monotonic_s()
                     log.info("link.https")
                     trying = asyncio.ensure_future(self._try_mqtt(losable))
@@ -140,9 +142,9 @@ class AutoTransport:
                 self.choice.lost(way, since_s, now_s)
             raise
 
-    def _second(self) -> Https:
+    async def _second(self) -> Https:
         if self._https is None:
-            self._https = self._make_https()
+            self._https = await self._make_https()
         return self._https
 
     async def _try_mqtt(self, connection: Losable) -> None:

@@ -1,6 +1,8 @@
 """Certificates: renewed with a new key, by an ended one too, through kills; and revoked."""
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -45,10 +47,13 @@ class Site:
         return Credentials(made.ca, made.certificate, made.key, self.folder)
 
     def renewal(self, credentials: Credentials, address: Address = MACHINE) -> Renewal:
+        async def reached(tls: Callable[[], ssl.SSLContext]) -> HttpsTransport:
+            return HttpsTransport("localhost", self.doors.port, tls)
+
         return Renewal(
             credentials,
             address,
-            lambda tls: HttpsTransport("localhost", self.doors.port, tls),
+            reached,
             SystemClock(),
             lambda: (START, True),
         )

@@ -1,21 +1,27 @@
 """The machine's side of HTTPS: lost answers, cut requests, commands at most once, proxies."""
 
 import asyncio
+import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
 
+import cloud.link
 from cloud.contract.messages import Telemetry
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.link import transport_auto, transport_https, trust
+from cloud.link.assembly import Ways
 from cloud.link.transport import Heard, LinkLostError
 from cloud.link.transport_https import HttpsTransport
+from config.models import Cloud
 from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state import State
@@ -370,8 +376,12 @@ async def test_the_link_goes_back_to_mqtt_when_a_broker_answers_and_books_are_eq
 
     broker = Mosquitto(tmp_path / "broker")
     mqtt = OverMqtt(broker)
-    second = https_of(side)
-    auto = transport_auto.AutoTransport(mqtt.transport(broker.port), lambda: second, Hasty())
+    way = https_of(side)
+
+    async def second() -> HttpsTransport:
+        return way
+
+    auto = transport_auto.AutoTransport(mqtt.transport(broker.port), second, Hasty())
     auto.choice.way = transport_auto.Way.HTTPS  # MQTT was away for a minute
     await sell_many(books, 50)
     side.transport = lambda port: auto  # type: ignore[method-assign]  # the way of this test
@@ -422,3 +432,34 @@ def test_the_bounds_of_both_sides_fit_each_other() -> None:
     assert transport_https.TOGETHER_BYTES < https.MAX_POST_BYTES
     assert app.BODY_S > https.MAX_POST_BYTES / 32_000
     assert NOW + timedelta() == NOW
+
+
+async def test_the_library_of_the_second_way_is_loaded_beside_the_loop(
+    side: OverHttps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes half a second of a small board, in which nobody would stop a motor."""
+    shown = side.certified
+    assert shown is not None
+    settings = Cloud(
+        tenant="acme", host="localhost", https_port=side.port, transport="auto",
+        ca=shown.ca, certificate=shown.certificate, key=shown.key, root_key="00" * 32,
+    )  # fmt: skip
+    way = Ways(settings, MACHINE, tmp_path, SystemClock(), lambda: (START, True)).transport()
+    assert isinstance(way, transport_auto.AutoTransport)
+    loaded_by: list[threading.Thread] = []
+
+    class Watched(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "cloud.link.transport_https":
+                loaded_by.append(threading.current_thread())
+
+    monkeypatch.setattr(cloud.link, "transport_https", transport_https)  # put back afterwards
+    monkeypatch.delitem(sys.modules, "cloud.link.transport_https")
+    monkeypatch.setattr(sys, "meta_path", [Watched(), *sys.meta_path])
+    way.choice.way = transport_auto.Way.HTTPS  # MQTT was away for a minute
+    with pytest.raises(LinkLostError):  # nobody opened the door
+        async with way.connect():
+            raise AssertionError("nobody is there")
+
+    assert len(loaded_by) == 1
+    assert loaded_by[0] is not threading.main_thread()

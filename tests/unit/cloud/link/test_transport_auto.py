@@ -56,7 +56,7 @@ class Life:
         self.made = 0
         self.transport = AutoTransport(self.mqtt, self._second, self.clock)
 
-    def _second(self) -> Line:
+    async def _second(self) -> Line:
         self.made += 1
         return self.https
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 MOTOR, LOW = 5, 6  # the second one is active low
-SILENCE_S = 0.5
+# What hangs is found soon; what does not must not be taken for it on a busy machine.
+SILENCE_S = {"stop": 0.5, "spin": 0.5, "slow": 2.0}
+PATIENT_S = 20.0
 
 
 def note(folder: Path, word: str, detail: object = "") -> None:
@@ -49,7 +51,7 @@ def guard(way: str, folder: Path) -> int:
         command,
         safe.drive,
         prepare=safe.prepare,
-        times=GuardTimes(silence_s=SILENCE_S, start_s=10),
+        times=GuardTimes(silence_s=SILENCE_S.get(way, PATIENT_S), start_s=30),
     )
     note(folder, "guard-ends", status)
     return status
@@ -89,7 +91,7 @@ def vendd(way: str, folder: Path) -> int:
         beat()
         if way == "slow":
             # opening pins and a journal on a busy, cold machine
-            time.sleep(2 * SILENCE_S)  # noqa: ASYNC251 - it is to hold up the loop
+            time.sleep(1.5 * SILENCE_S[way])  # noqa: ASYNC251 - it is to hold up the loop
         heart.tell("READY=1")
         motors = (
             lines.output(Line(MOTOR), "motor", max_on_s=30),

@@ -110,10 +110,11 @@ async def _is_active(
 
 
 async def take_back(database: FleetDatabase, address: Address, uid: bytes) -> int:
-    """Have a machine begin a new journal behind an old one that it runs again; returns that seq.
+    """Have a machine begin a new journal behind an old one that it runs again; returns behind what.
 
-    The new journal's balances are what the machine believes; the one that followed the old one
-    counts on until the new one is adopted.
+    That is the last record that counts: what the old one has written since its successor was
+    adopted its machine tells again, and it counts once, in the new one. The new journal's balances
+    are what the machine believes; the one that followed the old one counts on until it is adopted.
 
     Raises:
         RegistryError: No such machine or journal, or it is the one in use.
@@ -127,7 +128,7 @@ async def take_back(database: FleetDatabase, address: Address, uid: bytes) -> in
         await connection.execute(
             update(t.journal).where(t.journal.c.id == row.id).values(taken_back=True)
         )
-        return int(row.next_seq - 1)
+        return int(row.projected_seq)
 
 
 async def release(database: FleetDatabase, uid: bytes, now_ms: int) -> None:

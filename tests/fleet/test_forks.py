@@ -20,6 +20,7 @@ from cloud.fleet.projections.rebuild import rebuild
 from cloud.fleet.registry import RegistryError
 from cloud.fleet.signatory import signatory_of
 from cloud.fleet.signer import make_key, make_root
+from cloud.link.acks import Forked, meaning_of
 from config.fleet import FleetSigner
 from controller.clock import SystemClock
 from controller.journal import records as rec
@@ -29,7 +30,7 @@ from controller.journal.records_link import CommandFinished
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.state import State, StateFold
-from tests.fleet.books import known, open_books
+from tests.fleet.books import known, open_books, sell_many
 from tests.fleet.machines import START, Machine
 from tests.journal_kit import BUILT
 
@@ -239,6 +240,11 @@ async def test_a_claim_of_the_lost_chain_is_closed_by_the_answer_of_a_machine_th
     await books.close()
 
 
+async def sold(database: FleetDatabase) -> int:
+    lines = await reports.sales(database, LOBBY)
+    return sum(line["result"] == "sold" for line in lines)
+
+
 async def test_an_old_disk_that_is_put_in_again_goes_on_in_a_journal_of_its_own(
     database: FleetDatabase, tmp_path: Path
 ) -> None:
@@ -256,33 +262,36 @@ async def test_an_old_disk_that_is_put_in_again_goes_on_in_a_journal_of_its_own(
     second = bytes.fromhex(await site.tell(books, adopt=True))
     await books.close()
 
-    # The old disk again: what it does is stored, and counts in no books.
+    # The old disk again: what it does is stored, and counts in no books yet.
     books = await site.open("disk")
     promise(books, 130)
+    await sell_many(books, 3)
     await site.tell(books)
+    assert await sold(database) == 0
     with pytest.raises(RegistryError, match="take-back acme/lobby-1"):
         await registry.adopt_journal(database, LOBBY, first, START)
     with pytest.raises(RegistryError, match="the one in use"):
         await registry.take_back(database, LOBBY, second)
     end = await registry.take_back(database, LOBBY, first)
-    assert end == books.durable_seq
+    assert end == fork < books.durable_seq, "that is where it stopped to count"
 
+    before = books.durable_seq
     machine = Machine()
     machine.journal, machine.rows = first, [row async for row in books.rows()]
     heard = await site.ingest.heard(LOBBY, machine.presence(), START)
     promise(books, 140)
     await books.commit()
     machine.rows = [row async for row in books.rows()]
-    sent = await site.ingest.take(LOBBY, machine.batch(end + 1), START)
+    sent = await site.ingest.take(LOBBY, machine.batch(before + 1), START)
     assert heard is not None
     assert sent.ack is not None
-    for ack, seq in ((heard, end), (sent.ack, books.durable_seq)):
-        assert ack.fork is not None
-        assert (ack.fork.seq, ack.fork.hash) == (seq, machine.rows[seq - 1][3].hex())
-    at = books.durable_seq
+    for ack in (heard, sent.ack):
+        meaning = meaning_of(ack, first, books.durable_seq, machine.rows[ack.seq - 1][3])
+        assert meaning == Forked(fork, machine.rows[fork - 1][3])
     await books.close()
 
-    await site.fork("disk", at, 3)
+    # What it sold there is told again, and counts once.
+    await site.fork("disk", fork, 3)
     books = await site.open("disk")
     third = await site.tell(books, adopt=True)
     assert {line["journal"] for line in await reports.journals(database, LOBBY)} == {
@@ -294,4 +303,8 @@ async def test_an_old_disk_that_is_put_in_again_goes_on_in_a_journal_of_its_own(
         row.account: row.debit - row.credit for row in own if row.debit != row.credit
     }
     assert all(claim.fleet_only for claim in books.state.claims.values())
+    for _ in range(2):
+        assert await sold(database) == 3
+        assert sorted((await site.open_claims()).values()) == [110, 120, 130, 140]
+        await rebuild(database, START)
     await books.close()

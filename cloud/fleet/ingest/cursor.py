@@ -31,7 +31,7 @@ class Cursor:
     has_waiting: bool
     has_copies: bool
     folded: str  # the token of whoever keeps its fold
-    taken_back: bool = False  # its machine is to begin a new journal behind its end
+    taken_back: Position | None = None  # its machine is to begin a new journal behind this
     stated: bool = False  # this transaction brought a checkpoint
 
 
@@ -81,7 +81,9 @@ async def locked(database: FleetDatabase, connection: AsyncConnection, uid: byte
         has_waiting=bool(has_waiting),
         has_copies=bool(has_copies),
         folded=folded,
-        taken_back=bool(taken_back),
+        taken_back=await end_of(connection, number, bytes(found), projected_seq)
+        if taken_back
+        else None,
     )
 
 
@@ -93,13 +95,18 @@ def ack_of(
     want: Range | None = None,
     fork: Position | None = None,
 ) -> Ack:
-    """Return the acknowledgement of what is committed when the transaction is."""
-    if fork is None and want is None and cursor.taken_back:
-        fork = end_of(cursor.uid, cursor.next_seq - 1, cursor.last_hash)
+    """Return the acknowledgement of what is committed when the transaction is.
+
+    Of a journal that is taken back what counts: its machine tells the rest again in a new one.
+    """
+    seq, digest = cursor.next_seq - 1, cursor.last_hash.hex()
+    if fork is None and want is None and cursor.taken_back is not None:
+        fork = cursor.taken_back
+        seq, digest = fork.seq, fork.hash
     return Ack(
         journal=cursor.uid.hex(),
-        seq=cursor.next_seq - 1,
-        hash=cursor.last_hash.hex(),
+        seq=seq,
+        hash=digest,
         want=want,
         time=now_ms,
         echo=nonce,
@@ -108,8 +115,10 @@ def ack_of(
     )
 
 
-def end_of(uid: bytes, seq: int, digest: bytes) -> Position:
-    """Return the end of a stored chain as a place to begin a new journal behind."""
+async def end_of(connection: AsyncConnection, journal_id: int, uid: bytes, seq: int) -> Position:
+    """Return the last record of a journal that counts: its machine begins a new one behind it."""
+    digest = await hash_at(connection, journal_id, seq)
+    assert digest is not None, "what counts is stored"
     return Position(journal=uid.hex(), seq=seq, hash=digest.hex())
 
 

@@ -87,7 +87,7 @@ async def _where_it_stands(
     if row is None:
         return Ack(journal=head.journal, seq=0, hash=GENESIS.hex(), time=now_ms, echo=nonce)
     fork = None
-    ours = row.next_seq - 1
+    ours, digest = row.next_seq - 1, bytes(row.last_hash).hex()
     if head.seq < ours or row.machine_id != machine_id:
         # It went back. When its last record is ours, that is the place; else its batches say.
         stored = await hash_at(connection, row.id, head.seq)
@@ -103,11 +103,12 @@ async def _where_it_stands(
                     database, connection, machine_id, alerts.FOREIGN, detail, now_ms
                 )
     elif row.taken_back:
-        fork = end_of(bytes(row.uid), ours, bytes(row.last_hash))
+        fork = await end_of(connection, row.id, bytes(row.uid), row.projected_seq)
+        ours, digest = fork.seq, fork.hash
     return Ack(
         journal=head.journal,
         seq=ours,
-        hash=bytes(row.last_hash).hex(),
+        hash=digest,
         time=now_ms,
         echo=nonce,
         fork=fork,

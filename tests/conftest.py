@@ -1,6 +1,11 @@
 """What every test shares."""
 
+import signal
+
 from hypothesis import settings
+
+# A run in the background of a shell ignores Ctrl-C, and so would every program that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # `machine`, `machines`: simulated machines as processes of their own.
 pytest_plugins = ["simulator.pytest_plugin"]

@@ -274,7 +274,7 @@ def test_coins_poured_into_a_hopper_are_the_operators() -> None:
         with pytest.raises(CommandRefused, match="only in service mode"):
             await stage.act(cmd.PourCoins(20, 50))
         await stage.act(cmd.EnterService())
-        with pytest.raises(CommandRefused, match=r"no hopper for 5 coins of 0\.50 EUR; there are: 0\.10"):
+        with pytest.raises(CommandRefused, match=r"no hopper for 5 coins of 0\.50 EUR"):
             await stage.act(cmd.PourCoins(50, 5))
         with pytest.raises(CommandRefused, match="0 to 500 fit"):
             await stage.act(cmd.PourCoins(20, 2_000))

@@ -424,13 +424,16 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     if box is not None:
         parts = replace(parts, clock=box.clock)
     journal = await open_journal(settings, parts)
-    if journal.state.currency != settings.machine.currency:
-        await journal.close()
-        raise ConfigError(
-            f"machine.currency = {settings.machine.currency}: the journal in "
-            f"{settings.journal.folder} counts in {journal.state.currency}; allowed: "
-            f"{journal.state.currency}, or another journal.folder"
-        )
+    for setting, wanted, found, is_what in (
+        ("id", settings.machine.id, journal.state.machine, "is of"),
+        ("currency", settings.machine.currency, journal.state.currency, "counts in"),
+    ):
+        if found not in ("", wanted):  # nothing: a disk that could not even be begun on
+            await journal.close()
+            raise ConfigError(
+                f"machine.{setting} = {wanted}: the journal in {settings.journal.folder} {is_what} "
+                f"{found}; allowed: {found}, or another journal.folder"
+            )
     inbox = Inbox()
     key = await claim_key(parts.storage, parts.entropy)
     machine_id = settings.machine.id

@@ -66,13 +66,22 @@ def test_a_fault_of_a_column_that_has_left_the_configuration_is_closed(link: Lin
     play(scenario, link)
 
 
-def test_another_currency_does_not_count_the_old_one_as_its_own(link: Link) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("currency", "USD", r"machine\.currency = USD.*counts in EUR"),
+        ("id", "other", r"machine\.id = other: the journal in .* is of demo; allowed: demo"),
+    ],
+)
+def test_what_a_journal_was_begun_with_is_not_another_one_s(
+    link: Link, setting: str, value: str, told: str
+) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.coins(100)
         await stage.kill()
-        machine = SETTINGS.machine.model_copy(update={"currency": "USD"})
+        machine = SETTINGS.machine.model_copy(update={setting: value})
         stage.settings = SETTINGS.model_copy(update={"machine": machine})
-        with pytest.raises(ConfigError, match=r"machine\.currency = USD.*counts in EUR"):
+        with pytest.raises(ConfigError, match=told):
             await stage.boot()
         stage.settings = SETTINGS
         await stage.opens()

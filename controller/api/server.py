@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import math
 import socket
 import stat
 from asyncio import StreamReader, StreamWriter
@@ -34,8 +35,15 @@ MAX_CLIENTS: Final = 16
 MAX_WAITING: Final = 256
 # A client that takes no byte for so long is gone or hostile.
 WRITE_TIMEOUT_S: Final = 10.0
+# The same at vendd's end, which waits for nobody: systemd and the guard are waiting.
+END_TIMEOUT_S: Final = 0.2
 # One who may do nothing gets one answer, which is soon asked for.
 STRANGER_TIMEOUT_S: Final = 5.0
+# Who has said nothing for so long, and waits for no answer, gives way when its place is wanted: a
+# tool asks as soon as it is connected, and one that keeps a connection can connect again.
+IDLE_S: Final = 5.0
+# What a refused client has still on its way is taken and dropped, so that it comes to read why.
+MAX_DROPPED_BYTES: Final = 64 << 20
 # A burst waits here for the loop, which then tells those beyond MAX_CLIENTS that there is no room.
 _BACKLOG: Final = 128
 _LAST_TURNS: Final = 8  # of the loop; accepting a connection takes three
@@ -44,10 +52,13 @@ _LAST_TURNS: Final = 8  # of the loop; accepting a connection takes three
 class Session:
     """One connection: who is there, and what waits to be sent to them."""
 
-    def __init__(self, caller: Caller) -> None:
-        """Begin with nothing to send."""
+    def __init__(self, caller: Caller, now_s: float = 0.0) -> None:
+        """Begin with nothing to send; ``now_s`` is of the loop's time."""
         self.caller = caller
         self.end_watch: Callable[[], None] | None = None  # called when the client has gone
+        self.heard_s = now_s  # when it last said something, or got its last answer
+        self.busy = False  # a call of it is carried out
+        self.dismissed = asyncio.Event()  # it must give way
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING)
         self._lost = 0
 
@@ -83,12 +94,20 @@ class Session:
 class ApiServer:
     """Serves one dispatcher on one socket file."""
 
-    def __init__(self, path: Path, dispatcher: AsyncDispatcher[Session], access: Access) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dispatcher: AsyncDispatcher[Session],
+        access: Access,
+        idle_s: float = IDLE_S,
+    ) -> None:
         """Nothing is opened before ``serve``."""
         self.path = path
         self._dispatcher = dispatcher
         self._access = access
+        self._idle_s = idle_s
         self._clients: set[asyncio.Task[None]] = set()
+        self._seated: set[Session] = set()
         self.listening = asyncio.Event()
 
     async def serve(self) -> None:
@@ -132,62 +151,109 @@ class ApiServer:
         task.add_done_callback(lambda _ended: writer.close())
 
     async def _client(self, reader: StreamReader, writer: StreamWriter) -> None:
+        now_s = asyncio.get_running_loop().time
+        patience_s = WRITE_TIMEOUT_S
         try:
-            caller = self._access.caller(writer.get_extra_info("socket"))
-            if len(self._clients) > MAX_CLIENTS:
+            session = Session(self._access.caller(writer.get_extra_info("socket")), now_s())
+            if not self._seat(session, now_s()):
                 text = f"{MAX_CLIENTS} clients are connected, and there is room for no more"
                 writer.write(_error(Code.BUSY, text).encode() + b"\n")
-            elif caller.right is Right.NOTHING:
-                await self._refuse(caller, reader, writer)
-            else:
-                await self._talk(Session(caller), reader, writer)
+                return
+            try:
+                if session.caller.right is Right.NOTHING:
+                    await self._refuse(session, reader, writer)
+                else:
+                    await self._talk(session, reader, writer)
+            finally:
+                self._seated.discard(session)
         except (OSError, TimeoutError):
             pass  # the client has gone, or takes nothing: there is nobody to tell
+        except asyncio.CancelledError:
+            patience_s = END_TIMEOUT_S
+            raise
         finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            await _closed(writer, patience_s)
 
-    async def _refuse(self, caller: Caller, reader: StreamReader, writer: StreamWriter) -> None:
+    def _seat(self, session: Session, now_s: float) -> bool:
+        """Give a place to a client, if need be another's; tell whether there was one.
+
+        Whoever may do more comes before those who may do less. Among equals the one that has
+        been silent for longest gives way, a watcher last; one that waits for an answer stays.
+        """
+        if len(self._seated) >= MAX_CLIENTS:
+            right = session.caller.right
+            others = [
+                one
+                for one in self._seated
+                if one.caller.right < right
+                or (one.caller.right == right and self._is_idle(one, now_s))
+            ]
+            if not others:
+                return False
+            loser = min(others, key=_worth)
+            self._seated.discard(loser)
+            loser.dismissed.set()
+        self._seated.add(session)
+        return True
+
+    def _is_idle(self, session: Session, now_s: float) -> bool:
+        return not session.busy and now_s - session.heard_s >= self._idle_s
+
+    async def _refuse(self, session: Session, reader: StreamReader, writer: StreamWriter) -> None:
         """Answer a stranger's first line, so that the tool can show the reason."""
         async with asyncio.timeout(STRANGER_TIMEOUT_S):
             with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 await reader.readuntil(b"\n")
-        text = self._access.explain(caller, Right.READ)
+        text = self._access.explain(session.caller, Right.READ)
         writer.write(_error(Code.NOT_PERMITTED, text).encode() + b"\n")
+        await _part(reader, writer)
 
     async def _talk(self, session: Session, reader: StreamReader, writer: StreamWriter) -> None:
         pump = asyncio.ensure_future(session.pump(writer))
         listen = asyncio.ensure_future(self._listen(session, reader))
+        dismissed = asyncio.ensure_future(session.dismissed.wait())
         try:
-            # Whichever ends first: the client has gone, or takes nothing any more.
-            await asyncio.wait((pump, listen), return_when=asyncio.FIRST_COMPLETED)
+            # Whichever ends first: the client has gone, or takes nothing any more, or must go.
+            await asyncio.wait((pump, listen, dismissed), return_when=asyncio.FIRST_COMPLETED)
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 if not pump.done():
+                    if dismissed.done():
+                        listen.cancel()
+                        text = "another client needed this place: it was the one silent for longest"
+                        await session.answer(_error(Code.BUSY, text))
                     await session.finish()
                     await pump
+            if listen.done() and not listen.cancelled() and listen.result():
+                session.heard_s = -math.inf  # nobody needs to wait for what is dropped here
+                await _part(reader, writer)
         finally:
             if session.end_watch is not None:
                 session.end_watch()
-            for task in (pump, listen):
+            for task in (pump, listen, dismissed):
                 task.cancel()
-            await asyncio.gather(pump, listen, return_exceptions=True)
+            await asyncio.gather(pump, listen, dismissed, return_exceptions=True)
 
-    async def _listen(self, session: Session, reader: StreamReader) -> None:
-        """Answer line by line until the client has gone."""
+    async def _listen(self, session: Session, reader: StreamReader) -> bool:
+        """Answer line by line until the client has gone; tell whether more of it is on its way."""
+        now_s = asyncio.get_running_loop().time
         while True:
             try:
                 line = await reader.readuntil(b"\n")
             except asyncio.IncompleteReadError:
-                return
+                return False
             except asyncio.LimitOverrunError:
                 text = f"a line has {MAX_LINE_BYTES} bytes at most"
                 await session.answer(_error(Code.INVALID_REQUEST, text))
-                return
+                return True
+            session.heard_s = now_s()
+            if session.dismissed.is_set():
+                return False  # what it is told says so: nothing is begun that nobody hears of
             if not line.strip():
                 continue
+            session.busy = True
             if (answer := await self._answer(line, session)) is not None:
                 await session.answer(answer)
+            session.busy, session.heard_s = False, now_s()
 
     async def _answer(self, line: bytes, session: Session) -> str | None:
         try:
@@ -197,6 +263,35 @@ class ApiServer:
         except RecursionError:
             return _error(Code.PARSE, "nested too deeply")
         return None if answer is None else answer[0]
+
+
+def _worth(session: Session) -> tuple[Right, bool, bool, float]:
+    """Return what a place is judged by: the least goes first."""
+    return session.caller.right, session.busy, session.end_watch is not None, session.heard_s
+
+
+async def _part(reader: StreamReader, writer: StreamWriter) -> None:
+    """Say that nothing more comes, and hear out one that is still sending.
+
+    A socket that is closed with something unread is reset, and its client may never read why.
+    """
+    writer.write_eof()
+    async with asyncio.timeout(WRITE_TIMEOUT_S):
+        left = MAX_DROPPED_BYTES
+        while left > 0 and (dropped := await reader.read(left)):
+            left -= len(dropped)
+
+
+async def _closed(writer: StreamWriter, patience_s: float) -> None:
+    """Close a connection; a client that does not take its last answer loses it."""
+    writer.close()
+    try:
+        async with asyncio.timeout(patience_s):
+            await writer.wait_closed()
+    except TimeoutError:
+        writer.transport.abort()
+    except OSError:
+        pass  # it has gone already
 
 
 async def _turns() -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,7 +75,9 @@ class Client:
         request = {"jsonrpc": "2.0", "id": self._next, "method": method, "params": params}
         try:
             self._socket.settimeout(timeout_s)
-            self._socket.sendall(json.dumps(request).encode() + b"\n", socket.MSG_NOSIGNAL)
+            # Refused before it asked, it reads why instead of an answer.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._socket.sendall(json.dumps(request).encode() + b"\n", socket.MSG_NOSIGNAL)
             while (answer := self._hear()).get("id") != self._next:
                 if "error" in answer and answer.get("id") is None:
                     break  # to the connection, not to a call: not permitted, too many clients
@@ -84,10 +87,7 @@ class Client:
             raise CliError(f"vendd gave no answer within {timeout_s:g} s") from error
         except OSError as error:
             raise CliError(f"the connection to vendd broke: {error}") from error
-        problem = answer.get("error")
-        if isinstance(problem, dict):
-            code = _EXITS.get(problem.get("code", 0), Exit.FAILED)
-            raise CliError(str(problem.get("message", "no reason given")), code)
+        _raise_refusal(answer)
         if "result" not in answer:
             raise self._no_vendd(json.dumps(answer).encode())
         return answer["result"]
@@ -103,6 +103,7 @@ class Client:
                 message = self._hear()
             except OSError as error:
                 raise CliError(f"the connection to vendd broke: {error}") from error
+            _raise_refusal(message)  # it had to give way
             if message.get("method") == "watch.event":
                 yield message["params"]
 
@@ -126,6 +127,13 @@ class Client:
 
     def _no_vendd(self, line: bytes) -> CliError:
         return CliError(f"what answers at {self._path} is no vendd: {line[:60]!r}")
+
+
+def _raise_refusal(answer: dict[str, Any]) -> None:
+    problem = answer.get("error")
+    if isinstance(problem, dict):
+        code = _EXITS.get(problem.get("code", 0), Exit.FAILED)
+        raise CliError(str(problem.get("message", "no reason given")), code)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -122,6 +122,33 @@ def test_events_come_until_vendd_ends(path: Path) -> None:
         assert failure(lambda: next(events)).code is Exit.NOT_RUNNING
 
 
+def test_a_watcher_that_must_give_way_is_told_why(path: Path) -> None:
+    started = b'{"jsonrpc":"2.0","id":1,"result":{}}\n'
+    away = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32004,"message":"another came"}}\n'
+    with answering(path, started, away), Client(path) as client:
+        events = client.events()
+        error = failure(lambda: next(events))
+    assert (error.code, str(error)) == (Exit.REFUSED, "another came")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32004,"message":"no room"}}\n', "no room"),
+        (b"", "ended the connection"),
+    ],
+)
+def test_who_is_refused_before_it_asks_reads_why(path: Path, said: bytes, words: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        with Client(path) as client:
+            connection, _ = listener.accept()
+            connection.sendall(said)
+            connection.close()
+            assert words in str(failure(lambda: client.call("status")))
+
+
 def test_an_answer_that_breaks_off_is_told_as_that(path: Path) -> None:
     with answering(path, b'{"jsonrpc":"2.0","id":1,"resu'), Client(path) as client:
         error = failure(lambda: client.call("status"))

@@ -126,7 +126,7 @@ async def _run(settings: MachineSettings) -> int:
                 if running.journal.read_only:
                     stranded = Stranded(settings, running.journal.why_read_only)
                     stranded.owed(running)
-                    service = StrandedService(stranded, running.journal.state, None)
+                    service = StrandedService(stranded, running.journal.state, None, loop.time)
                     async with _refusing(settings, parts):
                         await _serve(settings, service, heartbeat, stopping.wait)
                     continue
@@ -351,7 +351,8 @@ async def _strand(
         await asyncio.sleep(BEAT_EVERY_S)  # let the answer leave
 
     try:
-        await _serve(settings, StrandedService(stranded, None, act), heartbeat, over)
+        service = StrandedService(stranded, None, act, asyncio.get_running_loop().time)
+        await _serve(settings, service, heartbeat, over)
     finally:
         stranded.close()
     return parts

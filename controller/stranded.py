@@ -73,9 +73,16 @@ class _NoJournal:
 class StrandedService:
     """The API's machine while there is no journal to write."""
 
-    def __init__(self, stranded: Stranded, state: State | None, act: Act | None) -> None:
+    def __init__(
+        self,
+        stranded: Stranded,
+        state: State | None,
+        act: Act | None,
+        now_s: Callable[[], float],
+    ) -> None:
         """``state`` is what could be read; ``act`` the one thing that may be done."""
         self._stranded = stranded
+        self._now_s, self._since_s = now_s, now_s()
         self._state = state or State(currency=stranded.settings.machine.currency)
         self._act = act
 
@@ -112,7 +119,8 @@ class StrandedService:
             mode="out_of_service",
             promise=f"nothing is sold or paid: {self._stranded.why}",
             software=app.SOFTWARE,
-            up_s=0.0,
+            up_s=self._now_s() - self._since_s,
+            counted=False,
             exact_change_only=False,
             devices={},
             display=self._stranded.lines,

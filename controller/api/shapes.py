@@ -134,7 +134,7 @@ class StatusShape(TypedDict):
     promise: str
     service_by: str
     lock: LockShape | None  # nothing is sold, by the operator's word
-    boot: int
+    boot: int | None  # none: this start could write no record
     up_s: int
     journal: JournalShape
     credit: int

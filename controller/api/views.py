@@ -39,7 +39,7 @@ def status(service: MachineService) -> shapes.StatusShape:
         "promise": live.promise,
         "service_by": state.service_by,
         "lock": _lock(state),
-        "boot": state.boot,
+        "boot": state.boot if live.counted else None,
         "up_s": int(live.up_s),
         "journal": journal(service.journal),
         "credit": state.credit.total,

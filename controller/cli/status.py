@@ -65,7 +65,7 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
         ("Machine", f"{status['machine']}, {status['software']}"),
         ("Mode", (f"{mode}{by}: {status['promise']}", _MODE.get(mode, screen.WARN))),
         *_locked(status["lock"]),
-        ("Up", f"{screen.duration(status['up_s'])}, start {status['boot']}"),
+        ("Up", _up(status)),
         ("Journal", _journal(journal)),
         ("Credit", full(status["credit"], currency)),
     ]
@@ -87,6 +87,13 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
     if shown := _glass(status["display"]):
         rows.append(("Display", shown))
     return rows
+
+
+def _up(status: dict[str, Any]) -> str:
+    start = (
+        "a start that no journal counts" if status["boot"] is None else f"start {status['boot']}"
+    )
+    return f"{screen.duration(status['up_s'])}, {start}"
 
 
 def _locked(lock: dict[str, Any] | None) -> list[tuple[str, Cell]]:

@@ -37,7 +37,8 @@ from controller.planning import SettingsPlanner, holding
 from controller.ports import DeviceEvent, DeviceName, DeviceSink, Hands, Heartbeat, Spool
 from controller.saga.claims import KEY_BYTES, mint
 from controller.spool import FolderSpool
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.factory import open_factory
 from drivers.gpio.lines import Lines

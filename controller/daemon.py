@@ -35,7 +35,7 @@ from controller.journal.records import REGISTRY
 from controller.log_level import set_level
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
-from controller.state import StateFold
+from controller.state.fold import StateFold
 from controller.stranded import Stranded, StrandedService
 
 EXIT_OK: Final = 0

@@ -41,10 +41,10 @@ from controller.machine.configuring import roll_back
 from controller.machine.plan import Judged, Plan, Proposal
 from controller.panel.render import Glass, Renderer
 from controller.panel.texts import load_shipped
-from controller.state import State
-from controller.state_config import Held, laid
-from controller.state_config import Shelf as HeldShelf
-from controller.state_config import Ware as HeldWare
+from controller.state.config import Held, laid
+from controller.state.config import Shelf as HeldShelf
+from controller.state.config import Ware as HeldWare
+from controller.state.state import State
 
 _MINUTE_S: Final = 60.0
 

@@ -16,7 +16,7 @@ from controller.journal.envelope import Record
 from controller.machine.inputs import CommandRefused
 from controller.panel.view import Message, PanelView
 from controller.planning import planogram_of, renderer
-from controller.state import State
+from controller.state.state import State
 
 Act = Callable[[Command, str], Awaitable[dict[str, Any]]]
 

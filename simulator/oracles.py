@@ -12,7 +12,7 @@ from typing import Final
 
 from config.climate import Climate
 from controller.domain import accounts as acc
-from controller.state import State
+from controller.state.state import State
 from simulator.truth import AuthState
 from simulator.whole import Whole
 

@@ -30,7 +30,7 @@ from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.journal.verify import verify_storage
-from controller.state import StateFold
+from controller.state.fold import StateFold
 from simulator.client import SimulatorError
 from simulator.clock import VirtualClock
 from simulator.disk import Disk

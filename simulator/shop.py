@@ -22,7 +22,8 @@ from controller.panel.render import Renderer
 from controller.panel.texts import load_texts, shipped_texts
 from controller.ports import KeyPressed
 from controller.saga.claims import mint
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from simulator.instant import InstantHardware
 
 KEY: Final = b"a claim key of thirty-two bytes."

@@ -23,7 +23,8 @@ from controller.journal.envelope import Record, Remembering
 from controller.journal.records import REGISTRY
 from controller.ports import DeviceEvent, KeyPressed
 from controller.recorder.keeping import MemoryKeeper
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from drivers.gpio.on_time import LoopWatch
 from drivers.gpio.safe import SafeOutputs
 from drivers.links.adapter_text import AdapterTextLink

@@ -20,7 +20,7 @@ from cloud.link.transport_mqtt import MqttTransport
 from controller.clock import SystemClock
 from controller.journal import records as rec
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.site import Site, asked
 
 LIMIT_S: Final = 500.0

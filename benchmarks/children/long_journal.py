@@ -27,7 +27,8 @@ from controller.journal.database import Access
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 
 # Staged at once: a commit for each vend would take its syncs a hundred thousand times.
 BATCH: Final = 5_000

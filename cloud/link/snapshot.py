@@ -12,8 +12,8 @@ from controller.machine.configuring import waiting
 from controller.machine.desk import Desk
 from controller.machine.runner import Machine
 from controller.machine.service import device_word
-from controller.state import State as Folded
-from controller.state_config import drift
+from controller.state.config import drift
+from controller.state.state import State as Folded
 
 _CASH: Final = "cash."
 

@@ -13,7 +13,7 @@ from controller.api.shapes import SyncShape
 from controller.api.views import utc
 from controller.clock import Clock
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 
 SAMPLE: Final = 256  # records from which the size of all that wait is reckoned
 

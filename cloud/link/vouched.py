@@ -13,7 +13,7 @@ from cloud.contract.signing import SignatureRefusedError, Verifier
 from controller.domain import commands as cmd
 from controller.journal.store import Journal
 from controller.machine.inputs import CommandRefused
-from controller.state import State
+from controller.state.state import State
 
 log = structlog.get_logger("link")
 

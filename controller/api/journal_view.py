@@ -21,7 +21,8 @@ from controller.journal.opening import locate
 from controller.journal.records import REGISTRY, JournalBegun
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 
 
 class StoreView:

@@ -10,7 +10,7 @@ from controller.api.shapes import SyncShape, VerifyShape
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
 from controller.journal.envelope import Record
-from controller.state import State
+from controller.state.state import State
 
 WatchEvent = dict[str, Any]
 """One thing that happened, JSON-able: see ``controller.api.shapes.watch_*``."""

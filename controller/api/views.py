@@ -12,8 +12,10 @@ from controller.domain import accounts as acc
 from controller.domain.stock import Refusal
 from controller.faults import FaultCode
 from controller.journal.envelope import Record
-from controller.state import Claim, Closed, Saga, State
-from controller.state_config import drift
+from controller.state.claims import Claim
+from controller.state.config import drift
+from controller.state.saga import Closed, Saga
+from controller.state.state import State
 
 _LAST_VENDS: Final = 8  # as many as a technician's screen has room for
 _DEVICES: Final = ("changer", "bill", "cashless1", "cashless2")

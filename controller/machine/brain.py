@@ -78,7 +78,7 @@ from controller.saga import (
     vend,
 )
 from controller.saga import recovery as boot
-from controller.state import Saga
+from controller.state.saga import Saga
 
 SENSOR_BLIND: Final = f"sensor {FaultCode.SENSOR_BLIND.value}"  # as the state lists them
 MACHINE_REFUNDS: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"

@@ -23,7 +23,7 @@ from controller.ports import (
 )
 from controller.saga import escrow, give_back, rights, vend
 from controller.saga.escrow import ESCROW_DEADLINE_S
-from controller.state import Escrow
+from controller.state.cash import Escrow
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
 LOSSES_MAX: Final = 3  # a validator that comes and goes is asked so often; then it is a claim

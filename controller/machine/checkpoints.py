@@ -17,7 +17,7 @@ from controller.journal.records_link import CheckpointCountersigned, CheckpointS
 from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.effects import Wake
-from controller.state import State
+from controller.state.state import State
 
 EVERY_S: Final = 3_600.0
 FIRST_S: Final = 300.0  # after a start: one that starts again and again states its books as well

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from controller.climate_state import ColumnHealth
 from controller.domain import climate as pure
 from controller.domain.climate import ClimatePlan, Cooler, Heater, Phase, Thermometer
 from controller.faults import FaultCode
@@ -18,6 +17,7 @@ from controller.machine.desk import Desk
 from controller.machine.health import HealthKeeping
 from controller.machine.incidents import Incidents
 from controller.ports import ClimateOutputs, ClimatePart, OutputCut, TemperatureRead
+from controller.state.climate import ColumnHealth
 
 LOOK_AGAIN_S: Final = 60.0  # readings come more often; a schedule of the light turns on a minute
 COOLING: Final = "cooling"

@@ -20,7 +20,7 @@ from controller.machine.desk import Desk, Waiting
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Judged, Proposal
 from controller.machine.table import Mode
-from controller.state_config import PLANOGRAM, Configuration, Held
+from controller.state.config import PLANOGRAM, Configuration, Held
 
 Reply = Future[dict[str, Any]]
 

@@ -37,7 +37,8 @@ from controller.ports import (
     Greeting,
     ReaderInfo,
 )
-from controller.state import Saga, State
+from controller.state.saga import Saga
+from controller.state.state import State
 
 READERS: Final = (DeviceName.CASHLESS1, DeviceName.CASHLESS2)
 NOTICE_S: Final = 4.0  # how long a customer gets to read what has just happened

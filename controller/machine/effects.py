@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from controller.machine.plan import Proposal
 from controller.ports import ClimateOutputs, DeviceName, PayoutOrder, Tone
-from controller.state_config import Held
+from controller.state.config import Held
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from controller.climate_state import ColumnHealth
 from controller.domain.climate import Thermometer
 from controller.domain.health import HealthRule, due_s
 from controller.faults import FaultCode
 from controller.journal import records_climate as clim
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
+from controller.state.climate import ColumnHealth
 
 # So far below its limit (above, for hot food) a temperature sets the timer back: else a
 # thermometer's last digit would write a record with every reading.

@@ -21,8 +21,8 @@ from controller.machine import effects as fx
 from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
-from controller.state import Claim
-from controller.state_audit import Tally
+from controller.state.audit import Tally
+from controller.state.claims import Claim
 
 FLEET: Final = "fleet: "  # before the name of whoever sent a command
 TEXT_MAX: Final = 80  # four lines of twenty

@@ -16,7 +16,7 @@ from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
 from controller.journal.records_config import Shelf, Ware
 from controller.panel.render import Renderer
-from controller.state_config import Held
+from controller.state.config import Held
 
 
 @dataclass(frozen=True, slots=True)

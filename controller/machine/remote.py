@@ -17,7 +17,7 @@ from controller.journal import records_link as rec
 from controller.machine import orders
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
-from controller.state_remote import counted
+from controller.state.remote import counted
 
 Reply = Future[dict[str, Any]]
 Obey = Callable[[Desk, cmd.Command, str, Reply], dict[str, Any] | None]

@@ -50,7 +50,7 @@ from controller.ports import (
     StackerCount,
     TubeCounts,
 )
-from controller.state import State
+from controller.state.state import State
 
 QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
 TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long

@@ -17,7 +17,7 @@ from controller.machine.runner import Machine
 from controller.machine.screen import exact_change_only
 from controller.machine.table import PROMISES
 from controller.ports import DeviceName
-from controller.state import State
+from controller.state.state import State
 
 
 def device_word(desk: Desk, name: DeviceName) -> str:

@@ -24,7 +24,7 @@ from controller.ports import DeviceName
 from controller.recorder import checkpoint
 from controller.recorder.coding import CodingError, decode
 from controller.recorder.writing import EPOCH, FORMAT, effects_json
-from controller.state import State
+from controller.state.state import State
 
 
 class ReplayError(ValueError):

@@ -6,7 +6,7 @@ from controller.machine.desk import Desk
 from controller.machine.table import Mode
 from controller.ports import DeviceName, ReaderInfo
 from controller.saga.strategy import REFUSALS
-from controller.state import Saga
+from controller.state.saga import Saga
 
 
 def goes_on(desk: Desk, saga: Saga) -> bool:

@@ -17,7 +17,8 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.effects import ReturnBill, StackBill, Wake
 from controller.panel.view import Message
 from controller.ports import DeviceName, ReaderInfo
-from controller.state import Escrow, Saga
+from controller.state.cash import Escrow
+from controller.state.saga import Saga
 
 STOPPING_S: Final = 8.0  # for a bill on its way when the machine stops; then its start finds it
 ESCROW_DEADLINE_S: Final = 32.0  # the result of ESCROW is due within 30 s (MDB/ICP 4.2, section 6)

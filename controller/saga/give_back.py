@@ -39,7 +39,7 @@ from controller.ports import (
 from controller.saga import basket_rules, escrow, patience, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
-from controller.state import Saga
+from controller.state.saga import Saga
 
 SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a smaller debt
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)

@@ -15,7 +15,7 @@ from controller.machine.promises import show_again
 from controller.ports import DeviceName, LateApprovalReport
 from controller.saga.give_back import open_claim
 from controller.saga.strategy import Strategy
-from controller.state import Saga
+from controller.state.saga import Saga
 
 
 def heard(desk: Desk, report: LateApprovalReport, *, may_ask: bool) -> None:

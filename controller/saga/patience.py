@@ -13,7 +13,7 @@ from controller.faults import FaultCode
 from controller.machine.desk import Desk
 from controller.machine.effects import Wake
 from controller.machine.table import Mode
-from controller.state import Saga
+from controller.state.saga import Saga
 
 FIRST_PAUSE_S: Final = 1.0  # behind the first order that paid too little; then twice as long
 LONGEST_PAUSE_S: Final = 8.0  # a customer goes away sooner than a tube comes free

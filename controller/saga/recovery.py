@@ -46,7 +46,7 @@ from controller.ports import (
     TubeCounts,
 )
 from controller.saga import give_back, rights, vend
-from controller.state import Saga
+from controller.state.saga import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
 

@@ -15,7 +15,7 @@ from controller.machine.promises import kept
 from controller.panel.view import Message
 from controller.ports import Tone
 from controller.saga import claims
-from controller.state import Claim
+from controller.state.claims import Claim
 
 MAX_WRONG: Final = 5
 PAUSE_S: Final = 900.0  # 15 min: 2**33 codes, 20 guesses an hour, 49,000 years

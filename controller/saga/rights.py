@@ -21,7 +21,7 @@ from controller.machine.inputs import CommandRefused
 from controller.machine.promises import promise
 from controller.panel.view import Message
 from controller.ports import CoinRoute, CoinsReport, Tone
-from controller.state import Saga
+from controller.state.saga import Saga
 
 STILL_OPEN: Final = ("denied", "cancelled", "not_sent")  # the customer may choose again
 

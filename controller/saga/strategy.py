@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from controller.state import Saga
+from controller.state.saga import Saga
 
 
 class Strategy(StrEnum):

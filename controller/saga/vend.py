@@ -46,7 +46,7 @@ from controller.ports import (
 from controller.saga import age, basket_rules, escrow, late_card, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
-from controller.state import Saga
+from controller.state.saga import Saga
 
 _CARD_ACTS: Final = ("approval", "settle")  # a refund error may come of either
 _COLUMN_FAULTS: Final = {

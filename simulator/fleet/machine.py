@@ -25,7 +25,8 @@ from controller.journal.beginning import BootInfo
 from controller.journal.envelope import to_ms
 from controller.journal.records import REGISTRY
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from simulator.disk import Disk
 from simulator.disk_sqlite import DiskStorage
 from simulator.fleet import pattern

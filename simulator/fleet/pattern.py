@@ -8,7 +8,7 @@ from typing import Final
 from controller.journal import records as rec
 from controller.journal.envelope import RecordData
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 
 _PRICES: Final = (60, 120, 150, 180, 200, 240)
 _COLUMNS: Final = ("A1", "A2", "A3", "B1", "B2", "B3")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from controller.state import State
+from controller.state.state import State
 from simulator.clock import run_virtual
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck

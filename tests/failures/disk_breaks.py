@@ -15,7 +15,7 @@ from controller.journal.database import PAGE_SIZE, Access
 from controller.journal.errors import JournalRefusedError
 from controller.journal.identity import journal_file
 from controller.journal.records import REGISTRY
-from controller.state import StateFold
+from controller.state.fold import StateFold
 from simulator.disk import Io
 from simulator.disk_sqlite import DiskStorage
 from tests.failures.acts import Play

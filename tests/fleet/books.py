@@ -17,7 +17,8 @@ from controller.journal.beginning import BootInfo
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from tests.fleet.machines import START
 from tests.journal_kit import BUILT
 

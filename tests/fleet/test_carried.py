@@ -25,7 +25,8 @@ from controller.journal.beginning import BootInfo, begin_new
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.machines import START
 from tests.fleet.test_forks import pay, promise

@@ -29,7 +29,7 @@ from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker, StrictClient
 from controller.clock import SystemClock
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy

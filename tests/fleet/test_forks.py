@@ -29,7 +29,8 @@ from controller.journal.records import REGISTRY
 from controller.journal.records_link import CommandFinished
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell_many
 from tests.fleet.machines import START, Machine
 from tests.journal_kit import BUILT

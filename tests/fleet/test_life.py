@@ -28,7 +28,8 @@ from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.journal.verify import verify_storage
 from controller.machine.checkpoints import sealing
-from controller.state import State, StateFold
+from controller.state.fold import StateFold
+from controller.state.state import State
 from tests.fleet.books import open_books, sell_many
 from tests.fleet.machines import START
 from tests.fleet.signing import ROOT, fleet_signer

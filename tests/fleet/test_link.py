@@ -20,7 +20,7 @@ from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
 from controller.clock import SystemClock
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.doors import Certified, Doors
 from tests.fleet.machines import START

@@ -16,7 +16,7 @@ from cloud.link.transport import LinkLostError
 from controller.clock import SystemClock
 from controller.journal import pruning
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.test_forks import pay, promise

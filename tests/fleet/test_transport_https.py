@@ -24,7 +24,7 @@ from cloud.link.transport_https import HttpsTransport
 from config.models import Cloud
 from controller.clock import SystemClock
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.doors import NOW, Doors
 from tests.fleet.machines import START, Machine

@@ -22,7 +22,7 @@ from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import PublishRefusedError, StrictClient
 from controller.clock import SystemClock
 from controller.journal.store import Journal
-from controller.state import State
+from controller.state.state import State
 from tests.fleet.books import open_books, sell_many
 from tests.fleet.machines import START
 from tests.fleet.site import Site, asked, vendcloud

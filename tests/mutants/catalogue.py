@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
-from controller.climate_state import ClimateState
 from controller.domain.credit import Credit
 from controller.domain.stock import Stock
 from controller.domain.tubes import NOTHING as NO_PLAN
@@ -27,7 +26,8 @@ from controller.ports import (
 )
 from controller.saga import give_back, recovery, vend
 from controller.saga.payout import Reconciled
-from controller.state import State
+from controller.state.climate import ClimateState
+from controller.state.state import State
 from drivers.dispenser.column_motor import DirectMotor
 from drivers.dispenser.dispenser import GpioDispenser
 from drivers.dispenser.matrix import MatrixMotor
@@ -289,7 +289,7 @@ def refund_whatever_fell_before_a_restart(soil: Soil) -> None:
 
 
 def trust_the_latch_after_a_power_cut(soil: Soil) -> None:
-    from controller import state
+    from controller.state import state, table
     from drivers.dispenser.drop_sensor import DropSensor
 
     def make(real: Any) -> Any:
@@ -299,9 +299,9 @@ def trust_the_latch_after_a_power_cut(soil: Soil) -> None:
 
         return started
 
-    folds = state._FOLDS
+    folds = table.FOLDS
     real = folds[rec.BootStarted.type]
-    soil.put(state, "_FOLDS", {**folds, rec.BootStarted.type: make(real)})
+    soil.put(state, "FOLDS", {**folds, rec.BootStarted.type: make(real)})
     soil.wrap(
         DropSensor,
         "__init__",

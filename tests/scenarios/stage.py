@@ -18,7 +18,7 @@ from controller import app
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.journal.envelope import Record
-from controller.state import Closed
+from controller.state.saga import Closed
 from simulator.clock import run_virtual
 from simulator.disk import Disk
 from simulator.oracles import NONE, Allowance, check

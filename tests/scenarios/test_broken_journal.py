@@ -14,7 +14,7 @@ from controller.journal.errors import JournalBrokenError
 from controller.journal.identity import journal_file
 from controller.journal.records import REGISTRY
 from controller.ports import DeviceName
-from controller.state import StateFold
+from controller.state.fold import StateFold
 from simulator.disk_sqlite import DiskStorage
 from simulator.oracles import Allowance
 from simulator.world import Link

@@ -12,7 +12,7 @@ from controller.domain import commands as cmd
 from controller.machine.configuring import NO_DEVICE, TRIAL_S
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
-from controller.state_config import drift as differences
+from controller.state.config import drift as differences
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
 from tests.scenarios.test_cards import begin

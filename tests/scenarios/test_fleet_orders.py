@@ -12,7 +12,8 @@ from controller.journal.errors import JournalRefusedError
 from controller.journal.identity import journal_file
 from controller.journal.records_orders import MachineUnlocked
 from controller.machine.inputs import CommandRefused
-from controller.state import Claim, StateFold
+from controller.state.claims import Claim
+from controller.state.fold import StateFold
 from simulator.disk_sqlite import DiskStorage
 from tests.scenarios.stage import Stage, play
 from tests.scenarios.test_remote_commands import DAY, confirm, order

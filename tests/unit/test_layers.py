@@ -31,7 +31,7 @@ PURE = (
     "controller.journal.chain",
     "controller.journal.fold",
     "controller.machine.table",
-    "controller.state",
+    "controller.state*",
     "controller.saga.outcome",
     *WIRE,
 )

@@ -22,7 +22,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, decode, encode_body
 from controller.machine.inputs import CommandRefused
 from controller.recorder.keeping import MemoryKeeper
-from controller.state import State
+from controller.state.state import State
 
 TURNS = [{"column": "A1", "outcome": "dropped"}]
 JOURNAL = bytes.fromhex("5fa3c0de5fa3c0de5fa3c0de5fa3c0de")

@@ -5,7 +5,7 @@ from pathlib import Path
 from config.settings import load
 from controller.api import views
 from controller.cli import status as screen_of
-from controller.state import State
+from controller.state.state import State
 from controller.stranded import Stranded, StrandedService
 
 DEMO = Path(__file__).parents[3] / "config" / "machines" / "demo.toml"

@@ -520,7 +520,7 @@ CLIMATE: dict[str, Any] = {
 def test_the_fleets_configuration_and_what_differs_from_it(ctl: Any, machine: Any) -> None:
     from dataclasses import replace
 
-    from controller.state_config import Held, Shelf
+    from controller.state.config import Held, Shelf
 
     assert ctl("config").lines == ["Holds  the machine's own file"]
     column = machine.planogram.columns["A1"]

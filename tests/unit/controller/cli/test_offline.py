@@ -15,7 +15,7 @@ from controller.journal.beginning import BootInfo
 from controller.journal.export import check_lines
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
-from controller.state import StateFold
+from controller.state.fold import StateFold
 
 
 async def fill(folder: Path) -> None:

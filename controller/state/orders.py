@@ -1,4 +1,4 @@
-"""The part of the fold that follows a lock, a notice and an update; see ``controller.state``."""
+"""The part of the fold that follows a lock, a notice and an update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from controller.journal import records_orders as rec
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData
-    from controller.state import State
+    from controller.state.state import State
 
 
 @dataclass(slots=True)

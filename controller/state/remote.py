@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.journal.envelope import Record
-from controller.journal.records_link import CommandFinished, CommandStarted, TimeConfirmed
+from controller.journal.records_link import (
+    CheckpointCountersigned,
+    CommandFinished,
+    CommandStarted,
+    TimeConfirmed,
+)
+
+if TYPE_CHECKING:
+    from controller.journal.envelope import RecordData
+    from controller.state.state import State
 
 # More targets than a machine has, several times over; but each app credit is one of its own, and
 # without an end they would fill the snapshots.
@@ -79,3 +89,27 @@ class Remote:
 def counted(kind: str, target: str) -> str:
     """Return what a counter counts."""
     return f"{kind} {target}"
+
+
+def _command_started(s: State, r: Record, d: CommandStarted) -> None:
+    s.remote.started(r, d)
+
+
+def _command_finished(s: State, r: Record, d: CommandFinished) -> None:
+    s.remote.finished(r, d)
+
+
+def _time_confirmed(s: State, r: Record, d: TimeConfirmed) -> None:
+    s.remote.timed(r, d)
+
+
+def _countersigned(s: State, _r: Record, d: CheckpointCountersigned) -> None:
+    s.proved_seq = max(s.proved_seq, d.seq)
+
+
+FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
+    CommandStarted: _command_started,
+    CommandFinished: _command_finished,
+    TimeConfirmed: _time_confirmed,
+    CheckpointCountersigned: _countersigned,
+}

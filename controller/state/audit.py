@@ -14,7 +14,8 @@ from controller.journal.envelope import UnknownData
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record
-    from controller.state import Saga, State
+    from controller.state.saga import Saga
+    from controller.state.state import State
 
 Sold = tuple[int, int]  # how many, and for how much
 

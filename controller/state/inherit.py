@@ -1,4 +1,4 @@
-"""What a new journal begins with after a broken one; see ``controller.state``.
+"""What a new journal begins with after a broken one.
 
 Open sagas can't be followed any further. What was delivered is earned; else cash that was held or
 owed becomes the customer's credit again, paid like any other, and card money that is held becomes
@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from controller import state_rights
 from controller.domain import accounts as acc
 from controller.domain.credit import Credit, Pocket
+from controller.state import rights
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Postings
-    from controller.state import Saga, State
+    from controller.state.saga import Saga
+    from controller.state.state import State
 
 
 def inherit(old: State, new: State) -> None:
@@ -41,7 +42,7 @@ def inherit(old: State, new: State) -> None:
     for seq, pocket, amount in sorted(rows):
         moved.deposit(seq - first, pocket, amount)
     new.credit = moved
-    state_rights.inherit(old, new)
+    rights.inherit(old, new)
     last = max(old.claims, default=0) + 1
     new.claims = {seq - last: claim for seq, claim in old.claims.items()}
     for seq, claim in new.claims.items():

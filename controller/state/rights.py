@@ -1,4 +1,4 @@
-"""The part of the fold that follows tokens, free vends and app credit; see ``controller.state``."""
+"""The part of the fold that follows tokens, free vends and app credit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from controller.journal import records_rights as rec
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData
-    from controller.state import State
+    from controller.state.state import State
 
 
 def _token_inserted(s: State, r: Record, _d: rec.TokenInserted) -> None:

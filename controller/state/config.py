@@ -15,7 +15,7 @@ from controller.journal import records_config as rec
 from controller.journal.envelope import Record, RecordData
 
 if TYPE_CHECKING:
-    from controller.state import State
+    from controller.state.state import State
 
 PLANOGRAM: Final = "planogram"
 STARTS_MAX: Final = 3  # on trial: one that takes the power with it each time is no good either

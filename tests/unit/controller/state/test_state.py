@@ -11,7 +11,10 @@ from pydantic import TypeAdapter
 from controller.domain import accounts as acc
 from controller.domain.credit import Pocket
 from controller.domain.rights import Grant, Right
-from controller.state import Claim, Saga, State, StateFold
+from controller.state.claims import Claim
+from controller.state.fold import StateFold
+from controller.state.saga import Saga
+from controller.state.state import State
 
 SHAPE = {19: "b8ccebac2bfcf206"}  # version -> digest of the shape; a new shape needs a new version
 

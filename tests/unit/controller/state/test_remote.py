@@ -2,7 +2,7 @@
 
 from controller.journal.envelope import Record
 from controller.journal.records_link import CommandStarted
-from controller.state_remote import COUNTERS_MAX, Remote, counted
+from controller.state.remote import COUNTERS_MAX, Remote, counted
 
 
 def test_counters_of_targets_that_come_once_are_forgotten_and_those_in_use_are_not() -> None:

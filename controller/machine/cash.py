@@ -40,6 +40,7 @@ class CashHandling:
         self._escrow_tries = 0
         self._losses = 0  # of the validator, since it has held this bill
         self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
+        self._replaced = False  # no count has told yet where the bill before this one went
 
     # ------------------------------------------------------------------------------- coins
 
@@ -162,6 +163,9 @@ class CashHandling:
     def _escrowed(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
         device = report.device.value
+        held = desk.state.escrow
+        if held is not None and held.claimed:
+            self._makes_room(held)
         desk.write(
             rec.BillEscrowed(device=device, answer=answer, bill=event.type, value=event.value)
         )
@@ -181,6 +185,32 @@ class CashHandling:
         else:
             escrow.stack(desk, None)
         desk.do(Wake("escrow", ESCROW_DEADLINE_S))
+
+    def _makes_room(self, held: Escrow) -> None:
+        """Book a bill that was stuck, and claimed, as gone: another is where it was.
+
+        Somebody freed it, and nobody could be asked before the next one came. If it is in the
+        stacker, the count says so, once this one's way is known: until then it could be either.
+        """
+        desk = self._desk
+        self._replaced = True
+        desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+        desk.write(
+            rec.BillReturned(
+                device=held.device,
+                answer="",
+                bill=held.bill,
+                value=held.value,
+                proof="none",
+                claimed=True,
+            )
+        )
+
+    def _left_escrow(self, device: str) -> None:
+        """Nothing is in escrow any more."""
+        self._desk.clear_fault(device, FaultCode.BILL_STUCK_IN_ESCROW)
+        if self._replaced:
+            self._desk.do(CountStacker("check"))
 
     def _refuses(self, value: int) -> str:
         """Return why a bill in escrow can't be taken, or an empty string."""
@@ -210,7 +240,7 @@ class CashHandling:
                 into="recycler" if event.kind is BillEventKind.RECYCLED else "stacker",
             )
         )
-        desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._left_escrow(report.device.value)
         self._credited()
 
     def _recycler_moved(self, report: BillsReport, answer: str, event: BillEvent) -> None:
@@ -240,7 +270,7 @@ class CashHandling:
                 claimed=held is not None and held.claimed,
             )
         )
-        desk.clear_fault(report.device.value, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._left_escrow(report.device.value)
 
     def escrow_asked(self, result: object) -> None:
         """ESCROW was acknowledged (the result comes by poll) or not: then the count decides.
@@ -259,6 +289,7 @@ class CashHandling:
         if held is None or held.claimed or (held.waits and here):
             return
         desk.raise_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._replaced = False  # it is this one that the count has to tell of
         if here:
             self._away_since = None
             desk.do(CountStacker("check"))
@@ -296,6 +327,9 @@ class CashHandling:
         if not counts:
             result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
+        if self._replaced and held is not None and desk.live.stacker_checked:
+            return  # not reset since: it may be the one before; asked again behind this one
+        self._replaced = False
         if held is not None:
             if into := self._went_into(held, result):
                 desk.write(

@@ -82,9 +82,9 @@ class Acceptor:
             and not choosing
             and not live.stacker_full
             and live.stacker_checked
-            and escrow_is_free(desk)
+            and ((jammed := jam_is_claimed(desk)) or desk.state.escrow is None)
         ):
-            bills = self._bills_taken(validator, credit)
+            bills = self._bills_taken(validator, credit, jammed=jammed)
         return coins, bills, True, False
 
     def _coins_taken(self, changer: ChangerInfo, credit: int) -> frozenset[int]:
@@ -103,7 +103,7 @@ class Acceptor:
             return coins | self._tokens
         return coins
 
-    def _bills_taken(self, validator: BillInfo, credit: int) -> frozenset[int]:
+    def _bills_taken(self, validator: BillInfo, credit: int, *, jammed: bool) -> frozenset[int]:
         desk, policy = self._desk, self._desk.policy
         if self._bills_of[0] is not validator or self._bills_of[1] is not policy:
             self._bills_of = (validator, policy)
@@ -111,7 +111,7 @@ class Acceptor:
                 (b.type, b.value) for b in validator.bills if policy.takes_bill(b.value)
             )
         most = policy.max_credit
-        return frozenset(
+        bills = frozenset(
             [
                 type_
                 for type_, value in self._bills
@@ -119,18 +119,22 @@ class Acceptor:
                 and (not policy.bill_needs_change or changeable(desk, credit + value))
             ]
         )
+        if jammed and not bills and validator.has_escrow:
+            return frozenset([b.type for b in validator.bills])
+        return bills
 
 
-def escrow_is_free(desk: Desk) -> bool:
-    """Tell whether a bill may come in.
+def jam_is_claimed(desk: Desk) -> bool:
+    """Tell whether a bill is jammed in escrow, and its customer has a claim for it.
 
-    A jammed validator is disabled by itself. It goes on being enabled by us, because only then
-    its "disabled" tells that it is not mended yet.
+    A jammed validator is disabled by itself. It goes on being enabled by us, even for bills that
+    would not be taken, because only then its "disabled" tells that it is not mended yet. One that
+    comes in the very moment of mending goes back.
     """
     held = desk.state.escrow
-    if held is None:
-        return True
-    return held.claimed and f"{held.device} {FaultCode.BILL_JAM.value}" in desk.state.faults
+    if held is None or not held.claimed:
+        return False
+    return f"{held.device} {FaultCode.BILL_JAM.value}" in desk.state.faults
 
 
 def exact_change_only(desk: Desk) -> bool:

@@ -493,10 +493,11 @@ class SimBill(Peripheral):
             self._count = 0
 
     def clear_jam(self, target: str = TRAY) -> None:
-        """Take a jammed bill out; by default the customer gets it."""
+        """Take a jammed bill out, or push it into the stacker; by default the customer gets it."""
         if self.jammed and self._held is not None:
             self._truth.move(self._held[0], self._place(), target, why="jam cleared")
             self._held = None
+            self._count += target == STACKER
         self.jammed = False
         self.recycler.jammed = False
 

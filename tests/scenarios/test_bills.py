@@ -161,6 +161,96 @@ def test_a_bill_that_jams_becomes_a_claim_and_the_mended_machine_takes_bills_aga
     play(scenario, link)
 
 
+@pytest.mark.parametrize("why", ["no change", "credit limit"])
+def test_a_jam_is_seen_to_be_mended_where_no_bill_would_be_taken(why: str, link: Link) -> None:
+    """One that we disabled for another reason could not tell that it is free again."""
+
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        stage.breaks(BILL, "jam_on_stack")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        if why == "no change":
+            for value in (5, 10, 20, 50, 100):
+                stage.world.empty_tube(value)
+            await stage.act(cmd.CountTubes())
+        else:
+            await stage.coins(200, 200, 200)
+        await stage.passes(5.0)
+        assert stage.has_fault(BILL, FaultCode.BILL_JAM)
+        missing = stage.state.ledger.balance(acc.MISSING)
+        bill.clear_jam("technician")
+        await stage.until(lambda: stage.state.escrow is None, within_s=3.0)
+        assert not stage.has_fault(BILL, FaultCode.BILL_JAM)
+        assert stage.state.ledger.balance(acc.MISSING) == missing + 1000
+        await stage.passes(1.0)
+        assert not offers(stage, 500), why
+        if why == "credit limit":
+            await stage.gives_back()
+
+    play(scenario, link, settings=with_policy(max_credit=1000))
+
+
+def test_a_jam_is_seen_to_be_mended_when_the_owner_takes_bills_no_more(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        stage.breaks(BILL, "jam_on_stack")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        await stage.kill()
+        stage.settings = with_mdb("bill", max_value=100)
+        await stage.opens()
+        await stage.passes(5.0)
+        assert stage.has_fault(BILL, FaultCode.BILL_JAM)
+        bill.clear_jam("technician")
+        await stage.until(lambda: stage.state.escrow is None, within_s=3.0)
+        await stage.passes(1.0)
+        assert not offers(stage, 500)
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("into", ["technician", "stacker"])
+def test_a_bill_that_comes_before_the_freed_one_was_asked_after_is_not_taken_for_it(
+    into: str, takes: bool, link: Link
+) -> None:
+    """It is in escrow when the count of the stacker tells where the one before it went."""
+
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        stage.breaks(BILL, "jam_on_stack")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        if not takes:
+            await stage.coins(200, 200, 200)
+        await stage.passes(5.0)
+        missing = stage.state.ledger.balance(acc.MISSING)
+        bill.clear_jam(into)
+        assert offers(stage, 500)
+        stage.breaks(BILL, "silent_commands", 3)  # and so is the first question for the count
+        await stage.passes(40.0)
+        assert stage.state.escrow is None
+        assert stage.state.ledger.balance(acc.MISSING) == missing + 1000
+        assert stage.claimed == 1000
+        assert stage.credit == (500 if takes else 600)
+        assert stage.flags == (
+            ["bills in the stacker that no record explains"] if into == "stacker" else []
+        )
+        assert not stage.has_fault(BILL, FaultCode.BILL_STUCK_IN_ESCROW)
+
+    play(
+        scenario,
+        link,
+        settings=with_policy(max_credit=1000),
+        plan=plan(intake_s=0.1),
+        judged=into != "stacker",
+    )
+
+
 # -------------------------------------------------------------------- surprises in escrow
 
 

@@ -97,6 +97,16 @@ def test_a_bill_that_a_validator_stacks_unread_when_its_power_comes_back_is_flag
         assert (instant, verdict.findings) == (instant, [])
 
 
+def test_a_bill_that_is_freed_from_a_jam_is_missed_though_nobody_could_change_another() -> None:
+    # Its customer has it and a claim for it: the validator must tell that it is free (seed 877).
+    jam = Trouble("bill", "jam_on_return", 1, for_s=26.3)
+    machine = Build("native", tube_fill=0, bill_waits="hold", recycler=True)
+    returned = Act("bill", 1_000), Act("keys", text="*", until="credit")
+    verdict = lived(machine, Step(1, coins(200)), Step(2, returned, (jam,)))
+    assert verdict.findings == []
+    assert verdict.hits["bill.jam_on_return"] == 1
+
+
 def test_a_price_that_stands_again_behind_a_damaged_journal_is_set_back_before_anybody_buys() -> (
     None
 ):

@@ -6,11 +6,12 @@ leaves open is a flagged claim that a person looks at before more leaves the mac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from controller.domain.credit import Picked
-from controller.domain.tubes import BILLS_FROM, PayoutPlan, best_partial
 from controller.domain.tubes import NOTHING as NO_PLAN
+from controller.domain.tubes import PayoutPlan, best_partial
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.records_recycler import RecyclerCounted
@@ -26,6 +27,7 @@ from controller.machine.effects import (
 )
 from controller.machine.promises import promise, show_again
 from controller.machine.table import Trigger
+from controller.money import exponent
 from controller.panel.view import Message
 from controller.ports import (
     BillInfo,
@@ -131,11 +133,24 @@ def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
     info = desk.live.ready.get(DeviceName.CHANGER)
     if not isinstance(info, ChangerInfo) or not info.pays_by_value:
         return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins)
-    most = MAX_UNITS * info.scaling
+    places = exponent(desk.state.currency) - info.decimals
+    most = MAX_UNITS * info.scaling * 10 ** max(places, 0) // 10 ** max(-places, 0)
     if plan.amount > most:
-        coins = [coins for coins in desk.tubes() if coins.type < BILLS_FROM]
-        plan = best_partial(most, coins)
+        plan = _part_of(plan, most, {coins.type: coins.value for coins in desk.tubes()})
     return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins, by_value=True)
+
+
+def _part_of(plan: PayoutPlan, most: int, values: Mapping[int, int]) -> PayoutPlan:
+    """Return what of a plan one command can order: its own coins, the greatest first.
+
+    Another set of coins, though nearer to the limit, could leave a rest that no coins pay.
+    """
+    left, part = most, []
+    for type_, count in plan.coins:
+        if taken := min(count, left // values[type_]):
+            left -= taken * values[type_]
+            part.append((type_, taken))
+    return PayoutPlan(most - left, tuple(part))
 
 
 def _claim_rest(desk: Desk, saga: Saga) -> None:

@@ -14,7 +14,7 @@ import pytest
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.saga import claims
-from simulator.peripherals.changer_settings import BusyStyle
+from simulator.peripherals.changer_settings import BusyStyle, CoinSpec
 from simulator.plan import WorldPlan, changer_for, plan_for
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
@@ -229,3 +229,30 @@ def test_a_payout_that_never_ends_is_ended_by_a_reset_and_paid_again(
         assert stage.claimed == 0
 
     play(scenario, link, plan=plan(level))
+
+
+def test_a_sum_of_several_commands_is_divided_as_it_was_planned(link: Link) -> None:
+    """PAYOUT has one byte: 12.75 at a scaling of 5. Its small coins would not pay what is left."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(*[100] * 14)
+        await stage.gives_back()
+        assert stage.last.paid_back == 1_400
+        assert stage.claimed == 0
+        assert [order.amount for order in stage.records("payout.intended")] == [1_200, 200]
+
+    coins = (CoinSpec(5, 80, 1), CoinSpec(20, 80, 1), CoinSpec(50, 80, 1), CoinSpec(100, 80, 5))
+    play(scenario, link, plan=plan("by value", coins=coins))
+
+
+def test_a_sum_of_several_commands_is_divided_by_the_changers_own_units(link: Link) -> None:
+    """255 units of 50 thousandths of a euro are 12.75 as well."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(*[100] * 14)
+        await stage.gives_back()
+        assert stage.last.paid_back == 1_400
+        assert [order.amount for order in stage.records("payout.intended")] == [1_200, 200]
+
+    coins = (CoinSpec(50, 80, 1), CoinSpec(100, 80, 5))
+    play(scenario, link, plan=plan("by value", coins=coins, scaling=50, decimals=3))

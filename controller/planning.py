@@ -35,7 +35,7 @@ from controller.domain.offers import Offer, Offers
 from controller.domain.planogram import Column, Planogram, Product
 from controller.domain.policy import Policy
 from controller.faults import ConfigError
-from controller.journal.records_config import Shelf, Ware
+from controller.journal.records import Shelf, Ware
 from controller.journal.store import Journal
 from controller.machine.configuring import roll_back
 from controller.machine.plan import Judged, Plan, Proposal

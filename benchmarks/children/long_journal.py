@@ -24,7 +24,6 @@ from controller.domain import accounts as acc
 from controller.journal import records as rec
 from controller.journal.beginning import BootInfo
 from controller.journal.database import Access
-from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.state.fold import StateFold
@@ -39,7 +38,7 @@ async def opened(folder: Path) -> Journal[State]:
     return await Journal.open(
         DirectoryStorage(folder),
         fold=StateFold(),
-        registry=REGISTRY,
+        registry=rec.REGISTRY,
         clock=SystemClock(),
         entropy=os.urandom,
         boot=BootInfo("bench", "EUR", "0", "", datetime(2026, 1, 1, tzinfo=UTC)),

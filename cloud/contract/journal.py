@@ -1,6 +1,6 @@
 """The journal's pure parts, handed on: what a record is, how it is chained, what it may say."""
 
-from controller.journal import attested, records, records_card, records_config, records_link
+from controller.journal import attested, records
 from controller.journal.chain import GENESIS, ID_BYTES, link
 from controller.journal.ed25519 import ed25519
 from controller.journal.envelope import (
@@ -39,8 +39,5 @@ __all__ = [
     "link",
     "read_head",
     "records",
-    "records_card",
-    "records_config",
-    "records_link",
     "to_ms",
 ]

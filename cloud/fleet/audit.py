@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Row as Stored
-from cloud.contract.journal import GENESIS, Record, attested, link, records_link
+from cloud.contract.journal import GENESIS, Record, attested, link
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import MessageError, Signed, read
 from cloud.contract.signing import SignatureRefusedError, Verifier
@@ -199,7 +199,7 @@ class _Walk:
         data = record.data
         if isinstance(data, rec.JournalBegun):
             self._begun(seq, data)
-        elif isinstance(data, records_link.RecordCarried):
+        elif isinstance(data, rec.RecordCarried):
             self._carry(seq, data)
         for account, amount in record.postings:
             self.balances[account] = self.balances.get(account, 0) + amount
@@ -224,7 +224,7 @@ class _Walk:
         if data.previous is not None:
             self._report.follows = data.previous[0]
 
-    def _carry(self, seq: int, data: records_link.RecordCarried) -> None:
+    def _carry(self, seq: int, data: rec.RecordCarried) -> None:
         """A record told again: of the journal before this one, in order, behind where they part."""
         self._report.carried += 1
         last = self._carried
@@ -237,13 +237,13 @@ class _Walk:
     def _signed(self, record: Record) -> None:
         data, seq = record.data, record.seq
         try:
-            if isinstance(data, records_link.CheckpointSigned):
+            if isinstance(data, rec.CheckpointSigned):
                 books = {account: n for account, n in self.balances.items() if n}
                 told = attested.compare(data, self._uid, self._seq, self._hash, books)
                 self._report.checkpoints += 1
                 self._stated[told.seq] = told.hash, attested.digest(data.body)
                 self._row_of(told.seq, data)
-            elif isinstance(data, records_link.CheckpointCountersigned):
+            elif isinstance(data, rec.CheckpointCountersigned):
                 # The machine's copy of our own word: who signed it is in there.
                 word = attested.word_of(data, self._verifier.root)
                 self._word(word.journal, word.seq, word.hash, word.digest)
@@ -254,7 +254,7 @@ class _Walk:
         except attested.AttestError as error:
             raise WrongError(str(error), seq) from error
 
-    def _row_of(self, stated: int, data: records_link.CheckpointSigned) -> None:
+    def _row_of(self, stated: int, data: rec.CheckpointSigned) -> None:
         """Compare our row of a checkpoint with its record; check both signatures."""
         row = self._rows.pop(stated, None)
         known = [key for key in self._keys if attested.signed_by(key, data)]

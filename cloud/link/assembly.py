@@ -32,7 +32,7 @@ from controller.clock import Clock
 from controller.domain import commands as cmd
 from controller.faults import ConfigError
 from controller.journal.envelope import Record, to_ms
-from controller.journal.records_link import CommandStarted
+from controller.journal.records import CommandStarted
 from controller.log_level import set_level
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Plan

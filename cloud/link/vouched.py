@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 
-from cloud.contract.journal import attested, records_link
+from cloud.contract.journal import attested
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Countersigned, MessageError, Signed
 from cloud.contract.signing import SignatureRefusedError, Verifier
 from controller.domain import commands as cmd
@@ -65,6 +66,6 @@ class Vouched:
         """Tell whether the checkpoint that it speaks of is the one in our journal."""
         for record in await self._journal.read(word.seq + 1, word.seq + 1):
             data = record.data
-            if isinstance(data, records_link.CheckpointSigned):
+            if isinstance(data, rec.CheckpointSigned):
                 return attested.digest(data.body) == word.checkpoint
         return False

@@ -14,7 +14,6 @@ from controller.api import shapes, views
 from controller.api.errors import NothingToTraceError
 from controller.api.service import JournalView
 from controller.journal import records as rec
-from controller.journal import records_rights as recs
 from controller.journal.envelope import Record, RecordData
 
 # Decoding so many takes a few milliseconds of the machine's loop.
@@ -38,7 +37,7 @@ _LOT_TYPES: Final = frozenset(
         rec.BillEscrowed,
         rec.BillStacked,
         rec.CreditGranted,
-        recs.RightGranted,
+        rec.RightGranted,
     )
 )
 # A bill's way begins in escrow, some records before the lot it becomes.
@@ -190,7 +189,7 @@ class Tracer:
             self.move(record, [card], HELD, target, words)
         return card
 
-    def use_right(self, record: Record, data: recs.RightUsed) -> None:
+    def use_right(self, record: Record, data: rec.RightUsed) -> None:
         """Earn an app's credit; what is more than the price goes back to the app."""
         if data.amount:
             self.move(record, ((data.right, data.worth),), HELD, EARNED, "product delivered")
@@ -244,15 +243,13 @@ _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
     rec.CreditGranted: lambda t, r, d: t.open(
         r, "granted", d.amount, f"granted by {d.by}: {d.reason}", CREDIT
     ),
-    recs.RightGranted: lambda t, r, d: t.open(
-        r, "app", d.amount, f"paid in an app: {d.id}", CREDIT
-    ),
-    recs.RightHeld: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),
-    recs.RightUsed: Tracer.use_right,
-    recs.RightReturned: lambda t, r, d: t.move(
+    rec.RightGranted: lambda t, r, d: t.open(r, "app", d.amount, f"paid in an app: {d.id}", CREDIT),
+    rec.RightHeld: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),
+    rec.RightUsed: Tracer.use_right,
+    rec.RightReturned: lambda t, r, d: t.move(
         r, d.lots, HELD, IN_APP if d.ended else CREDIT, f"no product: {d.reason}"
     ),
-    recs.RightEnded: lambda t, r, d: t.move(
+    rec.RightEnded: lambda t, r, d: t.move(
         r, d.lots, CREDIT, IN_APP, f"{d.reason}: back to the app"
     ),
     rec.CreditAuthorised: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),

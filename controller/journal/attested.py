@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Final
 
 from controller.journal.ed25519 import ed25519
-from controller.journal.records_link import CheckpointCountersigned, CheckpointSigned
+from controller.journal.records import CheckpointCountersigned, CheckpointSigned
 
 # So that a signature for one purpose is none for another.
 STATED: Final = b"vendd checkpoint 1|"

@@ -39,8 +39,7 @@ from controller.journal.opening import (
     locate,
 )
 from controller.journal.reader import Position, StoredRow
-from controller.journal.records import JournalBegun
-from controller.journal.records_link import RecordCarried
+from controller.journal.records import JournalBegun, RecordCarried
 from controller.journal.schema import migrate
 from controller.journal.wall_label import WallLabel
 

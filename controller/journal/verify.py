@@ -21,7 +21,7 @@ from controller.journal.errors import (
 from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey, journal_file, read_key
 from controller.journal.opening import Progress, check_identity, fold_row, locate
-from controller.journal.records_link import CheckpointCountersigned, CheckpointSigned
+from controller.journal.records import CheckpointCountersigned, CheckpointSigned
 from controller.journal.snapshots import Snapshot, snapshots
 
 _SIGNED: Final = frozenset({CheckpointSigned.type, CheckpointCountersigned.type})

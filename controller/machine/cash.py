@@ -6,7 +6,6 @@ from typing import Final
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal.records_recycler import BillMoved
 from controller.machine.desk import Desk
 from controller.machine.effects import CountStacker, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
@@ -246,7 +245,7 @@ class CashHandling:
     def _recycler_moved(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         """Staff's hand, or the recycler's own: no customer's money."""
         self._desk.write(
-            BillMoved.model_validate(
+            rec.BillMoved.model_validate(
                 {
                     "device": report.device.value,
                     "answer": answer,

@@ -13,7 +13,7 @@ from controller.clock import Clock
 from controller.domain import commands as cmd
 from controller.journal import attested
 from controller.journal.envelope import to_ms
-from controller.journal.records_link import CheckpointCountersigned, CheckpointSigned
+from controller.journal.records import CheckpointCountersigned, CheckpointSigned
 from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.effects import Wake

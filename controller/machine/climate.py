@@ -11,7 +11,7 @@ from typing import Any, Final
 from controller.domain import climate as pure
 from controller.domain.climate import ClimatePlan, Cooler, Heater, Phase, Thermometer
 from controller.faults import FaultCode
-from controller.journal import records_climate as clim
+from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.desk import Desk
 from controller.machine.health import HealthKeeping
@@ -63,7 +63,7 @@ class ClimateKeeping:
         desk = self._desk
         if event.part is ClimatePart.COMPRESSOR or event.part is ClimatePart.DEFROST:
             if desk.state.climate.phase != Phase.OFF.value:
-                desk.write(clim.CoolingChanged(phase="off", reason=event.why[:100]))
+                desk.write(rec.CoolingChanged(phase="off", reason=event.why[:100]))
         elif event.part is ClimatePart.HEATER:
             self._heater = Heater(on=False, since_s=desk.now, resting=True)
         self._incidents.raised(event.part.value, FaultCode.OUTPUT_CUT, event.why)
@@ -130,7 +130,7 @@ class ClimateKeeping:
             now_s=desk.now,
         )
         if phase is not cooler.phase:
-            desk.write(clim.CoolingChanged(phase=phase.value, reason=why, celsius=cabinet_c))
+            desk.write(rec.CoolingChanged(phase=phase.value, reason=why, celsius=cabinet_c))
             if phase is Phase.OFF:
                 for part in (ClimatePart.COMPRESSOR, ClimatePart.DEFROST):
                     self._incidents.cleared(part.value, FaultCode.OUTPUT_CUT)

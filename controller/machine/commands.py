@@ -11,8 +11,6 @@ from controller.domain import commands as cmd
 from controller.domain.tubes import plan_payout
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal import records_card as card_rec
-from controller.journal.records_rights import TokensCollected
 from controller.machine import checkpoints, health, orders
 from controller.machine import effects as fx
 from controller.machine.desk import READERS, Desk
@@ -107,7 +105,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
             return _close_claim(desk, code, how, by)
         case cmd.EnableReader(device=device, on=on):
             name = _reader(device)
-            desk.write(card_rec.ReaderSwitched(device=name.value, on=on, by=by))
+            desk.write(rec.ReaderSwitched(device=name.value, on=on, by=by))
             return {"device": device, "on": on}
         case cmd.FillCoins(on=on):
             _need_service(desk)
@@ -286,7 +284,7 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     if command.tokens is not None:
         expected = desk.state.ledger.balance(acc.TOKENS_CASHBOX)
         if expected or command.tokens:
-            desk.write(TokensCollected(counted=command.tokens, expected=expected, by=by))
+            desk.write(rec.TokensCollected(counted=command.tokens, expected=expected, by=by))
         answer["tokens"] = {"counted": command.tokens, "expected": expected}
     checkpoints.state_books(desk, "collection")
     return answer

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from controller.domain import commands as cmd
 from controller.domain.planogram import Planogram
-from controller.journal import records_config as rec
+from controller.journal import records as rec
 from controller.journal.envelope import RecordData
 from controller.machine import effects as fx
 from controller.machine.desk import Desk, Waiting

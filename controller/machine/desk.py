@@ -22,7 +22,6 @@ from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, can_chang
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
-from controller.journal.records_link import TimeConfirmed
 from controller.journal.store import Journal
 from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
@@ -261,7 +260,7 @@ class Desk:
         offset = wall - self.journal.label.stamp(wall, mono)[0]
         self.journal.label.confirm(wall, mono)
         if self.journal.label.confirmed:
-            self.write(TimeConfirmed(source=source, offset_ms=offset))
+            self.write(rec.TimeConfirmed(source=source, offset_ms=offset))
 
     @property
     def credit(self) -> int:

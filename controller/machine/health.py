@@ -13,7 +13,7 @@ from typing import Any, Final
 from controller.domain.climate import Thermometer
 from controller.domain.health import HealthRule, due_s
 from controller.faults import FaultCode
-from controller.journal import records_climate as clim
+from controller.journal import records as rec
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
 from controller.state.climate import ColumnHealth
@@ -52,7 +52,7 @@ class HealthKeeping:
         celsius = thermometer.celsius(now)
         new = tuple(rule.column for rule in rules if rule.column not in known)
         if new:
-            desk.write(clim.HealthServed(columns=new, cause="first_start"))
+            desk.write(rec.HealthServed(columns=new, cause="first_start"))
         rule = rules[0]
         if celsius is None or rule.wrong(celsius):
             # As of its last word: a turn may be late by as long as the disk took.
@@ -61,7 +61,7 @@ class HealthKeeping:
         if not rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C)):
             back = [r.column for r in rules if _stands(known[r.column])]
             if back:
-                desk.write(clim.HealthCooled(columns=tuple(back), celsius=celsius))
+                desk.write(rec.HealthCooled(columns=tuple(back), celsius=celsius))
         return float("inf")  # no timer runs out on a good reading, close to the limit as it may be
 
     def _warm(self, rules: Iterable[HealthRule], read_ms: int, celsius: float | None) -> None:
@@ -75,9 +75,7 @@ class HealthKeeping:
             if column.warm_ms is None:
                 starting[read_ms if column.dark_ms is None else column.dark_ms].append(rule.column)
         for since_ms, columns in starting.items():
-            desk.write(
-                clim.HealthWarmed(columns=tuple(columns), since_ms=since_ms, celsius=celsius)
-            )
+            desk.write(rec.HealthWarmed(columns=tuple(columns), since_ms=since_ms, celsius=celsius))
 
     def _run_out(self, rules: Iterable[HealthRule], celsius: float | None, now: float) -> float:
         known = self._desk.state.climate.columns
@@ -102,7 +100,7 @@ class HealthKeeping:
         if not columns:
             return
         desk = self._desk
-        desk.write(clim.HealthExceeded(columns=tuple(columns), reason=reason, celsius=celsius))
+        desk.write(rec.HealthExceeded(columns=tuple(columns), reason=reason, celsius=celsius))
         for column in columns:
             desk.raise_fault(column, FaultCode.HEALTH_EXCEEDED, reason)
 
@@ -125,7 +123,7 @@ def serve(desk: Desk, column: str | None, by: str) -> dict[str, Any]:
         )
     columns = held if column is None else [column]
     if columns:
-        desk.write(clim.HealthServed(columns=tuple(columns), by=by))
+        desk.write(rec.HealthServed(columns=tuple(columns), by=by))
         for name in columns:
             desk.clear_fault(name, FaultCode.HEALTH_EXCEEDED, by)
     return {"served": columns, "held": desk.state.climate.unhealthy}

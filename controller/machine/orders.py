@@ -14,9 +14,7 @@ from typing import Any, Final
 
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
-from controller.journal import records_link as link_rec
-from controller.journal import records_orders as rec
-from controller.journal.records import ClaimClosed
+from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine import promises
 from controller.machine.desk import Desk
@@ -74,7 +72,7 @@ def obey_order(desk: Desk, command: Order, by: str) -> dict[str, Any]:
 def close_claim(desk: Desk, claim: Claim, how: str, by: str) -> None:
     """Record that a claim was paid otherwise; its code is worth nothing from now on."""
     desk.write(
-        ClaimClosed(
+        rec.ClaimClosed(
             claim=claim.seq,
             amount=claim.amount,
             tender=claim.tender,
@@ -224,7 +222,7 @@ def finish(desk: Desk, outcome: rec.UpdateOutcome, detail: str = "") -> None:
     assert update is not None, "there is one"
     desk.write(rec.UpdateFinished(id=update.id, outcome=outcome, detail=detail))
     desk.write(
-        link_rec.CommandFinished(
+        rec.CommandFinished(
             id=update.id,
             kind=UPDATE_KIND,
             outcome=outcome,

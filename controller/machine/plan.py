@@ -14,7 +14,7 @@ from controller.domain.health import HealthRule
 from controller.domain.offers import Offers
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
-from controller.journal.records_config import Shelf, Ware
+from controller.journal.records import Shelf, Ware
 from controller.panel.render import Renderer
 from controller.state.config import Held
 

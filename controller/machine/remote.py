@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from controller.domain import commands as cmd
-from controller.journal import records_link as rec
+from controller.journal import records as rec
 from controller.machine import orders
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused

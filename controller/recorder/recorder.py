@@ -17,7 +17,6 @@ import structlog
 from controller.clock import Clock
 from controller.faults import JournalError
 from controller.journal import records as rec
-from controller.journal import records_climate as clim
 from controller.journal.envelope import Record
 from controller.machine.brain import Brain
 from controller.machine.commands import KEEP
@@ -241,7 +240,7 @@ def _trouble(record: Record) -> str:
             return "review"
         case rec.ClaimOpened():
             return "claim"
-        case clim.HealthExceeded():
+        case rec.HealthExceeded():
             return "health"
         case rec.OperatorActed(what=what) if what == KEEP:
             return "asked"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.journal.records_age import AgeChecked
+from controller.journal.records import AgeChecked
 from controller.machine.desk import READERS, AgeCheck, Desk
 from controller.machine.effects import Beep, CancelAge, Failed, VerifyAge, Wake
 from controller.panel.view import Message

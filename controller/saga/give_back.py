@@ -14,7 +14,6 @@ from controller.domain.tubes import NOTHING as NO_PLAN
 from controller.domain.tubes import PayoutPlan, best_partial
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal.records_recycler import RecyclerCounted
 from controller.machine.desk import Desk
 from controller.machine.effects import (
     Beep,
@@ -469,7 +468,7 @@ def book_recycler(desk: Desk, counted: TubeCounts, cause: str) -> None:
     rows = differences(desk, counted, bills, all_rows=first)
     if rows or first:
         cause = "first_start" if first else cause
-        desk.write(RecyclerCounted.model_validate({"cause": cause, "bills": rows}))
+        desk.write(rec.RecyclerCounted.model_validate({"cause": cause, "bills": rows}))
 
 
 def differences(

@@ -8,7 +8,6 @@ own: with an intent, with an outcome, and with a claim where the money does not 
 from __future__ import annotations
 
 from controller.journal import records as rec
-from controller.journal.records_card import LateApprovalOpened
 from controller.machine.desk import Desk
 from controller.machine.effects import EndSession, Settle
 from controller.machine.promises import show_again
@@ -30,7 +29,7 @@ def heard(desk: Desk, report: LateApprovalReport, *, may_ask: bool) -> None:
     if any(_knows(saga, device) for saga in desk.state.sagas.values()):
         return  # recovery asks the reader about that one
     request, asked = desk.state.cards_asked.get(device, (0, 0))
-    saga = desk.open(LateApprovalOpened(device=device, request=request))
+    saga = desk.open(rec.LateApprovalOpened(device=device, request=request))
     # What no vend of ours is without a claim for was sold, or is promised: it is only given back.
     told = asked if report.amount is None else report.amount
     data = rec.ApprovalFinished(

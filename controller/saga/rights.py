@@ -14,7 +14,6 @@ from controller.domain import commands as cmd
 from controller.domain import rights as dom
 from controller.domain.stock import Refusal
 from controller.journal import records as rec
-from controller.journal import records_rights as recs
 from controller.machine.desk import Desk
 from controller.machine.effects import Beep, Wake
 from controller.machine.inputs import CommandRefused
@@ -32,7 +31,7 @@ def tokens_inserted(desk: Desk, report: CoinsReport) -> bool:
     """Write down each token of a report; True when there was one."""
     found = [c for c in report.deposited if c.token and c.route is not CoinRoute.REJECT]
     for coin in found:
-        desk.write(recs.TokenInserted(device=report.device.value, coin=coin.type))
+        desk.write(rec.TokenInserted(device=report.device.value, coin=coin.type))
     return bool(found)
 
 
@@ -58,7 +57,7 @@ def grant(desk: Desk, command: cmd.GrantAppCredit | cmd.GiveFreeVend, by: str) -
             f"app credit is {desk.money(1)} to {desk.money(most)}, not {desk.money(command.amount)}"
         )
     record = desk.write(
-        recs.RightGranted(
+        rec.RightGranted(
             id=command.id,
             kind="app" if app else "free",
             amount=command.amount if isinstance(command, cmd.GrantAppCredit) else 0,
@@ -143,7 +142,7 @@ def hold(desk: Desk, saga: Saga, right: dom.Right) -> None:
     """Lock a right for a vend."""
     worth = right.worth(saga.price)
     desk.write(
-        recs.RightHeld(right=right.seq, kind=right.kind, amount=right.amount, worth=worth),
+        rec.RightHeld(right=right.seq, kind=right.kind, amount=right.amount, worth=worth),
         saga.vend,
     )
 
@@ -155,7 +154,7 @@ def use(desk: Desk, saga: Saga) -> None:
     right = desk.state.rights[saga.right]
     rest = saga.right_amount - saga.right_worth if right.kind == "app" else 0
     desk.write(
-        recs.RightUsed(
+        rec.RightUsed(
             right=right.seq, kind=right.kind, amount=right.amount, worth=saga.right_worth
         ),
         saga.vend,
@@ -174,7 +173,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
         right.boot != desk.state.boot or _late(desk, right) or (right.kind == "app" and not refused)
     )
     desk.write(
-        recs.RightReturned(
+        rec.RightReturned(
             right=right.seq, kind=right.kind, amount=right.amount, ended=over, reason=saga.failed
         ),
         saga.vend,
@@ -184,9 +183,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
 
 
 def _ask_refund(desk: Desk, id_: str, amount: int, reason: str, vend: int | None) -> None:
-    desk.write(
-        recs.RefundRequested(tender="app", reference=id_, amount=amount, reason=reason), vend
-    )
+    desk.write(rec.RefundRequested(tender="app", reference=id_, amount=amount, reason=reason), vend)
 
 
 # --------------------------------------------------------------------------------- how they end
@@ -229,7 +226,7 @@ def end_by_staff(desk: Desk, id_: str, by: str) -> dict[str, Any]:
 
 def _end(desk: Desk, right: dom.Right, reason: str, by: str = "") -> None:
     desk.write(
-        recs.RightEnded.model_validate(
+        rec.RightEnded.model_validate(
             {
                 "right": right.seq,
                 "kind": right.kind,

@@ -14,7 +14,6 @@ from controller.domain.stock import Refusal
 from controller.domain.tubes import can_change
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal import records_card as card_rec
 from controller.machine.desk import READERS, Desk
 from controller.machine.effects import (
     Beep,
@@ -556,7 +555,7 @@ def refund_refused(desk: Desk, report: RefundErrorReport) -> None:
     )
     if saga is None or not saga.refund_refused:
         vend = None if saga is None else saga.vend
-        data = card_rec.RefundRefused(device=device, code=report.code, amount=report.amount)
+        data = rec.RefundRefused(device=device, code=report.code, amount=report.amount)
         desk.write(data, vend)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.journal import records as rec
-from controller.journal import records_card as card_rec
 from controller.state.saga import Saga
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def _settle_finished(s: State, r: Record, d: rec.SettleFinished) -> None:
         saga.paid_back += d.amount if saga.card == "refunded" else 0
 
 
-def _refund_refused(s: State, r: Record, d: card_rec.RefundRefused) -> None:
+def _refund_refused(s: State, r: Record, d: rec.RefundRefused) -> None:
     if r.vend is not None and r.vend in s.sagas:
         saga = s.sagas[r.vend]
         saga.refund_refused = True
@@ -58,14 +57,14 @@ def _refund_refused(s: State, r: Record, d: card_rec.RefundRefused) -> None:
             saga.card_amount = d.amount  # and not what was asked for: a discount
 
 
-def _late_approval_opened(s: State, r: Record, d: card_rec.LateApprovalOpened) -> None:
+def _late_approval_opened(s: State, r: Record, d: rec.LateApprovalOpened) -> None:
     s.sagas[r.seq] = Saga(
         vend=r.seq, kind="late", opened_mono_ms=r.mono_ms, boot=r.boot, device=d.device,
         failed="late approval",
     )  # fmt: skip
 
 
-def _reader_switched(s: State, _r: Record, d: card_rec.ReaderSwitched) -> None:
+def _reader_switched(s: State, _r: Record, d: rec.ReaderSwitched) -> None:
     others = {device for device in s.readers_off if device != d.device}
     s.readers_off = sorted(others if d.on else {*others, d.device})
 
@@ -75,7 +74,7 @@ FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
     rec.ApprovalFinished: _approval_finished,
     rec.SettleIntended: _settle_intended,
     rec.SettleFinished: _settle_finished,
-    card_rec.RefundRefused: _refund_refused,
-    card_rec.LateApprovalOpened: _late_approval_opened,
-    card_rec.ReaderSwitched: _reader_switched,
+    rec.RefundRefused: _refund_refused,
+    rec.LateApprovalOpened: _late_approval_opened,
+    rec.ReaderSwitched: _reader_switched,
 }

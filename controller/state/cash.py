@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from controller.domain.credit import Pocket
 from controller.journal import records as rec
-from controller.journal.records_recycler import BillMoved, RecyclerCounted
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData
@@ -98,13 +97,13 @@ def _stacker_counted(s: State, _r: Record, d: rec.StackerCounted) -> None:
     s.stacker = d.counted
 
 
-def _recycler_counted(s: State, _r: Record, d: RecyclerCounted) -> None:
+def _recycler_counted(s: State, _r: Record, d: rec.RecyclerCounted) -> None:
     s.recycler_counted = True
     for type_, _, counted, _ in d.bills:
         s.recycler[type_] = counted
 
 
-def _bill_moved(s: State, _r: Record, d: BillMoved) -> None:
+def _bill_moved(s: State, _r: Record, d: rec.BillMoved) -> None:
     s.last_answers[d.device] = d.answer
     s.recycler[d.bill] = s.recycler.get(d.bill, 0) + (1 if d.how == "filled" else -1)
     s.stacker += d.how == "moved"
@@ -134,8 +133,8 @@ FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
     rec.BillReturned: _bill_returned,
     rec.TubesCounted: _tubes_counted,
     rec.StackerCounted: _stacker_counted,
-    RecyclerCounted: _recycler_counted,
-    BillMoved: _bill_moved,
+    rec.RecyclerCounted: _recycler_counted,
+    rec.BillMoved: _bill_moved,
     rec.CashCollected: _cash_collected,
     rec.CreditGranted: _credit_granted,
     rec.CreditKept: _credit_kept,

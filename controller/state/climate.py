@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controller.journal import records_climate as clim
+from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData
 
 
@@ -102,30 +102,30 @@ class ClimateState:
         return [self.columns.setdefault(name, ColumnHealth()) for name in columns]
 
 
-def _cooling_changed(state: Any, record: Record, data: clim.CoolingChanged) -> None:
+def _cooling_changed(state: Any, record: Record, data: rec.CoolingChanged) -> None:
     state.climate.cooling(data.phase, record.mono_ms)
 
 
-def _health_warmed(state: Any, _record: Record, data: clim.HealthWarmed) -> None:
+def _health_warmed(state: Any, _record: Record, data: rec.HealthWarmed) -> None:
     state.climate.warmed(data.columns, data.since_ms)
 
 
-def _health_cooled(state: Any, _record: Record, data: clim.HealthCooled) -> None:
+def _health_cooled(state: Any, _record: Record, data: rec.HealthCooled) -> None:
     state.climate.cooled(data.columns)
 
 
-def _health_exceeded(state: Any, _record: Record, data: clim.HealthExceeded) -> None:
+def _health_exceeded(state: Any, _record: Record, data: rec.HealthExceeded) -> None:
     state.climate.exceeded(data.columns, data.reason)
 
 
-def _health_served(state: Any, record: Record, data: clim.HealthServed) -> None:
+def _health_served(state: Any, record: Record, data: rec.HealthServed) -> None:
     state.climate.served(data.columns, record.mono_ms)
 
 
 FOLDS: Final[Mapping[type[RecordData], Callable[[Any, Record, Any], None]]] = {
-    clim.CoolingChanged: _cooling_changed,
-    clim.HealthWarmed: _health_warmed,
-    clim.HealthCooled: _health_cooled,
-    clim.HealthExceeded: _health_exceeded,
-    clim.HealthServed: _health_served,
+    rec.CoolingChanged: _cooling_changed,
+    rec.HealthWarmed: _health_warmed,
+    rec.HealthCooled: _health_cooled,
+    rec.HealthExceeded: _health_exceeded,
+    rec.HealthServed: _health_served,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.domain.planogram import Planogram
-from controller.journal import records_config as rec
+from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.journal import records_orders as rec
+from controller.journal import records as rec
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.journal.envelope import Record
-from controller.journal.records_link import (
+from controller.journal.records import (
     CheckpointCountersigned,
     CommandFinished,
     CommandStarted,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from controller.domain import accounts as acc
 from controller.domain.rights import REMEMBERED_MS, Grant, Right
-from controller.journal import records_rights as rec
+from controller.journal import records as rec
 
 if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData

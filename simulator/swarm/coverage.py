@@ -11,9 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from controller.journal import records as rec
-from controller.journal import records_rights as rights
 from controller.journal.envelope import Record
-from controller.journal.records_age import AgeChecked
 from controller.ports import DispenseOutcome
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
@@ -62,8 +60,8 @@ TELLING: Final = frozenset(
     for data in (
         rec.DispenseFinished, rec.SettleIntended, rec.ShortfallBooked, rec.CreditAuthorised,
         rec.PayoutIntended, rec.BillEscrowed, rec.ApprovalRequested, rec.VendOpened,
-        rights.RightHeld, rights.RightGranted, rec.ClaimRedeemed, rights.TokenInserted,
-        rights.RightEnded, AgeChecked,
+        rec.RightHeld, rec.RightGranted, rec.ClaimRedeemed, rec.TokenInserted,
+        rec.RightEnded, rec.AgeChecked,
     )
 )  # fmt: skip
 
@@ -153,15 +151,15 @@ class Coverage:
         match data:
             case rec.VendOpened(basket=first) if first:
                 self._tenders.add("BASKET")
-            case rights.RightHeld(kind=kind) | rights.RightGranted(kind=kind):
+            case rec.RightHeld(kind=kind) | rec.RightGranted(kind=kind):
                 self._tenders.add(kind.upper())
             case rec.ClaimRedeemed(tender="card"):
                 self._tenders.add("CLAIM")
-            case rights.TokenInserted():
+            case rec.TokenInserted():
                 self._tenders.add("TOKEN")
-            case rights.RightEnded(reason=reason):
+            case rec.RightEnded(reason=reason):
                 self._met.add(("MONEY", f"seen.{reason}"))
-            case AgeChecked(outcome=outcome):
+            case rec.AgeChecked(outcome=outcome):
                 self._met.add(("IDLE", f"seen.{outcome}"))
                 self._tenders.add("COINS")  # as far as there are any
             case _:

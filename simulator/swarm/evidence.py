@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from controller.domain.tubes import BILLS_FROM, TubeCoins, best_partial
 from controller.journal import records as rec
-from controller.journal import records_card as card_rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
 from simulator.swarm.plan import Trouble
@@ -138,7 +137,7 @@ class Evidence:
 TAKEN: Final = frozenset(
     data.type
     for data in (
-        rec.CoinsDeposited, card_rec.RefundRefused, rec.BillStacked, rec.DispenseIntended,
+        rec.CoinsDeposited, rec.RefundRefused, rec.BillStacked, rec.DispenseIntended,
         rec.DispenseFinished, rec.ClaimOpened, rec.OperatorActed,
     )
 )  # fmt: skip
@@ -290,7 +289,7 @@ class Watch:
                 else:
                     for coin in coins:
                         self._pulse_recorded(coin[1])
-            case card_rec.RefundRefused(device=device):
+            case rec.RefundRefused(device=device):
                 self._refusals.discard(device)
             case rec.BillStacked(value=value, proof="reported"):
                 self._recorded += value

@@ -11,7 +11,6 @@ from typing import Final
 from controller.climate_plan import health_rules
 from controller.domain.health import HealthRule, due_s
 from controller.journal import records as rec
-from controller.journal import records_climate as clim
 from controller.journal.envelope import Record
 from controller.machine.health import UNKNOWN
 from simulator.swarm.evidence import Evidence
@@ -72,17 +71,17 @@ class HealthOracle:
     def record(self, record: Record, evidence: Evidence) -> None:
         """Judge a column that is held back, and a turn of one that is."""
         match record.data:
-            case clim.HealthExceeded() as exceeded:
+            case rec.HealthExceeded() as exceeded:
                 self._held.update(exceeded.columns)
                 self._judge(exceeded, record.mono_ms / 1_000, evidence)
-            case clim.HealthServed(columns=columns):
+            case rec.HealthServed(columns=columns):
                 self._held.difference_update(columns)
             case rec.DispenseIntended(column=column) if column in self._held:
                 evidence.findings.append(f"{column} turns, and it is held back")
             case _:
                 pass
 
-    def _judge(self, data: clim.HealthExceeded, decided_s: float, evidence: Evidence) -> None:
+    def _judge(self, data: rec.HealthExceeded, decided_s: float, evidence: Evidence) -> None:
         self._settle()
         now = self._machine.loop.time()
         # Behind a slow disk a reading waits for the commit before its own, which took as long.

@@ -14,7 +14,6 @@ from cloud.fleet.database import FleetDatabase
 from controller.clock import Clock, SystemClock
 from controller.journal import records as rec
 from controller.journal.beginning import BootInfo
-from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.state.fold import StateFold
@@ -39,7 +38,7 @@ async def open_books(folder: Path, seed: int = 1, clock: Clock | None = None) ->
     return await Journal.open(
         DirectoryStorage(folder),
         fold=StateFold(),
-        registry=REGISTRY,
+        registry=rec.REGISTRY,
         clock=clock or SystemClock(),
         entropy=random.Random(seed).randbytes,
         boot=BootInfo("lobby-1", "EUR", "0.1.0", "", BUILT),

@@ -15,7 +15,6 @@ from cloud.contract.journal import (
     attested,
     decode,
     link,
-    records_link,
 )
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import Presence
@@ -139,7 +138,7 @@ class Machine:
         body = attested.write(attested.Statement(**fields))  # type: ignore[arg-type]  # by their names
         signature = signer_of(seed)(attested.STATED + body.encode())
         return self.write(
-            records_link.CheckpointSigned(body=body, signature=signature.hex(), reason="hourly")
+            rec.CheckpointSigned(body=body, signature=signature.hex(), reason="hourly")
         )
 
     def batch(self, first: int, last: int | None = None, *, nonce: str = "n") -> bytes:

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.journal import attested, link, records_link
+from cloud.contract.journal import attested, link
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Countersigned, Signed, read
 from cloud.contract.signing import public_of
 from cloud.fleet import registry
@@ -33,7 +34,7 @@ def keep_word(machine: Machine, word: Signed | None) -> None:
     assert word is not None
     assert word.key is not None
     machine.write(
-        records_link.CheckpointCountersigned(
+        rec.CheckpointCountersigned(
             seq=read(Countersigned, word.body).seq,
             body=word.body.decode(),
             kid=word.kid,
@@ -167,7 +168,7 @@ async def _resigned(connection: AsyncConnection) -> None:
                 vend=record.vend, body=body, hash=digest,
             )
         )  # fmt: skip
-        if isinstance(record.data, records_link.CheckpointSigned):
+        if isinstance(record.data, rec.CheckpointSigned):
             told = attested.read(record.data.body)
             await connection.execute(
                 update(t.checkpoint)

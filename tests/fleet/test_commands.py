@@ -27,7 +27,7 @@ from cloud.mqtt import Broker
 from config.models import Cloud
 from controller.clock import SystemClock
 from controller.journal.envelope import Record
-from controller.journal.records_link import MessageRefused
+from controller.journal.records import MessageRefused
 from controller.journal.sqlite_aio import DirectoryStorage
 from simulator.shop import Shop
 from tests.fleet.books import known

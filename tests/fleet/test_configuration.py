@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from cloud.contract import signing
 from cloud.contract.commands import Role
-from cloud.contract.journal import records_config as rec
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import ConfigReport, Signed, State, read
 from cloud.fleet import alerts, configuration, orders, reports, signer
 from cloud.fleet import schema as t

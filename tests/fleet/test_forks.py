@@ -25,8 +25,6 @@ from config.fleet import FleetSigner
 from controller.clock import SystemClock
 from controller.journal import records as rec
 from controller.journal.beginning import BootInfo, begin_new
-from controller.journal.records import REGISTRY
-from controller.journal.records_link import CommandFinished
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.state.fold import StateFold
@@ -82,7 +80,7 @@ class Site:
         await begin_new(
             DirectoryStorage(self.folder / name),
             fold=StateFold(),
-            registry=REGISTRY,
+            registry=rec.REGISTRY,
             clock=SystemClock(),
             entropy=random.Random(seed).randbytes,
             boot=BootInfo("lobby-1", "EUR", "0.1.0", "", BUILT),
@@ -220,7 +218,7 @@ async def test_a_claim_of_the_lost_chain_is_closed_by_the_answer_of_a_machine_th
         now_ms=START,
     )
     books.stage(
-        CommandFinished(
+        rec.CommandFinished(
             id="c1",
             kind="claim.close",
             outcome="done",

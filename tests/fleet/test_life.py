@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from cloud.contract.journal import attested, link, records_link
+from cloud.contract.journal import attested, link
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Countersigned
 from cloud.contract.signing import public_of, signer_of
 from controller.clock import SystemClock
@@ -23,7 +24,6 @@ from controller.domain import commands as cmd
 from controller.journal import pruning
 from controller.journal.beginning import BootInfo, begin_new
 from controller.journal.life import LifeReport, verify_life
-from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
 from controller.journal.verify import verify_storage
@@ -44,7 +44,7 @@ async def state_books(books: Journal[State]) -> cmd.KeepCountersignature:
     seq = books.next_seq - 1
     digest = books.head.hex()
     body, _, signature = sealing(books, SystemClock())(seq, 0).partition("\n")
-    books.stage(records_link.CheckpointSigned(body=body, signature=signature, reason="hourly"))
+    books.stage(rec.CheckpointSigned(body=body, signature=signature, reason="hourly"))
     await books.commit()
     word = Countersigned(
         tenant="acme",
@@ -65,7 +65,7 @@ async def state_books(books: Journal[State]) -> cmd.KeepCountersignature:
 
 async def keep(books: Journal[State], word: cmd.KeepCountersignature, **changes: Any) -> None:
     fields = {name: getattr(word, name) for name in word.__slots__} | changes
-    books.stage(records_link.CheckpointCountersigned.model_validate(fields))
+    books.stage(rec.CheckpointCountersigned.model_validate(fields))
     await books.commit()
 
 
@@ -80,8 +80,8 @@ async def lived(folder: Path) -> None:
 
 async def verified(folder: Path, root: bytes | None = public_of(ROOT)) -> LifeReport:
     storage, fold = DirectoryStorage(folder), StateFold()
-    report = await verify_storage(storage, fold, REGISTRY, root=root)
-    return await verify_life(storage, report, None, fold, REGISTRY, root)
+    report = await verify_storage(storage, fold, rec.REGISTRY, root=root)
+    return await verify_life(storage, report, None, fold, rec.REGISTRY, root)
 
 
 def changed(folder: Path, statements: Callable[[sqlite3.Connection], object]) -> None:
@@ -259,7 +259,7 @@ async def broken_and_begun_anew(folder: Path) -> list[Path]:
     await begin_new(
         DirectoryStorage(folder),
         fold=StateFold(),
-        registry=REGISTRY,
+        registry=rec.REGISTRY,
         clock=SystemClock(),
         entropy=lambda size: bytes([5]) * size,
         boot=BootInfo("lobby-1", "EUR", "0.1.0", "", BUILT),

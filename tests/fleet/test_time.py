@@ -10,7 +10,7 @@ from sqlalchemy import select
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from controller.journal.records_link import TimeConfirmed
+from controller.journal.records import TimeConfirmed
 from tests.fleet.books import SkewedClock, known, open_books, sell_many
 from tests.fleet.machines import START
 from tests.fleet.servers import Mosquitto, running

@@ -10,7 +10,7 @@ from controller.domain import commands as cmd
 from controller.journal.database import companions
 from controller.journal.errors import JournalRefusedError
 from controller.journal.identity import journal_file
-from controller.journal.records_orders import MachineUnlocked
+from controller.journal.records import MachineUnlocked
 from controller.machine.inputs import CommandRefused
 from controller.state.claims import Claim
 from controller.state.fold import StateFold

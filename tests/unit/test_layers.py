@@ -27,7 +27,7 @@ PURE = (
     "controller.money",
     "controller.faults",
     "controller.domain*",
-    "controller.journal.records",
+    "controller.journal.records*",
     "controller.journal.chain",
     "controller.journal.fold",
     "controller.machine.table",

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.commands import ClaimClose, Outcome
-from cloud.contract.journal import records_link as link_rec
+from cloud.contract.journal import records as rec
 from cloud.fleet import schema as t
 from cloud.fleet.projections.fitting import fitted
 from cloud.fleet.projections.fold import Fold
@@ -23,7 +23,7 @@ async def take(
     machine_id: int,
     journal_id: int,
     at_ms: int,
-    result: link_rec.CommandFinished,
+    result: rec.CommandFinished,
 ) -> None:
     """Note how a command ended; a repeat that came after its end changes nothing."""
     told = json.dumps(result.result) if result.result else ""

@@ -14,7 +14,8 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.journal import REGISTRY, EnvelopeError, Record, decode, records_link
+from cloud.contract.journal import REGISTRY, EnvelopeError, Record, decode
+from cloud.contract.journal import records as rec
 from cloud.fleet import schema as t
 
 _DEEP: Final = 8  # journals that tell again what another told again: a disk is not so unlucky
@@ -49,7 +50,7 @@ async def counted_already(
 
 def _collect(record: Record, told: dict[str, dict[int, bytes]], deep: int) -> None:
     data = record.data
-    if not isinstance(data, records_link.RecordCarried) or not data.verified or not deep:
+    if not isinstance(data, rec.RecordCarried) or not data.verified or not deep:
         return
     body = data.body.encode()
     told[data.journal][data.seq] = body

@@ -20,9 +20,6 @@ from cloud.contract.journal import (
     decode,
 )
 from cloud.contract.journal import records as rec
-from cloud.contract.journal import records_card as card_rec
-from cloud.contract.journal import records_config as config_rec
-from cloud.contract.journal import records_link as link_rec
 
 Fault = tuple[str, str]  # (part, code)
 # A claim is the same one in every journal that it outlives: it is known by the record that told of
@@ -115,7 +112,7 @@ class Stated:
     """A checkpoint, and what the records say right before it."""
 
     seq: int  # of its record
-    data: link_rec.CheckpointSigned
+    data: rec.CheckpointSigned
     before_seq: int
     before_hash: bytes
     balances: dict[str, int]
@@ -142,7 +139,7 @@ class Changed:
     faults: dict[Fault, Raised | None] = field(default_factory=dict)
     reviews: list[Review] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    results: list[tuple[int, link_rec.CommandFinished]] = field(default_factory=list)  # with its ms
+    results: list[tuple[int, rec.CommandFinished]] = field(default_factory=list)  # with its ms
     stated: list[Stated] = field(default_factory=list)
     currency: str = ""
     revisions: list[Revision] = field(default_factory=list)  # in order
@@ -175,11 +172,11 @@ class Fold:
     def take(self, record: Record) -> None:
         """Take one record, in order."""
         data = record.data
-        if isinstance(data, link_rec.CheckpointSigned):
+        if isinstance(data, rec.CheckpointSigned):
             self.changed.stated.append(
                 Stated(record.seq, data, *self.head, {k: n for k, n in self.balances.items() if n})
             )
-        elif self.sagas and min(self.sagas) < 0 and not isinstance(data, link_rec.RecordCarried):
+        elif self.sagas and min(self.sagas) < 0 and not isinstance(data, rec.RecordCarried):
             self._inherited()
         self._take(record)
         self.head = record.seq, record.hash
@@ -280,7 +277,7 @@ def _return_opened(fold: Fold, record: Record, data: rec.CreditReturnOpened) -> 
     saga.kind, saga.opened_ms, saga.price = "credit_return", record.at_ms, data.amount
 
 
-def _late_opened(fold: Fold, record: Record, _: card_rec.LateApprovalOpened) -> None:
+def _late_opened(fold: Fold, record: Record, _: rec.LateApprovalOpened) -> None:
     saga = fold.saga(record)
     saga.kind, saga.opened_ms = "late_approval", record.at_ms
 
@@ -383,9 +380,9 @@ def _price_set(fold: Fold, _: Record, data: rec.PriceSet) -> None:
 def _shelved(
     fold: Fold,
     _: Record,
-    data: config_rec.PlanogramApplied | config_rec.ConfigApplied | config_rec.ConfigRolledBack,
+    data: rec.PlanogramApplied | rec.ConfigApplied | rec.ConfigRolledBack,
 ) -> None:
-    others = data.others if isinstance(data, config_rec.ConfigApplied) else {}
+    others = data.others if isinstance(data, rec.ConfigApplied) else {}
     for name, column in {**others, **data.columns}.items():
         shelf = fold.shelf(name)
         shelf.product, shelf.price = column.product, column.price
@@ -394,18 +391,15 @@ def _shelved(
 def _revised(
     fold: Fold,
     record: Record,
-    data: config_rec.ConfigApplied
-    | config_rec.ConfigConfirmed
-    | config_rec.ConfigRefused
-    | config_rec.ConfigRolledBack,
+    data: rec.ConfigApplied | rec.ConfigConfirmed | rec.ConfigRefused | rec.ConfigRolledBack,
 ) -> None:
     detail = ""
     match data:
-        case config_rec.ConfigApplied():
+        case rec.ConfigApplied():
             _shelved(fold, record, data)
-        case config_rec.ConfigRefused(reasons=reasons):
+        case rec.ConfigRefused(reasons=reasons):
             detail = "\n".join(reasons)
-        case config_rec.ConfigRolledBack(reason=reason):
+        case rec.ConfigRolledBack(reason=reason):
             _shelved(fold, record, data)
             detail = reason
     fold.changed.revisions.append(
@@ -421,7 +415,7 @@ def _disabled(fold: Fold, _: Record, data: rec.ColumnDisabled) -> None:
     fold.shelf(data.column).disabled = data.reason
 
 
-def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
+def _carried(fold: Fold, record: Record, data: rec.RecordCarried) -> None:
     """Take in what an older journal wrote; its sagas have numbers below zero here."""
     if not data.verified:
         what = f"record {data.seq} of journal {data.journal} stood at or behind its damage: kept"
@@ -447,7 +441,7 @@ def _carried(fold: Fold, record: Record, data: link_rec.RecordCarried) -> None:
         fold.inside.pop()
 
 
-def _command_ended(fold: Fold, record: Record, data: link_rec.CommandFinished) -> None:
+def _command_ended(fold: Fold, record: Record, data: rec.CommandFinished) -> None:
     fold.changed.results.append((record.at_ms, data))
 
 
@@ -455,7 +449,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.JournalBegun: _begun,
     rec.VendOpened: _vend_opened,
     rec.CreditReturnOpened: _return_opened,
-    card_rec.LateApprovalOpened: _late_opened,
+    rec.LateApprovalOpened: _late_opened,
     rec.DispenseFinished: _dispensed,
     rec.DispenseDecided: _decided,
     rec.SettleFinished: _settle_finished,
@@ -472,13 +466,13 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _enabled,
     rec.ColumnDisabled: _disabled,
-    config_rec.PlanogramApplied: _shelved,
-    config_rec.ConfigApplied: _revised,
-    config_rec.ConfigConfirmed: _revised,
-    config_rec.ConfigRefused: _revised,
-    config_rec.ConfigRolledBack: _revised,
-    link_rec.RecordCarried: _carried,
-    link_rec.CommandFinished: _command_ended,
+    rec.PlanogramApplied: _shelved,
+    rec.ConfigApplied: _revised,
+    rec.ConfigConfirmed: _revised,
+    rec.ConfigRefused: _revised,
+    rec.ConfigRolledBack: _revised,
+    rec.RecordCarried: _carried,
+    rec.CommandFinished: _command_ended,
 }
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from controller.domain import commands as cmd
 from controller.journal import records as rec
-from controller.journal import records_rights as recs
 from controller.journal.export import check_lines
 
 
@@ -191,8 +190,8 @@ def test_credit_is_granted_and_paid_back(ctl: Any, machine: Any) -> None:
 
 def test_grants_are_given_listed_and_ended(ctl: Any, machine: Any) -> None:
     assert ctl("grant").lines == ["nothing waits"]
-    machine.write(recs.RightGranted(id="p-1", kind="app", amount=150, column="A1", lives_ms=60_000))
-    machine.write(recs.TokenInserted(device="changer", coin=6))
+    machine.write(rec.RightGranted(id="p-1", kind="app", amount=150, column="A1", lives_ms=60_000))
+    machine.write(rec.TokenInserted(device="changer", coin=6))
     lines = ctl("grant", "list").lines
     assert lines[1:] == [
         "    39  app    1.50  A1      p-1  waits",
@@ -221,7 +220,7 @@ def test_grants_are_given_listed_and_ended(ctl: Any, machine: Any) -> None:
 
 
 def test_tokens_are_counted_apart_from_money(ctl: Any, machine: Any) -> None:
-    machine.write(recs.TokenInserted(device="changer", coin=6))
+    machine.write(rec.TokenInserted(device="changer", coin=6))
     lines = ctl("ledger").lines
     assert "tokens.cashbox     1 token" in lines
     assert not any("tokens" in line and "0.01" in line for line in lines)

@@ -1,7 +1,7 @@
 """What the fold keeps of the fleet's commands has an end."""
 
 from controller.journal.envelope import Record
-from controller.journal.records_link import CommandStarted
+from controller.journal.records import CommandStarted
 from controller.state.remote import COUNTERS_MAX, Remote, counted
 
 

@@ -114,7 +114,7 @@ class RecordCarried(RecordData):
     verified: bool = True
 
 
-LINK: Final[tuple[type[RecordData], ...]] = (
+ALL: Final[tuple[type[RecordData], ...]] = (
     CommandStarted,
     CommandFinished,
     MessageRefused,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from controller.domain import accounts as acc
 from controller.journal.envelope import RecordData
-
-Lines = tuple[tuple[str, int], ...]
+from controller.journal.records.lines import Lines
 
 
 class RecyclerCounted(RecordData):
@@ -51,3 +50,6 @@ class BillMoved(RecordData):
             return ((acc.CASH_RECYCLER, self.value), (acc.OPERATOR, -self.value))
         other = acc.OPERATOR if self.how == "dispensed" else acc.CASH_STACKER
         return ((acc.CASH_RECYCLER, -self.value), (other, self.value))
+
+
+ALL: Final[tuple[type[RecordData], ...]] = (RecyclerCounted, BillMoved)

@@ -11,12 +11,7 @@ from typing import ClassVar, Final, Literal
 from controller.domain import accounts as acc
 from controller.domain.rights import RightKind
 from controller.journal.envelope import RecordData
-
-Lines = tuple[tuple[str, int], ...]
-
-
-def _lines(*lines: tuple[str, int]) -> Lines:
-    return tuple(line for line in lines if line[1])
+from controller.journal.records.lines import Lines, lines_of
 
 
 class TokenInserted(RecordData):
@@ -28,7 +23,7 @@ class TokenInserted(RecordData):
 
     def postings(self) -> Lines:
         """One more is there, and owed."""
-        return _lines((acc.TOKENS_CASHBOX, 1), (acc.TOKENS_CREDIT, -1))
+        return lines_of((acc.TOKENS_CASHBOX, 1), (acc.TOKENS_CREDIT, -1))
 
 
 class TokensCollected(RecordData):
@@ -41,7 +36,7 @@ class TokensCollected(RecordData):
 
     def postings(self) -> Lines:
         """The operator has them."""
-        return _lines((acc.TOKENS_CASHBOX, -self.expected), (acc.TOKENS_OPERATOR, self.expected))
+        return lines_of((acc.TOKENS_CASHBOX, -self.expected), (acc.TOKENS_OPERATOR, self.expected))
 
 
 class RightGranted(RecordData):
@@ -58,7 +53,7 @@ class RightGranted(RecordData):
 
     def postings(self) -> Lines:
         """The app's operator owes it to us, and we to the customer."""
-        return _lines((acc.APP_RECEIVABLE, self.amount), (acc.CREDIT_APP, -self.amount))
+        return lines_of((acc.APP_RECEIVABLE, self.amount), (acc.CREDIT_APP, -self.amount))
 
 
 class _OfARight(RecordData):
@@ -77,7 +72,7 @@ class _OfARight(RecordData):
     def _between(self, app: str, app_to: str, token: str, token_to: str) -> Lines:
         """Move the app's money, or the token, from one account to another."""
         pieces = 1 if self.kind == "token" else 0
-        return _lines(
+        return lines_of(
             (app, self.amount), (app_to, -self.amount), (token, pieces), (token_to, -pieces)
         )
 
@@ -103,7 +98,7 @@ class RightUsed(_OfARight):
         """Held becomes revenue; what the price left of an app's credit is not owed to us."""
         if self.kind != "app":
             return self._between("", "", acc.TOKENS_HELD, acc.TOKENS_USED)
-        return _lines(
+        return lines_of(
             (acc.HELD_APP, self.amount),
             (acc.REVENUE_APP, -self.worth),
             (acc.APP_RECEIVABLE, self.worth - self.amount),

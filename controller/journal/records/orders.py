@@ -71,7 +71,7 @@ class UpdateFinished(RecordData):
     detail: str = ""
 
 
-ORDERS: Final[tuple[type[RecordData], ...]] = (
+ALL: Final[tuple[type[RecordData], ...]] = (
     MachineLocked,
     MachineUnlocked,
     MessageShown,

@@ -22,6 +22,7 @@ from controller.ports import (
     BillsReport,
     CancelOutcome,
     ChangerInfo,
+    Charged,
     CoinKind,
     CoinRoute,
     CoinsReport,
@@ -216,7 +217,7 @@ class InstantReader(_Sink):
 
     approves: bool = True
     refund: RefundOutcome = RefundOutcome.REFUNDED
-    cancel: CancelOutcome = CancelOutcome.CANCELLED
+    cancel: CancelOutcome | Charged = CancelOutcome.CANCELLED
     log: list[str] = field(default_factory=list)
     always_idle: bool = True
     name: DeviceName = DeviceName.CASHLESS1
@@ -244,12 +245,12 @@ class InstantReader(_Sink):
     def set_prices(self, lowest: int, highest: int) -> None:
         """Any price can be sent."""
 
-    async def request_vend(self, price: int, item: int) -> Approved | Denied:
+    async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Answer as told."""
         self.log.append(f"request {price} {item}")
         return Approved(price) if self.approves else Denied("declined")
 
-    async def cancel_vend(self) -> CancelOutcome:
+    async def cancel_vend(self) -> CancelOutcome | Charged:
         """Answer as told."""
         self.log.append("cancel")
         return self.cancel

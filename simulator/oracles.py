@@ -17,6 +17,9 @@ from simulator.truth import AuthState
 from simulator.whole import Whole
 
 UNCERTAIN: Final = "drop not known"  # the flag of a vend that a rule decided
+# Why a reader charged what it should have given back: nothing was sold for it, so it is no
+# discount on anything.
+KEPT: Final = ("cannot refund", "refund error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def nobody_pays_for_nothing(machine: Whole, allowance: Allowance = NONE) -> Iter
     discounts = sum(
         auth.requested - auth.amount
         for auth in truth.authorisations.values()
-        if auth.state is AuthState.CAPTURED
+        if auth.state is AuthState.CAPTURED and auth.why not in KEPT
     )
     claims = sum(claim.amount for claim in state.claims.values())
     escrow = machine.physical()[acc.CASH_ESCROW]

@@ -67,6 +67,18 @@ class Denied:
     review: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """A request was given up too late: it was approved, and the reader keeps what it has taken.
+
+    Nothing of it is in doubt: the approval was told, and the VEND FAILURE behind it was heard and
+    brought nothing back. ``amount`` is what was taken from the medium (None: an electronic token).
+    """
+
+    amount: int | None
+    reason: str = ""
+
+
 class SettleOutcome(StrEnum):
     """What became of VEND SUCCESS."""
 

@@ -10,6 +10,7 @@ from controller.ports.cards import (
     AgeAnswer,
     Approved,
     CancelOutcome,
+    Charged,
     Denied,
     ReaderInfo,
     RefundOutcome,
@@ -162,16 +163,22 @@ class CardReader(MdbDevice, Protocol):
         """
         ...
 
-    async def request_vend(self, price: int, item: int) -> Approved | Denied:
+    async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Ask for approval; in always-idle mode waits for the card until ``cancel_vend``.
+
+        Charged: it was cancelled, or had no answer in time, and was approved before the reader
+        heard of that; the reader does not give the money back.
 
         Raises LinkError (the request was never acknowledged and the reader is not in a vend) or
         EffectUnknownError (no answer in time and the cancel was not confirmed either).
         """
         ...
 
-    async def cancel_vend(self) -> CancelOutcome:
-        """End a request that has no answer yet (VEND CANCEL); also after a restart."""
+    async def cancel_vend(self) -> CancelOutcome | Charged:
+        """End a request that has no answer yet (VEND CANCEL); also after a restart.
+
+        Charged: it had been approved, and the reader does not give the money back.
+        """
         ...
 
     async def vend_success(self, item: int) -> SettleOutcome:

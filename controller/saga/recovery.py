@@ -36,6 +36,7 @@ from controller.machine.effects import (
 from controller.machine.table import Mode, Trigger
 from controller.ports import (
     CancelOutcome,
+    Charged,
     DeviceName,
     DispenseEvidence,
     DispenseOutcome,
@@ -296,11 +297,13 @@ def latch_doubted(desk: Desk, recovery: Recovery) -> None:
     recovery.by_latch.clear()
 
 
-def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Failed) -> None:
+def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) -> None:
     """What became of a VEND REQUEST that was open when vendd died."""
     if saga.intent != "approval":
         return
-    if result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
+    if isinstance(result, Charged):
+        data = vend.charged(saga, result)
+    elif result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
         data = rec.ApprovalFinished(
             device=saga.device, outcome="cancelled", detail=f"after restart: {result}"
         )

@@ -31,6 +31,7 @@ from controller.machine.table import Mode, Trigger
 from controller.panel.view import Message
 from controller.ports import (
     Approved,
+    Charged,
     Denied,
     DeviceName,
     DispenseOutcome,
@@ -375,7 +376,7 @@ def _tell_reader(desk: Desk, saga: Saga, *, success: bool) -> None:
 # -------------------------------------------------------------------------------- outcomes
 
 
-def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed) -> None:
+def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charged | Failed) -> None:
     """VEND REQUEST was answered, or not."""
     if saga.intent != "approval":
         return
@@ -404,6 +405,8 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
             ),
             saga.vend,
         )
+    elif isinstance(result, Charged):
+        desk.write(charged(saga, result), saga.vend)
     elif result.unknown and saga.refund_refused:
         desk.write(
             rec.ApprovalFinished(
@@ -432,6 +435,16 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Failed
             saga.vend,
         )
     advance(desk, saga)
+
+
+def charged(saga: Saga, result: Charged) -> rec.ApprovalFinished:
+    """Given up too late: what the reader keeps is owed, to the cent, and nothing is in doubt."""
+    token = result.amount is None
+    return rec.ApprovalFinished(
+        device=saga.device, outcome="charged",
+        amount=saga.card_amount if result.amount is None else result.amount,
+        token=token, detail=result.reason[:100],
+    )  # fmt: skip
 
 
 def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Failed) -> None:

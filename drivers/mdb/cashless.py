@@ -16,6 +16,7 @@ from controller.faults import EffectUnknownError, FaultCode, LinkError
 from controller.ports import (
     Approved,
     CancelOutcome,
+    Charged,
     Denied,
     RefundOutcome,
     SettleOutcome,
@@ -67,7 +68,7 @@ class MdbCardReader(ReaderAge):
     _granted = False
     """An approval has been handed over: from then on it is its vend's, and no cancel's."""
 
-    _cancelling: asyncio.Future[CancelOutcome] | None = None
+    _cancelling: asyncio.Future[CancelOutcome | Charged] | None = None
     """What becomes, or became, of the cancel of this request."""
 
     _no_vend = False
@@ -75,7 +76,7 @@ class MdbCardReader(ReaderAge):
 
     # -------------------------------------------------------------------------------- request
 
-    async def request_vend(self, price: int, item: int) -> Approved | Denied:
+    async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Ask for approval; see `CardReader.request_vend`."""
         async with self.dialogue():
             if not self._ready or self._gone():
@@ -96,6 +97,7 @@ class MdbCardReader(ReaderAge):
             self._asked = True
             self._reset_since = self._disowned = self._cancelled = False
             self._approval_seen = self._untouched = self._refund_error = False
+            self._approved_units = None
             self._damaged_before = self._slot.damaged
             self._cancelling = None
             self._granted = False
@@ -123,7 +125,7 @@ class MdbCardReader(ReaderAge):
 
     async def _request(
         self, command: VendRequest, decision: Expectation, wrong: Expectation, seconds: float
-    ) -> Approved | Denied:
+    ) -> Approved | Denied | Charged:
         answer, _ = await self.send(command, decision, Retry.REPEAT)
         if not answer.heard and decision.open:
             return await self._give_up(never_heard=True)
@@ -153,9 +155,11 @@ class MdbCardReader(ReaderAge):
                 why = message.value if isinstance(message, Gone) else "confused"
                 raise EffectUnknownError(f"{self._name.value}: {why} while a request was open")
 
-    async def _ended_by(self, cancel: asyncio.Future[CancelOutcome]) -> Denied:
+    async def _ended_by(self, cancel: asyncio.Future[CancelOutcome | Charged]) -> Denied | Charged:
         """The request was cancelled: what that came to is its end."""
         outcome = await asyncio.shield(cancel)
+        if isinstance(outcome, Charged):
+            return outcome
         if outcome is CancelOutcome.APPROVED:
             return Denied("cancelled")  # and given back
         nothing = self._nothing_told
@@ -167,9 +171,11 @@ class MdbCardReader(ReaderAge):
             return Denied("cancel unanswered", review=True)
         raise EffectUnknownError(f"{self._name.value}: approved, and the cancel unanswered")
 
-    async def _give_up(self, *, never_heard: bool) -> Approved | Denied:
+    async def _give_up(self, *, never_heard: bool) -> Denied | Charged:
         """No answer came in time: cancel; an approval that comes all the same is failed."""
         match await self._cancel():
+            case Charged() as charged:
+                return charged
             case CancelOutcome.CANCELLED:
                 self._disowned = True  # it may have been silence
                 if never_heard:
@@ -203,7 +209,7 @@ class MdbCardReader(ReaderAge):
 
     # --------------------------------------------------------------------------------- cancel
 
-    async def cancel_vend(self) -> CancelOutcome:
+    async def cancel_vend(self) -> CancelOutcome | Charged:
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
         if self._gone() or self._granted:
             return CancelOutcome.UNKNOWN
@@ -212,7 +218,7 @@ class MdbCardReader(ReaderAge):
             return await asyncio.shield(self._cancelling)  # two would see each other's VEND FAILURE
         decision = self._decision
         ended = self._cancelling = asyncio.get_running_loop().create_future()
-        outcome = CancelOutcome.UNKNOWN
+        outcome: CancelOutcome | Charged = CancelOutcome.UNKNOWN
         try:
             # A reader that took the request must take this: its silence is no answer.
             outcome = await self._cancel(Retry.ASK if decision is None else Retry.REPEAT)
@@ -222,7 +228,7 @@ class MdbCardReader(ReaderAge):
                 decision.future.set_result(Gone.TIMEOUT)
         return outcome
 
-    async def _cancel(self, retry: Retry = Retry.ASK) -> CancelOutcome:
+    async def _cancel(self, retry: Retry = Retry.ASK) -> CancelOutcome | Charged:
         if self._charged():
             return CancelOutcome.UNKNOWN  # an approval on its way would have been charged
         if self._phase is Phase.APPROVED:
@@ -239,6 +245,9 @@ class MdbCardReader(ReaderAge):
                 case VendDenied():
                     return CancelOutcome.CANCELLED
                 case VendApproved():
+                    # What it says to a cancel at a wrong moment must not be taken for what it says
+                    # to the VEND FAILURE: one of level 1 does not tell in which state it was.
+                    await self._turn_or(2 * POLL_LATEST_S)
                     return await self._fail_approved()
                 case OutOfSequence(state_code=code):
                     if code is None or message.state in _IN_VEND:
@@ -256,7 +265,7 @@ class MdbCardReader(ReaderAge):
 
     async def _fail_approved(
         self, *, retry: Retry = Retry.REPEAT, surely: bool = True
-    ) -> CancelOutcome:
+    ) -> CancelOutcome | Charged:
         """VEND FAILURE for an approval that came, or (not `surely`) may have come unheard.
 
         Then a reader that takes the failure for out of sequence, or is silent to it as it was to
@@ -265,6 +274,8 @@ class MdbCardReader(ReaderAge):
         heard, outcome = await self._fail(retry)
         if outcome is RefundOutcome.REFUNDED:
             return CancelOutcome.APPROVED
+        if outcome is RefundOutcome.REFUSED and surely:
+            return Charged(self._approved_amount(), "approved too late, not given back")
         no_vend = self._no_vend or not heard
         if no_vend and not surely and not self._charged() and not self._gone():
             return CancelOutcome.CANCELLED

@@ -15,6 +15,7 @@ from controller.domain import accounts as acc
 from controller.journal import records as rec
 from controller.ports import DispenseOutcome
 from simulator.oracles import (
+    KEPT,
     everything_ended,
     ledger_balances,
     outputs_are_off,
@@ -44,7 +45,6 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "bill in escrow unknown": frozenset({Excuse.BILL}),
     UNREAD: frozenset({Excuse.BILL, Excuse.LOST}),
 }
-KEPT: Final = ("cannot refund", "refund error")  # why a reader charged what it should give back
 RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
 BILL_LIMIT: Final = 5_000  # the largest bill there is

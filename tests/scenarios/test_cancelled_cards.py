@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from controller.ports import CancelOutcome, DeviceName
+from controller.ports import CancelOutcome, Charged, DeviceName, KeyPressed
+from simulator.plan import WorldPlan, plan_for
 from simulator.world import Link
-from tests.scenarios.stage import Stage, play
+from tests.scenarios.stage import SETTINGS, Stage, play
 
 PRICE = 50
 
@@ -95,7 +98,7 @@ def test_the_coin_return_key_does_not_interfere_with_recovery(link: Link) -> Non
         reader = running.machine.hands.readers[DeviceName.CASHLESS1]
         cancel, cancels = reader.cancel_vend, 0
 
-        async def counted() -> CancelOutcome:
+        async def counted() -> CancelOutcome | Charged:
             nonlocal cancels
             cancels += 1
             return await cancel()
@@ -109,3 +112,64 @@ def test_the_coin_return_key_does_not_interfere_with_recovery(link: Link) -> Non
         assert paid_for_nothing(stage) == 0
 
     play(scenario, link)
+
+
+def keeps_what_it_took() -> WorldPlan:
+    """The demo's devices with a reader that can't refund."""
+    plan = plan_for(SETTINGS)
+    reader = replace(plan.readers["cashless1"], can_refund=False, options=0)
+    return replace(plan, readers={"cashless1": reader})
+
+
+async def shows(stage: Stage, card: str) -> None:
+    """Show a card, and key a selection."""
+    await stage.until(lambda: stage.world.present_card(card))
+    await stage.passes(1.5)
+    await asks(stage)
+
+
+@pytest.mark.parametrize("card", ["card", "discount", "token"])
+def test_a_cancel_that_the_approval_has_overtaken_is_owed_to_the_cent_and_not_flagged(
+    card: str, link: Link
+) -> None:
+    """The reader can't refund, and says so: nothing of it is in doubt (seed 903)."""
+
+    async def scenario(stage: Stage) -> None:
+        reader = stage.world.readers["cashless1"]
+        tell = reader._approval_told
+
+        def leaves() -> None:
+            tell()
+            assert stage.running is not None
+            stage.running.machine.inbox.notify(KeyPressed("*"))
+
+        reader._approval_told = leaves  # type: ignore[method-assign]  # listens, and passes on
+        await shows(stage, card)
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == []
+        assert stage.last.result == "claimed"
+        assert stage.claimed == stage.account.charged == (45 if card == "discount" else 50)
+        assert stage.records("approval.finished")[-1].outcome == "charged"
+        assert stage.flags == []
+
+    play(scenario, link, plan=keeps_what_it_took())
+
+
+def test_an_approval_that_comes_after_a_restart_and_stays_is_owed_to_the_cent_and_not_flagged(
+    link: Link,
+) -> None:
+    """It was told to the life that asks what became of the request, and nobody else."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("cashless1", "extra_approve_s", 2.0)
+        await shows(stage, "discount")
+        await stage.kill()
+        await stage.passes_without(3.0)
+        await stage.opens()
+        assert stage.products == []
+        assert stage.claimed == stage.account.charged == 45
+        assert stage.records("approval.finished")[-1].outcome == "charged"
+        assert stage.flags == []
+
+    play(scenario, link, plan=keeps_what_it_took())

@@ -9,6 +9,7 @@ from controller.faults import EffectUnknownError, LinkError
 from controller.ports import (
     Approved,
     CancelOutcome,
+    Charged,
     Denied,
     DeviceLost,
     DeviceName,
@@ -494,6 +495,61 @@ async def test_a_cancel_that_races_the_approval_never_leaves_the_customer_charge
     if outcome is CancelOutcome.CANCELLED:
         assert isinstance(answer, Denied)
     await it.reader.end_session()
+    await it.die()
+
+
+KEPT = "approved too late, not given back"
+
+
+async def told(it: Rig) -> None:
+    """Return when an approval leaves the reader, before the driver has heard the whole of it."""
+    gone = asyncio.get_running_loop().create_future()
+    reader = it.bench.reader
+    tell = reader._approval_told
+
+    def leaves() -> None:
+        tell()
+        gone.set_result(None)
+
+    reader._approval_told = leaves  # type: ignore[method-assign]  # listens, and passes on
+    await gone
+
+
+@pytest.mark.parametrize(
+    "card", [Card("c", balance=2000, discount_percent=10), Card("c", token=True)]
+)
+@pytest.mark.parametrize("level", [1, 3])
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_cancel_behind_an_approval_that_cannot_be_given_back_is_a_certain_charge(
+    kind: LinkKind, level: int, card: Card
+) -> None:
+    it = await selling(replace(CLASSIC, can_refund=False, level=level), kind)
+    await session(it, card)
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await told(it)
+    charged = Charged(None if card.token else 108, KEPT)
+    assert await it.reader.cancel_vend() == charged
+    assert await asking == charged
+    assert auth(it).charged == (120 if card.token else 108)
+    await it.reader.end_session()
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_request_that_is_approved_as_it_is_given_up_is_a_certain_charge(
+    kind: LinkKind,
+) -> None:
+    it = await selling(replace(CLASSIC, can_refund=False), kind)
+    await session(it)
+    it.bench.reader.faults.extra_approve_s = 18.8  # as much as it says that it may need
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(lambda: it.bench.truth.authorisations)
+    await asyncio.sleep(it.reader.response_s - 0.02)
+    it.bench.reader.faults.silent_commands = 1  # and it does not hear the first VEND CANCEL
+    assert await asking == Charged(120, KEPT)
+    assert auth(it).charged == 120
     await it.die()
 
 

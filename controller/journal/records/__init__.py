@@ -8,9 +8,7 @@ cent's way can be followed. Models only ever gain optional fields; a change that
 raises ``version`` and keeps the old reader.
 """
 
-from controller.journal.records.age import (
-    AgeChecked,
-)
+from controller.journal.records.age import AgeChecked
 from controller.journal.records.cards import (
     REFUNDED,
     ApprovalFinished,
@@ -35,12 +33,7 @@ from controller.journal.records.cash import (
     StackIntended,
     TubesCounted,
 )
-from controller.journal.records.claims import (
-    ClaimClosed,
-    ClaimOpened,
-    ClaimRedeemed,
-    ClaimRefused,
-)
+from controller.journal.records.claims import ClaimClosed, ClaimOpened, ClaimRedeemed, ClaimRefused
 from controller.journal.records.climate import (
     CoolingChanged,
     HealthCooled,
@@ -75,12 +68,7 @@ from controller.journal.records.link import (
     RecordCarried,
     TimeConfirmed,
 )
-from controller.journal.records.lives import (
-    BootFinished,
-    BootStarted,
-    JournalBegun,
-    StopRequested,
-)
+from controller.journal.records.lives import BootFinished, BootStarted, JournalBegun, StopRequested
 from controller.journal.records.orders import (
     MachineLocked,
     MachineUnlocked,
@@ -90,19 +78,9 @@ from controller.journal.records.orders import (
     UpdateOutcome,
     UpdateRequested,
 )
-from controller.journal.records.payouts import (
-    PayoutFinished,
-    PayoutIntended,
-    ShortfallBooked,
-)
-from controller.journal.records.recycler import (
-    BillMoved,
-    RecyclerCounted,
-)
-from controller.journal.records.registry import (
-    ALL,
-    REGISTRY,
-)
+from controller.journal.records.payouts import PayoutFinished, PayoutIntended, ShortfallBooked
+from controller.journal.records.recycler import BillMoved, RecyclerCounted
+from controller.journal.records.registry import ALL, REGISTRY
 from controller.journal.records.rights import (
     RefundRequested,
     RightEnded,

@@ -27,7 +27,7 @@ class DispenseOutcome(StrEnum):
     NO_HOME = "no_home"  # turned, and home never came within the maximum on-time
     NOT_SEEN = "not_seen"  # a full turn, nothing fell past the sensor
     EMPTY = "empty"  # the column's own switch says so; not turned
-    BLIND = "blind"  # the sensor died in mid vend
+    BLIND = "blind"  # the sensor died in mid vend, or in front of it: then not turned
     DOOR_OPENED = "door_opened"
     UNKNOWN = "unknown"  # no sensor fitted: a full turn, and nobody saw
 
@@ -37,7 +37,7 @@ class DispenseResult:
     """Outcome with what was measured."""
 
     outcome: DispenseOutcome
-    run_s: float = 0.0  # motor on-time
+    run_s: float = 0.0  # motor on-time; 0: not turned
     drops: int = 0  # products seen by the sensor in this run (two: double drop)
     detail: str = ""
     trouble: DispenseOutcome | None = None  # DROPPED, and yet the turn did not end as it should

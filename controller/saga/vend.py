@@ -470,6 +470,7 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
     if isinstance(result, Failed):
         result = DispenseResult(DispenseOutcome.UNKNOWN, detail=result.detail)
     outcome = result.outcome
+    unturned = outcome is DispenseOutcome.BLIND and not result.run_s and not saga.turns
     desk.write(
         rec.DispenseFinished(
             column=column,
@@ -481,7 +482,11 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
         ),
         saga.vend,
     )
-    judge_turn(desk, saga, column, outcome)
+    if unturned:  # no column has turned for this vend: whatever the sensor saw was not for it
+        desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
+        desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
+    else:
+        judge_turn(desk, saga, column, outcome)
     if outcome is DispenseOutcome.DROPPED and result.trouble is None:
         for fault in _COLUMN_FAULTS.values():
             desk.clear_fault(column, fault)  # a column that was tried on, and works again

@@ -108,8 +108,10 @@ class GpioDispenser:
     async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:
         """Run one column's motor one turn; its outputs are off on every way out.
 
-        A latch that is on before the first turn was not cleared and can prove nothing: BLIND,
-        not turned. On before the extra turn, the product fell late: DROPPED, not turned.
+        A latch that is on before the first turn proves nothing about it (an earlier vend's second
+        product, a hand in the bin): it is cleared once more, and if it stays on: BLIND, not turned.
+        So it is where another column's product may still fall for this vend. On before the extra
+        turn, the product fell late: DROPPED, not turned.
         """
         hardware = self._hardware(column)
         async with self._one_at_a_time:
@@ -120,7 +122,9 @@ class GpioDispenser:
                 if extra:
                     self._fallen_by = self._clock.monotonic_s()
                     return DispenseResult(DispenseOutcome.DROPPED, drops=1, detail="fell late")
-                return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
+                late = self._clock.monotonic_s() < self._fallen_by
+                if late or await sensor.check() is SensorCheck.BLIND or sensor.latched:
+                    return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
             run = await self._run(hardware)
             return await self._judge(run)
 

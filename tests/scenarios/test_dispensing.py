@@ -237,6 +237,35 @@ def test_a_blind_sensor_is_looked_at_again_after_a_restart(mended: bool, link: L
     play(scenario, link)
 
 
+@pytest.mark.parametrize("rule", ["refund", "charge"])
+@pytest.mark.parametrize("fault", ["blocked", "latch_stuck"])
+def test_a_latch_that_sticks_before_the_motor_turns_is_a_failed_vend_whatever_the_rule(
+    fault: str, rule: str, link: Link
+) -> None:
+    """Its motor had no current: nobody needs to decide whether something fell."""
+
+    async def scenario(stage: Stage) -> None:
+        await pay_in(stage, DIRECT)
+        stage.disk.sync_latency = lambda: 1.0  # between the look at the sensor and the turn
+        stage.press(DIRECT)
+        await stage.until(lambda: "dispense" in stage.intents)
+        stage.breaks("sensor", fault)
+        await stage.closes()
+        stage.disk.sync_latency = None
+        await stage.quiet()
+        assert stage.products == []
+        assert stage.spent == 0
+        assert stage.flags == []
+        assert stage.has_fault("sensor", FaultCode.SENSOR_BLIND)
+        stage.mends("sensor", fault)
+        await stage.shows("welcome", within_s=60.0)
+        await pay_in(stage, DIRECT)
+        await stage.buys(DIRECT)
+        assert stage.spent == 200
+
+    play(scenario, link, settings=with_policy(on_unknown=rule))
+
+
 @pytest.mark.parametrize("late_s", [0.5, 1.0, 1.9])
 def test_a_sensor_that_dies_in_mid_turn_leaves_the_rule_to_decide(
     late_s: float, link: Link

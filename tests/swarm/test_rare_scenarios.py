@@ -146,3 +146,19 @@ def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:
             assert (seed, machine.link, verdict.findings) == (seed, machine.link, [])
             met.update(verdict.cells)
     assert {f"the-last-record-is-corrupt/{paid}/turn" for paid in PAID} <= set(met)
+
+
+def test_a_second_product_that_falls_before_the_next_of_a_basket_turns_is_not_its() -> None:
+    # It falls between the look at the sensor and the turn, which a slow disk keeps apart.
+    for rule in ("charge", "refund"):
+        machine = Build("native", basket=True, on_unknown=rule)
+        double = Trouble("B3", "double_drop", 1, "dispense.intended", 0.57, 5.0)
+        slow = Trouble("disk", "latency_s", 30.0, "vend.settled", 0.0, 12.0)
+        basket = (
+            *coins(200, 100),
+            Act("keys", text="B3", until="credit"),
+            Act("keys", text="B1", after_s=0.6),
+            Act("keys", text="#", after_s=0.8),
+        )
+        verdict = lived(machine, Step(1, basket, (double, slow)))
+        assert (rule, verdict.findings, verdict.vends) == (rule, [], 2)

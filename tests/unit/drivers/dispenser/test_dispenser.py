@@ -179,18 +179,51 @@ def test_a_turn_after_a_failed_check_can_only_be_blind(direct: Any, play: Play) 
     assert play(direct, story).outcome is Outcome.BLIND
 
 
-def test_a_latch_that_nobody_cleared_proves_nothing_and_nothing_turns(
+def test_what_fell_before_the_turn_is_cleared_and_is_not_taken_for_its_product(
     direct: Any, play: Play
 ) -> None:
     async def story(bench: Any) -> DispenseResult:
+        await bench.dispenser.check_sensor("A1")
         bench.cabinet.sensor.enter()
         bench.cabinet.sensor.leave()
+        bench.breaks("A1", hang=1)
+        result: DispenseResult = await bench.dispenser.turn("A1")
+        return result
+
+    assert play(direct, story).outcome is Outcome.NOT_SEEN
+    assert direct.turns("A1") == 1
+
+
+@pytest.mark.parametrize("fault", ["blocked", "latch_stuck"])
+def test_a_latch_that_stays_on_before_the_turn_is_blind_and_nothing_turns(
+    fault: str, direct: Any, play: Play
+) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        await bench.dispenser.check_sensor("A1")
+        bench.breaks_sensor(**{fault: True})
         result: DispenseResult = await bench.dispenser.turn("A1")
         return result
 
     result = play(direct, story)
     assert (result.outcome, result.run_s) == (Outcome.BLIND, 0.0)
     assert direct.turns("A1") == 0
+
+
+def test_what_falls_before_another_column_turns_may_be_of_the_first(
+    direct: Any, play: Play
+) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.breaks("A1", hang=1)
+        assert (await vend(bench)).outcome is Outcome.NOT_SEEN
+        await bench.dispenser.check_sensor("A2", again=True)
+        bench.cabinet.sensor.enter()
+        bench.cabinet.sensor.leave()
+        result: DispenseResult = await bench.dispenser.turn("A2")
+        return result
+
+    result = play(direct, story)
+    assert (result.outcome, result.run_s) == (Outcome.BLIND, 0.0)
+    assert direct.turns("A2") == 0
 
 
 def test_a_product_that_falls_late_saves_the_extra_turn(direct: Any, play: Play) -> None:
@@ -369,7 +402,7 @@ def test_two_turns_at_once_run_one_after_the_other(direct: Any, play: Play) -> N
 
     first, second = play(direct, story)
     assert first.outcome is Outcome.DROPPED
-    assert second.outcome is Outcome.BLIND  # its latch was not cleared
+    assert second.outcome is Outcome.DROPPED  # its latch was cleared in front of it
 
 
 def test_an_unknown_column_is_our_own_bug(direct: Any, play: Play) -> None:

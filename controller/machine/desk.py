@@ -282,8 +282,15 @@ class Desk:
 
     @property
     def unhealthy(self) -> list[str]:
-        """Return the columns that the health timer holds back."""
-        return self.state.climate.unhealthy
+        """Return the columns that the health timer holds back.
+
+        So it does until somebody has measured how a power cut of unknown length left them.
+        """
+        if not self.health:
+            return self.state.climate.unhealthy
+        known = self.state.climate.columns
+        gaps = (rule.column for rule in self.health if rule.column in known)
+        return [*self.state.climate.unhealthy, *(name for name in gaps if known[name].gap)]
 
     def tubes(self) -> list[TubeCoins]:
         """Return what change can be paid from now: no defective tubes, the reserve left alone.

@@ -58,10 +58,12 @@ class HealthKeeping:
             # As of its last word: a turn may be late by as long as the disk took.
             self._warm(rules, round(thermometer.read_s * 1000), celsius)
             return self._run_out(rules, celsius, now)
-        if not rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C)):
-            back = [r.column for r in rules if _stands(known[r.column])]
-            if back:
-                desk.write(rec.HealthCooled(columns=tuple(back), celsius=celsius))
+        # Close to its limit it is right, too: that proves that a power cut did no harm.
+        close = rule.wrong(celsius + (-BACK_C if rule.hot else BACK_C))
+        stands = [r.column for r in rules if known[r.column].gap or not close]
+        back = tuple(name for name in stands if _stands(known[name]))
+        if back:
+            desk.write(rec.HealthCooled(columns=back, celsius=celsius))
         return float("inf")  # no timer runs out on a good reading, close to the limit as it may be
 
     def _warm(self, rules: Iterable[HealthRule], read_ms: int, celsius: float | None) -> None:

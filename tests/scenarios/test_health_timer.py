@@ -209,6 +209,46 @@ def test_a_start_that_dies_before_it_has_measured_does_not_hide_the_gap() -> Non
     play(scenario, settings=PLAIN)
 
 
+def test_after_a_power_cut_nothing_is_sold_before_it_was_measured() -> None:
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        await stage.cut_power()
+        warm(stage)
+        stage.breaks("climate", "sensor", "gone")
+        await asyncio.sleep(3_600.0)
+        await stage.restore_power()
+        await stage.opens()
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.shows(SHOWN)
+        assert stage.credit == 200
+        assert stage.records("health.exceeded") == []
+        stage.mends("climate", "sensor")
+        assert await comes(stage, lambda: bool(stage.records("health.exceeded")), 30.0) > 0.0
+        await stage.gives_back()
+        assert stage.products == []
+        assert stage.spent == 0
+
+    play(scenario, settings=PLAIN)
+
+
+def test_a_temperature_close_below_the_limit_proves_that_a_power_cut_did_no_harm() -> None:
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        await stage.cut_power()
+        warm(stage, 4.9)
+        await asyncio.sleep(3_600.0)
+        await stage.restore_power()
+        warm(stage, 4.9)
+        await stage.opens()
+        await comes(stage, lambda: bool(stage.records("health.cooled")), 10.0)
+        warm(stage)
+        await stage.passes(ALLOWED_S / 2)
+        assert stage.records("health.exceeded") == []
+
+    play(scenario, settings=PLAIN)
+
+
 def test_what_is_cold_after_a_power_cut_is_sold() -> None:
     async def scenario(stage: Stage) -> None:
         await past_the_first_cool_down(stage)

@@ -279,6 +279,8 @@ class ReaderCore(Peripheral):
         if self.age_asked:
             known = card.age is not None
             enough = card.age is not None and card.age >= self.age_asked
+            if enough:
+                self._truth.note("age", f"{self.name}: a card proves {self.age_asked}")
             self._tell(say.age_result(enough=enough, known=known))
         if not card.pays and self.card is card:
             self.card = None

@@ -15,13 +15,14 @@ from simulator.swarm.build import settings_of
 from simulator.swarm.damage import DAMAGES, IN_A_TURN
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
-from simulator.swarm.people import Shelf, somebody
+from simulator.swarm.people import Shelf, guesser, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.troubles import ANY, KINDS, Kind
 from simulator.world import Link
 
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
 FINALE: Final = 0.2  # of the lives end with a damaged journal
+GUESSES: Final = 0.004  # of the customers try to guess the code of a claim
 RECORD: Final = 0.6  # of those with a damaged log do so while a motor turns
 HOW_TO_END: Final = ("kill", "power", "stop")
 
@@ -139,6 +140,9 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         met = misfortune(_rng(seed, f"{number}/cell"), shelf, machine)
         return Step(number, met.acts, met.troubles, met.end)
     acts = somebody(rng, shelf, machine)
+    guessing = _rng(seed, f"{number}/guess")
+    if guessing.random() < GUESSES:
+        acts = guesser(guessing)
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
     luckless = _rng(seed, f"{number}/luck")

@@ -23,6 +23,7 @@ from simulator.whole import Whole
 # A reading is some seconds old, a card's approval and two turns take their time.
 SLACK_S: Final = 30.0
 STALE_S: Final = 7.0  # the air may have cooled since the last reading
+SURELY_C: Final = 1.0  # beyond its limit: no thermometer could take it for right
 
 
 class HealthOracle:
@@ -39,6 +40,8 @@ class HealthOracle:
         }
         self._attended = machine.loop.time()
         self._held: set[str] = set()
+        self._power_up = ""
+        self._gone_off: set[str] = set()  # too warm when the power came back, and not served since
 
     @classmethod
     def of(cls, machine: Whole) -> HealthOracle | None:
@@ -49,6 +52,7 @@ class HealthOracle:
     def attended(self) -> None:
         """A technician was there: what is inside is fresh."""
         self._attended = self._machine.loop.time()
+        self._gone_off.clear()
 
     def fact(self, fact: Fact, evidence: Evidence) -> None:
         """Judge a product that leaves its column."""
@@ -60,6 +64,8 @@ class HealthOracle:
                 continue
             self._settle()
             since = self._spans[name].since_s
+            if name in self._gone_off and not evidence.excused(Excuse.WARM):
+                evidence.findings.append(f"{name} was sold, and was too warm after a power cut")
             if since is None or evidence.excused(Excuse.WARM):
                 return
             late = now - due_s(rule, since, self._attended)
@@ -74,12 +80,26 @@ class HealthOracle:
             case rec.HealthExceeded() as exceeded:
                 self._held.update(exceeded.columns)
                 self._judge(exceeded, record.mono_ms / 1_000, evidence)
+            case rec.BootStarted(system_boot=power_up):
+                self._started(power_up, evidence)
             case rec.HealthServed(columns=columns):
+                self._gone_off.difference_update(columns)
                 self._held.difference_update(columns)
             case rec.DispenseIntended(column=column) if column in self._held:
                 evidence.findings.append(f"{column} turns, and it is held back")
             case _:
                 pass
+
+    def _started(self, power_up: str, evidence: Evidence) -> None:
+        """Nobody knows how long the power was away: what is too warm now, was so for too long."""
+        again, self._power_up = power_up != self._power_up and bool(self._power_up), power_up
+        if not again or evidence.excused(Excuse.WARM):
+            return
+        celsius = self._cabin.celsius
+        for name, rule in self._rules.items():
+            beyond = rule.limit_c - celsius if rule.hot else celsius - rule.limit_c
+            if beyond > SURELY_C:
+                self._gone_off.add(name)
 
     def _judge(self, data: rec.HealthExceeded, decided_s: float, evidence: Evidence) -> None:
         self._settle()

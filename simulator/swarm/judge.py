@@ -57,6 +57,7 @@ class Mark:
     credit: int = 0
     claims: int = 0
     escrow: int = 0
+    cash_owed: int = 0  # of credit and claims what may be paid out in coins and bills
     unclaimed: int = 0
     missing: int = 0
     box: int = 0  # in the cash box beyond what is booked
@@ -106,6 +107,7 @@ class Judge:
             *self._cash(now, evidence, physical),
             *self._stock(now, evidence),
             *self._people(now, evidence),
+            *self._tenders(now, evidence),
             *self._flags(evidence),
             *self._claims(evidence),
             *self._times(evidence),
@@ -150,6 +152,8 @@ class Judge:
             credit=state.credit.total,
             claims=sum(claim.amount for claim in state.claims.values()),
             escrow=held.value if held is not None and not held.claimed else 0,
+            cash_owed=state.credit.cash
+            + sum(claim.amount for claim in state.claims.values() if claim.tender == "cash"),
             unclaimed=-state.ledger.balance(acc.UNCLAIMED),
             missing=state.ledger.balance(acc.MISSING),
             box=physical[acc.CASH_CASHBOX] - booked[acc.CASH_CASHBOX],
@@ -292,6 +296,20 @@ class Judge:
                     f"customers got {-balance} for nothing (excused: {excuse}): spent {spent},"
                     f" goods {goods}, discounts {discounts}, credit and claims {kept}"
                 )
+
+    def _tenders(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+        """No money of a card or an app becomes coins: what cash paid for, cash had brought in."""
+        mark, accounts = self.mark, self.machine.world.truth.accounts.values()
+        brought = sum(account.inserted - account.returned for account in accounts)
+        brought -= now.transit - mark.transit
+        used = sum(data.cash for data in evidence.of(rec.VendSettled))
+        owed = now.cash_owed + now.escrow - mark.cash_owed - mark.escrow
+        more = used + owed - brought
+        if more > 0 and more > self._gift(now, evidence):
+            yield (
+                f"{more} became cash that nobody had put in: brought {brought},"
+                f" spent of it {used}, owed of it {owed}"
+            )
 
     def _repriced(self, evidence: Evidence) -> int:
         """Return how much more than on the list was asked for what fell, while prices were set."""

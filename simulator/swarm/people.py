@@ -165,6 +165,15 @@ def _slug(rng: random.Random, shelf: Shelf) -> list[Act]:
     return [Act("coin", 0, "slug"), *_exact(rng, shelf)]
 
 
+def guesser(rng: random.Random) -> list[Act]:
+    """Keys in codes that are none, whose check digits fit: seven, two more than are listened to."""
+    codes = []
+    for _ in range(7):
+        body = f"{rng.randrange(10**18):018d}"
+        codes.append(f"{body}{98 - int(body + '00') % 97:02d}")
+    return [Act("keys", text=f"#{code}", after_s=0.5) for code in codes]
+
+
 def _any_machine(build: Build) -> bool:
     del build
     return True

@@ -37,6 +37,7 @@ from simulator.swarm.health import HealthOracle
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, End, Life, Step
 from simulator.swarm.recorded import replays
+from simulator.swarm.rules import Rules
 from simulator.swarm.technician import Technician
 from simulator.swarm.trace import Trace, line_of
 from simulator.swarm.troubles import Excuse
@@ -105,6 +106,7 @@ class Player:
         self.technician = Technician(self.machine)
         self.coverage = Coverage()
         self.health = HealthOracle.of(self.machine)
+        self.rules = Rules(self.machine)
         self.trace = Trace(self.machine.world, keep=keep)
         self.luck = BadLuck(self.machine, life.build, self.watch, self.coverage, self.trace)
         self._rng = random.Random(f"{life.seed}/play")
@@ -219,6 +221,7 @@ class Player:
             return []
         self.coverage.customer_left()
         self.watch.end_step()
+        self.rules.check(self.watch.evidence)
         findings = self.judge.check(self.watch.evidence)
         if not findings:
             self.watch.begin()
@@ -274,12 +277,13 @@ class Player:
         else:
             credit = machine.state.credit
             self.coverage.damaged(f"damage.{how}", coins=credit.coins, bills=credit.bills)
-            self.watch.life_ended(power=True)
+            self._life_ended(power=True)
             await machine.cut_power()
             machine.disk = damage(machine.disk, how, self._copy or machine.disk, self._rng)
             await asyncio.sleep(DARK_S)
             await machine.restore_power()
             self.watch.seen = 0  # another journal, or an earlier one
+            self.rules = Rules(self.machine)
             self._damaged = True
             await self._boot()
         await self._while_alive(self._calm())
@@ -461,10 +465,11 @@ class Player:
     async def _begin_anew(self, error: JournalError) -> None:
         self.trace.note(f"refused: {error}")
         self.watch.seen = 0
+        self.rules = Rules(self.machine)
         await self.machine.begin_journal("its file is damaged")
 
     def _enter(self, running: Any) -> None:
-        running.machine.on_turn.append(self._stir)
+        running.machine.on_turn.append(self._turn_over)
 
     async def _die(self) -> None:
         """Carry out the end that was drawn, stay dark, start again."""
@@ -483,10 +488,10 @@ class Player:
         if end.how == "stop" and machine.running is not None and not machine.ended:
             await self._stop()
         elif end.how == "power":
-            self.watch.life_ended(power=True)
+            self._life_ended(power=True)
             await machine.cut_power()
         else:
-            self.watch.life_ended(power=False)
+            self._life_ended(power=False)
             await machine.kill()
         if self._spoils:
             self._spoils = False
@@ -501,6 +506,10 @@ class Player:
             self._end = End(self._end.how, self._end.when, self._end.after, self._end.dark_s, rest)
             self._arm()
 
+    def _life_ended(self, *, power: bool) -> None:
+        self.watch.life_ended(power=power)
+        self.rules.life_ended()
+
     async def _stop(self) -> None:
         machine = self.machine
         assert machine.running is not None, "it lives"
@@ -510,7 +519,7 @@ class Player:
         await asyncio.wait({task}, timeout=STOP_S)
         if not task.done():
             self.trace.note("stop took too long: killed")
-        self.watch.life_ended(power=False)
+        self._life_ended(power=False)
         await machine.kill()
 
     async def _ended_by_itself(self) -> None:
@@ -523,7 +532,7 @@ class Player:
             raise AssertionError(f"vendd ended by itself: {why}") from error
         self.trace.note(f"vendd ended: {error}")
         self.trace.hit("journal failed")
-        self.watch.life_ended(power=False)
+        self._life_ended(power=False)
         await machine.kill()
         await asyncio.sleep(RESTART_S)
         await self._boot()
@@ -570,6 +579,7 @@ class Player:
             self.verdict.vends += 1
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
+        self.rules.record(record, self.watch.evidence)
         self.trace.record(record)
         self.coverage.record(record)
         if self._end is not None and not self._counting and record.type == self._end.when:
@@ -586,6 +596,10 @@ class Player:
         if self._hit is not None and not self._hit.done():
             self._hit.add_done_callback(lambda _: _done(turned))
         return turned
+
+    def _turn_over(self) -> None:
+        self.rules.look()
+        self._stir()
 
     def _stir(self) -> None:
         """Something happened: let everybody who waits look again."""
@@ -604,6 +618,7 @@ class Player:
             self.coverage.fell()
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
+        self.rules.fact(fact)
         self.trace.fact(fact)
 
     def _edge(self, edge: Edge) -> None:

@@ -54,7 +54,9 @@ class HappyHours:
         """Set them."""
         less = Offer(name="less", percent=30, start="00:00", end="12:00", products=("cola", "nuts"))
         free = Offer(name="free", percent=100, start="00:30", end="01:30", columns=("B4",))
-        return settings.model_copy(update={"offers": (less, free) if build.offers else ()})
+        late = Offer(name="late", percent=20, start="20:00", end="06:00", products=("water", "gum"))
+        offers = (less, free, late) if build.offers else ()  # a clock that jumps comes upon each
+        return settings.model_copy(update={"offers": offers})
 
     def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
         """Nothing: it is only a decision."""

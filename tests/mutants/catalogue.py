@@ -36,6 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
+from tests.mutants import owners
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -507,4 +508,5 @@ MUTANTS: Final = (
     Mutant("book bills paid as coins", book_bills_paid_as_coins, "none"),
     Mutant("stack what is recycled", stack_what_is_recycled, "none"),
     Mutant("take pulses for the next coin below", take_pulses_for_the_next_coin_below, "pulse"),
+    *owners.MUTANTS,
 )

@@ -1,0 +1,279 @@
+"""What owner and law have decided, held against each record: rules that no cent would tell of.
+
+The oracle follows records as they become durable, and what the panel shows; of the controller it
+asks nothing else. A rule reads the machine's settings itself, and never the controller's reading
+of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from config.models import Offer
+from controller.journal import records as rec
+from controller.journal.envelope import Record
+from simulator.swarm.evidence import Evidence
+from simulator.truth import Fact
+from simulator.whole import Whole
+
+AGE_HOLDS_S: Final = 31.0  # a proof is good for half a minute, and a turn takes its time
+GUESSES_MAX: Final = 5  # wrong codes until no code is taken
+WRONG: Final = ("unknown", "expired")
+PAUSE_S: Final = 15 * 60.0
+FAULTY: Final = ("jammed", "no_start", "no_home", "not_seen")  # turns that tell of a fault
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Rules:
+    """Watches one machine, from one journal's first record on."""
+
+    def __init__(self, machine: Whole) -> None:
+        """Nothing has happened yet."""
+        self._machine = machine
+        self._columns = {column.selection: column for column in machine.settings.columns}
+        self._opened: dict[int, rec.VendOpened] = {}
+        self._turns: dict[int, dict[str, str]] = {}  # by open vend: each column's last outcome
+        self._failed: Counter[str] = Counter()  # vends in a row that failed, by column
+        self._failed_machine = 0
+        self._faulty: Counter[str] = Counter()  # of them those whose last turn told of a fault
+        self._ages: list[int] = []  # that a reader has truly seen proved
+        self._proved: tuple[int, int, float] = (0, 0, 0.0)  # boot, years, when
+        self._grants: set[str] = set()
+        self._paid: dict[int, tuple[str, int]] = {}  # by an app's open right: its id and amount
+        self._refunds: Counter[str] = Counter()  # by id: what its app has yet to be asked for
+        self._unshown: set[str] = set()  # codes that the panel has not shown yet
+        self._shown: set[str] = set()  # for this customer; several come in turn
+        self._guesses = 0
+        self._paused_until_s = float("-inf")
+        # By the type of a record's data: most are none of these, and asking one by one takes time.
+        self._rules: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
+            rec.VendOpened: self._opens,
+            rec.AgeChecked: self._checks_age,
+            rec.DispenseIntended: self._may_turn,
+            rec.DispenseFinished: self._turned,
+            rec.DispenseDecided: self._decided,
+            rec.VendClosed: self._closes,
+            rec.ColumnEnabled: self._enabled,
+            rec.ServiceLeft: self._served,
+            rec.ClaimOpened: self._claims,
+            rec.ClaimRedeemed: self._redeemed,
+            rec.ClaimRefused: self._refused,
+            rec.RightGranted: self._granted,
+            rec.RightUsed: self._used,
+            rec.RightEnded: self._ended,
+            rec.RightReturned: self._returned,
+            rec.RefundRequested: self._asked_back,
+        }
+
+    # --------------------------------------------------------------------------- what is heard
+
+    def fact(self, fact: Fact) -> None:
+        """Hear what really happened."""
+        if fact.what == "age":
+            self._ages.append(int(fact.detail.split()[-1]))
+
+    def look(self) -> None:
+        """Look at the panel: the machine has had a turn."""
+        running = self._machine.running
+        if not self._unshown or running is None:
+            return
+        digits = "".join(key for line in running.machine.screen for key in line if key.isdigit())
+        shown = {code for code in self._unshown if code in digits}
+        self._unshown -= shown
+        self._shown |= shown
+
+    def life_ended(self) -> None:
+        """What was not shown by now, its customer will be shown by the next life, or a person."""
+        self._unshown.clear()
+
+    def check(self, evidence: Evidence) -> None:
+        """A customer has left: whoever is owed something has seen the code."""
+        if not self._shown:
+            evidence.findings += [
+                f"the panel never showed the claim's code {code}" for code in sorted(self._unshown)
+            ]
+        evidence.findings += [
+            f"an app paid for {id_}, and {left} of it was neither used nor asked back"
+            for id_, left in self._refunds.items()
+            if left
+        ]
+        self._refunds.clear()
+        self._unshown.clear()
+        self._shown.clear()
+
+    def record(self, record: Record, evidence: Evidence) -> None:
+        """Hold a record against the rules."""
+        rule = self._rules.get(type(record.data))
+        if rule is not None:
+            rule(record, record.data, evidence)
+
+    def _is_of_this_life(self, record: Record) -> bool:
+        """Tell whether it was written under the settings that hold now."""
+        return record.boot == self._machine.state.boot
+
+    # ------------------------------------------------------------------------- what may be sold
+
+    def _opens(self, record: Record, opened: rec.VendOpened, evidence: Evidence) -> None:
+        self._opened[record.seq] = opened
+        if opened.test or not self._is_of_this_life(record):
+            return
+        years = self._years(opened.column)
+        boot, proved, at_s = self._proved
+        since_s = record.mono_ms / 1_000 - at_s
+        fresh = boot == record.boot and (since_s <= AGE_HOLDS_S or opened.basket)
+        if years and not (fresh and proved >= years):
+            evidence.findings.append(f"{opened.column} is sold to somebody who proved no age")
+        if opened.offer and not self._holds(opened, record):
+            evidence.findings.append(
+                f"{opened.column} is sold by the offer {opened.offer!r}, which does not hold now"
+            )
+
+    def _years(self, column: str) -> int:
+        found = self._columns.get(column)
+        wanted = {product.id: product.min_age for product in self._machine.settings.products}
+        return 0 if found is None else wanted.get(found.product, 0)
+
+    def _checks_age(self, record: Record, checked: rec.AgeChecked, evidence: Evidence) -> None:
+        if checked.outcome != "proved":
+            return
+        self._proved = record.boot, checked.age, record.mono_ms / 1_000
+        seen = any(years >= checked.age for years in self._ages)
+        if not seen and self._is_of_this_life(record):
+            evidence.findings.append(
+                f"an age of {checked.age} is on record as proved, and no reader saw a proof"
+            )
+
+    def _holds(self, opened: rec.VendOpened, record: Record) -> bool:
+        """Tell whether an offer holds at a time that somebody has confirmed."""
+        settings = self._machine.settings
+        offer = next((one for one in settings.offers if one.name == opened.offer), None)
+        if offer is None or not record.confirmed:
+            return False
+        product = self._columns[opened.column].product
+        everything = not offer.columns and not offer.products
+        meant = everything or opened.column in offer.columns or product in offer.products
+        zone = ZoneInfo(settings.machine.timezone)
+        # The shelf's prices are those of the turn's beginning, some milliseconds before.
+        times = (record.at_ms, record.at_ms - 1_000)
+        return meant and any(_within(offer, at_ms, zone) for at_ms in times)
+
+    # -------------------------------------------------------------------- columns that fail again
+
+    def _may_turn(self, record: Record, data: rec.DispenseIntended, evidence: Evidence) -> None:
+        opened, column = self._opened.get(record.vend or 0), data.column
+        if opened is None or opened.test:
+            return
+        policy = self._machine.settings.policy
+        tell = evidence.findings.append
+        if 0 < policy.column_refunds_max <= self._failed[column]:
+            tell(f"{column} turns, and it has failed {self._failed[column]} times in a row")
+        if 0 < policy.machine_refunds_max <= self._failed_machine:
+            tell(f"{column} turns, and {self._failed_machine} vends have failed in a row")
+        if self._faulty[column] > policy.column_retries:
+            tell(f"{column} turns, and {self._faulty[column]} vends in a row found it at fault")
+
+    def _turned(self, record: Record, data: rec.DispenseFinished, evidence: Evidence) -> None:
+        del evidence
+        seen = data.outcome if data.proof == "watched" else ""  # an end is no column's fault
+        self._turns.setdefault(record.vend or 0, {})[data.column] = seen
+
+    def _decided(self, record: Record, data: rec.DispenseDecided, evidence: Evidence) -> None:
+        wanted = self._machine.settings.policy.on_unknown
+        if data.policy != wanted and self._is_of_this_life(record):
+            evidence.findings.append(
+                f"an unknown drop was decided by {data.policy!r}, the owner says {wanted!r}"
+            )
+
+    def _closes(self, record: Record, data: rec.VendClosed, evidence: Evidence) -> None:
+        del evidence
+        vend = record.vend or 0
+        opened, turns = self._opened.pop(vend, None), self._turns.pop(vend, {})
+        if opened is None or opened.test:
+            return
+        if data.result == "sold":
+            self._failed_machine = 0
+            self._failed.pop(list(turns)[-1] if turns else "", None)
+        elif turns:
+            self._failed_machine += 1
+            self._failed.update(turns.keys())
+        for column, outcome in turns.items():
+            if outcome == "dropped":
+                self._faulty.pop(column, None)
+            elif outcome in FAULTY:
+                self._faulty[column] += 1
+
+    def _enabled(self, record: Record, data: rec.ColumnEnabled, evidence: Evidence) -> None:
+        del record, evidence
+        self._failed.pop(data.column, None)
+        self._faulty.pop(data.column, None)
+
+    def _served(self, record: Record, data: rec.ServiceLeft, evidence: Evidence) -> None:
+        del record, data, evidence
+        self._failed_machine = 0
+
+    # --------------------------------------------------------------------------- claims, grants
+
+    def _claims(self, record: Record, claim: rec.ClaimOpened, evidence: Evidence) -> None:
+        del evidence
+        if self._is_of_this_life(record):
+            self._unshown.add(claim.code)
+
+    def _redeemed(self, record: Record, data: rec.ClaimRedeemed, evidence: Evidence) -> None:
+        del data
+        self._judged(record, evidence)
+        self._guesses = 0
+
+    def _refused(self, record: Record, data: rec.ClaimRefused, evidence: Evidence) -> None:
+        self._judged(record, evidence)
+        self._guesses += data.reason in WRONG
+        if data.reason in WRONG and self._guesses % GUESSES_MAX == 0:
+            self._paused_until_s = self._machine.loop.time() + PAUSE_S - 1.0
+
+    def _judged(self, record: Record, evidence: Evidence) -> None:
+        """Five wrong codes in a row, and none is taken for a quarter of an hour."""
+        if self._machine.loop.time() < self._paused_until_s and self._is_of_this_life(record):
+            evidence.findings.append("a code is judged, and too many were wrong just now")
+
+    def _granted(self, record: Record, granted: rec.RightGranted, evidence: Evidence) -> None:
+        if granted.id in self._grants:
+            evidence.findings.append(f"what {granted.id} grants was given twice")
+        self._grants.add(granted.id)
+        self._paid[record.seq] = granted.id, granted.amount
+
+    def _used(self, record: Record, data: rec.RightUsed, evidence: Evidence) -> None:
+        del record, evidence
+        self._over(data.right, data.worth)
+
+    def _ended(self, record: Record, data: rec.RightEnded, evidence: Evidence) -> None:
+        del record, evidence
+        self._over(data.right, 0)
+
+    def _returned(self, record: Record, data: rec.RightReturned, evidence: Evidence) -> None:
+        del record, evidence
+        if data.ended:
+            self._over(data.right, 0)
+
+    def _over(self, right: int, worth: int) -> None:
+        """A right has come to its end: what it did not buy, its app gets back."""
+        id_, amount = self._paid.pop(right, ("", 0))
+        if amount:
+            self._refunds[id_] += amount - worth
+
+    def _asked_back(self, record: Record, data: rec.RefundRequested, _: Evidence) -> None:
+        del record
+        self._refunds[data.reference] -= data.amount
+
+
+def _within(offer: Offer, at_ms: int, zone: ZoneInfo) -> bool:
+    """Tell whether a window of an offer is open at a time, which may have begun yesterday."""
+    local = datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone(zone)
+    minute = f"{local:%H:%M}"
+    today, yesterday = (DAYS[(local - timedelta(days=back)).weekday()] for back in (0, 1))
+    if offer.start < offer.end:
+        return today in offer.days and offer.start <= minute < offer.end
+    late = today in offer.days and minute >= offer.start
+    return late or (yesterday in offer.days and minute < offer.end)

@@ -1,0 +1,140 @@
+"""Planted bugs against what owner and law have decided: the money comes out even all the same."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from controller.domain.credit import Credit, Order, Picked
+from controller.domain.offers import Offer
+from controller.journal import records as rec
+from controller.machine import promises
+from controller.machine.desk import Desk
+from controller.ports import AgeAnswer
+from controller.saga import age, give_back, redeem, rights, vend
+from controller.state.climate import ClimateState
+from tests.mutants.planting import Mutant, Soil
+
+
+def _writes(soil: Soil, edit: Any) -> None:
+    """Have each record's data changed on its way into the journal; None drops it."""
+
+    def make(write: Any) -> Any:
+        def wrong(self: Desk, data: Any, vend_: int | None = None) -> Any:
+            edited = edit(data)
+            return None if edited is None else write(self, edited, vend_)
+
+        return wrong
+
+    soil.wrap(Desk, "write", make)
+
+
+def make_cash_of_a_claim_on_a_card(soil: Soil) -> None:
+    def edit(data: Any) -> Any:
+        if isinstance(data, rec.ClaimRedeemed) and data.tender == "card":
+            return data.model_copy(update={"tender": "cash"})
+        return data
+
+    _writes(soil, edit)
+
+
+def pay_out_credit_that_only_buys(soil: Soil) -> None:
+    def pick_cash(self: Credit) -> Picked:
+        picked = self._pick(list(self.lots), self.total, Order.OLDEST)
+        assert picked is not None
+        return Picked(picked.lots, picked.coins + picked.product, picked.bills)
+
+    soil.put(Credit, "cash", property(lambda self: self.total))
+    soil.put(Credit, "pick_cash", pick_cash)
+
+
+def hold_an_offer_all_day(soil: Soil) -> None:
+    soil.put(Offer, "holds", lambda self, local: True)
+
+
+def sell_to_whoever_proves_no_age(soil: Soil) -> None:
+    soil.put(age, "missing", lambda desk, selection: False)
+
+
+def take_a_refusal_for_a_proof_of_age(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def answered(desk: Desk, asked: Any, result: Any) -> Any:
+            told = AgeAnswer.PROVED if result is AgeAnswer.NOT_PROVED else result
+            return real(desk, asked, told)
+
+        return answered
+
+    soil.wrap(age, "answered", make)
+
+
+def sell_on_a_column_at_fault(soil: Soil) -> None:
+    soil.put(vend, "_COLUMN_FAULTS", {})
+
+
+def go_on_however_often_it_refunds(soil: Soil) -> None:
+    soil.put(give_back, "_guard_against_refunds", lambda desk, saga: None)
+
+
+def overrule_the_owner(soil: Soil) -> None:
+    """Whoever was perhaps served is charged, whatever the owner has decided."""
+
+    def edit(data: Any) -> Any:
+        decided = isinstance(data, rec.DispenseDecided)
+        return data.model_copy(update={"policy": "charge"}) if decided else data
+
+    _writes(soil, edit)
+
+
+def show_no_claim_s_code(soil: Soil) -> None:
+    soil.put(promises, "_show", lambda desk, notice: None)
+
+
+def let_codes_be_guessed(soil: Soil) -> None:
+    soil.put(redeem, "paused", lambda desk: False)
+
+
+def give_what_a_command_grants_twice(soil: Soil) -> None:
+    """A command that comes again, because its answer was lost, is run again."""
+
+    def make(real: Any) -> Any:
+        def grant(desk: Desk, command: Any, by: str) -> Any:
+            desk.state.grants.pop(command.id, None)
+            return real(desk, command, by)
+
+        return grant
+
+    soil.wrap(rights, "grant", make)
+
+
+def keep_what_an_app_paid_too_much(soil: Soil) -> None:
+    soil.put(rights, "_ask_refund", lambda *_: None)
+
+
+def take_a_power_gap_for_nothing(soil: Soil) -> None:
+    """What is warm after a power cut has just become so."""
+
+    def make(real: Any) -> Any:
+        def booted(self: ClimateState, mono_ms: int, last_ms: int | None) -> None:
+            real(self, mono_ms, last_ms)
+            for column in self.columns.values():
+                column.gap = False
+
+        return booted
+
+    soil.wrap(ClimateState, "booted", make)
+
+
+MUTANTS: Final = (
+    Mutant("make cash of a claim on a card", make_cash_of_a_claim_on_a_card),
+    Mutant("pay out credit that only buys", pay_out_credit_that_only_buys),
+    Mutant("hold an offer all day", hold_an_offer_all_day),
+    Mutant("sell to whoever proves no age", sell_to_whoever_proves_no_age),
+    Mutant("take a refusal for a proof of age", take_a_refusal_for_a_proof_of_age),
+    Mutant("sell on a column at fault", sell_on_a_column_at_fault),
+    Mutant("go on however often it refunds", go_on_however_often_it_refunds, "kill"),
+    Mutant("overrule the owner", overrule_the_owner, "power"),
+    Mutant("show no claim's code", show_no_claim_s_code),
+    Mutant("let codes be guessed", let_codes_be_guessed),
+    Mutant("give what a command grants twice", give_what_a_command_grants_twice),
+    Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
+    Mutant("take a power gap for nothing", take_a_power_gap_for_nothing, "cabin,climate,power"),
+)

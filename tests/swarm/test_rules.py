@@ -1,0 +1,298 @@
+"""Each rule of owner and law bites: records that break it are told, and those that keep it not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from config.machine import MachineSettings
+from config.models import Offer
+from controller.journal import records as rec
+from controller.journal.envelope import Record, RecordData
+from simulator.swarm import build
+from simulator.swarm.evidence import Evidence
+from simulator.swarm.rules import Rules
+from simulator.truth import Fact
+from simulator.whole import Whole
+
+CODE = "00000203171412424254"
+
+
+def noon(hour: int = 12, day: int = 4) -> int:
+    """Return a time of a day in May 2026 (the 4th was a Monday), UTC in ms."""
+    return int(datetime(2026, 5, day, hour, tzinfo=UTC).timestamp() * 1000)
+
+
+def settings(**sections: Any) -> MachineSettings:
+    return build.base_settings().model_copy(update=sections)
+
+
+@dataclass
+class Bench:
+    """A machine as far as a rule looks at it: settings, time, boot and panel."""
+
+    settings: MachineSettings = field(default_factory=settings)
+    now_s: float = 100.0
+    boot: int = 1
+    screen: tuple[str, ...] = ()
+    seq: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
+
+    def __post_init__(self) -> None:
+        self.loop = SimpleNamespace(time=lambda: self.now_s)
+        self.running = SimpleNamespace(machine=self)
+        self.rules = Rules(cast("Whole", self))
+
+    @property
+    def state(self) -> Any:
+        return SimpleNamespace(boot=self.boot)
+
+    def told(
+        self, data: RecordData, vend: int | None = None, *, at_ms: int = 0, confirmed: bool = False
+    ) -> int:
+        """Make a record durable; return its seq."""
+        self.seq += 1
+        mono_ms = int(self.now_s * 1000)
+        record = SimpleNamespace(
+            seq=self.seq, boot=self.boot, vend=vend, type=data.type, data=data, mono_ms=mono_ms,
+            at_ms=at_ms, confirmed=confirmed,
+        )  # fmt: skip
+        self.rules.record(cast("Record", record), self.evidence)
+        return self.seq
+
+    def opens(self, column: str = "A3", **more: Any) -> int:
+        """Open a vend; return its seq."""
+        when = {"at_ms": more.pop("at_ms", 0), "confirmed": more.pop("confirmed", False)}
+        data = rec.VendOpened(
+            selection=column, column=column, product="cola", price=200, item=1, **more
+        )
+        return self.told(data, **when)
+
+    def fails(self, column: str = "A3", outcome: str = "not_seen", proof: str = "watched") -> None:
+        """Have a vend that comes to nothing."""
+        vend = self.opens(column)
+        self.turns(vend, column)
+        done = {"column": column, "outcome": outcome, "proof": proof}
+        self.told(rec.DispenseFinished.model_validate(done), vend)
+        self.told(rec.VendClosed(result="refunded"), vend)
+
+    def turns(self, vend: int, column: str = "A3") -> None:
+        """Begin to turn."""
+        intent = {"column": column, "attempt": 1, "extra": False, "sensor": "ready"}
+        self.told(rec.DispenseIntended.model_validate(intent), vend)
+
+    @property
+    def findings(self) -> list[str]:
+        return self.evidence.findings
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# --------------------------------------------------------------------------------------- age
+
+ADULTS = settings(
+    products=tuple(
+        product.model_copy(update={"min_age": 18}) for product in build.base_settings().products
+    )
+)
+
+
+def proof(years: int) -> Fact:
+    return Fact(1, 0.0, "age", "c1", f"cashless1: a card proves {years}")
+
+
+def checked(outcome: str = "proved", age: int = 18) -> rec.AgeChecked:
+    return rec.AgeChecked.model_validate(
+        {"device": "cashless1", "age": age, "column": "A3", "outcome": outcome}
+    )
+
+
+def test_who_proved_an_age_may_buy_for_half_a_minute() -> None:
+    bench = Bench(ADULTS)
+    bench.rules.fact(proof(18))
+    bench.told(checked())
+    bench.now_s += 20.0
+    bench.opens()
+    assert bench.findings == []
+    bench.now_s += 20.0
+    bench.opens()
+    assert bench.findings == ["A3 is sold to somebody who proved no age"]
+
+
+@pytest.mark.parametrize("outcome", ["not_proved", "cancelled", "unsupported"])
+def test_who_proved_no_age_may_not_buy(outcome: str) -> None:
+    bench = Bench(ADULTS)
+    bench.told(checked(outcome))
+    bench.opens()
+    assert bench.findings == ["A3 is sold to somebody who proved no age"]
+
+
+def test_a_proof_that_no_reader_saw_is_told() -> None:
+    bench = Bench(ADULTS)
+    bench.rules.fact(proof(16))
+    bench.told(checked())
+    assert bench.findings == ["an age of 18 is on record as proved, and no reader saw a proof"]
+
+
+def test_a_proof_ends_with_its_life() -> None:
+    bench = Bench(ADULTS)
+    bench.rules.fact(proof(18))
+    bench.told(checked())
+    bench.boot += 1
+    bench.opens()
+    assert bench.findings == ["A3 is sold to somebody who proved no age"]
+
+
+# ------------------------------------------------------------------------------------- offers
+
+NIGHT = Offer(name="night", percent=50, start="22:00", end="02:00", days=("mon",))
+
+
+@pytest.mark.parametrize(
+    ("hour", "day", "holds"),
+    [(21, 4, False), (22, 4, True), (1, 5, True), (3, 5, False), (1, 4, False), (22, 5, False)],
+)
+def test_an_offer_holds_in_its_hours_over_midnight(hour: int, day: int, holds: bool) -> None:
+    bench = Bench(settings(offers=(NIGHT,)))
+    bench.opens(offer="night", discount=100, at_ms=noon(hour, day), confirmed=True)
+    assert (bench.findings == []) is holds
+
+
+def test_no_offer_holds_while_the_time_is_not_known() -> None:
+    bench = Bench(settings(offers=(NIGHT,)))
+    bench.opens(offer="night", discount=100, at_ms=noon(22), confirmed=False)
+    assert len(bench.findings) == 1
+
+
+# ---------------------------------------------------------------------------- columns that fail
+
+
+def test_a_column_at_fault_turns_no_more_until_it_was_enabled(bench: Bench) -> None:
+    bench.fails()
+    bench.told(rec.ColumnEnabled(column="A3", by="tech"))
+    bench.turns(bench.opens())
+    assert bench.findings == []
+    bench.fails("B1")
+    bench.turns(bench.opens("B1"), "B1")
+    assert bench.findings == ["B1 turns, and 1 vends in a row found it at fault"]
+
+
+def test_what_an_end_left_open_is_no_fault_of_the_column(bench: Bench) -> None:
+    bench.fails(proof="latch")
+    bench.turns(bench.opens())
+    assert bench.findings == []
+
+
+def test_a_column_that_refunds_too_often_in_a_row_turns_no_more(bench: Bench) -> None:
+    for _ in range(bench.settings.policy.column_refunds_max):
+        bench.fails(outcome="door_opened")
+    assert bench.findings == []
+    bench.turns(bench.opens())
+    assert bench.findings == ["A3 turns, and it has failed 3 times in a row"]
+
+
+def test_a_machine_that_refunds_too_often_in_a_row_turns_nothing_more(bench: Bench) -> None:
+    for column in ("A1", "A2", "A3", "B1", "B2", "B3"):
+        bench.fails(column, outcome="door_opened")
+    assert bench.findings == []
+    bench.turns(bench.opens("B4"), "B4")
+    assert bench.findings == ["B4 turns, and 6 vends have failed in a row"]
+
+
+def test_an_unknown_drop_is_decided_as_the_owner_says(bench: Bench) -> None:
+    vend = bench.opens()
+    bench.told(rec.DispenseDecided(column="A3", policy=bench.settings.policy.on_unknown), vend)
+    assert bench.findings == []
+    bench.told(rec.DispenseDecided(column="A3", policy="charge"), vend)
+    assert len(bench.findings) == 1
+
+
+# ------------------------------------------------------------------------------------- claims
+
+
+def claim(code: str = CODE) -> rec.ClaimOpened:
+    return rec.ClaimOpened(amount=200, tender="cash", code=code, reason="not enough coins")
+
+
+def test_a_claim_is_shown_before_its_customer_leaves(bench: Bench) -> None:
+    bench.told(claim(), 1)
+    bench.screen = ("You get 2.00", "0000 0203 1714", "1242 4254")
+    bench.rules.look()
+    bench.rules.check(bench.evidence)
+    assert bench.findings == []
+    bench.told(claim("00000177294033431702"), 1)
+    bench.rules.look()
+    bench.rules.check(bench.evidence)
+    assert bench.findings == ["the panel never showed the claim's code 00000177294033431702"]
+
+
+def test_an_end_takes_the_panel_with_it(bench: Bench) -> None:
+    bench.told(claim(), 1)
+    bench.rules.life_ended()
+    bench.rules.check(bench.evidence)
+    assert bench.findings == []
+
+
+def wrong(bench: Bench, times: int) -> None:
+    for _ in range(times):
+        bench.told(rec.ClaimRefused(reason="unknown"))
+
+
+def test_behind_five_wrong_codes_none_is_taken_for_a_quarter_of_an_hour(bench: Bench) -> None:
+    wrong(bench, 5)
+    assert bench.findings == []
+    bench.now_s += 890.0
+    bench.told(rec.ClaimRedeemed(claim=1, amount=200, tender="cash"))
+    assert bench.findings == ["a code is judged, and too many were wrong just now"]
+
+
+def test_behind_the_pause_five_more_are_listened_to(bench: Bench) -> None:
+    wrong(bench, 5)
+    bench.now_s += 900.0
+    wrong(bench, 5)
+    assert bench.findings == []
+    wrong(bench, 1)
+    assert len(bench.findings) == 1
+
+
+# ------------------------------------------------------------------------------------- grants
+
+
+def granted(id_: str = "app-1") -> rec.RightGranted:
+    return rec.RightGranted(
+        id=id_, kind="app", amount=250, column="A3", lives_ms=60_000, by="fleet"
+    )
+
+
+def test_what_is_granted_twice_is_told(bench: Bench) -> None:
+    bench.told(granted())
+    bench.told(granted("app-2"))
+    assert bench.findings == []
+    bench.told(granted())
+    assert bench.findings == ["what app-1 grants was given twice"]
+
+
+@pytest.mark.parametrize(("asked", "left"), [(50, 0), (0, 50), (250, -200)])
+def test_what_an_app_paid_for_is_used_or_asked_back(asked: int, left: int, bench: Bench) -> None:
+    right = bench.told(granted())
+    bench.told(rec.RightUsed(right=right, kind="app", amount=250, worth=200), 9)
+    if asked:
+        data = {"tender": "app", "reference": "app-1", "amount": asked, "reason": "rest"}
+        bench.told(rec.RefundRequested.model_validate(data), 9)
+    bench.rules.check(bench.evidence)
+    told = f"an app paid for app-1, and {left} of it was neither used nor asked back"
+    assert bench.findings == ([told] if left else [])
+
+
+def test_a_grant_that_lapses_is_asked_back_whole(bench: Bench) -> None:
+    right = bench.told(granted())
+    bench.told(rec.RightEnded(right=right, kind="app", amount=250, reason="expired"))
+    bench.rules.check(bench.evidence)
+    assert len(bench.findings) == 1

@@ -6,7 +6,7 @@ Everything written here becomes durable in one commit; the effects begin only af
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -352,11 +352,20 @@ class Desk:
             self._payable_of, self._payables = tubes, payable(tubes, self.policy.max_change)
         return self._payables
 
-    def _bills(self) -> list[TubeCoins]:
+    def last_resort(self) -> Sequence[TubeCoins]:
+        """Return what can be paid with, bills of a recycler that is out of order included.
+
+        One that stood still is not known to work before it has paid: nobody's change may hang on
+        it, and where nothing else can pay it is tried before anybody gets a claim.
+        """
+        return [*self._coins(), *self._bills(faulty=True)]
+
+    def _bills(self, *, faulty: bool = False) -> list[TubeCoins]:
         info = self.live.ready.get(DeviceName.BILL)
         if not isinstance(info, BillInfo) or not info.recycles or not self.live.stacker_checked:
             return []
-        if f"{DeviceName.BILL.value} {FaultCode.BILL_DISPENSER.value}" in self.state.faults:
+        fault = f"{DeviceName.BILL.value} {FaultCode.BILL_DISPENSER.value}"
+        if fault in self.state.faults and not faulty:
             return []
         bad = self.live.defective_recycler
         return [

@@ -83,6 +83,9 @@ def give_back(desk: Desk, saga: Saga) -> None:
     if not given_up and patience.pauses(desk, saga):
         return
     plan = best_partial(total, desk.tubes())
+    if plan.amount < total and not saga.short_payouts:
+        wider = best_partial(total, desk.last_resort())
+        plan = wider if wider.amount > plan.amount else plan
     if given_up or patience.overdue(desk, saga):
         plan = NO_PLAN  # not certain: what is left may have been paid, a person must look first
     if _wait_for_payers(desk, saga, plan, total):

@@ -138,6 +138,8 @@ class MdbBillRecycler(MdbBillValidator):
                 paid = await pay_bills(self, bill_type, count)
                 if not paid.idle and await self._end_stuck():
                     resets -= 1  # a RESET like any other: the counts alone can tell
+                if paid.status is not None and any(paid.status):
+                    self._balked = False
                 if paid.balked and not self._slot.lost:
                     self._balked = True
                     self._faults.raise_(FaultCode.BILL_DISPENSER, "a payout stood still")

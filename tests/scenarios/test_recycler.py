@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from config.models import Pulse
+from config.pins import Pin
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
@@ -192,6 +194,39 @@ def test_a_recycler_that_stands_still_is_cancelled_and_coins_pay(link: Link) -> 
         stage.mends("bill", "dispense_stall")
 
     plays(scenario, link)
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_recycler_that_stood_still_is_tried_again_where_nothing_else_can_pay(
+    mended: bool, link: Link
+) -> None:
+    """Nobody's change hangs on it before it has paid again; a claim is worse than one more try."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "dispense_stall", True)
+        await stage.coins(200, 200, 100)
+        await stage.gives_back()
+        assert stage.claimed == 500
+        assert stage.has_fault("bill", FaultCode.BILL_DISPENSER)
+        if mended:
+            stage.mends("bill", "dispense_stall")
+        await stage.coins(200, 200, 200, 200, 200, 200, 200, 100)
+        assert stage.has_fault("bill", FaultCode.BILL_DISPENSER), "it has not moved a bill since"
+        await stage.gives_back()
+        if mended:
+            assert stage.claimed == 500
+            assert paid_bills(stage) == [(0, True), (1_000, True), (500, True)]
+            await stage.until(lambda: not stage.has_fault("bill", FaultCode.BILL_DISPENSER))
+        else:
+            assert stage.claimed == 2_000
+            assert paid_bills(stage) == [(0, True), (0, True)]
+            stage.mends("bill", "dispense_stall")
+        assert stage.flags == []
+
+    pulsed = with_mdb("changer", enabled=False).mdb.model_copy(update={"bill": SETTINGS.mdb.bill})
+    coins = Pulse(pin=Pin(40, active_low=True, pull="up"), coins={1: 50, 2: 100, 4: 200})
+    bare = SETTINGS.model_copy(update={"mdb": pulsed, "pulse": coins})
+    play(scenario, link, settings=bare, plan=plan_for(bare))
 
 
 def test_a_recycler_that_dies_in_a_payout_is_asked_when_it_is_back(link: Link) -> None:

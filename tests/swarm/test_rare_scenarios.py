@@ -162,3 +162,13 @@ def test_a_second_product_that_falls_before_the_next_of_a_basket_turns_is_not_it
         )
         verdict = lived(machine, Step(1, basket, (double, slow)))
         assert (rule, verdict.findings, verdict.vends) == (rule, [], 2)
+
+
+def test_a_recycler_that_stood_still_before_is_tried_again_where_nothing_else_can_pay() -> None:
+    # It is mended, and nobody knows (seed 500001147).
+    machine = Build("native", pulse=True, recycler=True, escrow=False)
+    stall = Trouble("bill", "dispense_stall", for_s=60.0, at_s=0.5)
+    back = (*coins(200, 200, 100), Act("keys", text="*", after_s=1.0, until="credit"))
+    verdict = lived(machine, Step(1, back, (stall,)), Step(2, back))
+    assert verdict.findings == []
+    assert verdict.hits["bill.dispense_stall"] == 1

@@ -15,7 +15,7 @@ from controller.faults import FaultCode, JournalError
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.journal.errors import JournalRefusedError
-from controller.machine.brain import RECOUNT_S
+from controller.machine.counts import RECOUNT_S
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk
 from simulator.pins.board import Edge

@@ -1,0 +1,66 @@
+"""Sessions of card readers: a card was put in, taken back, forgotten."""
+
+from __future__ import annotations
+
+from controller.machine import effects as fx
+from controller.machine.desk import Desk
+from controller.machine.table import Mode
+from controller.ports import DeviceName, SessionBegun
+from controller.saga import vend
+from controller.state.saga import Saga
+
+
+def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
+    """A card was put in: let it pay, or send it away."""
+    live = desk.live
+    asked = _asked_in_vain(desk, device)
+    taken = live.session is not None and live.session is not device
+    if taken or not (desk.mode.selling or asked is not None):
+        desk.do(fx.EndSession(device))
+        return
+    live.session_ends = False
+    if asked is not None:
+        live.reselect = asked.selection  # by this card, once the other reader has let go
+        vend.cancel_approval(desk, asked)
+    live.session, live.session_funds, live.session_language = (
+        device, session.funds, session.language,
+    )  # fmt: skip
+    live.session_refundable = session.refundable
+    live.notice = None
+    desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
+
+
+def _asked_in_vain(desk: Desk, device: DeviceName) -> Saga | None:
+    """Return a vend for which another reader waits for the card that came to this one."""
+    saga = desk.customer_saga()
+    if saga is None or desk.mode is not Mode.AUTHORISING or desk.live.session is not None:
+        return None
+    waits = saga.intent == "approval" and saga.device != device.value
+    return saga if waits and saga.vend not in desk.live.cancelling else None
+
+
+def cancel_requested(desk: Desk, device: DeviceName) -> None:
+    """The customer wants the card back."""
+    saga = desk.customer_saga()
+    if saga is not None and saga.device == device.value:
+        vend.cancel_approval(desk, saga)  # a request is cancelled, a vend is finished
+        return
+    desk.do(fx.EndSession(device))
+
+
+def over(desk: Desk) -> None:
+    """No card is there any more."""
+    live = desk.live
+    live.session, live.session_funds, live.session_language = None, None, ""
+    live.session_ends = False
+
+
+def timed_out(desk: Desk, device: str) -> None:
+    """Nobody has chosen for a while: the card goes back."""
+    session = desk.live.session
+    if session is None or session.value != device:
+        return
+    if desk.mode.vending:  # its own vend ends it; one that is paid in cash does not
+        desk.do(fx.Wake(f"session {device}", desk.policy.session_timeout_s))
+    else:
+        desk.do(fx.EndSession(session))

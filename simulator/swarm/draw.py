@@ -161,7 +161,8 @@ def troubles(
     """Draw what one customer meets: of these kinds, with this chance for the first."""
     drawn: set[str] = set()  # one trouble twice at once would hide whether it ever struck
     while kinds and rng.random() < chance:
-        kind = rng.choices(kinds, [kind.weight for kind in kinds])[0]
+        weights = [kind.weight for kind in kinds]  # all 0: asked for by name, seldom as it is
+        kind = rng.choices(kinds, weights if any(weights) else None)[0]
         part, value = kind.part, rng.choice(kind.values)
         chosen = [k for a in acts if a.what == "keys" and (k := a.text[:2]) in shelf.prices]
         if part == "column":

@@ -80,6 +80,14 @@ def test_a_list_of_faults_is_read_or_refused() -> None:
         luck("chnger")
 
 
+def test_a_fault_that_chance_never_draws_is_drawn_when_it_is_asked_for_by_name() -> None:
+    seldom = [kind.key for kind in KINDS if not kind.weight]
+    assert seldom
+    for name in seldom:
+        life = draw(build.base_settings(), 1, 20, luck(name))
+        assert {t.name for step in life.steps for t in step.troubles} == {name.split(".")[1]}
+
+
 def test_the_trace_tells_records_and_facts() -> None:
     life = draw(build.base_settings(), 3, 3, luck("none"))
     verdict, trace = play(build.base_settings(), life, keep=True)

@@ -272,9 +272,10 @@ class MdbCardReader(ReaderAge):
         the cancel, is in no vend at all.
         """
         heard, outcome = await self._fail(retry)
-        if outcome is RefundOutcome.REFUNDED:
+        if outcome is RefundOutcome.REFUNDED or (outcome is RefundOutcome.ALREADY and surely):
             return CancelOutcome.APPROVED
-        if outcome is RefundOutcome.REFUSED and surely:
+        # One that had ended the vend by itself by then may have given the money back, or not.
+        if outcome is RefundOutcome.REFUSED and surely and not self._no_vend:
             return Charged(self._approved_amount(), "approved too late, not given back")
         no_vend = self._no_vend or not heard
         if no_vend and not surely and not self._charged() and not self._gone():

@@ -553,6 +553,30 @@ async def test_a_request_that_is_approved_as_it_is_given_up_is_a_certain_charge(
     await it.die()
 
 
+@pytest.mark.parametrize("refunds", [True, False])
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_reader_that_ends_an_approved_vend_before_its_cancel_has_given_the_money_back(
+    kind: LinkKind, refunds: bool
+) -> None:
+    # Where it can; of one that can't nobody knows why it is in no vend any more.
+    it = await selling(replace(CLASSIC, can_refund=refunds), kind)
+    await session(it)
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await told(it)
+    it.bench.reader._approval_timeout(auth(it))
+    assert auth(it).state is AuthState.REFUNDED
+    outcome = await it.reader.cancel_vend()
+    assert outcome is (CancelOutcome.APPROVED if refunds else CancelOutcome.UNKNOWN)
+    if refunds:
+        assert await asking == Denied("cancelled")
+    else:
+        with pytest.raises(EffectUnknownError, match="cancel unanswered"):
+            await asking
+    await it.reader.end_session()
+    await it.die()
+
+
 @virtual
 async def test_a_request_whose_task_is_cancelled_has_its_approval_failed() -> None:
     it = await selling()

@@ -32,6 +32,8 @@ class Live:
     display: tuple[str, ...] = ()  # the lines that the customer sees
     revision_waits: int = 0  # of the fleet's configuration, until nobody is served
     climate: Mapping[str, Any] = field(default_factory=dict)  # empty where none is configured
+    defective_tubes: frozenset[int] = frozenset()  # coin types: a full tube that counts no coin
+    defective_bills: frozenset[int] = frozenset()  # bill types of the recycler
     counted: bool = True  # this start has a record; one that may write none has no number
 
 

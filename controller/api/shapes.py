@@ -204,6 +204,7 @@ class TubeShape(TypedDict):
     in_tube: bool
     count: int
     total: int
+    defective: bool  # by the device's word: nothing is paid out of it
 
 
 class CoinsShape(TypedDict):

@@ -208,10 +208,18 @@ def coins(service: MachineService) -> shapes.CoinsShape:
                 "in_tube": kind["in_tube"],
                 "count": count,
                 "total": count * kind["value"],
+                "defective": kind["type"] in live.defective_tubes,
             }
         )
     bills: list[shapes.TubeShape] = [
-        {"type": type_, "value": value, "in_tube": True, "count": n, "total": n * value}
+        {
+            "type": type_,
+            "value": value,
+            "in_tube": True,
+            "count": n,
+            "total": n * value,
+            "defective": type_ in live.defective_bills,
+        }
         for type_, value, n in state.recycler_bills()
     ]
     return {

@@ -11,6 +11,7 @@ from controller.cli import screen
 from controller.cli.amounts import full, parse, plain
 from controller.cli.credit import paid
 from controller.cli.place import AsJson, act, ask, new_group
+from controller.cli.screen import Cell
 
 
 class Switch(StrEnum):
@@ -46,7 +47,7 @@ def tubes(context: typer.Context, json: AsJson = False) -> None:
                 plain(tube["value"], currency) if tube["value"] else "token",
                 str(tube["count"]) if tube["in_tube"] else "",
                 plain(tube["total"], currency) if tube["in_tube"] else "",
-                "" if tube["in_tube"] else ("to the cash box", screen.DIM),
+                _state(tube),
             )
             for tube in coins["tubes"]
         ],
@@ -60,18 +61,25 @@ def tubes(context: typer.Context, json: AsJson = False) -> None:
         screen.line(("exact change only", screen.WARN))
 
 
+def _state(tube: dict[str, Any]) -> Cell:
+    if tube["defective"]:
+        return "defective, says its device: it pays nothing", screen.BAD
+    return "" if tube["in_tube"] else ("to the cash box", screen.DIM)
+
+
 def _bills(coins: dict[str, Any]) -> None:
     currency = coins["currency"]
     if not coins["bills"]:
         return
     screen.table(
-        (">Bill", f">Value {currency}", ">Bills", f">Total {currency}"),
+        (">Bill", f">Value {currency}", ">Bills", f">Total {currency}", ""),
         [
             (
                 str(bill["type"]),
                 plain(bill["value"], currency),
                 str(bill["count"]),
                 plain(bill["total"], currency),
+                _state(bill),
             )
             for bill in coins["bills"]
         ],

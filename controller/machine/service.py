@@ -90,6 +90,8 @@ class RunningService:
             display=self._machine.screen,
             climate=self._machine.brain.climate.view(),
             revision_waits=waiting(desk),
+            defective_tubes=desk.live.defective_tubes,
+            defective_bills=desk.live.defective_recycler,
         )
 
     async def act(self, command: Command, by: str) -> dict[str, Any]:

@@ -256,6 +256,19 @@ def test_the_tubes_are_a_table(ctl: Any, machine: Any) -> None:
     ]
 
 
+def test_a_tube_that_its_changer_calls_defective_is_shown_as_that(ctl: Any, machine: Any) -> None:
+    from dataclasses import replace
+
+    machine.now = replace(machine.now, defective_tubes=frozenset({2}))
+    assert (
+        "   2       0.50      1       0.50  defective, says its device: it pays nothing"
+        in ctl("coins").lines
+    )
+    assert [tube["defective"] for tube in json.loads(ctl("coins", "--json").out)["tubes"]] == [
+        False, False, True, False,
+    ]  # fmt: skip
+
+
 def test_counting_the_tubes_shows_them(ctl: Any, machine: Any) -> None:
     assert "3.50 EUR in the tubes" in ctl("coins", "count").lines
     assert machine.told[0][0] == cmd.CountTubes()

@@ -386,11 +386,23 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
         patience.paid_short(desk, saga)
         return
     evidence = PayoutEvidence(idle=False) if isinstance(result, Failed) else result
-    if evidence.tubes is None and evidence.status is None:
+    if evidence.tubes is None and not _is_account(desk, saga, evidence.status):
         # It fell silent. What it paid its tubes will tell, when they can be asked again.
         wait_for_proof(desk, saga)
         return
     book_payout(desk, saga, evidence)
+
+
+def _is_account(desk: Desk, saga: Saga, status: tuple[int, ...] | None) -> bool:
+    """Tell whether a changer's own account can be booked from without its tubes.
+
+    One of more than was ordered may be another device's answer in front of it, which shifts every
+    count to the next type.
+    """
+    values = {type_: value for type_, value, _ in desk.state.pieces_of(saga.paying)}
+    return status is not None and (
+        sum(values.get(type_, 0) * n for type_, n in enumerate(status)) <= saga.ordered
+    )
 
 
 def wait_for_proof(desk: Desk, saga: Saga) -> None:

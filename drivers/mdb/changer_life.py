@@ -56,6 +56,9 @@ TUBE_STATUS_AGAIN: Final = 4
 """Times that an answer of another length than the last is asked for once more. Another device's ACK
 that collides with it shifts all counts by one, and leaves the checksum right."""
 
+TUBE_STATUS_PAUSE_S: Final = 0.15
+"""Before it is asked once more: what talks out of turn has other commands to answer meanwhile."""
+
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
@@ -94,6 +97,7 @@ class ChangerLife(ChangerTalk):
         for _ in range(TUBE_STATUS_AGAIN):
             if self._tubes_size in (0, len(answer.data)):
                 break
+            await asyncio.sleep(TUBE_STATUS_PAUSE_S)
             answer = await self._slot.command(_TUBE_STATUS, Retry.REPEAT)
         if answer.kind is not AnswerKind.DATA:
             raise LinkError(f"changer: TUBE STATUS was answered by {answer.kind.value}")
@@ -101,11 +105,18 @@ class ChangerLife(ChangerTalk):
             status = decode_tube_status(answer.data)
         except MdbBlockError as wrong:
             raise LinkError(f"changer: {wrong}") from wrong
+        if self._tubes_size not in (0, len(answer.data)) and self._is_shifted(status.counts):
+            raise LinkError("changer: TUBE STATUS came with another device's answer")
         self._tubes_size = len(answer.data)
         defective = frozenset(status.defective_types)
         if not defective:
             self._faults.clear(FaultCode.CHANGER_TUBE_SENSOR)
         return TubeCounts(status.counts, frozenset(status.full_types), defective)
+
+    def _is_shifted(self, counts: tuple[int, ...]) -> bool:
+        """Tell whether a type without a tube has coins in one."""
+        tubes = {kind.type for kind in self._info.coins if kind.in_tube} if self._info else set()
+        return any(count and type_ not in tubes for type_, count in enumerate(counts))
 
     # ------------------------------------------------------------------------- initialisation
 

@@ -220,7 +220,8 @@ class ChangerTalk(MdbDriver):
             repeats.unproved and now - self._fell_after >= COIN_GAP_S * repeats.remembered
         )
         once = {item.raw for item in shots if self._only_once(item)}
-        new = repeats.fresh([item.raw for item in shots], once=once)
+        soon = not (self._gate.restored or self._doubtful)
+        new = repeats.fresh([item.raw for item in shots], once=once, soon=soon)
         if self._doubtful or any(new):
             self._fell_after = self._slot.told_at
         if self._gate.restored and not all(new):

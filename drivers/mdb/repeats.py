@@ -77,13 +77,20 @@ class RepeatFilter:
         self._last = tuple(items)
         self._proof = _Proof.UNKNOWN if items else _Proof.HEARD
 
-    def fresh(self, items: Sequence[bytes], *, once: Collection[bytes] = frozenset()) -> list[bool]:
+    def fresh(
+        self,
+        items: Sequence[bytes],
+        *,
+        once: Collection[bytes] = frozenset(),
+        soon: bool = False,
+    ) -> list[bool]:
         """Tell for each one-shot item of an answer whether it is new.
 
         Items that head the answer and are the whole last answer (in any order among themselves)
         are its repeat. If the ACK was certainly withheld, its items are repeats wherever they
         stand, even when the device spreads them over several answers. So they are when one of
-        them that cannot happen ``once`` more comes again: then the ACK was not heard.
+        them that cannot happen ``once`` more comes again, or when all of them do so ``soon`` that
+        not all of this answer can be new: then the ACK was not heard.
         """
         new = [True] * len(items)
         if self._proof is not _Proof.HEARD and items:
@@ -92,8 +99,10 @@ class RepeatFilter:
                 len(items) >= count and Counter(items[:count]) == Counter(self._last)
             ):
                 new[:count] = [False] * count
-            elif self._proof is _Proof.WITHHELD or any(
-                item in once and item in self._last for item in items
+            elif (
+                self._proof is _Proof.WITHHELD
+                or any(item in once and item in self._last for item in items)
+                or (soon and len(items) > count and Counter(self._last) <= Counter(items))
             ):
                 self._owed.update(self._last)
         for index, item in enumerate(items):

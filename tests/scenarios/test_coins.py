@@ -466,3 +466,23 @@ def test_changers_with_habits_of_their_own_sell_and_give_back(
         assert stage.claimed == 0
 
     play(scenario, link, plan=plan(**habit))
+
+
+@pytest.mark.parametrize("values", [(200, 50), (200, 200, 50), (50, 200), (200, 200)])
+@pytest.mark.parametrize("deaf", [1, 2, 3, 8])
+def test_repeats_behind_newer_coins_are_no_money_either(
+    deaf: int, values: tuple[int, ...], link: Link
+) -> None:
+    """A coin of the cash box has no count that would tell: that two don't fall so fast does."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("changer", "deaf_to_acks", deaf)
+        stage.breaks("changer", "reversed_items", 20)
+        for value in values:
+            stage.world.insert_coin(value)
+        await stage.passes(5.0)
+        assert stage.credit == sum(values)
+        await stage.gives_back()
+        assert stage.spent == 0
+
+    play(scenario, link)

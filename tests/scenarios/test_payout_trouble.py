@@ -256,3 +256,23 @@ def test_a_sum_of_several_commands_is_divided_by_the_changers_own_units(link: Li
 
     coins = (CoinSpec(50, 80, 1), CoinSpec(100, 80, 5))
     play(scenario, link, plan=plan("by value", coins=coins, scaling=50, decimals=3))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("commands", [1, 6, 12, 20])
+def test_another_devices_answers_in_front_of_the_evidence_shift_no_coin(
+    level: str, commands: int, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        changer = stage.world.changer
+        assert changer is not None
+        await stage.coins(100, 20)
+        stage.press("B4")
+        await stage.until(lambda: changer.paying)
+        await stage.passes(0.3)
+        stage.breaks("cashless1", "chatter", commands)
+        await stage.closes()
+        assert (stage.last.paid_back, stage.claimed, stage.flags) == (70, 0, [])
+        right(stage)
+
+    play(scenario, link, plan=plan(level))

@@ -64,6 +64,12 @@ def test_a_coin_that_can_come_twice_is_new_behind_another_one() -> None:
     assert after([COIN], acked=True).fresh([TUBE_9, COIN], once={TUBE_9}) == [True, True]
 
 
+def test_an_answer_too_soon_to_be_all_new_holds_the_last_one_wherever_it_stands() -> None:
+    assert after([COIN], acked=True).fresh([TUBE_9, COIN], soon=True) == [True, False]
+    assert after([COIN], acked=True).fresh([TUBE_9], soon=True) == [True]
+    assert after([COIN], acked=True).fresh([COIN, TUBE_9], soon=True) == [False, True]
+
+
 def test_a_withheld_answer_is_repeated_as_often_as_it_takes() -> None:
     found = after([COIN], acked=False)
     for _ in range(5):

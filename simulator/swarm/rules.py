@@ -45,6 +45,7 @@ class Rules:
         self._grants: set[str] = set()
         self._paid: dict[int, tuple[str, int]] = {}  # by an app's open right: its id and amount
         self._refunds: Counter[str] = Counter()  # by id: what its app has yet to be asked for
+        self._inherited = 0  # the same of rights that an older journal granted
         self._unshown: set[str] = set()  # codes that the panel has not shown yet
         self._shown: set[str] = set()  # for this customer; several come in turn
         self._guesses = 0
@@ -101,7 +102,13 @@ class Rules:
             for id_, left in self._refunds.items()
             if left
         ]
+        if self._inherited:
+            evidence.findings.append(
+                f"apps paid under an older journal, and {self._inherited} of it was neither used"
+                " nor asked back"
+            )
         self._refunds.clear()
+        self._inherited = 0
         self._unshown.clear()
         self._shown.clear()
 
@@ -246,26 +253,32 @@ class Rules:
 
     def _used(self, record: Record, data: rec.RightUsed, evidence: Evidence) -> None:
         del record, evidence
-        self._over(data.right, data.worth)
+        self._over(data, data.worth)
 
     def _ended(self, record: Record, data: rec.RightEnded, evidence: Evidence) -> None:
         del record, evidence
-        self._over(data.right, 0)
+        self._over(data, 0)
 
     def _returned(self, record: Record, data: rec.RightReturned, evidence: Evidence) -> None:
         del record, evidence
         if data.ended:
-            self._over(data.right, 0)
+            self._over(data, 0)
 
-    def _over(self, right: int, worth: int) -> None:
+    def _over(self, data: rec.RightUsed | rec.RightReturned | rec.RightEnded, worth: int) -> None:
         """A right has come to its end: what it did not buy, its app gets back."""
-        id_, amount = self._paid.pop(right, ("", 0))
+        id_, amount = self._paid.pop(data.right, ("", 0))
         if amount:
             self._refunds[id_] += amount - worth
+        elif data.right < 0 and data.kind == "app":
+            self._inherited += data.amount - worth
 
     def _asked_back(self, record: Record, data: rec.RefundRequested, _: Evidence) -> None:
         del record
-        self._refunds[data.reference] -= data.amount
+        # What an older journal asked for behind its damage is asked for again: its app pays once.
+        if data.reference in self._grants:
+            self._refunds[data.reference] -= data.amount
+        else:
+            self._inherited -= data.amount
 
 
 def _within(offer: Offer, at_ms: int, zone: ZoneInfo) -> bool:

@@ -137,6 +137,16 @@ def test_a_journal_that_can_be_read_to_the_middle_of_a_visit_is_gone_on_with() -
         assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
 
 
+def test_an_app_whose_credit_stands_again_behind_a_damaged_journal_is_asked_once_more() -> None:
+    # It had lapsed, and was asked back, in what can't be read any more (seed 500001778).
+    lapses = Act("app", 150, text="app-1 A3 8"), Act("wait", after_s=12.0)
+    killed = End("kill", "dispense.intended", 53, 0.6)
+    buys = Step(36, (*coins(200), Act("keys", text="B4", until="credit")), end=killed)
+    for seed in range(2, 5):
+        life = Life(seed, Build(), (Step(24, lapses), buys), "page")
+        assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
+
+
 def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:
     # Its four cells of the failure table: the credit to choose again, or a claim for a card.
     met: Counter[str] = Counter()

@@ -291,6 +291,20 @@ def test_what_an_app_paid_for_is_used_or_asked_back(asked: int, left: int, bench
     assert bench.findings == ([told] if left else [])
 
 
+@pytest.mark.parametrize(("asked", "left"), [(50, 0), (0, 50), (250, -200)])
+def test_what_an_app_paid_under_an_older_journal_is_used_or_asked_back(
+    asked: int, left: int, bench: Bench
+) -> None:
+    bench.told(rec.RightUsed(right=-3, kind="app", amount=250, worth=200), 9)
+    if asked:
+        data = {"tender": "app", "reference": "app-1", "amount": asked, "reason": "rest"}
+        bench.told(rec.RefundRequested.model_validate(data), 9)
+    for _ in range(2):
+        bench.rules.check(bench.evidence)
+    told = f"apps paid under an older journal, and {left} of it was neither used nor asked back"
+    assert bench.findings == ([told] if left else [])
+
+
 def test_a_grant_that_lapses_is_asked_back_whole(bench: Bench) -> None:
     right = bench.told(granted())
     bench.told(rec.RightEnded(right=right, kind="app", amount=250, reason="expired"))

@@ -5,7 +5,7 @@ Source: ccTalk Generic Specification 4.7, parts 2 and 3 (headers 184, 210, 227-2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -97,6 +97,9 @@ class SimCoinAcceptor(CcTalkDevice):
         self.routes: dict[int, int] = {}
         self.taken = 0
         """Coins ever taken; kept without power."""
+        self.on_forgotten: Callable[[int], None] | None = None
+        """Told of the worth of coins whose events its own reset took along unread."""
+        self._unread = 0
         self._rolling: list[Thing] = []
         self._generation = 0
         self._read_at = float("-inf")
@@ -123,6 +126,7 @@ class SimCoinAcceptor(CcTalkDevice):
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
                 self._told = answer = self.log.read()
+                self._unread = 0
                 if self._dummy_due:
                     self._dummy_due = False
                     self.log.add(0, 0)
@@ -209,6 +213,7 @@ class SimCoinAcceptor(CcTalkDevice):
             self.taken += 1
             if not self.faults.frozen:
                 self.log.add(position, path)
+                self._unread += thing.value
 
     def _position_of(self, thing: Thing) -> int | None:
         for position, (text, value) in self.settings.ids.items():
@@ -221,8 +226,15 @@ class SimCoinAcceptor(CcTalkDevice):
 
     # -- resets ------------------------------------------------------------------------------
 
+    def self_reset(self) -> None:
+        """Reset by itself, at any moment: what nobody has read yet is forgotten."""
+        if self.powered and self._unread and self.on_forgotten is not None:
+            self.on_forgotten(self._unread)
+        super().self_reset()
+
     def _reset_state(self) -> None:
         self.log.clear()
+        self._unread = 0
         self.accepted = 0
         self.master = True
         self.routes = {}

@@ -163,11 +163,18 @@ class Watch:
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
             device.on_items_lost = self._loser(name)
+        line = machine.world.cctalk
+        if line is not None and line.acceptor is not None:
+            line.acceptor.on_forgotten = self._forgotten
         self._pulsed: Counter[int] = Counter()  # coins that were pulsed, and in no record yet
         self._hushed: Counter[int] = Counter()  # those of a life that ended
         self._refusals: set[str] = set()  # acknowledged by an adapter, and not on record yet
         if machine.world.pulse is not None:
             machine.world.pulse.on_coin = self._pulse_coin
+
+    def _forgotten(self, value: int) -> None:
+        """A ccTalk acceptor's own reset took along what nobody had read."""
+        self.evidence.lost += value
 
     def _pulse_coin(self, value: int) -> None:
         """A coin fell into the cash box; its pulses are told to whoever listens, once."""

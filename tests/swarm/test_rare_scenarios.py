@@ -182,3 +182,13 @@ def test_a_recycler_that_stood_still_before_is_tried_again_where_nothing_else_ca
     verdict = lived(machine, Step(1, back, (stall,)), Step(2, back))
     assert verdict.findings == []
     assert verdict.hits["bill.dispense_stall"] == 1
+
+
+def test_a_coin_that_an_acceptor_forgets_with_its_own_reset_is_flagged() -> None:
+    # Its accept counter tells that there was one: in the cash box, or in a hopper.
+    for value in (200, 50):
+        for fortieths in range(16, 24):
+            reset = Trouble("acceptor", "resets", 1, at_s=fortieths / 40, for_s=5.0)
+            step = Step(1, (Act("coin", value, after_s=0.3), Act("keys", text="A3")), (reset,))
+            verdict = lived(Build("native", cctalk=True), step)
+            assert (value, fortieths, verdict.findings) == (value, fortieths, [])

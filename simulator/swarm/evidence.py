@@ -180,6 +180,7 @@ class Watch:
         """A coin fell into the cash box; its pulses are told to whoever listens, once."""
         if self._dead:
             self.evidence.lost += value
+            self._hushed[value] += 1  # unless its pulses come so late that the next life hears them
         else:
             self._pulsed[value] += 1
 

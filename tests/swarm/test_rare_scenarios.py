@@ -192,3 +192,12 @@ def test_a_coin_that_an_acceptor_forgets_with_its_own_reset_is_flagged() -> None
             step = Step(1, (Act("coin", value, after_s=0.3), Act("keys", text="A3")), (reset,))
             verdict = lived(Build("native", cctalk=True), step)
             assert (value, fortieths, verdict.findings) == (value, fortieths, [])
+
+
+def test_a_coin_that_fell_while_vendd_was_dead_and_is_pulsed_to_its_next_life_was_put_in() -> None:
+    # Its pulses wait for those of the coins before it, and nobody switches the acceptor off.
+    machine = Build("native", pulse=True)
+    acts = tuple(Act("coin", value, after_s=0.3) for value in (5, 50, 10, 20, 50, 10, 5))
+    for instant in range(26, 50, 4):
+        verdict = lived(machine, Step(1, acts, end=End("kill", "coins.deposited", instant, 0.6)))
+        assert (instant, verdict.findings) == (instant, [])

@@ -15,9 +15,9 @@ from simulator.client import SimulatorError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from simulator.swarm.play import Verdict
     from simulator.swarm.report import Tally
     from simulator.swarm.run import Order
+    from simulator.swarm.verdict import Verdict
 
 FEW: Final = 12  # names on one line; --json has all
 LINKS: Final = ("adapter", "native")

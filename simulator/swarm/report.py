@@ -10,8 +10,8 @@ from typing import Any
 
 from simulator.swarm import coverage
 from simulator.swarm.plan import Life, Step, Trouble
-from simulator.swarm.play import Verdict
 from simulator.swarm.token import encode
+from simulator.swarm.verdict import Verdict
 
 
 @dataclass(slots=True)

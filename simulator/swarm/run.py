@@ -17,8 +17,9 @@ import structlog
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Life
-from simulator.swarm.play import Verdict, play
+from simulator.swarm.play import play
 from simulator.swarm.shrink import shrink
+from simulator.swarm.verdict import Verdict
 from simulator.world import Link
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from simulator.swarm.plan import Life, Step
-from simulator.swarm.play import Verdict
+from simulator.swarm.verdict import Verdict
 
 TRIES_MAX: Final = 400  # plays; a life that is still long after so many stays long
 

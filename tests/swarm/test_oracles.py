@@ -16,8 +16,9 @@ from simulator.swarm import build
 from simulator.swarm.evidence import Evidence, Watch
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, Build, Life, Step, Trouble
-from simulator.swarm.play import Player, Verdict
+from simulator.swarm.play import Player
 from simulator.swarm.troubles import BY_KEY, Excuse
+from simulator.swarm.verdict import Verdict
 from simulator.truth import CASHBOX, CUSTOMER, TECHNICIAN, tube
 
 BUYS = Step(1, (Act("coin", 50), Act("keys", text="B4", until="credit")))

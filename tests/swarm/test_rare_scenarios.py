@@ -6,7 +6,8 @@ from collections import Counter
 
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
-from simulator.swarm.play import Verdict, play
+from simulator.swarm.play import play
+from simulator.swarm.verdict import Verdict
 
 PAID = ("coins", "bill", "card", "mixed")
 VISIT = Step(90, visit=True)

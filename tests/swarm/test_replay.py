@@ -14,11 +14,12 @@ import pytest
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
-from simulator.swarm.play import Verdict, play
+from simulator.swarm.play import play
 from simulator.swarm.report import Tally, as_json, replay_command, side_by_side, story
 from simulator.swarm.run import Order, carry_out
 from simulator.swarm.shrink import shrink
 from simulator.swarm.token import BadTokenError, decode, encode
+from simulator.swarm.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 BITTEN = Life(7, Build("native"), (Step(3, (Act("coin", 50), Act("keys", text="B4"))),))

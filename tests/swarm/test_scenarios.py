@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
-from simulator.swarm.play import Verdict, play
+from simulator.swarm.play import play
+from simulator.swarm.verdict import Verdict
 
 
 def coins(*values: int) -> tuple[Act, ...]:

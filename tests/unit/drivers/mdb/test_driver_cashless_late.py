@@ -1,0 +1,180 @@
+"""The card reader's driver and answers that come late or never."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from controller.faults import EffectUnknownError, LinkError
+from controller.ports import (
+    Approved,
+    CancelOutcome,
+    Denied,
+    DeviceLost,
+    RefundOutcome,
+    SettleOutcome,
+)
+from simulator.bench import LinkKind
+from simulator.peripherals.reader_settings import (
+    ReaderSettings,
+    ReaderState,
+)
+from simulator.truth import AuthState
+from tests.mdb_kit import now, until, virtual
+from tests.unit.drivers.mdb.cashless_kit import (
+    BOTH,
+    CLASSIC,
+    IDLE,
+    auth,
+    gives_back,
+    late,
+    selling,
+    session,
+)
+
+
+@virtual
+async def test_a_request_without_answer_is_cancelled_after_the_response_time() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    it.bench.reader.faults.no_answers = 1
+    began = now()
+    assert await it.reader.request_vend(120, 7) == Denied("no answer in time")
+    assert 6 <= now() - began <= 8
+    assert auth(it).charged == 0
+    await it.reader.end_session()
+    await it.die()
+
+
+@virtual
+async def test_an_approval_later_than_the_response_time_is_given_back() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    it.bench.reader.faults.extra_approve_s = 4.9
+    assert isinstance(await it.reader.request_vend(120, 7), Denied)
+    await asyncio.sleep(20)
+    assert auth(it).charged == 0
+    await it.die()
+
+
+@virtual
+async def test_a_request_never_acknowledged_is_a_link_error_and_nothing_charged() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    handle = it.bench.reader._handle
+    it.bench.reader._handle = (  # type: ignore[method-assign] # a firmware with this flaw
+        lambda payload: None if payload[:2] == b"\x13\x00" else handle(payload)
+    )
+    with pytest.raises(LinkError, match="never acknowledged"):
+        await it.reader.request_vend(120, 7)
+    assert it.bench.truth.authorisations == {}
+    await it.die()
+
+
+@pytest.mark.parametrize("settings", [CLASSIC, IDLE])
+@virtual
+async def test_a_reader_that_dies_over_a_request_has_told_nothing(
+    settings: ReaderSettings,
+) -> None:
+    it = await selling(replace(settings, max_response_s=6))
+    await session(it)
+    it.bench.reader.faults.dies_at = "request"
+    it.bench.reader.faults.dies_for_s = 60.0
+    gives_back(it)
+    asked = await it.reader.request_vend(120, 7)
+    assert isinstance(asked, Denied)
+    assert asked.review
+    await until(lambda: it.sink.told(DeviceLost))
+    await until(lambda: it.bench.reader.state is ReaderState.ENABLED, 120)
+    assert late(it) == [120]
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_no_reset_comes_before_the_failure_of_an_approval_that_came_late(
+    kind: LinkKind,
+) -> None:
+    """The reader is back some hundredths of a second before its RESET."""
+    came_late = 0
+    for hundredths in range(0, 60, 3):
+        it = await selling(replace(CLASSIC, max_response_s=6), kind=kind)
+        await session(it)
+        it.bench.reader.faults.dies_at = "request"
+        it.bench.reader.faults.dies_for_s = 6.0 + hundredths / 100
+        assert isinstance(await it.reader.request_vend(120, 7), Denied)
+        await asyncio.sleep(3.0)  # a slow disk
+        if late(it):
+            came_late += 1
+            assert auth(it).state is AuthState.APPROVED, hundredths
+            assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+        assert auth(it).state is AuthState.REFUNDED, hundredths  # else before it was told
+        await it.die()
+    assert came_late > 2
+
+
+@virtual
+async def test_a_late_approval_is_acknowledged_once_it_is_on_record() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    it.bench.reader.faults.dies_at = "request"
+    it.bench.reader.faults.dies_for_s = 20.0
+    it.sink.stuck = True
+    assert isinstance(await it.reader.request_vend(120, 7), Denied)
+    await until(lambda: bool(late(it)), 60.0)
+    await asyncio.sleep(2.0)
+    assert late(it) == [120], "told again and again, and reported once"
+    assert it.bench.reader.waiting_items
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_damaged_answer_before_a_reset_leaves_the_request_unknown(kind: LinkKind) -> None:
+    it = await selling(kind=kind)
+    await session(it)
+    asking = asyncio.get_running_loop().create_task(it.reader.request_vend(120, 7))
+    await until(lambda: bool(it.bench.truth.authorisations))
+    it.reader._slot.damaged += 1  # what the bus counts
+    it.bench.reader.self_reset()
+    with pytest.raises(EffectUnknownError):
+        await asking
+    await it.die()
+
+
+@virtual
+async def test_a_reader_that_resets_over_a_request_has_told_nothing() -> None:
+    it = await selling()
+    await session(it)
+    it.bench.reader.faults.resets_at = "request"
+    asked = await it.reader.request_vend(120, 7)
+    assert isinstance(asked, Denied)
+    assert asked.review
+    assert await it.reader.cancel_vend() is CancelOutcome.UNKNOWN
+    await it.die()
+
+
+@virtual
+async def test_a_complaint_in_the_middle_of_a_request_does_not_end_it() -> None:
+    it = await selling()
+    await session(it)
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await asyncio.sleep(0.4)
+    it.bench.reader.faults.out_of_sequence = 1
+    assert await asking == Approved(120)
+    assert await it.reader.vend_success(7) is SettleOutcome.DONE
+    await it.reader.end_session()
+    await until(lambda: len(it.tap.times(0x10)) == 2)  # the RESET it asked for, when all is over
+    assert auth(it).state is AuthState.CAPTURED
+    await it.die()
+
+
+@virtual
+async def test_a_request_at_a_wrong_moment_is_denied() -> None:
+    it = await selling()
+    await session(it)
+    it.bench.reader.state = ReaderState.ENABLED  # it lost the session and did not say so
+    assert await it.reader.request_vend(120, 7) == Denied("out of sequence")
+    await until(lambda: len(it.tap.times(0x10)) == 2)
+    await it.die()

@@ -1,0 +1,172 @@
+"""The card reader's driver and failed vends: given back, refused, unknown."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from controller.faults import LinkError
+from controller.ports import (
+    Approved,
+    FaultRaised,
+    RefundOutcome,
+    SettleOutcome,
+)
+from simulator.bench import LinkKind
+from simulator.peripherals.reader_settings import (
+    Card,
+    ReaderSettings,
+    ReaderState,
+)
+from simulator.truth import AuthState
+from tests.mdb_kit import now, until, virtual
+from tests.unit.drivers.mdb.cashless_kit import (
+    BOTH,
+    CLASSIC,
+    EXPANDED,
+    approved,
+    auth,
+    selling,
+    session,
+)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("refund_s", [0.0, 0.4, 3.0])
+@virtual
+async def test_a_failed_vend_is_refunded_before_the_session_ends(
+    kind: LinkKind, refund_s: float
+) -> None:
+    it = await selling(replace(CLASSIC, refund_s=refund_s), kind)
+    await approved(it)
+    assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+    assert auth(it).state is AuthState.REFUNDED
+    await it.reader.end_session()
+    await it.die()
+
+
+@virtual
+async def test_a_refund_error_is_a_refusal_and_a_fault() -> None:
+    it = await selling()
+    await approved(it)
+    it.bench.reader.faults.refund = "error"
+    assert await it.reader.vend_failure() is RefundOutcome.REFUSED
+    assert auth(it).state is AuthState.CAPTURED
+    assert "reader.refund" in [event.code.value for event in it.sink.told(FaultRaised)]
+    await it.reader.end_session()
+    await it.die()
+
+
+@pytest.mark.parametrize(
+    ("settings", "card"),
+    [
+        (replace(CLASSIC, can_refund=False), Card("c", balance=2000)),
+        (replace(CLASSIC, level=1, can_refund=False), Card("c", balance=2000)),
+        (EXPANDED, Card("c", balance=2000, refundable=False)),
+    ],
+    ids=["reader", "level 1", "card"],
+)
+@virtual
+async def test_an_ack_of_one_that_cannot_refund_is_no_refund(
+    settings: ReaderSettings, card: Card
+) -> None:
+    it = await selling(settings)
+    await approved(it, card)
+    assert await it.reader.vend_failure() is RefundOutcome.REFUSED
+    await it.die()
+
+
+@virtual
+async def test_an_ack_at_level_one_leaves_open_whether_the_money_went_back() -> None:
+    it = await selling(replace(CLASSIC, level=1))
+    await approved(it, Card("c", balance=2000))
+    assert await it.reader.vend_failure() is RefundOutcome.UNKNOWN
+    await it.die()
+
+
+@virtual
+async def test_a_refundable_card_overrides_its_reader() -> None:
+    it = await selling(replace(EXPANDED, can_refund=False))
+    await approved(it, Card("c", balance=2000, refundable=True))
+    assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+    await it.die()
+
+
+@pytest.mark.parametrize("refund", ["silent", "silent_paid"])
+@virtual
+async def test_silence_after_vend_failure_leaves_the_refund_unknown(refund: str) -> None:
+    it = await selling(replace(CLASSIC, max_response_s=8))
+    await approved(it)
+    it.bench.reader.faults.refund = refund
+    began = now()
+    assert await it.reader.vend_failure() is RefundOutcome.UNKNOWN
+    assert 7 < now() - began < 10
+    await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
+    await it.die()
+
+
+@pytest.mark.parametrize("moment", ["approval", "success", "failure"])
+@virtual
+async def test_a_reset_after_the_approval_charges_and_is_told_so(moment: str) -> None:
+    it = await selling()
+    it.bench.reader.faults.resets_at = moment
+    await session(it)
+    answer = await it.reader.request_vend(120, 7)
+    assert answer == Approved(120)
+    await asyncio.sleep(2 if moment == "approval" else 0)
+    if moment == "failure":
+        assert await it.reader.vend_failure() is RefundOutcome.CHARGED
+    else:
+        assert await it.reader.vend_success(7) is SettleOutcome.RESET
+    assert auth(it).state is AuthState.CAPTURED
+    await it.reader.end_session()
+    await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
+    await it.die()
+
+
+@virtual
+async def test_a_failure_after_a_reset_finds_the_charge_standing() -> None:
+    it = await selling()
+    await approved(it)
+    it.bench.reader.self_reset()
+    await asyncio.sleep(3)
+    assert await it.reader.vend_failure() is RefundOutcome.CHARGED
+    await it.die()
+
+
+@pytest.mark.parametrize("moment", ["approval", "success", "failure", "complete"])
+@virtual
+async def test_a_reader_that_dies_over_a_vend_is_not_reset_before_its_outcome(moment: str) -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    it.bench.reader.faults.dies_at = moment
+    it.bench.reader.faults.dies_for_s = 12.0
+    await session(it)
+    assert await it.reader.request_vend(120, 7) == Approved(120)
+    await asyncio.sleep(10 if moment == "approval" else 0)
+    assert len(it.tap.times(0x10)) == 1
+    if moment == "failure":
+        assert await it.reader.vend_failure() is RefundOutcome.UNKNOWN
+    else:
+        outcome = await it.reader.vend_success(7)
+        expected = {"approval": (SettleOutcome.DONE, SettleOutcome.UNKNOWN),
+                    "success": (SettleOutcome.UNKNOWN,),
+                    "complete": (SettleOutcome.DONE,)}  # fmt: skip
+        assert outcome in expected[moment]
+    try:
+        await it.reader.end_session()
+    except LinkError:
+        assert moment != "approval" or it.bench.reader.state is not ReaderState.IDLE
+    await until(lambda: it.bench.reader.state is ReaderState.ENABLED, 90)
+    assert auth(it).state in (AuthState.CAPTURED, AuthState.REFUNDED)
+    await it.die()
+
+
+@virtual
+async def test_a_reader_alive_again_before_the_outcome_is_told_it() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await approved(it)
+    it.bench.reader.mute(20.0)
+    await asyncio.sleep(30)  # the product takes its time
+    assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()

@@ -1,0 +1,224 @@
+"""The changer's driver pays out, and tells what really fell."""
+
+import asyncio
+
+import pytest
+
+from controller.faults import LinkError
+from controller.ports import (
+    PayoutOrder,
+)
+from simulator.bench import LinkKind
+from simulator.peripherals.changer_settings import BusyStyle, ChangerSettings, CoinSpec
+from simulator.truth import tube
+from tests.mdb_kit import now, until, virtual
+from tests.unit.drivers.mdb.changer_kit import ALL_COINS, BOTH, VALUES, changer, counts, pay
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("busy", list(BusyStyle))
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_a_payout_pays_and_restores_acceptance(
+    kind: LinkKind, busy: BusyStyle, by_value: bool
+) -> None:
+    it = await changer(ChangerSettings(busy=busy), kind).up()
+    it.changer.accept(ALL_COINS, manual=True)
+    await until(lambda: it.bench.changer.accepted == 0x3F)
+    paying = asyncio.create_task(
+        pay(it, PayoutOrder(385, ((4, 3), (3, 1), (2, 1), (1, 1), (0, 1)), by_value))
+    )
+    await until(lambda: it.bench.changer.paying)
+    assert it.bench.changer.accepted == 0
+    evidence, fell = await paying
+    assert fell == 385
+    assert evidence.idle
+    assert not evidence.was_reset
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert evidence.status == ((1, 1, 1, 1, 3, *[0] * 11) if by_value else None)
+    await until(lambda: (it.bench.changer.accepted, it.bench.changer.manual) == (0x3F, 0xFFFF))
+    await it.die()
+
+
+@virtual
+async def test_more_than_15_coins_need_several_commands_one_after_the_other() -> None:
+    it = await changer().up()
+    evidence, fell = await pay(it, PayoutOrder(185, ((0, 37),)))
+    assert fell == 185
+    assert evidence.idle
+    assert len(it.tap.times(0x0D)) == 3
+    await it.die()
+
+
+@virtual
+async def test_more_than_255_units_need_several_payouts_and_one_sum() -> None:
+    it = await changer().up()
+    evidence, fell = await pay(it, PayoutOrder(1500, (), by_value=True))
+    assert fell == 1500
+    assert evidence.status is not None
+    assert sum(n * v for n, v in zip(evidence.status, VALUES, strict=False)) == 1500
+    await it.die()
+
+
+@virtual
+async def test_an_amount_the_changer_cannot_tell_is_paid_coin_by_coin() -> None:
+    it = await changer(ChangerSettings(scaling=10, coins=(CoinSpec(10, 80, 40),))).up()
+    evidence, _ = await pay(it, PayoutOrder(15, ((0, 1),), by_value=True))
+    assert evidence.status is None
+    assert it.bench.truth.count(tube(0)) == 39
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("by_value", [False, True])
+@pytest.mark.parametrize("fault", ["silent_commands", "lost_answers", "naks"])
+@virtual
+async def test_a_payout_command_is_never_repeated(
+    kind: LinkKind, by_value: bool, fault: str
+) -> None:
+    it = await changer(kind=kind).up()
+    before = counts(it)
+    inhibit = it.changer._inhibit
+
+    async def then_break() -> None:
+        await inhibit()
+        setattr(it.bench.changer.faults, fault, 1)
+
+    it.changer._inhibit = then_break  # type: ignore[method-assign] # break exactly the payout
+    evidence = await it.changer.payout(PayoutOrder(300, ((4, 3),), by_value))
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    fell = before[4] - counts(it)[4]
+    assert fell == (3 if fault == "lost_answers" else 0)
+    payouts = [
+        heard
+        for heard in it.tap.log
+        if heard.ours
+        and heard.data[:2] in (b"\x0d\x34", b"\x0f\x02", b"R,")
+        and (heard.data[0] != 0x52 or heard.data[:8] in (b"R,0D,34\n", b"R,0F,023"))
+    ]
+    assert len(payouts) == 1
+    if evidence.status is not None:
+        assert evidence.status[4] == fell
+    await it.die()
+
+
+@virtual
+async def test_nothing_is_paid_when_the_inhibit_is_not_taken() -> None:
+    it = await changer().up()
+    before = counts(it)
+    it.bench.changer.faults.silent = True
+    with pytest.raises(LinkError, match="nothing was paid"):
+        await it.changer.payout(PayoutOrder(300, ((4, 3),)))
+    assert counts(it) == before
+    await it.die()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_a_reset_in_mid_payout_is_told_and_the_tubes_tell_the_rest(by_value: bool) -> None:
+    it = await changer().up()
+    it.bench.changer.faults.reset_after = 2
+    evidence, fell = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
+    assert evidence.was_reset
+    assert evidence.idle
+    assert evidence.status is None
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert fell == 200
+    await until(lambda: it.changer.ready)
+    assert len(it.tap.times(0x08)) == 1
+    await it.die()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_a_jam_ends_the_payout_early_and_is_told(by_value: bool) -> None:
+    it = await changer().up()
+    it.bench.changer.faults.jam_after = 2
+    evidence, fell = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert 4 in evidence.tubes.defective
+    assert fell == 200
+    assert ("changer", "changer.tube_jam") in it.sink.faults
+    it.bench.changer.mend_tube(4)
+    it.bench.changer.faults.jam_after = -1
+    evidence, fell = await pay(it, PayoutOrder(100, ((4, 1),), by_value))
+    assert fell == 100
+    assert ("changer", "changer.tube_jam") not in it.sink.faults
+    await it.die()
+
+
+@pytest.mark.parametrize("fault", [{"short_by": 2}, {"extra_coins": 1}, {"busy_s": 3.0}])
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_what_fell_is_told_when_it_is_not_what_was_ordered(
+    fault: dict[str, float], by_value: bool
+) -> None:
+    it = await changer().up()
+    for name, value in fault.items():
+        setattr(it.bench.changer.faults, name, value)
+    evidence, fell = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert fell == {"short_by": 300, "extra_coins": 600, "busy_s": 500}[next(iter(fault))]
+    await it.die()
+
+
+@virtual
+async def test_a_value_poll_that_says_02_for_ever_is_bounded() -> None:
+    it = await changer().up()
+    it.bench.changer.faults.value_poll_stuck = True
+    began = now()
+    evidence, fell = await pay(it, PayoutOrder(500, (), by_value=True))
+    assert now() - began < 30
+    assert fell == 500
+    assert evidence.idle
+    assert evidence.status is not None
+    await it.die()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_a_changer_that_stays_busy_for_ever_is_reset_and_counted(
+    by_value: bool,
+) -> None:
+    it = await changer().up()
+    it.bench.changer.faults.stall = True
+    began = now()
+    evidence, fell = await pay(it, PayoutOrder(500, ((4, 5),), by_value))
+    assert now() - began < 75
+    assert evidence.idle
+    assert evidence.was_reset
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert fell == 0
+    await it.die()
+
+
+@virtual
+async def test_a_changer_that_dies_in_mid_payout_leaves_no_evidence() -> None:
+    it = await changer().up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((4, 5),))))
+    await until(lambda: it.bench.changer.paying)
+    it.bench.changer.faults.silent = True
+    evidence = await paying
+    assert not evidence.idle
+    assert evidence.tubes is None
+    await it.die()
+
+
+@virtual
+async def test_a_port_lost_in_mid_payout_leaves_it_open() -> None:
+    it = await changer().up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((4, 5),))))
+    await until(lambda: it.bench.changer.paying)
+    it.unplug()
+    evidence = await paying
+    assert not evidence.idle
+    assert evidence.tubes is None
+    await it.die()

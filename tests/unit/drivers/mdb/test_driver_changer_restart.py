@@ -1,0 +1,132 @@
+"""The changer's driver after a restart, and on a bus where odd things are said."""
+
+import asyncio
+
+import pytest
+
+from controller.faults import LinkError
+from controller.ports import (
+    DeviceLost,
+    DeviceWasReset,
+    Known,
+    PayoutOrder,
+)
+from drivers.mdb.slots import Retry
+from simulator.bench import LinkKind
+from tests.mdb_kit import at_least, now, until, virtual
+from tests.unit.drivers.mdb.changer_kit import ALL_COINS, BOTH, changer, counts
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("by_value", [False, True])
+@pytest.mark.parametrize("late_s", [0.0, 0.3, 5.0])
+@virtual
+async def test_the_evidence_of_a_payout_survives_a_kill(
+    kind: LinkKind, by_value: bool, late_s: float
+) -> None:
+    it = await changer(kind=kind).up()
+    info = it.changer.info
+    before = counts(it)
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((4, 5),), by_value)))
+    await until(lambda: it.bench.changer.paying)
+    it.cut()
+    await asyncio.sleep(late_s)
+    await it.die()
+    await asyncio.gather(paying, return_exceptions=True)
+    greeting = (await it.greet(changer=Known(info)))["changer"]
+    assert greeting.present
+    assert not greeting.just_reset
+    evidence = await it.changer.payout_evidence()
+    assert counts(it)[4] == before[4] - 5  # the changer went on by itself
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert evidence.status == ((0, 0, 0, 0, 5, *[0] * 11) if by_value else None)
+    assert it.tap.times(0x08) == []  # nobody reset it
+    await it.die()
+
+
+@virtual
+async def test_after_a_power_cut_the_greeting_says_so_and_the_status_is_gone() -> None:
+    it = await changer().up()
+    info = it.changer.info
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, (), by_value=True)))
+    await until(lambda: it.bench.changer.paying)
+    it.cut()
+    it.bench.power_off()
+    await it.die()
+    await asyncio.gather(paying, return_exceptions=True)
+    it.bench.power_on()
+    greeting = (await it.greet(changer=Known(info)))["changer"]
+    assert greeting.just_reset
+    evidence = await it.changer.payout_evidence()
+    assert evidence.was_reset
+    assert evidence.status is None
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert it.sink.told(DeviceWasReset) == []
+    await it.die()
+
+
+@virtual
+async def test_an_absent_changer_is_greeted_as_absent() -> None:
+    it = changer()
+    it.bench.changer.faults.silent = True
+    began = now()
+    greeting = (await it.greet())["changer"]
+    assert not greeting.present
+    assert now() - began < 3
+    with pytest.raises(LinkError):
+        await it.changer.payout(PayoutOrder(100, ((4, 1),)))
+    assert it.tap.times(0x08) == []
+    await it.die()
+
+
+@virtual
+async def test_a_file_transfer_nobody_wants_is_denied() -> None:
+    it = await changer().up()
+    it.bench.changer._tell(bytes.fromhex("1F 00 08 01 05 00"), alone=True)
+    await asyncio.sleep(1)
+    denied = [heard.data for heard in it.tap.log if heard.ours and heard.data[:2] == b"\x0f\xfb"]
+    assert denied[0] == bytes.fromhex("0F FB 08 00 00 12")
+    assert it.changer.ready
+    await it.die()
+
+
+@virtual
+async def test_undefined_codes_and_cut_items_are_counted_and_the_rest_is_kept() -> None:
+    it = await changer().up()
+    it.bench.changer._tell(b"\x0e")
+    it.bench.changer._tell(b"\x45\x00")
+    it.bench.changer._tell(b"\x53")
+    await asyncio.sleep(1)
+    assert it.sink.coins == [200]
+    assert it.changer.oddities["status 0E"] == 1
+    assert it.changer.oddities["truncated"] >= 1
+    await it.die()
+
+
+@virtual
+async def test_a_command_taken_by_nobody_makes_the_changer_lost() -> None:
+    it = await changer().up()
+    handle = it.bench.changer._handle
+    it.bench.changer._handle = (  # type: ignore[method-assign] # a firmware with this flaw
+        lambda payload: None if payload[0] == 0x0C else handle(payload)
+    )
+    it.changer.accept(ALL_COINS)
+    await until(lambda: it.sink.told(DeviceLost))
+    it.bench.changer._handle = handle  # type: ignore[method-assign] # mended
+    await until(lambda: it.bench.changer.accepted == 0x3F)
+    await it.die()
+
+
+@virtual
+async def test_a_question_on_a_healthy_bus_is_answered_at_once() -> None:
+    it = await changer().up()
+    await asyncio.sleep(1)
+    began = now()
+    await at_least(0, lambda: it.sink.reports)
+    answer = await it.changer.send(b"\x0a", Retry.ASK)
+    assert answer.heard
+    assert now() - began < 0.2
+    await it.die()

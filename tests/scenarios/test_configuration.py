@@ -14,8 +14,8 @@ from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
 from controller.state.config import drift as differences
 from simulator.world import Link
+from tests.scenarios.card_kit import begin
 from tests.scenarios.stage import SETTINGS, Stage, play
-from tests.scenarios.test_cards import begin
 
 CHEAP = {"planogram.columns.A1.price": 100, "policy.max_credit": 3_000}
 

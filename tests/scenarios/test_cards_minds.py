@@ -1,0 +1,120 @@
+"""Cards that are pulled, and customers who change their mind or do nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.world import Link
+from tests.scenarios.card_kit import (
+    KINDS,
+    ask,
+    begin,
+    charged,
+    fair,
+    pay,
+    plan,
+)
+from tests.scenarios.stage import Stage, play, with_policy
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("late_s", [0.0, 0.6, 1.4, 2.5])
+def test_a_card_that_is_pulled_at_any_point(kind: str, late_s: float, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await ask(stage, "A3")
+        await stage.passes(late_s)
+        stage.world.remove_card()
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        fair(stage, 200)
+        assert stage.claimed == 0
+        await stage.passes(5.0)
+        before = stage.spent
+        await pay(stage, "B4")
+        assert stage.spent == before + 50
+
+    play(scenario, link, plan=plan(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("late_s", [0.0, 0.6, 1.2, 1.5, 2.5])
+def test_a_customer_who_cancels_at_any_point(kind: str, late_s: float, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await ask(stage, "A3")
+        await stage.passes(late_s)
+        stage.press("*")
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        fair(stage, 200)
+        assert stage.claimed == 0
+        await stage.passes(5.0)
+        before = stage.spent
+        await pay(stage, "B4")
+        assert stage.spent == before + 50
+
+    play(scenario, link, plan=plan(kind))
+
+
+def test_a_customer_who_never_shows_a_card_does_not_hold_the_machine(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.closes()
+        assert 9.0 < stage.loop.time() < 20.0, "the configured time, not the built-in one"
+        await stage.coins(50)
+        await stage.buys("B4")
+        assert stage.spent == 50
+
+    play(scenario, link, settings=with_policy(approval_timeout_s=10.0))
+
+
+def test_a_session_without_a_selection_is_ended(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await begin(stage)
+        assert stage.running is not None
+        live = stage.running.machine.desk.live
+        began = stage.loop.time()
+        await stage.until(lambda: live.session is None)
+        assert stage.loop.time() - began < 15.0, "the configured time, not the built-in one"
+        assert stage.spent == 0
+        await pay(stage, "B4")
+        assert stage.spent == 50
+
+    play(scenario, link, plan=plan("classic"), settings=with_policy(session_timeout_s=10.0))
+
+
+@pytest.mark.parametrize("late_s", [0.1, 0.8, 1.2, 1.4, 1.8])
+def test_cash_that_pays_while_the_reader_waits_cancels_the_request(
+    late_s: float, link: Link
+) -> None:
+    """Coins against a card that is just being read: one of them pays, never both."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.press("B4")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.insert_coin(50)
+        await stage.passes(late_s)
+        stage.world.present_card("card")
+        await stage.until(lambda: bool(stage.products))
+        await stage.quiet()
+        await stage.passes(10.0)
+        assert stage.products == ["gum"]
+        assert stage.spent - stage.credit == 50
+        assert stage.claimed == 0
+
+    play(scenario, link)
+
+
+def test_cash_alone_pays_while_the_reader_waits(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A1")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.insert_coin(100)
+        await stage.passes(1.0)
+        stage.world.insert_coin(50)
+        await stage.until(lambda: bool(stage.products))
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert stage.spent == 150
+        assert charged(stage) == 0
+
+    play(scenario, link)

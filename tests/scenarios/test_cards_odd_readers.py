@@ -1,0 +1,145 @@
+"""Card readers that do not fit, or have ways of their own.
+
+Of a fork's history: a level that is not reset by RESET, wrong answers of level 2 and 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.domain import commands as cmd
+from controller.faults import FaultCode
+from simulator.oracles import Allowance
+from simulator.peripherals.reader_settings import WrongMoment
+from simulator.world import Link
+from tests.scenarios.card_kit import (
+    KINDS,
+    READER,
+    begin,
+    charged,
+    is_classic,
+    pay,
+    plan,
+    quarters,
+)
+from tests.scenarios.stage import Stage, play, with_mdb
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_price_that_the_reader_cannot_express_is_a_fault_and_never_rounded(
+    kind: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.SetPrice("B4", 55))
+        await stage.until(lambda: stage.has_fault(READER, FaultCode.DEVICE_UNSUITABLE))
+        if is_classic(stage):
+            await begin(stage)
+        before = len(stage.records("vend.closed"))
+        stage.press("B4")
+        await stage.until(lambda: len(stage.records("vend.closed")) > before)
+        assert stage.world.truth.authorisations == {}
+        await stage.quiet()
+        await stage.coins(50, 20, 5)
+        await stage.buys("A3")
+        await stage.act(cmd.SetPrice("B4", 75))
+        await stage.until(lambda: not stage.has_fault(READER, FaultCode.DEVICE_UNSUITABLE))
+        await stage.quiet()
+        await pay(stage, "B4")
+        assert charged(stage) == 75
+
+    play(scenario, link, plan=plan(kind, scale=25), settings=quarters())
+
+
+def test_a_reader_of_another_currency_is_refused_and_cash_sells(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: stage.has_fault(READER, FaultCode.DEVICE_UNSUITABLE))
+        assert not stage.world.present_card("card")
+        await stage.coins(50)
+        await stage.buys("B4")
+        assert stage.spent == 50
+        await stage.passes(120.0)
+        assert stage.faults_raised(READER) == 1
+
+    play(scenario, link, plan=plan(currency=0x1840))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"long_id_always": True, "level": 2, "options": 0},
+        {"reset_tells_at_once": True},
+        {"tolerates_repeats": False},
+        {"wrong_moment": WrongMoment.SILENCE},
+        {"cancel_repeats": True},
+        {"complete_cancels": True},
+        {"session_end_s": 3.0},
+        {"level": 1, "options": 0, "cash_sale": False},
+        {"approval_timeout_s": 30.0},
+    ],
+    ids="-".join,
+)
+def test_readers_with_habits_of_their_own_sell_and_refund(odd: dict[str, Any], link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await pay(stage, "B4")
+        assert charged(stage) == 50
+        stage.breaks("A3", "jam")
+        await pay(stage, "A3")
+        if odd.get("level") == 1:  # its ACK proves no refund
+            assert stage.claimed == 200
+            assert stage.flags
+        else:
+            assert stage.claimed == 0
+        assert stage.spent == 50
+        stage.breaks(READER, "resets")
+        await stage.passes(5.0)
+        await pay(stage, "B4")
+        assert stage.products == ["gum", "gum"]
+
+    play(scenario, link, plan=plan(**odd), allowance=Allowance(blind=odd.get("level") == 1))
+
+
+def test_the_levels_state_is_forgotten_at_a_reset(link: Link) -> None:
+    """A reader that is replaced by one of a lower level in mid life is spoken to in its level."""
+
+    async def scenario(stage: Stage) -> None:
+        await pay(stage, "B4")
+        reader = stage.world.reader()
+        stage.world.unplug(READER)
+        await stage.passes(25.0)
+        reader.settings = replace(reader.settings, level=1, options=0)
+        stage.world.plug(READER)
+        await stage.passes(30.0)
+        await begin(stage)
+        stage.press("B4")
+        await stage.closes()
+        assert charged(stage) == 100
+
+    play(scenario, link)
+
+
+def test_a_reader_is_spoken_to_no_higher_than_the_owner_says(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await begin(stage)
+        stage.press("A3")
+        await stage.closes()
+        assert stage.world.reader().level == 1
+        assert charged(stage) == 200
+
+    play(scenario, link, settings=with_mdb(READER, level=1))
+
+
+def test_always_idle_is_left_off_where_the_owner_wants_it_so(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        assert not stage.world.reader().always_idle
+        stage.press("A3")
+        await stage.shows("2.00")
+        assert stage.state.sagas == {}
+        await begin(stage)
+        stage.press("A3")
+        await stage.closes()
+        assert charged(stage) == 200
+
+    play(scenario, link, settings=with_mdb(READER, always_idle=False))

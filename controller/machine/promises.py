@@ -24,15 +24,26 @@ def promise(desk: Desk, message: Message, code: str, amount: int | None = None) 
     _show(desk, notice)
 
 
-def show_again(desk: Desk, vend: int) -> None:
-    """A saga has ended, and what was said in it may have hidden its codes: show them on."""
-    codes = {claim.code for claim in desk.state.claims.values() if claim.vend == vend}
+def show_again(desk: Desk, vend: int, *, bill: bool = False) -> bool:
+    """A saga has ended, and what was said in it may have hidden its codes: show them on.
+
+    ``bill``: a bill in escrow was to pay it, and one that gets stuck is a claim of its own.
+
+    Returns:
+        Whether there are any.
+    """
+    codes = {
+        claim.code
+        for claim in desk.state.claims.values()
+        if claim.vend == vend or (bill and claim.tender == "cash" and claim.seq > vend)
+    }
     desk.live.promises = _open(desk)
     mine = [notice for notice in desk.live.promises if notice.code in codes]
     for notice in mine:
         notice.until_s = desk.now + CLAIM_NOTICE_S
     if mine:
         _show(desk, mine[0])
+    return bool(mine)
 
 
 def kept(desk: Desk, code: str) -> None:

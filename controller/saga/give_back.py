@@ -291,8 +291,8 @@ def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
 
 def _farewell(desk: Desk, saga: Saga) -> None:
     """Say what came of it; a claim's code stays on the display."""
-    if saga.claimed or saga.tokens_claimed:
-        show_again(desk, saga.vend)
+    shown = show_again(desk, saga.vend, bill=saga.bill_asked)
+    if shown or saga.claimed or saga.tokens_claimed:
         return
     if saga.dispensed:
         desk.tell(Message.TAKE_PRODUCT, selection=saga.selection)

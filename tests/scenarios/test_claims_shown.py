@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from controller.app import BUILT
 from simulator.oracles import Allowance
 from simulator.world import Link
-from tests.scenarios.stage import Stage, play
+from tests.scenarios.stage import Stage, play, with_policy
 
 BLIND = Allowance(blind=True)
 
@@ -139,3 +141,29 @@ def test_a_code_that_was_honoured_is_shown_no_more(link: Link) -> None:
         assert not on_panel(stage, code)
 
     play(scenario, link)
+
+
+@pytest.mark.parametrize("how", ["silent", "jam_on_stack"])
+def test_the_code_of_a_stuck_bill_stays_when_the_vend_that_it_was_to_pay_ends(
+    how: str, link: Link
+) -> None:
+    """That vend has nothing to give back: the bill is a claim of its own."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: stage.world.insert_bill(1000), within_s=10.0)
+        await stage.shows("10.00")
+        if how == "jam_on_stack":
+            stage.breaks("bill", how)
+        stage.press("A3")
+        await stage.until(lambda: bool(stage.records("stack.intended")))
+        if how == "silent":
+            stage.breaks("bill", how)
+        await stage.until(lambda: stage.claimed == 1000, within_s=90.0)
+        await stage.until(lambda: not stage.state.sagas)
+        for _ in range(5):
+            assert on_panel(stage, codes(stage)[0])
+            await stage.passes(8.0)
+        await stage.passes(30.0)
+        assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link, settings=with_policy(escrow="hold"), allowance=BLIND, judged=False)

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
 from controller.faults import ConfigError
+from simulator.adapter_wire import AdapterSettings, AdapterWire
+from simulator.bus import Bus
 from simulator.line import LineFaults
+from simulator.native_wire import NativeWire, Pacing
 from simulator.peripherals.base import Peripheral, Timeline
 from simulator.peripherals.bill import SimBill
 from simulator.peripherals.bill_settings import BillSettings
@@ -22,7 +25,6 @@ from simulator.peripherals.reader import SimReader
 from simulator.peripherals.reader_settings import ReaderSettings
 from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.truth import Truth
-from simulator.wires import AdapterSettings, AdapterWire, Bus, NativeWire, Pacing
 
 LinkKind = Literal["native", "adapter"]
 

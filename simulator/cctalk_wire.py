@@ -41,7 +41,7 @@ class CcTalkWire:
         self.collisions = 0
         """The next N requests meet somebody else's bytes."""
         self._loop = loop
-        self.leaps: VirtualLoop | None = None  # as `simulator.wires.Ahead`
+        self.leaps: VirtualLoop | None = None  # as `simulator.ahead.Ahead`
         self._sink: Callable[[bytes], None] | None = None
         self._partial = bytearray()
         self._heard_at = float("-inf")

@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD, READ_S
 from drivers.mdb.blocks import ADDRESS_MASK
+from simulator.adapter_wire import AdapterWire
 from simulator.cctalk_wire import CcTalkWire
 from simulator.clock import VirtualLoop
+from simulator.native_wire import NativeWire
 from simulator.peripherals.cctalk_base import ANSWER_S
-from simulator.wires import AdapterWire, NativeWire
 
 
 class WorldForesight:

@@ -36,13 +36,13 @@ from simulator.disk import Disk, IoEvent
 from simulator.disk_sqlite import DiskStorage
 from simulator.foresight import LineForesight, WorldForesight
 from simulator.keypad import KernelKeys
+from simulator.native_wire import Pacing
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.pins.factory import SimulatorFactory
 from simulator.plan import WorldPlan
 from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.spool import MemorySpool
 from simulator.truth import CASHBOX, TRANSPORT
-from simulator.wires import Pacing
 from simulator.world import Link, World
 
 GUARD_S: Final = 0.5  # the guard's patience: outputs are safe this long after a kill

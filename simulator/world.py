@@ -17,11 +17,14 @@ from config.machine import MachineSettings
 from controller.clock import Clock
 from controller.money import exponent
 from simulator import world_state
+from simulator.adapter_wire import AdapterWire
+from simulator.bus import Bus
 from simulator.cabinet import Cabinet, UnknownPartError
 from simulator.cctalk_line import CcTalkLine
 from simulator.faults import FaultRegistry
 from simulator.i2c_server import I2cBus
 from simulator.line import LineFaults
+from simulator.native_wire import NativeWire, Pacing
 from simulator.panel import Frame, Panel
 from simulator.peripherals.base import Peripheral, Timeline
 from simulator.peripherals.bill import SimBill
@@ -36,7 +39,6 @@ from simulator.plan import WorldPlan, cash_of, plan_for
 from simulator.ports import MemoryNinthBitPort, MemoryPort
 from simulator.thermal import Cabin
 from simulator.truth import SLOT, Fact, Truth, tube
-from simulator.wires import AdapterWire, Bus, NativeWire, Pacing
 
 # A controller has this long, on the wall, to stop a motor that has come home.
 BRAKE_S: Final = 0.05

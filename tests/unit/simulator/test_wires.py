@@ -10,13 +10,14 @@ import pytest
 
 from controller.faults import ConfigError, LinkError
 from drivers.mdb.blocks import BYTE_TIME_S
+from simulator.adapter_wire import AdapterSettings
 from simulator.bench import BenchSettings, MdbBench
 from simulator.clock import run_virtual
 from simulator.conversation import ScriptedMaster, run_story
 from simulator.line import LineFaults
+from simulator.native_wire import Pacing, parmrk
 from simulator.peripherals.changer_settings import ChangerSettings
 from simulator.ports import MemoryNinthBitPort, MemoryPort
-from simulator.wires import AdapterSettings, Pacing, parmrk
 
 
 def in_time(story: Callable[[], Awaitable[None]]) -> None:

@@ -58,7 +58,7 @@ from drivers.cctalk.money_ids import (
     decode_country_scale,
 )
 from drivers.cctalk.unit import Silent, Unit
-from drivers.mdb.device import FaultBook
+from drivers.fault_book import FaultBook
 from drivers.pays_nothing import PaysNothing
 
 POLL_S: Final = 0.2

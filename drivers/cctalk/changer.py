@@ -46,7 +46,7 @@ from drivers.cctalk.cursor import MAX_CONTENT, Cursor, decode_cursor
 from drivers.cctalk.events import BUFFER_EVENTS, EventBuffer, News, news_between
 from drivers.cctalk.hopper import Hopper, HopperPlan
 from drivers.cctalk.unit import Silent
-from drivers.mdb.device import FaultBook
+from drivers.fault_book import FaultBook
 
 GREET_S: Final = 2.0
 """For the line to open and the first answers, before a device counts as away."""

@@ -29,8 +29,8 @@ from drivers.mdb.changer_payout import (
     ask_status,
     wait_idle,
 )
-from drivers.mdb.device import Turn
 from drivers.mdb.slots import Retry
+from drivers.mdb.turns import Turn
 
 BILL_S: Final = 30.0
 """Each bill may take so long; one that the customer leaves in the slot counts as on its way."""

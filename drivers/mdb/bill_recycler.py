@@ -44,11 +44,11 @@ from drivers.mdb.bill_payout import ask_bills_paid, pay_bills
 from drivers.mdb.bill_validator import KINDS, RESULTS, MdbBillValidator
 from drivers.mdb.blocks import MdbBlockError
 from drivers.mdb.changer_payout import wait_idle
-from drivers.mdb.device import Restart, Turn
 from drivers.mdb.fields import TYPES, types_of
 from drivers.mdb.identity import identity_of
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
+from drivers.mdb.turns import Restart, Turn
 
 RESET_LIMIT_S: Final = 20.0
 """For a recycler that is RESET as its payout never ends: twice what RESET and bring-up take."""

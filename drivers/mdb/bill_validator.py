@@ -46,7 +46,7 @@ from drivers.mdb.bill_commands import (
 )
 from drivers.mdb.bill_faults import DISABLING, INCIDENTS, ONE_SHOT, RECYCLER_ONE_SHOT
 from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
-from drivers.mdb.device import MdbDriver, Turn
+from drivers.mdb.device import MdbDriver
 from drivers.mdb.fields import mask_of
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.identity import identity_of, refuse_other_currency
@@ -54,6 +54,7 @@ from drivers.mdb.money import ScaleError
 from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, Retry
+from drivers.mdb.turns import Turn
 from drivers.pays_nothing import PaysNothing
 
 ESCROW_RESULT_S: Final = PAYOUT_ANSWER_S

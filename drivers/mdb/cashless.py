@@ -45,9 +45,9 @@ from drivers.mdb.cashless_commands import (
     VendSuccess,
 )
 from drivers.mdb.cashless_expect import Expectation, Gone, Phase
-from drivers.mdb.device import Turn
 from drivers.mdb.money import iso_currency
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
+from drivers.mdb.turns import Turn
 
 _ITEM_MASK: Final = 0xFFFF
 _IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)

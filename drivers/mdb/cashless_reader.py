@@ -38,10 +38,10 @@ from drivers.mdb.cashless_commands import (
 )
 from drivers.mdb.cashless_expect import US, Phase
 from drivers.mdb.cashless_talk import ReaderTalk
-from drivers.mdb.device import Lost, Restart
 from drivers.mdb.identity import refuse_other_currency, to_identity
 from drivers.mdb.money import ScaleError, iso_currency
 from drivers.mdb.slots import NEVER, Retry
+from drivers.mdb.turns import Lost, Restart
 
 _FULL_ASCII: Final = 1
 """Display type in SETUP: 20-7F."""

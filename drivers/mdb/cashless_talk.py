@@ -67,12 +67,13 @@ from drivers.mdb.cashless_expect import (
 from drivers.mdb.cashless_faults import READER_FAULTS, malfunction_fault
 from drivers.mdb.cashless_parser import decode_messages
 from drivers.mdb.cashless_requests import encode_command
-from drivers.mdb.device import Lost, MdbDriver, ResetItself, Turn
+from drivers.mdb.device import MdbDriver
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import Scale, ScaleError
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, POLL_S, Retry
+from drivers.mdb.turns import Lost, ResetItself, Turn
 
 
 class ReaderTalk(MdbDriver):

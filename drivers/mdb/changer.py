@@ -35,11 +35,11 @@ from drivers.mdb.changer_faults import (
 )
 from drivers.mdb.changer_life import ChangerLife
 from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_idle
-from drivers.mdb.device import Restart, Turn
 from drivers.mdb.fields import mask_of
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import Retry
+from drivers.mdb.turns import Restart, Turn
 
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""

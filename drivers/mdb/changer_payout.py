@@ -26,8 +26,8 @@ from drivers.mdb.changer_commands import (
     PayoutValuePoll,
     encode_command,
 )
-from drivers.mdb.device import Turn
 from drivers.mdb.slots import Retry
+from drivers.mdb.turns import Turn
 
 BUSY_LIMIT_S: Final = 60.0
 """One command's payout. The standard sets no limit; fifteen coins from the slowest hopper take

@@ -50,11 +50,12 @@ from drivers.mdb.changer_faults import (
     ONE_SHOT,
     STATUS_FAULTS,
 )
-from drivers.mdb.device import NEVER_YET, MdbDriver, Turn
+from drivers.mdb.device import NEVER_YET, MdbDriver
 from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import Scale
 from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
+from drivers.mdb.turns import Turn
 
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""

@@ -12,30 +12,27 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from enum import Enum, unique
 from typing import Final
 
 from controller.faults import DeviceFault, FaultCode, LinkError, PeerProtocolError
 from controller.ports import (
     BillInfo,
     ChangerInfo,
-    DeviceEvent,
     DeviceLost,
     DeviceName,
     DeviceReady,
     DeviceSink,
     DeviceWasReset,
-    FaultCleared,
-    FaultRaised,
     Greeting,
     Known,
     ReaderInfo,
 )
+from drivers.fault_book import FaultBook
 from drivers.links.mdb_link import Answer
 from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
+from drivers.mdb.turns import Lost, ResetItself, Restart, Turn
 from drivers.waiting import Stir
 
 SECOND_RESET_S: Final = 1.0
@@ -63,28 +60,6 @@ DRAIN_S: Final = 0.5
 GREET_TURNS: Final = 20
 """Poll answers that `greet` waits for while money keeps coming (3 s), before it returns anyway."""
 
-
-@unique
-class Turn(Enum):
-    """How one poll ended."""
-
-    QUIET = "quiet"
-    ITEMS = "items"
-    LOST = "lost"
-
-
-class Lost(Exception):  # noqa: N818 - a turn of events inside a driver, no error
-    """The device is silent, or never acknowledged what it must."""
-
-
-class ResetItself(Exception):  # noqa: N818 - a turn of events inside a driver, no error
-    """The device was reset in the middle of a dialogue."""
-
-
-class Restart(Exception):  # noqa: N818 - a turn of events inside a driver, no error
-    """The device must be RESET and initialised, and nobody lost it."""
-
-
 _OURS: Final = (
     FaultCode.DEVICE_SILENT,
     FaultCode.DEVICE_PROTOCOL,
@@ -92,37 +67,6 @@ _OURS: Final = (
 )
 """Faults that we found, cleared when the device works; the rest it told, and starts anew with a
 reset."""
-
-
-class FaultBook:
-    """Which faults of one part are open; each is told once until it is cleared."""
-
-    def __init__(self, part: str, notify: Callable[[DeviceEvent], None]) -> None:
-        self._part = part
-        self._notify = notify
-        self._open: dict[FaultCode, None] = {}
-
-    def raise_(self, code: FaultCode, detail: str = "") -> None:
-        """Tell a fault unless it is open already."""
-        if code not in self._open:
-            self._open[code] = None
-            self._notify(FaultRaised(self._part, code, detail))
-
-    def clear(self, *codes: FaultCode) -> None:
-        """Tell that the cause is gone, for those that are open."""
-        if not self._open:
-            return  # as at nearly every poll
-        for code in codes:
-            if code in self._open:
-                del self._open[code]
-                self._notify(FaultCleared(self._part, code))
-
-    def clear_but(self, *kept: FaultCode) -> None:
-        """Clear whatever is open, except these."""
-        self.clear(*(code for code in tuple(self._open) if code not in kept))
-
-    def __contains__(self, code: FaultCode) -> bool:
-        return code in self._open
 
 
 class MdbDriver(ABC):

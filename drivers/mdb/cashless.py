@@ -71,6 +71,9 @@ class MdbCardReader(ReaderAge):
     _cancelling: asyncio.Future[CancelOutcome | Charged] | None = None
     """What becomes, or became, of the cancel of this request."""
 
+    _refused = False
+    """The reader has denied the last request: nothing of it is open."""
+
     _no_vend = False
     """The reader took the last VEND FAILURE for out of sequence."""
 
@@ -95,7 +98,7 @@ class MdbCardReader(ReaderAge):
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED
             self._asked = True
-            self._reset_since = self._disowned = self._cancelled = False
+            self._reset_since = self._disowned = self._cancelled = self._refused = False
             self._approval_seen = self._untouched = self._refund_error = False
             self._approved_units = None
             self._damaged_before = self._slot.damaged
@@ -140,6 +143,7 @@ class MdbCardReader(ReaderAge):
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
             case VendDenied():
+                self._refused = True
                 self._disowned = True  # an approval after all would have to be failed
                 return Denied("cancelled" if self._cancelled else "declined")
             case OutOfSequence(state_code=code) if code is not None:
@@ -213,6 +217,8 @@ class MdbCardReader(ReaderAge):
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
         if self._gone() or self._granted:
             return CancelOutcome.UNKNOWN
+        if self._is_refused:
+            return CancelOutcome.CANCELLED  # a cancel now would be out of sequence
         self._cancelled = True
         if self._cancelling is not None and not self._cancelling.done():
             return await asyncio.shield(self._cancelling)  # two would see each other's VEND FAILURE
@@ -227,6 +233,11 @@ class MdbCardReader(ReaderAge):
             if decision is not None and decision.open:
                 decision.future.set_result(Gone.TIMEOUT)
         return outcome
+
+    @property
+    def _is_refused(self) -> bool:
+        denied = self._decision is not None and isinstance(self._decision.message, VendDenied)
+        return (denied or self._refused) and self._phase is not Phase.APPROVED
 
     async def _cancel(self, retry: Retry = Retry.ASK) -> CancelOutcome | Charged:
         if self._charged():

@@ -86,6 +86,22 @@ async def test_a_denied_vend_may_be_asked_again_in_the_session() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.5])
+@virtual
+async def test_a_denied_request_is_not_cancelled_as_well(after_s: float) -> None:
+    """A reader may tell in one answer that it denies, and that it wants the session ended."""
+    it = await selling()
+    await session(it, Card("c", decline=True))
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(asking.done)
+    await asyncio.sleep(after_s)
+    assert await it.reader.cancel_vend() is CancelOutcome.CANCELLED
+    assert await asking == Denied("declined")
+    assert sent(it, b"\x13\x01") == []
+    assert await it.reader.request_vend(90, 3) == Denied("declined")
+    await it.die()
+
+
 @virtual
 async def test_several_vends_in_one_session() -> None:
     it = await selling(replace(CLASSIC, multivend=True))

@@ -13,6 +13,7 @@ import asyncio
 from typing import Final
 
 from controller.faults import EffectUnknownError, FaultCode, LinkError
+from controller.money import Money
 from controller.ports import (
     Approved,
     CancelOutcome,
@@ -93,7 +94,8 @@ class MdbCardReader(ReaderAge):
             units = self.to_units(price)
             if units is None:
                 self._faults.raise_(
-                    FaultCode.DEVICE_UNSUITABLE, f"price {price} is no whole number of its units"
+                    FaultCode.DEVICE_UNSUITABLE,
+                    f"{Money(price, self._currency)} is no whole number of its units",
                 )
                 return Denied("the price can't be told to the reader")
             self._phase = Phase.REQUESTED

@@ -12,7 +12,10 @@ from abc import abstractmethod
 from typing import Final
 
 from controller.faults import DeviceFault, FaultCode, PeerProtocolError
+from controller.money import Money
 from controller.ports import (
+    BillInfo,
+    ChangerInfo,
     Identity,
     Known,
     ReaderInfo,
@@ -149,19 +152,29 @@ class ReaderLife(ReaderTalk):
         lowest = PRICE_UNKNOWN_MIN
         if self._prices is not None:
             units = [self.to_units(price) for price in self._prices]
-            if None in units:
-                self._faults.raise_(
-                    FaultCode.DEVICE_UNSUITABLE,
-                    f"prices {self._prices[0]} to {self._prices[1]} are no whole units of it",
-                )
-            else:
-                self._faults.clear(FaultCode.DEVICE_UNSUITABLE)
             lowest = units[0] if units[0] is not None else lowest
             highest = units[1] if units[1] is not None else highest
         currency = iso_currency(self._currency) if expanded else None
         return SetupPrices(highest, lowest, currency)
 
+    def _judge_prices(self) -> None:
+        """Show prices that can't be told to this reader: none is ever rounded."""
+        if self._prices is None:
+            return
+        if None in map(self.to_units, self._prices):
+            lowest, highest = (Money(price, self._currency) for price in self._prices)
+            self._faults.raise_(
+                FaultCode.DEVICE_UNSUITABLE,
+                f"prices from {lowest} to {highest} are no whole numbers of its units",
+            )
+        else:
+            self._faults.clear(FaultCode.DEVICE_UNSUITABLE)
+
     # -------------------------------------------------------------------------------- service
+
+    def _be_ready(self, info: ChangerInfo | BillInfo | ReaderInfo) -> None:
+        super()._be_ready(info)
+        self._judge_prices()
 
     async def _work(self) -> float:
         self._restart_if_due()
@@ -183,6 +196,7 @@ class ReaderLife(ReaderTalk):
         """Send what is wanted and not yet told; a session that begins meanwhile comes first."""
         if not self._prices_sent:
             self._prices_sent = await self._say_idle(self._price_range())
+            self._judge_prices()
         wanted = self._wanted_on
         if self._applied_on is not wanted and await self._say_idle(
             ReaderEnable() if wanted else ReaderDisable()

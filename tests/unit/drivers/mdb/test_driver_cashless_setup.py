@@ -13,6 +13,7 @@ from controller.ports import (
     DeviceName,
     DeviceReady,
     DeviceWasReset,
+    FaultRaised,
     Identity,
 )
 from drivers.mdb.cashless_expect import ReaderSettings as Ours
@@ -114,6 +115,20 @@ async def test_prices_a_reader_cannot_tell_are_a_fault_and_never_rounded() -> No
     await it.reader.end_session()
     it.reader.set_prices(60, 500)
     await until(lambda: it.sink.faults == {})
+    await it.die()
+
+
+@virtual
+async def test_prices_that_stood_before_a_set_up_are_a_fault_behind_it() -> None:
+    it = await reader(replace(CLASSIC, scale=100)).up()
+    it.reader.set_prices(50, 240)
+    await until(lambda: ("cashless1", "device.unsuitable") in it.sink.faults)
+    it.bench.reader.self_reset()
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2)
+    await asyncio.sleep(2.0)
+    assert ("cashless1", "device.unsuitable") in it.sink.faults
+    told = it.sink.told(FaultRaised)[-1].detail
+    assert told == "prices from 0.50 EUR to 2.40 EUR are no whole numbers of its units"
     await it.die()
 
 

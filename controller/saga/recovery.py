@@ -303,13 +303,14 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) 
         return
     if isinstance(result, Charged):
         data = vend.charged(saga, result)
+    elif saga.refund_refused:
+        # It said so, whatever else it says: by now it is in no vend any more.
+        data = rec.ApprovalFinished(
+            device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
+        )
     elif result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
         data = rec.ApprovalFinished(
             device=saga.device, outcome="cancelled", detail=f"after restart: {result}"
-        )
-    elif saga.refund_refused:
-        data = rec.ApprovalFinished(
-            device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
         )
     else:
         desk.flag("approval unknown", saga.vend, saga.card_amount)

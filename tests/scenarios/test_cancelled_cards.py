@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from controller.journal.envelope import Record
 from controller.ports import CancelOutcome, Charged, DeviceName, KeyPressed
 from simulator.plan import WorldPlan, plan_for
 from simulator.world import Link
@@ -128,6 +130,19 @@ async def shows(stage: Stage, card: str) -> None:
     await asks(stage)
 
 
+def cancels_as_it_approves(stage: Stage) -> None:
+    """The customer changes his mind in the moment in which an approval leaves the reader."""
+    reader = stage.world.readers["cashless1"]
+    tell = reader._approval_told
+
+    def leaves() -> None:
+        tell()
+        assert stage.running is not None
+        stage.running.machine.inbox.notify(KeyPressed("*"))
+
+    reader._approval_told = leaves  # type: ignore[method-assign]  # listens, and passes on
+
+
 @pytest.mark.parametrize("card", ["card", "discount", "token"])
 def test_a_cancel_that_the_approval_has_overtaken_is_owed_to_the_cent_and_not_flagged(
     card: str, link: Link
@@ -135,15 +150,7 @@ def test_a_cancel_that_the_approval_has_overtaken_is_owed_to_the_cent_and_not_fl
     """The reader can't refund, and says so: nothing of it is in doubt (seed 903)."""
 
     async def scenario(stage: Stage) -> None:
-        reader = stage.world.readers["cashless1"]
-        tell = reader._approval_told
-
-        def leaves() -> None:
-            tell()
-            assert stage.running is not None
-            stage.running.machine.inbox.notify(KeyPressed("*"))
-
-        reader._approval_told = leaves  # type: ignore[method-assign]  # listens, and passes on
+        cancels_as_it_approves(stage)
         await shows(stage, card)
         await stage.closes()
         await stage.quiet()
@@ -173,3 +180,32 @@ def test_an_approval_that_comes_after_a_restart_and_stays_is_owed_to_the_cent_an
         assert stage.flags == []
 
     play(scenario, link, plan=keeps_what_it_took())
+
+
+def test_a_refund_error_on_record_is_believed_behind_a_restart_that_finds_no_vend(
+    link: Link,
+) -> None:
+    """The life that had cancelled died before it had written down how that ended."""
+
+    async def scenario(stage: Stage) -> None:
+        cancels_as_it_approves(stage)
+        refused = asyncio.get_running_loop().create_future()
+
+        def look(records: list[Record]) -> None:
+            if any(record.type == "refund.refused" for record in records):
+                stage.cut_strings()
+                refused.set_result(None)
+
+        assert stage.running is not None
+        stage.running.machine.on_commit.append(look)
+        await shows(stage, "one-way")
+        await refused
+        await stage.kill()
+        await stage.opens()
+        assert stage.records("approval.finished")[-1].outcome == "charged"
+        assert stage.claimed == stage.account.charged == 50
+        assert stage.flags == []
+
+    plan = plan_for(SETTINGS)
+    readers = {"cashless1": replace(plan.readers["cashless1"], options=0)}
+    play(scenario, link, plan=replace(plan, readers=readers))

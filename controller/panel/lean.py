@@ -7,12 +7,13 @@ are babel's, and shared.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from babel import UnknownLocaleError, localedata
 from babel.core import get_global
 
 from controller.panel.render import first_amount
+from controller.panel.texts import shipped_languages
 
 # What a locale says of dates, of places and of units; all that it says of numbers and currencies
 # stays.
@@ -45,7 +46,9 @@ _NO_AMOUNTS: Final = (
 )
 # The same of what is known of all countries; the rest tells locales and currencies apart.
 _NO_LOCALES: Final = (
+    "all_currencies",
     "meta_zones",
+    "territory_currencies",
     "territory_languages",
     "territory_zones",
     "windows_zone_mapping",
@@ -67,12 +70,23 @@ def amounts_alone(language: str, locale: str, currency: str) -> None:
     except UnknownLocaleError:
         return  # whoever shows the first amount says so
     for key in _NO_LOCALES:
-        get_global(key).clear()  # type: ignore[attr-defined]  # shown as a Mapping, is a dict
+        _known(key).clear()
+    # Which country a language is spoken in, for thousands of languages: the machine's may be
+    # changed from afar, but only to one that there are texts of.
+    likely, languages = _known("likely_subtags"), shipped_languages()
+    for key in [key for key in likely if key.partition("_")[0] not in languages]:
+        del likely[key]
     while name:
         data = localedata.load(name)
         for key in _NO_AMOUNTS:
             data.pop(key, None)
         name = _parent(name)
+
+
+def _known(key: Any) -> dict[str, Any]:
+    known = get_global(key)
+    assert isinstance(known, dict)  # shown as a Mapping
+    return known
 
 
 def _parent(name: str) -> str:

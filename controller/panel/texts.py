@@ -39,6 +39,12 @@ def shipped_texts() -> Traversable:
     return files("config") / "texts"
 
 
+def shipped_languages() -> frozenset[str]:
+    """Return the languages that there are texts of, those of the machine's owner too."""
+    names = (entry.name for entry in shipped_texts().iterdir())
+    return frozenset(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
 def load_texts(folder: Traversable, languages: Iterable[str]) -> dict[str, Texts]:
     """Read the named languages, in order; the first is the one that is shown unasked.
 

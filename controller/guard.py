@@ -24,6 +24,7 @@ from typing import Final
 from controller.clock import SystemClock
 from controller.faults import VenddError
 from controller.heartbeat import HEARTBEAT_VARIABLE, NOTIFY_VARIABLE, ServiceManager
+from controller.lean import ENVIRONMENT
 
 PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
@@ -155,7 +156,7 @@ def _started(command: Sequence[str], times: GuardTimes) -> Iterator[_Guard]:
     """Start vendd, in a process group of its own: a key on a terminal reaches it through us."""
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     now = SystemClock().monotonic_s
-    environ = {**os.environ, HEARTBEAT_VARIABLE: str(theirs)}
+    environ = {**ENVIRONMENT, **os.environ, HEARTBEAT_VARIABLE: str(theirs)}
     manager = ServiceManager(environ.pop(NOTIFY_VARIABLE, None), now)
     try:
         process = subprocess.Popen(  # noqa: S603 - the command is our own

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from config.machine import MachineSettings
-from config.settings import load
+from controller import lean
 from controller.faults import ConfigError, VenddError
 from controller.guard import EXIT_CONFIG, EXIT_UNSAFE, GuardTimes, guard_main
-from controller.outputs import safe_outputs
+
+if TYPE_CHECKING:
+    from config.machine import MachineSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         if (given.file is None) == (given.config is None):
             parser.error("check-config takes one FILE, by itself or behind --config")
         given.config = given.config or given.file
+    if given.command in ("run", "guard"):
+        lean.hold_back()
+    from config.settings import load  # noqa: PLC0415 - behind what is held back
+
     try:
         settings = load(given.config, home=given.home)
     except ConfigError as error:
@@ -54,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         machine = settings.machine
         amounts_alone(machine.languages[0], machine.locale, machine.currency)
         return _daemon()(settings)
+    from controller.outputs import safe_outputs  # noqa: PLC0415 - as the settings
+
     safe = safe_outputs(settings)
     if given.command == "safe-outputs":
         try:
@@ -73,20 +80,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _daemon() -> Callable[[MachineSettings], int]:
     """Load the daemon: what the guard does without, fast and lean."""
-    # structlog takes in what it finds: rich, for colours that no daemon shows (4 MiB, 40 ms), and
-    # greenlet, for threads that we have none of (2 MiB with what it is linked to).
-    hidden = {name: sys.modules.get(name) for name in ("rich", "greenlet")}
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # makes its import an ImportError
-    # Nothing that is loaded is garbage; looking for some takes a fifth of the time.
-    gc.disable()
-    try:
+    with lean.lean_import():
         from controller.daemon import run  # noqa: PLC0415 - the guard stays small without it
-    finally:
-        gc.freeze()
-        gc.enable()
-        for name, module in hidden.items():
-            del sys.modules[name]
-            if module is not None:
-                sys.modules[name] = module
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +18,7 @@ from cloud.fleet.reach import broker_of
 from cloud.mqtt import MqttError, StrictClient
 from config.fleet import FleetSettings
 
+_USER = "mosquitto"
 _RELOAD = "reload it (SIGHUP)"
 
 
@@ -48,6 +50,20 @@ def make(home: Home, port: int, ca: authority.Pair, now: datetime) -> None:
         "max_packet_size 1114112",
     ]
     write_public(broker / "mosquitto.conf", ("\n".join(lines) + "\n").encode())
+    hand_over(home)
+
+
+def hand_over(home: Home) -> None:
+    """Give the broker what only it may read or write, where it becomes a user of its own.
+
+    Started by root, Mosquitto goes on as its package's user. Anybody else runs it as they are.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(KeyError):  # no such user: the broker runs on another computer
+        user = pwd.getpwnam(_USER)
+        for path in (home.broker, home.tls / "broker-key.pem"):
+            os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _pid_file(home: Home) -> Path:
@@ -71,6 +87,7 @@ def renewed(settings: FleetSettings, home: Home) -> str:
     Returns:
         What somebody has to do; empty when it is done.
     """
+    hand_over(home)
     if not settings.broker.enabled or reload(home):
         return ""
     return f"give the broker {home.tls / 'broker.pem'} and broker-key.pem, and {_RELOAD}"

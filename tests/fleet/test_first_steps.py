@@ -1,0 +1,72 @@
+"""The first steps of docs/fleet.md, as they stand there, whoever takes them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.fleet import certificates, own
+from cloud.fleet.home import Home
+from cloud.fleet.reach import broker_of
+from cloud.mqtt import MqttError, StrictClient
+from config import fleet
+from simulator.fleet.site import free_port
+from tests.fleet.servers import PATIENCE_S, mosquitto_program
+from tests.fleet.site import asked
+
+TRIES = 600
+PAUSE_S = 0.1
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    """A server's folder where every user may enter, as in /var/lib, with its broker running."""
+    folder = Path(tempfile.mkdtemp(prefix="vendd-first-"))
+    folder.chmod(0o755)
+    made = Home(folder / "vendcloud")
+    made.folder.mkdir()
+    made.config.write_text(f"[broker]\nport = {free_port()}\n", encoding="utf-8")
+    asked(made.folder, "init", "acme", "--host", "localhost")
+    broker = subprocess.Popen([mosquitto_program(), "-c", str(made.broker / "mosquitto.conf")])
+    yield made
+    ended = broker.poll()
+    if ended is None:
+        broker.send_signal(signal.SIGTERM)
+        broker.wait(PATIENCE_S)
+    shutil.rmtree(folder)
+    assert ended is None, "the broker did not start, or ended"
+
+
+async def hand_shaken(home: Home) -> bool:
+    broker = broker_of(fleet.load(home.config), home, "first")
+    for _ in range(TRIES):
+        try:
+            async with StrictClient(broker):
+                return True
+        except (MqttError, OSError):
+            await asyncio.sleep(PAUSE_S)
+    return False
+
+
+async def test_the_broker_starts_with_what_init_wrote_and_shows_what_is_renewed(home: Home) -> None:
+    assert await hand_shaken(home)
+
+    long_ago = datetime.now(UTC) - timedelta(days=200)
+    own.make(home, certificates.pair_of(home), "broker", own.hosts_of(home), long_ago)
+    renewed = await asyncio.to_thread(asked, home.folder, "certificates", "--renew")
+    assert (renewed["made"], renewed["broker"]) == (["tls/broker.pem"], "told")
+    assert await hand_shaken(home)
+
+    key = (home.tls / "broker-key.pem").stat()
+    assert key.st_mode & 0o777 == 0o600
+    assert key.st_uid == home.broker.stat().st_uid
+    if os.geteuid() == 0:
+        assert key.st_uid != 0, "a broker that is root could read every key"
+        assert (home.tls / "server-key.pem").stat().st_uid == 0

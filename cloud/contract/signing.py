@@ -33,6 +33,8 @@ KEY: Final = attested.KEY
 CHECKPOINT: Final = attested.STATED
 COUNTERSIGNED: Final = attested.COUNTERSIGNED
 
+CLOCKS_MS: Final = 600_000  # the signer's clock may be so far ahead of the machine's
+
 Sign = Callable[[bytes], bytes]
 
 
@@ -128,7 +130,7 @@ class Verifier:
             raise SignatureRefusedError(f"it is for {tenant}/{machine}")
 
     def command(self, message: Signed, now_ms: int) -> CommandBody:
-        """Return a command's body; its expiry is not judged here, its life is.
+        """Return a command's body; its expiry is not judged here, the length of its life is.
 
         Raises:
             SignatureRefusedError: Not for this machine, not by a key whose role may ask for it.
@@ -137,7 +139,8 @@ class Verifier:
         key = self._open(COMMAND, message, now_ms)
         body = read(CommandBody, message.body)
         self._for_us(body.tenant, body.machine)
-        if body.expires_at - body.issued_at > MAX_LIFE_MS:
+        # From now as well: its id is kept until its end, whenever it says that it was issued.
+        if body.expires_at - min(body.issued_at, now_ms + CLOCKS_MS) > MAX_LIFE_MS:
             raise SignatureRefusedError("a command lives 30 days at most")
         allowed = arguments_of(body).roles
         if allowed.isdisjoint(key.roles):

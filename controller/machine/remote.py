@@ -10,7 +10,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from controller.domain import commands as cmd
 from controller.journal import records as rec
@@ -21,6 +21,11 @@ from controller.state.remote import counted
 
 Reply = Future[dict[str, Any]]
 Obey = Callable[[Desk, cmd.Command, str, Reply], dict[str, Any] | None]
+
+# Records of commands that came after their end, in so many seconds: an id is forgotten with its
+# end, so whoever holds old messages could fill the disk with them.
+EXPIRED_RECORDS: Final = 8
+EXPIRED_IN_S: Final = 60.0
 
 RUNNING: dict[str, Any] = {"outcome": "", "detail": "it runs", "result": {}}
 
@@ -42,6 +47,7 @@ class RemoteDesk:
         self._desk = desk
         self._obey = obey
         self._running: dict[str, _Running] = {}
+        self._expired: tuple[float, ...] = ()  # monotonic: when the last ones were recorded
         self._update_said = ""  # the update of which it was told that it waits
 
     @property
@@ -81,7 +87,7 @@ class RemoteDesk:
         if not desk.journal.label.confirmed:
             raise CommandRefused("the time is not known yet, by which a command's end is judged")
         if desk.now_ms > order.expires_ms:
-            return self._end(order, "expired")
+            return self._late(order)
         if remote.not_before_ms and order.issued_ms <= remote.not_before_ms:
             return self._end(
                 order,
@@ -109,6 +115,15 @@ class RemoteDesk:
         if order.command is None:
             return self._end(order, "done")
         return self._begin(order, order.command, reply)
+
+    def _late(self, order: cmd.Remote) -> dict[str, Any]:
+        """Refuse what has ended, with a record unless there were many of them just now."""
+        now = self._desk.now
+        self._expired = tuple(at for at in self._expired if now - at < EXPIRED_IN_S)
+        if len(self._expired) >= EXPIRED_RECORDS:
+            return _answer("expired", "", {})
+        self._expired += (now,)
+        return self._end(order, "expired")
 
     def _begin(
         self, order: cmd.Remote, command: cmd.Command, reply: Reply

@@ -29,6 +29,7 @@ from controller.clock import SystemClock
 from controller.journal.envelope import Record
 from controller.journal.records import MessageRefused
 from controller.journal.sqlite_aio import DirectoryStorage
+from controller.machine.remote import EXPIRED_RECORDS
 from simulator.shop import Shop
 from tests.fleet.books import known
 from tests.fleet.servers import Mosquitto, running
@@ -241,6 +242,11 @@ def for_too_long(m: Tied) -> Signed | bytes:
     return m.signed(m.body("echo", issued_at=now, expires_at=now + 31 * 86_400_000))
 
 
+def issued_in_a_far_year(m: Tied) -> Signed | bytes:
+    then = now_ms() + 40 * 86_400_000
+    return m.signed(m.body("echo", issued_at=then, expires_at=then + 60_000))
+
+
 def of_no_kind(m: Tied) -> Signed | bytes:
     return m.signed(m.body("machine.explode"))
 
@@ -258,6 +264,7 @@ REFUSED = (
     (by_a_key_that_has_ended, "key 'k1' has ended"),
     (beyond_its_role, "machine.lock is not for key 'k1' (support)"),
     (for_too_long, "a command lives 30 days at most"),
+    (issued_in_a_far_year, "a command lives 30 days at most"),
     (of_no_kind, "no command 'machine.explode'"),
     (garbage, "signed: "),
 )
@@ -307,6 +314,27 @@ async def test_a_replayed_an_expired_and_a_superseded_command_run_not(machine: T
     ]
     assert outcomes == ["done", "expired", "superseded"]
     assert machine.types("price.") == ["price.set"]
+
+
+async def test_commands_that_ended_make_few_records_however_often_they_are_replayed(
+    machine: Tied,
+) -> None:
+    then = now_ms() - 70_000
+    ended = [
+        machine.signed(machine.body("echo", issued_at=then, expires_at=then + number))
+        for number in range(3)
+    ]
+    for number in range(3 * EXPIRED_RECORDS):
+        await machine.tell(ended[number % 3])
+        behind = machine.body("echo")
+        await machine.tell(machine.signed(behind))
+        await machine.until(lambda id_=behind.id: id_ in machine.shop.state.remote.commands)  # type: ignore[misc]
+    outcomes = [
+        record.data.outcome  # type: ignore[union-attr]  # of its type
+        for record in machine.told
+        if record.type == "command.finished"
+    ]
+    assert outcomes.count("expired") == EXPIRED_RECORDS
 
 
 async def test_a_command_of_before_the_journal_began_is_refused_and_says_so(

@@ -71,6 +71,15 @@ def test_a_command_lives_thirty_days_at_most() -> None:
         VERIFIER.command(signed(command(expires_at=NOW + 31 * DAY)), NOW)
 
 
+def test_a_command_that_was_issued_in_a_far_year_lives_no_longer_for_it() -> None:
+    far = NOW + 400 * DAY
+    with pytest.raises(signing.SignatureRefusedError, match="30 days"):
+        VERIFIER.command(signed(command(issued_at=far, expires_at=far + DAY)), NOW)
+    ahead = NOW + signing.CLOCKS_MS  # the signer's clock is a little ahead of ours
+    month = command(issued_at=ahead, expires_at=ahead + 30 * DAY)
+    assert VERIFIER.command(signed(month), NOW) == month
+
+
 def test_a_signature_for_one_purpose_is_none_for_another() -> None:
     desired = Desired(tenant="acme", machine="lobby-1", revision=1, settings={}, issued_at=NOW)
 

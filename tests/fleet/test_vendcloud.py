@@ -143,6 +143,8 @@ def test_what_cannot_be_asked_is_refused_with_words(site: Site) -> None:
     )
     assert "no open claim 7" in told
     assert "there is a server already" in vendcloud(site.home, "init", "acme", code=5)
+    twice = ("cmd", "send", "acme/lobby-1", "price.set", "column=A1", "price=100", "price=900")
+    assert "'price' is said twice" in vendcloud(site.home, *twice, code=2)
 
 
 def test_rules_of_stock_keys_and_letters_are_set_and_shown(site: Site) -> None:

@@ -47,6 +47,8 @@ def pairs_of(pairs: list[str] | None, *, texts: frozenset[str] = frozenset()) ->
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise CliError(f"{pair!r} is not NAME=VALUE", Exit.USAGE)
+        if name in found:
+            raise CliError(f"{name!r} is said twice", Exit.USAGE)
         if name in texts and not value.startswith('"'):
             found[name] = value  # version=2 is no number
             continue

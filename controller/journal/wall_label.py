@@ -34,14 +34,16 @@ class WallLabel:
         """Return the time below which no label falls."""
         return self._floor_ms
 
-    def confirm(self, true_ms: int, mono_ms: int) -> None:
+    def confirm(self, true_ms: int, mono_ms: int) -> bool:
         """Take the fleet's or NTP's word that it was ``true_ms`` at ``mono_ms``; may go back.
 
-        A time before the build date is no confirmation and is ignored.
+        A time before the build date is no confirmation and is ignored; tells whether it was taken.
         """
-        if true_ms >= self._built_ms:
-            self._anchor = (true_ms, mono_ms)
-            self._floor_ms = true_ms
+        if true_ms < self._built_ms:
+            return False
+        self._anchor = (true_ms, mono_ms)
+        self._floor_ms = true_ms
+        return True
 
     def stamp(self, wall_ms: int, mono_ms: int) -> tuple[int, bool]:
         """Return the label for this instant and whether it is confirmed."""

@@ -258,8 +258,7 @@ class Desk:
         """Take the wall clock's word from now on: somebody keeps it right."""
         wall, mono = to_ms(self.clock.wall_utc()), int(self.now * 1000)
         offset = wall - self.journal.label.stamp(wall, mono)[0]
-        self.journal.label.confirm(wall, mono)
-        if self.journal.label.confirmed:
+        if self.journal.label.confirm(wall, mono):
             self.write(rec.TimeConfirmed(source=source, offset_ms=offset))
 
     @property

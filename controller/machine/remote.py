@@ -209,7 +209,12 @@ def _answer(outcome: str, detail: str, result: dict[str, Any]) -> dict[str, Any]
 
 
 def obey_link(desk: Desk, command: cmd.ConfirmTime | cmd.NoteRefused) -> dict[str, Any]:
-    """Take what the link tells the machine: the fleet's time, and messages it refused."""
+    """Take what the link tells the machine: the fleet's time, and messages it refused.
+
+    Raises:
+        CommandRefused: The fleet's clock is surely wrong. Without a record: the fleet would answer
+            that with its time once more, and so on.
+    """
     if isinstance(command, cmd.NoteRefused):
         desk.write(
             rec.MessageRefused(topic=command.topic, reason=command.reason, count=command.count)
@@ -218,6 +223,7 @@ def obey_link(desk: Desk, command: cmd.ConfirmTime | cmd.NoteRefused) -> dict[st
     label = desk.journal.label
     at_ms = int(command.at_s * 1000)
     before, _ = label.stamp(desk.wall_ms, at_ms)
-    label.confirm(command.true_ms, at_ms)
+    if not label.confirm(command.true_ms, at_ms):
+        raise CommandRefused("the fleet's clock stands before this software was built")
     desk.write(rec.TimeConfirmed(source="fleet", offset_ms=command.true_ms - before))
     return {}

@@ -127,6 +127,8 @@ class Whole:
         self._fold_idle = fold_idle
         self.time_known = False  # NTP keeps the wall clock right
         self.spool = MemorySpool()  # over all lives
+        # Who has a fleet send an order, which lives so many seconds and says this.
+        self.on_order: Callable[[int, str], None] | None = None
         self._outputs: tuple[Pin, ...] = ()  # asked after each customer
         self._outputs_of: MachineSettings | None = None
         self._registry = Remembering(REGISTRY)  # each life reads the records of those before it

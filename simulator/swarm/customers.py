@@ -9,7 +9,7 @@ from typing import Final
 from simulator.cabinet import UnknownPartError
 from simulator.keypad import UnknownKeyError
 from simulator.panel import BETWEEN_KEYS_S, HOLD_S
-from simulator.swarm import rights
+from simulator.swarm import orders, rights
 from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
@@ -80,6 +80,7 @@ Doing = Callable[[Whole, Act], Awaitable[None]]
 ACTS: Final[Mapping[str, Doing]] = {
     "coin": _coin, "bill": _bill, "keys": _keys, "chord": _chord, "card": _card, "pull": _pull,
     "lever": _lever, "redeem": _redeem, "app": rights.grant, "free": rights.grant,
+    "order": orders.deliver,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from simulator.swarm.build import settings_of
 from simulator.swarm.damage import DAMAGES, IN_A_TURN
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
+from simulator.swarm.orders import ordered
 from simulator.swarm.people import Shelf, guesser, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.troubles import ANY, KINDS, Kind
@@ -145,6 +146,8 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         acts = guesser(guessing)
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
+    if machine.ordered:
+        acts = ordered(_rng(seed, f"{number}/orders"), acts, shelf)
     luckless = _rng(seed, f"{number}/luck")
     found = tuple(troubles(luckless, fate.kinds, fate.trouble, acts, shelf, machine))
     return Step(number, tuple(acts), found, _end(luckless, fate))

@@ -14,6 +14,7 @@ from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
+from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
 from simulator.swarm.recorded import BlackBox
@@ -231,4 +232,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     HappyHours(),
     GrownUps(),
     BlackBox(),
+    Ordered(),
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
+from controller.app import BUILT
 from controller.faults import FaultCode, JournalError
 from controller.journal.errors import JournalRefusedError
 from controller.machine.counts import RECOUNT_S
@@ -22,6 +24,10 @@ from simulator.swarm.rules import Rules
 from simulator.swarm.trace import Trace
 from simulator.whole import NotQuietError, Whole
 
+if TYPE_CHECKING:
+    from simulator.swarm.fleet import Fleet
+
+SINCE: Final = BUILT + timedelta(days=36, hours=8)  # a time that somebody may confirm
 SETTLE_S: Final = 400.0  # after the last fault has gone: everything has ended by then
 RECOUNTED_S: Final = RECOUNT_S + 1.0  # a doubt that is older has been settled
 CALM_S: Final = 0.5  # longer than one round of polls: nothing was about to be said
@@ -57,6 +63,15 @@ class Lives:
         self._wait_s = LOOK_S
         self._doubt: tuple[tuple[int, int, int, int], ...] = ()
         self._doubted_at = 0.0
+        self.fleet = self._with_a_fleet() if life.build.ordered else None
+
+    def _with_a_fleet(self) -> Fleet:
+        from simulator.swarm.fleet import Fleet  # noqa: PLC0415 - few have one; it brings the link
+
+        self.machine.clock.set_wall(SINCE)
+        fleet = Fleet(self.machine)
+        self.watch.on_record.append(fleet.recorded)
+        return fleet
 
     # ------------------------------------------------------------------------- the waiting
 
@@ -239,6 +254,8 @@ class Lives:
 
     def _enter(self, running: Any) -> None:
         running.machine.on_turn.append(self._turn_over)
+        if self.fleet is not None:
+            self.fleet.follow()
 
     # ---------------------------------------------------------------------------- the ends
 
@@ -300,6 +317,8 @@ class Lives:
     def _life_ended(self, *, power: bool) -> None:
         self.watch.life_ended(power=power)
         self.rules.life_ended()
+        if self.fleet is not None:
+            self.fleet.life_ended()
 
     async def _stop(self) -> None:
         machine = self.machine

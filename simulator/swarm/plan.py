@@ -19,7 +19,7 @@ class Act:
 
     Args:
         what: coin, bill, keys, chord (two keys at once), card, pull (the card), lever, app and free
-            (a grant), wait.
+            (a grant), order (the fleet sends one), wait.
         value: Of the coin or bill, minor units.
         text: Keys, or the card's name.
         after_s: How long they let pass before it.
@@ -143,6 +143,7 @@ class Build:
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
     reconfigured: bool = False  # every second start finds other policies
     cctalk: bool = False  # coins and bills on a line of their own
+    ordered: bool = False  # a fleet sends it commands, and gets its records
     pulse: bool = False  # an acceptor that pulses, instead of the changer
 
 

@@ -120,6 +120,8 @@ class Player(Lives):
         verdict.trace = self.trace.close(verdict.findings)
         verdict.hits = self.trace.hits
         self.luck.cancel()
+        if self.fleet is not None:
+            self.fleet.life_ended()
         with suppress(Exception):
             await machine.kill()
 
@@ -146,6 +148,8 @@ class Player(Lives):
         finally:
             actor.cancel()
         self.luck.end()
+        if self.fleet is not None:  # a machine that is locked sells nothing
+            await self._while_alive(self.fleet.settled())
         await self._while_alive(self._calm())
         if self.watch.evidence.excused(Excuse.COUNT):
             # Whoever mended the tubes has them counted.
@@ -164,6 +168,8 @@ class Player(Lives):
         self.watch.end_step()
         self.rules.check(self.watch.evidence)
         findings = self.judge.check(self.watch.evidence)
+        if self.fleet is not None:
+            findings += self.fleet.check()
         if not findings:
             self.watch.begin()
             if self._off():
@@ -211,6 +217,8 @@ class Player(Lives):
     async def _play_finale(self) -> list[str]:
         """The journal's file is damaged: sooner or later the machine sells again, and counts."""
         machine, how = self.machine, self.life.finale
+        if self.fleet is not None:
+            self.fleet.give_up()
         self.trace.note(f"the journal's file: {how}")
         self.trace.hit(f"disk.{how}")
         if how == IN_A_TURN:

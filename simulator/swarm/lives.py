@@ -63,12 +63,14 @@ class Lives:
         self._wait_s = LOOK_S
         self._doubt: tuple[tuple[int, int, int, int], ...] = ()
         self._doubted_at = 0.0
+        if life.build.offers or life.build.ordered:
+            # Nobody believes a clock that stands before the software was built.
+            self.machine.clock.set_wall(SINCE)
         self.fleet = self._with_a_fleet() if life.build.ordered else None
 
     def _with_a_fleet(self) -> Fleet:
         from simulator.swarm.fleet import Fleet  # noqa: PLC0415 - few have one; it brings the link
 
-        self.machine.clock.set_wall(SINCE)
         fleet = Fleet(self.machine)
         self.watch.on_record.append(fleet.recorded)
         return fleet

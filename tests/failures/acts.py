@@ -22,6 +22,13 @@ CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to
 OTHER: Final = "A1"  # the second item of a basket
 DEAR: Final = 740  # of A3 where a bill and a card pay together
 LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
+# Faults that set themselves back when they have struck, beside those that count down.
+ONCE: Final = frozenset(
+    (
+        "dies_at", "resets_at", "jam_after", "reset_after", "short_by", "reset_in_stack",
+        "dispense_jam_after", "dispense_reset_after", "dispense_short",
+    )
+)  # fmt: skip
 DUE_S: Final = 150.0  # virtual; a moment that has not come by then never will (a slow disk's does)
 
 
@@ -38,12 +45,35 @@ class Play(Stage):
     since: int = 0  # the last record of the customer before
     written: tuple[Record, ...] = ()  # in the journal; a commit may fail when all is written
     image: bytes = b""  # of the journal's file, as it was once
+    broken: dict[tuple[str, str], object]  # what was broken, and what it was set to
 
     def set_up(self, cell: Cell, column: str, allowance: Allowance) -> None:
         """Take the cell."""
         self.cell, self.column, self.allowance = cell, column, allowance
         self.by_card = cell.tender in (*BY_CARD, Tender.BILL_CARD)
         self.strikes = []
+        self.broken = {}
+
+    def breaks(self, part: str, fault: str, value: Any = True) -> None:
+        """Break something, and remember how."""
+        super().breaks(part, fault, value)
+        self.broken[part, fault] = self.world.faults.get(part, fault)
+
+    def mends(self, part: str, fault: str) -> None:
+        """Set one fault back: it has done what it was for."""
+        super().mends(part, fault)
+        self.broken.pop((part, fault), None)
+
+    @property
+    def never_struck(self) -> list[str]:
+        """Return the faults that strike so many times, or once, and have not: a play of nothing."""
+        faults = self.world.faults
+        return [
+            f"{part}.{fault} = {value!r}"
+            for (part, fault), value in self.broken.items()
+            if (fault in ONCE or "counts down" in faults.describe(part)[fault])
+            and faults.get(part, fault) == value
+        ]
 
     @property
     def motors(self) -> set[int]:

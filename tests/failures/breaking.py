@@ -44,6 +44,7 @@ class Break:
         ending: How the play comes to its end.
         plan: Changes the world.
         allowance: What the failure excuses, beside what a flag says.
+        sign: Tells whether it really came to that, where the table's columns can't.
         hides: What the oracles can't find where nobody can count it.
         recycler: The validator pays bills out again.
         machine: Another machine than the demo's.
@@ -59,6 +60,7 @@ class Break:
     ending: Strike = waits
     plan: Callable[[WorldPlan], WorldPlan] = lambda plan: plan
     allowance: Allowance = NONE
+    sign: Callable[[Play], bool] = lambda play: True
     hides: tuple[str, ...] = ()
     recycler: bool = False
     machine: MachineSettings | None = None

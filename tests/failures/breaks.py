@@ -33,6 +33,7 @@ WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("wat
 ADULTS: Final = SETTINGS.model_copy(
     update={"products": tuple(p.model_copy(update={"min_age": 18}) for p in SETTINGS.products)}
 )
+STACKING_S: Final = 3.0  # a sound stacker needs less
 YEARS: Final = 3_652 * 86_400.0
 
 
@@ -132,6 +133,20 @@ def _falls_silent(moment: str, *, jam: bool = False) -> Break:
     return _reader(("dies_for_s", 60.0), ("dies_at", moment), jam=jam)
 
 
+def _took_s(play: Play, intent: str, outcome: str) -> float:
+    """Return how long an act took, in seconds."""
+    begun, ended = (
+        next(record.mono_ms for record in play.told if record.type == kind)
+        for kind in (intent, outcome)
+    )
+    return (ended - begun) / 1_000
+
+
+def _proofs(play: Play, kind: str) -> set[str]:
+    """Return what the outcomes of one type of act were taken from."""
+    return {data.proof for data in play.records(kind)}
+
+
 def _cancels(play: Play) -> None:
     play.press("*")
 
@@ -170,7 +185,10 @@ READER: Final[dict[str, Break]] = {
     "reader falls silent when asked": _falls_silent("request"),
     "reader resets when asked": _reader(("resets_at", "request")),
     "reader never answers": _reader(("no_answers", 1)),
-    "reader answers late": _reader(("extra_approve_s", 3.0)),
+    "reader answers late": replace(
+        _reader(("extra_approve_s", 3.0)),
+        sign=lambda play: _took_s(play, "approval.requested", "approval.finished") >= 3.0,
+    ),
     "reader answers twice": _at_phase(_repeats),
     "reader says out of sequence": _at_phase(
         lambda play: play.breaks("cashless1", "out_of_sequence", 1)
@@ -250,6 +268,11 @@ async def _tubes_are_mended(play: Play) -> None:
     await play.quiet()
 
 
+def _asked_both(play: Play) -> bool:
+    """Tell whether the status was read beside the count: they contradict each other."""
+    return "both" in _proofs(play, "payout.finished")
+
+
 async def _gives_back(play: Play) -> None:
     await play.gives_back()
 
@@ -276,9 +299,11 @@ CASH: Final[dict[str, Break]] = {
     "changer resets in payout": _changer("reset_after", 1),
     "changer never ends its payout": _changer("stall", True),
     "changer tells a wrong tube count": replace(
-        _changer("count_error", {3: -1}), ending=_tubes_are_mended
+        _changer("count_error", {3: -1}), ending=_tubes_are_mended, sign=_asked_both
     ),
-    "changer tells a wrong payout status": _changer("status_error", {3: 1}),
+    "changer tells a wrong payout status": replace(
+        _changer("status_error", {3: 1}), sign=_asked_both
+    ),
     "changer pays too much": _changer("extra_coins", 1),
     "changer is away for a moment": Break("B4", early=_breaks_down, strike=_away),
     "changer dies in payout": Break("B4", early=_breaks_down, strike=_unplugs),
@@ -290,8 +315,14 @@ CASH: Final[dict[str, Break]] = {
     "bill jams on its way": _bill(("jam_on_stack", 1)),
     "validator resets before the stack": _bill(("reset_in_stack", "before")),
     "validator resets in the stack": _bill(("reset_in_stack", "after")),
-    "stacker reports late": _bill(("weak_stacker", "late")),
-    "stacker never reports": _bill(("weak_stacker", "lost")),
+    "stacker reports late": replace(
+        _bill(("weak_stacker", "late")),
+        sign=lambda play: _took_s(play, "stack.intended", "bill.stacked") > STACKING_S,
+    ),
+    "stacker never reports": replace(
+        _bill(("weak_stacker", "lost")),
+        sign=lambda play: _proofs(play, "bill.stacked") == {"counted"},
+    ),
     "stacker neither reports nor counts": replace(
         _bill(("weak_stacker", "uncounted")), hides=("cash.stacker", "cash.escrow")
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -71,8 +72,9 @@ SETTINGS_BREAKS: Final[dict[str, Break]] = {
     "column is switched off": _at_once(
         lambda play: _obeys(play, cmd.DisableColumn(play.column, "tech"))
     ),
-    "reader is switched off": _at_once(
-        lambda play: _obeys(play, cmd.EnableReader("cashless1", on=False))
+    "reader is switched off": replace(
+        _at_once(lambda play: _obeys(play, cmd.EnableReader("cashless1", on=False))),
+        sign=lambda play: play.state.readers_off == ["cashless1"],
     ),
     "a technician wants the machine": Break(strike=_asks_for_it, ending=_is_served),
     "two keys at once": _at_once(lambda play: play.press("A1")),

@@ -54,6 +54,8 @@ async def _play(cell: Cell, link: Link) -> None:
         if cell.then in (Next.RESTARTS, Next.STRANDED):
             await play.reads_the_journal()
         judge(play, cell)
+        assert not play.never_struck
+        assert how.sign(play)
         found = check(play, play.allowance)
         assert not [finding for finding in found if not finding.startswith(how.hides or "\0")]
         assert await play.stop() == "test"

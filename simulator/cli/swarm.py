@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.swarm.verdict import Verdict
 
 FEW: Final = 12  # names on one line; --json has all
+INTERRUPTED: Final = 130  # as a shell tells of Ctrl-C
 LINKS: Final = ("adapter", "native")
 
 
@@ -71,19 +72,27 @@ def swarm(
                 return
             yield order
 
-    for verdict in carry_out_all(in_time(), workers):
-        tally.add(verdict)
-        if verdict.findings:
-            commands.append(report.replay_command(verdict))
-            if not as_json:
-                _show(console, verdict, commands[-1])
+    stopped = False
+    try:
+        for verdict in carry_out_all(in_time(), workers):
+            tally.add(verdict)
+            if verdict.findings:
+                commands.append(report.replay_command(verdict))
+                if not as_json:
+                    _show(console, verdict, commands[-1])
+    except KeyboardInterrupt:
+        stopped = True  # what was played until now is told all the same
     spent = clock.monotonic_s() - began
     if as_json:
-        print(report.as_json(tally, spent, commands))
+        print(report.as_json(tally, spent, commands, stopped=stopped))
     else:
+        if stopped:
+            console.print("stopped before its end")
         _summary(console, tally, spent, tally.lives == 1)
     if tally.broken:
         sys.exit(1)
+    if stopped:
+        sys.exit(INTERRUPTED)
 
 
 def _orders(
@@ -116,7 +125,7 @@ def _orders(
         raise SimulatorError(str(error)) from error
     first, last = _range(seeds)
     return (
-        Order(seed, vends, faults, link, _numbers(only), shrink, fold)  # type: ignore[arg-type]  # checked above
+        Order(seed, vends, faults, link, _numbers(only, vends), shrink, fold)  # type: ignore[arg-type]  # checked above
         for seed in range(first, last + 1)
     )
 
@@ -155,13 +164,20 @@ def _range(text: str) -> tuple[int, int]:
     first, dots, last = text.partition("..")
     if not first.isdecimal() or (dots and not last.isdecimal()):
         raise typer.BadParameter(f"{text!r} is no seed and no range as 1..100")
-    return int(first), int(last) if dots else int(first)
+    begin, end = int(first), int(last) if dots else int(first)
+    if end < begin:
+        raise typer.BadParameter(f"{text!r} holds no seed: {end} comes before {begin}")
+    return begin, end
 
 
-def _numbers(text: str | None) -> tuple[int, ...]:
+def _numbers(text: str | None, vends: int) -> tuple[int, ...]:
     if not text:
         return ()
     words = text.split(",")
     if not all(word.strip().isdecimal() for word in words):
         raise typer.BadParameter(f"{text!r} is no list of numbers as 3,17")
-    return tuple(int(word) for word in words)
+    numbers = tuple(int(word) for word in words)
+    beyond = [number for number in numbers if not 1 <= number <= vends]
+    if beyond:
+        raise typer.BadParameter(f"there is no customer {beyond[0]}: they are 1 to {vends}")
+    return numbers

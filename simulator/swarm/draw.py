@@ -64,6 +64,8 @@ def luck(faults: str) -> Luck:
     words = [word.strip() for word in faults.split(",") if word.strip()]
     known = {kind.part for kind in KINDS} | {kind.key for kind in KINDS} | set(HOW_TO_END)
     unknown = [word for word in words if word not in known]
+    if not words:
+        raise UnknownFaultsError("no fault is named; none asks for none, all for all of them")
     if unknown:
         parts = sorted({kind.part for kind in KINDS})
         raise UnknownFaultsError(

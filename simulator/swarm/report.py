@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from simulator.swarm import coverage
-from simulator.swarm.plan import Life, Step, Trouble
+from simulator.swarm.plan import Build, Life, Step, Trouble
 from simulator.swarm.token import encode
 from simulator.swarm.verdict import Verdict
 
@@ -52,9 +52,10 @@ def replay_command(verdict: Verdict) -> str:
 
 
 def story(life: Life) -> Iterator[str]:
-    """Yield a life in words."""
-    build = ", ".join(f"{name}={value}" for name, value in asdict(life.build).items())
-    yield f"machine: {build}"
+    """Yield a life in words; of the machine what is not as it usually is."""
+    usual = asdict(Build())
+    unusual = [f"{n}={v}" for n, v in asdict(life.build).items() if n == "link" or v != usual[n]]
+    yield f"machine: {', '.join(unusual)}"
     for step in life.steps:
         yield from _step(step)
     if life.finale:
@@ -97,9 +98,10 @@ def _time(line: str) -> float:
     return float(line.split(maxsplit=1)[0])
 
 
-def as_json(tally: Tally, seconds: float, commands: Sequence[str]) -> str:
-    """Return everything as one JSON value."""
+def as_json(tally: Tally, seconds: float, commands: Sequence[str], *, stopped: bool = False) -> str:
+    """Return everything as one JSON value; ``stopped``: somebody did not wait for the end."""
     value: dict[str, Any] = {
+        "stopped": stopped,
         "lives": tally.lives,
         "customers": tally.customers,
         "vends": tally.vends,
@@ -108,6 +110,7 @@ def as_json(tally: Tally, seconds: float, commands: Sequence[str]) -> str:
         "virtual_s": round(tally.virtual_s, 1),
         "seconds": round(seconds, 2),
         "vends_per_s": round(tally.vends / seconds, 1) if seconds else 0.0,
+        "seeds": tally.seeds,
         "traces": tally.traces,
         "hits": dict(sorted(tally.hits.items())),
         "cells": dict(sorted(tally.cells.items())),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from threading import current_thread, main_thread
 from typing import Final
 
 import structlog
@@ -65,7 +67,8 @@ def carry_out(order: Order) -> Verdict:
 def carry_out_all(orders: Iterable[Order], workers: int = 1) -> Iterator[Verdict]:
     """Play many seeds, in the order of the seeds; with more than one worker in processes.
 
-    Orders are taken one by one, at most two for each worker ahead of what has been played.
+    Orders are taken one by one, at most two for each worker ahead of what has been played. Who
+    stops listening, by Ctrl-C or otherwise, waits for no life that is still being played.
     """
     if workers <= 1:
         yield from map(carry_out, orders)
@@ -74,14 +77,32 @@ def carry_out_all(orders: Iterable[Order], workers: int = 1) -> Iterator[Verdict
     waiting: deque[Future[Verdict]] = deque()
     try:
         for order in orders:
-            waiting.append(pool.submit(carry_out, order))
+            with _deaf():
+                waiting.append(pool.submit(carry_out, order))
             if len(waiting) >= 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:
+        for worker in active_children():
+            worker.terminate()
+        raise
     finally:
         with suppress(OSError):
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: whoever started them ends them."""
+    if current_thread() is not main_thread():
+        yield  # which alone may set such a thing
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 NOBODY_READS: Final = logging.CRITICAL

@@ -1,13 +1,16 @@
-"""The shortest life that still fails: fewest customers, then fewest troubles, acts and deaths."""
+"""The shortest life that still fails: fewest customers, then fewest troubles, acts and deaths.
+
+Last the plainest machine: whatever of it does not matter is as it usually is.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final
 
-from simulator.swarm.plan import Life, Step
+from simulator.swarm.plan import Build, Life, Step
 from simulator.swarm.verdict import Verdict
 
 TRIES_MAX: Final = 400  # plays; a life that is still long after so many stays long
@@ -47,6 +50,8 @@ def shrink(verdict: Verdict, play: Play, tries: int = TRIES_MAX) -> Verdict:
 def _shorter(verdict: Verdict) -> Iterator[Life]:
     """Yield shorter lives, the shortest first."""
     life = verdict.life
+    if life.finale:
+        yield replace(life, finale="")
     steps = tuple(step for step in life.steps if step.number <= verdict.step)
     if len(steps) < len(life.steps):
         yield life.with_steps(steps)
@@ -60,6 +65,11 @@ def _shorter(verdict: Verdict) -> Iterator[Life]:
     for index, step in enumerate(steps):
         for smaller in _smaller(step):
             yield life.with_steps((*steps[:index], smaller, *steps[index + 1 :]))
+    usual = Build()
+    for entry in fields(Build):
+        plain = getattr(usual, entry.name)
+        if entry.name != "link" and getattr(life.build, entry.name) != plain:
+            yield replace(life, build=replace(life.build, **{entry.name: plain}))
 
 
 def _smaller(step: Step) -> Iterator[Step]:

@@ -53,8 +53,11 @@ class Trace:
 
 
 def line_of(record: Record) -> str:
-    """Return a record on one line, the time first."""
+    """Return a record on one line, the time first; what is as it usually is is left out."""
     vend = f"v{record.vend or '-'}"
     data = record.data
-    told = str(data) if isinstance(data, UnknownData) else str(data.model_dump(mode="json"))
+    if isinstance(data, UnknownData):
+        told = str(data)
+    else:
+        told = str(data.model_dump(mode="json", exclude_defaults=True))
     return f"{record.mono_ms / 1000:9.3f} {record.seq:5} {vend:6} {record.type} {told}"

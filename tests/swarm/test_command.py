@@ -1,0 +1,124 @@
+"""``vendsim swarm`` as somebody types it: what is asked for oddly, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing import active_children
+from typing import Any
+
+import pytest
+
+from simulator.cli import main
+from simulator.swarm import build, run
+from simulator.swarm.draw import draw, luck
+from simulator.swarm.plan import Act, Build, Life, Step
+from simulator.swarm.play import Verdict
+from simulator.swarm.report import story
+from simulator.swarm.run import Order, carry_out_all
+from simulator.swarm.shrink import shrink
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Return status, output and complaints of one command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["vendsim", "swarm", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    told = capsys.readouterr()
+    code = ended.value.code
+    return (code if isinstance(code, int) else 0), told.out, told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--seeds", "5..1"), "holds no seed: 1 comes before 5"),
+        (("--seeds", "abc"), "is no seed and no range"),
+        (("--seeds", "1..2..3"), "is no seed and no range"),
+        (("--faults", ""), "no fault is named"),
+        (("--faults", " , "), "no fault is named"),
+        (("--faults", "none,jam"), "no fault 'none'"),
+        (("--only", "3,99", "--vends", "10"), "there is no customer 99"),
+        (("--only", "0"), "there is no customer 0"),
+        (("--only", "a"), "is no list of numbers"),
+        (("--link", "wifi"), "no link 'wifi'; there are: adapter, native"),
+        (("--replay", "garbage"), "no life that can be played"),
+    ],
+)
+def test_who_asks_for_nothing_that_can_be_played_is_told(
+    words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, complaint = typed(capsys, *words)
+    assert code != 0
+    assert out == ""
+    assert says in " ".join(complaint.replace("│", " ").split())
+    assert "Traceback" not in complaint
+
+
+def test_json_names_the_seed_of_each_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = typed(capsys, "--seeds", "3..5", "--vends", "2", "--faults", "none", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["seeds"] == [3, 4, 5]
+    assert len(told["traces"]) == told["lives"] == 3
+    assert (told["broken"], told["stopped"]) == ([], False)
+
+
+def interrupted(orders: Any, workers: int = 1) -> Iterator[Verdict]:
+    """Play two lives, and have Ctrl-C pressed in the third."""
+    del workers
+    for number, order in enumerate(orders):
+        if number == 2:
+            raise KeyboardInterrupt
+        yield run.carry_out(order)
+
+
+def test_ctrl_c_keeps_what_was_found_until_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "carry_out_all", interrupted)
+    words = ("--seeds", "1..9", "--vends", "2", "--faults", "none")
+    code, out, _ = typed(capsys, *words, "--json")
+    assert code == 130
+    told = json.loads(out)
+    assert (told["lives"], told["stopped"]) == (2, True)
+    code, out, _ = typed(capsys, *words)
+    assert code == 130
+    assert out.startswith("stopped before its end\n2 lives")
+
+
+def test_who_stops_listening_leaves_no_worker_behind() -> None:
+    verdicts = carry_out_all((Order(seed, 40, shrink=False) for seed in range(1, 1_000)), 2)
+    assert next(verdicts).life.seed == 1
+    verdicts.close()  # type: ignore[attr-defined]  # it is a generator
+    assert active_children() == []
+
+
+def test_workers_tell_the_same_traces_in_the_same_order() -> None:
+    orders = [Order(seed, 4, shrink=False) for seed in (11, 12, 13)]
+    alone = [verdict.trace for verdict in carry_out_all(orders)]
+    assert [verdict.trace for verdict in carry_out_all(orders, 2)] == alone
+
+
+# ------------------------------------------------------------------------------ what a person sees
+
+
+def broken(life: Life) -> Verdict:
+    """Play as if a promise were broken on whatever machine."""
+    return Verdict(life, ["a promise is broken"], step=life.steps[0].number)
+
+
+def test_a_short_story_leaves_out_what_does_not_matter() -> None:
+    drawn = replace(draw(build.base_settings(), 1, 6, luck("all")), finale="old")
+    short = shrink(broken(drawn), broken).life
+    assert short.finale == ""
+    assert replace(short.build, link="adapter") == Build()
+    assert next(iter(story(short))) == f"machine: link={drawn.build.link}"
+
+
+def test_a_story_names_what_is_unusual_about_the_machine() -> None:
+    told = story(Life(1, Build("native", tube_fill=3), (Step(1, (Act("coin", 50),)),)))
+    assert list(told) == ["machine: link=native, tube_fill=3", "   1: coin 50"]

@@ -12,6 +12,7 @@ import os
 import queue
 import re
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -55,7 +56,7 @@ def unpacked(content: bytes) -> list[bytes]:
     """Return a recording's lines. Raises ValueError when it is none."""
     try:
         return gzip.decompress(content).splitlines()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"no recording: {error}") from error
 
 

@@ -47,6 +47,8 @@ class Replayed:
     """What came of it."""
 
     reason: str
+    software: str = ""  # that made the recording
+    whole: int = 0  # inputs that it was made of; a long one's end may have been left out
     inputs: int = 0
     records: int = 0
     effects: int = 0
@@ -110,13 +112,17 @@ class _Journal:
 def replay(lines: Iterable[str | bytes]) -> Replayed:
     """Decide everything again. Raises ReplayError."""
     source = iter(lines)
+    found: Replayed | None = None
     try:
-        head = json.loads(next(source))
+        head = json.loads(next(source, b"null"))
+        if not isinstance(head, dict):
+            raise ReplayError("no recording: its first line says nothing of it")
         if head.get("format") != FORMAT:
             raise ReplayError(f"format {head.get('format')}, this software reads {FORMAT}")
         if head.get("gap"):
             raise ReplayError(f"a part is missing: {head['gap']}")
         stage = _Stage(head)
+        found = stage.found
         loop = asyncio.new_event_loop()  # it never runs: inputs carry futures, and nobody waits
         try:
             for raw in source:
@@ -125,18 +131,22 @@ def replay(lines: Iterable[str | bytes]) -> Replayed:
                     break
         finally:
             loop.close()
-    except (StopIteration, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ReplayError):
-            raise
-        raise ReplayError(f"no recording: {error!r}") from error
-    return stage.found
+    except ReplayError:
+        raise
+    except Exception as error:  # whatever else a file holds, or another version's brain meets
+        where = "its first line" if found is None else f"behind {found.inputs} inputs"
+        raise ReplayError(f"no recording that can be replayed: {where}: {error!r}") from error
+    if not found.inputs:
+        raise ReplayError("it holds no input: nothing would be decided")
+    return found
 
 
 class _Stage:
     """A brain over a journal in memory."""
 
     def __init__(self, head: dict[str, Any]) -> None:
-        self.found = Replayed(str(head.get("reason", "")))
+        software, whole = str(head.get("software", "")), int(head.get("inputs", 0))
+        self.found = Replayed(str(head.get("reason", "")), software, whole)
         self._codes: list[tuple[int, int, str]] = []
         self.clock = _Clock()
         memory = head["memory"]

@@ -27,7 +27,9 @@ def story(lines: Iterable[bytes]) -> Iterator[tuple[float, str, str]]:
         for raw in source:
             line = json.loads(raw)
             yield from _line(line)
-    except (StopIteration, KeyError, TypeError, ValueError) as error:
+    except StopIteration as error:
+        raise ValueError("no recording: it is empty") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"no recording: {error!r}") from error
 
 

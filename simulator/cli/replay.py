@@ -42,12 +42,19 @@ def replay(
             continue
         print(
             f"{file}: {'the same' if found.same else 'SOMETHING ELSE'} came out:"
-            f" {found.inputs} inputs, {found.records} records, {found.effects} effects"
+            f" {_of(found.inputs, found.whole)} inputs, {found.records} records,"
+            f" {found.effects} effects"
         )
         if found.difference is not None:
             other = found.difference
             print(f"  input {other.input}, at {other.at_s:.3f} s: other {other.what}")
             print(f"  recorded: {other.recorded[:SHOWN]}")
             print(f"  decided:  {other.decided[:SHOWN]}")
+            print(f"  it was recorded by {found.software or 'nobody knows what'}")
     if not same:
         raise typer.Exit(1)
+
+
+def _of(inputs: int, whole: int) -> str:
+    """Say how many inputs there were, and of how many, where the end was left out."""
+    return str(inputs) if inputs >= whole else f"{inputs} of {whole}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -372,14 +373,94 @@ def test_what_cannot_be_replayed_says_why(lines: list[bytes]) -> None:
         replay(lines)
 
 
+Edit = Callable[[dict[str, Any]], Any]
+
+
+def first_line(change: Edit) -> Callable[[list[bytes]], list[bytes]]:
+    """Change what a recording's first line says."""
+    return lambda lines: [json.dumps(change(json.loads(lines[0]))).encode(), *lines[1:]]
+
+
+def first_input(**changed: Any) -> Callable[[list[bytes]], list[bytes]]:
+    """Change the first input."""
+
+    def edit(lines: list[bytes]) -> list[bytes]:
+        at = next(number for number, line in enumerate(lines) if b'"input"' in line)
+        line = json.dumps(json.loads(lines[at]) | changed).encode()
+        return [*lines[:at], line, *lines[at + 1 :]]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda lines: [], id="empty"),
+        pytest.param(lambda lines: [b"[]"], id="a list"),
+        pytest.param(lambda lines: [b"5", *lines[1:]], id="a number"),
+        pytest.param(lambda lines: [b"[" * 100_000], id="too deep"),
+        pytest.param(lambda lines: [b"\0" * 100], id="zeros"),
+        pytest.param(lambda lines: lines[:1], id="its first line alone"),
+        pytest.param(first_line(lambda head: head | {"format": 99}), id="another version"),
+        pytest.param(first_line(lambda head: head | {"state": 5}), id="no state"),
+        pytest.param(first_line(lambda head: head | {"memory": {}}), id="no memory"),
+        pytest.param(first_line(lambda head: head | {"configuration": {}}), id="no configuration"),
+        pytest.param(first_line(lambda head: head | {"devices": ["toaster"]}), id="no device"),
+        pytest.param(first_input(input=5), id="no input"),
+        pytest.param(first_input(wall_us=10**30), id="no time"),
+        pytest.param(first_input(at="soon"), id="no instant"),
+        pytest.param(first_input(codes=5), id="no codes"),
+    ],
+)
+def test_a_spoilt_recording_ends_in_words_and_never_in_the_same(
+    spoil: Callable[[list[bytes]], list[bytes]],
+) -> None:
+    lines = kept(play(jams))["a3-column.jammed"]
+    assert replay(lines).same
+    with pytest.raises(ReplayError):
+        replay(spoil(lines))
+
+
+@pytest.mark.parametrize("spoil", ["cut", "flipped"])
+def test_a_file_that_is_damaged_is_no_recording(spoil: str) -> None:
+    content = bytearray(packed(kept(play(jams))["a3-column.jammed"]))
+    if spoil == "cut":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 0xFF
+    with pytest.raises(ValueError, match="no recording"):
+        unpacked(bytes(content))
+
+
+def test_an_input_that_is_left_out_is_noticed() -> None:
+    lines = kept(play(jams))["a3-column.jammed"]
+    inputs = [number for number, line in enumerate(lines) if b'"input"' in line]
+    assert replay(lines).inputs == replay(lines).whole == len(inputs)
+    without = [line for number, line in enumerate(lines) if number != inputs[2]]
+    assert replay(without).difference is not None
+    ended = replay(lines[: inputs[-1]])
+    assert ended.inputs < ended.whole
+
+
 def test_what_is_no_recording_has_no_story() -> None:
     with pytest.raises(ValueError, match="no recording"):
         list(story([b"{}"]))
 
 
-def test_recordings_from_the_field_are_decided_as_they_were() -> None:
-    for file in sorted(GOLDEN.glob("*.jsonl.gz")):
-        assert replay(unpacked(file.read_bytes())).same, file.name
+def decided_otherwise(folder: Path) -> list[str]:
+    """Return the recordings of a folder that this software decides otherwise."""
+    files = sorted(folder.glob("*.jsonl.gz"))
+    return [file.name for file in files if not replay(unpacked(file.read_bytes())).same]
+
+
+def test_recordings_from_the_field_are_decided_as_they_were(tmp_path: Path) -> None:
+    lines = kept(play(jams))["a3-column.jammed"]
+    (tmp_path / "good.jsonl.gz").write_bytes(packed(line + b"\n" for line in lines))
+    assert decided_otherwise(tmp_path) == []
+    dearer = [line.replace(b'\\"price\\":200', b'\\"price\\":190') for line in lines]
+    (tmp_path / "other.jsonl.gz").write_bytes(packed(line + b"\n" for line in dearer))
+    assert decided_otherwise(tmp_path) == ["other.jsonl.gz"]
+    assert decided_otherwise(GOLDEN) == []
 
 
 def test_packing_is_the_same_each_time() -> None:

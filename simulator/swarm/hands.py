@@ -27,6 +27,13 @@ from simulator.whole import Whole
 
 TECHNICIAN: Final = "technician"
 SWITCHED_OFF: Final = "switched off by the swarm"
+# Faults that set themselves back when they have struck, beside those that count down.
+ONCE: Final = frozenset(
+    (
+        "dies_at", "resets_at", "jam_after", "reset_after", "short_by", "reset_in_stack",
+        "dispense_jam_after", "dispense_reset_after", "dispense_short",
+    )
+)  # fmt: skip
 FULL_MARGIN: Final = 4_096  # bytes that a full disk still has
 
 
@@ -53,13 +60,15 @@ class DeviceHand:
         return True
 
     def mend(self, machine: Whole, trouble: Trouble) -> bool:
-        """Set it back, and take out by hand what got stuck; tell whether a counter moved."""
+        """Set it back, and take out by hand what got stuck; tell whether it came to anything."""
         registry = machine.world.faults
         part, name = trouble.part, trouble.name
         left = registry.get(part, name)
         counts = "counts down" in registry.describe(part)[name]
         registry.set(part, name, registry.default(part, name))
         free(machine, part)
+        if name in ONCE:
+            return bool(left == registry.default(part, name))
         return not counts or left != trouble.value
 
 

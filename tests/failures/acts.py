@@ -11,6 +11,7 @@ from controller.journal.envelope import Record
 from controller.saga import failures_recycler
 from controller.saga.failure_cells import BY_CARD, Cell, Phase, Tender
 from simulator.oracles import Allowance
+from simulator.swarm.hands import ONCE
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage
 
@@ -22,13 +23,6 @@ CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to
 OTHER: Final = "A1"  # the second item of a basket
 DEAR: Final = 740  # of A3 where a bill and a card pay together
 LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
-# Faults that set themselves back when they have struck, beside those that count down.
-ONCE: Final = frozenset(
-    (
-        "dies_at", "resets_at", "jam_after", "reset_after", "short_by", "reset_in_stack",
-        "dispense_jam_after", "dispense_reset_after", "dispense_short",
-    )
-)  # fmt: skip
 DUE_S: Final = 150.0  # virtual; a moment that has not come by then never will (a slow disk's does)
 
 

@@ -455,10 +455,10 @@ def decided_otherwise(folder: Path) -> list[str]:
 
 def test_recordings_from_the_field_are_decided_as_they_were(tmp_path: Path) -> None:
     lines = kept(play(jams))["a3-column.jammed"]
-    (tmp_path / "good.jsonl.gz").write_bytes(packed(line + b"\n" for line in lines))
+    (tmp_path / "good.jsonl.gz").write_bytes(packed(lines))
     assert decided_otherwise(tmp_path) == []
     dearer = [line.replace(b'\\"price\\":200', b'\\"price\\":190') for line in lines]
-    (tmp_path / "other.jsonl.gz").write_bytes(packed(line + b"\n" for line in dearer))
+    (tmp_path / "other.jsonl.gz").write_bytes(packed(dearer))
     assert decided_otherwise(tmp_path) == ["other.jsonl.gz"]
     assert decided_otherwise(GOLDEN) == []
 

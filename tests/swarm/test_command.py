@@ -15,10 +15,10 @@ from simulator.cli import main
 from simulator.swarm import build, run
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Act, Build, Life, Step
-from simulator.swarm.play import Verdict
 from simulator.swarm.report import story
 from simulator.swarm.run import Order, carry_out_all
 from simulator.swarm.shrink import shrink
+from simulator.swarm.verdict import Verdict
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -27,7 +27,7 @@ from pydantic import Field
 from controller.api import shapes, views
 from controller.api.access import Access, Right
 from controller.api.errors import Code, NothingToTraceError
-from controller.api.server import Session
+from controller.api.server import MAX_BATCH, Session
 from controller.api.service import MachineService, Sync
 from controller.api.veil import veiled
 from controller.domain import commands as cmd
@@ -36,8 +36,6 @@ from controller.machine.inputs import CommandRefused
 
 # Enough for a screen, few enough that a page is encoded within some ms.
 MAX_PAGE: Final = 200
-# A batch is answered in turn; nobody needs more at once.
-MAX_BATCH: Final = 16
 # Words that a person types; they end in a record.
 _MAX_TEXT: Final = 200
 

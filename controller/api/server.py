@@ -29,6 +29,8 @@ from controller.faults import ConfigError, VenddError
 
 # A request is a few hundred bytes; this much leaves room for a long reason and no more.
 MAX_LINE_BYTES: Final = 16_384
+# A batch is answered in turn; nobody needs more at once.
+MAX_BATCH: Final = 16
 # A few technicians, a monitor and the web panel; a leak must not exhaust the descriptors.
 MAX_CLIENTS: Final = 16
 # Answers and events that wait for a slow reader; an event is about 400 bytes.
@@ -257,12 +259,27 @@ class ApiServer:
 
     async def _answer(self, line: bytes, session: Session) -> str | None:
         try:
-            answer = await self._dispatcher.dispatch(line.decode(), session)
+            text = line.decode()
+            if text.lstrip().startswith("[") and 0 < len(batch := json.loads(text)) <= MAX_BATCH:
+                return await self._answer_batch(batch, session)
+            answer = await self._dispatcher.dispatch(text, session)
         except ValueError:  # also a number of more digits than Python reads
             return _error(Code.PARSE, "a line is a JSON text in UTF-8")
         except RecursionError:
             return _error(Code.PARSE, "nested too deeply")
         return None if answer is None else answer[0]
+
+    async def _answer_batch(self, batch: list[Any], session: Session) -> str | None:
+        """Answer each request for itself: one that is none spoils no other (JSON-RPC 2.0, 6)."""
+        answers = []
+        for request in batch:
+            if isinstance(request, list):
+                answers.append(_error(Code.INVALID_REQUEST, "a batch within a batch"))
+                continue
+            answer = await self._dispatcher.dispatch(json.dumps(request), session)
+            if answer is not None:
+                answers.append(answer[0])
+        return f"[{', '.join(answers)}]" if answers else None
 
 
 def _worth(session: Session) -> tuple[Right, bool, bool, float]:

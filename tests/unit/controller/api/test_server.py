@@ -16,8 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.api.access import Access
-from controller.api.methods import MAX_BATCH, dispatcher
-from controller.api.server import MAX_CLIENTS, MAX_LINE_BYTES, MAX_WAITING, ApiServer, Session
+from controller.api.methods import dispatcher
+from controller.api.server import (
+    MAX_BATCH,
+    MAX_CLIENTS,
+    MAX_LINE_BYTES,
+    MAX_WAITING,
+    ApiServer,
+    Session,
+)
 from controller.faults import ConfigError, VenddError
 
 
@@ -88,10 +95,28 @@ async def test_a_batch_is_answered_as_one(server: ApiServer) -> None:
     assert [one["id"] for one in await ask(server, batch)] == [1, 2]
 
 
+async def test_what_is_no_request_spoils_no_other_of_its_batch(server: ApiServer) -> None:
+    batch = f'[{call("status", 1)}, 1, {{"foo": 1}}, [], {call("no.such", 2)}, {call("status", 1)}]'
+    answers = await ask(server, batch)
+    told = [(one["id"], one.get("error", {}).get("code")) for one in answers]
+    no_request = (None, -32600)
+    assert told == [(1, None), no_request, no_request, no_request, (2, -32601), (1, None)]
+
+
+async def test_a_batch_of_notifications_is_not_answered(server: ApiServer, machine: Any) -> None:
+    notice = '{"jsonrpc":"2.0","method":"stock.set","params":{"column":"B1","count":%d}}'
+    async with connect(server) as client:
+        await client.say(f"[{notice % 3}, {notice % 4}]")
+        await client.say(call("status", 5))
+        assert (await client.hear())["id"] == 5
+    assert [told.count for told, _ in machine.told] == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
         ("{", -32700),
+        ("[1, 2", -32700),
         (b"\xff\xfe", -32700),
         ("[" * 9_000, -32700),
         ("9" * 5_000, -32700),

@@ -12,6 +12,7 @@ from controller.machine.desk import CLAIM_NOTICE_S, Desk, Notice
 from controller.machine.effects import Beep, Wake
 from controller.panel.view import Message
 from controller.ports import Tone
+from controller.state.saga import Saga
 
 TURN_S: Final = 10.0  # each of several; twenty digits are copied in less
 
@@ -24,21 +25,28 @@ def promise(desk: Desk, message: Message, code: str, amount: int | None = None) 
     _show(desk, notice)
 
 
-def show_again(desk: Desk, vend: int, *, bill: bool = False) -> bool:
-    """A saga has ended, and what was said in it may have hidden its codes: show them on.
+def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
+    """Return what is to be read on behind a saga.
 
-    ``bill``: a bill in escrow was to pay it, and one that gets stuck is a claim of its own.
+    A bill in escrow that was to pay it, and got stuck, is a claim of its own.
+    """
+    bill = saga.bill_asked
+    codes = {
+        claim.code
+        for claim in desk.state.claims.values()
+        if claim.vend == saga.vend or (bill and claim.tender == "cash" and claim.seq > saga.vend)
+    }
+    return [notice for notice in _open(desk) if notice.code in codes]
+
+
+def show_again(desk: Desk, saga: Saga) -> bool:
+    """A saga has ended, and what was said in it may have hidden its codes: show them on.
 
     Returns:
         Whether there are any.
     """
-    codes = {
-        claim.code
-        for claim in desk.state.claims.values()
-        if claim.vend == vend or (bill and claim.tender == "cash" and claim.seq > vend)
-    }
     desk.live.promises = _open(desk)
-    mine = [notice for notice in desk.live.promises if notice.code in codes]
+    mine = codes_of(desk, saga)
     for notice in mine:
         notice.until_s = desk.now + CLAIM_NOTICE_S
     if mine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.machine.desk import Desk
+from controller.machine.promises import codes_of
 from controller.machine.table import Mode
 from controller.ports import DeviceName, ReaderInfo
 from controller.saga.strategy import REFUSALS
@@ -16,8 +17,9 @@ def goes_on(desk: Desk, saga: Saga) -> bool:
     """
     basket = desk.live.basket
     refused = saga.failed in REFUSALS and not desk.live.reselect
-    ends = saga.kind != "vend" or refused or bool(saga.claimed)
-    return basket.buying and bool(basket.items) and not ends and desk.mode is not Mode.STOPPING
+    if not (basket.buying and basket.items) or desk.mode is Mode.STOPPING:
+        return False
+    return not (saga.kind != "vend" or refused or saga.claimed or codes_of(desk, saga))
 
 
 def keeps_session(desk: Desk, saga: Saga) -> bool:

@@ -291,7 +291,7 @@ def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
 
 def _farewell(desk: Desk, saga: Saga) -> None:
     """Say what came of it; a claim's code stays on the display."""
-    shown = show_again(desk, saga.vend, bill=saga.bill_asked)
+    shown = show_again(desk, saga)
     if shown or saga.claimed or saga.tokens_claimed:
         return
     if saga.dispensed:

@@ -67,7 +67,7 @@ def advance(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
-    show_again(desk, saga.vend)
+    show_again(desk, saga)
     device = DeviceName(saga.device)
     if device in desk.live.ready and not desk.state.sagas:
         desk.do(EndSession(device))

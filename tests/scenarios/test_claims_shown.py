@@ -167,3 +167,23 @@ def test_the_code_of_a_stuck_bill_stays_when_the_vend_that_it_was_to_pay_ends(
         assert not on_panel(stage, codes(stage)[0])
 
     play(scenario, link, settings=with_policy(escrow="hold"), allowance=BLIND, judged=False)
+
+
+def test_the_code_of_a_stuck_bill_is_read_before_anything_else_of_its_basket(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: stage.world.insert_bill(500), within_s=10.0)
+        await stage.shows("5.00")
+        for number, selection in enumerate(("A1", "A3", "B4"), 1):
+            stage.press(selection)
+            await stage.shows(f"Items {number}")
+        stage.press("#")
+        await stage.until(lambda: bool(stage.records("stack.intended")))
+        stage.breaks("bill", "silent")
+        await stage.until(lambda: stage.claimed == 500, within_s=90.0)
+        for _ in range(5):
+            assert on_panel(stage, codes(stage)[0])
+            await stage.passes(8.0)
+        assert len(stage.records("vend.opened")) == 1
+
+    held = with_policy(escrow="hold", basket=True)
+    play(scenario, link, settings=held, allowance=BLIND, judged=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from controller import lean
 from controller.faults import ConfigError, VenddError
-from controller.guard import EXIT_CONFIG, EXIT_UNSAFE, GuardTimes, guard_main
+from controller.guard import EXIT_CONFIG, EXIT_UNSAFE
 
 if TYPE_CHECKING:
     from config.machine import MachineSettings
@@ -59,23 +59,24 @@ def main(arguments: list[str] | None = None) -> int:
         machine = settings.machine
         amounts_alone(machine.languages[0], machine.locale, machine.currency)
         return _daemon()(settings)
-    from controller.outputs import safe_outputs  # noqa: PLC0415 - as the settings
+    from controller.outputs import Outputs  # noqa: PLC0415 - as the settings
 
-    safe = safe_outputs(settings)
-    if given.command == "safe-outputs":
-        try:
-            safe.drive()
-        except VenddError as error:
-            sys.stderr.write(f"vendd safe-outputs: {error}\n")
-            return EXIT_UNSAFE
-        return 0
-    home = [] if given.home is None else ["--home", str(given.home)]
-    return guard_main(
-        [sys.executable, "-m", "controller", "run", "--config", str(given.config), *home],
-        safe.drive,
-        prepare=safe.prepare,
-        times=GuardTimes(silence_s=settings.guard.heartbeat_timeout_ms / 1000),
-    )
+    outputs = Outputs.of(settings)
+    if given.command == "guard":
+        from controller.guarding import become_guard  # noqa: PLC0415 - as the settings
+
+        home = [] if given.home is None else ["--home", str(given.home)]
+        become_guard(
+            [sys.executable, "-m", "controller", "run", "--config", str(given.config), *home],
+            outputs,
+            settings.guard.heartbeat_timeout_ms / 1000,
+        )
+    try:
+        outputs.reach().drive()
+    except VenddError as error:
+        sys.stderr.write(f"vendd safe-outputs: {error}\n")
+        return EXIT_UNSAFE
+    return 0
 
 
 def _daemon() -> Callable[[MachineSettings], int]:

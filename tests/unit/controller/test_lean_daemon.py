@@ -1,4 +1,4 @@
-"""What a vendd that lives alone, on an MDB, does not load: memory that nothing would use."""
+"""What a vendd and its guard do not load: memory that nothing would use."""
 
 from __future__ import annotations
 
@@ -62,3 +62,21 @@ def test_a_fleets_daemon_loads_no_second_openssl_no_https_and_nothing_of_the_ser
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.split("\n") == ["[]", "[]", ""]
+
+
+GUARD = """
+import sys
+import controller.guarding, drivers.gpio.factory
+controller.guarding.lean.hold_back()
+import gpiozero.pins.pi
+idle = ("argparse", "asyncio", "concurrent", "config", "logging", "pydantic", "ssl", "structlog")
+print([name for name in idle if name in sys.modules])
+"""
+
+
+def test_a_guard_loads_no_configuration_no_loop_and_no_openssl() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"

@@ -94,6 +94,21 @@ def payable(available: Sequence[TubeCoins], limit: int) -> int:
     return _suffix_reach(values, counts, limit)[0]
 
 
+def left_by_greatest_first(
+    amount: int, available: Sequence[TubeCoins]
+) -> tuple[int, list[TubeCoins]]:
+    """Pay as a changer does that picks its coins itself: the greatest first, as far as they last.
+
+    Returns what of ``amount`` stays unpaid, and the coins that stay in the tubes.
+    """
+    rest: list[TubeCoins] = []
+    for coins in sorted(available, key=lambda coins: (coins.value, coins.type), reverse=True):
+        taken = min(coins.count, amount // coins.value) if coins.value > 0 else 0
+        amount -= taken * coins.value
+        rest.append(TubeCoins(coins.type, coins.value, coins.count - taken))
+    return amount, rest
+
+
 def exact_change_only(
     available: Sequence[TubeCoins],
     prices: Iterable[int],

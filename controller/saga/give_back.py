@@ -11,7 +11,13 @@ from typing import Final
 
 from controller.domain.credit import Picked
 from controller.domain.tubes import NOTHING as NO_PLAN
-from controller.domain.tubes import PayoutPlan, best_partial
+from controller.domain.tubes import (
+    PayoutPlan,
+    TubeCoins,
+    best_partial,
+    can_change,
+    left_by_greatest_first,
+)
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import Desk
@@ -137,9 +143,21 @@ def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
         return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins)
     places = exponent(desk.state.currency) - info.decimals
     most = MAX_UNITS * info.scaling * 10 ** max(places, 0) // 10 ** max(-places, 0)
+    part = plan
     if plan.amount > most:
-        plan = _part_of(plan, most, {coins.type: coins.value for coins in desk.tubes()})
-    return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins, by_value=True)
+        part = _part_of(plan, most, {coins.type: coins.value for coins in desk.tubes()})
+    by_value = _picks_well(desk, part.amount, plan.amount - part.amount)
+    pays = part if by_value else plan
+    return DeviceName.CHANGER, PayoutOrder(pays.amount, pays.coins, by_value=by_value)
+
+
+def _picks_well(desk: Desk, amount: int, later: int) -> bool:
+    """Tell whether a changer that picks coins itself pays this, and leaves what pays the rest."""
+    bad = desk.live.defective_tubes
+    pieces = desk.state.pieces_of(DeviceName.CHANGER.value)
+    tubes = [TubeCoins(*piece) for piece in pieces if piece[0] not in bad]
+    unpaid, left = left_by_greatest_first(amount, tubes)
+    return not unpaid and can_change(later, left)
 
 
 def _part_of(plan: PayoutPlan, most: int, values: Mapping[int, int]) -> PayoutPlan:

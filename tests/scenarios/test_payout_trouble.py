@@ -17,7 +17,7 @@ from controller.saga import claims
 from simulator.peripherals.changer_settings import BusyStyle, CoinSpec
 from simulator.plan import WorldPlan, changer_for, plan_for
 from simulator.world import Link
-from tests.scenarios.stage import SETTINGS, Stage, play
+from tests.scenarios.stage import SETTINGS, Stage, play, with_mdb
 
 LEVELS = ("by coins", "by value")
 
@@ -276,3 +276,20 @@ def test_another_devices_answers_in_front_of_the_evidence_shift_no_coin(
         right(stage)
 
     play(scenario, link, plan=plan(level))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_change_that_a_greedy_changer_cannot_pay_is_paid_coin_by_coin(
+    level: str, link: Link
+) -> None:
+    """0.60 out of one 0.50 and three 0.20: the greatest coin first leaves 0.10 that none pays."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 10)
+        await stage.buys("B4")
+        assert (stage.last.paid_back, stage.claimed) == (60, 0)
+        right(stage)
+
+    coins = (CoinSpec(10), CoinSpec(20, 80, 3), CoinSpec(50, 80, 1), CoinSpec(100))
+    settings = with_mdb("changer", keep={})
+    play(scenario, link, settings=settings, plan=plan(level, coins=coins))

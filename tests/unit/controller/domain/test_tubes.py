@@ -16,6 +16,7 @@ from controller.domain.tubes import (
     best_partial,
     can_change,
     exact_change_only,
+    left_by_greatest_first,
     payable,
     plan_payout,
 )
@@ -248,3 +249,23 @@ def test_a_bill_goes_before_a_coin_of_the_same_value() -> None:
     plan = plan_payout(500, [TubeCoins(5, 500, 1), TubeCoins(BILLS_FROM + 1, 500, 1)])
     assert plan is not None
     assert plan.coins == ((BILLS_FROM + 1, 1),)
+
+
+# -------------------------------------------------------------- what a changer picks by itself
+
+
+def test_the_greatest_coin_first_may_leave_what_no_coin_pays() -> None:
+    available = tubes(v20=3, v50=1)
+    assert plan_payout(60, available) == PayoutPlan(60, ((0, 3),))
+    unpaid, left = left_by_greatest_first(60, available)
+    assert (unpaid, left) == (10, [TubeCoins(1, 50, 0), TubeCoins(0, 20, 3)])
+
+
+@given(small_tubes, st.integers(0, 40))
+def test_the_greatest_coin_first_never_pays_more_than_can_be_paid(
+    available: list[TubeCoins], amount: int
+) -> None:
+    unpaid, left = left_by_greatest_first(amount, available)
+    assert amount - unpaid <= best_partial(amount, available).amount
+    before, after = (sum(c.value * c.count for c in coins) for coins in (available, left))
+    assert before - after == amount - unpaid

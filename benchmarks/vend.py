@@ -10,7 +10,6 @@ from benchmarks.syscalls import Call, between
 
 NAME: Final = "vend"
 _ROUNDS: Final = 3
-_RECORDS: Final = 10  # of one vend
 # The log is copied into the file when 256 records wait and the machine is quiet for 2 s: a machine
 # that sells is paused that long after every 26 vends, so that each copy is counted.
 _PAUSE_EVERY: Final = 26

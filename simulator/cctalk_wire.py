@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from drivers.cctalk.frames import BYTE_TIME_S, FRAME_OVERHEAD, INTER_BYTE_S
 from simulator.clock import VirtualLoop
 from simulator.line import LineFaults
 from simulator.peripherals.cctalk_base import CcTalkDevice
-
-MAX_FRAME: Final = 255 + FRAME_OVERHEAD
 
 
 class CcTalkWire:

@@ -16,7 +16,6 @@ from controller.state.state import State
 from simulator.truth import AuthState
 from simulator.whole import Whole
 
-UNCERTAIN: Final = "drop not known"  # the flag of a vend that a rule decided
 # Why a reader charged what it should have given back: nothing was sold for it, so it is no
 # discount on anything.
 KEPT: Final = ("cannot refund", "refund error")

@@ -21,7 +21,6 @@ from simulator.pins.board import PinBoard
 EVAPORATOR_BELOW_C: Final = 12.0  # so much colder than the air while the compressor runs
 DEFROST_ABOVE_C: Final = 20.0  # and so much warmer while its heater is on
 EVAPORATOR_S: Final = 120.0  # its own time constant
-SENSOR_WORDS: Final = ("", "gone", "checksum", "open", "power_up", "stuck", "high")
 HIGH_C: Final = 140.0  # what a shorted one tells
 
 

@@ -30,7 +30,6 @@ COMMAND: Final = b"vendd command 1|"
 DESIRED: Final = b"vendd desired 1|"
 # The journal's own, which its verification needs without us.
 KEY: Final = attested.KEY
-CHECKPOINT: Final = attested.STATED
 COUNTERSIGNED: Final = attested.COUNTERSIGNED
 
 CLOCKS_MS: Final = 600_000  # the signer's clock may be so far ahead of the machine's

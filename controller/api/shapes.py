@@ -361,6 +361,3 @@ class TraceShape(TypedDict):
     vend: VendShape | None
     ways: list[WayShape]
     records: list[RecordShape]
-
-
-WatchShape = dict[str, Any]

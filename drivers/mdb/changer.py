@@ -10,23 +10,13 @@ from typing import Final
 
 from controller.faults import LinkError
 from controller.money import exponent
-from controller.ports import CoinRoute as Route
 from controller.ports import (
     PayoutEvidence,
     PayoutOrder,
     TubeCounts,
 )
 from drivers.links.mdb_link import Answer
-from drivers.mdb.blocks import (
-    Address,
-)
-from drivers.mdb.changer_codec import (
-    CoinRoute,
-)
 from drivers.mdb.changer_commands import (
-    OPTION_ALTERNATIVE_PAYOUT,
-    OPTION_EXTENDED_DIAGNOSTICS,
-    AskTubeStatus,
     CoinType,
     encode_command,
 )
@@ -36,32 +26,14 @@ from drivers.mdb.changer_faults import (
 from drivers.mdb.changer_life import ChangerLife
 from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_idle
 from drivers.mdb.fields import mask_of
-from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import Retry
 from drivers.mdb.turns import Restart, Turn
-
-DIAGNOSTIC_S: Final = 5.0
-"""Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
 ALL_TYPES: Final = 0xFFFF
 
 RESET_LIMIT_S: Final = 20.0
 """For a changer that is RESET as its payout never ends: twice what RESET and bring-up take."""
-
-_ROUTES: Final = {
-    CoinRoute.CASHBOX: Route.CASHBOX,
-    CoinRoute.TUBE: Route.TUBE,
-    CoinRoute.NOT_USED: Route.REJECT,
-    CoinRoute.REJECT: Route.REJECT,
-}
-_WANTED_OPTIONS: Final = OPTION_ALTERNATIVE_PAYOUT | OPTION_EXTENDED_DIAGNOSTICS
-"""Controlled manual fill (b2) stays off: then what a technician does in that mode keeps coming
-through POLL, where it is journaled before it is acknowledged. File transport (b3) is not served."""
-
-_DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
-_TUBE_STATUS: Final = encode_command(AskTubeStatus())
-_COUNT_CAP: Final = 255
 
 
 class MdbChanger(ChangerLife):

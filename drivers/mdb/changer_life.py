@@ -17,16 +17,13 @@ from controller.ports import (
     Known,
     TubeCounts,
 )
-from controller.ports import CoinRoute as Route
 from drivers.links.mdb_link import AnswerKind
 from drivers.mdb.blocks import (
     TUBE_STATUS_AFTER_RESET_S,
-    Address,
     MdbBlockError,
 )
 from drivers.mdb.changer_codec import (
     CoinDeposited,
-    CoinRoute,
     decode_diagnostic_status,
     decode_poll,
     decode_setup,
@@ -47,7 +44,6 @@ from drivers.mdb.changer_faults import (
     diagnostic_fault,
 )
 from drivers.mdb.changer_talk import ChangerTalk, one_shots
-from drivers.mdb.ftl_codec import RetryDeny
 from drivers.mdb.identity import identity_of, refuse_other_currency
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import NEVER, Retry
@@ -62,22 +58,12 @@ TUBE_STATUS_PAUSE_S: Final = 0.15
 DIAGNOSTIC_S: Final = 5.0
 """Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
 
-ALL_TYPES: Final = 0xFFFF
-
-_ROUTES: Final = {
-    CoinRoute.CASHBOX: Route.CASHBOX,
-    CoinRoute.TUBE: Route.TUBE,
-    CoinRoute.NOT_USED: Route.REJECT,
-    CoinRoute.REJECT: Route.REJECT,
-}
 _WANTED_OPTIONS: Final = OPTION_ALTERNATIVE_PAYOUT | OPTION_EXTENDED_DIAGNOSTICS
 """Controlled manual fill (b2) stays off: then what a technician does in that mode keeps coming
 through POLL, where it is journaled before it is acknowledged. File transport (b3) is not served."""
 
-_DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
 _TUBE_STATUS: Final = encode_command(AskTubeStatus())
 _TAKE_NOTHING: Final = encode_command(CoinType(0, 0))
-_COUNT_CAP: Final = 255
 
 
 class ChangerLife(ChangerTalk):

@@ -38,10 +38,7 @@ from drivers.mdb.changer_codec import (
     decode_poll,
 )
 from drivers.mdb.changer_commands import (
-    OPTION_ALTERNATIVE_PAYOUT,
-    OPTION_EXTENDED_DIAGNOSTICS,
     POLL_PAYLOAD,
-    AskTubeStatus,
     Reset,
     encode_command,
 )
@@ -57,16 +54,11 @@ from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.turns import Turn
 
-DIAGNOSTIC_S: Final = 5.0
-"""Between two SEND DIAGNOSTIC STATUS; the standard says 1-10 s."""
-
 COIN_GAP_S: Final = 0.25
 """Between two coins that a changer takes; none sorts more than four a second. An answer that comes
 again sooner than that behind the last poll *before* its coin is a repeat; later it may be another
 coin, and nothing tells: a changer that has not heard our ACK and one that has, and took the same
 coin once more, say the same."""
-
-ALL_TYPES: Final = 0xFFFF
 
 _ROUTES: Final = {
     CoinRoute.CASHBOX: Route.CASHBOX,
@@ -74,12 +66,8 @@ _ROUTES: Final = {
     CoinRoute.NOT_USED: Route.REJECT,
     CoinRoute.REJECT: Route.REJECT,
 }
-_WANTED_OPTIONS: Final = OPTION_ALTERNATIVE_PAYOUT | OPTION_EXTENDED_DIAGNOSTICS
-"""Controlled manual fill (b2) stays off: then what a technician does in that mode keeps coming
-through POLL, where it is journaled before it is acknowledged. File transport (b3) is not served."""
 
 _DENY_FTL: Final = encode_command(RetryDeny(Address.CHANGER, Address.VMC, 0))
-_TUBE_STATUS: Final = encode_command(AskTubeStatus())
 _COUNT_CAP: Final = 255
 
 

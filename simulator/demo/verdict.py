@@ -8,7 +8,6 @@ from typing import Any
 
 from simulator.demo.stories import Expected, Story
 from simulator.rig import Rig
-from simulator.shapes import AccountTruth
 
 
 @dataclass(slots=True)
@@ -144,8 +143,3 @@ def not_shown(wanted: Sequence[str], frames: Sequence[Sequence[str]]) -> list[st
         while left and left[0] in " ".join(" ".join(frame).split()):
             left.pop(0)
     return [f"the display never showed: {text}" for text in left[:1]]
-
-
-def empty_account() -> AccountTruth:
-    """Return the account of somebody who did nothing."""
-    return AccountTruth(inserted=0, returned=0, charged=0, credited=0, products=(), spent=0)

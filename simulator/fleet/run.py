@@ -28,7 +28,6 @@ from simulator.fleet.machine import Light, journal_of
 from simulator.fleet.site import BROKER, SERVER, Site
 from simulator.fleet.tally import Lag, Result, cpu_s, some
 
-MOST_MACHINES: Final = 5_000
 CURRENCY: Final = "EUR"
 DESCRIPTORS_EACH: Final = 4  # the connection, paho's pair, and one for a handshake under way
 DESCRIPTORS_BESIDE: Final = 200

@@ -34,7 +34,6 @@ ADULTS: Final = SETTINGS.model_copy(
     update={"products": tuple(p.model_copy(update={"min_age": 18}) for p in SETTINGS.products)}
 )
 STACKING_S: Final = 3.0  # a sound stacker needs less
-YEARS: Final = 3_652 * 86_400.0
 
 
 def how_of(cell: Cell) -> Break:

@@ -21,8 +21,6 @@ from tests.fleet.doors import NOW, Certified, Doors
 from tests.fleet.machines import START, Machine, register
 from tests.fleet.test_ingest import stored, whole
 
-DAY_MS = 24 * 3_600_000
-
 
 @pytest.fixture
 def doors(tmp_path: Path) -> Doors:

@@ -16,7 +16,7 @@ from cloud.contract import batch, signing
 from cloud.contract.commands import CommandBody, Role
 from cloud.contract.journal import GENESIS
 from cloud.contract.messages import Ack, Desired, Message, Presence, Range, State, read
-from cloud.contract.topics import Address, Topic
+from cloud.contract.topics import Topic
 from cloud.link import assembly
 from cloud.link.transport import Connection, Heard, LinkLostError
 from config.models import Cloud
@@ -26,7 +26,6 @@ from tests.scenarios.stage import Stage
 ROOT: Final = bytes([1]) * 32
 SEED: Final = bytes([2]) * 32
 DAY_MS: Final = 24 * 3_600_000
-ADDRESS: Final = Address("acme", "demo")
 CLOUD: Final = Cloud(
     tenant="acme", host="nowhere", tls=False, root_key=signing.public_of(ROOT).hex()
 )

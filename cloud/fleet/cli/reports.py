@@ -12,7 +12,6 @@ from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, ask, run
 from cloud.fleet.now import now_ms
 
-Lines = list[dict[str, Any]]
 All = Annotated[bool, typer.Option("--all", help="The ended ones, too.")]
 
 

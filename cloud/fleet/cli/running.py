@@ -35,8 +35,6 @@ from cloud.fleet.now import now_ms
 from cloud.fleet.projections.rebuild import rebuild as rebuild_all
 from config.fleet import ConfigError
 
-_SERVER = "vendcloud"
-
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 Lots = tuple[tuple[int, int], ...]  # (lot's seq, amount)
 Coins = tuple[tuple[int, int], ...]  # (coin type, count)
 Lines = tuple[tuple[str, int], ...]
-Pocket = Literal["coins", "bills", "product"]
 
 
 def lines_of(*lines: tuple[str, int]) -> Lines:

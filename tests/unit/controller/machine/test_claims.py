@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -18,8 +18,6 @@ from simulator.disk import Disk
 from simulator.disk_sqlite import DiskStorage
 from simulator.instant import InstantHardware
 from simulator.shop import Shop
-
-Opener = Callable[..., Coroutine[Any, Any, Shop]]
 
 
 def virtually(test: Coroutine[Any, Any, None]) -> None:

@@ -48,10 +48,7 @@ from drivers.mdb.fields import TYPES, types_of
 from drivers.mdb.identity import identity_of
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
-from drivers.mdb.turns import Restart, Turn
-
-RESET_LIMIT_S: Final = 20.0
-"""For a recycler that is RESET as its payout never ends: twice what RESET and bring-up take."""
+from drivers.mdb.turns import Turn
 
 COUNT_CAP: Final = 0xFFFF
 """Counts are two bytes."""
@@ -101,7 +98,6 @@ class MdbBillRecycler(MdbBillValidator):
         self._payout_lock = asyncio.Lock()
         self._paying = False
         self._holding = False  # a bill is in escrow
-        self._stuck = False  # a payout never ended: RESET, which aborts it, and initialise again
         self._balked = False  # a payout stood still: not asked again before it has moved a bill
         self._disabled_since: float | None = None
         self._moving = False  # a bill is in motion, as the last poll answer said
@@ -207,26 +203,6 @@ class MdbBillRecycler(MdbBillValidator):
     @property
     def _effective(self) -> int:
         return 0 if self._paying else super()._effective
-
-    async def _end_stuck(self) -> bool:
-        """RESET a recycler that answers and never stops paying; True when it is ready again."""
-        if self._slot.lost or not self._ready:
-            return False
-        self._stuck = True
-        self._stir.set()
-        try:
-            async with asyncio.timeout(RESET_LIMIT_S):
-                while self._stuck or not self._ready:
-                    await self._turn()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _work(self) -> float:
-        if self._stuck:
-            self._stuck = False
-            raise Restart
-        return await super()._work()
 
     async def _evidence(
         self, *, idle: bool, status: tuple[int, ...] | None, resets: int

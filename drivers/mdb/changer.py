@@ -5,7 +5,6 @@ Source: MDB/ICP 4.2, section 5.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from controller.faults import LinkError
@@ -28,18 +27,14 @@ from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_id
 from drivers.mdb.fields import mask_of
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import Retry
-from drivers.mdb.turns import Restart, Turn
+from drivers.mdb.turns import Turn
 
 ALL_TYPES: Final = 0xFFFF
-
-RESET_LIMIT_S: Final = 20.0
-"""For a changer that is RESET as its payout never ends: twice what RESET and bring-up take."""
 
 
 class MdbChanger(ChangerLife):
     """Drives one coin changer; constructed as `ChangerTalk`."""
 
-    _stuck = False
     """A payout never ended: RESET, which aborts it, and initialise again."""
 
     # ------------------------------------------------------------------------------ the port
@@ -121,26 +116,6 @@ class MdbChanger(ChangerLife):
         if not answer.heard:
             raise LinkError("the changer did not take its inhibit; nothing was paid")
         self._applied = 0, self._wanted[1]
-
-    async def _end_stuck(self) -> bool:
-        """RESET a changer that answers and never stops paying; True when it is ready again."""
-        if self._slot.lost or not self._ready:
-            return False
-        self._stuck = True
-        self._stir.set()
-        try:
-            async with asyncio.timeout(RESET_LIMIT_S):
-                while self._stuck or not self._ready:
-                    await self._turn()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _work(self) -> float:
-        if self._stuck:
-            self._stuck = False
-            raise Restart
-        return await super()._work()
 
     def _value_of(self, order: PayoutOrder) -> int | None:
         """The order in the changer's units, None when it is to be paid coin by coin."""

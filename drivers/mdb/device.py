@@ -57,6 +57,9 @@ DRAIN_S: Final = 0.5
 """After the order to take nothing: what had passed the gate by then is where it belongs, and told
 (a coin falls some tenths of a second)."""
 
+RESET_LIMIT_S: Final = 20.0
+"""For one that is RESET as its payout never ends: twice what RESET and bring-up take."""
+
 GREET_TURNS: Final = 20
 """Poll answers that `greet` waits for while money keeps coming (3 s), before it returns anyway."""
 
@@ -107,6 +110,7 @@ class MdbDriver(ABC):
         self._reset_expected = False
         self._reset_told: int | None = None  # answers so far when JUST RESET came last
         self._was_reset = False
+        self._stuck = False  # a payout never ended: RESET, which aborts it, and initialise again
         self._may_take = False  # enabled by whoever drove it before a restart
         self._reset_at = NEVER_YET
         self.resets = 0  # those that nobody here asked for
@@ -341,12 +345,29 @@ class MdbDriver(ABC):
         while True:
             self._check()
             self._stir.clear()
+            if self._stuck:
+                self._stuck = False
+                raise Restart
             try:
                 pause = await self._work()
             except LinkError:
                 pause = SECOND_RESET_S
             self._check()
             await self._stir.wait(pause)
+
+    async def _end_stuck(self) -> bool:
+        """RESET a device that answers and never stops paying; True when it is ready again."""
+        if self._slot.lost or not self._ready:
+            return False
+        self._stuck = True
+        self._stir.set()
+        try:
+            async with asyncio.timeout(RESET_LIMIT_S):
+                while self._stuck or not self._ready:
+                    await self._turn()
+        except TimeoutError:
+            return False
+        return True
 
     # ----------------------------------------------------------------------------- dialogues
 

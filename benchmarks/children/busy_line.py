@@ -6,14 +6,12 @@ next answer carries it, and its ACK waits for the journal.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.children.round_trips import Nobody
 from benchmarks.children.terminals import terminal
 from benchmarks.children.till import Till
@@ -136,11 +134,8 @@ async def measure(folder: Path, count: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure ``--count`` acknowledged polls beside a journal in ``--folder``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    given = parser.parse_args()
-    sys.stdout.write(json.dumps(asyncio.run(measure(given.folder, given.count))))
+    options = given(__doc__, folder=Path, count=int)
+    hand_back(asyncio.run(measure(options.folder, options.count)))
 
 
 if __name__ == "__main__":

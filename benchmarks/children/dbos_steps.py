@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
 
 from dbos import DBOS
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.syscalls import Marks
 
 STEPS = 5
@@ -20,12 +18,9 @@ WARM_UP = 20
 
 def main() -> None:
     """Run ``--count`` workflows on a database in ``--folder``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    path = given.folder / "dbos.db"
+    options = given(__doc__, folder=Path, count=int)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.folder / "dbos.db"
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=WAL")  # the file keeps it
     DBOS(
@@ -51,14 +46,14 @@ def main() -> None:
     whole: list[float] = []
     mark("begin")
     begun = time.perf_counter()
-    for number in range(given.count):
+    for number in range(options.count):
         at = time.perf_counter()
         workflow(number)
         whole.append(time.perf_counter() - at)
     took = time.perf_counter() - begun
     mark("end")
     DBOS.destroy()
-    sys.stdout.write(json.dumps({"per_s": given.count / took, "whole": whole}))
+    hand_back({"per_s": options.count / took, "whole": whole})
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from pathlib import Path
 
+from benchmarks.children.given import given
 from simulator.i2c_server import I2cBus, I2cServer
 
 
@@ -29,11 +29,8 @@ async def _serve(path: Path, address: int) -> None:
 
 def main() -> None:
     """Serve ``--path``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--path", type=Path, required=True)
-    parser.add_argument("--address", type=int, required=True)
-    given = parser.parse_args()
-    asyncio.run(_serve(given.path, given.address))
+    options = given(__doc__, path=Path, address=int)
+    asyncio.run(_serve(options.path, options.address))
 
 
 if __name__ == "__main__":

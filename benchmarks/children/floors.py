@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Final
 
 import aiosqlite
 
+from benchmarks.children.given import given, hand_back
 from controller.journal.database import PRAGMAS
 from controller.machine.modes import destination
 from controller.machine.table import Mode, Trigger
@@ -70,17 +68,14 @@ def triggers(count: int) -> list[float]:
 
 def main() -> None:
     """Measure ``--count`` of each in ``--folder``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
+    options = given(__doc__, folder=Path, count=int)
+    options.folder.mkdir(parents=True, exist_ok=True)
     found = {
-        "raw": raw(given.folder, given.count),
-        "aiosqlite": asyncio.run(through_aiosqlite(given.folder, given.count)),
-        "trigger": triggers(given.count),
+        "raw": raw(options.folder, options.count),
+        "aiosqlite": asyncio.run(through_aiosqlite(options.folder, options.count)),
+        "trigger": triggers(options.count),
     }
-    sys.stdout.write(json.dumps(found))
+    hand_back(found)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
+
+from benchmarks.children.given import given
 
 
 def main() -> None:
     """Run it, and hand on what it found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--machines", type=int, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args()
+    options = given(__doc__, machines=int, seconds=float)
     command = [
         sys.executable, "-m", "simulator", "fleet", "--idle", "--json",
-        "--machines", str(given.machines), "--seconds", str(given.seconds),
+        "--machines", str(options.machines), "--seconds", str(options.seconds),
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     sys.stdout.write(done.stdout.decode().splitlines()[-1])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.idle import burden, child_of
 from benchmarks.machine import DEMO, Vendd, simulated, vendd
 from benchmarks.place import BenchError
@@ -68,11 +66,8 @@ async def measure(folder: Path, seconds: float) -> dict[str, float]:
 
 def main() -> None:
     """Measure, and print what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    given = parser.parse_args()
-    sys.stdout.write(json.dumps(asyncio.run(measure(given.folder, given.seconds))))
+    options = given(__doc__, folder=Path, seconds=float)
+    hand_back(asyncio.run(measure(options.folder, options.seconds)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import gc
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, text
 
 from benchmarks.children.fleet_material import BATCH, Source, sources
+from benchmarks.children.given import hand_back
 from cloud.contract.batch import read_head, unpacked
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
@@ -290,7 +290,7 @@ def main() -> None:
             if postgres is not None:
                 postgres.stop()
                 postgres.remove()
-    sys.stdout.write(json.dumps({**found, "batch": BATCH}))
+    hand_back({**found, "batch": BATCH})
 
 
 if __name__ == "__main__":

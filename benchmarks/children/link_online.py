@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.children.long_journal import opened, write
 from benchmarks.report import median
 from cloud.contract.topics import Address
@@ -151,18 +150,14 @@ async def _opened_and_closed(folder: Path) -> float:
 
 def main() -> None:
     """Measure, and print what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--sales", type=int, required=True)
-    parser.add_argument("--records", type=int, required=True)
-    given = parser.parse_args()
-    site = Site(given.folder / "home")
+    options = given(__doc__, folder=Path, sales=int, records=int)
+    site = Site(options.folder / "home")
     try:
         site.wait()
-        found = asyncio.run(measure(site, given))
+        found = asyncio.run(measure(site, options))
     finally:
         site.end()
-    sys.stdout.write(json.dumps(found))
+    hand_back(found)
 
 
 if __name__ == "__main__":

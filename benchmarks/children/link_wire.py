@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.children.fleet_material import BATCH, Row, Source, sources
+from benchmarks.children.given import hand_back
 from benchmarks.children.ingest_rates import NOW_MS, Bench, register
 from cloud.contract.topics import Topic
 from cloud.fleet.broker_mqtt import MqttBroker
@@ -187,7 +186,7 @@ def main() -> None:
     broker = Mosquitto(given.folder / "broker", persistence=False)
     with running(broker):
         found = asyncio.run(measure(Bench(given.folder, broker, None), given))
-    sys.stdout.write(json.dumps(found))
+    hand_back(found)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from typing import Any
 
+from benchmarks.children.given import hand_back
 from simulator.swarm.run import Order, carry_out
 
 WARM_UP = Order(seed=1_000_000, vends=3, faults="none")
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--no-fold", action="store_true")
     given = parser.parse_args()
     found = play(given.last, given.customers, fold=not given.no_fold)
-    sys.stdout.write(json.dumps(found))
+    hand_back(found)
 
 
 if __name__ == "__main__":

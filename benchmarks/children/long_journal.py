@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import os
-import sys
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -16,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.children.given import given, hand_back
 from cloud.link.link import Link
 from cloud.link.sync import SyncView
 from cloud.link.transport import Connection, LinkLostError
@@ -150,14 +148,9 @@ async def measure(folder: Path, empty: Path, records: int, starts: int) -> dict[
 
 def main() -> None:
     """Write ``--records`` into ``--folder``, and open it and an ``--empty`` one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--empty", type=Path, required=True)
-    parser.add_argument("--records", type=int, required=True)
-    parser.add_argument("--starts", type=int, required=True)
-    given = parser.parse_args()
-    found = asyncio.run(measure(given.folder, given.empty, given.records, given.starts))
-    sys.stdout.write(json.dumps(found))
+    options = given(__doc__, folder=Path, empty=Path, records=int, starts=int)
+    found = asyncio.run(measure(options.folder, options.empty, options.records, options.starts))
+    hand_back(found)
 
 
 if __name__ == "__main__":

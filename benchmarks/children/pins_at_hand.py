@@ -7,10 +7,8 @@ display is written by its own thread to a bus whose far end is another process.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import random
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.keys import Keys
 from config.machine import MachineSettings
 from config.settings import load
@@ -124,19 +123,15 @@ async def _sell(settings: MachineSettings, keys: Keys, count: int) -> list[float
 
 def main() -> None:
     """Sell ``--count`` products."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--count", type=int, required=True)
-    given = parser.parse_args()
-    settings = load(given.config, home=given.home)
-    fifo = KeyFifo(given.home / "keypad")
+    options = given(__doc__, config=Path, home=Path, count=int)
+    settings = load(options.config, home=options.home)
+    fifo = KeyFifo(options.home / "keypad")
     try:
-        with _display(settings), closing(Keys(given.config, given.home)) as keys:
-            found = asyncio.run(_sell(settings, keys, given.count))
+        with _display(settings), closing(Keys(options.config, options.home)) as keys:
+            found = asyncio.run(_sell(settings, keys, options.count))
     finally:
         fifo.close()
-    sys.stdout.write(json.dumps({"took_ms": found}))
+    hand_back({"took_ms": found})
 
 
 if __name__ == "__main__":

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
-import json
 import os
-import sys
 import time
 from typing import Any, Final
 
+from benchmarks.children.given import given, hand_back
 from benchmarks.children.terminals import terminal
-from controller.ports import DeviceEvent, LinkCapabilities, MoneyReport
-from drivers.links.mdb_link import Answer, LinkCounters, MdbLink
+from controller.ports import DeviceEvent, MoneyReport
+from drivers.links.mdb_link import Answer, MdbLink
+from drivers.links.tapped import TappedLink
 from drivers.links.tty import open_byte_port
 from drivers.mdb.assembly import adapter_link, native_link
 from drivers.mdb.scheduler import MdbBus
@@ -37,40 +36,16 @@ class Nobody:
         raise RuntimeError(f"the line broke: {event}")
 
 
-class Stamped:
+class Stamped(TappedLink):
     """A link that notes when each exchange began."""
 
     def __init__(self, link: MdbLink) -> None:
-        self._link = link
+        super().__init__(link, lambda *_: None)
         self.begun_at = 0.0
-
-    @property
-    def capabilities(self) -> LinkCapabilities:
-        return self._link.capabilities
-
-    @property
-    def counters(self) -> LinkCounters:
-        return self._link.counters
-
-    @property
-    def answered_at(self) -> float:
-        return self._link.answered_at
-
-    async def open(self) -> None:
-        await self._link.open()
 
     async def exchange(self, payload: bytes) -> Answer:
         self.begun_at = time.perf_counter()
         return await self._link.exchange(payload)
-
-    def ack(self) -> None:
-        self._link.ack()
-
-    async def bus_reset(self) -> None:
-        await self._link.bus_reset()
-
-    def close(self) -> None:
-        self._link.close()
 
 
 class Polled:
@@ -189,12 +164,10 @@ def in_real_time() -> bool:
 
 def main() -> None:
     """Measure ``--count`` of each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, required=True)
-    given = parser.parse_args()
+    options = given(__doc__, count=int)
     real_time = in_real_time()
-    found = asyncio.run(measure(given.count))
-    sys.stdout.write(json.dumps({**found, "real_time": real_time}))
+    found = asyncio.run(measure(options.count))
+    hand_back({**found, "real_time": real_time})
 
 
 if __name__ == "__main__":

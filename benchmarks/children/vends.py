@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.children.given import hand_back
 from benchmarks.children.till import Till
 from benchmarks.syscalls import Marks
 
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.0)
     given = parser.parse_args()
     found = asyncio.run(_sell(given.folder, given.count, given.pause_every, given.pause))
-    sys.stdout.write(json.dumps(found))
+    hand_back(found)
 
 
 if __name__ == "__main__":

@@ -219,10 +219,11 @@ class Whole:
     def _intents(self) -> frozenset[str]:
         if self.running is None:
             return frozenset()
-        return frozenset(
-            saga.intent + ("" if saga.intent_success else " failure")
-            for saga in self.state.sagas.values()
-        )
+        sagas = self.state.sagas.values()
+        acts = {saga.intent + ("" if saga.intent_success else " failure") for saga in sagas}
+        if any(saga.intent == "approval" and saga.cancel_intended for saga in sagas):
+            acts.add("cancel")
+        return frozenset(acts)
 
     def _keypad(self) -> Callable[[Notify], MemoryKeypad] | None:
         keys, shape = self.world.panel.keypad, self.settings.keypad

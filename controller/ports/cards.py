@@ -103,6 +103,12 @@ class CancelOutcome(StrEnum):
 
     CANCELLED = "cancelled"  # denied came, nothing charged
     APPROVED = "approved"  # the approval had already come; it was answered with VEND FAILURE
+    NO_VEND = "no vend"
+    """After a restart: it is in no vend, and of how one ended it would tell nobody a second time.
+
+    Nothing is charged, unless the life before had begun to cancel it: an approval that had
+    overtaken the cancel was answered with VEND FAILURE, and the reader may have kept the money.
+    """
     UNKNOWN = "unknown"
 
 

@@ -308,7 +308,9 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) 
         data = rec.ApprovalFinished(
             device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
         )
-    elif result in (CancelOutcome.CANCELLED, CancelOutcome.APPROVED):
+    elif result is CancelOutcome.NO_VEND and saga.cancel_intended:
+        data = _cancelled_before(desk, saga)
+    elif not isinstance(result, Failed) and result is not CancelOutcome.UNKNOWN:
         data = rec.ApprovalFinished(
             device=saga.device, outcome="cancelled", detail=f"after restart: {result}"
         )
@@ -318,6 +320,25 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) 
             device=saga.device, outcome="unknown", amount=saga.card_amount, detail="after restart"
         )
     desk.write(data, saga.vend)
+
+
+def _cancelled_before(desk: Desk, saga: Saga) -> rec.ApprovalFinished:
+    """The life before had begun to cancel it: how that ended, the reader told nobody else.
+
+    One that can refund has done so if it was approved at all, but for an error that it said once.
+    One that can't has charged what it had approved.
+    """
+    info = desk.state.devices.get(saga.device) or {}
+    refunds = info.get("can_refund", False) and info.get("level", 1) > 1
+    if refunds:
+        desk.flag("card refund already", saga.vend, saga.card_amount)
+        return rec.ApprovalFinished(
+            device=saga.device, outcome="cancelled", detail="by the life before"
+        )
+    desk.flag("approval unknown", saga.vend, saga.card_amount)
+    return rec.ApprovalFinished(
+        device=saga.device, outcome="unknown", amount=saga.card_amount, detail="by the life before"
+    )
 
 
 def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> None:

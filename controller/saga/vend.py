@@ -584,4 +584,6 @@ def cancel_approval(desk: Desk, saga: Saga) -> None:
     """
     if saga.intent == "approval" and saga.intent_boot == desk.state.boot:
         desk.live.cancelling.add(saga.vend)
+        if not saga.cancel_intended:
+            desk.write(rec.ApprovalCancelIntended(device=saga.device), saga.vend)
         desk.do(CancelApproval(saga.vend, DeviceName(saga.device)))

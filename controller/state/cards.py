@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
     saga = s.saga_of(r)
     saga.intent, saga.intent_boot = "approval", r.boot
-    saga.device, saga.card_amount, saga.refund_refused = d.device, d.amount, False
+    saga.device, saga.card_amount = d.device, d.amount
+    saga.cancel_intended = saga.refund_refused = False
     s.cards_asked[d.device] = r.seq if r.vend is None else r.vend, d.amount
+
+
+def _approval_cancel_intended(s: State, r: Record, _d: rec.ApprovalCancelIntended) -> None:
+    s.saga_of(r).cancel_intended = True
 
 
 def _approval_finished(s: State, r: Record, d: rec.ApprovalFinished) -> None:
@@ -71,6 +76,7 @@ def _reader_switched(s: State, _r: Record, d: rec.ReaderSwitched) -> None:
 
 FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
     rec.ApprovalRequested: _approval_requested,
+    rec.ApprovalCancelIntended: _approval_cancel_intended,
     rec.ApprovalFinished: _approval_finished,
     rec.SettleIntended: _settle_intended,
     rec.SettleFinished: _settle_finished,

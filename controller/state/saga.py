@@ -46,6 +46,7 @@ class Saga:
     card_amount: int = 0
     card: Literal["", "approved", "denied", "settled", "refunded", "lost"] = ""
     card_token: bool = False
+    cancel_intended: bool = False  # the request is being ended before it has an answer
     refund_refused: bool = False  # the reader has told a refund error, whatever it says later
     # the act that has an intent and no outcome yet
     intent: Intent = ""

@@ -182,7 +182,7 @@ class MdbCardReader(ReaderAge):
         match await self._cancel():
             case Charged() as charged:
                 return charged
-            case CancelOutcome.CANCELLED:
+            case CancelOutcome.CANCELLED | CancelOutcome.NO_VEND:
                 self._disowned = True  # it may have been silence
                 if never_heard:
                     raise LinkError(f"{self._name.value} never acknowledged the request")
@@ -230,6 +230,8 @@ class MdbCardReader(ReaderAge):
         try:
             # A reader that took the request must take this: its silence is no answer.
             outcome = await self._cancel(Retry.ASK if decision is None else Retry.REPEAT)
+            if outcome is CancelOutcome.NO_VEND and decision is not None:
+                outcome = CancelOutcome.CANCELLED  # nothing has escaped the life that asked
         finally:
             ended.set_result(outcome)
             if decision is not None and decision.open:
@@ -266,7 +268,7 @@ class MdbCardReader(ReaderAge):
                     if code is None or message.state in _IN_VEND:
                         self._approval_seen = True  # or so it seems
                         return await self._fail_approved(surely=False)
-                    return CancelOutcome.CANCELLED
+                    return self._in_no_vend()
                 case _:
                     return CancelOutcome.UNKNOWN
         except LinkError:
@@ -292,8 +294,15 @@ class MdbCardReader(ReaderAge):
             return Charged(self._approved_amount(), "approved too late, not given back")
         no_vend = self._no_vend or not heard
         if no_vend and not surely and not self._charged() and not self._gone():
-            return CancelOutcome.CANCELLED
+            return self._in_no_vend()
         return CancelOutcome.UNKNOWN
+
+    def _in_no_vend(self) -> CancelOutcome:
+        """What it proves that a reader is in no vend: on this link its refund error comes again."""
+        info = self._info
+        withheld = self._bus.link.capabilities.withholds_ack
+        tells = info is not None and info.can_refund and info.level >= 2
+        return CancelOutcome.CANCELLED if withheld and tells else CancelOutcome.NO_VEND
 
     # -------------------------------------------------------------------------------- outcome
 

@@ -356,6 +356,9 @@ class Watch:
         unfinished = self.machine.unfinished
         if "settle failure" in unfinished:
             hidden.add(Excuse.REFUND)
+        if "cancel" in unfinished:
+            # An approval may have overtaken it; what its reader made of VEND FAILURE it says once.
+            hidden |= {Excuse.APPROVAL, Excuse.REFUND}
         if power and "dispense" in unfinished:
             hidden.add(Excuse.DROP)
         if power and not unfinished.isdisjoint(("approval", "settle failure")):

@@ -76,6 +76,7 @@ CHAINS = {
             on_stage.card,
             "approval.requested approval.finished settle.intended settle.finished",
         ),
+        at(on_stage.card_changed_mind, "approval.cancel_intended"),
     )),
     "jam": Chain((
         at(on_stage.jam, "fault.raised column.disabled dispense.refused credit.restored"),

@@ -9,6 +9,7 @@ import pytest
 
 from controller.journal.envelope import Record
 from controller.ports import CancelOutcome, Charged, DeviceName, KeyPressed
+from simulator.oracles import Allowance
 from simulator.plan import WorldPlan, plan_for
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
@@ -209,3 +210,31 @@ def test_a_refund_error_on_record_is_believed_behind_a_restart_that_finds_no_ven
     plan = plan_for(SETTINGS)
     readers = {"cashless1": replace(plan.readers["cashless1"], options=0)}
     play(scenario, link, plan=replace(plan, readers=readers))
+
+
+@pytest.mark.parametrize("refunds", [True, False])
+@pytest.mark.parametrize("later_s", [0.0, 0.03, 0.1, 0.6, 0.68, 0.75, 0.8])
+def test_a_life_that_dies_over_a_cancel_leaves_nobody_charged_unseen(
+    later_s: float, refunds: bool, link: Link
+) -> None:
+    """What became of a VEND FAILURE, a reader says once: here to a life that died of it."""
+
+    async def scenario(stage: Stage) -> None:
+        cancels_as_it_approves(stage)
+        auths = stage.world.truth.authorisations
+        await shows(stage, "one-way")
+        await stage.until(lambda: any(auth.amount for auth in auths.values()))
+        await stage.passes(later_s)
+        await stage.kill()
+        await stage.opens()
+        lost = paid_for_nothing(stage)
+        if refunds and link == "adapter":  # which acknowledges a refund error by itself
+            assert lost <= 0 or stage.flags == ["card refund already"]
+        else:
+            assert lost <= 0
+        assert lost == 0 or stage.flags
+
+    plan = plan_for(SETTINGS)
+    reader = replace(plan.readers["cashless1"], options=0, can_refund=refunds)
+    plan = replace(plan, readers={"cashless1": reader})
+    play(scenario, link, plan=plan, allowance=Allowance(blind=True))

@@ -11,6 +11,7 @@ raises ``version`` and keeps the old reader.
 from controller.journal.records.age import AgeChecked
 from controller.journal.records.cards import (
     REFUNDED,
+    ApprovalCancelIntended,
     ApprovalFinished,
     ApprovalRequested,
     LateApprovalOpened,
@@ -119,6 +120,7 @@ __all__ = [
     "REFUNDED",
     "REGISTRY",
     "AgeChecked",
+    "ApprovalCancelIntended",
     "ApprovalFinished",
     "ApprovalRequested",
     "BillEscrowed",

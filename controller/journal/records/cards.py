@@ -20,6 +20,13 @@ class ApprovalRequested(RecordData):
     item: int
 
 
+class ApprovalCancelIntended(RecordData):
+    """VEND CANCEL is about to be sent, and VEND FAILURE if the approval has overtaken it."""
+
+    type: ClassVar[str] = "approval.cancel_intended"
+    device: str
+
+
 class ApprovalFinished(RecordData):
     """What the reader said. ``amount`` is what it took from the medium."""
 
@@ -93,6 +100,7 @@ class ReaderSwitched(RecordData):
 
 ALL: Final[tuple[type[RecordData], ...]] = (
     ApprovalRequested,
+    ApprovalCancelIntended,
     ApprovalFinished,
     SettleIntended,
     SettleFinished,

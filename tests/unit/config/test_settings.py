@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.models import KernelKeypad, MatrixKeypad
+from config.models import KernelKeypad, MatrixKeypad, Policy
 from config.pins import Pin
 from config.settings import MachineSettings, load
 from controller.faults import ConfigError
@@ -484,3 +484,23 @@ def test_a_column_that_sells_on_needs_something_that_tells_when_it_is_empty(
             "or columns[6].empty, or a fitted drop_sensor"
         )
     ]
+
+
+def _policies() -> dict[str, str]:
+    """Return the policies of the commented example: key and words beside it."""
+    section = PI.read_text(encoding="utf-8").partition("\n[policy]\n")[2].partition("\n\n")[0]
+    lines = [line.partition("#") for line in section.splitlines() if "=" in line.partition("#")[0]]
+    return {setting.partition("=")[0].strip(): words.strip() for setting, _, words in lines}
+
+
+def test_every_policy_stands_with_its_words_in_the_example() -> None:
+    policies = _policies()
+    assert sorted(policies) == sorted(Policy.model_fields)
+    assert all(policies.values())
+
+
+def test_the_examples_policies_are_todays_where_it_does_not_say_why_not(tmp_path: Path) -> None:
+    found = load(PI, home=tmp_path).policy
+    usual = Policy()
+    other = {name for name in Policy.model_fields if getattr(found, name) != getattr(usual, name)}
+    assert other == {"max_credit", "max_change", "credit_timeout_s", "exact_change_margin"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from controller.domain.offers import Offer, Offers, reduced
 from controller.domain.planogram import Column, Planogram, Product
+from controller.journal.envelope import to_ms
 
 LUNCH = Offer("lunch", 50, frozenset({"A1"}), frozenset({0, 1, 2, 3, 4}), 12 * 60, 14 * 60)
 NIGHT = Offer("night", 100, frozenset({"A1"}), frozenset({4}), 22 * 60, 2 * 60)
@@ -44,6 +45,34 @@ def test_hours_are_those_of_the_machines_zone() -> None:
     noon = datetime(2026, 7, 17, 10, 30, tzinfo=UTC)  # 12:30 there, in summer
     assert berlin.at(int(noon.timestamp() * 1000)) == (LUNCH,)
     assert Offers((LUNCH,)).at(int(noon.timestamp() * 1000)) == ()
+
+
+def hours(start: int, end: int) -> Offer:
+    """Return an offer of each day, from hour to hour."""
+    return Offer("hours", 50, frozenset({"A1"}), frozenset(range(7)), start * 60, end * 60)
+
+
+@pytest.mark.parametrize(
+    ("offer", "day", "held"),
+    [
+        # The clocks of Berlin went from 02:00 to 03:00 on 2026-03-29, and back on 2026-10-25.
+        (hours(2, 3), "2026-03-29", []),
+        (hours(1, 4), "2026-03-29", [0, 1]),
+        (hours(2, 3), "2026-10-25", [0, 1]),
+        (hours(1, 3), "2026-10-25", [-1, 0, 1]),
+        (hours(22, 3), "2026-03-29", [-3, -2, -1, 0]),
+        (hours(22, 3), "2026-10-25", [-4, -3, -2, -1, 0, 1]),
+        (hours(0, 0), "2026-03-29", [-4, -3, -2, -1, 0, 1, 2, 3]),
+    ],
+)
+def test_hours_are_those_on_the_wall_when_the_clocks_change(
+    offer: Offer, day: str, held: list[int]
+) -> None:
+    midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    berlin = Offers((offer,), ZoneInfo("Europe/Berlin"))
+    half_past = [midnight + timedelta(hours=hour, minutes=30) for hour in range(-4, 4)]
+    found = [hour for hour, at in enumerate(half_past, -4) if berlin.at(to_ms(at))]
+    assert found == held
 
 
 def test_the_best_offer_stands_beside_the_list_price() -> None:

@@ -58,6 +58,7 @@ class Mark:
     claims: int = 0
     escrow: int = 0
     cash_owed: int = 0  # of credit and claims what may be paid out in coins and bills
+    receivable: int = 0  # what the books expect of the readers' acquirers
     unclaimed: int = 0
     missing: int = 0
     box: int = 0  # in the cash box beyond what is booked
@@ -108,6 +109,7 @@ class Judge:
             *self._stock(now, evidence),
             *self._people(now, evidence),
             *self._tenders(now, evidence),
+            *self._receivable(now, evidence),
             *self._flags(evidence),
             *self._claims(evidence),
             *self._times(evidence),
@@ -154,6 +156,7 @@ class Judge:
             escrow=held.value if held is not None and not held.claimed else 0,
             cash_owed=state.credit.cash
             + sum(claim.amount for claim in state.claims.values() if claim.tender == "cash"),
+            receivable=state.ledger.balance(acc.CARD_RECEIVABLE),
             unclaimed=-state.ledger.balance(acc.UNCLAIMED),
             missing=state.ledger.balance(acc.MISSING),
             box=physical[acc.CASH_CASHBOX] - booked[acc.CASH_CASHBOX],
@@ -310,6 +313,17 @@ class Judge:
                 f"{more} became cash that nobody had put in: brought {brought},"
                 f" spent of it {used}, owed of it {owed}"
             )
+
+    def _receivable(self, now: Mark, evidence: Evidence) -> Iterator[str]:
+        """What the books expect of the acquirers is what the readers have charged."""
+        blind = evidence.excused(Excuse.APPROVAL, Excuse.REFUND) or evidence.ends
+        if blind or self._untellable():
+            return
+        accounts = self.machine.world.truth.accounts.values()
+        charged = sum(account.charged - account.credited for account in accounts)
+        booked = now.receivable - self.mark.receivable
+        if booked != charged:
+            yield f"{acc.CARD_RECEIVABLE}: {charged} was charged, {booked} is booked"
 
     def _repriced(self, evidence: Evidence) -> int:
         """Return how much more than on the list was asked for what fell, while prices were set."""

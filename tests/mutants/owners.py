@@ -123,6 +123,19 @@ def take_a_power_gap_for_nothing(soil: Soil) -> None:
     soil.wrap(ClimateState, "booted", make)
 
 
+def book_a_card_s_refund_as_earned(soil: Soil) -> None:
+    """Held becomes revenue, and the acquirer is expected to pay what went back."""
+    soil.wrap(rec.SettleFinished, "postings", _earned)
+
+
+def _earned(real: Any) -> Any:
+    def postings(self: rec.SettleFinished) -> Any:
+        gone = not self.success and self.outcome in rec.REFUNDED
+        return real(self.model_copy(update={"success": True}) if gone else self)
+
+    return postings
+
+
 MUTANTS: Final = (
     Mutant("make cash of a claim on a card", make_cash_of_a_claim_on_a_card),
     Mutant("pay out credit that only buys", pay_out_credit_that_only_buys),
@@ -136,5 +149,6 @@ MUTANTS: Final = (
     Mutant("let codes be guessed", let_codes_be_guessed),
     Mutant("give what a command grants twice", give_what_a_command_grants_twice),
     Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
+    Mutant("book a card's refund as earned", book_a_card_s_refund_as_earned),
     Mutant("take a power gap for nothing", take_a_power_gap_for_nothing, "cabin,climate,power"),
 )

@@ -72,6 +72,19 @@ def book_something(player: Player) -> None:
     ledger.post(((acc.CASH_TUBES, 5), (acc.OPERATOR, -5)))
 
 
+def book_a_card_that_nobody_charged(player: Player) -> None:
+    ledger = player.machine.state.ledger
+    ledger.post(((acc.CARD_RECEIVABLE, 50), (acc.REVENUE_CARD, -50)))
+
+
+def pay_cash_that_nobody_put_in(player: Player) -> None:
+    record = player.watch.evidence.records[-1]
+    data = rec.VendSettled(cash=90, lots=())
+    player.watch.evidence.records.append(
+        Record(**{**{n: getattr(record, n) for n in fields_of(record)}, "data": data})
+    )
+
+
 def poll_late(player: Player) -> None:
     running = player.machine.running
     assert running is not None
@@ -106,6 +119,8 @@ def acknowledge_early(player: Player) -> None:
         (drop_a_coin_into_the_box, "cash.cashbox: off by 50"),
         (take_a_product, "column A1: believed stock went wrong"),
         (book_something, "cash.tubes"),
+        (book_a_card_that_nobody_charged, "card.receivable: 0 was charged, 50 is booked"),
+        (pay_cash_that_nobody_put_in, "90 became cash that nobody had put in"),
         (poll_late, "a device was polled 0.300 s late"),
         (flag, "flagged 'payout unknown'"),
         (lambda player: flag(player, "made up"), "a flag that no oracle knows"),

@@ -41,6 +41,7 @@ log = structlog.get_logger("vendcloud")
 # Objects made before the garbage collector looks: a run of batches makes some ten thousand, which
 # live as long as their transaction; looking at them every 700 costs a tenth of the time.
 COLLECT_EVERY: Final = 50_000
+ANSWER_S: Final = 3.0  # of a database that is well; a supervisor's patience is longer
 OUTBOX_S: Final = 1.0  # between two looks for commands that a shell has signed
 
 
@@ -61,6 +62,7 @@ class Service:
         self._home = home
         self._signatory = signatory_of(settings.signer, home, now_ms)
         self.database = FleetDatabase(home.database_url(settings))
+        self._asking: asyncio.Task[bool] | None = None
         self.ways: dict[str, Worker] = {}
         if settings.broker.enabled:
             unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
@@ -108,11 +110,21 @@ class Service:
 
     async def ready(self) -> dict[str, bool]:
         """Return what works."""
-        database = False
-        with suppress(Exception):  # whatever a driver raises: the answer is no
-            database = await self.database.alive()
+        database = await self._database_answers()
         ways = {name: worker.connected.is_set() for name, worker in self.ways.items()}
         return {"database": database, **ways}
+
+    async def _database_answers(self) -> bool:
+        """Tell whether it does, soon; questions to one that hangs do not pile up."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask_database())
+        await asyncio.wait({self._asking}, timeout=ANSWER_S)
+        return self._asking.done() and self._asking.result()
+
+    async def _ask_database(self) -> bool:
+        with suppress(Exception):  # whatever a driver raises: the answer is no
+            return await self.database.alive()
+        return False
 
     def web(self) -> FastAPI:
         """Return the health endpoints."""
@@ -173,6 +185,9 @@ class Service:
         try:
             yield
         finally:
+            if self._asking is not None:
+                self._asking.cancel()
+                await asyncio.gather(self._asking, return_exceptions=True)
             await self.database.close()
 
     async def _serve_http(self, listener: socket.socket) -> None:

@@ -15,6 +15,7 @@ from cloud.contract.commands import CommandBody
 from cloud.contract.messages import Signed, read
 from cloud.contract.signing import Verifier
 from cloud.contract.topics import Address, Topic
+from cloud.fleet.now import now_ms
 from cloud.link import trust
 from cloud.link.link import Link
 from cloud.link.transport import Heard, LinkLostError
@@ -112,7 +113,7 @@ async def test_a_command_is_signed_published_and_verified_by_the_machine(
             while not bodies or bodies[-1].id != sent["id"]:
                 heard = await got.get()
                 if heard.topic is Topic.CMD:
-                    bodies.append(verifier.command(read(Signed, heard.payload), START))
+                    bodies.append(verifier.command(read(Signed, heard.payload), now_ms()))
 
     assert bodies[-1].args == {"column": "A1", "price": 180}
     (shown,) = [line for line in asked(site.home, "cmd", "show") if line["id"] == sent["id"]]

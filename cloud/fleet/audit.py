@@ -25,6 +25,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.checkpoints import keys_of
 from cloud.fleet.ingest.reading import columns_of, record_of
 
+BIGINT: Final = 2**63 - 1  # what a column holds at most
 CHUNK: Final = 2_000
 
 Told = Callable[[int, int], None]  # records checked, records there
@@ -110,7 +111,8 @@ async def audit(
             try:
                 async for done in walk.run(connection):
                     told(report.records + done, everything)
-                if row.id == machine.active_journal and row.projected_seq == row.next_seq - 1:
+                if row.id == machine.active_journal:
+                    _counts(row)
                     await _balances(connection, machine.id, walk.balances)
             except WrongError as error:
                 report.problem = f"journal {one.journal}: {error}"
@@ -242,7 +244,7 @@ class _Walk:
                 told = attested.compare(data, self._uid, self._seq, self._hash, books)
                 self._report.checkpoints += 1
                 self._stated[told.seq] = told.hash, attested.digest(data.body)
-                self._row_of(told.seq, data)
+                self._row_of(told, data)
             elif isinstance(data, rec.CheckpointCountersigned):
                 # The machine's copy of our own word: who signed it is in there.
                 word = attested.word_of(data, self._verifier.root)
@@ -254,8 +256,9 @@ class _Walk:
         except attested.AttestError as error:
             raise WrongError(str(error), seq) from error
 
-    def _row_of(self, stated: int, data: rec.CheckpointSigned) -> None:
+    def _row_of(self, told: attested.Statement, data: rec.CheckpointSigned) -> None:
         """Compare our row of a checkpoint with its record; check both signatures."""
+        stated = told.seq
         row = self._rows.pop(stated, None)
         known = [key for key in self._keys if attested.signed_by(key, data)]
         if not known and self._keys:
@@ -267,7 +270,8 @@ class _Walk:
             if compared and self._keys[-1] in known:
                 raise attested.AttestError("our row of the checkpoint is gone")
             return
-        if (bytes(row.body), bytes(row.signature).hex()) != (data.body.encode(), data.signature):
+        stored = bytes(row.body), bytes(row.signature).hex(), row.at_ms
+        if stored != (data.body.encode(), data.signature, min(told.at_ms, BIGINT)):
             raise attested.AttestError("our row of the checkpoint is not what its record says")
         self._stated_rows.add(stated)
         if not row.countersignature:
@@ -299,6 +303,15 @@ class _Walk:
             raise WrongError("there is a checkpoint of it, and no record", min(self._rows) + 1)
         if not self._report.follows and self._row.previous_uid is not None:
             raise WrongError("its row names a journal before it, its first record none", 1)
+
+
+def _counts(row: Row[Any]) -> None:
+    """Check that what a machine's books go on in counts, to its last record."""
+    if not row.adopted:
+        raise WrongError("its machine's books go on in it, and its row says that it does not count")
+    last = row.next_seq - 1
+    if row.projected_seq != last:
+        raise WrongError(f"the balances hold records to {row.projected_seq}, and it ends at {last}")
 
 
 async def _balances(connection: AsyncConnection, machine_id: int, folded: dict[str, int]) -> None:

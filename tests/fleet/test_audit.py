@@ -132,6 +132,18 @@ async def _twice(connection: AsyncConnection) -> None:
     await connection.execute(insert(t.record).values(dict(row._mapping)))
 
 
+async def _uncounted(connection: AsyncConnection) -> None:
+    """Change a balance, and have the row say that nobody may compare it."""
+    await connection.execute(
+        update(t.balance).where(t.balance.c.account == "cash.cashbox").values(amount=5)
+    )
+    await connection.execute(
+        update(t.journal)
+        .where(t.journal.c.id == 2)
+        .values(projected_seq=t.journal.c.projected_seq - 1)
+    )
+
+
 async def _other_balance(connection: AsyncConnection) -> None:
     """Change a checkpoint's balance, and make every hash behind it right again."""
     rows = (
@@ -238,6 +250,21 @@ CHANGES: dict[str, tuple[Change, int | None, str]] = {
         ),
         None,
         "the balance of cash.cashbox is 5",
+    ),
+    "a balance, and how far the records count": (
+        _uncounted,
+        None,
+        "the balances hold records to 70, and it ends at 71",
+    ),
+    "that it counts": (
+        lambda c: c.execute(update(t.journal).where(t.journal.c.id == 2).values(adopted=False)),
+        None,
+        "its machine's books go on in it, and its row says that it does not count",
+    ),
+    "a checkpoint's time": (
+        lambda c: c.execute(update(t.checkpoint).where(_CHECKPOINT).values(at_ms=1)),
+        11,
+        "our row of the checkpoint",
     ),
     "which journal follows which": (
         lambda c: c.execute(update(t.journal).where(t.journal.c.id == 2).values(previous_seq=1)),

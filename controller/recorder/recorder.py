@@ -20,13 +20,12 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.machine.brain import Brain
 from controller.machine.commands import KEEP
-from controller.machine.effects import Effect
 from controller.machine.inputs import Input
-from controller.machine.table import Mode
 from controller.recorder import checkpoint
 from controller.recorder.checkpoint import Checkpoint
 from controller.recorder.coding import CodingError
 from controller.recorder.ring import Ring
+from controller.recorder.taken import Taken
 from controller.recorder.writing import Stretch, lines_of
 
 INPUTS_MIN: Final = 80  # a segment is no shorter: a checkpoint costs as much as some of them
@@ -67,19 +66,6 @@ class HeldClock:
     def release(self) -> None:
         """Run on."""
         self._held = None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One input, and what the brain made of it."""
-
-    at_s: float
-    wall: datetime
-    item: Input
-    written: tuple[Record, ...]
-    effects: tuple[Effect, ...]
-    mode: Mode
-    codes: tuple[tuple[int, int, str], ...] = ()  # claims: (seq, amount, code)
 
 
 @dataclass(slots=True)

@@ -11,16 +11,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from controller.machine.inputs import Act, Heard, Input, Money
 from controller.ports import ReaderDisplay, SessionBegun
 from controller.recorder.checkpoint import Checkpoint
 from controller.recorder.coding import CodingError, encode
 from controller.recorder.ring import Event
-
-if TYPE_CHECKING:
-    from controller.recorder.recorder import Taken
+from controller.recorder.taken import Taken
 
 FORMAT: Final = 1
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

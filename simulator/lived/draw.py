@@ -14,8 +14,9 @@ from typing import Final
 
 from config.machine import MachineSettings
 from simulator.swarm.draw import troubles
-from simulator.swarm.people import Shelf, somebody
+from simulator.swarm.people import somebody
 from simulator.swarm.plan import Act, Build, End, Step
+from simulator.swarm.shelf import Shelf
 from simulator.swarm.troubles import KINDS, Kind
 
 DAY_S: Final = 86_400.0

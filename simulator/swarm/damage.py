@@ -17,8 +17,8 @@ from controller.saga.failures import TABLE
 from simulator.disk import Choice, Disk
 from simulator.disk_sqlite import DiskStorage
 from simulator.swarm.payers import payer
-from simulator.swarm.people import Shelf
 from simulator.swarm.plan import End, Life, Step
+from simulator.swarm.shelf import Shelf
 
 DATABASE: Final = ".db"
 LOG: Final = ".db-wal"

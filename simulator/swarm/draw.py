@@ -16,8 +16,9 @@ from simulator.swarm.damage import DAMAGES, IN_A_TURN
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
 from simulator.swarm.orders import ordered
-from simulator.swarm.people import Shelf, guesser, somebody
+from simulator.swarm.people import guesser, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
+from simulator.swarm.shelf import Shelf
 from simulator.swarm.troubles import ANY, KINDS, Kind
 from simulator.world import Link
 

@@ -17,8 +17,8 @@ from controller.saga.failures import TABLE
 from simulator.peripherals.faults import FaultValue
 from simulator.swarm import fitting_cells
 from simulator.swarm.payers import payer, with_a_claim
-from simulator.swarm.people import Shelf
 from simulator.swarm.plan import Act, Build, End, Trouble
+from simulator.swarm.shelf import Shelf
 from simulator.swarm.troubles import ALWAYS_SHORT, BY_KEY, Kind
 
 # By a cell's phase: the record behind which a trouble strikes, and an end begins to count.

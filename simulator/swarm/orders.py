@@ -18,7 +18,7 @@ from simulator.swarm.plan import Act, Build
 from simulator.whole import Whole
 
 if TYPE_CHECKING:
-    from simulator.swarm.people import Shelf
+    from simulator.swarm.shelf import Shelf
 
 SHARE: Final = 0.12  # of all machines: reading signatures costs as much as some bus time
 OFTEN: Final = 0.6  # of the customers of such a machine meet an order

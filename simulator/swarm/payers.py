@@ -9,8 +9,8 @@ from typing import Final
 
 from controller.saga.failure_cells import Cell
 from simulator.swarm import people, rights
-from simulator.swarm.people import Shelf
 from simulator.swarm.plan import Act, Build
+from simulator.swarm.shelf import Shelf
 
 Draws = Callable[[random.Random, Shelf], list[Act]]
 Payment = tuple[list[Act], str]

@@ -11,24 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from config.machine import MachineSettings
 from simulator.swarm import rights
 from simulator.swarm.plan import Act, Build
+from simulator.swarm.shelf import Shelf
 
 COINS: Final = (5, 10, 20, 50, 100, 200)
 BILLS: Final = (500, 1_000, 2_000)
 CARD_NAMES: Final = (
     "card", "card", "card", "declined", "prepaid", "empty", "discount", "token", "one-way",
 )  # fmt: skip
-
-
-class Shelf:
-    """What is sold, as far as a customer can read it on the window."""
-
-    def __init__(self, settings: MachineSettings) -> None:
-        """Read the prices."""
-        self.prices = {c.selection: settings.price_of(c) for c in settings.columns}
-        self.selections = tuple(self.prices)
 
 
 def _coins_for(rng: random.Random, amount: int) -> list[int]:

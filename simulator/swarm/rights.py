@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.machine import MachineSettings
 from config.models import Offer, Tokens
@@ -14,10 +14,8 @@ from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.plan import WorldPlan
 from simulator.swarm.plan import Act, Build
+from simulator.swarm.shelf import Shelf
 from simulator.whole import Whole
-
-if TYPE_CHECKING:
-    from simulator.swarm.people import Shelf
 
 
 class TokenSlot:

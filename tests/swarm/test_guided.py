@@ -13,9 +13,9 @@ from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.fitting_cells import marks, weights
 from simulator.swarm.guided import Misfortune, misfortune
-from simulator.swarm.people import Shelf
 from simulator.swarm.plan import Build, Life, Step
 from simulator.swarm.play import play
+from simulator.swarm.shelf import Shelf
 
 CELLS = {cell.key: cell for cell in TABLE}
 BASE = build.base_settings()

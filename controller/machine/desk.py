@@ -106,6 +106,7 @@ class Live:
     reselect: str = ""  # the customer paid cash while the reader was being asked
     bill_until: float | None = None  # monotonic; stopping: no vend waits longer for its bill
     cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended
+    approved_again: set[str] = field(default_factory=set)  # readers that recovery is to ask
     asks_after_bill: dict[int, DeviceName] = field(default_factory=dict)  # vend -> its reader
     settling_since: dict[int, float] = field(default_factory=dict)  # payout retries
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent

@@ -27,7 +27,10 @@ def heard(desk: Desk, report: LateApprovalReport, *, may_ask: bool) -> None:
     """
     device = report.device.value
     if any(_knows(saga, device) for saga in desk.state.sagas.values()):
-        return  # recovery asks the reader about that one
+        # Recovery asks the reader about that one, whatever its greeting said: a reader that has
+        # truly been reset approves nothing.
+        desk.live.approved_again.add(device)
+        return
     request, asked = desk.state.cards_asked.get(device, (0, 0))
     saga = desk.open(rec.LateApprovalOpened(device=device, request=request))
     # What no vend of ours is without a claim for was sold, or is promised: it is only given back.

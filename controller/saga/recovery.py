@@ -178,6 +178,13 @@ def _was_reset(desk: Desk, saga: Saga, name: DeviceName) -> bool:
     return told or desk.state.power_cut_since(saga)
 
 
+def _can_tell(desk: Desk, saga: Saga, reader: DeviceName) -> bool:
+    """Tell whether a reader can still know of a saga, and is there to be asked."""
+    if reader.value in desk.live.approved_again:
+        return True
+    return _present(desk, reader) and not _was_reset(desk, saga, reader)
+
+
 def _ask(desk: Desk, recovery: Recovery) -> bool:
     """Ask the hardware about every unfinished act; True while an answer is awaited."""
     for saga in list(desk.state.sagas.values()):
@@ -199,7 +206,7 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             return True
         case "approval":
             reader = DeviceName(saga.device)
-            if _present(desk, reader) and not _was_reset(desk, saga, reader):
+            if _can_tell(desk, saga, reader):
                 desk.do(CancelApproval(saga.vend, reader, after_restart=True))
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
@@ -241,7 +248,7 @@ def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -
     if not success and saga.refund_refused:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
         return False
-    if _present(desk, reader) and not _was_reset(desk, saga, reader):
+    if _can_tell(desk, saga, reader):
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
         return True
     if success:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
@@ -146,6 +147,22 @@ def test_an_app_whose_credit_stands_again_behind_a_damaged_journal_is_asked_once
     for seed in range(2, 5):
         life = Life(seed, Build(), (Step(24, lapses), buys), "page")
         assert (seed, play(build.base_settings(), life)[0].findings) == (seed, [])
+
+
+def test_a_reader_that_approves_behind_what_reads_like_its_reset_is_asked_by_recovery() -> None:
+    # Another reader's ACK was read as its JUST RESET, and so nobody asked it: it waited for the end
+    # of its vend for good (seed 9500120).
+    machine = Build(
+        "native", changer_level=2, always_idle=False, second_reader=True, reader_level=1
+    )
+    acts = Act("card", text="token", after_s=0.3), Act("keys", text="A2", after_s=0.3)
+    chatter = Trouble("cashless2", "chatter", 3, at_s=0.99, for_s=17.6)
+    for instant in (6, 8, 10):
+        killed = End("kill", "approval.requested", instant, 3.0)
+        for refunds in (True, False):
+            reader = replace(machine, reader_refunds=refunds)
+            verdict = lived(reader, Step(15, acts, (chatter,), killed))
+            assert (instant, refunds, verdict.findings) == (instant, refunds, [])
 
 
 def test_lives_end_in_a_turn_with_their_last_record_damaged() -> None:

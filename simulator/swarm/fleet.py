@@ -40,6 +40,7 @@ THIEF: Final = b"t" * 32
 DAY_MS: Final = 86_400_000
 CONNECTS_S: Final = 1.5  # after a start: then the time is known, and what is open comes
 LONG_S: Final = 86_400
+UNLOCKS_MS: Final = 10_000  # between two orders to sell again
 SLOW_MS: Final = 60_000  # what ended so long ago has ended for every clock
 
 
@@ -183,17 +184,19 @@ class Fleet:
     def settled(self) -> Callable[[], bool]:
         """Return what tells whether all that could be delivered was, and nothing is locked."""
         self._publish()
-        unlocked = f"unlock-{next(self._counter)}"
+        asked_ms = -UNLOCKS_MS
 
         def done() -> bool:
+            nonlocal asked_ms
             now = self._now_ms
-            waiting = any(sent.expires_ms > now for sent in self._open.values())
-            if waiting or self._lost:
-                return self._lost
+            if not self._lost and any(sent.expires_ms > now for sent in self._open.values()):
+                return False
             if self._machine.state.orders.lock is None:
                 return True
-            if unlocked not in self._sent:
-                self.order(LONG_S, Order(unlocked, GOOD, "machine.unlock", {}, LONG_S).text)
+            if now - asked_ms > UNLOCKS_MS:  # a journal that has just begun refuses what is older
+                asked_ms = now
+                id_ = f"unlock-{next(self._counter)}"
+                self.order(LONG_S, Order(id_, GOOD, "machine.unlock", {}, LONG_S).text)
             return False
 
         return done

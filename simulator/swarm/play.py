@@ -235,6 +235,8 @@ class Player(Lives):
             self.rules = Rules(self.machine)
             self._damaged = True
             await self._boot()
+        if self.fleet is not None:  # an old copy may be locked
+            await self._while_alive(self.fleet.settled())
         await self._while_alive(self._calm())
         self._damaged = False
         self.coverage.customer_left()

@@ -13,7 +13,7 @@ from cloud.fleet.projections import fold
 from controller.journal import records as rec
 from controller.machine import remote
 from controller.machine.runner import Machine
-from simulator.swarm import build
+from simulator.swarm import build, orders
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.orders import FATES, GOOD, KINDS, Order
 from simulator.swarm.plan import Act, Build, End, Life, Step
@@ -96,6 +96,16 @@ def test_a_machine_that_is_locked_in_mid_vend_gives_the_product_and_then_the_mon
     locked = replace(order("machine.lock"), after_s=0.2)
     found = lived(Step(1, (COIN, COIN, CHOICE, locked)), PRODUCT)
     assert (found.findings, found.vends) == ([], 2)
+
+
+def test_a_lock_that_a_damaged_journal_brings_back_is_taken_off_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(orders, "SHARE", 1.1)  # each machine has a fleet
+    life = draw(BASE, 9175, 25, luck("all"))
+    assert life.build.ordered
+    assert life.finale
+    assert play(BASE, life)[0].findings == []
 
 
 Take = Callable[[remote.RemoteDesk, Any, Any], Any]

@@ -10,8 +10,7 @@ from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.ports import AgeAnswer
-from controller.saga import age, give_back, redeem, rights, vend
-from controller.state.climate import ClimateState
+from controller.saga import age, redeem, rights, vend
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -70,10 +69,6 @@ def sell_on_a_column_at_fault(soil: Soil) -> None:
     soil.put(vend, "_COLUMN_FAULTS", {})
 
 
-def go_on_however_often_it_refunds(soil: Soil) -> None:
-    soil.put(give_back, "_guard_against_refunds", lambda desk, saga: None)
-
-
 def overrule_the_owner(soil: Soil) -> None:
     """Whoever was perhaps served is charged, whatever the owner has decided."""
 
@@ -109,20 +104,6 @@ def keep_what_an_app_paid_too_much(soil: Soil) -> None:
     soil.put(rights, "_ask_refund", lambda *_: None)
 
 
-def take_a_power_gap_for_nothing(soil: Soil) -> None:
-    """What is warm after a power cut has just become so."""
-
-    def make(real: Any) -> Any:
-        def booted(self: ClimateState, mono_ms: int, last_ms: int | None) -> None:
-            real(self, mono_ms, last_ms)
-            for column in self.columns.values():
-                column.gap = False
-
-        return booted
-
-    soil.wrap(ClimateState, "booted", make)
-
-
 def book_a_card_s_refund_as_earned(soil: Soil) -> None:
     """Held becomes revenue, and the acquirer is expected to pay what went back."""
     soil.wrap(rec.SettleFinished, "postings", _earned)
@@ -143,12 +124,10 @@ MUTANTS: Final = (
     Mutant("sell to whoever proves no age", sell_to_whoever_proves_no_age),
     Mutant("take a refusal for a proof of age", take_a_refusal_for_a_proof_of_age),
     Mutant("sell on a column at fault", sell_on_a_column_at_fault),
-    Mutant("go on however often it refunds", go_on_however_often_it_refunds, "kill"),
     Mutant("overrule the owner", overrule_the_owner, "power"),
     Mutant("show no claim's code", show_no_claim_s_code),
     Mutant("let codes be guessed", let_codes_be_guessed),
     Mutant("give what a command grants twice", give_what_a_command_grants_twice),
     Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
     Mutant("book a card's refund as earned", book_a_card_s_refund_as_earned),
-    Mutant("take a power gap for nothing", take_a_power_gap_for_nothing, "cabin,climate,power"),
 )

@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from controller.faults import LinkError
+from controller.faults import DeviceFault, LinkError
 from drivers.cctalk.addresses import Category
 from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.cursor import HopperMark
@@ -124,7 +124,8 @@ class Hopper(Unit):
         """It ran out in the last payout, whatever the books say."""
         self.doubt = ""
         """Why its counts prove nothing; empty when they do."""
-        self._kind = plan.kind
+        self._kind: DispenseKind | None = None
+        """How it wants a dispense proved; None until it has told who it is."""
 
     @property
     def pays(self) -> bool:
@@ -170,16 +171,21 @@ class Hopper(Unit):
         """Identify it, and find out how it wants to be told to pay.
 
         Raises:
-            Silent: It does not say what it is.
+            Silent: It does not say what it is, or not what a dispense of its kind needs.
             LinkError: The line is down.
             DeviceFault: It is no hopper.
         """
+        self._kind = None
         await self.identify(Category.PAYOUT)
-        if self._kind is None:
+        numbered = len(self.serial) >= SERIAL_BYTES
+        kind = self.plan.kind
+        if kind is None:
             model = self.identity.model.upper()
             plain = "NOENCRYPT" in model or model.startswith("SCH")
-            serial = len(self.serial) >= SERIAL_BYTES and not plain
-            self._kind = DispenseKind.SERIAL if serial else DispenseKind.NO_CIPHER
+            kind = DispenseKind.SERIAL if numbered and not plain else DispenseKind.NO_CIPHER
+        if kind is DispenseKind.SERIAL and not numbered:
+            raise Silent(f"{self.part} does not tell the serial number that its dispenses need")
+        self._kind = kind
 
     async def wait_idle(self) -> Look | None:
         """Wait until no payout runs; None when that never becomes known. Raises LinkError."""
@@ -233,8 +239,9 @@ class Hopper(Unit):
                     return Paid(0, 0)
                 if not await self._unlock():
                     continue
+                assert self._kind is not None, "learnt before it is ready"
                 sent = True
-                data = dispense_data(self._kind or DispenseKind.SERIAL, coins, self._proof)
+                data = dispense_data(self._kind, coins, self._proof)
                 reply = await self.try_ask(Header.DISPENSE_HOPPER_COINS, data)
                 verdict = await self._received(before, reply)
                 if verdict is None:
@@ -252,9 +259,14 @@ class Hopper(Unit):
         return self.serial[:SERIAL_BYTES]
 
     async def _ready(self) -> Look | None:
-        """Look before paying; None when it can't pay."""
+        """Look before paying; None when it can't pay.
+
+        One that was silent when the others were asked who they are is asked now.
+        """
         try:
             look = await self.look()
+            if self._kind is None:
+                await self.learn()
             if look.status.running:
                 again = await self.wait_idle()
                 if again is None:
@@ -268,6 +280,9 @@ class Hopper(Unit):
             self.alive = True
         except Silent:
             self.alive = False
+            return None
+        except DeviceFault as fault:
+            self.doubt = fault.detail
             return None
         return None if self.blocked else look
 

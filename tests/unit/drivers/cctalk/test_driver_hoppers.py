@@ -189,6 +189,39 @@ async def test_a_hopper_without_power_pays_nothing_and_says_so() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("kind", list(DispenseKind))
+@virtual
+async def test_a_hopper_that_was_silent_at_the_start_is_asked_who_it_is_before_it_pays(
+    kind: DispenseKind,
+) -> None:
+    it = rig(hoppers=(HopperSettings(100, kind=kind), HopperSettings(20, kind=kind)))
+    it.hoppers[0].faults.silent = True
+    await it.up()
+    it.hoppers[0].faults.silent = False
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence) == Reconciled(((14, 20, 2), (15, 100, 3)), "both", certain=True)
+    assert it.tray == 340
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_whose_serial_number_is_not_to_be_had_pays_nothing_for_certain() -> None:
+    kind = DispenseKind.SERIAL
+    it = rig(hoppers=(HopperSettings(100, kind=kind), HopperSettings(20, kind=kind)))
+    original = it.hoppers[0].receive
+
+    def forget(raw: bytes, now: float) -> tuple[float, bytes] | None:
+        answer = original(raw, now)
+        return None if raw[3] == Header.REQUEST_SERIAL_NUMBER else answer
+
+    it.hoppers[0].receive = forget  # type: ignore[method-assign]  # a line that loses one reply
+    await it.up()
+    evidence = await it.changer.payout(ORDER)
+    assert judged(evidence) == Reconciled(((14, 20, 2),), "both", certain=True)
+    assert it.tray == 40
+    await it.die()
+
+
 @virtual
 async def test_a_hopper_that_dies_in_mid_payout_is_unknown() -> None:
     it = await rig(hoppers=(HopperSettings(100, coin_s=1.0), HopperSettings(20))).up()

@@ -109,6 +109,15 @@ def test_a_bill_that_is_freed_from_a_jam_is_missed_though_nobody_could_change_an
     assert verdict.hits["bill.jam_on_return"] == 1
 
 
+def test_food_that_was_fresh_when_its_turn_was_decided_is_sold_behind_a_slow_disk() -> None:
+    # Two commits of 30 s stand between the decision and the turn.
+    slow = Trouble("disk", "latency_s", 30.0, "coins.deposited", for_s=48.0)
+    buys = (Act("coin", 200), Act("keys", text="A3"))
+    verdict = lived(Build("adapter", cooled=20.0), Step(19, buys, (slow,)))
+    assert verdict.findings == []
+    assert verdict.vends == 1
+
+
 def test_a_price_that_stands_again_behind_a_damaged_journal_is_set_back_before_anybody_buys() -> (
     None
 ):

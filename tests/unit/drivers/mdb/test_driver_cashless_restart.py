@@ -50,7 +50,10 @@ async def test_after_a_kill_a_request_never_sent_is_found_to_be_none(
     greeting = (await it.greet(cashless1=known))["cashless1"]
     assert greeting.present
     assert not greeting.just_reset
-    assert await it.reader.cancel_vend() is CancelOutcome.CANCELLED
+    # Had there been one with a refund error, a reader that knows any would tell it once more.
+    proved = kind == "native" and level > 1
+    expected = CancelOutcome.CANCELLED if proved else CancelOutcome.NO_VEND
+    assert await it.reader.cancel_vend() is expected
     await it.reader.end_session()
     assert it.bench.reader.state is ReaderState.ENABLED
     assert it.tap.times(0x10) == []

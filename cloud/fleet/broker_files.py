@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pwd
 import signal
@@ -60,10 +61,17 @@ def hand_over(home: Home) -> None:
     """
     if os.geteuid() != 0:
         return
-    with suppress(KeyError):  # no such user: the broker runs on another computer
+    try:
         user = pwd.getpwnam(_USER)
-        for path in (home.broker, home.tls / "broker-key.pem"):
+    except KeyError:
+        return  # the broker runs on another computer
+    for path in (home.broker, home.tls / "broker-key.pem"):
+        try:
             os.chown(path, user.pw_uid, user.pw_gid)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return  # root of a user namespace that the user has no part in: nobody becomes it
 
 
 def _pid_file(home: Home) -> Path:

@@ -209,8 +209,8 @@ def count_a_repeated_coin_twice(soil: Soil) -> None:
 
 
 def take_a_new_coin_for_a_repeat(soil: Soil) -> None:
-    def fresh(self: RepeatFilter, items: Any, *, once: Any = ()) -> list[bool]:
-        del once  # what tells a coin from its repeat
+    def fresh(self: RepeatFilter, items: Any, *, once: Any = (), soon: bool = False) -> list[bool]:
+        del once, soon  # what tells a coin from its repeat
         new = [item not in self._last for item in items]
         self._last = tuple(items) or self._last
         return new

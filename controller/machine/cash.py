@@ -191,10 +191,13 @@ class CashHandling:
         Somebody freed it, and nobody could be asked before the next one came. If it is in the
         stacker, the count says so, once this one's way is known: until then it could be either.
         """
-        desk = self._desk
         self._replaced = True
-        desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-        desk.write(
+        self._gone_unseen(held)
+
+    def _gone_unseen(self, held: Escrow) -> None:
+        """Book a bill that is claimed as out of escrow, though nothing proves where it went."""
+        self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._desk.write(
             rec.BillReturned(
                 device=held.device,
                 answer="",
@@ -416,17 +419,7 @@ class CashHandling:
             give_back.claim_escrow(desk, held.value)
             if not counts:
                 desk.flag("bill in escrow unknown", None, held.value)
-                desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-                desk.write(
-                    rec.BillReturned(
-                        device=held.device,
-                        answer="",
-                        bill=held.bill,
-                        value=held.value,
-                        proof="none",
-                        claimed=True,
-                    )
-                )
+                self._gone_unseen(held)
             return
         desk.write(
             rec.BillReturnIntended(

@@ -16,7 +16,7 @@ logging.getLogger("uvicorn.access").info("too much")
 try:
     1 / 0
 except ZeroDivisionError:
-    logging.getLogger("of.a.library").exception("two\\nlines")
+    logging.getLogger("somebody.else").exception("two\\nlines")
 """
 
 

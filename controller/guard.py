@@ -26,6 +26,8 @@ from controller.faults import VenddError
 from controller.heartbeat import HEARTBEAT_VARIABLE, NOTIFY_VARIABLE, ServiceManager
 from controller.lean import ENVIRONMENT
 
+# How a module of ours is started, whatever has its name in the folder that somebody is in.
+OURS: Final = (sys.executable, "-P", "-m")
 PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 EXIT_UNSAFE: Final = 70  # sysexits.h EX_SOFTWARE: outputs may be on, ExecStopPost tries again

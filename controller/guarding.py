@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import NoReturn
 
 from controller import lean
-from controller.guard import GuardTimes, guard_main
+from controller.guard import OURS, GuardTimes, guard_main
 from controller.outputs import Outputs
 
 
@@ -29,7 +29,7 @@ def become_guard(command: Sequence[str], outputs: Outputs, silence_s: float) -> 
     plan = {"command": list(command), "outputs": asdict(outputs), "silence_s": silence_s}
     sys.stdout.flush()
     sys.stderr.flush()
-    ours = [sys.executable, "-m", "controller.guarding", json.dumps(plan)]
+    ours = [*OURS, "controller.guarding", json.dumps(plan)]
     os.execv(sys.executable, ours)  # noqa: S606 - our own program, and no shell
 
 

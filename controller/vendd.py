@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from controller import lean
 from controller.faults import ConfigError, VenddError
-from controller.guard import EXIT_CONFIG, EXIT_UNSAFE
+from controller.guard import EXIT_CONFIG, EXIT_UNSAFE, OURS
 
 if TYPE_CHECKING:
     from config.machine import MachineSettings
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         home = [] if given.home is None else ["--home", str(given.home)]
         become_guard(
-            [sys.executable, "-m", "controller", "run", "--config", str(given.config), *home],
+            [*OURS, "controller", "run", "--config", str(given.config), *home],
             outputs,
             settings.guard.heartbeat_timeout_ms / 1000,
         )

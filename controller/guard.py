@@ -77,16 +77,19 @@ def guard_main(
         The exit status: vendd's, or 128 + signal if one killed it; 70 if the outputs could not be
         driven safe after an orderly end, 78 if they cannot be reached in the first place.
     """
+    said: set[str] = set()
     try:
-        status = _run(command, prepare, times or GuardTimes())
+        status = _run(command, prepare, times or GuardTimes(), said)
     finally:
-        is_safe = _try(make_safe)
+        is_safe = _try(make_safe, said)
     return status or (0 if is_safe else EXIT_UNSAFE)
 
 
-def _run(command: Sequence[str], prepare: Callable[[], None], times: GuardTimes) -> int:
+def _run(
+    command: Sequence[str], prepare: Callable[[], None], times: GuardTimes, said: set[str]
+) -> int:
     with _signals() as signals, _started(command, times) as guard:
-        ready = _try(prepare)
+        ready = _try(prepare, said)
         if not ready:
             guard.child.process.terminate()
         guard.listen(signals)
@@ -96,11 +99,14 @@ def _run(command: Sequence[str], prepare: Callable[[], None], times: GuardTimes)
     return _KILLED_BASE - status if status < 0 else status
 
 
-def _try(step: Callable[[], None]) -> bool:
+def _try(step: Callable[[], None], said: set[str]) -> bool:
+    """Tell whether a step succeeded; why not is said once, though it is tried again at the end."""
     try:
         step()
     except VenddError as error:
-        _say(str(error))
+        if str(error) not in said:
+            _say(str(error))
+        said.add(str(error))
         return False
     return True
 

@@ -10,6 +10,7 @@ from typing import Final
 from zoneinfo import available_timezones
 
 from config.climate_checks import climate_contradictions
+from config.locales import is_known
 from config.machine import MachineSettings, PinUse
 from config.models import MatrixKeypad, MatrixMotor
 from controller.money import CURRENCIES
@@ -53,6 +54,11 @@ def _machine(settings: MachineSettings) -> Iterator[str]:
     currency = settings.machine.currency
     if currency not in CURRENCIES:
         yield f'machine.currency = "{currency}": is no currency; allowed: one of ISO 4217'
+    if not is_known(settings.machine.locale):
+        yield (
+            f'machine.locale = "{settings.machine.locale}": is no locale; allowed: a language, and '
+            'a country behind it, as in "de" or "de_DE"'
+        )
     there = sorted(
         file.name.removesuffix(".toml")
         for file in (files("config") / "texts").iterdir()

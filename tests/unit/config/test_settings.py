@@ -225,6 +225,16 @@ def test_a_wrong_key_is_named_with_its_value_and_what_is_allowed(
 BETWEEN_KEYS = [
     # what stands in pi-example.toml, what it becomes, what is said
     (
+        'locale = "de_DE"',
+        'locale = "xx_DE"',
+        'machine.locale = "xx_DE": is no locale; allowed: a language, and a country behind it,',
+    ),
+    (
+        'locale = "de_DE"',
+        'locale = "de_YY"',
+        'machine.locale = "de_YY": is no locale; allowed: a language, and a country behind it,',
+    ),
+    (
         'currency = "EUR"',
         'currency = "EUX"',
         'machine.currency = "EUX": is no currency; allowed: one of ISO 4217',

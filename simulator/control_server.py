@@ -16,6 +16,7 @@ from typing import Final
 
 from pjrpc.server import AsyncDispatcher
 
+from controller.api.null_id import dispatched
 from simulator.subscriber import Subscriber
 
 MAX_LINE_BYTES: Final = 64 * 1024  # far more than any request needs
@@ -90,12 +91,12 @@ class ControlServer:
         if not line.strip():
             return
         try:
-            answer = await self._dispatcher.dispatch(line.decode(), subscriber)
+            answer = await dispatched(self._dispatcher, line.decode(), subscriber)
         except (ValueError, RecursionError):  # also a number of more digits than Python reads
             send(_error(-32_700, "a line is JSON in UTF-8"))
             return
         if answer is not None:
-            send(answer[0])
+            send(answer)
 
 
 def _private_socket(path: Path) -> socket.socket:

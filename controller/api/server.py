@@ -23,6 +23,7 @@ from pjrpc.server import AsyncDispatcher
 
 from controller.api.access import Access, Caller, Right
 from controller.api.errors import Code
+from controller.api.null_id import dispatched
 from controller.api.service import WatchEvent
 from controller.api.veil import veiled
 from controller.faults import ConfigError, VenddError
@@ -262,12 +263,11 @@ class ApiServer:
             text = line.decode()
             if text.lstrip().startswith("[") and 0 < len(batch := json.loads(text)) <= MAX_BATCH:
                 return await self._answer_batch(batch, session)
-            answer = await self._dispatcher.dispatch(text, session)
+            return await dispatched(self._dispatcher, text, session)
         except ValueError:  # also a number of more digits than Python reads
             return _error(Code.PARSE, "a line is a JSON text in UTF-8")
         except RecursionError:
             return _error(Code.PARSE, "nested too deeply")
-        return None if answer is None else answer[0]
 
     async def _answer_batch(self, batch: list[Any], session: Session) -> str | None:
         """Answer each request for itself: one that is none spoils no other (JSON-RPC 2.0, 6)."""
@@ -276,9 +276,9 @@ class ApiServer:
             if isinstance(request, list):
                 answers.append(_error(Code.INVALID_REQUEST, "a batch within a batch"))
                 continue
-            answer = await self._dispatcher.dispatch(json.dumps(request), session)
+            answer = await dispatched(self._dispatcher, json.dumps(request), session)
             if answer is not None:
-                answers.append(answer[0])
+                answers.append(answer)
         return f"[{', '.join(answers)}]" if answers else None
 
 

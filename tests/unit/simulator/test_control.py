@@ -233,6 +233,14 @@ async def test_nonsense_on_the_socket_is_answered_with_an_error(served: Served) 
     assert "bytes at most" in found[0]["error"]["message"]
 
 
+async def test_a_request_whose_id_is_null_is_answered_with_null(served: Served) -> None:
+    found = await raw(
+        served.path, b'{"jsonrpc":"2.0","id":null,"method":"truth"}', b"nonsense", answers=2
+    )
+    assert sorted("result" in message for message in found) == [False, True]
+    assert all(message["id"] is None for message in found)
+
+
 async def test_a_client_may_not_wait_for_everything_at_once(served: Served) -> None:
     wait = {"jsonrpc": "2.0", "id": 1, "method": "wait_for", "params": {"fact": "never"}}
     lines = [json.dumps(wait).encode()] * (MAX_PENDING + 1)

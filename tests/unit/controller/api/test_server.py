@@ -103,6 +103,20 @@ async def test_what_is_no_request_spoils_no_other_of_its_batch(server: ApiServer
     assert told == [(1, None), no_request, no_request, no_request, (2, -32601), (1, None)]
 
 
+@pytest.mark.parametrize(
+    ("method", "said"), [("status", "result"), ("no.such", "error"), ("vend.test", "error")]
+)
+async def test_a_request_whose_id_is_null_is_answered_with_null(
+    server: ApiServer, method: str, said: str
+) -> None:
+    one = json.dumps({"jsonrpc": "2.0", "id": None, "method": method})
+    answer = await ask(server, one)
+    assert answer["id"] is None
+    assert said in answer
+    answers = await ask(server, f'[{one}, {{"jsonrpc": "2.0", "method": "status"}}]')
+    assert [(answer["id"], said in answer) for answer in answers] == [(None, True)]
+
+
 async def test_a_batch_of_notifications_is_not_answered(server: ApiServer, machine: Any) -> None:
     notice = '{"jsonrpc":"2.0","method":"stock.set","params":{"column":"B1","count":%d}}'
     async with connect(server) as client:

@@ -55,10 +55,8 @@ def _machine(settings: MachineSettings) -> Iterator[str]:
     if currency not in CURRENCIES:
         yield f'machine.currency = "{currency}": is no currency; allowed: one of ISO 4217'
     if not is_known(settings.machine.locale):
-        yield (
-            f'machine.locale = "{settings.machine.locale}": is no locale; allowed: a language, and '
-            'a country behind it, as in "de" or "de_DE"'
-        )
+        locale = settings.machine.locale
+        yield f'machine.locale = "{locale}": is no locale; allowed: as in "de" or "de_DE"'
     there = sorted(
         file.name.removesuffix(".toml")
         for file in (files("config") / "texts").iterdir()

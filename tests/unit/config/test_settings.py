@@ -227,12 +227,12 @@ BETWEEN_KEYS = [
     (
         'locale = "de_DE"',
         'locale = "xx_DE"',
-        'machine.locale = "xx_DE": is no locale; allowed: a language, and a country behind it,',
+        'machine.locale = "xx_DE": is no locale; allowed: as in "de" or "de_DE"',
     ),
     (
         'locale = "de_DE"',
         'locale = "de_YY"',
-        'machine.locale = "de_YY": is no locale; allowed: a language, and a country behind it,',
+        'machine.locale = "de_YY": is no locale; allowed: as in "de" or "de_DE"',
     ),
     (
         'currency = "EUR"',

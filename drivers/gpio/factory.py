@@ -42,6 +42,8 @@ def open_factory(name: str, arguments: Mapping[str, str | int] | None = None) ->
     try:
         return found[name].load()(**dict(arguments or {}))
     except Exception as error:
-        hint = f"; {_HINTS[name]}" if name in _HINTS else ""
+        # A wrong argument says by itself what is wrong.
+        is_argument = isinstance(error, TypeError | ValueError)
+        hint = "" if is_argument or name not in _HINTS else f"; {_HINTS[name]}"
         said = str(error) or type(error).__name__
         raise ConfigError(f'gpio.pin_factory = "{name}": cannot be opened: {said}{hint}') from error

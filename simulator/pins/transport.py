@@ -155,8 +155,8 @@ class SocketTransport:
         except OSError as error:
             connection.close()
             raise ConnectionError(
-                f"no simulated pins at {self._path}: {error.strerror or error}; is `vendsim "
-                "machine` running?"
+                f"no simulated pins at {self._path}: {error.strerror or error} "
+                "(`vendsim machine` makes them)"
             ) from error
         return connection
 

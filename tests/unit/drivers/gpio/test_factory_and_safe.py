@@ -33,13 +33,26 @@ def test_real_pins_on_a_computer_without_any_are_an_error_that_says_what_to_chan
 
 
 def test_a_simulated_machine_that_does_not_run_is_an_error(tmp_path: Any) -> None:
-    with pytest.raises(ConfigError, match="is the simulated machine running"):
-        open_factory("vendsim", {"socket": str(tmp_path / "none.sock")})
+    socket = str(tmp_path / "none.sock")
+    with pytest.raises(ConfigError) as refused:
+        open_factory("vendsim", {"socket": socket})
+    assert str(refused.value) == (
+        f'gpio.pin_factory = "vendsim": cannot be opened: no simulated pins at {socket}: No such '
+        "file or directory (`vendsim machine` makes them); is the simulated machine running, and "
+        "does gpio.factory_arguments name its socket?"
+    )
 
 
-def test_a_wrong_argument_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r'gpio\.pin_factory = "mock"'):
-        open_factory("mock", {"colour": "red"})
+@pytest.mark.parametrize("name", ["mock", "vendsim"])
+def test_a_wrong_argument_is_an_error_that_says_nothing_else(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf'gpio\.pin_factory = "{name}".*colour\'?$'):
+        open_factory(name, {"colour": "red"})
+
+
+def test_simulated_pins_need_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENDSIM_PINS", raising=False)
+    with pytest.raises(ConfigError, match=r"factory_arguments = \{ socket = .* \}$"):
+        open_factory("vendsim")
 
 
 def test_every_output_is_driven_to_its_safe_level() -> None:

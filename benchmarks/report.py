@@ -64,6 +64,8 @@ class Row:
         limit: None for a figure that only stands beside others.
         at_least: The limit is the least, not the most.
         beside: The peer, the floor or the spread, in words.
+        floor: The same figure of what nothing can be faster than, in the same run. Where the
+            floor itself misses the limit, the verdict says so: the machine is at fault, or may be.
     """
 
     what: str
@@ -72,13 +74,22 @@ class Row:
     limit: float | None = None
     at_least: bool = False
     beside: str = ""
+    floor: float | None = None
 
     @property
     def holds(self) -> bool | None:
         """Tell whether the limit holds; None without one."""
+        return self._keeps(self.value)
+
+    @property
+    def floor_holds(self) -> bool | None:
+        """Tell whether the floor keeps the limit; None without a floor or a limit."""
+        return None if self.floor is None else self._keeps(self.floor)
+
+    def _keeps(self, value: float) -> bool | None:
         if self.limit is None:
             return None
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
+        return value >= self.limit if self.at_least else value <= self.limit
 
     def cells(self) -> tuple[str, ...]:
         """Return the row's cells as text."""
@@ -86,6 +97,8 @@ class Row:
         if self.limit is not None:
             limit = f"{'≥' if self.at_least else '≤'} {figure(self.limit)} {self.unit}"
         verdict = {None: "", True: "holds", False: "MISSED"}[self.holds]
+        if self.holds is False and self.floor_holds is False:
+            verdict = "MISSED, by the floor too"
         measured = f"{figure(self.value)} {self.unit}".strip()
         return self.what, measured, limit.strip(), verdict, self.beside
 
@@ -99,6 +112,8 @@ class Row:
             "at_least": self.at_least,
             "holds": self.holds,
             "beside": self.beside,
+            "floor": self.floor,
+            "floor_holds": self.floor_holds,
         }
 
 

@@ -1,7 +1,8 @@
 """Commands from the fleet: what may be asked of a machine, by which role, and with what arguments.
 
 A command's body is signed as bytes (``signing``). It runs at most once for its id; for one kind and
-target a counter below the last one run is superseded.
+target a counter below the last one run is superseded, where a later one takes an earlier one's
+place: a price does, a gift does not.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class Args(BaseModel):
 
     kind: ClassVar[str]
     roles: ClassVar[frozenset[Role]] = frozenset({Role.OPERATOR})
+    # A later one of the same target takes the place of one that has not run. Two gifts are two,
+    # in whatever order they come, and two questions have two answers.
+    replaced: ClassVar[bool] = True
 
     def target(self) -> str:
         """Return what it changes, for the order of commands; "" when there is but one."""
@@ -116,6 +120,7 @@ class ColumnTest(_OfColumn):
     """Vend one product for nothing, as a test; only in service."""
 
     kind: ClassVar[str] = "column.test"
+    replaced: ClassVar[bool] = False
 
 
 class StockSet(_OfColumn):
@@ -149,6 +154,7 @@ class CreditGrant(Args):
     """App credit: bound to an id, redeemed once, for one column, for a time."""
 
     kind: ClassVar[str] = "credit.grant"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT
     credit: Annotated[str, Field(min_length=1, max_length=64, description="the payment's id")]
     amount: Amount
@@ -164,6 +170,7 @@ class RefundLocal(Args):
     """Give the open credit back."""
 
     kind: ClassVar[str] = "refund.local"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT
     reason: Annotated[str, Field(max_length=200)] = ""
 
@@ -172,6 +179,7 @@ class ClaimClose(Args):
     """Close a claim that was paid otherwise."""
 
     kind: ClassVar[str] = "claim.close"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT
     claim: Annotated[int, Field(ge=1, description="the seq of the record that told of it")]
     journal: Annotated[
@@ -189,6 +197,7 @@ class VendFree(_OfColumn):
     """Let the next vend of a column cost nothing."""
 
     kind: ClassVar[str] = "vend.free"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT
     reason: Annotated[str, Field(max_length=200)] = ""
 
@@ -222,6 +231,7 @@ class AuditRead(Args):
     """Report the audit counters."""
 
     kind: ClassVar[str] = "audit.read"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT | _CONFIG
 
 
@@ -229,6 +239,7 @@ class JournalUpload(Args):
     """Send a range of the journal again."""
 
     kind: ClassVar[str] = "journal.upload"
+    replaced: ClassVar[bool] = False
     first: Annotated[int, Field(ge=1)]
     last: Annotated[int, Field(ge=1)]
 
@@ -265,6 +276,7 @@ class Echo(Args):
     """Answer with the same text."""
 
     kind: ClassVar[str] = "echo"
+    replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = frozenset(Role)
     text: Annotated[str, Field(max_length=200)] = ""
 

@@ -1,13 +1,15 @@
 """What comes down: verify the bytes, then parse, then hand it to the machine, once.
 
-The broker may forget a command only when its record is durable. What is not signed for us is
-refused with a record, at a limited rate. A command's end is judged in fleet time, so before the
-first contact they wait here.
+The broker may forget a command only when its record is durable; those that are too many for that
+wait here, in the order in which they were sent, and the fleet has them until they are answered.
+What is not signed for us is refused with a record, at a limited rate. A command's end is judged in
+fleet time, so before the first contact they wait here.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -29,11 +31,16 @@ Act = Callable[[cmd.Command, str], Awaitable[dict[str, Any]]]
 Own = Callable[[str, c.Args], Awaitable[str]]
 
 REFUSED_EVERY_S: Final = 60.0  # between two records of refused messages of one topic
-# Messages that wait for the time, or for those before them. A broker sends a client only so many
-# that are not acknowledged (Mosquitto 20): were they all commands, no ack would tell the time.
+# Messages that wait for the time, or for those before them, and that the broker keeps as well. It
+# sends a client only so many that are not acknowledged (Mosquitto 20): were they all commands, no
+# ack would tell the time.
 WAITING_MAX: Final = 8
+# Those that it need not keep: one that was let go comes again behind later ones of its kind, which
+# replace it, and each time that they are asked for all of them travel.
+HELD_MAX: Final = 1_024
+HELD_BYTES: Final = 1_048_576  # of a computer that has 512 MiB for everything
 BY: Final = "fleet"
-# Commands that run at once, and what this process does for some: the rest comes again later.
+# Commands that run at once, and what this process does for some: the next one waits for its turn.
 RUNNING_MAX: Final = 16
 FREE_S: Final = 300.0  # a free vend waits so long for its customer
 
@@ -67,21 +74,55 @@ class Inbox:
         self._own = own
         self._ask_again = ask_again
         self._let_go = False
-        self._queue: asyncio.Queue[Heard] = asyncio.Queue(WAITING_MAX)
+        self._queue: deque[Heard] = deque()
+        self._more = asyncio.Event()
+        self._held: dict[bytes, int] = {}  # payloads that wait, and how often
+        self._held_bytes = 0
         self._timed = asyncio.Event()
         self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
         self._begun: dict[str, asyncio.Event] = {}  # commands whose start is not durable yet
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ending: asyncio.Future[dict[str, Any]] | None = None  # kept till it is
 
+    def __len__(self) -> int:
+        """Return how many messages wait."""
+        return len(self._queue)
+
     def put(self, heard: Heard) -> None:
-        """Take a message; one that finds no room is let go, and asked for again later."""
-        try:
-            self._queue.put_nowait(heard)
-        except asyncio.QueueFull:
-            log.info("command.no_room", topic=heard.topic.value)
+        """Take a message; one that finds no room is let go, and asked for again later.
+
+        So are the commands behind it: they come again in the order in which they were sent.
+        """
+        if len(self._queue) >= WAITING_MAX:
+            heard.done()
+            if heard.payload in self._held:
+                return  # the same bytes, from a fleet that published once more
+            heard = Heard(heard.topic, heard.payload, lambda: None)
+        if self._full(len(heard.payload)) or (self._let_go and heard.topic is Topic.CMD):
+            if not self._let_go:
+                log.info("command.no_room", topic=heard.topic.value, waiting=len(self._queue))
             self._let_go = True
             heard.done()
+            return
+        self._queue.append(heard)
+        self._held[heard.payload] = self._held.get(heard.payload, 0) + 1
+        self._held_bytes += len(heard.payload)
+        self._more.set()
+
+    def _full(self, size: int) -> bool:
+        waiting = len(self._queue)
+        return waiting >= HELD_MAX or (waiting > 0 and self._held_bytes + size > HELD_BYTES)
+
+    async def _next(self) -> Heard:
+        while not self._queue:
+            self._more.clear()
+            await self._more.wait()
+        heard = self._queue.popleft()
+        self._held_bytes -= len(heard.payload)
+        self._held[heard.payload] -= 1
+        if not self._held[heard.payload]:
+            del self._held[heard.payload]
+        return heard
 
     def time_is_known(self) -> None:
         """Let commands run from now on."""
@@ -104,8 +145,8 @@ class Inbox:
 
     async def _take_all(self) -> None:
         while True:
-            heard = await self._queue.get()
             await self._timed.wait()
+            heard = await self._next()
             try:
                 await self._take(heard)
             except CommandRefused as error:
@@ -113,7 +154,7 @@ class Inbox:
             except Exception:  # one message that nobody foresaw leaves the others their turn
                 log.exception("message.broke", topic=heard.topic.value)
             heard.done()
-            if self._let_go and self._queue.empty():
+            if self._let_go and not self._queue:
                 self._let_go = False
                 self._ask_again()
 
@@ -142,10 +183,9 @@ class Inbox:
             )
         if body.id in self._running:
             return  # it runs: its start is durable, its end will be told
-        if len(self._running) >= RUNNING_MAX:
-            log.info("command.too_many", id=body.id)
-            self._let_go = True
-            return
+        while len(self._running) >= RUNNING_MAX:
+            log.info("command.waits", id=body.id)
+            await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
         refused = ""
         if own is None and inner is None and not isinstance(args, c.Echo):
             refused = f"{body.kind} is not known to this machine's software"
@@ -160,6 +200,7 @@ class Inbox:
             refused=refused,
             issued_ms=body.issued_at,
             outside=own is not None,
+            replaced=args.replaced,
         )
         begun = self._begun[order.id] = asyncio.Event()
         task = self._go_on(order.id, self._carry_out(order))

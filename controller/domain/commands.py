@@ -289,7 +289,8 @@ class Remote:
     """A verified command of the fleet; it runs at most once for its ``id``.
 
     ``command`` None: nothing is left to do here; ``outside``: the link does it, and tells its end
-    with ``EndRemote``; ``refused``: why this machine does not do it.
+    with ``EndRemote``; ``refused``: why this machine does not do it; ``replaced``: a later one of
+    its kind and target takes its place.
     """
 
     id: str
@@ -302,6 +303,7 @@ class Remote:
     refused: str = ""
     outside: bool = False
     issued_ms: int = 0
+    replaced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,9 @@ class RemoteDesk:
                 "refused",
                 "issued before this journal began; it may have run on the disk before it",
             )
-        if order.counter < remote.counters.get(counted(order.kind, order.target), 0):
-            return self._end(order, "superseded")
+        last = remote.counters.get(counted(order.kind, order.target), 0)
+        if order.replaced and order.counter < last:
+            return self._end(order, "superseded", f"a later {order.kind} has run here before it")
         desk.write(
             rec.CommandStarted(
                 id=order.id,

@@ -316,6 +316,44 @@ async def test_a_replayed_an_expired_and_a_superseded_command_run_not(machine: T
     assert machine.types("price.") == ["price.set"]
 
 
+async def test_of_many_commands_at_once_each_runs_and_none_is_overtaken(machine: Tied) -> None:
+    number = 60
+    signed = [
+        machine.signed(machine.body("price.set", args={"column": "A1", "price": 100 + 10 * n}))
+        for n in range(number)
+    ]
+    for message in signed:
+        await machine.tell(message)
+    await machine.until(lambda: machine.types("command.").count("command.finished") == number)
+    assert [
+        record.data.outcome  # type: ignore[union-attr]  # of its type
+        for record in machine.told
+        if record.type == "command.finished"
+    ] == ["done"] * number
+
+
+async def test_gifts_and_questions_run_each_in_whatever_order_they_come(machine: Tied) -> None:
+    gifts = [
+        machine.signed(machine.body("vend.free", args={"column": "A1"})),
+        machine.signed(machine.body("vend.free", args={"column": "A1"})),
+        machine.signed(machine.body("echo", args={"text": "one"})),
+        machine.signed(machine.body("echo", args={"text": "two"})),
+    ]
+    for message in reversed(gifts):
+        await machine.tell(message)
+    await machine.until(lambda: machine.types("command.").count("command.finished") == 4)
+    remote = machine.shop.state.remote
+    assert [remote.commands[f"c{n}"].outcome for n in (1, 2, 3, 4)] == ["done"] * 4
+    assert machine.types("right.") == ["right.granted"] * 2
+
+    new = machine.signed(machine.body("stock.set", args={"column": "A1", "count": 7}))
+    await machine.tell(machine.signed(machine.body("stock.set", args={"column": "A1", "count": 9})))
+    await machine.tell(new)
+    await machine.until(lambda: "c5" in remote.commands and remote.commands["c5"].outcome)
+    assert remote.commands["c5"].outcome == "superseded"
+    assert "a later stock.set has run" in remote.commands["c5"].detail
+
+
 async def test_commands_that_ended_make_few_records_however_often_they_are_replayed(
     machine: Tied,
 ) -> None:

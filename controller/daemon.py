@@ -302,6 +302,7 @@ async def _serve(
         await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         heartbeat.tell("READY=1")
+        log.info("ready", machine=settings.machine.id, socket=str(settings.api.socket))
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()

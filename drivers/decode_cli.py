@@ -10,7 +10,7 @@ import typer
 from drivers.cctalk.decode_cli import cctalk
 from drivers.mdb.decode_cli import mdb
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from controller.cli import screen
 from controller.cli.errors import CliError, Exit
 from controller.cli.place import Place
 
@@ -153,14 +154,14 @@ def run() -> None:
     try:
         app(prog_name="vendctl")
     except CliError as error:
-        print(f"vendctl: {error}", file=sys.stderr)
+        screen.error(f"vendctl: {error}")
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         # What is not as every vendd of this version says it: told in a line, with the place for
         # a report, instead of a page that says nothing to who stands before the machine.
-        print(f"vendctl: {_not_understood(error)}", file=sys.stderr)
+        screen.error(f"vendctl: {_not_understood(error)}")
         sys.exit(Exit.FAILED)
 
 

@@ -46,13 +46,17 @@ def show(context: typer.Context, json: AsJson = False) -> None:
             ("State", device["state"]),
         ]
         rows += [
-            (name.replace("_", " ").capitalize(), str(value))
+            (name.replace("_", " ").capitalize(), _words(value))
             for name, value in device["info"].items()
             if name != "identity"
         ]
         identity = device["info"].get("identity") or {}
         rows += [(name.capitalize(), str(value)) for name, value in identity.items() if value]
         screen.fields(rows)
+
+
+def _words(value: object) -> str:
+    return {True: "yes", False: "no"}.get(value, "") if isinstance(value, bool) else str(value)
 
 
 def enable(context: typer.Context, device: Which, json: AsJson = False) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import fill as fold
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ WARN: Final = "yellow"
 
 Cell = str | tuple[str, str]  # words, or words and their style
 _LEAST: Final = 20  # columns that a cell which goes on below needs to be readable
+_BELOW: Final = 8  # columns before a cell that has the lines below
 _WIDE: Final = 400  # columns for a file or a pipe: nothing is folded
 
 
@@ -51,40 +54,71 @@ def cell(value: Cell) -> Text:
 def line(*cells: Cell) -> None:
     """Print cells on one line, a blank between them.
 
-    On a terminal too narrow for it the last cell goes on below its own beginning, between words.
+    On a terminal too narrow for it the last cell goes on below its own beginning, between words;
+    on one too narrow for that it has the lines below.
     """
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    shown = [cell(one) for one in cells if one]
+    told = [one for one in cells if one]
+    shown = [cell(one) for one in told]
     text, out = Text(" ").join(shown), console()
-    before = text.cell_len - shown[-1].cell_len if shown else 0
-    fits = text.cell_len <= out.width or not 0 < before <= out.width - _LEAST
-    if fits or not out.is_terminal:
+    if text.cell_len <= out.width or not out.is_terminal:
         out.print(text, soft_wrap=True)
         return
-    from rich.table import Table  # noqa: PLC0415 - as above
+    before = text.cell_len - shown[-1].cell_len
+    if len(shown) == 1:
+        out.print(text)
+    elif before <= out.width - _LEAST:
+        from rich.table import Table  # noqa: PLC0415 - as above
 
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(" ").join(shown[:-1]), shown[-1])
-    out.print(grid)
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(" ").join(shown[:-1]), shown[-1])
+        out.print(grid)
+    else:
+        from rich.padding import Padding  # noqa: PLC0415 - as above
+
+        heads = (cell(_bare(one)) for one in told[:-1])
+        out.print(Text(" ").join(head for head in heads if head))
+        out.print(Padding(shown[-1], (0, 0, 0, _BELOW)))
+
+
+def _bare(one: Cell) -> Cell:
+    """Return a cell without the room that only makes columns."""
+    return one.strip() if isinstance(one, str) else (one[0].strip(), one[1])
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print a table. A head that begins with ">" stands over figures, which end at its right."""
+    """Print a table. A head that begins with ">" stands over figures, which end at its right.
+
+    Where a terminal is too narrow for its words, each row is a block: a cell a line, with its head.
+    """
+    from rich.measure import Measurement  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
+    shown, out = [tuple(row) for row in rows], console()
     grid = Table(box=None, header_style=BOLD, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in heads:
+    for place, head in enumerate(heads):
+        figures, name = head.startswith(">"), head.removeprefix(">")
         grid.add_column(
-            head.removeprefix(">"),
-            justify="right" if head.startswith(">") else "left",
-            no_wrap=head.startswith(">"),
+            name,
+            justify="right" if figures else "left",
+            no_wrap=figures,
+            min_width=max(len(name), *(cell(row[place]).cell_len for row in shown))
+            if figures and shown
+            else None,
         )
-    for row in rows:
+    for row in shown:
         grid.add_row(*(cell(one) for one in row))
-    console().print(grid)
+    if Measurement.get(out, out.options.update(max_width=_WIDE), grid).minimum <= out.width:
+        out.print(grid)
+        return
+    for number, row in enumerate(shown):
+        if number:
+            print()
+        named = ((head.removeprefix(">"), one) for head, one in zip(heads, row, strict=True))
+        fields((head, one) for head, one in named if one and one[0])
 
 
 def fields(pairs: Iterable[tuple[str, Cell]]) -> None:
@@ -101,6 +135,17 @@ def fields(pairs: Iterable[tuple[str, Cell]]) -> None:
 
 def note(text: str) -> None:
     """Say something beside the answer, where a pipe does not take it along."""
+    print(text, file=sys.stderr)
+
+
+def error(text: str) -> None:
+    """Say what went wrong, beside the answer; on a terminal folded between words."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            fold(one, width, break_long_words=False, break_on_hyphens=False)
+            for one in text.splitlines()
+        )
     print(text, file=sys.stderr)
 
 

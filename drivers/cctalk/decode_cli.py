@@ -38,7 +38,7 @@ def cctalk(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Explain a request and its answer, given as on the wire, checksums included.
+    """Explain a request and its answer on ccTalk, given as on the wire, checksums included.
 
     Hexadecimal pairs in any form: "02 00 01 E5 18", 020001E518, 0x02,0x00.
     """

@@ -41,7 +41,7 @@ def mdb(
     currency: Annotated[str, typer.Option(help="Letters to write behind amounts.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Explain a request and its answer, given as on the wire, checksums included.
+    """Explain a request and its answer on the MDB, given as on the wire, checksums included.
 
     Hexadecimal pairs in any form: "0B 0B", 0B0B, 0x0B,0x0B.
     """

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from controller.cli import screen
 from simulator.cli.app import app
 from simulator.client import SimulatorError
 
@@ -13,5 +12,5 @@ def main() -> None:
     try:
         app()
     except SimulatorError as error:
-        print(f"vendsim: {error}", file=sys.stderr)
+        screen.error(f"vendsim: {error}")
         raise SystemExit(1) from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from simulator.rig import Rig, run_program
+from simulator.rig import VENDD_LOG, Rig, run_program
 from simulator.shapes import Mark
 
 StartRig = Callable[..., Awaitable[Rig]]
@@ -84,6 +84,8 @@ async def test_a_stop_in_idle_keeps_the_credit_for_the_next_start(rig: Rig) -> N
     await credit(rig, 100)
     assert rig.vendd is not None
     assert await rig.vendd.stop() == 0
+    log = (rig.home / VENDD_LOG).read_text(encoding="utf-8")
+    assert [json.loads(line)["event"] for line in log.splitlines()] == ["ready", "stopped"]
     assert "Out of service" in (await rig.sim.display()).text
     assert (await rig.sim.truth()).outputs_on == ()
     await rig.sim.insert_coin(50)

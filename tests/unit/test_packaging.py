@@ -127,6 +127,7 @@ def test_run_alone_prints_its_commands() -> None:
 
     for command in ("demo", "test", "check", "bench", "soak", "setup"):
         assert f"\n  {command} " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80, "a terminal's usual width"
 
 
 def test_run_refuses_what_it_does_not_know() -> None:

@@ -9,7 +9,18 @@ from typing import Annotated, Final
 
 import typer
 
-from cloud.fleet.cli import audit, desired, keys, machines, own, reports, running, stock, tell
+from cloud.fleet.cli import (
+    audit,
+    desired,
+    keys,
+    machines,
+    own,
+    reports,
+    running,
+    screen,
+    stock,
+    tell,
+)
 from cloud.fleet.cli.place import CliError
 
 _HELP: Final = """The fleet server of vending machines.
@@ -58,5 +69,5 @@ def main() -> None:
     try:
         app()
     except CliError as error:
-        sys.stderr.write(f"vendcloud: {error}\n")
+        screen.error(f"vendcloud: {error}")
         sys.exit(int(error.code))

@@ -1,5 +1,7 @@
 """What reaches the terminal."""
 
+import sys
+
 import pytest
 from rich.console import Console
 
@@ -43,8 +45,6 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_terminal_gets_colours(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -70,13 +70,55 @@ def test_a_line_too_long_for_the_terminal_goes_on_below_its_last_cell(
     ]
 
 
-def test_a_line_whose_last_cell_has_no_room_below_itself_is_left_to_the_terminal(
+def test_a_line_whose_last_cell_has_no_room_beside_the_others_has_the_lines_below(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(screen, "console", _narrow)
-    screen.line("x" * 30, "y" * 20)
-    screen.line("z" * 50)
-    assert capsys.readouterr().out == f"{'x' * 30} {'y' * 20}\n{'z' * 50}\n"
+    screen.line(
+        "     22", "vend.settled          ", "", ("vend 18   ", screen.DIM), "1.50 EUR earned"
+    )
+    screen.line("fifty letters and more, and no second cell at all")
+    assert [text.rstrip() for text in capsys.readouterr().out.splitlines()] == [
+        "22 vend.settled vend 18",
+        "        1.50 EUR earned",
+        "fifty letters and more, and no second",
+        "cell at all",
+    ]
+
+
+def test_a_table_that_a_terminal_is_too_narrow_for_is_a_block_for_each_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "console", _narrow)
+    heads = ("Device", "Manufacturer", "Model", ">Total EUR", "State")
+    screen.table(heads, [("changer", "XYZ", "CHG-4", "57.00", ("", screen.BAD)),
+                         ("bill", "", "BILL-1", "0.00", ("lost", screen.BAD))])  # fmt: skip
+    assert [text.rstrip() for text in capsys.readouterr().out.splitlines()] == [
+        "Device        changer",
+        "Manufacturer  XYZ",
+        "Model         CHG-4",
+        "Total EUR     57.00",
+        "",
+        "Device     bill",
+        "Model      BILL-1",
+        "Total EUR  0.00",
+        "State      lost",
+    ]
+
+
+def test_an_error_is_folded_between_words_on_a_terminal_and_whole_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "vendctl: no column 'Z9'; there are A1, A2, A3, B1, B2, B3, B4"
+    screen.error(words)
+    assert capsys.readouterr().err == f"{words}\n"
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    screen.error(words)
+    assert capsys.readouterr().err.splitlines() == [
+        "vendctl: no column 'Z9'; there are A1,",
+        "A2, A3, B1, B2, B3, B4",
+    ]
 
 
 def test_a_machine_without_a_journal_shows_no_empty_name() -> None:

@@ -54,6 +54,7 @@ class Saga:
     intent_boot: int = 0
     # dispensing: (column, outcome) per turn
     turns: list[tuple[str, str]] = field(default_factory=list)
+    at_fault: dict[str, bool] = field(default_factory=dict)  # what each column's last turn told
     dispensed: bool = False
     failed: str = ""  # why it will not be delivered; "" while it still may
     # paying out

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from controller.journal.envelope import Record, RecordData
     from controller.state.state import State
 
+# Outcomes (and troubles) of a turn that tell of a fault of its column.
+COLUMN_FAULTS: Final = ("jammed", "no_start", "no_home", "not_seen")
+
 
 def _vend_opened(s: State, r: Record, d: rec.VendOpened) -> None:
     s.sagas[r.seq] = Saga(
@@ -56,6 +59,7 @@ def _dispense_finished(s: State, r: Record, d: rec.DispenseFinished) -> None:
     saga = s.saga_of(r)
     saga.intent = ""
     saga.turns.append((d.column, d.outcome))
+    _note_fault(saga, d)
     if d.outcome == "dropped":
         saga.dispensed = True
     taken = max(d.drops, d.outcome == "dropped")
@@ -65,6 +69,17 @@ def _dispense_finished(s: State, r: Record, d: rec.DispenseFinished) -> None:
             s.stock.question(d.column)
     elif d.outcome == "empty":
         s.stock.found_empty(d.column)
+
+
+def _note_fault(saga: Saga, d: rec.DispenseFinished) -> None:
+    """Note what a turn tells of its column; one that an end cut off tells nothing.
+
+    The latch keeps that a product fell, and not that the motor came home behind it.
+    """
+    saga.at_fault.pop(d.column, None)
+    told = d.trouble or d.outcome  # it may have delivered, and yet not come home
+    if d.proof == "watched" and told in (*COLUMN_FAULTS, "dropped"):
+        saga.at_fault[d.column] = told in COLUMN_FAULTS
 
 
 def _dispense_decided(s: State, r: Record, d: rec.DispenseDecided) -> None:
@@ -106,7 +121,7 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
         s.counters.refunds += 1
     if saga.kind == "vend" and not saga.test:
         _count_failures(s, saga, d.result)
-        _count_faults(s, saga)
+    _count_faults(s, saga)
     s.closed.append(
         Closed(
             saga.vend, saga.kind, saga.selection, saga.column, saga.price, d.result,
@@ -117,11 +132,11 @@ def _vend_closed(s: State, r: Record, d: rec.VendClosed) -> None:
 
 
 def _count_faults(s: State, saga: Saga) -> None:
-    """Count a column whose last turn of a vend told of a fault; a drop ends its row."""
-    for column, outcome in dict(saga.turns).items():
-        if outcome == "dropped":
+    """Count each column that a vend found at fault; one that works, in a test too, ends its row."""
+    for column, at_fault in saga.at_fault.items():
+        if not at_fault:
             s.column_faults.pop(column, None)
-        elif outcome in ("jammed", "no_start", "no_home", "not_seen"):
+        elif not saga.test:
             s.column_faults[column] = s.column_faults.get(column, 0) + 1
 
 

@@ -25,6 +25,7 @@ GUESSES_MAX: Final = 5  # wrong codes until no code is taken
 WRONG: Final = ("unknown", "expired")
 PAUSE_S: Final = 15 * 60.0
 FAULTY: Final = ("jammed", "no_start", "no_home", "not_seen")  # turns that tell of a fault
+OFF_FOR: Final = tuple(f"column.{fault}" for fault in FAULTY)
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -58,6 +59,7 @@ class Rules:
             rec.DispenseFinished: self._turned,
             rec.DispenseDecided: self._decided,
             rec.VendClosed: self._closes,
+            rec.ColumnDisabled: self._disabled,
             rec.ColumnEnabled: self._enabled,
             rec.ServiceLeft: self._served,
             rec.ClaimOpened: self._claims,
@@ -185,7 +187,8 @@ class Rules:
 
     def _turned(self, record: Record, data: rec.DispenseFinished, evidence: Evidence) -> None:
         del evidence
-        seen = data.outcome if data.proof == "watched" else ""  # an end is no column's fault
+        seen = data.trouble or data.outcome  # it may have delivered, and yet not come home
+        seen = seen if data.proof == "watched" else ""  # an end is no column's fault
         self._turns.setdefault(record.vend or 0, {})[data.column] = seen
 
     def _decided(self, record: Record, data: rec.DispenseDecided, evidence: Evidence) -> None:
@@ -199,7 +202,14 @@ class Rules:
         del evidence
         vend = record.vend or 0
         opened, turns = self._opened.pop(vend, None), self._turns.pop(vend, {})
-        if opened is None or opened.test:
+        if opened is None:
+            return
+        for column, outcome in turns.items():
+            if outcome == "dropped":
+                self._faulty.pop(column, None)
+            elif outcome in FAULTY and not opened.test:
+                self._faulty[column] += 1
+        if opened.test:
             return
         if data.result == "sold":
             self._failed_machine = 0
@@ -207,11 +217,15 @@ class Rules:
         elif turns:
             self._failed_machine += 1
             self._failed.update(turns.keys())
-        for column, outcome in turns.items():
-            if outcome == "dropped":
-                self._faulty.pop(column, None)
-            elif outcome in FAULTY:
-                self._faulty[column] += 1
+
+    def _disabled(self, record: Record, data: rec.ColumnDisabled, evidence: Evidence) -> None:
+        retries, found = self._machine.settings.policy.column_retries, self._faulty[data.column]
+        ours = self._is_of_this_life(record) and self._machine.state.previous is None
+        if data.reason in OFF_FOR and found < retries and ours:  # an older journal may know more
+            evidence.findings.append(
+                f"{data.column} is off at once, and the owner has it tried on after {found} vends"
+                " that found it at fault"
+            )
 
     def _enabled(self, record: Record, data: rec.ColumnEnabled, evidence: Evidence) -> None:
         del record, evidence

@@ -162,6 +162,82 @@ def test_tries_are_counted_through_restarts(link: Link) -> None:
     play(scenario, link, settings=with_policy(column_retries=2, column_refunds_max=0))
 
 
+def test_what_an_end_cut_off_tells_nothing_of_a_column(link: Link) -> None:
+    """The latch says that a product fell, and not that the column is whole again."""
+
+    async def scenario(stage: Stage) -> None:
+        for fails in (True, True, False, True):
+            stage.breaks("A3", "hang", 2 * fails)
+            await stage.coins(100, 100)
+            if fails:
+                assert (await stage.buys("A3")).result == "refunded"
+                continue
+            stage.press("A3")
+            await stage.until(lambda: "dispense" in stage.intents)
+            await stage.passes(1.95)  # it falls just before the motor comes home
+            await stage.kill()
+            await stage.opens()
+        proofs = [turn.proof for turn in stage.records("dispense.finished")]
+        assert proofs == [*["watched"] * 4, "latch", *["watched"] * 2]
+        assert stage.products == ["cola"]
+        assert stage.state.stock.of("A3").disabled == FaultCode.COLUMN_NOT_SEEN.value
+
+    play(scenario, link, settings=with_policy(column_retries=2, column_refunds_max=0))
+
+
+def test_a_turn_that_was_cut_off_is_no_fault_of_its_column(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        for _ in range(3):
+            await stage.coins(100, 100)
+            stage.press("A3")
+            await stage.until(lambda: "dispense" in stage.intents)
+            await stage.kill()
+            await stage.opens()
+            await stage.quiet()
+        stage.breaks("A3", "hang", 2)
+        await stage.coins(100, 100)
+        await stage.buys("A3")
+        assert stage.has_fault("A3", FaultCode.COLUMN_NOT_SEEN)
+        assert not stage.state.stock.of("A3").disabled, "one vend has found it at fault, of three"
+
+    play(scenario, link, settings=with_policy(column_retries=2, column_refunds_max=0))
+
+
+def test_a_column_that_delivers_with_a_fault_is_off_after_as_many_vends(link: Link) -> None:
+    """It would go on giving two for one."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "no_home")
+        for sold in range(1, 4):
+            await stage.coins(100, 100)
+            await stage.buys("A3")
+            off = bool(stage.state.stock.of("A3").disabled)
+            assert off == (sold == 3), f"after {sold} vends"
+        assert stage.has_fault("A3", FaultCode.COLUMN_NO_HOME)
+
+    settings = with_policy(column_retries=2, column_refunds_max=0)
+    play(scenario, link, settings=settings, judged=False)
+
+
+def test_a_test_that_delivers_ends_the_row_of_faults(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        for jams in (True, True, False, True):
+            (stage.breaks if jams else stage.mends)("A3", "jam")
+            if jams:
+                await stage.coins(100, 100)
+                await stage.buys("A3")
+            else:
+                await stage.act(cmd.EnterService())
+                await stage.act(cmd.TryVend("A3"))
+                await stage.act(cmd.LeaveService())
+                await stage.sells()
+                assert not stage.has_fault("A3", FaultCode.COLUMN_JAMMED)
+        assert not stage.state.stock.of("A3").disabled
+
+    settings = with_policy(column_retries=2, column_refunds_max=0)
+    play(scenario, link, settings=settings, judged=False)  # a test's product is nobody's
+
+
 def test_a_machine_that_fails_again_and_again_stops_until_somebody_has_looked(link: Link) -> None:
     """The jackpot guard: who knows how to make it refund gets the same money, six times."""
 

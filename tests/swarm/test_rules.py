@@ -49,7 +49,7 @@ class Bench:
 
     @property
     def state(self) -> Any:
-        return SimpleNamespace(boot=self.boot)
+        return SimpleNamespace(boot=self.boot, previous=None)
 
     def told(
         self, data: RecordData, vend: int | None = None, *, at_ms: int = 0, confirmed: bool = False
@@ -188,6 +188,58 @@ def test_what_an_end_left_open_is_no_fault_of_the_column(bench: Bench) -> None:
     bench.fails(proof="latch")
     bench.turns(bench.opens())
     assert bench.findings == []
+
+
+PATIENT = settings(
+    policy=build.base_settings().policy.model_copy(
+        update={"column_retries": 2, "column_refunds_max": 0}
+    )
+)
+OFF = rec.ColumnDisabled(column="A3", reason="column.not_seen")
+
+
+def test_a_product_that_only_the_latch_saw_ends_no_row_of_faults() -> None:
+    bench = Bench(PATIENT)
+    for outcome, seen in (("no_home", "watched"), ("dropped", "latch"), ("jammed", "watched")):
+        bench.fails(outcome=outcome, proof=seen)
+    bench.told(OFF)
+    assert bench.findings == []
+    bench.fails()
+    bench.turns(bench.opens())
+    assert bench.findings == ["A3 turns, and 3 vends in a row found it at fault"]
+
+
+def test_a_test_that_delivers_ends_a_row_of_faults_and_one_that_fails_is_no_vend() -> None:
+    bench = Bench(PATIENT)
+    for outcome, test in (
+        ("jammed", False),
+        ("jammed", False),
+        ("dropped", True),
+        ("jammed", True),
+    ):
+        vend = bench.opens(test=test)
+        bench.told(rec.DispenseFinished(column="A3", outcome=outcome), vend)
+        bench.told(rec.VendClosed(result="tested" if test else "refunded"), vend)
+    bench.turns(bench.opens())
+    assert bench.findings == []
+    bench.told(OFF)
+    assert bench.findings == [
+        "A3 is off at once, and the owner has it tried on after 0 vends that found it at fault"
+    ]
+
+
+def test_a_column_that_delivers_and_does_not_come_home_is_at_fault() -> None:
+    bench = Bench(PATIENT)
+    for _ in range(3):
+        vend = bench.opens()
+        bench.turns(vend)
+        bench.told(
+            rec.DispenseFinished(column="A3", outcome="dropped", drops=1, trouble="no_home"), vend
+        )
+        bench.told(rec.VendClosed(result="sold"), vend)
+    assert bench.findings == []
+    bench.turns(bench.opens())
+    assert bench.findings == ["A3 turns, and 3 vends in a row found it at fault"]
 
 
 def test_a_column_that_refunds_too_often_in_a_row_turns_no_more(bench: Bench) -> None:

@@ -65,14 +65,15 @@ class CoinsReport:
 
     ``answer`` is the whole answer's item bytes (no checksum), repeats included: it is stored with
     the record so that the driver can tell the repeat after a restart. ``suspect`` says that after
-    a restart an identical cash-box coin could not be told from a repeat and was left out.
+    a restart an identical cash-box coin could not be told from a repeat: it was left out where it
+    headed the answer, as repeats do, and is in ``deposited`` where another stood in front of it.
     """
 
     device: DeviceName
     answer: bytes
     deposited: tuple[DepositedCoin, ...] = ()
     manual: tuple[ManualCoins, ...] = ()
-    suspect: int = 0  # cash-box coins taken for repeats without proof, or events that were lost
+    suspect: int = 0  # cash-box coins told from repeats without proof, or events that were lost
     doubt: str = ""  # why they are suspect, where it is nothing of that: the words of the flag
     note: bool = False  # keep ``answer`` even without money: this device has no acknowledgement
 

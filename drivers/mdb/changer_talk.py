@@ -107,6 +107,7 @@ class ChangerTalk(MdbDriver):
         self._jams = 0
         self._fell_after = NEVER_YET  # the last poll answered before the money that came last
         self._doubtful = False  # a repeat now could as well be another coin
+        self._astray = 0  # credited coins that only their order tells from repeats
         self.busy = False
         self.oddities: Counter[str] = Counter()
 
@@ -205,14 +206,16 @@ class ChangerTalk(MdbDriver):
         """Which one-shot items were not reported before."""
         repeats = self._gate.repeats
         now = asyncio.get_running_loop().time()
-        self._doubtful = (
-            repeats.unproved and now - self._fell_after >= COIN_GAP_S * repeats.remembered
+        self._doubtful = repeats.unproved and now - self._fell_after >= COIN_GAP_S * len(
+            repeats.last
         )
         once = {item.raw for item in shots if self._only_once(item)}
+        last = repeats.last
         soon = not (self._gate.restored or self._doubtful)
         new = repeats.fresh([item.raw for item in shots], once=once, soon=soon)
         if self._doubtful or any(new):
             self._fell_after = self._slot.told_at
+        self._astray = self._credits(shots, last) if repeats.astray else 0
         if self._gate.restored and not all(new):
             for item, is_new in zip(shots, new, strict=True):
                 if not is_new and isinstance(item, CoinDeposited) and self._counts_up(item):
@@ -220,6 +223,17 @@ class ChangerTalk(MdbDriver):
                     repeats.clear()
                     return repeats.fresh([item.raw for item in shots])
         return new
+
+    def _credits(self, shots: list[PollItem], of: tuple[bytes, ...]) -> int:
+        """How many of the items ``of`` that stand in an answer are coins, all without proof."""
+        coins = {
+            item.raw: item
+            for item in shots
+            if isinstance(item, CoinDeposited) and item.route.gives_credit
+        }
+        found = [coins[raw] for raw in of if raw in coins]
+        proved = any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in found)
+        return 0 if proved else len(found)
 
     def _money(self, data: bytes, shots: list[PollItem], new: list[bool]) -> None:
         fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
@@ -229,6 +243,7 @@ class ChangerTalk(MdbDriver):
             coins = [item for item in old if isinstance(item, CoinDeposited)]
             if not any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in coins):
                 suspect = sum(coin.route.gives_credit for coin in coins)
+            suspect += self._astray
 
         def report() -> CoinsReport:
             return CoinsReport(

@@ -28,9 +28,10 @@ class _Proof(Enum):
 class RepeatFilter:
     """Remembers the last answer's items until its acknowledgement is proved."""
 
-    __slots__ = ("_last", "_owed", "_proof")
+    __slots__ = ("_last", "_owed", "_proof", "astray")
 
     def __init__(self) -> None:
+        self.astray = False  # the last answer stood in this one, all of it taken for new
         self._last: tuple[bytes, ...] = ()
         self._owed: Counter[bytes] = Counter()
         self._proof = _Proof.HEARD
@@ -46,9 +47,9 @@ class RepeatFilter:
         return self._proof is _Proof.UNKNOWN
 
     @property
-    def remembered(self) -> int:
-        """How many items the last answer had."""
-        return len(self._last)
+    def last(self) -> tuple[bytes, ...]:
+        """The last answer's items, until its acknowledgement is proved."""
+        return self._last
 
     def restore(self, items: Sequence[bytes]) -> None:
         """After a restart: these were recorded, and nobody knows whether they were acknowledged."""
@@ -91,8 +92,12 @@ class RepeatFilter:
         stand, even when the device spreads them over several answers. So they are when one of
         them that cannot happen ``once`` more comes again, or when all of them do so ``soon`` that
         not all of this answer can be new: then the ACK was not heard.
+
+        The whole last answer somewhere else in this one, and nothing that proves more, is new by
+        the standard, which lets newer items only be appended: `astray` tells of it.
         """
         new = [True] * len(items)
+        self.astray = False
         if self._proof is not _Proof.HEARD and items:
             count = len(self._last)
             if tuple(items[:count]) == self._last or (
@@ -105,6 +110,8 @@ class RepeatFilter:
                 or (soon and len(items) > count and Counter(self._last) <= Counter(items))
             ):
                 self._owed.update(self._last)
+            else:
+                self.astray = Counter(self._last) <= Counter(items)
         for index, item in enumerate(items):
             if new[index] and self._owed[item] > 0:
                 self._owed[item] -= 1

@@ -205,7 +205,7 @@ def lose_the_last_record_of_a_turn(soil: Soil) -> None:
 
 
 def count_a_repeated_coin_twice(soil: Soil) -> None:
-    soil.put(RepeatFilter, "fresh", lambda self, items: [True] * len(items))
+    soil.put(RepeatFilter, "fresh", lambda self, items, **proofs: [True] * len(items))
 
 
 def take_a_new_coin_for_a_repeat(soil: Soil) -> None:

@@ -486,3 +486,57 @@ def test_repeats_behind_newer_coins_are_no_money_either(
         assert stage.spent == 0
 
     play(scenario, link)
+
+
+@pytest.mark.parametrize(
+    ("before", "dead", "extra"),
+    [((200,), (50,), 200), ((200, 200), (50, 200), 400), ((200, 200), (50,), 400)],
+)
+def test_over_a_restart_a_coin_of_the_cash_box_is_counted_once_or_flagged(
+    before: tuple[int, ...], dead: tuple[int, ...], extra: int
+) -> None:
+    """On record, its ACK lost with the life, and told again behind a newer one: order was all.
+
+    Newer items are only appended, says the standard: what stands behind another is new, and
+    credited. A changer that mixes them up can't be caught, so somebody has to look.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("changer", "deaf_to_acks", 100)
+        for value in before:
+            stage.world.insert_coin(value)
+        await stage.until(lambda: stage.credit == sum(before))
+        seen = len(stage.flags)
+        await stage.kill()
+        stage.breaks("changer", "reversed_items", 20)
+        for value in dead:
+            stage.world.insert_coin(value)
+        await stage.passes_without(1.0)
+        stage.mends("changer", "deaf_to_acks")
+        await stage.opens()
+        await stage.passes(5.0)
+        assert stage.credit == sum(before) + sum(dead) + extra
+        assert stage.flags[seen:] == ["coin not told from a repeat"]
+        assert stage.records("coins.deposited")[-1].suspect * 200 == extra
+
+    play(scenario, "native", judged=False)  # what is credited twice is in nobody's cash box
+
+
+def test_over_a_restart_a_newer_coin_in_front_of_one_like_the_last_is_credited_and_flagged() -> (
+    None
+):
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        await stage.passes(5.0)
+        await stage.kill()
+        for value in (50, 200):
+            stage.world.insert_coin(value)
+            await stage.passes_without(1.0)
+        await stage.opens()
+        await stage.passes(5.0)
+        assert stage.credit == 450
+        assert stage.flags == ["coin not told from a repeat"]
+        await stage.gives_back()
+        assert stage.spent == 0
+
+    play(scenario, "native")

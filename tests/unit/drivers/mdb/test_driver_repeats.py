@@ -104,6 +104,25 @@ def test_after_a_restart_a_different_head_means_all_is_new() -> None:
     assert found.fresh([TUBE_9, TUBE_8]) == [True, True]
 
 
+def test_after_a_restart_what_was_recorded_and_stands_behind_another_is_new_and_astray() -> None:
+    found = RepeatFilter()
+    found.restore([COIN, COIN])
+    assert found.fresh([TUBE_8, COIN, COIN]) == [True, True, True]
+    assert found.astray
+    assert found.fresh([TUBE_8]) == [True]
+    assert not found.astray
+
+
+def test_part_of_what_was_recorded_is_not_astray_nor_is_what_is_proved() -> None:
+    found = RepeatFilter()
+    found.restore([COIN, COIN])
+    assert found.fresh([TUBE_8, COIN]) == [True, True]
+    assert not found.astray
+    found.restore([TUBE_8])
+    assert found.fresh([COIN, TUBE_8], once={TUBE_8}) == [True, False]
+    assert not found.astray
+
+
 def test_restoring_nothing_leaves_nothing_pending() -> None:
     found = RepeatFilter()
     found.restore([])

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from controller.clock import SystemClock
 from simulator import soak_instants, soak_kills, soak_page
 from simulator.soak_instants import Instants
+from simulator.soak_progress import Bar
 from simulator.swarm import coverage
 from simulator.swarm.report import Tally, replay_command
 from simulator.swarm.run import Order, carry_out_all, quietly
@@ -48,9 +48,7 @@ class Soak:
         given, clock = self.given, self.clock
         began = clock.monotonic_s()
         tally = Tally()
-        words = TextColumn("{task.description}")
-        with Progress(words, BarColumn(), MofNCompleteColumn(), console=self.console) as progress:
-            task = progress.add_task("vends", total=given.vends)
+        with Bar(self.console, clock, "vends", given.vends) as bar:
             for verdict in carry_out_all(self._orders(tally, began), given.workers):
                 tally.add(verdict)
                 if verdict.findings:
@@ -58,8 +56,7 @@ class Soak:
                     self._say(f"  again: {replay_command(verdict)}")
                 rate = tally.vends / max(clock.monotonic_s() - began, 1e-9)
                 hit = coverage.share(tally.cells)
-                words_now = f"vends ({rate:.0f}/s, {hit:.0%} of the cells)"
-                progress.update(task, completed=tally.vends, description=words_now)
+                bar.advance(verdict.vends, f"{rate:.0f}/s, {hit:.0%} of the cells")
         self.broken += len(tally.broken)
         seconds = clock.monotonic_s() - began
         lines = list(soak_page.swarm_lines(tally, seconds, CUSTOMERS, given.workers))
@@ -81,14 +78,13 @@ class Soak:
         stride = max(1, given.stride)
         work = soak_instants.jobs(stride, given.images)
         done = Instants()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=self.console) as progress:
-            task = progress.add_task("instants", total=sum(len(job.numbers) for job in work))
+        total = sum(len(job.numbers) for job in work)
+        with Bar(self.console, self.clock, "instants", total) as bar:
             for job, verdicts in zip(
                 work, soak_instants.carry_out(work, given.workers), strict=True
             ):
                 done.add(job, verdicts)
-                progress.advance(task, len(verdicts))
+                bar.advance(len(verdicts))
         self.broken += len(done.broken)
         table = Table("story", "link", "cut", "instants", "broken promises")
         for (name, link, how), row in done.rows.items():
@@ -103,7 +99,7 @@ class Soak:
         """Kill a real vendd at each of its writes and syncs: the model of the disk is honest."""
         began = self.clock.monotonic_s()
         stride = max(1, self.given.stride)
-        rows = soak_kills.kill_at_every_call(self.console, CONFIG, stride)
+        rows = soak_kills.kill_at_every_call(self.console, self.clock, CONFIG, stride)
         self.broken += sum(len(row.problems) for row in rows)
         seconds = self.clock.monotonic_s() - began
         self._tell("kills", list(soak_kills.kills_lines(rows, seconds, stride)))

@@ -8,17 +8,18 @@ asked after each kill.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from controller.clock import Clock
 from simulator.client import SimulatorError
 from simulator.real_kills import SCENES, CallKiller
 from simulator.rig import BUSY_MS, Rig, RigError, RigOptions
+from simulator.soak_progress import Bar
 from simulator.tracer import TracerError
 from simulator.vendd_client import VenddGoneError, VenddRefusedError, VenddWaitError
 
@@ -42,25 +43,19 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Bar:
-    planned: Callable[[int], None]
-    done: Callable[[], None]
-
-
-async def _scene(killer: CallKiller, row: Row, stride: int, bar: _Bar) -> None:
+async def _scene(killer: CallKiller, row: Row, stride: int, bar: Bar) -> None:
     numbers = range(1, await killer.count(row.scene) + 1, stride)
-    bar.planned(len(numbers))
+    bar.expect(len(numbers))
     for number in numbers:
         found = await killer.kill(row.scene, number)
         row.kills += found.reached
         row.past += not found.reached
         row.images += found.images
         row.problems += [f"call {number}, after {found.after}: {what}" for what in found.problems]
-        bar.done()
+        bar.advance()
 
 
-async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: _Bar) -> list[Row]:
+async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: Bar) -> list[Row]:
     rows: list[Row] = []
     options = RigOptions(config, link="native", speed=SPEED, heartbeat_ms=BUSY_MS)
     try:
@@ -78,31 +73,19 @@ async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: _Bar) 
     return rows
 
 
-def kill_at_every_call(console: Console, config: Path, stride: int) -> list[Row]:
+def kill_at_every_call(console: Console, clock: Clock, config: Path, stride: int) -> list[Row]:
     """Run the part, with a bar that moves."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("kills of a real vendd", total=0)
-        total = 0
 
-        def planned(more: int) -> None:
-            nonlocal total
-            total += more
-            progress.update(task, total=total)
-
-        bar = _Bar(planned, lambda: progress.advance(task))
-
-        async def both() -> list[list[Row]]:
-            return list(
-                await asyncio.gather(
-                    *(
-                        _machine(config, list(SCENES)[first::MACHINES], stride, bar)
-                        for first in range(MACHINES)
-                    )
-                )
+    async def both(bar: Bar) -> list[list[Row]]:
+        return await asyncio.gather(
+            *(
+                _machine(config, list(SCENES)[first::MACHINES], stride, bar)
+                for first in range(MACHINES)
             )
+        )
 
-        return [row for part in asyncio.run(both()) for row in part]
+    with Bar(console, clock, "kills of a real vendd") as bar:
+        return [row for part in asyncio.run(both(bar)) for row in part]
 
 
 def kills_lines(rows: Sequence[Row], seconds: float, stride: int) -> Iterator[str]:

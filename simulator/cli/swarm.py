@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from textwrap import fill as fold
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from controller.clock import SystemClock
 from simulator.cli.common import Json
@@ -56,7 +58,7 @@ def swarm(
     from simulator.swarm import report  # noqa: PLC0415 - this command alone needs a whole world
     from simulator.swarm.run import carry_out_all  # noqa: PLC0415 - see above
 
-    orders = _orders(
+    orders, lives = _orders(
         seeds=seeds, vends=vends, faults=faults, link=link, only=only, replay=replay,
         shrink=shrink, fold=fold,
     )  # fmt: skip
@@ -64,7 +66,10 @@ def swarm(
     began = clock.monotonic_s()
     tally = report.Tally()
     commands: list[str] = []
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False)
+    console.soft_wrap = not console.is_terminal  # whoever reads a file folds nothing
+    bar = _bar(console, quiet=as_json)
+    bar.add_task("", total=lives, words="")
 
     def in_time() -> Iterator[Order]:
         for order in orders:
@@ -74,12 +79,14 @@ def swarm(
 
     stopped = False
     try:
-        for verdict in carry_out_all(in_time(), workers):
-            tally.add(verdict)
-            if verdict.findings:
-                commands.append(report.replay_command(verdict))
-                if not as_json:
-                    _show(console, verdict, commands[-1])
+        with bar:
+            for verdict in carry_out_all(in_time(), workers):
+                tally.add(verdict)
+                if verdict.findings:
+                    commands.append(report.replay_command(verdict))
+                    if not as_json:
+                        _show(console, verdict, commands[-1])
+                _tell(bar, tally)
     except KeyboardInterrupt:
         stopped = True  # what was played until now is told all the same
     spent = clock.monotonic_s() - began
@@ -105,8 +112,8 @@ def _orders(
     replay: str | None,
     shrink: bool,
     fold: bool,
-) -> Iterable[Order]:
-    """Read what is asked for. Raises SimulatorError, typer.BadParameter."""
+) -> tuple[Iterable[Order], int]:
+    """Read what is asked for, and count it. Raises SimulatorError, typer.BadParameter."""
     from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
     from simulator.swarm.run import Order  # noqa: PLC0415 - see above
     from simulator.swarm.token import BadTokenError, decode  # noqa: PLC0415 - see above
@@ -116,7 +123,7 @@ def _orders(
             life = decode(replay)
         except BadTokenError as error:
             raise SimulatorError(str(error)) from error
-        return [Order(life.seed, len(life.steps), shrink=False, fold=fold, life=life)]
+        return [Order(life.seed, len(life.steps), shrink=False, fold=fold, life=life)], 1
     if link not in (None, *LINKS):
         raise typer.BadParameter(f"no link {link!r}; there are: {', '.join(LINKS)}")
     try:
@@ -124,10 +131,31 @@ def _orders(
     except UnknownFaultsError as error:
         raise SimulatorError(str(error)) from error
     first, last = _range(seeds)
-    return (
+    orders = (
         Order(seed, vends, faults, link, _numbers(only, vends), shrink, fold)  # type: ignore[arg-type]  # checked above
         for seed in range(first, last + 1)
     )
+    return orders, last - first + 1
+
+
+def _bar(console: Console, *, quiet: bool) -> Progress:
+    """Return how far it is, on a terminal; drawn after each life, by no thread of its own."""
+    return Progress(
+        TextColumn("{task.completed} of {task.total} lives"),
+        BarColumn(20),
+        TextColumn("{task.fields[words]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        auto_refresh=False,
+        disable=quiet or not console.is_terminal,
+    )
+
+
+def _tell(bar: Progress, tally: Tally) -> None:
+    words = f"{tally.vends} vends, {len(tally.broken)} broken"
+    for task in bar.task_ids:
+        bar.update(task, completed=tally.lives, words=words, refresh=True)
 
 
 def _show(console: Console, verdict: Verdict, command: str) -> None:
@@ -135,12 +163,19 @@ def _show(console: Console, verdict: Verdict, command: str) -> None:
 
     console.print(f"seed {verdict.life.seed}, customer {verdict.step}:", style="red")
     for finding in verdict.findings:
-        console.print(f"  {finding}", style="red", markup=False)
+        _line(console, f"  {finding}", below=4, style="red")
     for line in story(verdict.life):
-        console.print(f"  {line}", markup=False)
+        _line(console, f"  {line}", below=8)
     for line in side_by_side(verdict):
-        console.print(line, markup=False)
-    console.print(f"  again: {command}", markup=False)
+        _line(console, line, below=22)
+    console.print(f"  again: {command}", markup=False, soft_wrap=True)  # whole: it is copied
+
+
+def _line(console: Console, text: str, below: int, style: str | None = None) -> None:
+    """Print a line; what a terminal has no room for goes on under its words."""
+    if console.is_terminal:
+        text = fold(text, console.width, subsequent_indent=" " * below, break_on_hyphens=False)
+    console.print(text, style=style, markup=False)
 
 
 def _summary(console: Console, tally: Tally, seconds: float, one: bool) -> None:

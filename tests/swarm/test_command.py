@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +11,10 @@ from multiprocessing import active_children
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from simulator.cli import main
+from simulator.cli.swarm import _show
 from simulator.swarm import build, run
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Act, Build, Life, Step
@@ -122,3 +125,36 @@ def test_a_short_story_leaves_out_what_does_not_matter() -> None:
 def test_a_story_names_what_is_unusual_about_the_machine() -> None:
     told = story(Life(1, Build("native", tube_fill=3), (Step(1, (Act("coin", 50),)),)))
     assert list(told) == ["machine: link=native, tube_fill=3", "   1: coin 50"]
+
+
+def test_a_terminal_shows_how_far_it_is_and_folds_the_sum_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal that knows colours
+    monkeypatch.setenv("COLUMNS", "60")
+    code, out, _ = typed(capsys, "--seeds", "1..2", "--vends", "2", "--faults", "none")
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out).replace("\r", "\n").splitlines()
+    assert code == 0
+    assert any(line.startswith("1 of 2 lives") for line in lines)
+    begin = next(number for number, line in enumerate(lines) if line.startswith("2 lives, "))
+    assert all(len(line) <= 60 for line in lines[begin:])
+    assert "0 broken seeds 1..2" in " ".join(lines[begin:])
+
+
+def test_a_terminal_has_what_it_has_no_room_for_under_its_words_and_the_command_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    life = Life(1, Build(), (Step(1, (Act("coin", 50),)),))
+    record = "5.949 17 v17 credit_return.opened {'amount': 5, 'reason': 'coin return'}"
+    verdict = replace(broken(life), journal=[record])
+    terminal = Console(width=60, force_terminal=True, color_system=None, highlight=False)
+    _show(terminal, verdict, f"vendsim swarm --replay {'x' * 80}")
+    assert capsys.readouterr().out.splitlines() == [
+        "seed 1, customer 1:",
+        "  a promise is broken",
+        "  machine: link=adapter",
+        "     1: coin 50",
+        "  journal 5.949 17 v17 credit_return.opened {'amount': 5,",
+        "                      'reason': 'coin return'}",
+        f"  again: vendsim swarm --replay {'x' * 80}",
+    ]

@@ -155,6 +155,9 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
+        if listener is not None:
+            host, port = listener.getsockname()[:2]
+            log.info("serving", home=str(self._home.folder), health=f"http://{host}:{port}/health")
         async with self.database_closed():
             # What was imported stays: looking through it again and again would cost a third more.
             gc.collect()

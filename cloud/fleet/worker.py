@@ -115,6 +115,7 @@ class Worker:
             self.counts.reconnects += state.attempt_number > 1
             state.attempt_number = 1  # it works: the next loss is a first one again
             self.connected.set()
+            log.info("connected")
             try:
                 await self._take(connection)
             finally:

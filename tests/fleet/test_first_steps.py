@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +18,10 @@ from cloud.fleet.home import Home
 from cloud.fleet.reach import broker_of
 from cloud.mqtt import MqttError, StrictClient
 from config import fleet
+from config.models import Cloud
 from simulator.fleet.site import free_port
 from tests.fleet.servers import PATIENCE_S, mosquitto_program
-from tests.fleet.site import asked
+from tests.fleet.site import asked, vendcloud
 
 TRIES = 600
 PAUSE_S = 0.1
@@ -70,3 +72,24 @@ async def test_the_broker_starts_with_what_init_wrote_and_shows_what_is_renewed(
     if os.geteuid() == 0:
         assert key.st_uid != 0, "a broker that is root could read every key"
         assert (home.tls / "server-key.pem").stat().st_uid == 0
+
+
+def test_what_a_new_machine_is_to_be_told_can_be_pasted_into_its_configuration(home: Home) -> None:
+    told = vendcloud(home.folder, "machine", "add", "acme/lobby-9")
+    before, section, after = told.partition("[cloud]")
+    pasted = tomllib.loads(section + after)["cloud"]
+    assert (pasted["tenant"], pasted["host"]) == ("acme", "localhost")
+    assert '`machine.id` is "lobby-9"' in before
+    named = [Path(line.strip()) for line in before.splitlines() if line.startswith("  /")]
+    assert [file.name for file in named] == [pasted[key] for key in ("ca", "certificate", "key")]
+    assert all(file.exists() for file in named)
+    assert Cloud.model_validate(pasted, strict=False).port == 8883
+
+
+def test_the_help_cuts_no_sentence_and_lists_the_exit_codes_one_below_the_other(
+    tmp_path: Path,
+) -> None:
+    told = vendcloud(tmp_path, "--help")
+    assert "..." not in told.replace("[ARGS]...", "")
+    lines = [line.strip() for line in told.splitlines()]
+    assert "6  not found" in lines

@@ -37,9 +37,8 @@ Exit codes:
 """
 
 app = typer.Typer(
-    name="vendcloud", help=_HELP, no_args_is_help=True, rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)  # fmt: skip
+    name="vendcloud", help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 
 @app.callback()
@@ -59,7 +58,7 @@ def root(
     context.obj = home
 
 
-for part in (running, machines, tell, desired, keys, reports, stock, audit, own):
+for part in (running, own, keys, reports, stock, audit, machines, tell, desired):
     part.mount(app)
 
 

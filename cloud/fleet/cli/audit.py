@@ -13,7 +13,7 @@ import typer
 from cloud.fleet import signer
 from cloud.fleet.audit import AuditReport, audit
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AsJson, CliError, Exit, MachineName, Place, address_of, run
+from cloud.fleet.cli.place import BOOKS, AsJson, CliError, Exit, MachineName, Place, address_of, run
 from cloud.fleet.database import FleetDatabase
 
 _LINE_EVERY: Final = 100_000  # records between two lines, where no terminal is
@@ -24,7 +24,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(help="Proofs over what is stored.", no_args_is_help=True)
     group.command("verify")(verify)
     group.callback()(_group)
-    app.add_typer(group, name="audit")
+    app.add_typer(group, name="audit", rich_help_panel=BOOKS)
 
 
 def _group() -> None:

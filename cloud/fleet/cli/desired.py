@@ -12,7 +12,16 @@ import typer
 from cloud.contract.topics import Address
 from cloud.fleet import configuration, orders
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AsJson, CliError, Exit, MachineName, Place, address_of, run
+from cloud.fleet.cli.place import (
+    MACHINES,
+    AsJson,
+    CliError,
+    Exit,
+    MachineName,
+    Place,
+    address_of,
+    run,
+)
 from cloud.fleet.cli.tell import Issuer, Pairs, pairs_of
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.now import now_ms
@@ -25,7 +34,7 @@ def mount(app: typer.Typer) -> None:
     group.command("set")(set_)
     group.command("show")(show)
     group.command("adopt")(adopt)
-    app.add_typer(group, name="desired")
+    app.add_typer(group, name="desired", rich_help_panel=MACHINES)
 
 
 def _file(path: Path | None) -> dict[str, Any]:

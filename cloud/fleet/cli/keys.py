@@ -18,7 +18,7 @@ from cloud.contract.signing import KeyBody
 from cloud.contract.topics import TopicError, check_name
 from cloud.fleet import signer
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AsJson, CliError, Exit, Place, place_of
+from cloud.fleet.cli.place import SERVER, AsJson, CliError, Exit, Place, place_of
 from cloud.fleet.cli.running import log_to
 from cloud.fleet.now import now_ms
 from cloud.fleet.signatory import callers, desk_of
@@ -29,15 +29,15 @@ log = structlog.get_logger("vendcloud.signer")
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("signer")(serve)
+    app.command("signer", rich_help_panel=SERVER)(serve)
     group = typer.Typer(help="Operational keys, which sign commands.", no_args_is_help=True)
     group.command("add")(add)
     group.command("list")(list_)
-    app.add_typer(group, name="key")
+    app.add_typer(group, name="key", rich_help_panel=SERVER)
 
 
 def serve(context: typer.Context) -> None:
-    """Run the signer: the one process that holds signing keys, behind `[signer] socket`."""
+    """Run the signer: the one process that holds signing keys, behind the socket of `signer`."""
     place = place_of(context)
     settings = place.settings.signer
     log_to(place.settings.log_level)

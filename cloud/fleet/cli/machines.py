@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cloud.fleet import certificates, registry, reports, signer
+from cloud.fleet import certificates, own, registry, reports, signer
 from cloud.fleet.broker_files import broker_told
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
+    MACHINES,
     AsJson,
     CliError,
     Exit,
@@ -40,7 +41,7 @@ def mount(app: typer.Typer) -> None:
     group.command("take-back")(take_back)
     group.command("release-journal")(release)
     group.command("accept-key")(accept_key)
-    app.add_typer(group, name="machine")
+    app.add_typer(group, name="machine", rich_help_panel=MACHINES)
 
 
 def add(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
@@ -57,6 +58,7 @@ def add(context: typer.Context, machine: MachineName, json: AsJson = False) -> N
             "certificate": str(certificate),
             "key": str(key),
             "ca": str(place.home.tls / "ca.pem"),
+            "host": _broker_of(place),
             "root_key": signer.root_public(place.home),
         }
 
@@ -64,25 +66,28 @@ def add(context: typer.Context, machine: MachineName, json: AsJson = False) -> N
     if json:
         screen.as_json(made)
         return
-    screen.console().print(
-        "\n".join(
-            (
-                "Copy the three files to the machine, and say in its configuration:",
-                "",
-                "[cloud]",
-                f'tenant = "{address.tenant}"',
-                'host = "BROKER"',
-                'ca = "ca.pem"',
-                f'certificate = "{address.machine}.pem"',
-                f'key = "{address.machine}-key.pem"',
-                f'root_key = "{made["root_key"]}"',
-                "",
-                f"  {made['ca']}",
-                f"  {made['certificate']}",
-                f"  {made['key']}",
-            )
-        )
-    )
+    for text in (
+        "Copy these files into the machine's folder (`machine.home`),",
+        *(f"  {made[name]}" for name in ("ca", "certificate", "key")),
+        f'and add to its configuration, whose `machine.id` is "{address.machine}":',
+        "",
+        "[cloud]",
+        f'tenant = "{address.tenant}"',
+        f'host = "{made["host"]}"',
+        'ca = "ca.pem"',
+        f'certificate = "{address.machine}.pem"',
+        f'key = "{address.machine}-key.pem"',
+        f'root_key = "{made["root_key"]}"',
+    ):
+        screen.console().print(text, soft_wrap=True)  # whole: it is copied
+
+
+def _broker_of(place: Place) -> str:
+    """Return a name that the broker's certificate vouches for."""
+    try:
+        return own.hosts_of(place.home)[0]
+    except (OSError, ValueError):
+        return place.settings.broker.host
 
 
 def list_(context: typer.Context, json: AsJson = False) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from cloud.fleet import broker_files, certificates, ends, own
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AsJson, CliError, place_of
+from cloud.fleet.cli.place import SERVER, AsJson, CliError, place_of
 from cloud.fleet.home import Home
 from cloud.fleet.now import now_ms
 
@@ -18,7 +18,7 @@ _BROKERS: Final = "tls/broker.pem"
 
 def mount(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("certificates")(show)
+    app.command("certificates", rich_help_panel=SERVER)(show)
 
 
 def show(

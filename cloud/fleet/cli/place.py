@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +32,11 @@ from config.fleet import ConfigError, FleetSettings
 T = TypeVar("T")
 
 DEFAULT_HOME = "/var/lib/vendcloud"
+
+# Panels of the help.
+SERVER: Final = "The server"
+BOOKS: Final = "What it knows"
+MACHINES: Final = "Machines"
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 MachineName = Annotated[str, typer.Argument(help="TENANT/MACHINE", show_default=False)]

@@ -9,7 +9,7 @@ import typer
 
 from cloud.fleet import dead_letters, reports
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AnyMachine, AsJson, CliError, Exit, ask, run
+from cloud.fleet.cli.place import BOOKS, SERVER, AnyMachine, AsJson, CliError, Exit, ask, run
 from cloud.fleet.now import now_ms
 
 All = Annotated[bool, typer.Option("--all", help="The ended ones, too.")]
@@ -23,13 +23,13 @@ def mount(app: typer.Typer) -> None:
         ("claims", claims),
         ("alerts", alerts),
     ):
-        app.command(name)(function)
+        app.command(name, rich_help_panel=BOOKS)(function)
     group = typer.Typer(help="What could not be read or understood.", no_args_is_help=True)
     group.command("list")(dlq)
     group.command("show")(dlq_show)
     group.command("replay")(dlq_replay)
     group.command("discard")(dlq_discard)
-    app.add_typer(group, name="dlq")
+    app.add_typer(group, name="dlq", rich_help_panel=SERVER)
 
 
 def _name(line: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from cloud.contract.topics import TopicError, check_name
 from cloud.fleet import authority, broker_files, certificates, own, signer
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
+    SERVER,
     AsJson,
     CliError,
     Exit,
@@ -38,11 +39,11 @@ from config.fleet import ConfigError
 
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("init")(init)
-    app.command("migrate")(migrate)
-    app.command("serve")(serve)
-    app.command("worker")(worker)
-    app.command("rebuild")(rebuild)
+    app.command("init", rich_help_panel=SERVER)(init)
+    app.command("migrate", rich_help_panel=SERVER)(migrate)
+    app.command("serve", rich_help_panel=SERVER)(serve)
+    app.command("worker", rich_help_panel=SERVER)(worker)
+    app.command("rebuild", rich_help_panel=SERVER)(rebuild)
 
 
 def init(

@@ -8,7 +8,7 @@ import typer
 
 from cloud.fleet import reports, stock_rules
 from cloud.fleet.cli import screen
-from cloud.fleet.cli.place import AnyMachine, AsJson, MachineName, address_of, ask, run
+from cloud.fleet.cli.place import BOOKS, AnyMachine, AsJson, MachineName, address_of, ask, run
 
 
 def mount(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def mount(app: typer.Typer) -> None:
     rule.command("set")(set_)
     rule.command("list")(list_)
     group.add_typer(rule, name="rule")
-    app.add_typer(group, name="stock")
+    app.add_typer(group, name="stock", rich_help_panel=BOOKS)
 
 
 def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:

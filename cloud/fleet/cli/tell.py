@@ -13,6 +13,7 @@ from cloud.contract.commands import KINDS
 from cloud.fleet import orders, reports
 from cloud.fleet.cli import screen
 from cloud.fleet.cli.place import (
+    MACHINES,
     AnyMachine,
     AsJson,
     CliError,
@@ -37,7 +38,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(help="Signed commands to machines.", no_args_is_help=True)
     group.command("send")(send)
     group.command("show")(show)
-    app.add_typer(group, name="cmd")
+    app.add_typer(group, name="cmd", rich_help_panel=MACHINES)
 
 
 def pairs_of(pairs: list[str] | None, *, texts: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -206,6 +206,9 @@ class State(Message):
         dict[str, object], Field(description="what a technician changed against it, by key")
     ] = {}
     backlog: Annotated[int, Field(ge=0, description="records not acknowledged")] = 0
+    every_s: Annotated[
+        int, Field(ge=0, description="it says so at least so often; 0: it does not tell")
+    ] = 0
 
 
 class Desired(Message):

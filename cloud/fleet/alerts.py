@@ -113,6 +113,18 @@ async def close_alert(
     await connection.execute(_CLOSE, closing)
 
 
+async def detail_of(connection: AsyncConnection, machine_id: int, cause: str) -> str:
+    """Return what an open alert says; "" where none is open."""
+    found = await connection.execute(
+        select(t.alert.c.detail).where(
+            t.alert.c.machine_id == machine_id,
+            t.alert.c.cause == cause,
+            t.alert.c.closed_ms.is_(None),
+        )
+    )
+    return found.scalar_one_or_none() or ""
+
+
 async def open_causes(connection: AsyncConnection, machine_id: int) -> set[str]:
     """Return what is open for a machine."""
     rows = await connection.execute(

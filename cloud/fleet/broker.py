@@ -27,6 +27,8 @@ class Incoming:
     done: Callable[[], None]  # it is durable here: the broker may forget it
     # Told before that what could not be understood, where somebody waits for an answer.
     refused: Callable[[str], None] = lambda _problem: None
+    # The broker kept it: the last word of its kind, said nobody knows when.
+    retained: bool = False
 
 
 class Connection(Protocol):

@@ -40,7 +40,7 @@ class MqttConnection:
                     continue
                 assert isinstance(message.payload, bytes), "as the client receives it"
                 done = partial(self._client.done_with, message)
-                yield Incoming(address, topic, message.payload, done)
+                yield Incoming(address, topic, message.payload, done, retained=message.retain)
         except MqttError as error:
             raise BrokerLostError(str(error)) from error
 

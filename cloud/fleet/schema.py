@@ -53,6 +53,8 @@ machine = Table(
     Column("online", Boolean, nullable=False, server_default=false()),
     Column("seen_ms", BigInteger, nullable=False, server_default="0"),
     Column("polled_ms", BigInteger, nullable=True),  # seen at the HTTPS door, when there last
+    Column("nonce", String(64), nullable=False, server_default=""),  # of its last greeting
+    Column("every_s", Integer, nullable=False, server_default="900"),  # it speaks so often
     Column("state", Text, nullable=False, server_default=""),  # the last snapshot, JSON
     Column("active_journal", BigInteger, nullable=True),  # the one whose records are projected
     UniqueConstraint("tenant", "name"),

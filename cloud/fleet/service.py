@@ -17,6 +17,7 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from fastapi import FastAPI, Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
@@ -28,6 +29,7 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.door.broker_https import HttpsBroker
 from cloud.fleet.door.server import DoorServer, QuietServer
 from cloud.fleet.home import Home
+from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
 from cloud.fleet.now import now_ms
@@ -42,6 +44,7 @@ log = structlog.get_logger("vendcloud")
 # live as long as their transaction; looking at them every 700 costs a tenth of the time.
 COLLECT_EVERY: Final = 50_000
 ANSWER_S: Final = 3.0  # of a database that is well; a supervisor's patience is longer
+SILENCE_S: Final = 60.0  # between two looks for machines that say nothing any more
 OUTBOX_S: Final = 1.0  # between two looks for commands that a shell has signed
 
 
@@ -108,6 +111,21 @@ class Service:
             await outbox.publish_new(connection, now_ms())
             await asyncio.sleep(OUTBOX_S)
 
+    async def _listen_for_silence(self) -> None:
+        """Tell now and then who has been silent for too long, while we hear the broker's."""
+        while True:
+            await asyncio.sleep(SILENCE_S)
+            worker = self.ways.get("broker")
+            if worker is None or not worker.connected.is_set():
+                continue
+            try:
+                silent = await presence.sweep(self.database, worker.connected_ms, now_ms())
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("silence", error=str(error))
+                continue
+            if silent:
+                log.warning("machines.silent", count=len(silent))
+
     async def ready(self) -> dict[str, bool]:
         """Return what works."""
         database = await self._database_answers()
@@ -170,6 +188,7 @@ class Service:
                 tasks.append(loop.create_task(self._serve_http(listener)))
                 home, keys = self._home, self.settings.signer.keys
                 tasks.append(loop.create_task(ends.watch(self.database, home, home.folder / keys)))
+                tasks.append(loop.create_task(self._listen_for_silence()))
             waiting = loop.create_task(stopping.wait())
             try:
                 done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -90,6 +90,7 @@ class Worker:
         self.ingest = ingest
         self.counts = Counts()
         self.connected = asyncio.Event()
+        self.connected_ms = 0  # since when
         self._broker = broker
         self._now = now
         self._appeared = appeared
@@ -114,6 +115,7 @@ class Worker:
         async with self._broker.connect() as connection:
             self.counts.reconnects += state.attempt_number > 1
             state.attempt_number = 1  # it works: the next loss is a first one again
+            self.connected_ms = self._now()
             self.connected.set()
             log.info("connected")
             try:
@@ -221,13 +223,16 @@ class Worker:
                     return await self._batch(incoming)
                 case Topic.PRESENCE:
                     presence = read(Presence, payload)
-                    ack = await self.ingest.heard(address, presence, self._now())
+                    ack = await self.ingest.heard(
+                        address, presence, self._now(), retained=incoming.retained
+                    )
                     known = await self.ingest.machine_id(address) is not None
                     if presence.online and known and self._appeared is not None:
                         await self._appeared(address, connection)
                     return ack
                 case Topic.STATE:
-                    await self.ingest.told(address, read(State, payload), self._now())
+                    state = read(State, payload)
+                    await self.ingest.told(address, state, self._now(), retained=incoming.retained)
                 case Topic.URGENT:
                     await self.ingest.copied(address, read(Urgent, payload), self._now())
                 case Topic.TELEMETRY:

@@ -99,7 +99,7 @@ class Fleet:
         )
         self.reporter = Reporter(
             clock,
-            lambda: snapshot(machine, software, self.link.status.backlog),
+            lambda: snapshot(machine, software, self.link.status.backlog, self.reporter.every_s),
             EVERY_S,
         )
         self.errands = Errands(

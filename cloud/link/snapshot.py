@@ -18,8 +18,11 @@ from controller.state.state import State as Folded
 _CASH: Final = "cash."
 
 
-def snapshot(machine: Machine, software: str, backlog: int) -> State:
-    """Return it; ``backlog`` is how many records the fleet does not have."""
+def snapshot(machine: Machine, software: str, backlog: int, every_s: float) -> State:
+    """Return it; ``backlog`` is how many records the fleet does not have.
+
+    It is told every ``every_s`` seconds at least: who is silent for longer is away.
+    """
     desk = machine.desk
     state = desk.state
     config, held = state.config, state.config.held
@@ -49,6 +52,7 @@ def snapshot(machine: Machine, software: str, backlog: int) -> State:
         drift=dict(drift(held, desk.planogram)),
         versions={"vendd": software, "python": platform.python_version()},
         backlog=backlog,
+        every_s=int(every_s),
     )
 
 

@@ -14,10 +14,10 @@ from tests.fleet.machines import START
 
 @asynccontextmanager
 async def working(
-    database: FleetDatabase, broker: Broker, *, shared: bool = False
+    database: FleetDatabase, broker: Broker, *, shared: bool = False, now_ms: int = START
 ) -> AsyncIterator[Worker]:
     """Run one until the block ends; it is connected when the block begins."""
-    worker = Worker(Ingest(database), MqttBroker(broker, shared=shared), lambda: START)
+    worker = Worker(Ingest(database), MqttBroker(broker, shared=shared), lambda: now_ms)
     task = asyncio.create_task(worker.run())
     try:
         async with asyncio.timeout(60):

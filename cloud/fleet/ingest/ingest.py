@@ -339,19 +339,23 @@ class Ingest:
 
     # ----------------------------------------------------------------------- other messages
 
-    async def heard(self, address: Address, message: Presence, now_ms: int) -> Ack | None:
+    async def heard(
+        self, address: Address, message: Presence, now_ms: int, *, retained: bool = False
+    ) -> Ack | None:
         """Note that a machine is online or gone; answer where its journal stands here."""
         machine_id = await self.machine_id(address)
         if machine_id is None:
             return None
-        ack = await presence.heard(self.database, machine_id, message, now_ms)
+        ack = await presence.heard(self.database, machine_id, message, now_ms, retained=retained)
         return None if ack is None else await self._with_word(address, ack, now_ms)
 
-    async def told(self, address: Address, state: State, now_ms: int) -> None:
+    async def told(
+        self, address: Address, state: State, now_ms: int, *, retained: bool = False
+    ) -> None:
         """Keep a machine's own snapshot of itself."""
         machine_id = await self.machine_id(address)
         if machine_id is not None:
-            await presence.told(self.database, machine_id, state, now_ms)
+            await presence.told(self.database, machine_id, state, now_ms, retained=retained)
 
     async def sampled(self, address: Address, told: Telemetry, now_ms: int) -> None:
         """Keep how far commands are; samples nobody keeps yet."""

@@ -1,10 +1,14 @@
-"""Machines that come and go: who is there, and where both ends of its chain stand."""
+"""Machines that come and go: who is there, and where both ends of its chain stand.
+
+What the broker kept is a word of nobody knows when: it brings what was missed while we were away,
+and does not make a machine be heard now.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.journal import GENESIS
@@ -14,13 +18,28 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.cursor import end_of, hash_at
 
+EVERY_MAX_S: Final = 86_400  # as ``cloud.state_minutes``
+# Beside two words that did not come: a machine that lost its way tries every two minutes.
+SLACK_S: Final = 300
+
 
 async def heard(
-    database: FleetDatabase, machine_id: int, presence: Presence, now_ms: int
+    database: FleetDatabase,
+    machine_id: int,
+    presence: Presence,
+    now_ms: int,
+    *,
+    retained: bool = False,
 ) -> Ack | None:
     """Note that a machine is online or gone; answer where its journal stands here."""
     async with database.writing() as connection:
-        values: dict[str, Any] = {"online": presence.online, "seen_ms": now_ms}
+        if retained and await _is_no_news(connection, machine_id, presence):
+            return None
+        values: dict[str, Any] = {"online": presence.online}
+        if not retained:
+            values["seen_ms"] = now_ms
+        if presence.nonce:
+            values["nonce"] = presence.nonce
         if presence.software:
             values["software"] = presence.software[:64]
         await connection.execute(
@@ -38,6 +57,21 @@ async def heard(
         return await _where_it_stands(
             database, connection, machine_id, presence.head, presence.nonce, now_ms
         )
+
+
+async def _is_no_news(connection: AsyncConnection, machine_id: int, presence: Presence) -> bool:
+    """Tell whether what the broker kept was heard before, or is overtaken.
+
+    A greeting that was heard may be of a machine that has been silent since. And one that comes to
+    the door since it left the broker is there, whatever it said to the broker last.
+    """
+    row = t.machine.c
+    known = (
+        await connection.execute(select(row.nonce, row.polled_ms).where(row.id == machine_id))
+    ).one()
+    if presence.online:
+        return bool(presence.nonce) and presence.nonce == known.nonce
+    return known.polled_ms is not None
 
 
 async def _key_shown(
@@ -116,11 +150,74 @@ async def _where_it_stands(
     )
 
 
-async def told(database: FleetDatabase, machine_id: int, state: State, now_ms: int) -> None:
-    """Keep a machine's own snapshot of itself."""
+async def told(
+    database: FleetDatabase,
+    machine_id: int,
+    state: State,
+    now_ms: int,
+    *,
+    retained: bool = False,
+) -> None:
+    """Keep a machine's own snapshot of itself; one that was silent for too long is back."""
+    values: dict[str, Any] = {"state": state.to_bytes().decode()}
+    if state.every_s:
+        values["every_s"] = min(state.every_s, EVERY_MAX_S)
+    if not retained:
+        values["seen_ms"] = now_ms
     async with database.writing() as connection:
-        await connection.execute(
+        changed = await connection.execute(
             update(t.machine)
             .where(t.machine.c.id == machine_id)
-            .values(state=state.to_bytes().decode(), seen_ms=now_ms)
+            .values(**values)
+            .returning(t.machine.c.online)
         )
+        if retained or changed.scalar_one():
+            return
+        # Silent, not gone: a last word that comes after the farewell brings nobody back.
+        if await alerts.detail_of(connection, machine_id, alerts.OFFLINE):
+            await connection.execute(
+                update(t.machine).where(t.machine.c.id == machine_id).values(online=True)
+            )
+            await alerts.close_alert(connection, machine_id, alerts.OFFLINE, now_ms)
+
+
+async def sweep(database: FleetDatabase, since_ms: int, now_ms: int) -> list[int]:
+    """Tell who has been silent for too long; returns them.
+
+    A last will does not always come: a broker that was killed forgets it, and a machine whose
+    power went meanwhile stays online in all that it keeps.
+
+    Args:
+        database: Where the machines are.
+        since_ms: Since when we hear them all: nobody was silent before that.
+        now_ms: UTC in ms since 1970.
+    """
+    row = t.machine.c
+    batches = func.coalesce(func.max(t.journal.c.updated_ms), 0)
+    query = (
+        select(row.id, row.seen_ms, row.every_s, batches.label("batches_ms"))
+        .outerjoin(t.journal, t.journal.c.machine_id == row.id)
+        .where(row.online)
+        .group_by(row.id, row.seen_ms, row.every_s)
+    )
+    async with database.reading() as connection:
+        online = (await connection.execute(query)).all()
+    silent = []
+    for one in online:
+        heard_ms = max(one.seen_ms, one.batches_ms)
+        patience_ms = (2 * one.every_s + SLACK_S) * 1000
+        if now_ms - max(heard_ms, since_ms) <= patience_ms:
+            continue
+        async with database.writing() as connection:
+            changed = await connection.execute(
+                update(t.machine)
+                .where(row.id == one.id, row.online, row.seen_ms == one.seen_ms)
+                .values(online=False)
+            )
+            if changed.rowcount:
+                detail = f"not heard for {(now_ms - heard_ms) // 60_000} minutes, and no farewell"
+                await alerts.raise_alert(
+                    database, connection, one.id, alerts.OFFLINE, detail, now_ms
+                )
+                silent.append(one.id)
+    return silent

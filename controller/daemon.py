@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import math
 import os
 import signal
@@ -32,7 +31,7 @@ from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
 from controller.journal.errors import DiskBusyError, JournalRefusedError
 from controller.journal.records import REGISTRY
-from controller.log_level import set_level
+from controller.log_level import configure_logging
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
 from controller.state.fold import StateFold
@@ -53,24 +52,6 @@ STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the uni
 END_S: Final = 10.0
 
 log = structlog.get_logger("vendd")
-
-
-def configure_logging(level: str) -> None:
-    """Log JSON lines to standard error, our own and the libraries'."""
-    logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells every callback
-    set_level(
-        level,
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,  # the fleet may ask for another level later
-    )
 
 
 def run(settings: MachineSettings) -> int:

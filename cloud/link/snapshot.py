@@ -18,7 +18,7 @@ from controller.state.state import State as Folded
 _CASH: Final = "cash."
 
 
-def snapshot(machine: Machine, software: str, backlog: int, every_s: float) -> State:
+def snapshot(machine: Machine, software: str, backlog: int, every_s: float = 0) -> State:
     """Return it; ``backlog`` is how many records the fleet does not have.
 
     It is told every ``every_s`` seconds at least: who is silent for longer is away.

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 WROTE = """
 import logging
@@ -18,6 +19,29 @@ try:
 except ZeroDivisionError:
     logging.getLogger("somebody.else").exception("two\\nlines")
 """
+
+TALKS = """
+import asyncio, sys
+from sqlalchemy import text
+from cloud.fleet.cli.running import log_to
+from cloud.fleet.database import FleetDatabase
+
+log_to("debug")
+
+async def keep():
+    database = FleetDatabase(f"sqlite+aiosqlite:///{sys.argv[1]}")
+    async with database.writing() as connection:
+        await connection.execute(text("SELECT :code"), {"code": "00000177294033431702"})
+    await database.close()
+
+asyncio.run(keep())
+"""
+
+
+def test_no_library_tells_the_values_of_a_statement(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TALKS, str(tmp_path / "fleet.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
 
 
 def test_a_line_of_a_library_is_json_as_well() -> None:

@@ -149,7 +149,11 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
 
 
 def log_to(level: str) -> None:
-    """Log JSON lines to standard error, those of libraries as well."""
+    """Log JSON lines to standard error, those of libraries, warnings and a crash as well.
+
+    Libraries tell no more than their information: at "debug" a database's driver tells every
+    statement with its values, and claim codes are among them.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     stamps: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
@@ -166,7 +170,8 @@ def log_to(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *writes],
         )
     )
-    logging.basicConfig(handlers=[handler], level=number)
+    logging.basicConfig(handlers=[handler], level=max(number, logging.INFO))
+    logging.captureWarnings(True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     structlog.configure(
         processors=[*stamps, *writes],

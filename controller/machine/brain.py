@@ -441,6 +441,8 @@ class Brain:
                 self.desk.live.code = None
             case "promises":
                 promises.turn(self.desk)
+            case "show":
+                promises.unsaid(self.desk)
             case "bill":
                 self.cash.bill_moved()
             case "keys":
@@ -452,7 +454,7 @@ class Brain:
             case "climate":
                 self.climate.look()
             case _:
-                pass  # "show": only the view is drawn again
+                pass  # "stop", "notice": the turn itself looks
 
     # -------------------------------------------------------------------------------- stop
 

@@ -1,7 +1,8 @@
 """The codes of claims on the panel: each stays for a minute, several come in turn.
 
 A vend may end with two claims (a card's and a cash one), a basket with more; and what is paid
-beside a claim has words of its own. No code may be gone before somebody could copy it.
+beside a claim has words of its own, for as long as a changer takes. No code may be gone before
+somebody could copy it: its minute begins when its saga has ended.
 """
 
 from __future__ import annotations
@@ -30,13 +31,8 @@ def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
 
     A bill in escrow that was to pay it, and got stuck, is a claim of its own.
     """
-    bill = saga.bill_asked
-    codes = {
-        claim.code
-        for claim in desk.state.claims.values()
-        if claim.vend == saga.vend or (bill and claim.tender == "cash" and claim.seq > saga.vend)
-    }
-    return [notice for notice in _open(desk) if notice.code in codes]
+    codes = _minted(desk, saga)
+    return [notice for notice in desk.live.promises if notice.code in codes]
 
 
 def show_again(desk: Desk, saga: Saga) -> bool:
@@ -45,10 +41,10 @@ def show_again(desk: Desk, saga: Saga) -> bool:
     Returns:
         Whether there are any.
     """
-    desk.live.promises = _open(desk)
     mine = codes_of(desk, saga)
     for notice in mine:
         notice.until_s = desk.now + CLAIM_NOTICE_S
+    desk.live.promises = _open(desk)
     if mine:
         _show(desk, mine[0])
     return bool(mine)
@@ -59,6 +55,18 @@ def kept(desk: Desk, code: str) -> None:
     desk.live.promises = [notice for notice in desk.live.promises if notice.code != code]
     if code and desk.live.notice is not None and desk.live.notice.code == code:
         desk.live.notice = None
+
+
+def unsaid(desk: Desk) -> None:
+    """Show a code again as soon as nothing else is said while its saga goes on."""
+    notice = desk.live.notice
+    if not desk.live.promises or (notice is not None and desk.now < notice.until_s):
+        return
+    waiting = _of_open_sagas(desk)
+    for promised in desk.live.promises:
+        if promised.code in waiting:
+            _show(desk, promised)
+            return
 
 
 def turn(desk: Desk) -> None:
@@ -94,10 +102,29 @@ def after_restart(desk: Desk) -> None:
 
 
 def _open(desk: Desk) -> list[Notice]:
-    return [notice for notice in desk.live.promises if notice.until_s > desk.now]
+    promises = desk.live.promises
+    if not promises:
+        return []
+    waiting = _of_open_sagas(desk)
+    return [one for one in promises if one.until_s > desk.now or one.code in waiting]
+
+
+def _of_open_sagas(desk: Desk) -> set[str]:
+    return {code for saga in desk.state.sagas.values() for code in _minted(desk, saga)}
+
+
+def _minted(desk: Desk, saga: Saga) -> set[str]:
+    bill = saga.bill_asked
+    return {
+        claim.code
+        for claim in desk.state.claims.values()
+        if claim.vend == saga.vend or (bill and claim.tender == "cash" and claim.seq > saga.vend)
+    }
 
 
 def _show(desk: Desk, notice: Notice) -> None:
+    if notice.until_s <= desk.now:  # its saga goes on
+        notice.until_s = desk.now + TURN_S
     desk.live.notice = notice
     desk.do(Wake("show", notice.until_s - desk.now))
     if len(desk.live.promises) > 1:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller.app import BUILT
+from controller.machine.desk import CLAIM_NOTICE_S
 from simulator.oracles import Allowance
 from simulator.world import Link
 from tests.scenarios.stage import Stage, play, with_policy
@@ -20,6 +21,12 @@ def codes(stage: Stage) -> list[str]:
 
 def on_panel(stage: Stage, code: str) -> bool:
     return code in stage.screen.replace(" ", "")
+
+
+def changer_was_reset(stage: Stage) -> bool:
+    return any(
+        fact.what == "changer" and "aborted" in fact.detail for fact in stage.world.truth.log
+    )
 
 
 async def no_coins(stage: Stage) -> None:
@@ -41,6 +48,33 @@ def test_the_code_of_a_cards_claim_stays_when_coins_are_paid_beside_it(link: Lin
         assert on_panel(stage, codes(stage)[0])
         await stage.passes(30.0)
         assert not on_panel(stage, codes(stage)[0])
+
+    play(scenario, link)
+
+
+def test_a_code_outlasts_a_payout_that_takes_longer_than_a_code_is_shown(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.breaks("A3", "jam")
+        stage.breaks("cashless1", "refund", "error")
+        stage.breaks("changer", "stall")
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        assert stage.world.present_card("card")
+        await stage.until(lambda: "payout" in stage.intents)
+        code = codes(stage)[0]
+        assert not on_panel(stage, code)  # what is paid beside it has words of its own
+        begun = stage.loop.time()
+        await stage.passes(40.0)
+        assert on_panel(stage, code)
+        await stage.until(lambda: changer_was_reset(stage), within_s=90.0)
+        stage.mends("changer", "stall")
+        await stage.until(lambda: not stage.state.sagas)
+        assert stage.loop.time() - begun > CLAIM_NOTICE_S
+        await stage.passes(40.0)
+        assert on_panel(stage, code)
+        await stage.passes(30.0)
+        assert not on_panel(stage, code)
 
     play(scenario, link)
 

@@ -308,12 +308,13 @@ class Desk:
         )
         if key != self._tubes_key:
             self._tubes_key = key
-            tubes = [*self._coins(), *self._bills()]
+            tubes = [*self.coins(), *self._bills()]
             if tubes != self._tubes:
                 self._tubes = tubes
         return self._tubes
 
-    def _coins(self) -> list[TubeCoins]:
+    def coins(self) -> list[TubeCoins]:
+        """Return the coins that can be paid from now, as ``tubes`` does."""
         if DeviceName.CHANGER not in self.live.ready or not self.live.tubes_checked:
             return []
         kept = dict(self.policy.tubes_kept)
@@ -358,7 +359,7 @@ class Desk:
         One that stood still is not known to work before it has paid: nobody's change may hang on
         it, and where nothing else can pay it is tried before anybody gets a claim.
         """
-        return [*self._coins(), *self._bills(faulty=True)]
+        return [*self.coins(), *self._bills(faulty=True)]
 
     def _bills(self, *, faulty: bool = False) -> list[TubeCoins]:
         info = self.live.ready.get(DeviceName.BILL)

@@ -92,8 +92,11 @@ def give_back(desk: Desk, saga: Saga) -> None:
     if plan.amount < total and not saga.short_payouts:
         wider = best_partial(total, desk.last_resort())
         plan = wider if wider.amount > plan.amount else plan
+    if saga.short_payouts >= patience.SURE_TRIES and plan.bills and _bills_came_last(saga):
+        coins = best_partial(total, desk.coins())  # rather than to ask the recycler once more
+        plan = coins if coins.amount >= plan.amount else plan
     if given_up or patience.overdue(desk, saga):
-        plan = NO_PLAN  # not certain: what is left may have been paid, a person must look first
+        plan = _last_coins(desk, saga, total)
     if _wait_for_payers(desk, saga, plan, total):
         return
     device, order = _next_order(desk, plan)
@@ -127,6 +130,20 @@ def give_back(desk: Desk, saga: Saga) -> None:
     patience.ordered(desk, saga)
     desk.do(Payout(saga.vend, order, device))
     desk.tell(_on_payout(saga), amount=plan.amount, seconds=_PAYING_S)
+
+
+def _bills_came_last(saga: Saga) -> bool:
+    return saga.paying == DeviceName.BILL.value
+
+
+def _last_coins(desk: Desk, saga: Saga, total: int) -> PayoutPlan:
+    """Return what is paid before the rest becomes a claim: coins, if a recycler was tried last.
+
+    Nothing where it is not certain what was paid: a person must look before more leaves.
+    """
+    if saga.payout_certain and saga.short_payouts and _bills_came_last(saga):
+        return best_partial(total, desk.coins())
+    return NO_PLAN
 
 
 def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:

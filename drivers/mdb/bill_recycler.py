@@ -69,6 +69,7 @@ _KINDS: Final[Mapping[codec.BillRoute, BillEventKind]] = {
     codec.BillRoute.DISPENSED_MANUALLY: BillEventKind.DISPENSED,
     codec.BillRoute.MOVED_TO_CASHBOX: BillEventKind.MOVED,
 }
+_AT_REST: Final = frozenset({codec.ValidatorStatus.DISABLED})
 _COUNTS: Final = encode_command(AskBillDispenseStatus())
 
 
@@ -307,6 +308,8 @@ class MdbBillRecycler(MdbBillValidator):
             elif now - self._disabled_since >= DISABLED_S:
                 self._faults.raise_(FaultCode.BILL_DISPENSER, "it is disabled")
             return
+        if answer.statuses == _AT_REST and len(answer.items) == 1:
+            self._holding = False  # as when it is quiet: its dispenser would be disabled as well
         self._disabled_since = None
         if self._recycles and not self._balked and not statuses & DISPENSER_FAULTS.keys():
             self._faults.clear(FaultCode.BILL_DISPENSER)

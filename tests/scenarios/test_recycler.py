@@ -229,6 +229,57 @@ def test_a_recycler_that_stood_still_is_tried_again_where_nothing_else_can_pay(
     play(scenario, link, settings=bare, plan=plan_for(bare))
 
 
+def test_a_recycler_that_never_told_of_a_stacked_bill_pays_while_no_bill_would_be_taken(
+    link: Link,
+) -> None:
+    """It is disabled then, and its dispenser is not: so no bill is in escrow."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "weak_stacker", "lost")
+        await stage.until(lambda: stage.world.insert_bill(2_000), within_s=10.0)
+        await stage.until(lambda: stage.credit == 2_000, within_s=60.0)
+        stage.mends("bill", "weak_stacker")
+        await stage.gives_back()
+        assert paid_bills(stage) == [(2_000, True)]
+        assert stage.spent == stage.claimed == 0
+
+    most = SETTINGS.policy.model_copy(update={"max_credit": 2_000, "multi_vend": True})
+    full = SETTINGS.model_copy(update={"policy": most})
+    play(scenario, link, settings=full, plan=plan())
+
+
+def test_coins_pay_where_a_bill_in_escrow_keeps_the_recycler_from_it(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "jam_on_stack")
+        await stage.until(lambda: stage.world.insert_bill(2_000), within_s=10.0)
+        await stage.until(lambda: stage.claimed == 2_000, within_s=120.0)
+        await stage.coins(200, 200, 200)
+        await stage.gives_back()
+        assert stage.last.paid_back == 600
+        assert stage.claimed == 2_000
+        assert paid_bills(stage) == [(0, True), (0, True)]
+
+    plays(scenario, link, judged=False)
+
+
+def test_what_coins_can_pay_is_paid_before_the_rest_of_a_stuck_recyclers_debt_is_claimed(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "jam_on_stack")
+        await stage.until(lambda: stage.world.insert_bill(2_000), within_s=10.0)
+        await stage.until(lambda: stage.claimed == 2_000, within_s=120.0)
+        for value in (5, 10, 20, 50):
+            stage.world.empty_tube(value)
+        stage.world.empty_tube(100, 3)
+        await stage.act(cmd.CountTubes())
+        await stage.coins(200, 200, 200)
+        await stage.gives_back()
+        assert (stage.last.paid_back, stage.last.claimed) == (300, 300)
+
+    plays(scenario, link, judged=False)
+
+
 def test_a_recycler_that_dies_in_a_payout_is_asked_when_it_is_back(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.bill(2_000)

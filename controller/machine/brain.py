@@ -52,6 +52,7 @@ from controller.ports import (
     DeviceLost,
     DeviceName,
     DeviceReady,
+    DeviceRestarts,
     DeviceWasReset,
     DoorChanged,
     EscrowLever,
@@ -260,7 +261,7 @@ class Brain:
             case DeviceLost(device=device):
                 presence.gone(self.desk, device)
                 presence.lost(self.desk, self.recovery, self.incidents, self.cash, device)
-            case DeviceWasReset(device=device):
+            case DeviceWasReset(device=device) | DeviceRestarts(device=device):
                 presence.gone(self.desk, device)
             case _:
                 self._heard_from_reader(event)

@@ -39,6 +39,16 @@ class DeviceWasReset:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRestarts:
+    """We are about to RESET a device that is out of step: it is of no use until it is ready.
+
+    Whoever asked it now would leave a request on record that its next JUST RESET makes doubtful.
+    """
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class FaultRaised:
     """Something is wrong with a part; raised once per cause."""
 
@@ -140,9 +150,9 @@ class OutputCut:
 
 
 DeviceEvent = (
-    DeviceReady | DeviceLost | DeviceWasReset | FaultRaised | FaultCleared | EscrowLever
-    | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay | KeyPressed
-    | DoorChanged | TemperatureRead | OutputCut
+    DeviceReady | DeviceLost | DeviceWasReset | DeviceRestarts | FaultRaised | FaultCleared
+    | EscrowLever | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay
+    | KeyPressed | DoorChanged | TemperatureRead | OutputCut
 )  # fmt: skip
 
 

@@ -32,6 +32,10 @@ RESET_GRACE_S: Final = 5.0
 """A RESET that COMMAND OUT OF SEQUENCE asks for waits so long for the session's end; no vend may
 be open then, so nothing is charged by it."""
 
+RESTART_NOTICE_S: Final = 0.3
+"""From the word that a RESET of ours comes to the RESET: a request that was being written down as
+it was decided is refused by then, and its end is on record. Else the RESET left it in doubt."""
+
 LATE_CANCEL_S: Final = 1.0
 """A request to end a session that comes so soon after its end was told before it."""
 

@@ -16,6 +16,7 @@ from controller.money import Money
 from controller.ports import (
     BillInfo,
     ChangerInfo,
+    DeviceRestarts,
     Identity,
     Known,
     ReaderInfo,
@@ -39,7 +40,7 @@ from drivers.mdb.cashless_commands import (
     SetupConfig,
     SetupPrices,
 )
-from drivers.mdb.cashless_expect import US, Phase
+from drivers.mdb.cashless_expect import RESTART_NOTICE_S, US, Phase
 from drivers.mdb.cashless_talk import ReaderTalk
 from drivers.mdb.identity import refuse_other_currency, to_identity
 from drivers.mdb.money import ScaleError, iso_currency
@@ -228,6 +229,11 @@ class ReaderLife(ReaderTalk):
             return
         if not self._session or asyncio.get_running_loop().time() >= due:
             raise Restart
+
+    async def _leave_service(self) -> None:
+        await super()._leave_service()
+        self._sink.notify(DeviceRestarts(self._name))
+        await asyncio.sleep(RESTART_NOTICE_S)
 
     def _may_reset(self) -> bool:
         return self._phase is not Phase.APPROVED  # a RESET would charge it

@@ -167,7 +167,7 @@ class MdbDriver(ABC):
                 self._was_lost = True
                 self._tell_lost(str(lost))
             except Restart:
-                continue
+                await self._leave_service()
             except DeviceFault as fault:
                 self._faults.raise_(fault.code, fault.detail)
                 reset_first = not await self._sit_out()
@@ -487,6 +487,10 @@ class MdbDriver(ABC):
         """Let a while pass in which a RESET would do harm, or end what it would harm."""
         self._slot.start_polling(fresh=False)  # else it would never be heard again
         await self._turn_or(RESET_RETRY_S)
+
+    async def _leave_service(self) -> None:
+        """A RESET of ours comes next: say so where somebody might ask the device meanwhile."""
+        self._ready = False
 
     @abstractmethod
     def _forget(self) -> None:

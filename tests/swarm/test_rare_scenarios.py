@@ -228,3 +228,16 @@ def test_a_coin_that_fell_while_vendd_was_dead_and_is_pulsed_to_its_next_life_wa
     for instant in range(26, 50, 4):
         verdict = lived(machine, Step(1, acts, end=End("kill", "coins.deposited", instant, 0.6)))
         assert (instant, verdict.findings) == (instant, [])
+
+
+def test_a_request_that_dies_on_record_behind_a_restart_of_its_reader_is_not_in_doubt() -> None:
+    # Its reader had never ended a session, and got a RESET 0.2 s before the request was recorded:
+    # the next life heard the JUST RESET, took it for a later one, and made a claim.
+    never = Trouble("cashless1", "no_end", 1, for_s=40.0)
+    card = Act("keys", text="B4"), Act("card", text="card", until="card")
+    for link in ("adapter", "native"):
+        for tenths in (60, 61, 63):
+            mixed = Act("coin", 20, after_s=18.0), Act("keys", text="B3", after_s=tenths / 10)
+            end = End("kill", "credit.authorised", 0, 0.6)
+            verdict = lived(Build(link), Step(1, (*card, *mixed), (never,), end=end))
+            assert (link, tenths, verdict.findings) == (link, tenths, [])

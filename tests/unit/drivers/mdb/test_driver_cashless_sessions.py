@@ -5,13 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from controller.faults import LinkError
 from controller.ports import (
     DeviceLost,
+    DeviceReady,
+    DeviceRestarts,
     DeviceWasReset,
     SessionBegun,
     SessionCancelRequested,
     SessionEnded,
 )
+from drivers.mdb.cashless_expect import RESTART_NOTICE_S
 from simulator.peripherals.reader_settings import (
     Card,
     ReaderSettings,
@@ -113,6 +117,21 @@ async def test_out_of_sequence_for_no_reason_leads_to_a_reset_outside_a_vend() -
     await until(lambda: len(it.tap.times(0x10)) == 2)
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
     assert [*it.sink.told(DeviceLost), *it.sink.told(DeviceWasReset)] == []
+    await it.die()
+
+
+@virtual
+async def test_a_restart_is_told_before_its_reset_and_nothing_is_asked_in_between() -> None:
+    it = await selling()
+    it.bench.reader.faults.out_of_sequence = 1
+    await until(lambda: it.sink.told(DeviceRestarts))
+    told = now()
+    with pytest.raises(LinkError):
+        await it.reader.request_vend(50, 1)
+    await until(lambda: len(it.tap.times(0x10)) == 2)
+    assert it.tap.times(0x10)[1] - told >= RESTART_NOTICE_S
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2)
+    assert len(it.sink.told(DeviceRestarts)) == 1
     await it.die()
 
 

@@ -333,5 +333,6 @@ def play(
     except (VirtualLivelockError, VirtualDeadlockError) as error:
         verdict = players[0].verdict
         verdict.findings = [f"{type(error).__name__}: {error}"]
+        verdict.broke = True
         players[0].show()
     return verdict, players[0].trace.lines or []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ class Soil:
         self._before: list[tuple[Any, str, Any]] = []
 
     def put(self, owner: Any, name: str, value: Any) -> None:
-        """Replace an attribute of a module or class."""
+        """Replace an attribute of a module or class.
+
+        Raises:
+            TypeError: The new function does not take what the old one takes: its life would end
+                in an exception, and prove nothing of the oracles.
+        """
+        fits(getattr(owner, name, None), value)
         self._before.append((owner, name, vars(owner).get(name, MISSING)))
         setattr(owner, name, value)
 
@@ -35,6 +42,22 @@ class Soil:
                 delattr(owner, name)
             else:
                 setattr(owner, name, value)
+
+
+def fits(old: Any, new: Any) -> None:
+    """Raise TypeError unless ``new`` takes all that ``old`` takes, and needs no more."""
+    if not (inspect.isfunction(old) and inspect.isfunction(new)):
+        return
+    asked, given = inspect.signature(old).parameters.values(), inspect.signature(new)
+    kind = inspect.Parameter
+    for wanted in (asked, [each for each in asked if each.default is kind.empty]):
+        placed = [
+            each.name
+            for each in wanted
+            if each.kind in {kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD}
+        ]
+        named = {each.name: each for each in wanted if each.kind is kind.KEYWORD_ONLY}
+        given.bind(*placed, **named)
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,29 @@
 """Checkpoints at the fleet: compared with its own books, countersigned, or told to differ."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Ack
 from cloud.contract.signing import Verifier, public_of
 from cloud.fleet import registry
 from cloud.fleet import schema as t
 from cloud.fleet.alerts import open_causes
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.dead_letters import replay
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Fate, Verdict
+from cloud.fleet.projections.rebuild import rebuild
+from controller.journal.envelope import encode_body
 from tests.fleet.machines import SEED, START, Machine, register
 from tests.fleet.signing import ROOT, countersign, nobody
 
 OTHER = bytes([9]) * 32
+STAMP: dict[str, Any] = {
+    "at_ms": START, "confirmed": True, "mono_ms": 1, "vend": None, "postings": ()
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -44,6 +53,18 @@ async def causes(database: FleetDatabase) -> dict[str, str]:
             select(t.alert.c.cause, t.alert.c.detail).where(t.alert.c.closed_ms.is_(None))
         )
         return {row.cause: row.detail for row in rows}
+
+
+async def everything(database: FleetDatabase) -> dict[str, list[tuple[Any, ...]]]:
+    """What ingest knows of its journals, and every alert that there ever was."""
+    journal = [column for column in t.journal.columns if column.name != "folded"]
+    async with database.reading() as connection:
+        return {
+            "journal": [tuple(row) for row in await connection.execute(select(*journal))],
+            "alert": [
+                tuple(row) for row in await connection.execute(select(t.alert).order_by("id"))
+            ],
+        }
 
 
 def vouched(ack: Ack | None, machine: Machine) -> int | None:
@@ -128,6 +149,35 @@ async def test_books_that_differ_quarantine_the_journal_and_name_both_values(
     await registry.release(database, machine.journal, START)
     assert await causes(database) == {}
     assert (await sent(ingest, machine, last + 1)).fate is Fate.APPLIED
+
+
+@pytest.mark.parametrize("how", ["rebuild", "dlq replay"])
+async def test_making_the_projections_again_puts_no_released_journal_back_into_quarantine(
+    database: FleetDatabase, machine: Machine, how: str
+) -> None:
+    ingest = ingest_of(database)
+    await shown(ingest, machine)
+    if how == "dlq replay":
+        machine.raw(
+            encode_body(rec.PriceSet(column="A1", price=1, before=2), **STAMP).replace(
+                b"price.set", b"price.new"
+            )
+        )
+    machine.state_books(hash="ab" * 32)
+    last = machine.seq
+    await sent(ingest, machine)
+    await registry.release(database, machine.journal, START)
+    before = await everything(database)
+
+    if how == "rebuild":
+        assert await rebuild(database, START + 1) == machine.seq
+    else:
+        assert (await replay(database, None, START + 1)).records == machine.seq
+
+    assert await everything(database) == before
+    machine.sell()
+    assert (await sent(ingest, machine, last + 1)).fate is Fate.APPLIED
+    assert await causes(database) == {}
 
 
 async def test_the_first_key_is_pinned_and_another_one_waits_with_an_alert(

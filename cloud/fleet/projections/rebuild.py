@@ -30,8 +30,14 @@ async def project_journal(
     uid: bytes,
     now_ms: int,
     last: int = _ALL,
+    *,
+    again: bool = False,
 ) -> int:
-    """Fold a journal's records to ``last`` into its machine's projections; returns how many."""
+    """Fold a journal's records to ``last`` into its machine's projections; returns how many.
+
+    ``again``: they were folded before. Its checkpoints were compared then, and what came of that
+    (a quarantine that an operator has ended, perhaps) is the ingest's, and no projection.
+    """
     seq = count = 0
     head = 0, GENESIS
     while True:
@@ -62,9 +68,10 @@ async def project_journal(
         await alerts.follow_revisions(
             database, connection, machine_id, fold.changed.revisions, now_ms
         )
-        await checkpoints.compare(
-            database, connection, machine_id, journal_id, uid, fold.changed.stated, now_ms
-        )
+        if not again:
+            await checkpoints.compare(
+                database, connection, machine_id, journal_id, uid, fold.changed.stated, now_ms
+            )
         seq = found[-1].seq
         head = seq, bytes(found[-1].hash)
         count += len(found)
@@ -90,7 +97,7 @@ async def rebuild_machine(
     for journal_id, uid, last in journals:
         # What an old disk wrote after its successor was adopted counts in neither.
         count += await project_journal(
-            database, connection, machine_id, journal_id, uid, now_ms, last
+            database, connection, machine_id, journal_id, uid, now_ms, last, again=True
         )
     return count
 

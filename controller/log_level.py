@@ -8,12 +8,30 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 
 _WRITTEN: Final = structlog.processors.JSONRenderer()
+
+
+class Heedless:
+    """Standard error, as long as it takes something.
+
+    A disk that is full, or a reader that has gone, is no reason to leave a customer's money.
+    """
+
+    def write(self, text: str) -> None:
+        """Write, if it can be."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Have it written, if it can be."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class LibraryLines(logging.Formatter):
@@ -38,7 +56,8 @@ class LibraryLines(logging.Formatter):
 
 def configure_logging(level: str) -> None:
     """Log JSON lines to standard error, our own and the libraries', warnings and a crash too."""
-    handler = logging.StreamHandler(sys.stderr)
+    stream: Any = Heedless()
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(LibraryLines())
     logging.basicConfig(handlers=[handler])
     logging.captureWarnings(True)
@@ -53,7 +72,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,  # the fleet may ask for another level later
     )
 

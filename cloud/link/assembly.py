@@ -135,11 +135,15 @@ class Fleet:
     async def run(self) -> None:
         """Keep in touch until cancelled, or until a fork ends this journal."""
         loop = asyncio.get_running_loop()
-        self._tasks.add(loop.create_task(self._inbox.run()))
+        # One that takes commands no more, and nobody knows of it, would look as if it were well.
+        parts = {loop.create_task(self.link.run()), loop.create_task(self._inbox.run())}
+        self._tasks |= parts
         if self._renewal is not None:
             self._tasks.add(loop.create_task(self._renewal.run()))
         try:
-            await self.link.run()
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
             for task in self._tasks:
                 task.cancel()

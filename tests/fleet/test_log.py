@@ -54,3 +54,13 @@ def test_a_line_of_a_library_is_json_as_well() -> None:
     assert theirs["logger"] == "uvicorn.error"
     assert "ZeroDivisionError" in broke["exception"]
     assert all("timestamp" in line for line in (ours, theirs, broke))
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    wrote = WROTE + "print('it goes on', flush=True)\n"
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", wrote], stderr=full, stdout=subprocess.PIPE, timeout=120,
+            check=False,
+        )  # fmt: skip
+    assert done.stdout == b"it goes on\n"

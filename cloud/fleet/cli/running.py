@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -148,6 +149,18 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
         raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error
 
 
+class _Heedless:
+    """Standard error, as long as it takes something: a full disk under it stops no ingest."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def log_to(level: str) -> None:
     """Log JSON lines to standard error, those of libraries, warnings and a crash as well.
 
@@ -163,7 +176,8 @@ def log_to(level: str) -> None:
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    stream: Any = _Heedless()
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*stamps, structlog.stdlib.add_logger_name],
@@ -176,7 +190,7 @@ def log_to(level: str) -> None:
     structlog.configure(
         processors=[*stamps, *writes],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 WROTE = """
@@ -29,6 +30,18 @@ asyncio.run(keep())
 raise RuntimeError("nobody foresaw this")
 """
 
+FULL = """
+import logging
+import structlog
+from controller.log_level import configure_logging
+
+configure_logging("info")
+for _ in range(3):
+    structlog.get_logger("link").info("ours", text="x" * 10_000)
+    logging.getLogger("theirs").warning("x" * 10_000)
+print("it goes on", flush=True)
+"""
+
 
 def lines(program: str) -> list[dict[str, Any]]:
     done = subprocess.run(
@@ -52,3 +65,12 @@ def test_lines_of_libraries_warnings_and_a_crash_are_json_as_ours_are() -> None:
     for line in (theirs, warned, broke, crashed):
         assert line["timestamp"][-1] == ours["timestamp"][-1] == "Z"
         assert len(line["timestamp"]) == len(ours["timestamp"])
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", FULL], stderr=full, stdout=subprocess.PIPE, timeout=120,
+            check=False,
+        )  # fmt: skip
+    assert done.stdout == b"it goes on\n"

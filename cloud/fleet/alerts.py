@@ -47,6 +47,14 @@ async def raise_alert(
     await connection.execute(database.insert_new(t.alert), [row])
 
 
+async def raise_unadopted(
+    database: FleetDatabase, connection: AsyncConnection, machine_id: int, uid: str, now_ms: int
+) -> None:
+    """Raise the alert of a journal that counts only when an operator has adopted it."""
+    detail = f"journal {uid} waits for `vendcloud machine adopt-journal`"
+    await raise_alert(database, connection, machine_id, UNADOPTED, detail, now_ms)
+
+
 def _row(machine_id: int, cause: str, detail: str, now_ms: int) -> dict[str, object]:
     return {
         "machine_id": machine_id,

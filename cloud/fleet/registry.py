@@ -86,9 +86,33 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
         await connection.execute(
             update(t.machine).where(t.machine.c.id == row.machine_id).values(active_journal=row.id)
         )
-        for cause in (alerts.UNADOPTED, alerts.FORKED, alerts.FOREIGN):
+        for cause in (alerts.UNADOPTED, alerts.FORKED, alerts.FOREIGN, alerts.SUPERSEDED):
             await alerts.close_alert(connection, row.machine_id, cause, now_ms)
+        await _tell_of_the_next(database, connection, row.machine_id, row.id, now_ms)
     return count
+
+
+async def _tell_of_the_next(
+    database: FleetDatabase,
+    connection: AsyncConnection,
+    machine_id: int,
+    journal_id: int,
+    now_ms: int,
+) -> None:
+    """Raise the alert again for a journal that was begun behind an adopted one, and waits."""
+    waiting = await connection.execute(
+        select(t.journal.c.uid)
+        .where(
+            t.journal.c.machine_id == machine_id,
+            t.journal.c.id > journal_id,
+            t.journal.c.adopted.is_(False),
+        )
+        .order_by(t.journal.c.id.desc())
+        .limit(1)
+    )
+    uid = waiting.scalar_one_or_none()
+    if uid is not None:
+        await alerts.raise_unadopted(database, connection, machine_id, bytes(uid).hex(), now_ms)
 
 
 async def _is_active(

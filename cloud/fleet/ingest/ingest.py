@@ -277,13 +277,8 @@ class Ingest:
                     .values(active_journal=cursor.id)
                 )
             elif cursor.machine_id == machine_id and not cursor.adopted:
-                await alerts.raise_alert(
-                    self.database,
-                    connection,
-                    machine_id,
-                    alerts.UNADOPTED,
-                    f"journal {head.journal} waits for `vendcloud machine adopt-journal`",
-                    now_ms,
+                await alerts.raise_unadopted(
+                    self.database, connection, machine_id, head.journal, now_ms
                 )
         return cursor
 

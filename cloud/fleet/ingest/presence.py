@@ -84,6 +84,7 @@ async def _key_shown(
         for found in await connection.execute(select(row).where(row.c.machine_id == machine_id))
     }
     if keys.get(key) is not None:
+        await alerts.close_alert(connection, machine_id, alerts.KEY_CHANGED, now_ms)
         return
     pinned = [known for known, accepted_ms in keys.items() if accepted_ms is not None]
     if key not in keys:
@@ -122,6 +123,7 @@ async def _where_it_stands(
         return Ack(journal=head.journal, seq=0, hash=GENESIS.hex(), time=now_ms, echo=nonce)
     fork = None
     ours, digest = row.next_seq - 1, bytes(row.last_hash).hex()
+    await _own_disk_is_back(connection, machine_id, row.id, head, (ours, digest), now_ms)
     if head.seq < ours or row.machine_id != machine_id:
         # It went back. When its last record is ours, that is the place; else its batches say.
         stored = await hash_at(connection, row.id, head.seq)
@@ -148,6 +150,29 @@ async def _where_it_stands(
         fork=fork,
         quarantined=row.quarantine,
     )
+
+
+async def _own_disk_is_back(
+    connection: AsyncConnection,
+    machine_id: int,
+    journal_id: int,
+    head: Position,
+    ours: tuple[int, str],
+    now_ms: int,
+) -> None:
+    """Close what a wrong disk had raised, when a machine shows the journal that its books are in.
+
+    That its chain is ours is sure only where both end at the same record.
+    """
+    active = await connection.execute(
+        select(t.machine.c.active_journal).where(t.machine.c.id == machine_id)
+    )
+    if active.scalar_one() != journal_id:
+        return
+    for cause in (alerts.FOREIGN, alerts.SUPERSEDED):
+        await alerts.close_alert(connection, machine_id, cause, now_ms)
+    if (head.seq, head.hash) == ours:
+        await alerts.close_alert(connection, machine_id, alerts.FORKED, now_ms)
 
 
 async def told(

@@ -18,6 +18,7 @@ WARN: Final = "yellow"
 
 Cell = str | tuple[str, str]  # words, or words and their style
 _LEAST: Final = 20  # columns that a cell which goes on below needs to be readable
+_GAP: Final = 2  # columns between two cells of a table
 _BELOW: Final = 8  # columns before a cell that has the lines below
 _WIDE: Final = 400  # columns for a file or a pipe: nothing is folded
 
@@ -47,8 +48,11 @@ def cell(value: Cell) -> Text:
     from rich.text import Text  # noqa: PLC0415 - as above
 
     words, style = (value, "") if isinstance(value, str) else value
-    safe = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
-    return Text(safe, style=style)
+    return Text(_safe(words), style=style)
+
+
+def _safe(words: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
 
 
 def line(*cells: Cell) -> None:
@@ -92,33 +96,63 @@ def _bare(one: Cell) -> Cell:
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Print a table. A head that begins with ">" stands over figures, which end at its right.
 
-    Where a terminal is too narrow for its words, each row is a block: a cell a line, with its head.
+    A terminal too narrow for it folds cells between words; where that is not enough either, each
+    row is a block: a cell a line, with its head.
     """
-    from rich.measure import Measurement  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
-    shown, out = [tuple(row) for row in rows], console()
-    grid = Table(box=None, header_style=BOLD, pad_edge=False, padding=(0, 2, 0, 0))
-    for place, head in enumerate(heads):
-        figures, name = head.startswith(">"), head.removeprefix(">")
-        grid.add_column(
-            name,
-            justify="right" if figures else "left",
-            no_wrap=figures,
-            min_width=max(len(name), *(cell(row[place]).cell_len for row in shown))
-            if figures and shown
-            else None,
-        )
-    for row in shown:
-        grid.add_row(*(cell(one) for one in row))
-    if Measurement.get(out, out.options.update(max_width=_WIDE), grid).minimum <= out.width:
-        out.print(grid)
+    out, names = console(), [head.removeprefix(">") for head in heads]
+    told = [tuple(row) for row in rows]
+    shown = [[cell(one) for one in row] for row in told]
+    figures = [head.startswith(">") for head in heads]
+    least, most = _needs(names, figures, shown)
+    widths = _shared(least, most, out.width - _GAP * (len(heads) - 1))
+    if widths is None:
+        _blocks(names, told)
         return
-    for number, row in enumerate(shown):
+    grid = Table(box=None, header_style=BOLD, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for name, right, width in zip(names, figures, widths, strict=True):
+        grid.add_column(name, justify="right" if right else "left", width=width)
+    for row in shown:
+        grid.add_row(*row)
+    out.print(grid)
+
+
+def _needs(
+    names: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[Text]]
+) -> tuple[list[int], list[int]]:
+    """Return how wide each column is at least, its longest word, and at most; figures stay whole.
+
+    A head may be folded as well, but over figures.
+    """
+    most = [max(len(name), *(row[at].cell_len for row in rows)) if rows else len(name)
+            for at, name in enumerate(names)]  # fmt: skip
+    words = [[name, *(row[at].plain for row in rows)] for at, name in enumerate(names)]
+    longest = [max((len(word) for text in texts for word in text.split()), default=0)
+               for texts in words]  # fmt: skip
+    return [many if whole else few
+            for few, many, whole in zip(longest, most, figures, strict=True)], most  # fmt: skip
+
+
+def _shared(least: Sequence[int], most: Sequence[int], room: int) -> list[int] | None:
+    """Return the columns' widths in ``room``, who needs little first; none if it is too little."""
+    spare = room - sum(least)
+    if spare < 0:
+        return None
+    widths = list(least)
+    places = sorted(range(len(least)), key=lambda at: most[at] - least[at])
+    for number, place in enumerate(places):
+        more = min(most[place] - least[place], spare // (len(places) - number))
+        widths[place] += more
+        spare -= more
+    return widths
+
+
+def _blocks(names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    for number, row in enumerate(rows):
         if number:
             print()
-        named = ((head.removeprefix(">"), one) for head, one in zip(heads, row, strict=True))
-        fields((head, one) for head, one in named if one and one[0])
+        fields((name, one) for name, one in zip(names, row, strict=True) if one and one[0])
 
 
 def fields(pairs: Iterable[tuple[str, Cell]]) -> None:
@@ -135,18 +169,16 @@ def fields(pairs: Iterable[tuple[str, Cell]]) -> None:
 
 def note(text: str) -> None:
     """Say something beside the answer, where a pipe does not take it along."""
-    print(text, file=sys.stderr)
+    error(text)
 
 
 def error(text: str) -> None:
     """Say what went wrong, beside the answer; on a terminal folded between words."""
+    lines = [_safe(line) for line in text.splitlines()]
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
-        text = "\n".join(
-            fold(one, width, break_long_words=False, break_on_hyphens=False)
-            for one in text.splitlines()
-        )
-    print(text, file=sys.stderr)
+        lines = [fold(one, width, break_long_words=False, break_on_hyphens=False) for one in lines]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def many(count: int, noun: str) -> str:

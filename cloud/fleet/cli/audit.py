@@ -72,9 +72,9 @@ def _show(report: AuditReport) -> None:
         "no journal yet",
     )
     if report.ok:
-        screen.console().print(f"verified: {report.records} records of {report.machine}")
+        screen.line(f"verified: {report.records} records of {report.machine}")
     else:
-        screen.console().print(f"NOT VERIFIED: {report.problem}")
+        screen.line(f"NOT VERIFIED: {report.problem}")
 
 
 @contextmanager

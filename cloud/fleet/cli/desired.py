@@ -107,7 +107,7 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
         return
     wanted = told["desired"]
     if wanted is None:
-        screen.say("nothing is wanted yet: `vendcloud desired set`")
+        screen.note("nothing is wanted yet: `vendcloud desired set`")
     else:
         screen.table(
             ("Revision", "Issued", "By", "Outcome", "In force there"),
@@ -123,7 +123,7 @@ def show(context: typer.Context, machine: MachineName, json: AsJson = False) -> 
             "",
         )
         for error in wanted["detail"].splitlines():
-            screen.console().print(f"  {error}")
+            screen.line(f"  {error}")
         screen.console().print()
     screen.table(
         ("Setting", "Wanted"),
@@ -172,4 +172,4 @@ def _said(made: tuple[int, dict[str, Any]], address: Address, *, json: bool) -> 
     if json:
         screen.as_json({"machine": str(address), "revision": revision, "settings": settings})
     else:
-        screen.say(f"revision {revision} for {address} is signed")
+        screen.note(f"revision {revision} for {address} is signed")

@@ -99,7 +99,7 @@ def add(
     if json:
         screen.as_json({"kid": kid, "roles": list(role)})
     else:
-        screen.say(f"made {keys / kid}.key for {', '.join(role)}")
+        screen.note(f"made {keys / kid}.key for {', '.join(role)}")
 
 
 def _keys(keys: Path, tenant: str) -> list[signer.Signer]:

@@ -194,10 +194,18 @@ def state_lines(state: dict[str, Any] | None) -> list[tuple[screen.Cell, ...]]:
         ),
         ("configuration", _configuration(state.get("configuration"))),
         ("changed there", (", ".join(sorted(state.get("drift", {}))), screen.WARN)),
-        ("versions", _named(state.get("versions"))),
+        ("versions", _versions(state.get("versions") or {})),
         ("records not acknowledged", str(state.get("backlog", "") or "")),
     ]
     return [(name, cell) for name, cell in pairs if (cell if isinstance(cell, str) else cell[0])]
+
+
+def _versions(told: dict[str, Any]) -> str:
+    """Return what runs there; some tell their name with their version."""
+    return ", ".join(
+        text if (text := str(version)).startswith(name) else f"{name} {text}"
+        for name, version in told.items()
+    )
 
 
 def _configuration(told: dict[str, Any] | None) -> str:
@@ -246,7 +254,7 @@ def certificate(context: typer.Context, machine: MachineName, json: AsJson = Fal
     if json:
         screen.as_json({"machine": str(address), "serial": serial, "files": files})
     else:
-        screen.say(f"{address}: certificate {serial}: {' and '.join(files)}")
+        screen.note(f"{address}: certificate {serial}: {' and '.join(files)}")
 
 
 def revoke(
@@ -270,9 +278,9 @@ def revoke(
     if json:
         screen.as_json({"machine": str(address), "revoked": revoked, "broker": told or "told"})
         return
-    screen.say(f"{address}: {len(revoked)} certificates revoked")
+    screen.note(f"{address}: {len(revoked)} certificates revoked")
     if told:
-        screen.say(f"the broker does not know it yet: {told}")
+        screen.note(f"the broker does not know it yet: {told}")
 
 
 def _journal(text: str) -> bytes:
@@ -296,7 +304,7 @@ def adopt(
     if json:
         screen.as_json({"journal": journal, "records": count})
     else:
-        screen.say(f"{address}: {count} records of {journal} count now")
+        screen.note(f"{address}: {count} records of {journal} count now")
 
 
 def take_back(
@@ -308,7 +316,7 @@ def take_back(
     if json:
         screen.as_json({"journal": journal, "seq": seq})
     else:
-        screen.say(
+        screen.note(
             f"{address} begins a new journal behind record {seq} of {journal} when it is heard "
             "next; `vendcloud machine adopt-journal` lets that one count"
         )
@@ -318,7 +326,7 @@ def release(context: typer.Context, journal: Journal) -> None:
     """End a journal's quarantine."""
     uid = _journal(journal)
     run(context, lambda database, _: registry.release(database, uid, now_ms()))
-    screen.say(f"{journal} is taken in again")
+    screen.note(f"{journal} is taken in again")
 
 
 def accept_key(context: typer.Context, machine: MachineName, json: AsJson = False) -> None:
@@ -328,4 +336,4 @@ def accept_key(context: typer.Context, machine: MachineName, json: AsJson = Fals
     if json:
         screen.as_json({"machine": str(address), "key": key.hex()})
     else:
-        screen.say(f"{address} signs with {key.hex()} from now on")
+        screen.note(f"{address} signs with {key.hex()} from now on")

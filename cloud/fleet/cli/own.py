@@ -56,12 +56,12 @@ def show(
         "none yet: `vendcloud init`",
     )
     if made:
-        screen.say(
+        screen.note(
             f"made again: {', '.join(made)}; a running server shows them to who connects from now "
             f"on (within {own.LOOK_S:g} s)"
         )
     if todo:
-        screen.say(todo)
+        screen.note(todo)
 
 
 def _renewed(home: Home) -> list[str]:

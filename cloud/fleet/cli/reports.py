@@ -224,8 +224,8 @@ def dlq_show(
     if json:
         screen.as_json(line)
         return
-    screen.say(line["reason"])
-    screen.console().print(line["bytes"])
+    screen.note(line["reason"])
+    screen.line(line["bytes"])
 
 
 Letter = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number.")]
@@ -243,7 +243,7 @@ def dlq_replay(
     if json:
         screen.as_json(asdict(done))
     else:
-        screen.say(
+        screen.note(
             f"{len(done.understood)} letters are understood now, {len(done.still)} are not; "
             f"{done.records} records were folded again"
         )
@@ -255,4 +255,4 @@ def dlq_discard(context: typer.Context, letter: Letter, json: AsJson = False) ->
     if json:
         screen.as_json({"letter": letter, "discarded": True})
     else:
-        screen.say(f"letter {letter} is set aside")
+        screen.note(f"letter {letter} is set aside")

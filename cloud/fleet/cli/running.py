@@ -74,11 +74,11 @@ def init(
     if json:
         screen.as_json(made)
         return
-    screen.say(f"made {home.folder}")
-    screen.say(f"broker:   mosquitto -c {home.broker / 'mosquitto.conf'}")
-    screen.say(f"machines: vendcloud --home {home.folder} machine add {tenant}/NAME")
-    screen.say(f"they pin the root key {root.hex()}")
-    screen.say(f"keep {home.keys / 'root.key'} on a medium in a safe, not here")
+    screen.note(f"made {home.folder}")
+    screen.note(f"broker:   mosquitto -c {home.broker / 'mosquitto.conf'}")
+    screen.note(f"machines: vendcloud --home {home.folder} machine add {tenant}/NAME")
+    screen.note(f"they pin the root key {root.hex()}")
+    screen.note(f"keep {home.keys / 'root.key'} on a medium in a safe, not here")
 
 
 def _make_certificates(home: Home, hosts: tuple[str, ...], now: datetime) -> None:
@@ -108,7 +108,7 @@ async def _migrate(place: Place) -> None:
 def migrate(context: typer.Context) -> None:
     """Bring the database's tables to what this software knows."""
     _bring_up(place_of(context))
-    screen.say(f"the database is at {newest()}")
+    screen.note(f"the database is at {newest()}")
 
 
 def serve(context: typer.Context) -> None:
@@ -199,7 +199,7 @@ def rebuild(context: typer.Context, json: AsJson = False) -> None:
 
     async def work(database: FleetDatabase, _: Place) -> int:
         return await rebuild_all(
-            database, now_ms(), lambda machine, count: screen.say(f"{machine}: {count} records")
+            database, now_ms(), lambda machine, count: screen.note(f"{machine}: {count} records")
         )
 
     count = run(context, work)

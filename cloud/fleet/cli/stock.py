@@ -38,7 +38,7 @@ def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
                 _name(line),
                 line["column"],
                 line["product"],
-                screen.amount(line["price"], line["currency"]),
+                _price(line),
                 str(line["left"]),
                 str(line["bring"] or ""),
                 (line["disabled"], screen.BAD)
@@ -51,6 +51,13 @@ def show(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
         ],
         "no columns are known yet",
     )
+
+
+def _price(line: dict[str, Any]) -> str:
+    """Return what a column asks; nothing before a record has told it."""
+    if not line["price"] and not line["product"]:
+        return ""
+    return screen.amount(line["price"], line["currency"])
 
 
 def _name(line: dict[str, Any]) -> str:
@@ -74,7 +81,7 @@ def set_(
     if json:
         screen.as_json({"machine": str(address), "column": column, "par": par, "reorder": reorder})
     else:
-        screen.say(f"{address} {column}: filled to {par}, time at {reorder}")
+        screen.note(f"{address} {column}: filled to {par}, time at {reorder}")
 
 
 def list_(context: typer.Context, machine: AnyMachine = "", json: AsJson = False) -> None:

@@ -92,7 +92,7 @@ def send(
     if json:
         screen.as_json({"id": order.id, "kind": kind, "machine": str(address)})
     else:
-        screen.say(f"{kind} for {address} is signed: {order.id}")
+        screen.note(f"{kind} for {address} is signed: {order.id}")
 
 
 def show(
@@ -156,8 +156,7 @@ async def _follow(database: FleetDatabase, command: str, *, json: bool) -> None:
             if json:
                 screen.as_json_line(line)
             else:
-                words = _outcome(line)
-                screen.console().print(words if isinstance(words, str) else words[0])
+                screen.line(_outcome(line))
         if ended:
             return
         await asyncio.sleep(FOLLOW_S)

@@ -1,18 +1,19 @@
 """What reaches an operator's terminal."""
 
-import sys
-
 import pytest
 from rich.console import Console
 
 from cloud.fleet.cli import screen
+from cloud.fleet.cli.machines import state_lines
+from cloud.fleet.cli.stock import _price
+from controller.cli import screen as shared
 
 
 def test_a_table_that_a_terminal_is_too_narrow_for_is_a_block_for_each_row(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        screen, "console", lambda: Console(width=30, force_terminal=True, color_system=None)
+        shared, "console", lambda: Console(width=30, force_terminal=True, color_system=None)
     )
     rows: list[tuple[screen.Cell, ...]] = [
         ("acme/lobby-1", "142", "213.00 EUR"),
@@ -29,21 +30,31 @@ def test_a_table_that_a_terminal_is_too_narrow_for_is_a_block_for_each_row(
     ]
 
 
-def test_a_table_in_a_file_stays_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.table(("Machine", ">Vends"), [("x" * 300, "142")], "nothing sold")
-    assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-def test_an_error_is_folded_between_words_on_a_terminal_and_whole_in_a_file(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_table_in_a_file_stays_a_table_and_an_empty_one_says_so(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = "vendcloud: no machine acme/lobby-9; `vendcloud machine list` shows them"
-    screen.error(words)
-    assert capsys.readouterr().err == f"{words}\n"
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    screen.error(words)
-    assert capsys.readouterr().err.splitlines() == [
-        "vendcloud: no machine acme/lobby-9;",
-        "`vendcloud machine list` shows them",
-    ]
+    screen.table(("Machine", ">Vends"), [("x" * 300, "142")], "nothing sold")
+    screen.table(("Machine", ">Vends"), [], "nothing sold")
+    *table, nothing = capsys.readouterr().out.splitlines()
+    assert (len(table), nothing) == (2, "nothing sold")
+
+
+def test_amounts_are_in_main_units_where_the_currency_is_known() -> None:
+    assert (screen.amount(150, "EUR"), screen.amount(150, "")) == ("1.50 EUR", "150")
+    assert (screen.at(0), screen.at(None)) == ("", "")
+    assert screen.at(1_795_332_900_123) == "2026-11-22 07:35:00"
+
+
+def test_a_price_that_no_record_has_told_is_no_zero() -> None:
+    line = {"price": 0, "product": "", "currency": "EUR"}
+    assert _price(line) == ""
+    assert _price(line | {"product": "water"}) == "0.00 EUR"
+    assert _price(line | {"price": 170}) == "1.70 EUR"
+
+
+def test_what_runs_at_a_machine_is_named_once() -> None:
+    told = {
+        line[0]: line[1]
+        for line in state_lines({"versions": {"vendd": "vendd 0.1.0", "python": "3.11.7"}})
+    }
+    assert told["versions"] == "vendd 0.1.0, python 3.11.7"

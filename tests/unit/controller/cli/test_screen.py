@@ -106,12 +106,33 @@ def test_a_table_that_a_terminal_is_too_narrow_for_is_a_block_for_each_row(
     ]
 
 
+def test_a_table_folds_cells_between_words_and_keeps_words_and_figures_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "console", _narrow)
+    screen.table(
+        ("Serial", "Ends", ">Amount", "State"),
+        [("5967fc15970fa", "2027-12-27 07:35:14", "213.00", "valid"), ("0", "", "", "")],
+    )
+    screen.table(("Column", "Why"), [("A1", "a motor that does not come home in its time")])
+    assert [text.rstrip() for text in capsys.readouterr().out.splitlines()] == [
+        "Serial         Ends        Amount  State",
+        "5967fc15970fa  2027-12-27  213.00  valid",
+        "               07:35:14",
+        "0",
+        "Column  Why",
+        "A1      a motor that does not come home",
+        "        in its time",
+    ]
+
+
 def test_an_error_is_folded_between_words_on_a_terminal_and_whole_in_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "vendctl: no column 'Z9'; there are A1, A2, A3, B1, B2, B3, B4"
     screen.error(words)
-    assert capsys.readouterr().err == f"{words}\n"
+    screen.error("\x1b[2Jno \a")
+    assert capsys.readouterr().err == f"{words}\n�[2Jno �\n"
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     screen.error(words)

@@ -20,6 +20,7 @@ from simulator.peripherals.faults import PeripheralFaults, faults_from_state, fa
 from simulator.truth import Truth
 
 ACK_ONLY: Final = b""
+POLLS: Final = frozenset({0x0B, 0x12, 0x33, 0x62})  # of changer, readers and bill validator
 """A reply without data: the wire sends a lone ACK."""
 
 Reply = bytes | None
@@ -125,6 +126,7 @@ class Peripheral(ABC):
         self._response_s = response_s
         self._boot_s = boot_s
         self._mute_until = 0.0
+        self.polled_at = float("-inf")  # loop time of the last POLL, heard or not
         self._silence_watch: asyncio.TimerHandle | None = None
         self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
         self.on_items_lost: Callable[[str, list[bytes]], None] | None = None  # by which reset
@@ -152,6 +154,8 @@ class Peripheral(ABC):
         faults = self._common
         self._offered = []
         self._on_ack = None
+        if block[0] in POLLS:
+            self.polled_at = self._now()
         if faults.unpolled_reset_s:
             self._watch_silence(faults.unpolled_reset_s)
         if faults.mute_s > 0:
@@ -260,6 +264,7 @@ class Peripheral(ABC):
         """
         if not self.quiet or self._common.unpolled_reset_s:
             return None
+        self.polled_at = self._now()
         self._offered = []
         self._on_ack = None
         self._last = ACK_ONLY

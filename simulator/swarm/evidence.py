@@ -24,7 +24,7 @@ BOX_COIN: Final = 200  # the one coin that has no tube
 LINES: Final = ("line", "bus")
 SILENCE: Final = ("silent", "mute_s", "silent_commands", "dead")
 SPOILING: Final = ("lost_answers", "bad_checksums", "late_answers", "naks")
-WOKE_S: Final = 0.06  # a poll, and the RESET behind it
+WOKE_S: Final = 0.1  # a poll, others' polls that would be late, and the RESET behind them
 SPOILT_S: Final = 1.0
 NEVER: Final = float("-inf")
 FOREVER: Final = float("inf")
@@ -233,14 +233,14 @@ class Watch:
     def _unheard(self, name: str) -> bool:
         """Tell whether a device that is being reset could not have been heard before.
 
-        It came back, or the money came, in the very moment between a poll and the RESET behind it;
-        or what it said was spoilt on its way. The controller's RESET excuses nothing else.
+        It came back, or the money came, between the last poll and the RESET right behind it; or
+        what it said was spoilt on its way. The controller's RESET excuses nothing else.
         """
         now = self.machine.loop.time()
         device = self.machine.world.devices[name]
         if now - self.spoilt.get(name, NEVER) < SPOILT_S:
             return True
-        since = now - WOKE_S
+        since = max(device.polled_at, now - WOKE_S)
         return self.woke.get(name, NEVER) > since or all(
             item.at_s > since and not item.sent for item in device.waiting_items
         )

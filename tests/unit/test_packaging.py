@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,31 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+MACHINE_LOCK = (ROOT / "requirements-machine.lock").read_text(encoding="utf-8")
+SERVER = ("alembic", "apsw", "dbos", "fastapi", "psycopg", "sqlalchemy", "starlette", "uvicorn")
+
+TESTS = ("coverage", "hypothesis", "import-linter", "mypy", "pytest", "ruff", "trustme")
+
+
+def _entries(lock: str) -> dict[str, str]:
+    entries = re.split(r"\n(?=[a-z0-9])", lock.strip())
+    return {entry.partition("==")[0]: entry for entry in entries}
+
+
+def _closure(requirements: Iterable[str]) -> set[str]:
+    """Return the names of all that these need on this computer, as what is installed says."""
+    names: set[str] = set()
+    wanted = [Requirement(text) for text in requirements]
+    while wanted:
+        each = wanted.pop()
+        name = canonicalize_name(each.name)
+        if name in names or (each.marker is not None and not each.marker.evaluate({"extra": ""})):
+            continue
+        names.add(name)
+        wanted += [Requirement(text) for text in distribution(name).requires or ()]
+    return names
 
 
 def _declared() -> Iterator[Requirement]:
@@ -40,10 +65,24 @@ def test_the_lock_names_no_address() -> None:
 
 
 def test_every_version_in_the_lock_has_its_hashes() -> None:
-    entries = re.split(r"\n(?=[a-z0-9])", LOCK.strip())
+    entries = _entries(LOCK)
 
     assert len(entries) == len(_locked())
-    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries.values())
+
+
+def test_a_vending_machine_gets_no_server_library_and_nothing_of_the_tests() -> None:
+    whole, machine = _entries(LOCK), _entries(MACHINE_LOCK)
+
+    assert not [name for name in machine if name.startswith((*SERVER, *TESTS))]
+    assert [name for name in whole if name.startswith((*SERVER, *TESTS))]
+    assert {name: whole[name] for name in machine} == machine
+
+
+def test_a_vending_machine_gets_all_that_it_needs() -> None:
+    build = PROJECT["dependency-groups"]["build"]
+    assert _closure([*PROJECT["project"]["dependencies"], *build]) <= _entries(MACHINE_LOCK).keys()
+    assert "lgpio" in _entries(MACHINE_LOCK)
 
 
 def test_the_lock_holds_what_the_project_declares_within_its_bounds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config.extras import lacking
 from controller.cli import screen
 from simulator.cli.app import app
 from simulator.client import SimulatorError
@@ -13,4 +14,10 @@ def main() -> None:
         app()
     except SimulatorError as error:
         screen.error(f"vendsim: {error}")
+        raise SystemExit(1) from None
+    except ModuleNotFoundError as error:
+        words = lacking(error, "vendsim")
+        if words is None:
+            raise
+        screen.error(words)
         raise SystemExit(1) from None

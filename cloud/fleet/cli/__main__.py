@@ -1,5 +1,5 @@
 """``python -m cloud.fleet.cli``."""
 
-from cloud.fleet.cli.app import main
+from cloud.fleet.cli import main
 
 main()

@@ -312,7 +312,6 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "config.show": m.config_show,
             "journal.records": m.journal_records,
             "record.list": m.record_list,
-            "record.read": m.record_read,
             "journal.verify": m.journal_verify,
             "sync.show": m.sync_show,
             "trace": m.trace,
@@ -340,6 +339,7 @@ def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[A
             "reader.enable": m.reader_enable,
             "health.served": m.health_served,
             "record.keep": m.record_keep,
+            "record.read": m.record_read,  # whole claim codes are in it
             "service.enter": m.service_enter,
             "service.leave": m.service_leave,
             "machine.unlock": m.machine_unlock,

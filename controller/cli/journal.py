@@ -15,6 +15,7 @@ from controller.cli import screen
 from controller.cli.amounts import plain
 from controller.cli.client import Client
 from controller.cli.errors import CliError, Exit
+from controller.cli.files import private
 from controller.cli.place import AsJson, act, place
 from controller.cli.source import FromFolder, Source, source
 
@@ -226,7 +227,7 @@ def _writing(output: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        with output.open("x", encoding="utf-8") as file:
+        with open(output, "x", encoding="utf-8", opener=private) as file:
             yield file
     except FileExistsError as error:
         raise CliError(f"{output} is there already", Exit.USAGE) from error

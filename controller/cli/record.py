@@ -11,6 +11,7 @@ import typer
 
 from controller.cli import screen
 from controller.cli.errors import CliError, Exit
+from controller.cli.files import private
 from controller.cli.place import AsJson, act, ask, completed, new_group
 
 Name = Annotated[
@@ -87,7 +88,8 @@ def export(
     whole, content = _read(context, name)
     target = file or Path(whole)
     try:
-        target.write_bytes(content)
+        with open(target, "wb", opener=private) as copy:
+            copy.write(content)
     except OSError as error:
         raise CliError(f"{target}: {error.strerror}", Exit.FAILED) from error
     if json:

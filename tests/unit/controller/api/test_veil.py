@@ -51,6 +51,14 @@ async def test_the_exact_text_of_records_is_for_those_who_may_act(machine: Any) 
     assert "body" in await ask(machine, ADA, "journal.records", exact=True)
 
 
+async def test_recordings_hold_codes_and_are_for_those_who_may_act(machine: Any) -> None:
+    refused = json.loads(await ask(machine, BOB, "record.read", name="000001-asked.jsonl.gz"))
+    assert refused["error"]["code"] == -32001
+    none = json.loads(await ask(machine, ADA, "record.read", name="000001-asked.jsonl.gz"))
+    assert none["error"]["code"] == -32003, "there is none; she would have got it"
+    assert "result" in json.loads(await ask(machine, BOB, "record.list"))
+
+
 async def test_events_are_looked_through_as_well() -> None:
     for caller, seen in ((BOB, SEEN), (ADA, CODE)):
         session = Session(caller)

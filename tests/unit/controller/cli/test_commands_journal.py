@@ -102,6 +102,7 @@ def test_an_export_lets_anybody_compute_the_chain(ctl: Any, tmp_path: Path) -> N
     assert check_lines(ctl("journal", "export", "--to", 999, "--json").lines) == 38
     file = tmp_path / "export.jsonl"
     ended = ctl("journal", "export", "-o", file)
+    assert file.stat().st_mode & 0o777 == 0o600, "claim codes are in it"
     assert "38 records written" in ended.err
     assert check_lines(file.read_text().splitlines()) == 38
     again = ctl("journal", "export", "-o", file)
@@ -186,6 +187,7 @@ def test_a_recording_is_listed_shown_and_exported(ctl: Any, machine: Any, tmp_pa
     assert ctl("record", "export", "1", file).lines == [
         f"{file}: {size} bytes; `vendsim replay {file}`"
     ]
+    assert file.stat().st_mode & 0o777 == 0o600, "claim codes are in it"
     assert file.read_bytes() == machine.recordings.read(name)
     assert json.loads(ctl("record", "export", "1", file, "--json").out)["name"] == name
     assert ctl("record", "show", "9").code == 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase, Write
-from cloud.fleet.projections.fold import Raised, Revision
+from cloud.fleet.projections import episodes
+from cloud.fleet.projections.episodes import Episode
+from cloud.fleet.projections.fitting import fitted
 
 FORKED: Final = "journal.forked"
 QUARANTINED: Final = "journal.quarantined"
@@ -21,17 +23,9 @@ COPY_DIFFERS: Final = "urgent.differs"
 BOOKS_DIFFER: Final = "checkpoint.differs"
 UNSIGNED: Final = "checkpoint.unsigned"
 KEY_CHANGED: Final = "machine.key_changed"
-CONFIG: Final = "config.not_taken"
+CONFIG: Final = episodes.CONFIG
 OFFLINE: Final = "machine.offline"
 CERTIFICATE: Final = "certificate.ends"
-
-_NOT_TAKEN: Final = frozenset({"refused", "rolled_back"})
-_CAUSE_LENGTH: Final = 128  # of its column
-
-
-def of_fault(part: str, code: str) -> str:
-    """Return the cause of a machine's fault."""
-    return f"fault {part} {code}".replace("\0", "")[:_CAUSE_LENGTH]
 
 
 async def raise_alert(
@@ -55,13 +49,25 @@ async def raise_unadopted(
     await raise_alert(database, connection, machine_id, UNADOPTED, detail, now_ms)
 
 
-def _row(machine_id: int, cause: str, detail: str, now_ms: int) -> dict[str, object]:
-    return {
+def _row(
+    machine_id: int,
+    cause: str,
+    detail: str,
+    now_ms: int,
+    since: tuple[str, int] = ("", 0),
+    closed_ms: int | None = None,
+) -> dict[str, object]:
+    journal, seq = since
+    values = {
         "machine_id": machine_id,
         "cause": cause,
-        "detail": detail.replace("\0", ""),
+        "detail": detail,
         "raised_ms": now_ms,
+        "closed_ms": closed_ms,
+        "journal": journal,
+        "seq": seq,
     }
+    return fitted(t.alert, values)
 
 
 _CLOSE: Final = (
@@ -75,42 +81,77 @@ _CLOSE: Final = (
 )
 
 
-async def follow_faults(
+# What began in the same journal behind the healing goes on: a copy was ahead of its record.
+_HEAL: Final = _CLOSE.where(
+    (t.alert.c.journal != bindparam("of_journal")) | (t.alert.c.seq < bindparam("before"))
+)
+
+
+async def follow(
     database: FleetDatabase,
     connection: AsyncConnection,
     machine_id: int,
-    faults: Mapping[tuple[str, str], Raised | None],
+    told: Sequence[Episode],
     now_ms: int,
 ) -> None:
-    """Raise an alert for each fault that is open, and close those that have healed."""
-    healed = [of_fault(*key) for key, fault in faults.items() if fault is None]
-    closing = [{"of_machine": machine_id, "of_cause": cause, "at": now_ms} for cause in healed]
-    raised = [
-        _row(machine_id, of_fault(*key), fault.detail, now_ms)
-        for key, fault in faults.items()
-        if fault is not None
+    """Raise an alert for each episode, once, and close those that have healed.
+
+    One that has healed when it is first heard of leaves its closed row.
+    """
+    healing: list[dict[str, object]] = []
+    closed: list[dict[str, object]] = []
+    opened: list[dict[str, object]] = []
+    for one in told:
+        if one.healed is not None:
+            journal, seq = one.healed
+            place = {"of_journal": journal, "before": seq}
+            healing.append({"of_machine": machine_id, "of_cause": one.cause, "at": now_ms, **place})
+        if one.since[1]:
+            ended_ms = None if one.healed is None else now_ms
+            row = _row(machine_id, one.cause, one.detail, now_ms, one.since, ended_ms)
+            (opened if one.healed is None else closed).append(row)
+    if healing or opened:
+        new = database.insert_new(t.alert)
+        await database.write(connection, [Write(_HEAL, healing), Write(new, closed + opened)])
+
+
+async def settle(
+    database: FleetDatabase, connection: AsyncConnection, machine_id: int, now_ms: int
+) -> None:
+    """Have the alerts of faults agree with the faults, after those were folded again.
+
+    Nothing is raised or closed but what was not understood when it came.
+    """
+    faults = {
+        episodes.of_fault(fault.part, fault.code): fault
+        for fault in await connection.execute(
+            select(t.fault).where(t.fault.c.machine_id == machine_id)
+        )
+    }
+    folded = {
+        bytes(row.uid).hex(): row.projected_seq
+        for row in await connection.execute(
+            select(t.journal.c.uid, t.journal.c.projected_seq).where(
+                t.journal.c.machine_id == machine_id
+            )
+        )
+    }
+    told = await connection.execute(
+        select(t.alert.c.cause, t.alert.c.journal, t.alert.c.seq).where(
+            t.alert.c.machine_id == machine_id,
+            t.alert.c.closed_ms.is_(None),
+            t.alert.c.cause.like(f"{episodes.FAULT}%"),
+        )
+    )
+    for row in told.all():
+        # A copy may be ahead of what was folded.
+        if row.cause not in faults and row.seq <= folded.get(row.journal, row.seq):
+            await close_alert(connection, machine_id, row.cause, now_ms)
+    rows = [
+        _row(machine_id, cause, fault.detail, now_ms, (fault.journal, fault.seq))
+        for cause, fault in sorted(faults.items())
     ]
-    if closing or raised:
-        opening = database.insert_new(t.alert)
-        await database.write(connection, [Write(_CLOSE, closing), Write(opening, raised)])
-
-
-async def follow_revisions(
-    database: FleetDatabase,
-    connection: AsyncConnection,
-    machine_id: int,
-    revisions: Sequence[Revision],
-    now_ms: int,
-) -> None:
-    """Raise an alert when a machine does not take a configuration; close it when it takes one."""
-    if not revisions:
-        return
-    last = revisions[-1]
-    if last.outcome in _NOT_TAKEN:
-        detail = f"revision {last.revision} {last.outcome.replace('_', ' ')}: {last.detail}"
-        await raise_alert(database, connection, machine_id, CONFIG, detail, now_ms)
-    else:
-        await close_alert(connection, machine_id, CONFIG, now_ms)
+    await database.write(connection, [Write(database.insert_new(t.alert), rows)])
 
 
 async def close_alert(

@@ -156,7 +156,10 @@ alert = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("raised_ms", BigInteger, nullable=False),
     Column("closed_ms", BigInteger, nullable=True),
-    # One open row for a cause, on both databases.
+    # The record that it comes of, where it comes of one; its journal in hex.
+    Column("journal", String(32), nullable=False, server_default=""),
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    # One open row for a cause, and one at all for a record, on both databases.
     Index(
         "uq_alert_open",
         "machine_id",
@@ -164,6 +167,16 @@ alert = Table(
         unique=True,
         sqlite_where=text("closed_ms IS NULL"),
         postgresql_where=text("closed_ms IS NULL"),
+    ),
+    Index(
+        "uq_alert_record",
+        "machine_id",
+        "cause",
+        "journal",
+        "seq",
+        unique=True,
+        sqlite_where=text("seq > 0"),
+        postgresql_where=text("seq > 0"),
     ),
 )
 
@@ -254,6 +267,10 @@ fault = Table(
     Column("code", String(64), primary_key=True),
     Column("detail", Text, nullable=False, server_default=""),
     Column("raised_ms", BigInteger, nullable=False),
+    Column(
+        "journal", String(32), nullable=False, server_default=""
+    ),  # of the record that raised it
+    Column("seq", BigInteger, nullable=False, server_default="0"),
 )
 
 review = Table(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from sqlalchemy import func, insert, select, update
 
 from cloud.contract.journal import records as rec
@@ -11,10 +12,14 @@ from cloud.contract.messages import Presence, State, Urgent
 from cloud.fleet import alerts, ends, registry
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.dead_letters import replay
 from cloud.fleet.home import Home
 from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.projections.episodes import of_fault
+from cloud.fleet.projections.rebuild import rebuild
 from tests.fleet.machines import SEED, START, Machine, register
+from tests.fleet.older import older_software
 from tests.fleet.signing import DAY, countersign
 
 OTHER = bytes([9]) * 32
@@ -220,7 +225,7 @@ async def it_is_gone(case: Case) -> None:
 
 RAISED = rec.FaultRaised(part="changer", code="changer.jammed", detail="tube 2")
 CLEARED = rec.FaultCleared(part="changer", code="changer.jammed")
-FAULT = alerts.of_fault("changer", "changer.jammed")
+FAULT = of_fault("changer", "changer.jammed")
 KEY = "ends.keys/acme-1.signed"
 REFUSED = rec.ConfigRefused(revision=1, digest="", reasons=("no such product",))
 APPLIED = rec.ConfigApplied(revision=2, digest="", settings={})
@@ -300,4 +305,100 @@ async def test_a_journal_that_waits_is_told_of_though_another_one_was_adopted(
 
     assert alerts.UNADOPTED in await case.open()
     await case.adopts(third)
+    assert await case.open() == set()
+
+
+def troubled() -> Machine:
+    """A life with faults that come and go, and configurations that are not taken."""
+    machine = Machine()
+    machine.begin()
+    for number in range(4):
+        machine.write(rec.FaultRaised(part="changer", code="changer.jammed", detail=f"{number}"))
+        machine.write(rec.FaultRaised(part="A1", code="column.jammed"))
+        machine.write(rec.FaultRaised(part="changer", code="changer.jammed", detail="still"))
+        machine.sell()
+        machine.write(CLEARED)
+        machine.write(rec.ConfigRefused(revision=number, digest="", reasons=("no",)))
+        if number % 2:
+            machine.write(rec.ConfigApplied(revision=number, digest="", settings={}))
+            machine.write(rec.FaultCleared(part="A1", code="column.jammed"))
+    machine.write(RAISED)
+    return machine
+
+
+async def rows_of(database: FleetDatabase, *columns: Any) -> list[tuple[Any, ...]]:
+    async with database.reading() as connection:
+        query = select(*(columns or (t.alert,))).order_by(t.alert.c.cause, t.alert.c.seq)
+        return [tuple(row) for row in await connection.execute(query)]
+
+
+@pytest.mark.parametrize("how", [1, 7, 10_000, "adopted"])
+async def test_what_is_told_does_not_depend_on_where_batches_end_nor_on_how_often_it_is_rebuilt(
+    database: FleetDatabase, how: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = troubled()
+    await register(database, machine)
+    ingest = Ingest(database)
+    monkeypatch.setattr("cloud.fleet.projections.rebuild.CHUNK", 5)
+    if isinstance(how, str):
+        first = Machine(number=2)
+        first.begin()
+        await ingest.take(first.address, first.batch(1), START)
+    for message in machine.batches(how if isinstance(how, int) else 9):
+        await ingest.take(machine.address, message, START)
+    if isinstance(how, str):
+        await registry.adopt_journal(database, machine.address, machine.journal, START)
+
+    row = t.alert.c
+    told = await rows_of(database, row.cause, row.seq, row.closed_ms.is_(None))
+    assert [
+        (cause, seq, bool(is_open)) for cause, seq, is_open in told if not cause.startswith("j")
+    ] == [
+        *[(alerts.CONFIG, seq, False) for seq in (15, 27, 41, 53)],
+        *[("fault A1 column.jammed", seq, False) for seq in (5, 31)],
+        *[(FAULT, seq, seq == 56) for seq in (4, 16, 30, 42, 56)],
+    ]
+    before = await rows_of(database)
+    for number in range(3):
+        await rebuild(database, START + number)
+    assert await rows_of(database) == before
+
+
+async def test_a_fault_that_was_not_understood_is_told_of_after_an_upgrade_and_so_is_its_end(
+    database: FleetDatabase,
+) -> None:
+    machine = Machine()
+    machine.begin()
+    machine.write(RAISED)
+    await register(database, machine)
+    ingest = Ingest(database)
+    with older_software(rec.FaultRaised):
+        await ingest.take(machine.address, machine.batch(1), START)
+        assert await rows_of(database) == []
+    for _ in range(2):
+        await replay(database, None, START + 1)
+        await rebuild(database, START + 1)
+        assert [row[2] for row in await rows_of(database)] == [FAULT]
+
+    last = machine.seq
+    machine.write(CLEARED)
+    with older_software(rec.FaultCleared):
+        await ingest.take(machine.address, machine.batch(last + 1), START)
+    await replay(database, None, START + 2)
+
+    assert [row[5] for row in await rows_of(database)] == [START + 2]
+
+
+async def test_a_disk_that_knows_of_no_fault_ends_those_of_the_one_before(
+    database: FleetDatabase, tmp_path: Path
+) -> None:
+    case = Case(database, Home(tmp_path), 1)
+    await case.ready()
+    await wrote(RAISED)(case)
+    made = case.disk()
+    await case.takes(made)
+    assert FAULT in await case.open()
+
+    await case.adopts(made)
+
     assert await case.open() == set()

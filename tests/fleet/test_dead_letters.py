@@ -1,14 +1,11 @@
 """What was stored and not understood is projected after an upgrade, in its place, once."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
-from cloud.contract.journal import REGISTRY, RecordData
 from cloud.contract.journal import records as rec
 from cloud.fleet import reports, stock_rules
 from cloud.fleet import schema as t
@@ -17,18 +14,7 @@ from cloud.fleet.dead_letters import DeadLetterError, discard, replay
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.orders import OrderRefusedError
 from tests.fleet.machines import START, Machine, register
-
-
-@contextmanager
-def older_software(*kinds: type[RecordData]) -> Iterator[None]:
-    """This software, before it knew some types of records."""
-    for kind in kinds:
-        del REGISTRY[kind.type]
-    try:
-        yield
-    finally:
-        for kind in kinds:
-            REGISTRY[kind.type] = kind
+from tests.fleet.older import older_software
 
 
 async def told(database: FleetDatabase, machine: Machine) -> None:

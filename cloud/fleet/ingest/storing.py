@@ -99,6 +99,7 @@ class Storing:
         if fold is None:
             fold = await tables.load(self._database, connection, cursor.machine_id, cursor.id)
         fold.head = cursor.next_seq - 1, cursor.last_hash
+        fold.journal = cursor.uid.hex()
         return fold
 
     async def _save(
@@ -106,8 +107,7 @@ class Storing:
     ) -> None:
         database, machine_id, changed = self._database, cursor.machine_id, fold.changed
         await tables.save(database, connection, fold, machine_id, cursor.id, kept=True)
-        await alerts.follow_faults(database, connection, machine_id, changed.faults, now_ms)
-        await alerts.follow_revisions(database, connection, machine_id, changed.revisions, now_ms)
+        await alerts.follow(database, connection, machine_id, changed.episodes.told, now_ms)
         problem = await checkpoints.compare(
             database, connection, machine_id, cursor.id, cursor.uid, changed.stated, now_ms
         )

@@ -20,6 +20,7 @@ from cloud.contract.journal import (
     decode,
 )
 from cloud.contract.journal import records as rec
+from cloud.fleet.projections.episodes import CONFIG, Episodes, of_fault
 
 Fault = tuple[str, str]  # (part, code)
 # A claim is the same one in every journal that it outlives: it is known by the record that told of
@@ -28,6 +29,7 @@ ClaimKey = tuple[str, int]
 # Sagas of an older journal that were told again have numbers below zero, those of the one before
 # that below this, and so on: no two share one.
 _OLDER: Final = 2**40
+_BIGINT: Final = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -81,10 +83,12 @@ class Claim:
 
 @dataclass(slots=True)
 class Raised:
-    """A fault that is open."""
+    """A fault that is open, and the record that raised it."""
 
     detail: str
     raised_ms: int
+    journal: str = ""  # in hex
+    seq: int = 0
 
 
 @dataclass(slots=True)
@@ -143,6 +147,7 @@ class Changed:
     stated: list[Stated] = field(default_factory=list)
     currency: str = ""
     revisions: list[Revision] = field(default_factory=list)  # in order
+    episodes: Episodes = field(default_factory=Episodes)
     restart: bool = False  # the journal begins its own balances, perhaps with inherited ones
 
 
@@ -168,6 +173,7 @@ class Fold:
         self.faults = faults or {}
         self.changed = Changed()
         self.head: tuple[int, bytes] = 0, GENESIS  # the last record before, and its hash
+        self.journal = ""  # the id of the folded journal, in hex
 
     def take(self, record: Record) -> None:
         """Take one record, in order."""
@@ -233,6 +239,23 @@ class Fold:
         self.changed.sagas[record.vend] = found
         return found
 
+    def place(self, record: Record) -> tuple[str, int]:
+        """Return (journal, seq) by which a record is known wherever it is told again."""
+        if not self.inside:
+            return self.journal, record.seq
+        journal, seq, _ = self.inside[-1]
+        return journal, min(seq, _BIGINT)
+
+    def heal(self, key: Fault, record: Record) -> None:
+        """End a fault, if it is open."""
+        raised = self.faults.pop(key, None)
+        if raised is None:
+            return
+        self.changed.faults[key] = None
+        self.changed.episodes.heal(
+            of_fault(*key), self.place(record), (raised.journal, raised.seq), raised.detail
+        )
+
     def claim_key(self, origin: str, number: int) -> ClaimKey:
         """Return by which record a claim is known that a record names.
 
@@ -255,12 +278,15 @@ class Fold:
 Taker = Callable[[Fold, Record, Any], None]
 
 
-def _begun(fold: Fold, _: Record, data: rec.JournalBegun) -> None:
+def _begun(fold: Fold, record: Record, data: rec.JournalBegun) -> None:
     # Also one that names no other: a new disk begins with empty books, whatever the last one held.
     fold.changed.currency = data.currency
     fold.changed.restart = True
     fold.balances = dict(data.inherited)
     fold.changed.balances |= set(fold.balances)
+    if data.previous is None or not data.previous[1]:
+        for key in list(fold.faults):  # it knows of none, and tells of those that are still there
+            fold.heal(key, record)
 
 
 def _vend_opened(fold: Fold, record: Record, data: rec.VendOpened) -> None:
@@ -354,13 +380,15 @@ def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRe
 def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
     key = (data.part, data.code)
     raised = fold.faults.get(key)
-    since = raised.raised_ms if raised else record.at_ms
-    fold.faults[key] = fold.changed.faults[key] = Raised(data.detail, since)
+    if raised is None:
+        place = fold.place(record)
+        raised = Raised(data.detail, record.at_ms, *place)
+        fold.changed.episodes.begin(of_fault(*key), data.detail, place)
+    fold.faults[key] = fold.changed.faults[key] = replace(raised, detail=data.detail)
 
 
-def _fault_cleared(fold: Fold, _: Record, data: rec.FaultCleared) -> None:
-    if fold.faults.pop((data.part, data.code), None) is not None:
-        fold.changed.faults[data.part, data.code] = None
+def _fault_cleared(fold: Fold, record: Record, data: rec.FaultCleared) -> None:
+    fold.heal((data.part, data.code), record)
 
 
 def _flagged(fold: Fold, record: Record, data: rec.ReviewFlagged) -> None:
@@ -402,9 +430,13 @@ def _revised(
         case rec.ConfigRolledBack(reason=reason):
             _shelved(fold, record, data)
             detail = reason
-    fold.changed.revisions.append(
-        Revision(data.revision, record.type.partition(".")[2], detail, record.at_ms)
-    )
+    outcome = record.type.partition(".")[2]
+    fold.changed.revisions.append(Revision(data.revision, outcome, detail, record.at_ms))
+    place = fold.place(record)
+    fold.changed.episodes.heal(CONFIG, place)
+    if isinstance(data, rec.ConfigRefused | rec.ConfigRolledBack):
+        words = f"revision {data.revision} {outcome.replace('_', ' ')}: {detail}"
+        fold.changed.episodes.begin(CONFIG, words, place)
 
 
 def _enabled(fold: Fold, _: Record, data: rec.ColumnEnabled) -> None:

@@ -35,8 +35,8 @@ async def project_journal(
 ) -> int:
     """Fold a journal's records to ``last`` into its machine's projections; returns how many.
 
-    ``again``: they were folded before. Its checkpoints were compared then, and what came of that
-    (a quarantine that an operator has ended, perhaps) is the ingest's, and no projection.
+    ``again``: they were folded before. Their alerts were raised then, and the checkpoints compared:
+    what came of that (a quarantine that an operator has ended, perhaps) is no projection.
     """
     seq = count = 0
     head = 0, GENESIS
@@ -60,15 +60,15 @@ async def project_journal(
             record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))) for row in found
         ]
         fold.head = head
+        fold.journal = uid.hex()
         fold.known = await counted_already(connection, records)
         for record in records:
             fold.take(record)
         await tables.save(database, connection, fold, machine_id, journal_id)
-        await alerts.follow_faults(database, connection, machine_id, fold.changed.faults, now_ms)
-        await alerts.follow_revisions(
-            database, connection, machine_id, fold.changed.revisions, now_ms
-        )
         if not again:
+            await alerts.follow(
+                database, connection, machine_id, fold.changed.episodes.told, now_ms
+            )
             await checkpoints.compare(
                 database, connection, machine_id, journal_id, uid, fold.changed.stated, now_ms
             )
@@ -97,8 +97,9 @@ async def rebuild_machine(
     for journal_id, uid, last in journals:
         # What an old disk wrote after its successor was adopted counts in neither.
         count += await project_journal(
-            database, connection, machine_id, journal_id, uid, now_ms, last, again=True
+            database, connection, machine_id, journal_id, bytes(uid), now_ms, last, again=True
         )
+    await alerts.settle(database, connection, machine_id, now_ms)
     return count
 
 

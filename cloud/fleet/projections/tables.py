@@ -34,7 +34,12 @@ _CLAIMS: Final = (
     .where(t.claim.c.machine_id == _OF_MACHINE, t.claim.c.closed_ms.is_(None))
 )
 _FAULTS: Final = select(
-    t.fault.c.part, t.fault.c.code, t.fault.c.detail, t.fault.c.raised_ms
+    t.fault.c.part,
+    t.fault.c.code,
+    t.fault.c.detail,
+    t.fault.c.raised_ms,
+    t.fault.c.journal,
+    t.fault.c.seq,
 ).where(t.fault.c.machine_id == _OF_MACHINE)
 
 
@@ -56,7 +61,7 @@ async def load(
         sagas={saga.vend: saga for saga in (Saga(**_told(_SAGA, row)) for row in sagas)},
         shelves={column: Shelf(*rest) for column, *rest in shelves},
         claims=claims,
-        faults={(part, code): Raised(detail, since) for part, code, detail, since in faults},
+        faults={(part, code): Raised(*rest) for part, code, *rest in faults},
     )
 
 

@@ -54,6 +54,13 @@ class FaultCode(StrEnum):
     CHANGER_TUBE_SENSOR = "changer.tube_sensor"
     CHANGER_ACCEPTOR_UNPLUGGED = "changer.acceptor_unplugged"
     CHANGER_ROM = "changer.rom"
+    CHANGER_FAILURE = "changer.failure"  # it says no more than that
+    CHANGER_VOLTAGE = "changer.voltage"
+    CHANGER_ACCEPTOR = "changer.acceptor"  # its sensors are out of range
+    CHANGER_COIN_PATH_OPEN = "changer.coin_path_open"
+    CHANGER_GATE = "changer.gate"
+    CHANGER_CASSETTE_REMOVED = "changer.cassette_removed"
+    CHANGER_CASHBOX_SENSOR = "changer.cashbox_sensor"
     CHANGER_COIN_JAM = "changer.coin_jam"
     CHANGER_ROUTING = "changer.routing"
     CHANGER_COIN_REMOVED = "changer.coin_removed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from controller.faults import FaultCode
 from controller.ports import DeviceEvent, FaultCleared, FaultRaised
@@ -15,6 +15,7 @@ class FaultBook:
         self._part = part
         self._notify = notify
         self._open: dict[FaultCode, None] = {}
+        self._standing: frozenset[FaultCode] = frozenset()
 
     def raise_(self, code: FaultCode, detail: str = "") -> None:
         """Tell a fault unless it is open already."""
@@ -22,17 +23,28 @@ class FaultBook:
             self._open[code] = None
             self._notify(FaultRaised(self._part, code, detail))
 
+    def stand(self, told: Mapping[FaultCode, str]) -> None:
+        """Take what the part says to be wrong now, with details; what it said before ends.
+
+        Until it says otherwise nothing else clears these: one cause is one incident.
+        """
+        for code, detail in told.items():
+            self.raise_(code, detail)
+        ended, self._standing = self._standing - told.keys(), frozenset(told)
+        self.clear(*sorted(ended))
+
     def clear(self, *codes: FaultCode) -> None:
-        """Tell that the cause is gone, for those that are open."""
+        """Tell that the cause is gone, for those that are open and do not `stand`."""
         if not self._open:
             return  # as at nearly every poll
         for code in codes:
-            if code in self._open:
+            if code in self._open and code not in self._standing:
                 del self._open[code]
                 self._notify(FaultCleared(self._part, code))
 
     def clear_but(self, *kept: FaultCode) -> None:
-        """Clear whatever is open, except these."""
+        """Clear whatever is open, standing or not, except these: the part begins anew."""
+        self._standing = frozenset()
         self.clear(*(code for code in tuple(self._open) if code not in kept))
 
     def __contains__(self, code: FaultCode) -> bool:

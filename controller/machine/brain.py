@@ -68,6 +68,7 @@ from controller.ports import (
     SessionCancelRequested,
     SessionEnded,
     TemperatureRead,
+    TubesTouched,
 )
 from controller.saga import (
     age,
@@ -244,6 +245,8 @@ class Brain:
                 self.keys.pressed(key)
             case EscrowLever():
                 self.keys.lever()
+            case TubesTouched():
+                self._count_tubes()
             case DoorChanged(open=is_open):
                 self._door(is_open)
             case FaultRaised(part=part, code=code, detail=detail):
@@ -290,8 +293,13 @@ class Brain:
         else:
             self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)
-            if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
-                desk.do(fx.CountTubes("fill" if desk.mode is Mode.SERVICE else "check"))
+            self._count_tubes()
+
+    def _count_tubes(self) -> None:
+        """Ask what is in the tubes, unless a vend or payout runs, which asks at its end."""
+        desk = self.desk
+        if DeviceName.CHANGER in desk.live.ready and not desk.state.sagas:
+            desk.do(fx.CountTubes("fill" if desk.mode is Mode.SERVICE else "check"))
 
     # ---------------------------------------------------------------------------- outcomes
 

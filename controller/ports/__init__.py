@@ -70,6 +70,7 @@ from controller.ports.events import (
     SessionCancelRequested,
     SessionEnded,
     TemperatureRead,
+    TubesTouched,
 )
 from controller.ports.hands import Hands, Heartbeat, Spool
 from controller.ports.peripherals import (
@@ -148,4 +149,5 @@ __all__ = [
     "TemperatureRead",
     "Tone",
     "TubeCounts",
+    "TubesTouched",
 ]

@@ -66,6 +66,13 @@ class FaultCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class TubesTouched:
+    """The changer says that its tubes hold something else than it told of by deposits."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class EscrowLever:
     """The customer pressed the coin return lever (or its button)."""
 
@@ -151,7 +158,8 @@ class OutputCut:
 
 DeviceEvent = (
     DeviceReady | DeviceLost | DeviceWasReset | DeviceRestarts | FaultRaised | FaultCleared
-    | EscrowLever | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay
+    | TubesTouched | EscrowLever
+    | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay
     | KeyPressed | DoorChanged | TemperatureRead | OutputCut
 )  # fmt: skip
 

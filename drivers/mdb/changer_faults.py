@@ -41,16 +41,34 @@ ONE_SHOT: Final = frozenset(ChangerStatus) - {
 """Reported once, so they take part in telling a repeat. The lever may be held down, a reset is
 judged by itself, and the rest stands in each poll as long as it lasts."""
 
+BY_HAND: Final = DiagnosticPair(0x05, 0x10)
+"""Stands while the tubes are filled or emptied by hand; it is told at least once."""
+NEW_INVENTORY: Final = DiagnosticPair(0x05, 0x20)
+"""The tubes hold something else, outside of that mode."""
+
 _MAIN_FAULTS: Final[dict[int, FaultCode]] = {
-    0x10: FaultCode.CHANGER_ROM,
-    0x11: FaultCode.CHANGER_COIN_JAM,
-    0x12: FaultCode.CHANGER_COIN_JAM,
+    0x10: FaultCode.CHANGER_FAILURE,
+    0x11: FaultCode.CHANGER_ACCEPTOR,
+    0x12: FaultCode.CHANGER_GATE,
     0x13: FaultCode.CHANGER_ROUTING,
     0x14: FaultCode.CHANGER_TUBE_JAM,
     0x15: FaultCode.CHANGER_TUBE_SENSOR,
 }
 
+_PAIR_FAULTS: Final[dict[tuple[int, int], FaultCode]] = {
+    (0x10, 0x01): FaultCode.CHANGER_ROM,
+    (0x10, 0x02): FaultCode.CHANGER_ROM,
+    (0x10, 0x03): FaultCode.CHANGER_VOLTAGE,
+    (0x11, 0x10): FaultCode.CHANGER_COIN_PATH_OPEN,
+    (0x11, 0x11): FaultCode.CHANGER_COIN_PATH_OPEN,
+    (0x11, 0x30): FaultCode.CHANGER_COIN_JAM,
+    (0x12, 0x30): FaultCode.CHANGER_COIN_JAM,
+    (0x15, 0x02): FaultCode.CHANGER_CASSETTE_REMOVED,
+    (0x15, 0x03): FaultCode.CHANGER_CASHBOX_SENSOR,
+}
+"""Where the second byte says more; a main code with a second byte that nobody knows is its own."""
+
 
 def diagnostic_fault(pair: DiagnosticPair) -> FaultCode | None:
     """The fault of a diagnostic pair; None for what is no trouble (OK, inhibited, powering up)."""
-    return _MAIN_FAULTS.get(pair.main)
+    return _PAIR_FAULTS.get((pair.main, pair.sub)) or _MAIN_FAULTS.get(pair.main)

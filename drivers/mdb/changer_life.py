@@ -16,6 +16,7 @@ from controller.ports import (
     Identity,
     Known,
     TubeCounts,
+    TubesTouched,
 )
 from drivers.links.mdb_link import AnswerKind
 from drivers.mdb.blocks import (
@@ -40,9 +41,7 @@ from drivers.mdb.changer_commands import (
     FeatureEnable,
     encode_command,
 )
-from drivers.mdb.changer_faults import (
-    diagnostic_fault,
-)
+from drivers.mdb.changer_faults import BY_HAND, NEW_INVENTORY, diagnostic_fault
 from drivers.mdb.changer_talk import ChangerTalk, one_shots
 from drivers.mdb.identity import identity_of, refuse_other_currency
 from drivers.mdb.money import ScaleError
@@ -157,7 +156,6 @@ class ChangerLife(ChangerTalk):
         if answer.kind is not AnswerKind.DATA:
             raise PeerProtocolError(f"changer: SETUP was answered by {answer.kind.value}")
         info = self._read_setup(answer.data)
-        self._diagnosed = set()
         identity, options = Identity(), 0
         if info.level >= 3:
             identity, options = await self._expansion()
@@ -173,6 +171,8 @@ class ChangerLife(ChangerTalk):
         self._take(info)
         if self._diagnostics:
             await self._diagnose()
+        else:
+            self._faults.stand({})
         try:
             await self.tubes()
         except LinkError as silent:
@@ -216,14 +216,18 @@ class ChangerLife(ChangerTalk):
         answer = await self._ask(encode_command(AskDiagnosticStatus()), Retry.ASK)
         if answer.kind is not AnswerKind.DATA:
             return
-        found: set[FaultCode] = set()
-        for pair in decode_diagnostic_status(answer.data).pairs:
-            code = diagnostic_fault(pair)
-            if code is not None:
-                found.add(code)
-                self._faults.raise_(code, pair.words)
-        self._faults.clear(*sorted(self._diagnosed - found))
-        self._diagnosed = found
+        now = frozenset(decode_diagnostic_status(answer.data).pairs)
+        before, self._diagnosed = self._diagnosed, now
+        found = {
+            code: pair.words
+            for pair in sorted(now, key=lambda pair: pair.event_id, reverse=True)
+            if (code := diagnostic_fault(pair)) is not None
+        }
+        if FaultCode.CHANGER_ACCEPTOR_UNPLUGGED in self._faults:
+            found.pop(FaultCode.CHANGER_ACCEPTOR, None)  # what is not there can't be in order
+        self._faults.stand(found)
+        if BY_HAND in before - now or NEW_INVENTORY in now - before:
+            self._sink.notify(TubesTouched(self._name))
 
     def _not_ready(self) -> None:
         self._applied = None

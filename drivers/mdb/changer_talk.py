@@ -30,6 +30,7 @@ from drivers.mdb.changer_codec import (
     CoinDeposited,
     CoinRoute,
     CoinsDispensedManually,
+    DiagnosticPair,
     FtlReceived,
     PollAnswer,
     PollItem,
@@ -96,7 +97,7 @@ class ChangerTalk(MdbDriver):
         self._scale: Scale | None = None
         self._known_tubes: tuple[int, ...] = ()
         self._diagnostics = False
-        self._diagnosed: set[FaultCode] = set()
+        self._diagnosed: frozenset[DiagnosticPair] = frozenset()
         self._diagnose_at = 0.0
         self._wanted = 0, 0  # accept mask, manual dispense mask
         self._applied: tuple[int, int] | None = None

@@ -255,6 +255,8 @@ class SimChanger(Peripheral):
             found.append((0x15, 0x00))
         if not self.accepted:
             found.append((0x06, 0x00))
+        if faults.diagnostic:
+            found.append((faults.diagnostic >> 8, faults.diagnostic & 0xFF))
         return found or [(0x03, 0x00)]
 
     # -- resets ------------------------------------------------------------------------------

@@ -124,4 +124,5 @@ class ChangerFaults(PeripheralFaults):
     lost_credits: int = counter("the next N coins are lost before the credit point (03)")
     double_arrivals: int = counter("the next N coins come too close together (05)")
     busy_s: float = amount("reports 0A for so many seconds after each payout command")
+    diagnostic: int = whole("stands in the extended diagnostics: main code × 256 + sub code", 0)
     rom_error: bool = switch("reports a ROM checksum error (08) after each reset")

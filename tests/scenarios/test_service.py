@@ -121,6 +121,25 @@ def test_what_only_a_technician_may_do_is_refused_while_it_sells(
     play(scenario, link)
 
 
+def test_what_a_changer_says_of_new_inventory_is_counted_at_once(link: Link) -> None:
+    """Diagnostic 05 20: somebody has filled the tubes, and no coin of it came through POLL."""
+
+    async def scenario(stage: Stage) -> None:
+        await enter(stage)
+        before = stage.state.ledger.balance(acc.OPERATOR)
+        tubes = stage.state.ledger.balance(acc.CASH_TUBES)
+        changer = stage.world.changer
+        assert changer is not None
+        changer.fill_tube(1, 5)
+        changer.faults.diagnostic = 0x0520
+        await stage.until(lambda: stage.state.ledger.balance(acc.CASH_TUBES) == tubes + 50)
+        assert stage.state.ledger.balance(acc.OPERATOR) == before - 50
+        changer.faults.diagnostic = 0
+        await leave(stage)
+
+    play(scenario, link, judged=False)
+
+
 def test_coins_that_are_filled_in_are_the_operators_not_a_customers(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         before = stage.state.ledger.balance(acc.OPERATOR)

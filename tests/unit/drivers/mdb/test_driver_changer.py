@@ -17,6 +17,7 @@ from controller.ports import (
     FaultRaised,
     Identity,
     PayoutOrder,
+    TubesTouched,
 )
 from simulator.bench import LinkKind
 from simulator.peripherals.changer_settings import ChangerSettings, CoinSpec
@@ -327,6 +328,64 @@ async def test_faults_are_told_once_and_cleared(
     await asyncio.sleep(8)
     if ("changer", code) in it.sink.faults:
         await it.changer.tubes()  # a tube sensor is seen to work by the counts
+    assert it.sink.faults == {}
+    await it.die()
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("pair", "code"),
+    [
+        (0x1503, "changer.cashbox_sensor"),
+        (0x1153, "changer.acceptor"),
+        (0x1130, "changer.coin_jam"),  # a coin that passes clears it, if nothing tells of it
+        (0x1400, "changer.tube_jam"),  # a payout does
+        (0x1500, "changer.tube_sensor"),  # the counts do
+    ],
+)
+async def test_what_stands_in_the_diagnostics_is_one_incident_through_coins_and_payouts(
+    pair: int, code: str
+) -> None:
+    it = await changer(ChangerSettings(level=3)).up()
+    it.changer.accept(ALL_COINS)
+    it.bench.changer.faults.diagnostic = pair
+    await until(lambda: ("changer", code) in it.sink.faults, 10)
+    for _ in range(3):
+        it.bench.changer.insert_coin(100)
+        await asyncio.sleep(3)
+        await it.changer.payout(PayoutOrder(10, ((1, 1),)))
+        await it.changer.tubes()
+        await asyncio.sleep(7)
+    assert [event.code.value for event in it.sink.told(FaultRaised)] == [code]
+    assert it.sink.told(FaultCleared) == []
+    it.bench.changer.faults.diagnostic = 0
+    await until(lambda: it.sink.faults == {}, 10)
+    await it.die()
+
+
+@virtual
+async def test_an_acceptor_that_is_unplugged_is_one_incident() -> None:
+    it = await changer(ChangerSettings(level=3)).up()
+    it.bench.changer.faults.acceptor_unplugged = True
+    await asyncio.sleep(30)
+    assert [event.code.value for event in it.sink.told(FaultRaised)] == [
+        "changer.acceptor_unplugged"
+    ]
+    await it.die()
+
+
+@virtual
+@pytest.mark.parametrize(("pair", "told"), [(0x0520, [0, 1, 1]), (0x0510, [0, 0, 1])])
+async def test_new_inventory_is_told_when_it_is_there_and_a_fill_by_hand_at_its_end(
+    pair: int, told: list[int]
+) -> None:
+    it = await changer(ChangerSettings(level=3)).up()
+    seen = []
+    for diagnostic in (0, pair, 0):
+        it.bench.changer.faults.diagnostic = diagnostic
+        await asyncio.sleep(12)
+        seen.append(len(it.sink.told(TubesTouched)))
+    assert seen == told
     assert it.sink.faults == {}
     await it.die()
 

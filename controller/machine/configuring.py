@@ -20,6 +20,7 @@ from controller.machine.desk import Desk, Waiting
 from controller.machine.inputs import CommandRefused
 from controller.machine.plan import Judged, Proposal
 from controller.machine.table import Mode
+from controller.saga import jackpot
 from controller.state.config import PLANOGRAM, Configuration, Held
 
 Reply = Future[dict[str, Any]]
@@ -203,6 +204,7 @@ class Configuring:
             answer = {"columns": sorted(judged.columns)}
             key = PLANOGRAM
         desk.adopt(judged.plan)
+        jackpot.hold_to_policy(desk)
         desk.answer(key, answer)
 
     # --------------------------------------------------------------------------------- trial
@@ -228,6 +230,7 @@ class Configuring:
         plan = desk.good_plan
         roll_back(desk.write, desk.state.config, f"since it holds, {blocked}", plan.planogram)
         desk.adopt(plan)
+        jackpot.hold_to_policy(desk)
         return True
 
 

@@ -18,7 +18,6 @@ from controller.domain.tubes import (
     can_change,
     left_by_greatest_first,
 )
-from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import Desk
 from controller.machine.effects import (
@@ -43,7 +42,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga import basket_rules, escrow, patience, rights
+from controller.saga import basket_rules, escrow, jackpot, patience, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state.saga import Saga
@@ -288,7 +287,7 @@ def _close(desk: Desk, saga: Saga) -> None:
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
     desk.live.cancelling.discard(saga.vend)
-    _guard_against_refunds(desk, saga)
+    jackpot.guard(desk, dict.fromkeys(column for column, _ in saga.turns))
     desk.answer(
         f"vend {saga.vend}",
         {
@@ -307,21 +306,6 @@ def _close(desk: Desk, saga: Saga) -> None:
     _farewell(desk, saga)
     if desk.mode.vending:
         desk.fire(Trigger.FINISH)
-
-
-def _guard_against_refunds(desk: Desk, saga: Saga) -> None:
-    """Stop what refunds again and again: a column first, then the machine (the jackpot guard)."""
-    state, policy = desk.state, desk.policy
-    for column in dict.fromkeys(column for column, _ in saga.turns):
-        failed = state.failures.get(column, 0)
-        if policy.column_refunds_max and failed >= policy.column_refunds_max:
-            desk.raise_fault(column, FaultCode.COLUMN_REFUNDS, f"{failed} in a row")
-            if not state.stock.of(column).disabled:
-                reason = FaultCode.COLUMN_REFUNDS.value
-                desk.write(rec.ColumnDisabled(column=column, reason=reason))
-    if policy.machine_refunds_max and state.failures_machine >= policy.machine_refunds_max:
-        detail = f"{state.failures_machine} in a row"
-        desk.raise_fault("machine", FaultCode.MACHINE_REFUNDS, detail)
 
 
 def _farewell(desk: Desk, saga: Saga) -> None:

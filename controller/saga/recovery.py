@@ -46,7 +46,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import give_back, rights, vend
+from controller.saga import give_back, jackpot, rights, vend
 from controller.state.saga import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -150,6 +150,7 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
     if desk.state.basket_due and vend.give_credit_back(desk, "basket") and desk.state.sagas:
         return  # its customer was served in part when the last life ended
     recovery.phase = Phase.DONE
+    jackpot.hold_to_policy(desk)  # it may be another one than in the life before
     desk.write(rec.BootFinished(sagas=recovery.sagas))
     if desk.policy.credit_timeout_s and desk.state.credit.total:
         desk.do(Wake("credit", desk.policy.credit_timeout_s))

@@ -27,6 +27,8 @@ FINALE: Final = 0.2  # of the lives end with a damaged journal
 GUESSES: Final = 0.004  # of the customers try to guess the code of a claim
 RECORD: Final = 0.6  # of those with a damaged log do so while a motor turns
 HOW_TO_END: Final = ("kill", "power", "stop")
+LONG_S: Final = 20.0  # without a controller; mostly it is a second
+WARM_S: Final = 180.0  # without power: it warms up a cooled cabinet
 
 
 class UnknownFaultsError(ValueError):
@@ -204,4 +206,6 @@ def _end(rng: random.Random, fate: Luck) -> End | None:
 
 def _one_end(rng: random.Random, fate: Luck, when: str) -> End:
     after = rng.choice((rng.randint(1, 12), rng.randint(1, 80), rng.randint(1, 400)))
-    return End(rng.choice(fate.ends), when, after, rng.choice((0.6, 1.0, 5.0, 20.0)))
+    how, dark_s = rng.choice(fate.ends), rng.choice((0.6, 1.0, 5.0, LONG_S))
+    # Without power a cabinet gets warm meanwhile.
+    return End(how, when, after, WARM_S if how == "power" and dark_s == LONG_S else dark_s)

@@ -166,6 +166,9 @@ def of_the_other_owner(settings: MachineSettings) -> MachineSettings:
             "after_failure": "keep" if policy.after_failure == "refund" else "refund",
             "multi_vend": not policy.multi_vend,
             "escrow": "auto" if policy.escrow == "keep" else "keep",
+            "column_retries": 0 if policy.column_retries else 1,
+            "column_refunds_max": 2 if policy.column_refunds_max != 2 else 0,
+            "machine_refunds_max": 3 if policy.machine_refunds_max != 3 else 4,
         }
     )
     return settings.model_copy(update={"policy": other})
@@ -187,6 +190,8 @@ class Shelves:
             bill_needs_change=rng.random() < 0.8,
             sells_on=rng.random() < 0.2,
             by_itself=rng.random() < 0.2,
+            column_refunds_max=rng.choice((3, 3, 2, 0)),
+            machine_refunds_max=rng.choice((6, 6, 3, 2)),
         )
 
     def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
@@ -194,6 +199,8 @@ class Shelves:
         policy = settings.policy.model_copy(
             update={
                 "column_retries": build.column_retries,
+                "column_refunds_max": build.column_refunds_max,
+                "machine_refunds_max": build.machine_refunds_max,
                 "bill_needs_change": build.bill_needs_change,
             }
         )

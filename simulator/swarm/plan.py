@@ -134,6 +134,8 @@ class Build:
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow
     dear: bool = False  # one product costs more than a bill
     column_retries: int = 0
+    column_refunds_max: int = 3
+    machine_refunds_max: int = 6
     bill_needs_change: bool = True
     sells_on: bool = False  # one column at a count of zero, until its switch says empty
     by_itself: bool = False  # no column stands in for another

@@ -174,7 +174,7 @@ class Rules:
 
     def _may_turn(self, record: Record, data: rec.DispenseIntended, evidence: Evidence) -> None:
         opened, column = self._opened.get(record.vend or 0), data.column
-        if opened is None or opened.test:
+        if opened is None or opened.test or not self._is_of_this_life(record):
             return
         policy = self._machine.settings.policy
         tell = evidence.findings.append

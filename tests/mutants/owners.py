@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from controller.domain.credit import Credit, Order, Picked
 from controller.domain.offers import Offer
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.ports import AgeAnswer
-from controller.saga import age, redeem, rights, vend
+from controller.saga import age, jackpot, redeem, rights, vend
+from controller.state.climate import ClimateState
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -69,6 +71,35 @@ def sell_on_a_column_at_fault(soil: Soil) -> None:
     soil.put(vend, "_COLUMN_FAULTS", {})
 
 
+def refund_again_and_again(soil: Soil) -> None:
+    """No column and no machine is off, however often in a row it gives the money back."""
+    soil.put(jackpot, "guard", lambda desk, columns: None)
+
+
+def turn_no_machine_off_for_its_refunds(soil: Soil) -> None:
+    """Each column that refunds too often is off, and the machine goes on with the others."""
+
+    def edit(data: Any) -> Any:
+        stops = isinstance(data, rec.FaultRaised) and data.code == FaultCode.MACHINE_REFUNDS
+        return None if stops else data
+
+    _writes(soil, edit)
+
+
+def forget_that_the_power_was_away(soil: Soil) -> None:
+    """The health timer starts anew with the power, as if nothing had got warm without it."""
+
+    def make(booted: Any) -> Any:
+        def wrong(self: ClimateState, mono_ms: int, last_ms: int | None) -> None:
+            booted(self, mono_ms, last_ms)
+            for column in self.columns.values():
+                column.gap = False
+
+        return wrong
+
+    soil.wrap(ClimateState, "booted", make)
+
+
 def overrule_the_owner(soil: Soil) -> None:
     """Whoever was perhaps served is charged, whatever the owner has decided."""
 
@@ -124,6 +155,9 @@ MUTANTS: Final = (
     Mutant("sell to whoever proves no age", sell_to_whoever_proves_no_age),
     Mutant("take a refusal for a proof of age", take_a_refusal_for_a_proof_of_age),
     Mutant("sell on a column at fault", sell_on_a_column_at_fault),
+    Mutant("refund again and again", refund_again_and_again),
+    Mutant("turn no machine off for its refunds", turn_no_machine_off_for_its_refunds),
+    Mutant("forget that the power was away", forget_that_the_power_was_away, "power"),
     Mutant("overrule the owner", overrule_the_owner, "power"),
     Mutant("show no claim's code", show_no_claim_s_code),
     Mutant("let codes be guessed", let_codes_be_guessed),

@@ -10,7 +10,7 @@ from controller.faults import ConfigError, FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import RecordData
 from simulator.world import Link
-from tests.scenarios.stage import SETTINGS, Stage, play
+from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
 
 MOTOR_ENDED_S = 2.5  # the turn takes 2.4 s; what falls after it falls within the next seconds
 LATE_S = (3.0, 14.0, 16.0, 25.0)  # before and behind the start's own deadline
@@ -160,5 +160,50 @@ def test_the_guard_against_refunds_outlives_a_restart(link: Link) -> None:
         await stage.act(cmd.EnterService())
         await stage.act(cmd.LeaveService())
         await stage.shows("welcome")
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("how", ["at fault", "refunds"])
+def test_a_column_that_failed_too_often_for_its_next_owner_is_off(how: str, link: Link) -> None:
+    retries = {"column_retries": 2, "column_refunds_max": 0}
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        for _ in range(2):
+            await stage.coins(100, 100)
+            await stage.buys("A3")
+        assert not stage.state.stock.of("A3").disabled
+        await stage.kill()
+        changed = {"column_retries": 1} if how == "at fault" else {"column_refunds_max": 2}
+        stage.settings = with_policy(**{**retries, **changed})
+        await stage.opens()
+        code = FaultCode.COLUMN_JAMMED if how == "at fault" else FaultCode.COLUMN_REFUNDS
+        assert stage.state.stock.of("A3").disabled == code.value
+        stage.press("A3")
+        await stage.shows("Not available")
+        stage.settings = with_policy(**retries)
+
+    play(scenario, link, settings=with_policy(**retries))
+
+
+def test_a_machine_that_failed_too_often_for_its_next_owner_waits_for_a_technician(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        for column, price in (("A3", (100, 100)), ("B1", (100, 50, 20, 10))):
+            stage.breaks(column, "jam")
+            await stage.coins(*price)
+            await stage.buys(column)
+        await stage.kill()
+        stage.settings = with_policy(machine_refunds_max=2)
+        await stage.boot()
+        await stage.shows("out of")
+        await stage.passes(30.0)
+        assert stage.has_fault("machine", FaultCode.MACHINE_REFUNDS)
+        await stage.act(cmd.EnterService())
+        await stage.act(cmd.LeaveService())
+        await stage.sells()
+        stage.settings = SETTINGS
 
     play(scenario, link)

@@ -84,6 +84,7 @@ class SettleOutcome(StrEnum):
 
     DONE = "done"
     ALREADY = "already"  # out of sequence, session idle: an earlier one was heard
+    DENIED = "denied"  # out of sequence behind a VEND DENIED that came too late: not charged
     RESET = "reset"  # the reader was reset meanwhile, which counts as success
     UNKNOWN = "unknown"  # silent to the end; its reset counts as success too
 

@@ -546,6 +546,8 @@ def book_settle(
     outcome = "unknown" if isinstance(result, Failed) else result.value
     if not success and saga.refund_refused:
         outcome = RefundOutcome.REFUSED.value  # it said so, whatever else it says
+    if success and outcome == SettleOutcome.DENIED:
+        desk.flag("card denied after all", saga.vend, saga.card_amount)
     if not success and outcome in ("unknown", "already"):
         desk.flag(f"card refund {outcome}", saga.vend, saga.card_amount)
     desk.write(

@@ -139,9 +139,14 @@ class MdbCardReader(ReaderAge):
             # The request runs all the same: the ACK of an earlier try was lost and its repeat was
             # out of sequence, or the reader complains of something else.
             message = await self.wait_for(decision, seconds)
+        if isinstance(message, VendApproved) and self._cancelling is None:
+            # Its denial may stand right behind it, in the next answer at the latest.
+            await self._turn_or(2 * POLL_LATEST_S)
         match message:
             case VendApproved() | Gone.TIMEOUT if self._cancelling is not None:
                 return await self._ended_by(self._cancelling)
+            case VendApproved() if self._taken_back:
+                return await self._denied_after_all()
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
             case VendDenied():
@@ -176,6 +181,24 @@ class MdbCardReader(ReaderAge):
         if nothing:
             return Denied("cancel unanswered", review=True)
         raise EffectUnknownError(f"{self._name.value}: approved, and the cancel unanswered")
+
+    async def _denied_after_all(self) -> Denied:
+        """VEND DENIED came behind VEND APPROVED: messages count in their order, so nothing is sold.
+
+        By that order the reader is in no vend any more (MDB/ICP 4.2, section 7). VEND FAILURE asks
+        it: one that has kept the approval all the same gives it back, or what it took is unknown.
+        """
+        ended = self._cancelling = asyncio.get_running_loop().create_future()
+        outcome: CancelOutcome | Charged = CancelOutcome.UNKNOWN
+        try:
+            outcome = await self._fail_approved(retry=Retry.ASK, surely=False)
+        finally:
+            unknown = outcome is CancelOutcome.UNKNOWN
+            ended.set_result(outcome if unknown else CancelOutcome.CANCELLED)
+        if unknown:
+            raise EffectUnknownError(f"{self._name.value}: approved, denied, and not given back")
+        self._refused = self._disowned = True  # as behind any denial
+        return Denied("declined")
 
     async def _give_up(self, *, never_heard: bool) -> Denied | Charged:
         """No answer came in time: cancel; an approval that comes all the same is failed."""
@@ -263,7 +286,7 @@ class MdbCardReader(ReaderAge):
                     # What it says to a cancel at a wrong moment must not be taken for what it says
                     # to the VEND FAILURE: one of level 1 does not tell in which state it was.
                     await self._turn_or(2 * POLL_LATEST_S)
-                    return await self._fail_approved()
+                    return await self._fail_approved(surely=not self._taken_back)
                 case OutOfSequence(state_code=code):
                     if code is None or message.state in _IN_VEND:
                         self._approval_seen = True  # or so it seems
@@ -324,7 +347,7 @@ class MdbCardReader(ReaderAge):
             answer, tries = await self.send(
                 VendSuccess(item & _ITEM_MASK), expectation, Retry.REPEAT
             )
-            if answer.heard and tries > 1 and expectation.open:
+            if answer.heard and (tries > 1 or self._taken_back) and expectation.open:
                 # The ACK of an earlier try may have been lost; then the next poll says 0B.
                 await self._turn_or(2 * POLL_LATEST_S)
         except LinkError:
@@ -334,7 +357,7 @@ class MdbCardReader(ReaderAge):
         if self._charged():
             return SettleOutcome.RESET
         if expectation.message is not None:
-            return SettleOutcome.ALREADY
+            return SettleOutcome.DENIED if self._taken_back else SettleOutcome.ALREADY
         return SettleOutcome.DONE if answer.heard else self._never_told()
 
     def _never_told(self) -> SettleOutcome:

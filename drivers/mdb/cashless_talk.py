@@ -44,6 +44,7 @@ from drivers.mdb.cashless_codec import (
     SessionCancelRequest,
     TimeDateRequest,
     VendApproved,
+    VendDenied,
 )
 from drivers.mdb.cashless_commands import (
     CashlessCommand,
@@ -123,6 +124,7 @@ class ReaderTalk(MdbDriver):
         self._foreign = False  # a session that is of no use to us: end it
         self._ended_at = float("-inf")  # the last request, vend or session
         self._approval_seen = False  # since the request
+        self._taken_back = False  # VEND DENIED came behind it
         self._recording: asyncio.Future[None] | None = None  # of what was last told only once
         self._refund_error = False  # since the request: the money of a failed vend did not go back
         self._phase = Phase.NONE
@@ -376,6 +378,8 @@ class ReaderTalk(MdbDriver):
                 self._cancel_asked()
             case VendApproved(amount):
                 self._note_approval(amount)
+            case VendDenied() if self._phase is Phase.APPROVED:
+                self._taken_back = True
             case DisplayRequest():
                 self._sink.notify(
                     ReaderDisplay(self._name, message.text.rstrip(), message.tenths / 10)
@@ -475,6 +479,7 @@ class ReaderTalk(MdbDriver):
 
     def _note_approval(self, units: int | None) -> None:
         self._approval_seen = True
+        self._taken_back = False
         self._approved_units = units
         if self._phase is Phase.REQUESTED:
             self._phase = Phase.APPROVED

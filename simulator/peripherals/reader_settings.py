@@ -137,6 +137,10 @@ class ReaderFaults(PeripheralFaults):
     """What can go wrong with a reader."""
 
     declines: int = counter("the next N requests are denied")
+    denies_approved: str = word(
+        "says VEND DENIED behind its next VEND APPROVED: 'answer' in the same answer, 'poll' in the"
+        " next, 'late' in mid-turn; they take the approval back. 'stays' says so, and does not"
+    )
     refund: str = word(
         "what VEND FAILURE leads to: '' refunds, 'error' reports refund error C1 and charges, "
         "'silent' never answers again and charges, 'silent_paid' never answers but refunds"

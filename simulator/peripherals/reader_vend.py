@@ -17,6 +17,7 @@ from simulator.peripherals.reader_settings import OPTION_NEGATIVE_VEND, AtOnce, 
 from simulator.truth import Authorisation, AuthState
 
 _REFUND_ERROR: Final = 0xC1
+DENIES_LATE_S: Final = 1.0  # the motor turns by then
 
 
 class ReaderVends(ReaderCore):
@@ -107,10 +108,31 @@ class ReaderVends(ReaderCore):
         self._approval = self._tell(b"\x05" + told, on_sent=self._approval_told)
         if self.settings.approval_timeout_s:
             self._after(self.settings.approval_timeout_s, self._approval_timeout, auth)
-        return self._approval
+        approval = self._approval
+        if self.faults.denies_approved in ("answer", "stays"):
+            self._deny_approved(auth)
+        return approval
 
     def _approval_told(self) -> None:
         self._happens("approval")
+        if self.faults.denies_approved == "poll":
+            self._deny_approved(self._auth)
+        elif self.faults.denies_approved == "late":
+            self._after(DENIES_LATE_S, self._deny_approved, self._auth)
+
+    def _deny_approved(self, auth: Authorisation | None) -> None:
+        """Say VEND DENIED behind an approval: the last word is that nothing is to be dispensed."""
+        if auth is None or auth is not self._auth or not self.approved:
+            return
+        how, self.faults.denies_approved = self.faults.denies_approved, ""
+        if how == "stays":
+            self._tell(say.VEND_DENIED)
+            return
+        self._truth.set_card(auth, AuthState.REFUNDED, "denied after all")
+        if self.card is not None and self.card.balance is not None:
+            self.card.balance += auth.amount
+        self._auth = self._approval = None
+        self._tell(say.VEND_DENIED, on_sent=self._back_to_idle)
 
     def _deny(self, why: str) -> Item:
         if self._auth is not None and self._auth.state is AuthState.REQUESTED:

@@ -177,6 +177,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         "reader",
         [
             ("declines", (1,)),
+            ("denies_approved", ("answer", "stays"), ("approval.requested",), _CARD, 60.0),
             ("refund", ("error", "silent", "silent_paid"), ("dispense.intended",), _REFUND, 60.0),
             ("dies_at", _MOMENTS, (), _CARD, 60.0, 3.0),
             ("resets_at", _MOMENTS, (), _CARD, 60.0, 3.0),

@@ -143,3 +143,40 @@ def test_always_idle_is_left_off_where_the_owner_wants_it_so(link: Link) -> None
         assert charged(stage) == 200
 
     play(scenario, link, settings=with_mdb(READER, always_idle=False))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("how", ["answer", "poll", "stays"])
+def test_an_approval_that_the_reader_denies_right_behind_sells_nothing(
+    how: str, kind: str, link: Link
+) -> None:
+    """The last word counts: nothing is dispensed, and nothing stays charged."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(READER, "denies_approved", how)
+        await pay(stage, "A3")
+        assert stage.products == []
+        assert charged(stage) == 0
+        assert stage.last.result == "refused"
+        assert (stage.flags, stage.claimed) == ([], 0)
+        await stage.sells()
+        await pay(stage, "A3")
+        assert stage.products == ["cola"]
+        assert charged(stage) == 200
+
+    play(scenario, link, plan=plan(kind))
+
+
+def test_a_denial_that_comes_when_the_product_has_fallen_is_flagged(link: Link) -> None:
+    """No reader may: what it approved is delivered, and a person asks who pays."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(READER, "denies_approved", "late")
+        await pay(stage, "A3")
+        assert stage.products == ["cola"]
+        assert charged(stage) == 0
+        assert [(flag.reason, flag.amount) for flag in stage.records("review.flagged")] == [
+            ("card denied after all", 200)
+        ]
+
+    play(scenario, link, plan=plan(), judged=False)

@@ -61,6 +61,49 @@ async def test_a_vend_is_approved_settled_and_closed(
     await it.die()
 
 
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("base", [replace(CLASSIC, level=1), CLASSIC, EXPANDED])
+@pytest.mark.parametrize("how", ["answer", "poll"])
+@virtual
+async def test_an_approval_that_is_denied_right_behind_is_none(
+    kind: LinkKind, base: ReaderSettings, how: str
+) -> None:
+    """MDB/ICP 4.2, section 7: messages count in their order, and the last one ends the vend."""
+    it = await selling(base, kind)
+    await session(it)
+    it.bench.reader.faults.denies_approved = how
+    assert await it.reader.request_vend(120, 7) == Denied("declined")
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_an_approval_that_stays_though_it_is_denied_right_behind_is_given_back(
+    kind: LinkKind,
+) -> None:
+    it = await selling(CLASSIC, kind)
+    await session(it)
+    it.bench.reader.faults.denies_approved = "stays"
+    assert await it.reader.request_vend(120, 7) == Denied("declined")
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@virtual
+async def test_an_approval_that_stays_and_may_be_kept_is_unknown_when_it_is_denied(
+    level: int,
+) -> None:
+    """Of level 1 it can't report a refund error; of level 2 it says that it can't refund."""
+    it = await selling(replace(CLASSIC, level=level, can_refund=level == 1))
+    await session(it)
+    it.bench.reader.faults.denies_approved = "stays"
+    with pytest.raises(EffectUnknownError, match="denied"):
+        await it.reader.request_vend(120, 7)
+    await it.die()
+
+
 @virtual
 async def test_the_approved_amount_is_what_was_taken() -> None:
     it = await selling()

@@ -87,7 +87,7 @@ class Evidence:
     unrefunded: set[str] = field(default_factory=set)  # readers whose refund error it took along
     untold: set[str] = field(default_factory=set)  # readers whose approval was lost on its way
     ends: list[str] = field(default_factory=list)
-    unseen: Counter[str] = field(default_factory=Counter)  # products past the sensor, by column
+    fell: Counter[str] = field(default_factory=Counter)  # products, by column, whoever saw them
     findings: list[str] = field(default_factory=list)
     payable: set[str] = field(default_factory=set)  # claims that the tubes could have paid then
 

@@ -440,14 +440,20 @@ class Judge:
                 for name in self._columns
             )
             # A sold-out switch may have set the count right since.
-            unseen = sum(self._columns[name] * n for name, n in evidence.unseen.items())
-            excuse += max(gone, unseen)
+            excuse += max(gone, self._uncounted_drops(evidence))
         if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
             excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
         flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)
         if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND):
             excuse += flagged
         return excuse + self._repeats(evidence)
+
+    def _uncounted_drops(self, evidence: Evidence) -> int:
+        """Return the price of products that fell and that no turn's outcome tells of."""
+        fell = evidence.fell.copy()
+        for turn in evidence.of(rec.DispenseFinished):
+            fell[turn.column] -= max(turn.drops, turn.outcome == DispenseOutcome.DROPPED)
+        return sum(self._columns[name] * max(0, extra) for name, extra in fell.items())
 
     def _flags(self, evidence: Evidence) -> Iterator[str]:
         """A flag only where the evidence was really taken away."""

@@ -36,7 +36,7 @@ from simulator.truth import Fact
 from simulator.whole import NotQuietError, Whole
 
 DARK_S: Final = 2.0
-UNSEEN: Final = "(fell unseen)"  # past the light barrier
+FELL: Final = ("(fell)", "(fell unseen)")  # the latter past the light barrier
 TRUTH_SHOWN: Final = 400  # facts, in a report
 
 
@@ -295,11 +295,9 @@ class Player(Lives):
 
     def _fact(self, fact: Fact) -> None:
         self._stir()
-        if fact.what == "moved" and fact.detail.endswith("(fell)"):
-            self.coverage.fell()
-        elif fact.what == "moved" and fact.detail.endswith(UNSEEN):
+        if fact.what == "moved" and fact.detail.endswith(FELL):
             column = fact.detail.partition("column:")[2].partition(" ")[0]
-            self.watch.evidence.unseen[column] += 1
+            self.watch.evidence.fell[column] += 1
             self.coverage.fell()
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)

@@ -251,3 +251,14 @@ def test_coins_of_a_changer_that_comes_back_behind_its_last_poll_are_found_by_th
         acts = *coins(20, 50, 10, 100), Act("wait", after_s=6.0)
         verdict = lived(Build("native"), Step(1, acts, (silent,)))
         assert (hundredths, verdict.findings) == (hundredths, [])
+
+
+def test_a_column_that_a_late_drop_emptied_is_set_right_by_its_switch() -> None:
+    # The count is right again, and the product that nobody paid for is missing all the same
+    # (seed 500005522).
+    machine = Build("adapter", stock=2, basket=True)
+    late = Trouble("A3", "late_drop", 1, "credit.authorised", 0.0, 20.0)
+    twice = (Act("keys", text="A3", until="credit"), Act("keys", text="A3#", after_s=0.6))
+    verdict = lived(machine, Step(1, (*coins(200, 200), *twice), (late,)))
+    assert verdict.findings == []
+    assert (verdict.vends, verdict.hits["column.late_drop"]) == (2, 1)

@@ -286,7 +286,34 @@ review = Table(
     Index("ix_review_machine_id", "machine_id"),
 )
 
-PROJECTIONS: Final = (balance, saga, stock, claim, fault, review)
+refund = Table(
+    "refund",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("vend", BigInteger, nullable=True),
+    Column("tender", String(16), nullable=False),
+    Column("reference", String(128), nullable=False),  # of the payment, as who took it knows it
+    Column("amount", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("uncertain", Boolean, nullable=False, server_default=false()),  # nobody confirmed that
+    Index("ix_refund_machine_id_reference", "machine_id", "reference"),
+)
+
+# What an operator says of a refund; no projection.
+refund_end = Table(
+    "refund_end",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tender", String(16), primary_key=True),
+    Column("reference", String(128), primary_key=True),
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("how", String(128), nullable=False),
+)
+
+PROJECTIONS: Final = (balance, saga, stock, claim, fault, review, refund)
 
 # ------------------------------------------------------------------- commands, desired, keys
 

@@ -93,7 +93,16 @@ async def test_a_machines_sales_are_what_the_shell_says(site: Site, books: Journ
     assert "no machine acme/nobody" in vendcloud(
         site.home, "audit", "verify", "acme/nobody", code=6
     )
-    for command in ("sales", "stock", "cash", "claims", "alerts", "machine list", "dlq list"):
+    for command in (
+        "sales",
+        "stock",
+        "cash",
+        "claims",
+        "refunds",
+        "alerts",
+        "machine list",
+        "dlq list",
+    ):
         assert vendcloud(site.home, *command.split())
     assert asked(site.home, "rebuild")["records"] == books.durable_seq
     assert asked(site.home, "sales") == [total]

@@ -54,7 +54,8 @@ def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sales", "cash", "claims", "alerts", "stock", "stock picklist", "cmd show"]
+    "command",
+    ["sales", "cash", "claims", "refunds", "alerts", "stock", "stock picklist", "cmd show"],
 )
 def test_a_machine_that_is_not_there_is_not_told_as_one_that_did_nothing(
     tmp_path: Path, command: str

@@ -15,6 +15,7 @@ from cloud.fleet.cli import (
     keys,
     machines,
     own,
+    refunds,
     reports,
     running,
     screen,
@@ -58,7 +59,7 @@ def root(
     context.obj = home
 
 
-for part in (running, own, keys, reports, stock, audit, machines, tell, desired):
+for part in (running, own, keys, reports, refunds, stock, audit, machines, tell, desired):
     part.mount(app)
 
 

@@ -32,11 +32,12 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(group, name="dlq", rich_help_panel=SERVER)
 
 
-def _name(line: dict[str, Any]) -> str:
+def named(line: dict[str, Any]) -> str:
+    """Return whose it is."""
     return f"{line['tenant']}/{line['machine']}" if line["tenant"] else ""
 
 
-def _opened(line: dict[str, Any]) -> str:
+def opened(line: dict[str, Any]) -> str:
     """Return when it was; with a mark where the machine's clock was confirmed by nobody."""
     return f"{'~' if line['uncertain'] else ''}{screen.at(line['opened_ms'])}"
 
@@ -63,7 +64,7 @@ def sales(
             ("Machine", ">Sold", ">Failed", ">Open", ">Cash", ">Card"),
             [
                 (
-                    _name(line),
+                    named(line),
                     str(line["sold"]),
                     str(line["failed"]),
                     str(line["open"]),
@@ -88,8 +89,8 @@ def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
     )
     back = line["paid_back"] + line["refunded"]
     return (
-        _opened(line),
-        _name(line),
+        opened(line),
+        named(line),
         str(line["vend"]),
         line["column"],
         line["product"] or line["kind"],
@@ -112,7 +113,7 @@ def cash(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
         ("Machine", "Where", ">Amount"),
         [
             (
-                _name(line),
+                named(line),
                 line["account"].removeprefix("cash."),
                 screen.amount(line["amount"], line["currency"]),
             )
@@ -138,8 +139,8 @@ def claims(
         ("Opened", "Machine", ">Claim", ">Amount", "Tender", "Code", "Reason", "State"),
         [
             (
-                _opened(line),
-                _name(line),
+                opened(line),
+                named(line),
                 str(line["claim"]),
                 screen.amount(line["amount"], line["currency"]),
                 line["tender"],
@@ -174,7 +175,7 @@ def alerts(
         [
             (
                 screen.at(line["raised_ms"]),
-                _name(line),
+                named(line),
                 (line["cause"], screen.DIM if line["closed_ms"] else screen.BAD),
                 line["detail"],
                 screen.at(line["closed_ms"]),
@@ -197,7 +198,7 @@ def dlq(context: typer.Context, every: All = False, json: AsJson = False) -> Non
             (
                 str(line["id"]),
                 screen.at(line["at_ms"]),
-                _name(line),
+                named(line),
                 f"record {line['seq']}" if line["seq"] else line["topic"],
                 line["reason"],
                 "replayed"

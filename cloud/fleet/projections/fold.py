@@ -103,6 +103,20 @@ class Review:
 
 
 @dataclass(slots=True)
+class Refund:
+    """Money that its payer's operator is asked to give back."""
+
+    seq: int
+    vend: int | None
+    tender: str
+    reference: str
+    amount: int
+    reason: str
+    requested_ms: int
+    uncertain: bool  # nobody had confirmed the time
+
+
+@dataclass(slots=True)
 class DeadLetter:
     """A record that is stored and not understood."""
 
@@ -142,6 +156,7 @@ class Changed:
     claims: dict[ClaimKey, Claim] = field(default_factory=dict)
     faults: dict[Fault, Raised | None] = field(default_factory=dict)
     reviews: list[Review] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     results: list[tuple[int, rec.CommandFinished]] = field(default_factory=list)  # with its ms
     stated: list[Stated] = field(default_factory=list)
@@ -397,6 +412,21 @@ def _flagged(fold: Fold, record: Record, data: rec.ReviewFlagged) -> None:
     )
 
 
+def _asked_back(fold: Fold, record: Record, data: rec.RefundRequested) -> None:
+    fold.changed.refunds.append(
+        Refund(
+            record.seq,
+            record.vend,
+            data.tender,
+            data.reference,
+            data.amount,
+            data.reason,
+            record.at_ms,
+            not record.confirmed,
+        )
+    )
+
+
 def _stock_set(fold: Fold, _: Record, data: rec.StockSet) -> None:
     fold.shelf(data.column).count = data.count
 
@@ -494,6 +524,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.FaultRaised: _fault_raised,
     rec.FaultCleared: _fault_cleared,
     rec.ReviewFlagged: _flagged,
+    rec.RefundRequested: _asked_back,
     rec.StockSet: _stock_set,
     rec.PriceSet: _price_set,
     rec.ColumnEnabled: _enabled,
@@ -515,5 +546,5 @@ def values_of(row: Any) -> dict[str, Any]:
 
 _NAMES: Final[dict[type, tuple[str, ...]]] = {
     kind: tuple(field.name for field in fields(kind))
-    for kind in (Saga, Shelf, Claim, Raised, Review, DeadLetter)
+    for kind in (Saga, Shelf, Claim, Raised, Review, Refund, DeadLetter)
 }

@@ -142,6 +142,10 @@ async def save(
                 _REVIEW,
                 [_fitted(t.review, {**whose, **values_of(each)}) for each in changed.reviews],
             ),
+            Write(
+                _REFUND,
+                [_fitted(t.refund, {**whose, **values_of(each)}) for each in changed.refunds],
+            ),
         ],
     )
 
@@ -180,6 +184,7 @@ _HEALED: Final = delete(t.fault).where(
 
 
 _REVIEW: Final = insert(t.review)
+_REFUND: Final = insert(t.refund)
 
 
 def _faults(fold: Fold, machine_id: int) -> list[Write | Upsert]:

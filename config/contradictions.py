@@ -20,6 +20,8 @@ _HEADER_PINS: Final = range(28)
 # Lines of the header that the kernel takes with a bus.
 _I2C_1_PINS: Final = (2, 3)
 _UART_PINS: Final = (14, 15)
+# What one HD44780 holds (its data sheet, "Display Data RAM").
+_CHARACTERS: Final = 80
 # What a Raspberry Pi calls its mini UART.
 _MINI_UARTS: Final = ("/dev/ttyS0",)
 
@@ -251,6 +253,12 @@ def _devices(settings: MachineSettings) -> Iterator[str]:
         yield (
             "mdb: no way to pay; allowed: enabled = true in at least one of changer, bill, "
             "cashless1, cashless2, or a cctalk or pulse section"
+        )
+    display = settings.display
+    if display is not None and display.cols * display.rows > _CHARACTERS:
+        yield (
+            f"display.rows = {display.rows}: with cols = {display.cols} that is more than the "
+            f"{_CHARACTERS} characters of an HD44780; allowed: {_CHARACTERS // display.cols}"
         )
     if isinstance(settings.keypad, MatrixKeypad):
         keypad = settings.keypad

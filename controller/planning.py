@@ -39,7 +39,8 @@ from controller.journal.records import Shelf, Ware
 from controller.journal.store import Journal
 from controller.machine.configuring import roll_back
 from controller.machine.plan import Judged, Plan, Proposal
-from controller.panel.render import Glass, Renderer
+from controller.panel.layout import Glass
+from controller.panel.render import Renderer
 from controller.panel.texts import load_shipped
 from controller.state.config import Held, laid
 from controller.state.config import Shelf as HeldShelf

@@ -14,6 +14,7 @@ from controller.domain.planogram import Planogram
 from controller.faults import VenddError
 from controller.journal.envelope import Record
 from controller.machine.inputs import CommandRefused
+from controller.panel.pager import Pager
 from controller.panel.view import Message, PanelView
 from controller.planning import planogram_of, renderer
 from controller.state.state import State
@@ -30,6 +31,7 @@ class Stranded:
         self.why = why
         self.lines: tuple[str, ...] = ()
         self._display: Any = None
+        self._pager = Pager(self._show)
 
     def show(self) -> None:
         """Open the display and say "out of service"."""
@@ -44,11 +46,15 @@ class Stranded:
         self._say(PanelView(message, self.settings.machine.currency, amount=owed))
 
     def _say(self, view: PanelView) -> None:
-        self.lines = renderer(self.settings).render(view)
-        self._display.show(self.lines)
+        self._pager.tell(renderer(self.settings).pages(view))
+
+    def _show(self, lines: tuple[str, ...]) -> None:
+        self.lines = lines
+        self._display.show(lines)
 
     def close(self) -> None:
         """Give the display back."""
+        self._pager.stop()
         if self._display is not None:
             self._display.close()
 

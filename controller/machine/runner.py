@@ -31,6 +31,7 @@ from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, S
 from controller.machine.limits import limit_s
 from controller.machine.plan import Plan, Planner
 from controller.machine.screen import NOTHING, Acceptance, Acceptor, view
+from controller.panel.pager import Pager
 from controller.panel.render import Renderer
 from controller.ports import (
     BillInfo,
@@ -55,6 +56,7 @@ from controller.state.state import State
 QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
 TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long
 TIME_RETRY_S: Final = 30.0  # between two looks whether somebody keeps the clock right
+_SHOW: Final = Timer("show")  # what was told has been there for its time
 HEARTBEAT_S: Final = 0.1  # five beats within the guard's 500 ms
 
 log = structlog.get_logger("machine")
@@ -153,6 +155,8 @@ class Machine:
         self.screen: tuple[str, ...] = ()
         self.on_commit: list[Callable[[list[Record]], None]] = []
         self.on_turn: list[Callable[[], None]] = []
+        self.on_page: list[Callable[[], None]] = []  # the panel goes on to another page
+        self._pager = Pager(self._show)
         self._renderer = renderer
         self._planner = planner
         self.on_plan: list[Callable[[Plan], None]] = []
@@ -240,6 +244,7 @@ class Machine:
                 self._recorder.ended(self.brain, sys.exc_info()[1])
             for handle in self._timers.values():
                 handle.cancel()
+            self._pager.stop()
             tasks = [*self._tasks, *self._lives]
             for task in tasks:
                 task.cancel()
@@ -276,7 +281,7 @@ class Machine:
                 told(written)
         if effects:
             await asyncio.sleep(0)  # acts first: a motor does not wait for the panel's words
-        self._tell()
+        self._tell(expired=batch == [_SHOW])
         self._turning = False
         for watcher in self.on_turn:
             watcher()
@@ -314,7 +319,7 @@ class Machine:
 
     # ------------------------------------------------------------- what holds, told onwards
 
-    def _tell(self) -> None:
+    def _tell(self, *, expired: bool) -> None:
         """Tell acceptors and panel what holds now, where it changed."""
         desk, hands = self.desk, self.hands
         wanted, off = self._acceptor.now(), desk.state.readers_off
@@ -334,12 +339,22 @@ class Machine:
                     reader.set_prices(*prices)
                 self._prices = prices
         shown = view(desk)
-        if shown != self._view:
-            self._view = shown
-            lines = self._renderer.render(shown)
-            if lines != self.screen:
-                self.screen = lines
-                hands.display.show(lines)
+        if shown == self._view:
+            return
+        if expired and (unread_s := self._pager.unread_s()):
+            self._begin(fx.Wake("show", unread_s))  # a small glass: its last page was not seen
+            return
+        self._view = shown
+        self._pager.tell(self._renderer.pages(shown))
+
+    def _show(self, lines: tuple[str, ...]) -> None:
+        if lines == self.screen:
+            return
+        self.screen = lines
+        self.hands.display.show(lines)
+        if not self._turning:
+            for watcher in self.on_page:
+                watcher()
 
     # ----------------------------------------------------------------------------- effects
 

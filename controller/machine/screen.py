@@ -13,6 +13,7 @@ from controller.machine.table import Mode
 from controller.panel.view import Message, PanelView
 from controller.ports import BillInfo, ChangerInfo, DeviceName
 from controller.saga.basket import price_of
+from controller.saga.claims import grouped
 from controller.saga.rights import takes_tokens
 
 
@@ -170,12 +171,12 @@ def view(desk: Desk) -> PanelView:
             price=notice.price,
             credit=credit,
             amount=notice.amount,
-            code=notice.code,
+            code=grouped(notice.code),
             cash=cash,
             cards=cards,
         )
     if live.code is not None and desk.mode.selling:
-        return PanelView(Message.CODE_ENTRY, currency, language=language, code=live.code)
+        return PanelView(Message.CODE_ENTRY, currency, language=language, code=grouped(live.code))
     basket = live.basket
     if basket.items and not basket.buying and desk.mode.selling:
         last = basket.items[-1]

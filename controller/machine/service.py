@@ -49,6 +49,7 @@ class RunningService:
         self._mode = ""
         self._screen: tuple[str, ...] = ()
         machine.on_turn.append(self._turned)
+        machine.on_page.append(self._turned)
         machine.on_commit.append(self._committed)
 
     @property

@@ -1,13 +1,12 @@
-"""From a view to the display's lines: pure, and never wider than the glass.
+"""From a view to the display's pages: pure, and never wider than the glass.
 
-Amounts and codes are never cut; a product's name gives way.
+Amounts, codes and words are never cut, on no glass: what is too long for a line goes on in the
+next one, and what is too long for the glass on the next page. Only a product's name gives way.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -16,6 +15,7 @@ from babel import Locale, UnknownLocaleError
 from babel.numbers import format_currency
 
 from controller.money import exponent
+from controller.panel.layout import Block, Glass, Page, laid_out, wrapped
 from controller.panel.texts import Texts
 from controller.panel.view import Message, PanelView
 
@@ -25,14 +25,10 @@ _RENDERED_KEPT: Final = 256  # views; the same few come back with every customer
 
 # What a locale puts between digits and signs, on a display that knows one kind of blank.
 _BLANKS: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'", "\u200f": None})
+_UNBREAKABLE: Final = str.maketrans({" ": "\u00a0"})  # while lines are filled
 
-
-@dataclass(frozen=True, slots=True)
-class Glass:
-    """The display's size in characters."""
-
-    cols: int = 20
-    rows: int = 4
+# A code of these is copied, or keyed, digit by digit.
+_COPIED: Final = (Message.CLAIM, Message.CLAIM_PRODUCT, Message.CODE_ENTRY)
 
 
 class Renderer:
@@ -49,27 +45,29 @@ class Renderer:
         self._first = next(iter(texts))
         self._territory = locale.partition("_")[2]
         self._glass = glass or Glass()
-        self._rendered: dict[PanelView, tuple[str, ...]] = {}
+        self._rendered: dict[PanelView, tuple[Page, ...]] = {}
 
-    def render(self, view: PanelView) -> tuple[str, ...]:
-        """Return the display's lines, each exactly as wide as the glass."""
-        lines = self._rendered.get(view)
-        if lines is None:
+    def pages(self, view: PanelView) -> tuple[Page, ...]:
+        """Return what is shown in turn; most of it is one page."""
+        pages = self._rendered.get(view)
+        if pages is None:
             if len(self._rendered) >= _RENDERED_KEPT:
                 self._rendered.clear()
-            lines = self._rendered[view] = self._render(view)
-        return lines
+            pages = self._rendered[view] = laid_out(self._blocks(view), self._glass)
+        return pages
 
-    def _render(self, view: PanelView) -> tuple[str, ...]:
+    def render(self, view: PanelView) -> tuple[str, ...]:
+        """Return the first page's lines, each exactly as wide as the glass."""
+        return self.pages(view)[0].lines
+
+    def _blocks(self, view: PanelView) -> list[Block]:
         texts = self._texts.get(view.language or self._first) or self._texts[self._first]
         if view.message is Message.CARD_TEXT:
-            lines = textwrap.wrap(view.product, self._glass.cols)
-        elif view.message is Message.NOTICE:
-            lines = self._notice(view, texts)
-        else:
-            fields = self._fields(view, texts)
-            lines = [self._line(line, fields) for line in texts.messages[view.message]]
-        return self._fit(lines)
+            return [Block((line,)) for line in wrapped(view.product, self._glass.cols)]
+        if view.message is Message.NOTICE:
+            return [Block((line.center(self._glass.cols),)) for line in self._notice(view, texts)]
+        fields = self._fields(view, texts)
+        return [self._block(line, fields, view) for line in texts.messages[view.message]]
 
     def money(self, amount: int, currency: str, language: str) -> str:
         """Return an amount of minor units as the locale writes it."""
@@ -77,7 +75,9 @@ class Renderer:
 
     def _fields(self, view: PanelView, texts: Texts) -> dict[str, str]:
         def money(amount: int | None) -> str:
-            return "" if amount is None else self.money(amount, view.currency, texts.language)
+            if amount is None:
+                return ""
+            return self.money(amount, view.currency, texts.language).translate(_UNBREAKABLE)
 
         pay = {
             (True, True): "pay_cash_and_card",
@@ -97,38 +97,42 @@ class Renderer:
             "exact_change": texts.phrases["exact_change"] if exact else "",
         }
 
-    def _line(self, line: str, fields: Mapping[str, str]) -> str:
+    def _block(self, line: str, fields: Mapping[str, str], view: PanelView) -> Block:
+        keyed = "{code}" in line and view.message in _COPIED
+        return Block(
+            self._lines(line, fields),
+            copied=keyed and bool(view.code),
+            # What somebody is keying in is seen at once.
+            first=line == "{selection}" or (keyed and view.message is Message.CODE_ENTRY),
+        )
+
+    def _lines(self, line: str, fields: Mapping[str, str]) -> tuple[str, ...]:
         cols = self._glass.cols
         left, bar, right = line.partition("|")
         if not bar:
-            return self._shortened(left, fields, cols).center(cols)
+            whole = self._shortened(left, fields, cols)
+            return tuple(part.center(cols) for part in wrapped(whole, cols))
         end = right.format_map(fields).strip()
         start = self._shortened(left, fields, cols - len(end) - 1)
-        return f"{start}{end:>{cols - len(start)}}"
+        if len(start) + 1 + len(end) <= cols:
+            return (f"{start}{end:>{cols - len(start)}}",)
+        below = (part.rjust(cols) for part in wrapped(end, cols))
+        return (*(part.ljust(cols) for part in wrapped(start, cols)), *below)
 
     def _shortened(self, text: str, fields: Mapping[str, str], room: int) -> str:
         whole = text.format_map(fields).strip()
         over = len(whole) - room
-        if over <= 0:
-            return whole
         product = fields["product"]
-        if "{product}" in text and over < len(product):
+        if over > 0 and "{product}" in text and over < len(product):
             cut = product[: len(product) - over - 1].rstrip() + "."
             return text.format_map({**fields, "product": cut}).strip()
-        return whole[: max(0, room)].rstrip()
+        return whole
 
     def _notice(self, view: PanelView, texts: Texts) -> list[str]:
-        """Return the operator's text; what a customer must know of change keeps its line."""
+        """Return the operator's text, and what a customer must know of change."""
         exact = [texts.phrases["exact_change"]] if view.exact_change and view.cash else []
-        lines = textwrap.wrap(view.product, self._glass.cols)[: self._glass.rows - len(exact)]
-        return [line.center(self._glass.cols) for line in [*lines, *exact]]
-
-    def _fit(self, lines: list[str]) -> tuple[str, ...]:
-        cols, rows = self._glass.cols, self._glass.rows
-        if len(lines) > rows:
-            lines = [line for line in lines if line.strip()]
-        shown = [line[:cols].ljust(cols) for line in lines[:rows]]
-        return (*shown, *[" " * cols] * (rows - len(shown)))
+        cols = self._glass.cols
+        return [part for text in (view.product, *exact) for part in wrapped(text, cols)]
 
 
 def first_amount(language: str, locale: str, currency: str) -> str:

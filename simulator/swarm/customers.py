@@ -20,6 +20,10 @@ ASKED: Final = "Hold your card"
 PROOF: Final = "prove it"
 
 
+def _read(screen: tuple[str, ...]) -> str:
+    return " ".join(" ".join(screen).split())
+
+
 def _unseen(act: Act) -> None:
     del act
 
@@ -133,9 +137,9 @@ class Customer:
         if running is None or machine.ended:
             return False
         if what == "proof":
-            return any(PROOF in line for line in running.machine.screen)
+            return PROOF in _read(running.machine.screen)
         if what == "card":
-            return any(ASKED in line for line in running.machine.screen)
+            return ASKED in _read(running.machine.screen)
         if what == "settle":  # by chance: nobody can see that
             return any(saga.intent == "settle" for saga in machine.state.sagas.values())
         calm = running.machine.quiet and world.still

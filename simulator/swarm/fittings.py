@@ -224,6 +224,31 @@ class Shelves:
         return plan
 
 
+class OtherGlass:
+    """A display of another size: what does not fit it comes page by page."""
+
+    name = "other glass"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Most have the usual one."""
+        return replace(build, glass=rng.choice((*(((20, 4),) * 5), *GLASSES)))
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set the size."""
+        if settings.display is None:
+            return settings
+        cols, rows = build.glass
+        display = settings.display.model_copy(update={"cols": cols, "rows": rows})
+        return settings.model_copy(update={"display": display})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the plan follows the settings."""
+        del build
+        return plan
+
+
+GLASSES: Final = ((16, 2), (16, 4), (20, 2), (20, 4), (40, 2))  # all that a file may name
+
 FITTINGS: Final[tuple[Fitting, ...]] = (
     Habits(),
     WaitingBills(),
@@ -240,4 +265,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     GrownUps(),
     BlackBox(),
     Ordered(),
+    OtherGlass(),
 )

@@ -256,6 +256,7 @@ class Lives:
 
     def _enter(self, running: Any) -> None:
         running.machine.on_turn.append(self._turn_over)
+        running.machine.on_page.append(self._turn_over)
         if self.fleet is not None:
             self.fleet.follow()
 

@@ -122,6 +122,7 @@ class Build:
     tubes: tuple[int, ...] = ()  # or so many, tube by tube
     stock: int | None = None
     display: bool = True  # most of them sell without one, for speed's sake
+    glass: tuple[int, int] = (20, 4)  # columns and rows of a display
     multi_vend: bool = False
     tokens: bool = False
     basket: bool = False

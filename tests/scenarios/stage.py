@@ -55,6 +55,7 @@ class Stage(Whole):
         running = await super().boot()
         running.machine.on_commit.append(self.told.extend)
         running.machine.on_turn.append(self._look)
+        running.machine.on_page.append(self._look)
         return running
 
     def _look(self) -> None:

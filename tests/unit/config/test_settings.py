@@ -225,6 +225,14 @@ def test_a_wrong_key_is_named_with_its_value_and_what_is_allowed(
 BETWEEN_KEYS = [
     # what stands in pi-example.toml, what it becomes, what is said
     (
+        "cols = 20",
+        "cols = 40",
+        (
+            "display.rows = 4: with cols = 40 that is more than the 80 characters of an HD44780; "
+            "allowed: 2"
+        ),
+    ),
+    (
         'locale = "de_DE"',
         'locale = "xx_DE"',
         'machine.locale = "xx_DE": is no locale; allowed: as in "de" or "de_DE"',

@@ -76,6 +76,17 @@ def test_a_code_that_is_being_keyed_in_is_hidden_on_the_panel_only() -> None:
     assert veiled({"serial": "000000123456"}) == {"serial": "000000123456"}
 
 
+def test_a_code_in_groups_is_hidden_on_however_many_lines_it_stands() -> None:
+    lines = ["You get 2.50", " 0000 0029 1234 ", "   5678 9012    ", "1234 5678 9012"]
+    assert veiled({"lines": lines}) == {
+        "lines": ["You get 2.50", " 0000 0029 **** ", "   **** ****    ", "**** **** ****"]
+    }
+    keyed = ["Claim code:", "0000 002", "* = cancel", "0000 0029 12"]
+    assert veiled({"display": keyed}) == {
+        "display": ["Claim code:", "0000 002", "* = cancel", "0000 0029 **"]
+    }
+
+
 def test_what_is_no_code_stays_as_it_is() -> None:
     other = {"a": [1, 2.5, None, True], "b": "1234567890123456789", "c": CODE + "1"}
     assert veiled(other) == other

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.faults import ConfigError
-from controller.panel.render import Glass, Renderer
+from controller.panel.layout import Glass
+from controller.panel.render import Renderer
 from controller.panel.texts import PHRASES, load_texts, shipped_texts
 from controller.panel.view import Message, PanelView
 
@@ -86,9 +87,9 @@ def test_the_welcome_says_how_to_pay(cash: bool, cards: bool, line: str) -> None
 
 
 def test_a_claim_shows_its_code_whole() -> None:
-    lines = RENDERER.render(view(Message.CLAIM, amount=250, code="K7QF-3M2P"))
+    lines = RENDERER.render(view(Message.CLAIM, amount=250, code="0000 0012 3456 7890 1234"))
     assert read(lines) == [
-        "You get 2,50 €", "Please write down:", "K7QF-3M2P", "The operator pays",
+        "You get 2,50 €", "Please write down:", "0000 0012 3456 7890", "1234",
     ]  # fmt: skip
 
 

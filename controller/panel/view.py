@@ -31,6 +31,7 @@ class Message(StrEnum):
     NOTICE = "notice"  # what the operator wants shown, in ``product``, while nobody has begun
     LOCKED = "locked"  # out of service by the operator's word
     VENDING = "vending"
+    VENDING_CARD = "vending_card"  # the same, on a card that has just been approved
     TRYING_AGAIN = "trying_again"  # not seen to drop
     TAKE_PRODUCT = "take_product"
     NOT_DISPENSED = "not_dispensed"  # given up; what is given back is said next

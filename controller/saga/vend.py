@@ -269,7 +269,8 @@ def _dispense(desk: Desk, saga: Saga) -> None:
         return
     desk.step(Trigger.DISPENSE)
     again = bool(saga.turns)
-    message = Message.TRYING_AGAIN if again else Message.VENDING
+    first = Message.VENDING_CARD if saga.card == "approved" else Message.VENDING
+    message = Message.TRYING_AGAIN if again else first
     desk.tell(message, selection=saga.selection, seconds=30.0)
     if again and column == saga.turns[-1][0]:
         # No check before the extra turn: it would clear the latch, and with it a late drop.

@@ -227,7 +227,10 @@ STORIES: Final[tuple[Story, ...]] = (
     ),
     Story(
         "card", "A card", "Cleo", card,
-        Expected(charged=180, products=("crisps",), shown=("Card accepted", "Enjoy!")),
+        Expected(
+            charged=180, products=("crisps",),
+            shown=("Card accepted", "Card approved On its way", "Enjoy!"),
+        ),
     ),
     Story(
         "card-declined", "A card that is declined", "Dan", card_declined,

@@ -29,6 +29,11 @@ from tests.scenarios.card_kit import (
 )
 from tests.scenarios.stage import Stage, play
 
+
+def _at_s(stage: Stage, type_: str) -> float:
+    return next(record.mono_ms for record in stage.told if record.type == type_) / 1_000
+
+
 # ------------------------------------------------------------------------ the good days
 
 
@@ -50,6 +55,27 @@ def test_a_card_buys_at_every_level_and_whether_answers_come_at_once_or_later(
         assert stage.state.faults == {}
 
     play(scenario, link, plan=made)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_customer_reads_that_the_card_was_approved_while_the_motor_turns(
+    kind: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await pay(stage, "A3")
+        frames = [" ".join(" ".join(frame.lines).split()) for frame in stage.world.panel.history]
+        told = next(n for n, text in enumerate(frames) if "Card approved" in text)
+        assert "On its way" in frames[told]
+        approved = _at_s(stage, "approval.finished")
+        assert _at_s(stage, "dispense.intended") - approved < 0.1, "the motor did not wait"
+        shown_s = stage.world.panel.history[told + 1].at_s - stage.world.panel.history[told].at_s
+        assert shown_s >= 1.0
+        await stage.coins(200)
+        await stage.buys("A3")
+        frames = [" ".join(" ".join(frame.lines).split()) for frame in stage.world.panel.history]
+        assert "A3 Cola 0.33 l On its way ..." in frames[told + 1 :], "nobody's card"
+
+    play(scenario, link, plan=plan(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)

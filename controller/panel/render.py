@@ -102,8 +102,8 @@ class Renderer:
         return Block(
             self._lines(line, fields),
             copied=keyed and bool(view.code),
-            # What somebody is keying in is seen at once.
-            first=line == "{selection}" or (keyed and view.message is Message.CODE_ENTRY),
+            # What somebody is keying in is seen at once, and so is a code: any key may hide it.
+            first=keyed or line == "{selection}",
         )
 
     def _lines(self, line: str, fields: Mapping[str, str]) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def test_a_claims_code_and_amount_are_read_whole(cols: int, rows: int, link: Lin
         seen = frames(stage)
         assert any(code in text.replace(" ", "") for text in seen), seen
         assert any("2.00" in text and "You get" in text for text in seen), seen
-        assert any("write down:" in text for text in seen), seen
+        assert any("write down." in text for text in seen), seen
 
     play(scenario, link, settings=with_glass(cols, rows))
 

@@ -89,7 +89,7 @@ def test_the_welcome_says_how_to_pay(cash: bool, cards: bool, line: str) -> None
 def test_a_claim_shows_its_code_whole() -> None:
     lines = RENDERER.render(view(Message.CLAIM, amount=250, code="0000 0012 3456 7890 1234"))
     assert read(lines) == [
-        "You get 2,50 €", "Please write down:", "0000 0012 3456 7890", "1234",
+        "You get 2,50 €", "0000 0012 3456 7890", "1234", "Please write down.",
     ]  # fmt: skip
 
 

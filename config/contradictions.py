@@ -36,7 +36,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
-    yield from _recycler(settings)
+    yield from _bills(settings)
     yield from _pulse(settings)
     yield from _cctalk(settings)
     yield from _cloud(settings)
@@ -312,16 +312,22 @@ def _pulse(settings: MachineSettings) -> Iterator[str]:
         )
 
 
-def _recycler(settings: MachineSettings) -> Iterator[str]:
+def _bills(settings: MachineSettings) -> Iterator[str]:
     bill = settings.mdb.bill
     if bill.recycle and not bill.enabled:
         yield "mdb.bill.recycle: there is no validator; allowed: mdb.bill.enabled = true, or none"
-    for value in bill.recycle:
-        taken = bill.accept is None or value in bill.accept
-        if bill.max_value is not None and value > bill.max_value:
-            taken = False
-        if not taken:
-            yield f"mdb.bill.recycle: {value} is never taken; allowed: bills that are"
+    if bill.high_security is not None and not bill.enabled:
+        yield (
+            "mdb.bill.high_security: there is no validator; allowed: mdb.bill.enabled = true, "
+            "or none"
+        )
+    for key, values in (("recycle", bill.recycle), ("high_security", bill.high_security or ())):
+        for value in values:
+            taken = bill.accept is None or value in bill.accept
+            if bill.max_value is not None and value > bill.max_value:
+                taken = False
+            if not taken:
+                yield f"mdb.bill.{key}: {value} is never taken; allowed: bills that are"
 
 
 def _cctalk(settings: MachineSettings) -> Iterator[str]:

@@ -125,6 +125,7 @@ class Bill(Section):
     enabled: bool = False
     accept: Values | None = None  # None: every bill it knows
     max_value: Amount | None = None  # the largest bill taken; None: no bound
+    high_security: Values | None = None  # validated strictly; None: as the validator likes
     recycle: Values = ()  # kept in the recycler, and paid out as change; (): every bill is stacked
 
 

@@ -206,6 +206,7 @@ class Rig:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     ports: list[MemoryPort] = field(default_factory=list)
     plugged: bool = True
+    high_security: frozenset[int] | None = None
     taps: list[Tap] = field(default_factory=list)
 
     def build(self) -> MdbParts:
@@ -225,6 +226,7 @@ class Rig:
             readers=dict.fromkeys(self.devices, self.reader_settings)
             if self.reader_settings is not None
             else None,
+            high_security=self.high_security,
         )
         return self.parts
 

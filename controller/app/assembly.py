@@ -99,6 +99,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         latch_lost=journal.state.latch_lost,
     )
     display = build_display(settings.display, inbox.notify, inline_bus=parts.inline_i2c)
+    bill = settings.mdb.bill
     bus = build_mdb(
         link=parts.link if box is None else TappedLink(parts.link, box.ring.mdb),
         sink=inbox,
@@ -107,7 +108,8 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         devices=devices_of(settings),
         readers=readers_of(settings),
         foresight=parts.foresight,
-        recycle=frozenset(settings.mdb.bill.recycle),
+        recycle=frozenset(bill.recycle),
+        high_security=None if bill.high_security is None else frozenset(bill.high_security),
     )
     cctalk = None
     open_cctalk = parts.cctalk

@@ -66,7 +66,8 @@ def build_mdb(
         currency: The machine's, ISO 4217 letters.
         devices: What the machine has.
         readers: How each card reader is treated; one that is not named, as usual.
-        high_security: Bill types to validate strictly; None leaves the validator's own choice.
+        high_security: Values of bills to validate strictly, minor units; None leaves the choice
+            to the validator.
         foresight: See `MdbBus`.
         recycle: Values of bills that are kept to be paid out again; empty: no recycler is used.
     """

@@ -81,7 +81,7 @@ class MdbBillRecycler(MdbBillValidator):
         sink: Where bills and faults go.
         currency: The machine's, ISO 4217 letters.
         recycle: Values to recycle, minor units; those that the device can't hold are stacked.
-        high_security: Types to validate strictly; None leaves the validator's own choice.
+        high_security: Values to validate strictly; None leaves the choice to the validator.
     """
 
     def __init__(

@@ -93,7 +93,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         bus: The line it is on.
         sink: Where bills and faults go.
         currency: The machine's, ISO 4217 letters.
-        high_security: Types to validate strictly; None leaves the validator's own choice.
+        high_security: Values to validate strictly, minor units; None leaves the choice to the
+            validator. Values that it does not know are left out (MDB/ICP 4.2, section 6: 32).
     """
 
     _refusal = _TAKE_NOTHING
@@ -286,7 +287,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             raise PeerProtocolError(f"bill validator: SETUP was answered by {answer.kind.value}")
         info, _ = self._read_setup(answer.data)
         if self._high_security is not None:
-            await self._tell(encode_command(Security(mask_of(self._high_security))))
+            strict = {kind.type for kind in info.bills if kind.value in self._high_security}
+            await self._tell(encode_command(Security(mask_of(frozenset(strict)))))
         identity, _ = identity_of(
             await self._ask(encode_command(AskLevel1Identification()), Retry.ASK)
         )

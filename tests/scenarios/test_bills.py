@@ -17,6 +17,18 @@ from tests.scenarios.stage import Stage, play, with_mdb, with_policy
 # -------------------------------------------------------------------- surprises in escrow
 
 
+def test_bills_that_the_owner_names_are_validated_strictly(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        validator = stage.world.bill
+        assert validator is not None
+        assert validator.high_security == 0b0110
+        validator.self_reset()
+        await stage.passes(10.0)
+        assert validator.high_security == 0b0110, "it was told anew"
+
+    play(scenario, link, settings=with_mdb("bill", high_security=(1_000, 2_000)))
+
+
 def test_a_bill_that_returns_although_it_was_to_be_stacked_is_no_credit(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks(BILL, "return_when_stacking")

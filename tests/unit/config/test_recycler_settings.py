@@ -32,10 +32,14 @@ def test_bills_to_recycle_are_read_and_none_is_the_default(tmp_path: Path) -> No
     ("keys", "words"),
     [
         ("recycle = [500, 500]", "twice"),
-        ("recycle = [5_000]", "5000 is never taken"),
+        ("recycle = [5_000]", "recycle: 5000 is never taken"),
+        ("high_security = [5_000]", "high_security: 5000 is never taken"),
+        ("high_security = [500, 500]", "twice"),
     ],
 )
-def test_a_bill_that_is_never_taken_is_not_recycled(keys: str, words: str, tmp_path: Path) -> None:
+def test_a_bill_that_is_never_taken_is_neither_recycled_nor_validated_strictly(
+    keys: str, words: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=words):
         load(write(tmp_path, keys), home=tmp_path)
 
@@ -43,3 +47,5 @@ def test_a_bill_that_is_never_taken_is_not_recycled(keys: str, words: str, tmp_p
 def test_without_a_validator_nothing_is_recycled(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no validator"):
         load(write(tmp_path, "recycle = [500]", enabled=False), home=tmp_path)
+    with pytest.raises(ConfigError, match="high_security: there is no validator"):
+        load(write(tmp_path, "high_security = [500]", enabled=False), home=tmp_path)

@@ -101,9 +101,7 @@ async def test_initialisation_survives_single_losses(kind: LinkKind, fault: str)
 @virtual
 async def test_a_wanted_security_mask_is_sent() -> None:
     it = validator()
-    parts = it.build()
-    assert parts.bill is not None
-    parts.bill._high_security = frozenset({2, 3})
+    it.high_security = frozenset({2_000, 5_000, 77_700})
     await it.up()
     sent = [heard.data for heard in it.tap.log if heard.ours and heard.data[0] == 0x32]
     assert sent == [bytes.fromhex("32 00 0C 3E")]

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
 from controller.api.service import Sync
 from controller.domain.planogram import Planogram
@@ -26,32 +25,20 @@ from controller.faults import (
 from controller.journal.envelope import Record
 from controller.machine import effects as fx
 from controller.machine.brain import Brain
-from controller.machine.desk import READERS, Desk
+from controller.machine.desk import Desk
 from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, Stop, Timer
 from controller.machine.limits import limit_s
+from controller.machine.performing import Performer
 from controller.machine.plan import Plan, Planner
 from controller.machine.screen import NOTHING, Acceptance, Acceptor, view
 from controller.panel.pager import Pager
 from controller.panel.render import Renderer
 from controller.ports import (
-    BillInfo,
-    BillValidator,
-    CardReader,
-    Changer,
-    ChangerInfo,
     DeviceEvent,
-    DeviceName,
     Hands,
     Heartbeat,
-    Known,
-    MdbDevice,
     MoneyReport,
-    PayoutEvidence,
-    ReaderInfo,
-    StackerCount,
-    TubeCounts,
 )
-from controller.state.state import State
 
 QUEUE_MAX: Final = 1_000  # inputs waiting; the bus makes at most some tens a second
 TURN_MAX: Final = 64  # inputs decided in one turn, so that a commit is never put off for long
@@ -60,28 +47,6 @@ _SHOW: Final = Timer("show")  # what was told has been there for its time
 HEARTBEAT_S: Final = 0.1  # five beats within the guard's 500 ms
 
 log = structlog.get_logger("machine")
-
-_INFO: Final[dict[DeviceName, TypeAdapter[ChangerInfo | BillInfo | ReaderInfo]]] = {
-    DeviceName.CHANGER: TypeAdapter(ChangerInfo),
-    DeviceName.BILL: TypeAdapter(BillInfo),
-    DeviceName.CASHLESS1: TypeAdapter(ReaderInfo),
-    DeviceName.CASHLESS2: TypeAdapter(ReaderInfo),
-}
-
-
-def known(state: State, device: DeviceName) -> Known:
-    """Return what the journal remembers of a device, for its driver's first words."""
-    raw = state.devices.get(device.value)
-    try:
-        info = _INFO[device].validate_python(raw) if raw else None
-    except ValidationError:
-        info = None  # written by another version: it will be identified anew
-    answer = bytes.fromhex(state.last_answers.get(device.value, ""))
-    bills = device is DeviceName.BILL
-    counts = state.recycler if bills else state.tubes
-    counted = state.recycler_counted if bills else state.tubes_counted
-    tubes = tuple(counts.get(t, 0) for t in range(16)) if counted else ()
-    return Known(info, answer, tubes, state.stacker if state.stacker_counted else None)
 
 
 class Recorder(Protocol):
@@ -151,14 +116,14 @@ class Machine:
         """Bind the parts; nothing moves before ``run``."""
         self.desk = desk
         self.hands = hands
-        self.brain = Brain(desk, tuple(self._devices()))
+        self._performer = Performer(desk, hands, planner)
+        self.brain = Brain(desk, tuple(self._performer.devices()))
         self.screen: tuple[str, ...] = ()
         self.on_commit: list[Callable[[list[Record]], None]] = []
         self.on_turn: list[Callable[[], None]] = []
         self.on_page: list[Callable[[], None]] = []  # the panel goes on to another page
         self._pager = Pager(self._show)
         self._renderer = renderer
-        self._planner = planner
         self.on_plan: list[Callable[[Plan], None]] = []
         desk.adopted = self._adopted
         self.inbox = inbox
@@ -405,7 +370,7 @@ class Machine:
         patience = asyncio.timeout(limit)
         try:
             async with patience:
-                result = await self._perform(effect)
+                result = await self._performer.perform(effect)
         except TimeoutError:
             if not patience.expired():
                 raise
@@ -416,130 +381,3 @@ class Machine:
         except (LinkError, PeerProtocolError) as error:
             result = fx.Failed(unknown=False, detail=str(error))
         await self._queue.put(Outcome(effect, result))
-
-    async def _perform(self, effect: fx.Effect) -> Any:
-        dispenser = self.hands.dispenser
-        match effect:
-            case fx.CheckSensor(column=column, again=again):
-                return await dispenser.check_sensor(column, again=again)
-            case fx.Turn(vend=vend, column=column, extra=extra):
-                if not vend:  # a technician's test: what fell before is past
-                    await dispenser.check_sensor(column)
-                return await dispenser.turn(column, extra=extra)
-            case fx.ReadEvidence(column=column):
-                return await dispenser.evidence(column)
-            case fx.Greet(device=device):
-                return await self._device(device).greet(known(self.desk.state, device))
-            case fx.StartDevice(device=device):
-                return await self._device(device).start()
-            case fx.CountTubes() | fx.PourCoins():
-                return await self._perform_coins(self._changer(), effect)
-            case fx.Payout() | fx.PayoutEvidenceAfterRestart():
-                return await self._perform_payout(effect)
-            case fx.RestoreBallast() | fx.JudgeConfig() | fx.HandOver():
-                return await self._perform_inside(effect)
-            case fx.CountStacker() | fx.StackBill() | fx.ReturnBill():
-                return await self._perform_bills(self._bill(), effect)
-            case _:
-                return await self._perform_card(effect)
-
-    async def _perform_inside(
-        self, effect: fx.RestoreBallast | fx.JudgeConfig | fx.HandOver
-    ) -> Any:
-        if isinstance(effect, fx.RestoreBallast):
-            return await self.desk.journal.restore_ballast()
-        if isinstance(effect, fx.HandOver):
-            return await self._hand_over(effect)
-        if self._planner is None:
-            raise LinkError("this machine's configuration is its file alone")
-        return await self._planner.judge(effect.proposal, effect.held, effect.prices)
-
-    async def _hand_over(self, effect: fx.HandOver) -> bool:
-        spool = self.hands.spool
-        if spool is None:
-            raise LinkError("no [update] spool is configured")
-        if effect.look:
-            return await spool.has(effect.name)
-        await spool.put(effect.name, effect.content)
-        return True
-
-    async def _perform_coins(
-        self, changer: Changer, effect: fx.CountTubes | fx.PourCoins
-    ) -> TubeCounts:
-        if isinstance(effect, fx.PourCoins):
-            return await changer.pour(effect.type, effect.count)
-        return await changer.tubes()
-
-    async def _perform_bills(
-        self, bill: BillValidator, effect: fx.CountStacker | fx.StackBill | fx.ReturnBill
-    ) -> StackerCount | None:
-        match effect:
-            case fx.CountStacker():
-                return await bill.stacker()
-            case fx.StackBill():
-                await bill.stack()
-            case fx.ReturnBill():
-                await bill.return_bill()
-        return None
-
-    async def _perform_payout(
-        self, effect: fx.Payout | fx.PayoutEvidenceAfterRestart
-    ) -> PayoutEvidence:
-        payer = self._bill() if effect.device is DeviceName.BILL else self._changer()
-        if isinstance(effect, fx.Payout):
-            return await payer.payout(effect.order)
-        return await payer.payout_evidence()
-
-    async def _perform_card(self, effect: fx.Effect) -> Any:
-        match effect:
-            case fx.RequestApproval(device=device, amount=amount, item=item):
-                return await self._reader(device).request_vend(amount, item)
-            case fx.CancelApproval(device=device):
-                return await self._reader(device).cancel_vend()
-            case fx.Settle(device=device, success=True, item=item):
-                return await self._reader(device).vend_success(item)
-            case fx.Settle(device=device):
-                return await self._reader(device).vend_failure()
-            case fx.VerifyAge(device=device, age=age):
-                return await self._reader(device).verify_age(age)
-            case fx.CancelAge(device=device):
-                return await self._reader(device).cancel_age()
-            case fx.EndSession(device=device):
-                return await self._reader(device).end_session()
-            case fx.ReportCashSale(device=device, amount=amount, item=item):
-                return await self._reader(device).cash_sale(amount, item)
-            case _:
-                raise InvariantError(f"nobody carries out {effect}")
-
-    # ----------------------------------------------------------------------------- devices
-
-    def _devices(self) -> list[DeviceName]:
-        names = []
-        if self.hands.changer is not None:
-            names.append(DeviceName.CHANGER)
-        if self.hands.bill is not None:
-            names.append(DeviceName.BILL)
-        return [*names, *(name for name in READERS if name in self.hands.readers)]
-
-    def _device(self, name: DeviceName) -> MdbDevice:
-        if name is DeviceName.CHANGER:
-            return self._changer()
-        if name is DeviceName.BILL:
-            return self._bill()
-        return self._reader(name)
-
-    def _changer(self) -> Changer:
-        if self.hands.changer is None:
-            raise LinkError("there is no coin changer")
-        return self.hands.changer
-
-    def _bill(self) -> BillValidator:
-        if self.hands.bill is None:
-            raise LinkError("there is no bill validator")
-        return self.hands.bill
-
-    def _reader(self, name: DeviceName) -> CardReader:
-        reader = self.hands.readers.get(name)
-        if reader is None:
-            raise LinkError(f"there is no {name.value}")
-        return reader

@@ -28,6 +28,7 @@ from config.settings import load
 from controller.guard import GuardTimes, guard_main
 from controller.journal.database import Access, Database, LogSize, Row, Statement, Storage, Value
 from controller.machine import effects as fx
+from controller.machine.performing import Performer
 from controller.machine.runner import Machine
 from controller.ports import Heartbeat
 from drivers.gpio.safe import SafeOutputs
@@ -88,7 +89,7 @@ def act_name(effect: fx.Effect) -> str:
 
 def watch_acts(trap: Trap) -> None:
     """Have the runner's acts end the process, if the trap is for one."""
-    begin, perform = Machine._begin, Machine._perform
+    begin, perform = Machine._begin, Performer.perform
 
     def beginning(self: Machine, effect: fx.Effect) -> None:
         begin(self, effect)
@@ -96,7 +97,7 @@ def watch_acts(trap: Trap) -> None:
         if at_once and trap.springs([act_name(effect)]):
             die()  # they are over when they have begun
 
-    async def performing(self: Machine, effect: fx.Effect) -> Any:
+    async def performing(self: Performer, effect: fx.Effect) -> Any:
         if not trap.springs([act_name(effect)]):
             return await perform(self, effect)
         if trap.when == "amid":
@@ -108,7 +109,7 @@ def watch_acts(trap: Trap) -> None:
             die()
 
     Machine._begin = beginning  # type: ignore[method-assign] # watched from outside
-    Machine._perform = performing  # type: ignore[method-assign] # watched from outside
+    Performer.perform = performing  # type: ignore[method-assign] # watched from outside
 
 
 class CrashingDatabase:

@@ -15,7 +15,7 @@ from controller.journal.store import Journal
 from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
-from controller.machine.runner import Machine
+from controller.machine.performing import Performer
 from controller.ports import (
     DispenseOutcome,
     DispenseResult,
@@ -371,7 +371,7 @@ def sell_what_is_too_warm(soil: Soil) -> None:
 
 def _card(change: Any) -> Any:
     def make(real: Any) -> Any:
-        async def perform(self: Machine, effect: Any) -> Any:
+        async def perform(self: Performer, effect: Any) -> Any:
             if isinstance(effect, fx.Settle):
                 return await change(self, effect, real)
             return await real(self, effect)
@@ -382,30 +382,30 @@ def _card(change: Any) -> Any:
 
 
 def tell_the_reader_that_the_vend_failed(soil: Soil) -> None:
-    async def change(self: Machine, effect: fx.Settle, real: Any) -> Any:
+    async def change(self: Performer, effect: fx.Settle, real: Any) -> Any:
         if not effect.success:
             return await real(self, effect)
         await real(self, replace(effect, success=False))
         return SettleOutcome.DONE
 
-    soil.wrap(Machine, "_perform_card", _card(change))
+    soil.wrap(Performer, "_card", _card(change))
 
 
 def tell_the_reader_that_the_vend_succeeded(soil: Soil) -> None:
-    async def change(self: Machine, effect: fx.Settle, real: Any) -> Any:
+    async def change(self: Performer, effect: fx.Settle, real: Any) -> Any:
         if effect.success:
             return await real(self, effect)
         await real(self, replace(effect, success=True))
         return RefundOutcome.REFUNDED
 
-    soil.wrap(Machine, "_perform_card", _card(change))
+    soil.wrap(Performer, "_card", _card(change))
 
 
 def never_tell_the_reader(soil: Soil) -> None:
-    async def change(self: Machine, effect: fx.Settle, real: Any) -> Any:
+    async def change(self: Performer, effect: fx.Settle, real: Any) -> Any:
         return SettleOutcome.DONE if effect.success else RefundOutcome.REFUNDED
 
-    soil.wrap(Machine, "_perform_card", _card(change))
+    soil.wrap(Performer, "_card", _card(change))
 
 
 def make_coins_of_a_card(soil: Soil) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.journal.sqlite_aio import DirectoryStorage
-from controller.machine.runner import known
+from controller.machine.performing import known
 from controller.ports import (
     BillEvent,
     BillEventKind,

@@ -7,7 +7,7 @@ there, so that a test can compare it with the ledger.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -242,7 +242,7 @@ class InstantReader(_Sink):
     def enable(self, on: bool) -> None:
         """Take note of nothing: cards come by script."""
 
-    def set_prices(self, lowest: int, highest: int) -> None:
+    def set_prices(self, prices: Collection[int]) -> None:
         """Any price can be sent."""
 
     async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:

@@ -101,11 +101,6 @@ class Planogram:
         """Return every price on the machine."""
         return self._prices
 
-    def price_range(self) -> tuple[int, int]:
-        """Return the lowest and the highest price, as readers want them; (0, 0) without columns."""
-        prices = self.prices()
-        return (min(prices), max(prices)) if prices else (0, 0)
-
     def with_offers(self, reduced: Mapping[str, tuple[int, str]]) -> Planogram:
         """Return it with (price, offer's name) of some columns in place of their list prices."""
         return Planogram(

@@ -139,7 +139,7 @@ class Machine:
         self._acceptor = Acceptor(desk)
         self._acceptance: Acceptance = NOTHING
         self._readers_off: list[str] = []
-        self._prices: tuple[int, int] = (-1, -1)
+        self._prices: frozenset[int] | None = None
         self._priced: Planogram | None = None  # whose prices these are
         self._view: object = None
         self._exit: str | None = None
@@ -298,10 +298,10 @@ class Machine:
             self._acceptance, self._readers_off = wanted, list(off)
         planogram = desk.planogram
         if planogram is not self._priced:
-            self._priced, prices = planogram, planogram.price_range()
+            self._priced, prices = planogram, planogram.prices()
             if prices != self._prices:
                 for reader in hands.readers.values():
-                    reader.set_prices(*prices)
+                    reader.set_prices(prices)
                 self._prices = prices
         shown = view(desk)
         if shown == self._view:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -155,10 +156,10 @@ class CardReader(MdbDevice, Protocol):
         """Want the reader enabled or disabled; a running session goes on to its end."""
         ...
 
-    def set_prices(self, lowest: int, highest: int) -> None:
-        """Tell the price range, now and after each initialisation.
+    def set_prices(self, prices: Collection[int]) -> None:
+        """Tell the range of all prices, now and after each initialisation; none: 0 to 0.
 
-        A price that is no whole number of the reader's units is reported as
+        Each price that is no whole number of the reader's units is reported as
         ``DEVICE_UNSUITABLE``; it is never rounded.
         """
         ...

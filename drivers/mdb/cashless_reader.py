@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Final
 
 from controller.faults import DeviceFault, FaultCode, PeerProtocolError
@@ -50,6 +51,8 @@ from drivers.mdb.turns import Lost, Restart
 _FULL_ASCII: Final = 1
 """Display type in SETUP: 20-7F."""
 
+_TOLD_PRICES: Final = 3  # of those that a reader can't be told; the rest are counted
+
 
 class ReaderLife(ReaderTalk):
     """Everything of a reader but its vend dialogues; constructed as `ReaderTalk`."""
@@ -59,9 +62,9 @@ class ReaderLife(ReaderTalk):
         self._wanted_on = on
         self._stir.set()
 
-    def set_prices(self, lowest: int, highest: int) -> None:
-        """Tell the price range; see `CardReader.set_prices`."""
-        self._prices = lowest, highest
+    def set_prices(self, prices: Collection[int]) -> None:
+        """Tell the range of all prices; see `CardReader.set_prices`."""
+        self._prices = tuple(sorted(prices)) or (0,)
         self._prices_sent = False
         self._stir.set()
 
@@ -152,9 +155,9 @@ class ReaderLife(ReaderTalk):
         highest = (1 << 32) - 1 if expanded else PRICE_UNKNOWN_MAX
         lowest = PRICE_UNKNOWN_MIN
         if self._prices is not None:
-            units = [self.to_units(price) for price in self._prices]
-            lowest = units[0] if units[0] is not None else lowest
-            highest = units[1] if units[1] is not None else highest
+            least, most = self.to_units(self._prices[0]), self.to_units(self._prices[-1])
+            lowest = lowest if least is None else least
+            highest = highest if most is None else most
         currency = iso_currency(self._currency) if expanded else None
         return SetupPrices(highest, lowest, currency)
 
@@ -162,11 +165,12 @@ class ReaderLife(ReaderTalk):
         """Show prices that can't be told to this reader: none is ever rounded."""
         if self._prices is None:
             return
-        if None in map(self.to_units, self._prices):
-            lowest, highest = (Money(price, self._currency) for price in self._prices)
+        wrong = [price for price in self._prices if self.to_units(price) is None]
+        if wrong:
+            told = ", ".join(str(Money(price, self._currency)) for price in wrong[:_TOLD_PRICES])
+            more = f" and {len(wrong) - _TOLD_PRICES} more" if len(wrong) > _TOLD_PRICES else ""
             self._faults.raise_(
-                FaultCode.DEVICE_UNSUITABLE,
-                f"prices from {lowest} to {highest} are no whole numbers of its units",
+                FaultCode.DEVICE_UNSUITABLE, f"no whole number of its units: {told}{more}"
             )
         else:
             self._faults.clear(FaultCode.DEVICE_UNSUITABLE)

@@ -137,7 +137,7 @@ class ReaderTalk(MdbDriver):
         self._restart_due: float | None = None
         self._wanted_on = False
         self._applied_on: bool | None = None
-        self._prices: tuple[int, int] | None = None
+        self._prices: tuple[int, ...] | None = None  # from the lowest up
         self._prices_sent = True
         self._chores: deque[CashlessCommand] = deque(maxlen=4)
         self.oddities: Counter[str] = Counter()

@@ -211,7 +211,7 @@ async def test_card_vends_end_as_they_are_said_to(
 ) -> None:
     settings = ReaderSettings(options=0x20 if always_idle else 0, multivend=True)
     it = await on(kind, line, seed, settings)
-    it.reader.set_prices(50, 500)
+    it.reader.set_prices((50, 500))
     it.reader.enable(True)
     for delivered in (True, False, True):
         await until(lambda: session(it), 60, "session")

@@ -38,7 +38,7 @@ async def selling(
     settings: ReaderSettings = CLASSIC, kind: LinkKind = "native", ours: Ours | None = None
 ) -> Rig:
     it = await reader(settings, kind, ours).up()
-    it.reader.set_prices(50, 500)
+    it.reader.set_prices((50, 500))
     it.reader.enable(True)
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
     return it

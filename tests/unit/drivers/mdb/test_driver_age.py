@@ -22,7 +22,7 @@ SETTINGS = ReaderSettings(options=OPTION_ALWAYS_IDLE)
 async def selling(settings: ReaderSettings = SETTINGS, kind: LinkKind = "native") -> Rig:
     bench = BenchSettings(changer=None, bill=None, readers=(settings,))
     it = await rig(kind, bench, devices=frozenset({DeviceName.CASHLESS1})).up()
-    it.reader.set_prices(50, 500)
+    it.reader.set_prices((50, 500))
     it.reader.enable(True)
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
     return it

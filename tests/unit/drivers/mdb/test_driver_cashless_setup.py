@@ -93,7 +93,7 @@ async def test_prices_are_told_in_both_forms_and_again_when_they_change(
 ) -> None:
     it = await selling(settings)
     assert it.bench.reader.prices == (500, 50)
-    it.reader.set_prices(100, 300)
+    it.reader.set_prices((100, 300))
     await until(lambda: it.bench.reader.prices == (300, 100))
     it.bench.reader.self_reset()
     await until(lambda: len(it.sink.told(DeviceReady)) == 2)
@@ -104,7 +104,7 @@ async def test_prices_are_told_in_both_forms_and_again_when_they_change(
 @virtual
 async def test_prices_a_reader_cannot_tell_are_a_fault_and_never_rounded() -> None:
     it = await reader(replace(CLASSIC, scale=10)).up()
-    it.reader.set_prices(55, 500)
+    it.reader.set_prices((55, 500))
     it.reader.enable(True)
     await until(lambda: ("cashless1", "device.unsuitable") in it.sink.faults)
     await session_at(it)
@@ -113,22 +113,38 @@ async def test_prices_a_reader_cannot_tell_are_a_fault_and_never_rounded() -> No
     assert auth(it).requested == 60
     await it.reader.vend_success(1)
     await it.reader.end_session()
-    it.reader.set_prices(60, 500)
+    it.reader.set_prices((60, 500))
     await until(lambda: it.sink.faults == {})
+    await it.die()
+
+
+@virtual
+async def test_each_price_is_looked_at_and_not_only_the_lowest_and_the_highest() -> None:
+    it = await reader(replace(CLASSIC, scale=10)).up()
+    it.reader.set_prices((50, 123, 500))
+    it.reader.enable(True)
+    await until(lambda: ("cashless1", "device.unsuitable") in it.sink.faults)
+    assert it.sink.told(FaultRaised)[-1].detail == "no whole number of its units: 1.23 EUR"
+    assert it.bench.reader.prices == (500, 50)
+    it.reader.set_prices(())
+    await until(lambda: it.sink.faults == {})
+    await until(lambda: it.bench.reader.prices == (0, 0))
+    it.reader.set_prices({101, 102, 103, 104, 105})
+    await until(lambda: it.sink.told(FaultRaised)[-1].detail.endswith("1.03 EUR and 2 more"))
     await it.die()
 
 
 @virtual
 async def test_prices_that_stood_before_a_set_up_are_a_fault_behind_it() -> None:
     it = await reader(replace(CLASSIC, scale=100)).up()
-    it.reader.set_prices(50, 240)
+    it.reader.set_prices((50, 240))
     await until(lambda: ("cashless1", "device.unsuitable") in it.sink.faults)
     it.bench.reader.self_reset()
     await until(lambda: len(it.sink.told(DeviceReady)) == 2)
     await asyncio.sleep(2.0)
     assert ("cashless1", "device.unsuitable") in it.sink.faults
     told = it.sink.told(FaultRaised)[-1].detail
-    assert told == "prices from 0.50 EUR to 2.40 EUR are no whole numbers of its units"
+    assert told == "no whole number of its units: 0.50 EUR, 2.40 EUR"
     await it.die()
 
 

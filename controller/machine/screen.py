@@ -162,6 +162,9 @@ def view(desk: Desk) -> PanelView:
     cards = desk.takes_cards(READERS[0]) or desk.takes_cards(READERS[1])
     notice = live.notice
     if notice is not None and desk.now < notice.until_s:
+        if notice.message is Message.INSERT_MORE:
+            # As when it was reckoned: a bill that makes room is none until it is in the stacker.
+            credit = (notice.price or 0) - (notice.amount or 0)
         return PanelView(
             notice.message,
             currency,

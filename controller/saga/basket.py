@@ -18,7 +18,7 @@ from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import age, rights, vend
+from controller.saga import age, escrow, rights, vend
 
 # --------------------------------------------------------------------------------- what is keyed
 
@@ -56,6 +56,7 @@ def confirm(desk: Desk) -> None:
     needed, credit = price_of(desk, basket.items), desk.credit
     last = basket.items[-1]
     if credit < needed and not _may_ask(desk):
+        escrow.make_room(desk)
         desk.tell(Message.INSERT_MORE, selection=last, price=needed, amount=needed - credit)
         return
     flagged = max(basket.items, key=desk.planogram.min_age)

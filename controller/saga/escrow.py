@@ -3,7 +3,8 @@
 It is stacked when a cash vend is authorised, in a mixed vend after the card's approval; with a
 reader that can't refund before the card is asked, and then only if its worth can be paid back in
 change (MDB/ICP 4.2, section 7). Coin return, and any end that gives credit back, returns the bill
-itself. While one waits no other can come: coins or a card pay the rest.
+itself. While one waits no other can come: coins or a card pay the rest. Once it is plain that it
+does not suffice and that no card pays, "auto" has it stacked, so that the next bill can come.
 """
 
 from __future__ import annotations
@@ -55,6 +56,16 @@ def waiting(desk: Desk) -> Escrow | None:
     if bill is None or not bill.waits or DeviceName.BILL not in desk.live.ready:
         return None
     return bill
+
+
+def make_room(desk: Desk) -> None:
+    """Have a bill that does not suffice stacked: another may be what its customer has.
+
+    Only under "auto", and only if its worth can be paid back: it will not come back itself.
+    """
+    bill = waiting(desk)
+    if desk.policy.escrow == "auto" and bill is not None and worth_returnable(desk, bill):
+        stack(desk, None)
 
 
 def hand_back(desk: Desk, reason: str) -> int:

@@ -272,7 +272,8 @@ def _close(desk: Desk, saga: Saga) -> None:
         result = "refused"
     else:
         result = "refunded"
-    strategy = strategy_of(saga, timed_out=saga.vend in desk.live.timed_out)
+    timed_out = saga.vend in desk.live.timed_out
+    strategy = strategy_of(saga, timed_out=timed_out)
     desk.write(
         rec.VendClosed.model_validate(
             {
@@ -306,6 +307,8 @@ def _close(desk: Desk, saga: Saga) -> None:
     _farewell(desk, saga)
     if desk.mode.vending:
         desk.fire(Trigger.FINISH)
+    if timed_out and saga.failed == "cancelled" and desk.mode.selling:
+        escrow.make_room(desk)  # nobody came with a card for the rest
 
 
 def _farewell(desk: Desk, saga: Saga) -> None:

@@ -99,6 +99,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         reader = None  # the card could not be undone, nor the bill: coins may pay the rest
     if credit < price and reader is None:
         if credit:
+            escrow.make_room(desk)
             desk.tell(Message.INSERT_MORE, selection=selection, price=price, amount=price - credit)
         else:
             desk.tell(Message.PRICE, selection=selection, price=price)

@@ -121,6 +121,79 @@ def test_no_second_bill_comes_while_one_waits_and_coins_pay_the_rest(link: Link)
     play(scenario, link, settings=machine("hold"))
 
 
+def test_a_bill_that_does_not_suffice_makes_room_for_another_once_a_selection_tells_so(
+    link: Link,
+) -> None:
+    """A reader that starts with the card is there: a card could pay the rest, and none comes."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(1.0)
+        await bill(stage)
+        stage.press("B2")
+        await stage.shows("Missing")
+        await stage.until(lambda: stage.credit == 500)
+        assert stacked(stage) == 1
+        assert not any("0.00" in shown for shown in stage.shown)
+        await stage.passes(1.0)
+        assert stage.world.insert_bill(500)
+        await stage.until(lambda: stage.credit == 1000)
+        await stage.buys("B2")
+        assert (stage.products, stage.spent) == (["nuts"], DEAR)
+
+    settings = machine()
+    play(scenario, link, settings=settings, plan=reader(settings, options=0))
+
+
+def test_a_card_may_still_pay_the_rest_of_a_bill_that_made_room(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(1.0)
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: stage.credit == 500)
+        assert stage.world.present_card("card")
+        await stage.passes(1.0)
+        await stage.buys("B2")
+        assert (stage.products, stage.spent) == (["nuts"], DEAR)
+        assert [data.amount for data in stage.records("approval.requested")] == [DEAR - 500]
+
+    settings = machine()
+    play(scenario, link, settings=settings, plan=reader(settings, options=0))
+
+
+def test_a_bill_makes_room_when_no_card_came_for_the_rest(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(1.0)
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(30.0)
+        assert stacked(stage) == 0
+        await stage.until(lambda: stacked(stage) == 1, within_s=60.0)
+        await stage.quiet()
+        assert stage.credit == 500
+        assert stage.world.insert_bill(500)
+        await stage.until(lambda: stage.credit == 1000)
+        await stage.buys("B2")
+        assert (stage.products, stage.spent) == (["nuts"], DEAR)
+
+    play(scenario, link, settings=machine())
+
+
+def test_a_bill_that_its_owner_wants_held_makes_no_room(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(1.0)
+        await bill(stage)
+        stage.press("B2")
+        await stage.shows("Missing")
+        await stage.passes(2.0)
+        assert stacked(stage) == 0
+        stage.press("*")
+        await stage.until(lambda: stage.spent == 0)
+
+    settings = machine("hold")
+    play(scenario, link, settings=settings, plan=reader(settings, options=0))
+
+
 @pytest.mark.parametrize("fault", ["return_when_stacking", "jam_on_stack"])
 def test_a_bill_that_is_not_stacked_fails_the_vend_and_everything_goes_back(
     fault: str, link: Link

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -152,12 +153,20 @@ def root(
 def run() -> None:
     """Run, and end with an exit code that says how it went."""
     try:
-        app(prog_name="vendctl")
+        try:
+            app(prog_name="vendctl")
+        finally:
+            sys.stdout.flush()
     except CliError as error:
         screen.error(f"vendctl: {error}")
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        screen.error(f"vendctl: cannot write: {error.strerror or error}")
+        # What is still to be written goes nowhere, so that the end of the program can't fail on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(Exit.FAILED)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         # What is not as every vendd of this version says it: told in a line, with the place for
         # a report, instead of a page that says nothing to who stands before the machine.

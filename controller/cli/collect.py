@@ -43,6 +43,9 @@ def collect(
     """Book cash box and stacker as emptied: asks for what was counted, shows the difference."""
     status = ask(context, "status")
     currency, cash = status["currency"], status["cash"]
+    for amount in (cashbox, stacker, recycler):
+        if amount is not None:
+            parse(amount, currency)  # before anything is asked
     told = None not in (cashbox, stacker, bills)
     if not told:
         if json:
@@ -54,12 +57,16 @@ def collect(
                 ("Expected in the stacker", stacked),
             ]
         )
-    if cashbox is None:
-        cashbox = typer.prompt(f"Counted in the cash box ({currency})")
-    if stacker is None:
-        stacker = typer.prompt(f"Counted in the stacker ({currency})")
-    if bills is None:
-        bills = typer.prompt("How many bills", type=int)
+    try:
+        if cashbox is None:
+            cashbox = typer.prompt(f"Counted in the cash box ({currency})")
+        if stacker is None:
+            stacker = typer.prompt(f"Counted in the stacker ({currency})")
+        if bills is None:
+            bills = typer.prompt("How many bills", type=int)
+    except typer.Abort as aborted:
+        text = "nothing was booked; to be asked nothing, say --cashbox, --stacker and --bills"
+        raise CliError(text, Exit.USAGE) from aborted
     box, stack = parse(cashbox, currency), parse(stacker, currency)
     if stack and not bills:
         raise CliError(f"{full(stack, currency)} in the stacker, but in no bill", Exit.USAGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -87,15 +87,12 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show records with everything in them."""
+    _in_order(first, last or first)
     with source(context, folder) as journal:
         page = journal.records(first - 1, 1)
         records = list(_range(journal, first, last or first))
     if not records:
-        there = page["journal"]
-        raise CliError(
-            f"no record {first}: the journal has {there['first']} to {there['last']}",
-            Exit.NOT_FOUND,
-        )
+        raise _no_record(first, page["journal"])
     if json:
         screen.as_json(records)
         return
@@ -103,6 +100,18 @@ def show(
         if number:
             print()
         _full(record, page["currency"])
+
+
+def _in_order(first: int, last: int) -> None:
+    if last < first:
+        raise CliError(
+            f"from {first} to {last} there is nothing: the first is told first", Exit.USAGE
+        )
+
+
+def _no_record(seq: int, there: dict[str, Any]) -> CliError:
+    text = f"no record {seq}: the journal has {there['first']} to {there['last']}"
+    return CliError(text, Exit.NOT_FOUND)
 
 
 def _full(record: dict[str, Any], currency: str) -> None:
@@ -206,8 +215,12 @@ def export(
     one record's exact text (body), start (boot) and hash.
     """
     del json  # lines of JSON are what it writes anyway
-    with source(context, folder) as journal, _writing(output) as file:
+    _in_order(first, first if last is None else last)
+    with source(context, folder) as journal, ExitStack() as closing:
         there = journal.records(0, 1)["journal"]
+        if first > 1 and first > there["last"]:
+            raise _no_record(first, there)
+        file = closing.enter_context(_writing(output))
         start = max(first, there["first"])
         before = journal.records(start - 2, 1)["records"] if start > there["first"] else []
         digest = _GENESIS if start == 1 else before[0]["hash"] if before else ""

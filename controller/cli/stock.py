@@ -116,14 +116,17 @@ def disable(
 def price(
     context: typer.Context,
     column: ColumnName,
-    amount: Annotated[str, typer.Argument(help="The new price, e.g. 1.50; none: show it.")] = "",
+    amount: Annotated[
+        str | None,
+        typer.Argument(help="The new price, e.g. 1.50; none: show it.", show_default=False),
+    ] = None,
     free: Annotated[bool, typer.Option("--free", help="A price of 0 is no slip.")] = False,
     json: AsJson = False,
 ) -> None:
     """Show or set a column's price; 0 only with --free."""
     stock = ask(context, "stock.show")
     currency = stock["currency"]
-    if not amount:
+    if amount is None:
         found = [one for one in stock["columns"] if one["column"] == column]
         if not found:
             known = ", ".join(one["column"] for one in stock["columns"])

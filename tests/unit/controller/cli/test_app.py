@@ -284,3 +284,32 @@ def test_an_answer_of_another_shape_ends_in_one_line(
     assert error.count("\n") == 1
     assert "KeyError 'currency' in test_app.py" in error
     assert "same version?" in error
+
+
+DECODE = [*START, "decode", "mdb", "--device", "changer", "--response", "00"]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_full_disk_behind_the_pipe_is_said_in_a_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*DECODE, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.stderr == "vendctl: cannot write: No space left on device\n"
+    assert ended.returncode == Exit.FAILED
+
+
+def test_without_a_standard_output_it_says_so() -> None:
+    shell = ["sh", "-c", '"$@" >&-', "sh", *DECODE]
+    ended = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.stderr == "vendctl: there is no standard output\n"
+    assert ended.returncode == Exit.FAILED
+
+
+def test_without_a_standard_error_it_answers_all_the_same() -> None:
+    shell = ["sh", "-c", '"$@" 2>&-', "sh", *DECODE]
+    ended = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=False)
+    assert "ACK" in ended.stdout
+    assert ended.returncode == 0
+    shell[-1] = "XX"
+    assert subprocess.run(shell, stdout=subprocess.PIPE, check=False).returncode == Exit.USAGE

@@ -116,6 +116,9 @@ def test_a_price_is_shown_and_set_in_main_units(ctl: Any, machine: Any) -> None:
     assert ctl("price", "A1", "1,65").lines == ["A1: 1.65 EUR, was 1.50 EUR"]
     assert ctl("price", "A1").lines == ["A1: 1.65 EUR"]
     assert machine.told[0][0] == cmd.SetPrice("A1", 165)
+    ended = ctl("price", "A1", "")  # a script's variable that is empty
+    assert (ended.code, ended.out) == (2, "")
+    assert "'' is no amount in EUR" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -351,6 +354,18 @@ def test_collecting_books_nothing_without_a_yes(ctl: Any, machine: Any) -> None:
     ended = ctl("collect", "--cashbox", "2.20", "--stacker", "5", "--bills", 1, typed="n\n")
     assert ended.code != 0
     assert "More than expected: 0.20 EUR" in ended.out
+    assert machine.told == []
+
+
+def test_collecting_ends_with_what_to_say_when_nobody_answers(ctl: Any, machine: Any) -> None:
+    ended = ctl("collect", "--yes")
+    assert ended.code == 2
+    assert ended.err.endswith(
+        "nothing was booked; to be asked nothing, say --cashbox, --stacker and --bills\n"
+    )
+    ended = ctl("collect", "--cashbox", "2.001", typed="5\n1\ny\n")
+    assert (ended.code, ended.out) == (2, "")
+    assert "'2.001' is no amount in EUR" in ended.err
     assert machine.told == []
 
 

@@ -49,6 +49,20 @@ def test_records_for_scripts_are_a_line_of_json_each(ctl: Any) -> None:
     assert [row["seq"] for row in rows] == [37, 38]
 
 
+def test_records_that_are_not_there_are_said_to_be(ctl: Any, tmp_path: Path) -> None:
+    file = tmp_path / "records"
+    for words, code, said in [
+        (("show", 99), 6, "no record 99: the journal has 1 to 38"),
+        (("export", "--from", 99, "-o", file), 6, "no record 99: the journal has 1 to 38"),
+        (("show", 5, 2), 2, "from 5 to 2 there is nothing: the first is told first"),
+        (("export", "--from", 5, "--to", 2), 2, "from 5 to 2 there is nothing"),
+    ]:
+        ended = ctl("journal", *words)
+        assert (ended.code, ended.out) == (code, "")
+        assert said in ended.err
+    assert not file.exists()
+
+
 def test_a_record_is_shown_with_everything_in_it(ctl: Any) -> None:
     lines = ctl("journal", "show", 8, 9).lines
     assert lines[:2] == ["Record     8, start 1", "Type       coins.deposited, version 1"]

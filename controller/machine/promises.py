@@ -29,7 +29,8 @@ def promise(desk: Desk, message: Message, code: str, amount: int | None = None) 
 def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
     """Return what is to be read on behind a saga.
 
-    A bill in escrow that was to pay it, and got stuck, is a claim of its own.
+    A bill that got stuck in escrow meanwhile is a claim of its own. And whoever wants their other
+    money back may not have copied yet what stood there.
     """
     codes = _minted(desk, saga)
     return [notice for notice in desk.live.promises if notice.code in codes]
@@ -114,12 +115,14 @@ def _of_open_sagas(desk: Desk) -> set[str]:
 
 
 def _minted(desk: Desk, saga: Saga) -> set[str]:
-    bill = saga.bill_asked
-    return {
+    codes = {
         claim.code
         for claim in desk.state.claims.values()
-        if claim.vend == saga.vend or (bill and claim.tender == "cash" and claim.seq > saga.vend)
+        if claim.vend == saga.vend or (claim.tender == "cash" and claim.seq > saga.vend)
     }
+    if saga.kind == "return":
+        codes |= {notice.code for notice in desk.live.promises if notice.until_s > desk.now}
+    return codes
 
 
 def _show(desk: Desk, notice: Notice) -> None:

@@ -221,3 +221,40 @@ def test_the_code_of_a_stuck_bill_is_read_before_anything_else_of_its_basket(lin
 
     held = with_policy(escrow="hold", basket=True)
     play(scenario, link, settings=held, allowance=BLIND, judged=False)
+
+
+def test_the_code_of_a_stuck_bill_stays_when_other_money_is_paid_back(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(1000)
+        await stage.until(lambda: stage.world.insert_bill(1000), within_s=10.0)
+        await stage.until(lambda: len(stage.records("stack.intended")) == 2)
+        stage.breaks("bill", "jam_on_stack")
+        stage.breaks("changer", "stall")
+        stage.press("*")
+        await stage.until(lambda: stage.claimed == 1000, within_s=90.0)
+        assert on_panel(stage, codes(stage)[0])
+        await stage.until(lambda: changer_was_reset(stage), within_s=90.0)
+        stage.mends("changer", "stall")
+        await stage.until(lambda: not stage.state.sagas)
+        for _ in range(5):
+            assert on_panel(stage, codes(stage)[0])
+            await stage.passes(8.0)
+
+    play(scenario, link, allowance=BLIND, judged=False)
+
+
+def test_a_code_stays_when_its_customer_asks_for_the_other_money_at_once(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        await stage.until(lambda: stage.world.insert_bill(1000), within_s=10.0)
+        stage.breaks("bill", "jam_on_stack")
+        await stage.until(lambda: stage.claimed == 1000, within_s=90.0)
+        code = codes(stage)[0]
+        assert on_panel(stage, code)
+        await stage.gives_back()
+        assert stage.last.paid_back == 50
+        assert on_panel(stage, code)
+        await stage.passes(70.0)
+        assert not on_panel(stage, code)
+
+    play(scenario, link, allowance=BLIND, judged=False)

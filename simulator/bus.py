@@ -78,11 +78,6 @@ class Bus:
         if device is not None:
             device.naked()
 
-    @property
-    def awaits_ack(self) -> bool:
-        """Tell whether a device has sent data and heard nothing yet."""
-        return self._unacked is not None
-
     def break_line(self) -> None:
         """Reset every peripheral."""
         self._unacked = None

@@ -185,9 +185,6 @@ class Cabinet:
             raise UnknownPartError(f"no column {column}; there are: {', '.join(self._plans)}")
         return plan
 
-    def _spiral(self, column: str) -> Spiral:
-        return self.spirals[self._plan(column).selection]
-
     def _build(self, plan: Column, brake_s: float) -> None:
         name = plan.selection
         spiral = Spiral(

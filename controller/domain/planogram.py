@@ -86,10 +86,6 @@ class Planogram:
         column = self.columns.get(selection)
         return 0 if column is None else self.products[column.product].min_age
 
-    def product_of(self, column: str) -> Product:
-        """Return what a column holds. Raises KeyError."""
-        return self.products[self.columns[column].product]
-
     def siblings(self, column: str) -> tuple[str, ...]:
         """Return the other columns that may deliver in its place, in order. Raises KeyError."""
         product = self.columns[column].product

@@ -54,11 +54,6 @@ def well_formed(code: str) -> bool:
     return len(digits) == CODE_DIGITS and digits.isdecimal() and int(digits) % 97 == 1
 
 
-def genuine(code: str, key: bytes, machine: str, seq: int, amount: int) -> bool:
-    """Tell, in constant time, whether ``code`` is the one minted for this claim."""
-    return hmac.compare_digest(code.replace(" ", ""), mint(key, machine, seq, amount))
-
-
 def grouped(code: str) -> str:
     """Return the code in groups that a person can copy."""
     return " ".join(code[i : i + GROUP] for i in range(0, len(code), GROUP))

@@ -7,7 +7,7 @@ nothing, because folding again gives the same one (a test says so).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 
@@ -124,14 +124,6 @@ class State:
     begun_with: dict[str, int] = field(default_factory=dict)  # balances taken over from it
 
     # ------------------------------------------------------------------ questions
-
-    def tube_value(self, type_: int) -> int:
-        """Return a coin type's value as the changer last told it; 0 when it never did."""
-        info = self.devices.get("changer")
-        for coin in info["coins"] if info else ():
-            if coin["type"] == type_:
-                return cast("int", coin["value"])
-        return 0
 
     def tube_coins(self) -> list[tuple[int, int, int]]:
         """Return (type, value, believed count) of each coin type that has a tube."""

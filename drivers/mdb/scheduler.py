@@ -116,12 +116,6 @@ class MdbBus:
             self._fall("the MDB bus was stopped", tell=False)
             self.link.close()
 
-    def rouse(self) -> None:
-        """Whoever foresaw that nothing happens was wrong: poll from now on again."""
-        now = asyncio.get_running_loop().time()
-        for slot in self._slots:
-            slot.take_back(now)
-
     def sooner(self, due: float) -> None:
         """Wake up if something is due before the nap ends."""
         nap = self._nap

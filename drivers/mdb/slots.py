@@ -366,14 +366,6 @@ class Slot:
         self.plan()
         return beats
 
-    def take_back(self, now: float) -> None:
-        """Undo `skip_to` from `now` on: poll at the next beat."""
-        if self.polling and self._poll_due > now + POLL_S:
-            beats = math.floor((self._poll_due - now) / POLL_S)
-            self._poll_due -= beats * POLL_S
-            self._polled_at = self.heard_at = self.told_at = self._poll_due - POLL_S
-            self.replan()
-
     @property
     def latest(self) -> float:
         """Return the loop time by which the next poll should have begun; NEVER without one."""

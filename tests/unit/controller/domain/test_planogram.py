@@ -15,7 +15,7 @@ def test_a_selection_finds_its_column_and_its_product() -> None:
     plan = Planogram([WATER, COLA], [A1, A2, A3])
     assert plan.find("A2") is A2
     assert plan.find("B7") is None
-    assert plan.product_of("A3") is WATER
+    assert plan.products[plan.columns["A3"].product] is WATER
     assert list(plan.columns) == ["A1", "A2", "A3"]
 
 

@@ -471,22 +471,6 @@ async def test_a_command_wakes_a_bus_that_skips_idle_polls() -> None:
 
 
 @virtual
-async def test_a_world_that_acts_early_rouses_the_bus() -> None:
-    seer = Seer(horizon=1000.0)
-    it = await stand(polls=(A, B), foresight=seer)
-    await asyncio.sleep(500)
-    seer.horizon = 0.0
-    it.bus.rouse()
-    began = now()
-    await asyncio.sleep(1.0)
-    for poll in (A, B):
-        times = [at for at in it.link.times(poll) if at >= began]
-        assert times[0] - began <= POLL_S
-        assert gaps(times) == pytest.approx([POLL_S] * (len(times) - 1))
-    await it.stop()
-
-
-@virtual
 async def test_a_poll_in_vain_keeps_the_line_as_long_as_if_it_were_sent() -> None:
     sent = await stand(polls=(A, B))
     await asyncio.sleep(2.0)

@@ -60,7 +60,7 @@ class BatchHead(BaseModel):
     first: Seq
     count: Annotated[int, Field(ge=1, le=MAX_RECORDS)]
     boots: Annotated[
-        tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...],
+        tuple[tuple[Seq, Annotated[int, Field(ge=1, le=MAX_RECORDS)]], ...],
         Field(min_length=1, max_length=MAX_RECORDS, description="runs of (boot, records)"),
     ]
     prev: Annotated[HexHash, Field(description="the hash before the first record")]

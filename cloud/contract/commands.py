@@ -12,7 +12,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud.contract.messages import Message, MessageError, Ms
+from cloud.contract.batch import Seq
+from cloud.contract.messages import Message, MessageError, Ms, Revision
 
 MAX_LIFE_MS: Final = 30 * 24 * 3_600_000  # an id is kept until it expires, so it must expire
 
@@ -136,7 +137,7 @@ class ConfigApply(Args):
 
     kind: ClassVar[str] = "config.apply"
     roles: ClassVar[frozenset[Role]] = _CONFIG
-    revision: Annotated[int, Field(ge=1)]
+    revision: Revision
     settings: dict[str, Any]
 
 
@@ -181,7 +182,7 @@ class ClaimClose(Args):
     kind: ClassVar[str] = "claim.close"
     replaced: ClassVar[bool] = False
     roles: ClassVar[frozenset[Role]] = _SUPPORT
-    claim: Annotated[int, Field(ge=1, description="the seq of the record that told of it")]
+    claim: Annotated[Seq, Field(description="the seq of the record that told of it")]
     journal: Annotated[
         str,
         Field(pattern=r"^([0-9a-f]{32})?$", description="that record's; empty: the one in use"),
@@ -240,8 +241,8 @@ class JournalUpload(Args):
 
     kind: ClassVar[str] = "journal.upload"
     replaced: ClassVar[bool] = False
-    first: Annotated[int, Field(ge=1)]
-    last: Annotated[int, Field(ge=1)]
+    first: Seq
+    last: Seq
 
 
 class LogLevel(Args):

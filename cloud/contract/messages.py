@@ -25,6 +25,8 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024  # of each message here; a batch has its o
 
 Ms = Annotated[int, Field(ge=0, lt=2**53, description="UTC, milliseconds since 1970")]
 Nonce = Annotated[str, Field(max_length=64)]
+Revision = Annotated[int, Field(ge=1, lt=2**53, description="only rises")]
+RevisionOrNone = Annotated[int, Field(ge=0, lt=2**53)]
 SeqOrNone = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -157,7 +159,7 @@ class Urgent(Message):
 
     journal: HexId
     seq: Seq
-    boot: Annotated[int, Field(ge=1)]
+    boot: Seq
     body: Annotated[Bytes, Field(description="the record's exact bytes")]
     trace: TraceParent | None = None
 
@@ -167,10 +169,12 @@ class ConfigReport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    revision: Annotated[int, Field(ge=0, description="in force; 0: the machine's own file")] = 0
+    revision: Annotated[
+        RevisionOrNone, Field(description="in force; 0: the machine's own file")
+    ] = 0
     digest: Annotated[str, Field(description="of its settings, SHA-256, hex")] = ""
     trial: Annotated[bool, Field(description="in force, and not yet found to be good")] = False
-    seen: Annotated[int, Field(ge=0, description="the newest revision that was judged")] = 0
+    seen: Annotated[RevisionOrNone, Field(description="the newest revision that was judged")] = 0
     outcome: Annotated[
         str, Field(description="of that one: applied, refused or rolled_back; empty: none yet")
     ] = ""
@@ -200,7 +204,7 @@ class State(Message):
     ] = {}
     devices: dict[str, str] = {}
     versions: dict[str, str] = {}
-    desired: Annotated[int, Field(ge=0, description="revision applied last")] = 0
+    desired: Annotated[RevisionOrNone, Field(description="revision applied last")] = 0
     configuration: ConfigReport | None = None
     drift: Annotated[
         dict[str, object], Field(description="what a technician changed against it, by key")
@@ -218,7 +222,7 @@ class Desired(Message):
 
     tenant: str
     machine: str
-    revision: Annotated[int, Field(ge=1, description="only rises")]
+    revision: Revision
     settings: dict[str, object] = {}
     issued_at: Ms
     issuer: str = ""

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from cloud.contract.batch import Row
 from cloud.contract.journal import REGISTRY, EnvelopeError, Record, UnknownData, decode
 
+# No amount, count or time is as large, and sums of such numbers are beyond what a table can hold.
+LIMIT: Final = 2**53
+_LONG: Final = len(str(LIMIT))
+_NINES: Final = bytes.maketrans(b"0123456789", b"9" * 10)
 
-def record_of(row: Row) -> Record:
-    """Return a record; one whose body is of no form that we know is kept as bytes."""
+
+class _TooLargeError(Exception):
+    """A number is."""
+
+
+def records_of(rows: Sequence[Row]) -> list[Record]:
+    """Return records, as ``record_of`` does."""
+    # Of all at once: to look through each would cost ingest a twentieth of its time.
+    long_ones = _has_long_number(b" ".join([row.body for row in rows]))
+    return [record_of(row, look=long_ones) for row in rows]
+
+
+def record_of(row: Row, *, look: bool = True) -> Record:
+    """Return a record; one whose body is of no form that we know is kept as bytes.
+
+    So is one with a number that no table of ours can hold: the others of its journal go on.
+    """
     try:
-        return decode(REGISTRY, seq=row.seq, boot=row.boot, body=row.body, digest=row.hash)
-    except EnvelopeError as error:
+        record = decode(REGISTRY, seq=row.seq, boot=row.boot, body=row.body, digest=row.hash)
+        if look and _has_long_number(row.body):
+            json.loads(row.body, parse_int=_in_bounds)
+    except _TooLargeError:
+        data = UnknownData(record.type, record.version, row.body, "a number beyond all bounds")
+        vend = record.vend if record.vend is None or record.vend < LIMIT else None
+        return replace(record, at_ms=min(record.at_ms, LIMIT), vend=vend, data=data, postings=())
+    except (EnvelopeError, ValueError) as error:
         return Record(
             seq=row.seq,
             boot=row.boot,
@@ -27,17 +55,22 @@ def record_of(row: Row) -> Record:
             body=row.body,
             hash=row.hash,
         )
+    return record
 
 
-_BIGINT: Final = 2**63 - 1
+def _has_long_number(body: bytes) -> bool:
+    return b"9" * _LONG in body.translate(_NINES)
+
+
+def _in_bounds(digits: str) -> int:
+    if len(digits) > _LONG + 1 or abs(int(digits)) >= LIMIT:
+        raise _TooLargeError
+    return 0
+
+
 _TYPE_LENGTH: Final = 64
 
 
 def columns_of(record: Record) -> tuple[int, str, int | None]:
     """Return time, type and vend as columns can hold them; the bytes keep what they said."""
-    at_ms, vend = record.at_ms, record.vend  # which are digits: never below zero
-    return (
-        at_ms if at_ms < _BIGINT else _BIGINT,
-        record.type[:_TYPE_LENGTH],
-        vend if vend is None or vend < _BIGINT else _BIGINT,
-    )
+    return record.at_ms, record.type[:_TYPE_LENGTH], record.vend

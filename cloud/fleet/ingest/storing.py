@@ -17,7 +17,7 @@ from cloud.fleet.database import FleetDatabase, Write
 from cloud.fleet.ingest import checkpoints, copies, forks
 from cloud.fleet.ingest.cursor import Cursor, hash_at
 from cloud.fleet.ingest.folds import Folds
-from cloud.fleet.ingest.reading import columns_of, record_of
+from cloud.fleet.ingest.reading import columns_of, records_of
 from cloud.fleet.projections import tables
 from cloud.fleet.projections.carried import counted_already
 from cloud.fleet.projections.fold import Fold
@@ -70,7 +70,7 @@ class Storing:
         fold = await self._fold(connection, cursor) if projected else None
         stored: list[tuple[Any, ...]] = []
         for start in range(0, len(rows), _READ_AT_ONCE):
-            records = [record_of(row) for row in rows[start : start + _READ_AT_ONCE]]
+            records = records_of(rows[start : start + _READ_AT_ONCE])
             stored += [(cursor.id, r.seq, r.boot, *columns_of(r), r.body, r.hash) for r in records]
             if records[0].seq == 1:
                 await self._note_beginning(connection, cursor, records[0], now_ms)

@@ -14,7 +14,7 @@ from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest import checkpoints
-from cloud.fleet.ingest.reading import record_of
+from cloud.fleet.ingest.reading import records_of
 from cloud.fleet.projections import tables
 from cloud.fleet.projections.carried import counted_already
 
@@ -56,9 +56,9 @@ async def project_journal(
         if not found:
             return count
         fold = await tables.load(database, connection, machine_id, journal_id)
-        records = [
-            record_of(Row(row.seq, row.boot, bytes(row.body), bytes(row.hash))) for row in found
-        ]
+        records = records_of(
+            [Row(row.seq, row.boot, bytes(row.body), bytes(row.hash)) for row in found]
+        )
         fold.head = head
         fold.journal = uid.hex()
         fold.known = await counted_already(connection, records)

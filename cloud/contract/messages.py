@@ -25,8 +25,9 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024  # of each message here; a batch has its o
 
 Ms = Annotated[int, Field(ge=0, lt=2**53, description="UTC, milliseconds since 1970")]
 Nonce = Annotated[str, Field(max_length=64)]
-Revision = Annotated[int, Field(ge=1, lt=2**53, description="only rises")]
-RevisionOrNone = Annotated[int, Field(ge=0, lt=2**53)]
+REVISION_MAX: Final = 2**53 - 1
+Revision = Annotated[int, Field(ge=1, le=REVISION_MAX, description="only rises")]
+RevisionOrNone = Annotated[int, Field(ge=0, le=REVISION_MAX)]
 SeqOrNone = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.commands import ClaimClose, CommandBody, arguments_of
-from cloud.contract.messages import Desired
+from cloud.contract.messages import REVISION_MAX, Desired
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.broker import Connection
@@ -137,10 +137,19 @@ async def set_desired(
     issuer: str,
     now_ms: int,
 ) -> int:
-    """Sign the next revision of a machine's configuration, keep it and return its number."""
+    """Sign the next revision of a machine's configuration, keep it and return its number.
+
+    Raises:
+        OrderRefusedError: No such machine, or it takes no further revision.
+    """
     async with database.writing() as connection:
         machine_id = await machine_id_of(connection, address)
         last = await last_revision(connection, machine_id)
+        if last >= REVISION_MAX:
+            raise OrderRefusedError(
+                f"{address} has heard of revision {last}, and there is none above it: it takes no "
+                "other one"
+            )
         body = Desired(
             tenant=address.tenant,
             machine=address.machine,

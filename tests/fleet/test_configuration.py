@@ -12,7 +12,7 @@ from sqlalchemy import select
 from cloud.contract import signing
 from cloud.contract.commands import Role
 from cloud.contract.journal import records as rec
-from cloud.contract.messages import ConfigReport, Signed, State, read
+from cloud.contract.messages import REVISION_MAX, ConfigReport, Signed, State, read
 from cloud.fleet import alerts, configuration, orders, reports, signer
 from cloud.fleet import schema as t
 from cloud.fleet.configuration import ConfigurationError, changed
@@ -134,6 +134,10 @@ async def test_a_revision_is_above_all_that_the_machine_may_have_heard_of(
     told = State(at=START, mode="idle", configuration=ConfigReport(seen=11))
     await Ingest(database).told(machine.address, told, START)
     assert await wants(database, keys, machine, {}) == 12, "the database was restored from a copy"
+    told = State(at=START, mode="idle", configuration=ConfigReport(seen=REVISION_MAX))
+    await Ingest(database).told(machine.address, told, START)
+    with pytest.raises(orders.OrderRefusedError, match="there is none above it"):
+        await wants(database, keys, machine, {})
 
 
 async def test_what_was_changed_at_the_machine_is_adopted(

@@ -34,7 +34,7 @@ class Message(StrEnum):
     VENDING_CARD = "vending_card"  # the same, on a card that has just been approved
     TRYING_AGAIN = "trying_again"  # not seen to drop
     TAKE_PRODUCT = "take_product"
-    NOT_DISPENSED = "not_dispensed"  # given up; what is given back is said next
+    NOT_DISPENSED = "not_dispensed"  # given up; what is given back is said next, or kept
     PAYING_CHANGE = "paying_change"
     COIN_RETURN = "coin_return"
     REFUND_COINS = "refund_coins"
@@ -54,7 +54,6 @@ class Message(StrEnum):
     AGE_UNKNOWN = "age_unknown"  # nobody here can check
     BASKET = "basket"  # selections so far (code: how many), and their price
     CLAIM = "claim"  # amount and code of a promise
-    THANKS = "thanks"
     OUT_OF_SERVICE = "out_of_service"
     OWED = "owed"  # out of service with a customer's money in the books
     SERVICE = "service"  # a technician is at work

@@ -333,6 +333,9 @@ def _farewell(desk: Desk, saga: Saga) -> None:
     elif saga.app_refunded:
         desk.tell(Message.REFUND_APP, amount=saga.app_refunded)
         desk.do(Beep(Tone.ERROR))
+    elif saga.kind == "vend" and saga.failed not in REFUSALS and not saga.test:
+        desk.tell(Message.NOT_DISPENSED, selection=saga.selection)  # what it was to cost is kept
+        desk.do(Beep(Tone.ERROR))
     else:
         desk.live.notice = None
 

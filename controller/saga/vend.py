@@ -46,6 +46,7 @@ from controller.ports import (
 from controller.saga import age, basket_rules, escrow, late_card, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
+from controller.saga.strategy import REFUSALS
 from controller.state.saga import Saga
 
 _CARD_ACTS: Final = ("approval", "settle")  # a refund error may come of either
@@ -344,6 +345,8 @@ def _settle(desk: Desk, saga: Saga) -> bool:
 def _compensate(desk: Desk, saga: Saga) -> bool:
     """Undo in reverse. False while the reader is being told."""
     if desk.mode is not Mode.PAYING_OUT:
+        if desk.mode.vending and saga.failed not in REFUSALS:
+            desk.tell(Message.NOT_DISPENSED, selection=saga.selection, seconds=30.0)
         desk.step(Trigger.COMPENSATE)
     if saga.card == "approved":
         _tell_reader(desk, saga, success=False)

@@ -343,3 +343,28 @@ def test_a_column_that_stands_for_itself_is_not_helped_out_when_it_fails(link: L
         assert stage.products == ["water"]
 
     play(scenario, link, settings=with_product("water", sold_out="column"))
+
+
+def test_a_failed_vend_is_told_though_its_money_is_kept(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await stage.coins(200)
+        await stage.buys("A3")
+        assert stage.credit == 200
+        told = stage.shown[stage.shown.index("A3 Cola 0.33 l On its way ...") + 1 :]
+        assert told[0] == "Sorry! A3 Cola 0.33 l could not be sold"
+        await stage.shows("Credit €2.00 Please choose")
+        await stage.gives_back()
+
+    play(scenario, link, settings=with_policy(after_failure="keep"))
+
+
+def test_a_failed_vend_on_a_card_is_told_while_its_reader_refunds(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await stage.pays_by_card("A3")
+        assert stage.spent == 0
+        told = next(n for n, text in enumerate(stage.shown) if "could not be sold" in text)
+        assert any("is not charged" in text for text in stage.shown[told:])
+
+    play(scenario, link)

@@ -8,7 +8,7 @@ from typing import Final
 from controller.faults import FaultCode
 from controller.machine import orders
 from controller.machine.cash import changeable
-from controller.machine.desk import READERS, Desk
+from controller.machine.desk import READERS, Desk, Notice
 from controller.machine.table import Mode
 from controller.panel.view import Message, PanelView
 from controller.ports import BillInfo, ChangerInfo, DeviceName
@@ -165,15 +165,17 @@ def view(desk: Desk) -> PanelView:
         if notice.message is Message.INSERT_MORE:
             # As when it was reckoned: a bill that makes room is none until it is in the stacker.
             credit = (notice.price or 0) - (notice.amount or 0)
+        message, amount, paid = _rest(desk, notice)
+        cash = cash if message is not Message.CARD_REST else DeviceName.CHANGER in live.ready
         return PanelView(
-            notice.message,
+            message,
             currency,
             language=language,
             selection=notice.selection,
             product=notice.text or _product(desk, notice.selection),
             price=notice.price,
-            credit=credit,
-            amount=notice.amount,
+            credit=credit if paid is None else paid,
+            amount=amount,
             code=grouped(notice.code),
             cash=cash,
             cards=cards,
@@ -223,6 +225,21 @@ def view(desk: Desk) -> PanelView:
         cash=cash,
         cards=cards,
     )
+
+
+def _rest(desk: Desk, notice: Notice) -> tuple[Message, int | None, int | None]:
+    """Return what is said of a card, what it (or coins) must pay, and what the customer has paid.
+
+    None paid: nothing is asked of a card, or all of the price is.
+    """
+    message, price, amount = notice.message, notice.price, notice.amount
+    if message not in (Message.CARD_PRESENT, Message.CARD_WAIT) or amount is None or price is None:
+        return message, amount, None
+    held = price - amount
+    if message is Message.CARD_WAIT:
+        return (Message.CARD_WAIT_REST, amount, held) if held else (message, amount, None)
+    paid = held + desk.state.credit.total  # coins are taken on, and may pay all of it
+    return (Message.CARD_REST, max(0, price - paid), paid) if paid else (message, amount, None)
 
 
 def _waiting_right(desk: Desk, language: str | None) -> PanelView:

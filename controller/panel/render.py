@@ -95,6 +95,7 @@ class Renderer:
             "code": view.code,
             "pay": texts.phrases[pay],
             "exact_change": texts.phrases["exact_change"] if exact else "",
+            "or_coins": texts.phrases["or_coins"] if view.cash else "",
         }
 
     def _block(self, line: str, fields: Mapping[str, str], view: PanelView) -> Block:

@@ -24,7 +24,9 @@ class Message(StrEnum):
     BILL_REFUSED = "bill_refused"  # no change for it
     BILL_BACK = "bill_back"  # the bill itself comes back
     CARD_PRESENT = "card_present"  # hold it to the reader
+    CARD_REST = "card_rest"  # the same for what credit leaves; amount: what is missing
     CARD_WAIT = "card_wait"  # the reader decides
+    CARD_WAIT_REST = "card_wait_rest"  # the same; amount: what credit leaves for the card
     CARD_APPROVED = "card_approved"
     CARD_DECLINED = "card_declined"
     CARD_TEXT = "card_text"  # what the reader wants shown, in ``product``

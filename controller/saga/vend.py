@@ -210,12 +210,15 @@ def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
     if desk.live.session is None:
         desk.tell(
-            Message.CARD_PRESENT, selection=saga.selection, price=amount,
+            Message.CARD_PRESENT, selection=saga.selection, price=saga.price, amount=amount,
             seconds=desk.policy.approval_timeout_s,
         )  # fmt: skip
         desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
     else:
-        desk.tell(Message.CARD_WAIT, selection=saga.selection, price=amount, seconds=60.0)
+        desk.tell(
+            Message.CARD_WAIT, selection=saga.selection, price=saga.price, amount=amount,
+            seconds=60.0,
+        )  # fmt: skip
     return saga
 
 
@@ -397,7 +400,7 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charge
             device=device, outcome="approved", amount=amount, token=result.amount is None
         )
         desk.write(data, saga.vend)
-        desk.tell(Message.CARD_APPROVED, selection=saga.selection, price=amount, seconds=30.0)
+        desk.tell(Message.CARD_APPROVED, selection=saga.selection, amount=amount, seconds=30.0)
     elif isinstance(result, Denied):
         cancelled = result.reason == "cancelled"
         if result.review:

@@ -368,3 +368,37 @@ def test_a_failed_vend_on_a_card_is_told_while_its_reader_refunds(link: Link) ->
         assert any("is not charged" in text for text in stage.shown[told:])
 
     play(scenario, link)
+
+
+def test_who_has_paid_a_part_reads_what_is_there_and_what_card_or_coins_must_pay(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        stage.press("A3")
+        await stage.shows("Missing €1.50 Credit €0.50 Hold your card to the reader or coins")
+        await stage.coins(20)
+        await stage.shows("Missing €1.30 Credit €0.70")
+        before = len(stage.state.closed)
+        await stage.coins(100)
+        stage.world.insert_coin(50)
+        await stage.until(lambda: len(stage.state.closed) > before + 1)
+        await stage.quiet()
+        assert stage.products == ["cola"]
+        assert stage.spent == 200
+
+    play(scenario, link)
+
+
+def test_a_coin_that_comes_while_a_card_is_asked_for_is_seen(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.shows("Price €2.00 Hold your card to the reader")
+        await stage.coins(50)
+        await stage.shows("Missing €1.50 Credit €0.50 Hold your card")
+        stage.press("*")
+        await stage.until(lambda: not stage.state.sagas)
+        await stage.gives_back()
+        assert stage.spent == 0
+
+    play(scenario, link)

@@ -137,6 +137,19 @@ def test_every_phrase_fits(language: str) -> None:
     assert all(len(TEXTS[language].phrases[name]) <= 20 for name in PHRASES)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("cash", [True, False])
+def test_what_a_card_or_coins_have_to_pay_stands_on_the_usual_glass(
+    language: str, cash: bool
+) -> None:
+    shown = view(Message.CARD_REST, language=language, amount=150, credit=50, cash=cash)
+    (page,) = RENDERER.pages(shown)
+    text = " ".join(page.lines)
+    assert "1,50 €" in text
+    assert "0,50 €" in text
+    assert (TEXTS[language].phrases["or_coins"].strip() in text) == cash
+
+
 @given(
     message=st.sampled_from(Message),
     language=st.sampled_from([*LANGUAGES, None, "xx"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class VenddError(Exception):
@@ -100,3 +101,18 @@ class FaultCode(StrEnum):
     COOLING_WEAK = "cooling.weak"  # runs and runs, and it does not get cold
     OUTPUT_CUT = "output.cut"  # switched off by its watch
     HEALTH_EXCEEDED = "health.exceeded"  # too warm for too long: not sold until served
+
+
+TAKES_NOTHING: Final = (
+    FaultCode.CHANGER_ACCEPTOR_UNPLUGGED,
+    FaultCode.BILL_MOTOR,
+    FaultCode.BILL_SENSOR,
+    FaultCode.BILL_ROM,
+    FaultCode.BILL_JAM,
+    FaultCode.BILL_CASHBOX_OUT,
+    FaultCode.READER_FAILURE,
+    FaultCode.READER_JAM,
+)
+"""As long as one of these stands, its device takes no money (MDB/ICP 4.2: the changer's 06; the
+validator's codes that disable it; a reader's classes 8 and A). What clears by a coin that passes,
+as a jam in the acceptor, is none of them: somebody has to be let try."""

@@ -19,7 +19,7 @@ from controller.domain.offers import Offer, Offers, reduced
 from controller.domain.planogram import Planogram
 from controller.domain.policy import Policy
 from controller.domain.tubes import BILLS_FROM, ChangeRule, TubeCoins, can_change, payable
-from controller.faults import FaultCode
+from controller.faults import TAKES_NOTHING, FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
 from controller.journal.store import Journal
@@ -271,7 +271,25 @@ class Desk:
 
     def takes_cards(self, reader: DeviceName) -> bool:
         """Tell whether a reader works and staff have not switched it off."""
-        return reader in self.live.ready and reader not in self.state.readers_off
+        return self._works(reader) and reader not in self.state.readers_off
+
+    def takes_cash(self) -> bool:
+        """Tell whether a coin or a bill can come in.
+
+        What it is that takes them goes on being enabled while it is out of order: for most that is
+        the only way to hear that it is mended.
+        """
+        bills = self._works(DeviceName.BILL) and not self.live.stacker_full
+        return bills or self._works(DeviceName.CHANGER)
+
+    def _works(self, device: DeviceName) -> bool:
+        """Tell whether a money device is there and does not say that it takes nothing."""
+        if device not in self.live.ready:
+            return False
+        faults = self.state.faults
+        return not faults or not any(
+            f"{device.value} {code.value}" in faults for code in TAKES_NOTHING
+        )
 
     def customer_saga(self) -> Saga | None:
         """Return the open saga, if there is one (there is never more than one customer).

@@ -158,7 +158,7 @@ def view(desk: Desk) -> PanelView:
     currency = state.currency
     language = live.session_language or None
     credit = desk.credit
-    cash = DeviceName.CHANGER in live.ready or DeviceName.BILL in live.ready
+    cash = desk.takes_cash()
     cards = desk.takes_cards(READERS[0]) or desk.takes_cards(READERS[1])
     notice = live.notice
     if notice is not None and desk.now < notice.until_s:
@@ -205,6 +205,8 @@ def view(desk: Desk) -> PanelView:
             return _waiting_right(desk, language)
         case Mode.CREDIT:
             message = Message.CREDIT
+        case Mode.IDLE if live.ready and not (cash or cards or state.rights):
+            message = Message.OUT_OF_SERVICE
         case Mode.IDLE if not live.keyed and (text := orders.notice(desk)):
             return PanelView(
                 Message.NOTICE, currency, language=language, product=text,

@@ -1,0 +1,100 @@
+"""A device that says that it takes nothing is not offered; where none is left, the panel says so.
+
+It goes on being asked and enabled: the changer and the validator tell of being mended by what they
+say while they are enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from config.machine import MachineSettings
+from simulator.world import Link
+from tests.scenarios.stage import SETTINGS, Stage, play
+
+
+def only(*names: str) -> MachineSettings:
+    """The demo machine with these money devices and no others; a bill needs no change."""
+    devices = {
+        name: getattr(SETTINGS.mdb, name).model_copy(update={"enabled": name in names})
+        for name in ("changer", "bill", "cashless1")
+    }
+    return SETTINGS.model_copy(
+        update={
+            "mdb": SETTINGS.mdb.model_copy(update=devices),
+            "policy": SETTINGS.policy.model_copy(update={"bill_needs_change": False}),
+        }
+    )
+
+
+def _break_reader(stage: Stage) -> None:
+    stage.world.reader().malfunction(0x80)
+
+
+def _mend_reader(stage: Stage) -> None:
+    stage.world.reader().clear_malfunction()
+
+
+TROUBLES: dict[str, tuple[Callable[[Stage], None], Callable[[Stage], None]]] = {
+    "cashless1": (_break_reader, _mend_reader),
+    "bill": (
+        lambda stage: stage.breaks("bill", "broken", "motor"),
+        lambda stage: stage.mends("bill", "broken"),
+    ),
+    "changer": (
+        lambda stage: stage.breaks("changer", "acceptor_unplugged"),
+        lambda stage: stage.mends("changer", "acceptor_unplugged"),
+    ),
+}
+
+
+@pytest.mark.parametrize("device", TROUBLES)
+def test_where_nothing_takes_money_the_panel_says_so_and_takes_it_back(
+    device: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        harm, mend = TROUBLES[device]
+        welcome = stage.screen
+        assert "Out of service" not in welcome
+        harm(stage)
+        await stage.shows("Out of service", within_s=15.0)
+        mend(stage)
+        await stage.until(lambda: stage.screen == welcome, within_s=30.0)
+
+    play(scenario, link, settings=only(device))
+
+
+@pytest.mark.parametrize(
+    ("broken", "left", "words"),
+    [
+        ("cashless1", ("cashless1", "changer"), "Cash only"),
+        ("changer", ("cashless1", "changer"), "Cards only"),
+        ("bill", ("cashless1", "bill"), "Cards only"),
+    ],
+)
+def test_a_device_that_takes_nothing_is_not_offered(
+    broken: str, left: tuple[str, ...], words: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        harm, mend = TROUBLES[broken]
+        harm(stage)
+        await stage.shows(words, within_s=15.0)
+        mend(stage)
+        await stage.until(lambda: words not in stage.screen, within_s=30.0)
+
+    play(scenario, link, settings=only(*left))
+
+
+def test_a_reader_that_does_not_work_is_asked_for_nothing(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        _break_reader(stage)
+        await stage.shows("Cash only", within_s=15.0)
+        stage.press("A3")
+        await stage.passes(5.0)
+        assert "approval" not in stage.intents
+        assert "Hold your card" not in stage.screen
+        _mend_reader(stage)
+
+    play(scenario, link, settings=only("cashless1", "changer"))

@@ -16,6 +16,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.orders import OrderRefusedError, machine_id_of
 from cloud.fleet.projections.fitting import fitted
+from cloud.fleet.reports import Page, page
 
 _ROW = t.refund.c
 _END = t.refund_end.c
@@ -37,9 +38,13 @@ _AGAIN = exists().where(
 
 
 async def refunds(
-    database: FleetDatabase, address: Address | None = None, *, ended: bool = False
-) -> list[dict[str, Any]]:
-    """Return what is asked for, the oldest first; with ``ended`` also what was, behind it."""
+    database: FleetDatabase,
+    address: Address | None = None,
+    *,
+    ended: bool = False,
+    limit: int | None = None,
+) -> Page:
+    """Return what is asked for, the newest first; with ``ended`` also what was."""
     query = (
         select(
             t.machine.c.tenant,
@@ -61,16 +66,22 @@ async def refunds(
         .join(t.machine, t.machine.c.id == _ROW.machine_id)
         .join(t.journal, t.journal.c.id == _ROW.journal_id)
         .outerjoin(t.refund_end, _ENDED)
-        .order_by(_END.ended_ms.is_not(None), _ROW.requested_ms, _ROW.journal_id, _ROW.seq)
     )
+    still_open = _END.ended_ms.is_(None)
     if not ended:
-        query = query.where(_END.ended_ms.is_(None))
+        query = query.where(still_open)
     if address is not None:
         query = query.where(
             t.machine.c.tenant == address.tenant, t.machine.c.name == address.machine
         )
-    async with database.reading() as connection:
-        lines = [dict(row._mapping) for row in await connection.execute(query)]  # noqa: SLF001 - its public name
+    lines = await page(
+        database,
+        query,
+        is_open=still_open,
+        at=_ROW.requested_ms,
+        newest=("opened_ms", "refund"),
+        limit=limit,
+    )
     for line in lines:
         line["journal"] = bytes(line["journal"]).hex()
         line["how"] = line["how"] or ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
 
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
@@ -15,7 +16,56 @@ Line = dict[str, Any]
 
 _CASH: Final = "cash."
 _MACHINE: Final = (t.machine.c.tenant, t.machine.c.name.label("machine"))
-LIMIT: Final = 200
+
+
+class Page(list[Line]):
+    """Lines, and how many there are in all."""
+
+    def __init__(self, lines: Iterable[Line], total: int) -> None:
+        """Keep the number beside them."""
+        super().__init__(lines)
+        self.total = total
+
+    @property
+    def more(self) -> int:
+        """Return how many are not here."""
+        return self.total - len(self)
+
+
+async def page(
+    database: FleetDatabase,
+    query: Select[Any],
+    *,
+    is_open: ColumnElement[bool],
+    at: ColumnElement[int],
+    newest: tuple[str, ...],
+    limit: int | None,
+) -> Page:
+    """Return a query's lines, the newest first; not all of them when there are more than ``limit``.
+
+    Then what is open goes before what has ended, and of what is open the oldest goes first: nothing
+    that waits for somebody is hidden by what came later.
+
+    Args:
+        database: Where they are.
+        query: Says which, in no order.
+        is_open: Whether somebody has to do something about a line.
+        at: When it was.
+        newest: The fields that order them.
+        limit: None: all of them.
+    """
+    chosen = query
+    if limit is not None:
+        order = case((is_open, at), else_=-at)
+        chosen = query.order_by(case((is_open, 0), else_=1), order).limit(limit)
+    lines = await _lines(database, chosen)
+    total = len(lines)
+    if total == limit:
+        async with database.reading() as connection:
+            counting = select(func.count()).select_from(query.subquery())
+            total = (await connection.execute(counting)).scalar_one()
+    lines.sort(key=lambda line: [line[name] for name in newest], reverse=True)
+    return Page(lines, total)
 
 
 async def _lines(database: FleetDatabase, query: Select[Any]) -> list[Line]:
@@ -76,32 +126,36 @@ async def journals(database: FleetDatabase, address: Address) -> list[Line]:
     return lines
 
 
-async def sales(database: FleetDatabase, address: Address | None = None) -> list[Line]:
+async def sales(
+    database: FleetDatabase, address: Address | None = None, *, limit: int | None = None
+) -> Page:
     """Return the sagas, the newest first: what was sold, refunded or claimed, and how."""
-    query = (
-        select(
-            *_MACHINE,
-            t.machine.c.currency,
-            t.saga.c.vend,
-            t.saga.c.kind,
-            t.saga.c.opened_ms,
-            t.saga.c.uncertain,
-            t.saga.c.column,
-            t.saga.c.product,
-            t.saga.c.price,
-            t.saga.c.cash,
-            t.saga.c.card,
-            t.saga.c.paid_back,
-            t.saga.c.refunded,
-            t.saga.c.claimed,
-            t.saga.c.result,
-            t.saga.c.flags,
-        )
-        .join(t.machine, t.machine.c.id == t.saga.c.machine_id)
-        .order_by(t.saga.c.opened_ms.desc(), t.saga.c.vend.desc())
-        .limit(LIMIT)
+    query = select(
+        *_MACHINE,
+        t.machine.c.currency,
+        t.saga.c.vend,
+        t.saga.c.kind,
+        t.saga.c.opened_ms,
+        t.saga.c.uncertain,
+        t.saga.c.column,
+        t.saga.c.product,
+        t.saga.c.price,
+        t.saga.c.cash,
+        t.saga.c.card,
+        t.saga.c.paid_back,
+        t.saga.c.refunded,
+        t.saga.c.claimed,
+        t.saga.c.result,
+        t.saga.c.flags,
+    ).join(t.machine, t.machine.c.id == t.saga.c.machine_id)
+    return await page(
+        database,
+        _of(query, address),
+        is_open=t.saga.c.closed_ms.is_(None),
+        at=t.saga.c.opened_ms,
+        newest=("opened_ms", "vend"),
+        limit=limit,
     )
-    return await _lines(database, _of(query, address))
 
 
 async def totals(database: FleetDatabase, address: Address | None = None) -> list[Line]:
@@ -177,8 +231,12 @@ async def balances(database: FleetDatabase, address: Address) -> dict[str, int]:
 
 
 async def claims(
-    database: FleetDatabase, address: Address | None = None, *, closed: bool = False
-) -> list[Line]:
+    database: FleetDatabase,
+    address: Address | None = None,
+    *,
+    closed: bool = False,
+    limit: int | None = None,
+) -> Page:
     """Return the open claims; all of them with ``closed``. Of a code only its end is known here."""
     query = (
         select(
@@ -199,20 +257,30 @@ async def claims(
         )
         .join(t.machine, t.machine.c.id == t.claim.c.machine_id)
         .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
-        .order_by(t.claim.c.opened_ms.desc())
-        .limit(LIMIT)
     )
+    still_open = t.claim.c.closed_ms.is_(None)
     if not closed:
-        query = query.where(t.claim.c.closed_ms.is_(None))
-    lines = await _lines(database, _of(query, address))
+        query = query.where(still_open)
+    lines = await page(
+        database,
+        _of(query, address),
+        is_open=still_open,
+        at=t.claim.c.opened_ms,
+        newest=("opened_ms", "claim"),
+        limit=limit,
+    )
     for line in lines:
         line["journal"] = bytes(line["journal"]).hex()
     return lines
 
 
 async def alerts(
-    database: FleetDatabase, address: Address | None = None, *, closed: bool = False
-) -> list[Line]:
+    database: FleetDatabase,
+    address: Address | None = None,
+    *,
+    closed: bool = False,
+    limit: int | None = None,
+) -> Page:
     """Return what is wrong now; with ``closed`` also what was."""
     query = (
         select(
@@ -221,45 +289,56 @@ async def alerts(
             t.alert.c.detail,
             t.alert.c.raised_ms,
             t.alert.c.closed_ms,
-        )
-        .outerjoin(t.machine, t.machine.c.id == t.alert.c.machine_id)  # the server's own have none
-        .order_by(t.alert.c.raised_ms.desc())
-        .limit(LIMIT)
+        ).outerjoin(t.machine, t.machine.c.id == t.alert.c.machine_id)  # the server's own have none
     )
+    still_open = t.alert.c.closed_ms.is_(None)
     if not closed:
-        query = query.where(t.alert.c.closed_ms.is_(None))
-    return await _lines(database, _of(query, address))
+        query = query.where(still_open)
+    return await page(
+        database,
+        _of(query, address),
+        is_open=still_open,
+        at=t.alert.c.raised_ms,
+        newest=("raised_ms",),
+        limit=limit,
+    )
 
 
 async def commands(
-    database: FleetDatabase, address: Address | None = None, *, command_id: str = ""
-) -> list[Line]:
+    database: FleetDatabase,
+    address: Address | None = None,
+    *,
+    command_id: str = "",
+    limit: int | None = None,
+) -> Page:
     """Return what machines were asked, the newest first, and what they answered; or one of them."""
-    query = (
-        select(
-            *_MACHINE,
-            t.command.c.id,
-            t.command.c.kind,
-            t.command.c.target,
-            t.command.c.counter,
-            t.command.c.args,
-            t.command.c.issuer,
-            t.command.c.issued_ms,
-            t.command.c.expires_ms,
-            t.command.c.outcome,
-            t.command.c.detail,
-            t.command.c.result,
-            t.command.c.ended_ms,
-            t.command.c.progress,
-            t.command.c.progress_ms,
-        )
-        .join(t.machine, t.machine.c.id == t.command.c.machine_id)
-        .order_by(t.command.c.issued_ms.desc(), t.command.c.counter.desc())
-        .limit(LIMIT)
-    )
+    query = select(
+        *_MACHINE,
+        t.command.c.id,
+        t.command.c.kind,
+        t.command.c.target,
+        t.command.c.counter,
+        t.command.c.args,
+        t.command.c.issuer,
+        t.command.c.issued_ms,
+        t.command.c.expires_ms,
+        t.command.c.outcome,
+        t.command.c.detail,
+        t.command.c.result,
+        t.command.c.ended_ms,
+        t.command.c.progress,
+        t.command.c.progress_ms,
+    ).join(t.machine, t.machine.c.id == t.command.c.machine_id)
     if command_id:
         query = query.where(t.command.c.id == command_id)
-    lines = await _lines(database, _of(query, address))
+    lines = await page(
+        database,
+        _of(query, address),
+        is_open=t.command.c.outcome == "",
+        at=t.command.c.issued_ms,
+        newest=("issued_ms", "counter"),
+        limit=limit,
+    )
     for line in lines:
         line["args"] = json.loads(line["args"])
         line["result"] = json.loads(line["result"]) if line["result"] else {}
@@ -289,28 +368,26 @@ async def desired(database: FleetDatabase, address: Address) -> Line | None:
     return {**lines[0], "settings": json.loads(lines[0]["settings"])}
 
 
-async def dead_letters(database: FleetDatabase, *, every: bool = False) -> list[Line]:
+async def dead_letters(
+    database: FleetDatabase, *, every: bool = False, limit: int | None = None
+) -> Page:
     """Return what could not be read or not be understood, the newest first; ``every``: or was."""
-    query = (
-        select(
-            t.dead_letter.c.id,
-            *_MACHINE,
-            t.dead_letter.c.seq,
-            t.dead_letter.c.topic,
-            t.dead_letter.c.reason,
-            t.dead_letter.c.at_ms,
-            t.dead_letter.c.replayed_ms,
-            t.dead_letter.c.discarded_ms,
-        )
-        .outerjoin(t.machine, t.machine.c.id == t.dead_letter.c.machine_id)
-        .order_by(t.dead_letter.c.id.desc())
-        .limit(LIMIT)
-    )
+    query = select(
+        t.dead_letter.c.id,
+        *_MACHINE,
+        t.dead_letter.c.seq,
+        t.dead_letter.c.topic,
+        t.dead_letter.c.reason,
+        t.dead_letter.c.at_ms,
+        t.dead_letter.c.replayed_ms,
+        t.dead_letter.c.discarded_ms,
+    ).outerjoin(t.machine, t.machine.c.id == t.dead_letter.c.machine_id)
+    still_open = t.dead_letter.c.replayed_ms.is_(None) & t.dead_letter.c.discarded_ms.is_(None)
     if not every:
-        query = query.where(
-            t.dead_letter.c.replayed_ms.is_(None), t.dead_letter.c.discarded_ms.is_(None)
-        )
-    return await _lines(database, query)
+        query = query.where(still_open)
+    return await page(
+        database, query, is_open=still_open, at=t.dead_letter.c.id, newest=("id",), limit=limit
+    )
 
 
 async def dead_letter(database: FleetDatabase, number: int) -> Line | None:

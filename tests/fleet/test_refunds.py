@@ -48,7 +48,7 @@ async def test_what_was_asked_for_is_open_until_somebody_says_that_it_was_paid(
     for message in machine.batches(size):
         await Ingest(database).take(machine.address, message, START)
 
-    first, second = await refunds.refunds(database)
+    second, first = await refunds.refunds(database)
     assert (first["machine"], first["vend"], first["tender"], first["reference"]) == (
         "lobby-1", 5, "app", "pay-7",
     )  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from cloud.fleet import refunds
-from cloud.fleet.cli import screen
+from cloud.fleet.cli import listing, screen
+from cloud.fleet.cli.listing import Limit
 from cloud.fleet.cli.place import BOOKS, AnyMachine, AsJson, MachineName, address_of, ask, run
 from cloud.fleet.cli.reports import All, named, opened
 from cloud.fleet.now import now_ms
@@ -22,7 +23,11 @@ def mount(app: typer.Typer) -> None:
 
 
 def show(
-    context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
+    context: typer.Context,
+    machine: AnyMachine = "",
+    every: All = False,
+    limit: Limit = None,
+    json: AsJson = False,
 ) -> None:
     """Show what machines have asked for, and could not pay themselves."""
     if context.invoked_subcommand is not None:
@@ -30,10 +35,12 @@ def show(
     lines = ask(
         context,
         machine,
-        lambda database, address: refunds.refunds(database, address, ended=every),
+        lambda database, address: refunds.refunds(
+            database, address, ended=every, limit=listing.most(limit, json=json)
+        ),
     )
     if json:
-        screen.as_json(lines)
+        listing.as_json(lines, limit)
         return
     screen.table(
         ("Asked", "Machine", ">Refund", ">Vend", ">Amount", "Tender", "Payment", "Reason", "State"),
@@ -55,6 +62,7 @@ def show(
         ],
         "nothing is to be given back",
     )
+    listing.more(lines)
 
 
 def end(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from cloud.fleet import dead_letters, reports
-from cloud.fleet.cli import screen
+from cloud.fleet.cli import listing, screen
+from cloud.fleet.cli.listing import Limit
 from cloud.fleet.cli.place import BOOKS, SERVER, AnyMachine, AsJson, CliError, Exit, ask, run
 from cloud.fleet.now import now_ms
 
@@ -46,19 +47,16 @@ def sales(
     context: typer.Context,
     machine: AnyMachine = "",
     each: Annotated[bool, typer.Option("--each", help="Every vend, not the totals.")] = False,
+    limit: Limit = None,
     json: AsJson = False,
 ) -> None:
     """Show what was sold."""
-    lines = ask(context, machine, reports.sales if each else reports.totals)
+    if each:
+        _sales(context, machine, limit, json=json)
+        return
+    lines = ask(context, machine, reports.totals)
     if json:
         screen.as_json(lines)
-    elif each:
-        screen.table(
-            ("Opened", "Machine", ">Vend", "Column", "Product", ">Price", ">Cash", ">Card",
-             ">Back", ">Claimed", "Result"),
-            [_vend(line) for line in lines],
-            "nothing was sold yet",
-        )  # fmt: skip
     else:
         screen.table(
             ("Machine", ">Sold", ">Failed", ">Open", ">Cash", ">Card"),
@@ -75,6 +73,26 @@ def sales(
             ],
             "nothing was sold yet",
         )
+
+
+def _sales(context: typer.Context, machine: str, limit: int | None, *, json: bool) -> None:
+    lines = ask(
+        context,
+        machine,
+        lambda database, address: reports.sales(
+            database, address, limit=listing.most(limit, json=json)
+        ),
+    )
+    if json:
+        listing.as_json(lines, limit)
+        return
+    screen.table(
+        ("Opened", "Machine", ">Vend", "Column", "Product", ">Price", ">Cash", ">Card",
+         ">Back", ">Claimed", "Result"),
+        [_vend(line) for line in lines],
+        "nothing was sold yet",
+    )  # fmt: skip
+    listing.more(lines)
 
 
 def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
@@ -124,16 +142,22 @@ def cash(context: typer.Context, machine: AnyMachine = "", json: AsJson = False)
 
 
 def claims(
-    context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
+    context: typer.Context,
+    machine: AnyMachine = "",
+    every: All = False,
+    limit: Limit = None,
+    json: AsJson = False,
 ) -> None:
     """Show what customers are owed."""
     lines = ask(
         context,
         machine,
-        lambda database, address: reports.claims(database, address, closed=every),
+        lambda database, address: reports.claims(
+            database, address, closed=every, limit=listing.most(limit, json=json)
+        ),
     )
     if json:
-        screen.as_json(lines)
+        listing.as_json(lines, limit)
         return
     screen.table(
         ("Opened", "Machine", ">Claim", ">Amount", "Tender", "Code", "Reason", "State"),
@@ -156,19 +180,26 @@ def claims(
         ],
         "nobody is owed anything",
     )
+    listing.more(lines)
 
 
 def alerts(
-    context: typer.Context, machine: AnyMachine = "", every: All = False, json: AsJson = False
+    context: typer.Context,
+    machine: AnyMachine = "",
+    every: All = False,
+    limit: Limit = None,
+    json: AsJson = False,
 ) -> None:
     """Show what is wrong now."""
     lines = ask(
         context,
         machine,
-        lambda database, address: reports.alerts(database, address, closed=every),
+        lambda database, address: reports.alerts(
+            database, address, closed=every, limit=listing.most(limit, json=json)
+        ),
     )
     if json:
-        screen.as_json(lines)
+        listing.as_json(lines, limit)
         return
     screen.table(
         ("Raised", "Machine", "Cause", "Detail", "Closed"),
@@ -184,13 +215,22 @@ def alerts(
         ],
         "nothing is wrong",
     )
+    listing.more(lines)
 
 
-def dlq(context: typer.Context, every: All = False, json: AsJson = False) -> None:
+def dlq(
+    context: typer.Context, every: All = False, limit: Limit = None, json: AsJson = False
+) -> None:
     """Show the dead letters."""
-    lines = ask(context, "", lambda database, _: reports.dead_letters(database, every=every))
+    lines = ask(
+        context,
+        "",
+        lambda database, _: reports.dead_letters(
+            database, every=every, limit=listing.most(limit, json=json)
+        ),
+    )
     if json:
-        screen.as_json(lines)
+        listing.as_json(lines, limit)
         return
     screen.table(
         (">Letter", "At", "Machine", "What", "Reason", "State"),
@@ -211,6 +251,7 @@ def dlq(context: typer.Context, every: All = False, json: AsJson = False) -> Non
         ],
         "no dead letters",
     )
+    listing.more(lines)
 
 
 def dlq_show(

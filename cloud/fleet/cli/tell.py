@@ -11,7 +11,8 @@ import typer
 
 from cloud.contract.commands import KINDS
 from cloud.fleet import orders, reports
-from cloud.fleet.cli import screen
+from cloud.fleet.cli import listing, screen
+from cloud.fleet.cli.listing import Limit
 from cloud.fleet.cli.place import (
     MACHINES,
     AnyMachine,
@@ -102,6 +103,7 @@ def show(
     follow: Annotated[
         bool, typer.Option("--follow", help="Until it has ended; tells how far it is.")
     ] = False,
+    limit: Limit = None,
     json: AsJson = False,
 ) -> None:
     """Show what machines were asked, and what they answered."""
@@ -113,12 +115,14 @@ def show(
     lines = ask(
         context,
         machine,
-        lambda database, address: reports.commands(database, address, command_id=command),
+        lambda database, address: reports.commands(
+            database, address, command_id=command, limit=listing.most(limit, json=json)
+        ),
     )
     if command and not lines:
         raise CliError(f"no command {command}", Exit.NOT_FOUND)
     if json:
-        screen.as_json(lines)
+        listing.as_json(lines, limit)
         return
     if command and lines[0]["result"]:
         screen.as_json(lines[0]["result"])
@@ -139,6 +143,7 @@ def show(
         ],
         "no command yet",
     )
+    listing.more(lines)
 
 
 async def _follow(database: FleetDatabase, command: str, *, json: bool) -> None:

@@ -24,7 +24,6 @@ from controller.machine.effects import (
     ReportCashSale,
     RequestApproval,
     Settle,
-    Turn,
     Wake,
 )
 from controller.machine.table import Mode, Trigger
@@ -43,22 +42,13 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import age, basket_rules, escrow, late_card, rights
+from controller.saga import age, basket_rules, dispensing, escrow, late_card, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.saga.strategy import REFUSALS
 from controller.state.saga import Saga
 
 _CARD_ACTS: Final = ("approval", "settle")  # a refund error may come of either
-_COLUMN_FAULTS: Final = {
-    DispenseOutcome.JAMMED: FaultCode.COLUMN_JAMMED,
-    DispenseOutcome.NO_START: FaultCode.COLUMN_NO_START,
-    DispenseOutcome.NO_HOME: FaultCode.COLUMN_NO_HOME,
-    DispenseOutcome.NOT_SEEN: FaultCode.COLUMN_NOT_SEEN,
-    DispenseOutcome.EMPTY: FaultCode.COLUMN_EMPTY,
-}
-
-
 _REFUSED: Final = {
     Refusal.OUT_OF_ORDER: Message.UNAVAILABLE,
     Refusal.UNHEALTHY: Message.TOO_WARM,
@@ -266,7 +256,7 @@ def _pay(desk: Desk, saga: Saga) -> None:
 
 
 def _dispense(desk: Desk, saga: Saga) -> None:
-    column = _next_column(desk, saga)
+    column = dispensing.next_column(desk, saga)
     if column is None:
         last = saga.turns[-1][1] if saga.turns else HEALTH
         desk.write(rec.DispenseRefused(column=saga.column, reason=last), saga.vend)
@@ -279,49 +269,10 @@ def _dispense(desk: Desk, saga: Saga) -> None:
     desk.tell(message, selection=saga.selection, seconds=30.0)
     if again and column == saga.turns[-1][0]:
         # No check before the extra turn: it would clear the latch, and with it a late drop.
-        _turn(desk, saga, column, "ready", extra=True)
+        dispensing.turn(desk, saga, column, "ready", extra=True)
         return
     desk.live.busy[saga.vend] = "check"
     desk.do(CheckSensor(saga.vend, column, again))
-
-
-def _turn(desk: Desk, saga: Saga, column: str, sensor: str, *, extra: bool) -> None:
-    desk.write(
-        rec.DispenseIntended(
-            column=column, attempt=len(saga.turns) + 1, extra=extra, sensor=sensor
-        ),
-        saga.vend,
-    )
-    desk.do(Turn(saga.vend, column, extra))
-
-
-def _next_column(desk: Desk, saga: Saga) -> str | None:
-    """Return the column to turn: the reserved one, once more, then others of the product."""
-    if not saga.turns:
-        held = saga.column in desk.unhealthy and not saga.test
-        return _another_column(desk, saga, {saga.column}) if held else saga.column
-    column, outcome = saga.turns[-1]
-    if _deserves_another(desk, saga, column, outcome):
-        return column
-    if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
-        return None
-    return _another_column(desk, saga, {c for c, _ in saga.turns})
-
-
-def _another_column(desk: Desk, saga: Saga, tried: set[str]) -> str | None:
-    """Return another column of the product that may sell."""
-    candidates = rights.candidates(desk, saga.selection)
-    if isinstance(candidates, Refusal):
-        return None
-    return next((c for c in candidates if c not in tried), None)
-
-
-def _deserves_another(desk: Desk, saga: Saga, column: str, outcome: str) -> bool:
-    """Tell whether a column is turned once more: nothing was seen to drop, the first time."""
-    first = [c for c, _ in saga.turns].count(column) == 1
-    may = column in desk.planogram.columns and desk.planogram.columns[column].extra_turn
-    may = may and (saga.test or column not in desk.unhealthy)  # it may have got too warm meanwhile
-    return outcome == DispenseOutcome.NOT_SEEN and first and may
 
 
 def _settle(desk: Desk, saga: Saga) -> bool:
@@ -468,7 +419,7 @@ def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Fa
     if column in desk.unhealthy and not saga.test:
         advance(desk, saga)  # it ran out while the sensor was looked at
         return
-    _turn(desk, saga, column, result.value, extra=False)
+    dispensing.turn(desk, saga, column, result.value, extra=False)
 
 
 def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | Failed) -> None:
@@ -494,47 +445,14 @@ def turn_finished(desk: Desk, saga: Saga, column: str, result: DispenseResult | 
         desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
         desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
     else:
-        judge_turn(desk, saga, column, outcome)
+        dispensing.judge_turn(desk, saga, column, outcome)
     if outcome is DispenseOutcome.DROPPED and result.trouble is None:
-        for fault in _COLUMN_FAULTS.values():
-            desk.clear_fault(column, fault)  # a column that was tried on, and works again
+        dispensing.works_again(desk, column)
     if result.trouble is not None:
-        _blame_column(desk, column, result.trouble)  # it would go on giving two for one
+        dispensing.blame(desk, column, result.trouble)  # it would go on giving two for one
     if result.drops > 1:
         desk.flag("double drop", saga.vend)
     advance(desk, saga)
-
-
-def judge_turn(desk: Desk, saga: Saga, column: str, outcome: DispenseOutcome) -> None:
-    """Draw the consequences of a turn: faults, columns off, what nobody saw."""
-    if not _deserves_another(desk, saga, column, outcome):
-        _blame_column(desk, column, outcome)
-    if outcome in (DispenseOutcome.UNKNOWN, DispenseOutcome.BLIND):
-        if outcome is DispenseOutcome.BLIND:
-            desk.raise_fault("sensor", FaultCode.SENSOR_BLIND)
-        desk.flag("drop not known", saga.vend, saga.price)
-        desk.write(rec.DispenseDecided(column=column, policy=desk.policy.on_unknown), saga.vend)
-
-
-def _blame_column(desk: Desk, column: str, outcome: DispenseOutcome) -> None:
-    """A column that is at fault sells no more."""
-    if outcome is DispenseOutcome.NOT_SEEN and _believed_empty(desk, column):
-        outcome = DispenseOutcome.EMPTY  # what it was about to find out
-    fault = _COLUMN_FAULTS.get(outcome)
-    if fault is None:
-        return
-    desk.raise_fault(column, fault)
-    before = desk.state.column_faults.get(column, 0)
-    if outcome is not DispenseOutcome.EMPTY and before < desk.policy.column_retries:
-        return
-    if not desk.state.stock.of(column).disabled:
-        desk.write(rec.ColumnDisabled(column=column, reason=fault.value))
-
-
-def _believed_empty(desk: Desk, column: str) -> bool:
-    """Tell whether a column that sells on has no product left by count."""
-    found = desk.planogram.find(column)
-    return found is not None and found.sells_on and not desk.state.stock.of(column).count
 
 
 def settle_finished(

@@ -11,7 +11,7 @@ from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.ports import AgeAnswer
-from controller.saga import age, jackpot, redeem, rights, vend
+from controller.saga import age, dispensing, jackpot, redeem, rights
 from controller.state.climate import ClimateState
 from tests.mutants.planting import Mutant, Soil
 
@@ -68,7 +68,7 @@ def take_a_refusal_for_a_proof_of_age(soil: Soil) -> None:
 
 
 def sell_on_a_column_at_fault(soil: Soil) -> None:
-    soil.put(vend, "_COLUMN_FAULTS", {})
+    soil.put(dispensing, "_COLUMN_FAULTS", {})
 
 
 def refund_again_and_again(soil: Soil) -> None:

@@ -131,6 +131,7 @@ def key(
     machine: Annotated[str, typer.Option(help="`machine.id` of its configuration.")],
     tenant_key: Annotated[Path, typer.Option(help="32 random bytes; stays in the office.")],
     out: Annotated[Path, typer.Option(help="Becomes claim.key in the machine's journal folder.")],
+    json: AsJson = False,
 ) -> None:
     """Derive one machine's key for claim codes from the tenant's (offline, never on a machine)."""
     try:
@@ -141,4 +142,7 @@ def key(
         raise CliError(f"{out} is there already", Exit.USAGE) from error
     except (OSError, ValueError) as error:
         raise CliError(f"no key was derived: {error}", Exit.USAGE) from error
+    if json:
+        screen.as_json({"machine": machine, "path": str(out)})
+        return
     screen.line(f"{out}: the key of machine {machine}")

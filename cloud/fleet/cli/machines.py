@@ -322,10 +322,13 @@ def take_back(
         )
 
 
-def release(context: typer.Context, journal: Journal) -> None:
+def release(context: typer.Context, journal: Journal, json: AsJson = False) -> None:
     """End a journal's quarantine."""
     uid = _journal(journal)
     run(context, lambda database, _: registry.release(database, uid, now_ms()))
+    if json:
+        screen.as_json({"journal": journal, "quarantined": False})
+        return
     screen.note(f"{journal} is taken in again")
 
 

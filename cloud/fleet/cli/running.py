@@ -105,9 +105,12 @@ async def _migrate(place: Place) -> None:
         await database.close()
 
 
-def migrate(context: typer.Context) -> None:
+def migrate(context: typer.Context, json: AsJson = False) -> None:
     """Bring the database's tables to what this software knows."""
     _bring_up(place_of(context))
+    if json:
+        screen.as_json({"revision": newest()})
+        return
     screen.note(f"the database is at {newest()}")
 
 

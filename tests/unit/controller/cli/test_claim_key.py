@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from controller.saga.claims import machine_key
 TENANT = bytes(range(32))
 
 
-def derive(vendctl: Any, folder: Path, machine: str = "m1") -> Any:
+def derive(vendctl: Any, folder: Path, *more: str) -> Any:
     return vendctl(
-        "claim", "key", "--machine", machine, "--tenant-key", folder / "tenant.key",
-        "--out", folder / f"{machine}.key",
+        "claim", "key", "--machine", "m1", "--tenant-key", folder / "tenant.key",
+        "--out", folder / "m1.key", *more,
     )  # fmt: skip
 
 
@@ -27,6 +28,12 @@ def test_the_key_of_a_machine_is_written_for_its_owner_alone(vendctl: Any, tmp_p
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert derive(vendctl, tmp_path).code == 2
     assert "there already" in derive(vendctl, tmp_path).err
+
+
+def test_a_script_is_told_where_the_key_is_and_not_the_key(vendctl: Any, tmp_path: Path) -> None:
+    (tmp_path / "tenant.key").write_bytes(TENANT)
+    told = json.loads(derive(vendctl, tmp_path, "--json").out)
+    assert told == {"machine": "m1", "path": str(tmp_path / "m1.key")}
 
 
 def test_what_is_no_tenants_key_derives_nothing(vendctl: Any, tmp_path: Path) -> None:

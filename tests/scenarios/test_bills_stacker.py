@@ -280,3 +280,20 @@ def test_bills_that_no_record_explains_are_flagged_not_credited(link: Link) -> N
         assert stage.spent == 240
 
     play(scenario, link)
+
+
+def test_a_bill_that_was_taken_out_of_a_jam_is_not_called_stuck_later(link: Link) -> None:
+    """No result of its stacking will ever come, and nobody waits for one."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(BILL, "jam_on_stack")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        assert stage.world.bill is not None
+        stage.world.bill.clear_jam()
+        await stage.until(lambda: stage.state.escrow is None, within_s=30.0)
+        await stage.passes(60.0)
+        assert not stage.has_fault(BILL, FaultCode.BILL_STUCK_IN_ESCROW)
+        assert not stage.has_fault(BILL, FaultCode.BILL_JAM)
+
+    play(scenario, link, judged=False)

@@ -6,6 +6,7 @@ from typing import Final
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.machine.effects import CountStacker, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
@@ -89,7 +90,7 @@ class CashHandling:
         """Show the credit; a reader that waits for a card may not be needed any more."""
         desk = self._desk
         if desk.mode.selling:
-            desk.live.notice = None
+            promises.left(desk)
         if desk.policy.credit_timeout_s:
             desk.do(Wake("credit", desk.policy.credit_timeout_s))
         saga = desk.customer_saga()

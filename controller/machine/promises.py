@@ -29,8 +29,8 @@ def promise(desk: Desk, message: Message, code: str, amount: int | None = None) 
 def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
     """Return what is to be read on behind a saga.
 
-    A bill that got stuck in escrow meanwhile is a claim of its own. And whoever wants their other
-    money back may not have copied yet what stood there.
+    A bill that got stuck in escrow meanwhile is a claim of its own. And whoever wants the money
+    back that was in before a code came may not have copied it yet.
     """
     codes = _minted(desk, saga)
     return [notice for notice in desk.live.promises if notice.code in codes]
@@ -56,6 +56,13 @@ def kept(desk: Desk, code: str) -> None:
     desk.live.promises = [notice for notice in desk.live.promises if notice.code != code]
     if code and desk.live.notice is not None and desk.live.notice.code == code:
         desk.live.notice = None
+
+
+def left(desk: Desk) -> None:
+    """Somebody puts money in: whose codes stood there has gone, or has done with them."""
+    desk.live.notice = None
+    waiting = _of_open_sagas(desk)
+    desk.live.promises = [one for one in desk.live.promises if one.code in waiting]
 
 
 def unsaid(desk: Desk) -> None:
@@ -115,14 +122,14 @@ def _of_open_sagas(desk: Desk) -> set[str]:
 
 
 def _minted(desk: Desk, saga: Saga) -> set[str]:
-    codes = {
+    since = saga.vend
+    if saga.kind == "return" and saga.payout_lots:
+        since = max(lot for lot, _ in saga.payout_lots)
+    return {
         claim.code
         for claim in desk.state.claims.values()
-        if claim.vend == saga.vend or (claim.tender == "cash" and claim.seq > saga.vend)
+        if claim.vend == saga.vend or (claim.tender == "cash" and claim.seq > since)
     }
-    if saga.kind == "return":
-        codes |= {notice.code for notice in desk.live.promises if notice.until_s > desk.now}
-    return codes
 
 
 def _show(desk: Desk, notice: Notice) -> None:

@@ -258,3 +258,20 @@ def test_a_code_stays_when_its_customer_asks_for_the_other_money_at_once(link: L
         assert not on_panel(stage, code)
 
     play(scenario, link, allowance=BLIND, judged=False)
+
+
+def test_a_code_is_not_shown_to_who_wants_money_back_that_came_after_it(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await no_coins(stage)
+        await stage.coins(200)  # for which there is no tube
+        await stage.gives_back()
+        await stage.coins(50, 200)
+        await stage.gives_back()
+        assert (stage.last.paid_back, stage.last.claimed) == (50, 200)
+        first, second = codes(stage)
+        assert on_panel(stage, second)
+        for _ in range(8):
+            await stage.passes(8.0)
+            assert not on_panel(stage, first)
+
+    play(scenario, link)

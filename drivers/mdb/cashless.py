@@ -368,7 +368,8 @@ class MdbCardReader(ReaderAge):
     async def vend_failure(self) -> RefundOutcome:
         """Report the failed delivery; see `CardReader.vend_failure`."""
         async with self.dialogue():
-            _, outcome = await self._fail(Retry.REPEAT)
+            # One that resets itself would acknowledge a repeat before it has said JUST RESET.
+            _, outcome = await self._fail(Retry.ALIVE)
             return outcome
 
     async def _fail(self, retry: Retry) -> tuple[bool, RefundOutcome]:

@@ -315,6 +315,7 @@ class MdbBus:
             slot.heard_at = now  # alive; but a flipped bit is no proof of "nothing to say"
         else:
             slot.damaged += answer.kind is AnswerKind.GARBLED
+            slot.miss_poll(now)
             self._missed(slot)
 
     async def _items(self, slot: Slot, data: bytes) -> None:

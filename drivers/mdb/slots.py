@@ -52,6 +52,8 @@ class Retry(Enum):
 
     REPEAT = "repeat"
     """Again, alternating with POLL, for the device's non-response time."""
+    ALIVE = "alive"
+    """As REPEAT, but only behind a POLL that was answered: it tells of a reset in between."""
     ASK = "ask"
     """Again, a few times: a question that older devices do not know."""
     ONCE = "once"
@@ -306,6 +308,12 @@ class Slot:
         self._poll_first = False
         return late
 
+    def miss_poll(self, now: float) -> None:
+        """Note that a poll was not answered; a command may wait for one that is."""
+        command = self._queue[0] if self._queue else None
+        if command is not None and command.tries and command.retry is Retry.ALIVE:
+            self._poll_first = now - command.first_at < self.silence_limit_s
+
     def begin_command(self, command: Command, now: float) -> None:
         """Note that a command goes out."""
         if not command.tries:
@@ -323,7 +331,7 @@ class Slot:
         again = _wanted(command) and not answer.heard and not command.done.done()
         if again:
             match command.retry:
-                case Retry.REPEAT:
+                case Retry.REPEAT | Retry.ALIVE:
                     again = now - command.first_at < self.silence_limit_s
                 case Retry.ASK:
                     again = command.tries < ASK_TRIES

@@ -170,3 +170,19 @@ async def test_a_reader_alive_again_before_the_outcome_is_told_it() -> None:
     assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
     assert auth(it).state is AuthState.REFUNDED
     await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("hundredths", range(0, 12, 2))
+@virtual
+async def test_a_reader_that_resets_itself_instead_of_hearing_of_the_failure_has_charged(
+    kind: LinkKind, hundredths: int
+) -> None:
+    """Wherever the bus's beat stands: the repeat goes out behind a poll that was answered."""
+    it = await selling(CLASSIC, kind)
+    await approved(it)
+    it.bench.reader.faults.resets_at = "failure"
+    await asyncio.sleep(hundredths / 100)
+    assert await it.reader.vend_failure() is RefundOutcome.CHARGED
+    assert auth(it).state is AuthState.CAPTURED
+    await it.die()

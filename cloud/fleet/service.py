@@ -111,7 +111,7 @@ class Service:
             await outbox.publish_new(connection, now_ms())
             await asyncio.sleep(OUTBOX_S)
 
-    async def _listen_for_silence(self) -> None:
+    async def listen_for_silence(self) -> None:
         """Tell now and then who has been silent for too long, while we hear the broker's."""
         while True:
             await asyncio.sleep(SILENCE_S)
@@ -188,7 +188,7 @@ class Service:
                 tasks.append(loop.create_task(self._serve_http(listener)))
                 home, keys = self._home, self.settings.signer.keys
                 tasks.append(loop.create_task(ends.watch(self.database, home, home.folder / keys)))
-                tasks.append(loop.create_task(self._listen_for_silence()))
+                tasks.append(loop.create_task(self.listen_for_silence()))
             waiting = loop.create_task(stopping.wait())
             try:
                 done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)

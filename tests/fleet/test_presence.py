@@ -9,13 +9,16 @@ from sqlalchemy import select
 
 from cloud.contract.messages import Presence, State
 from cloud.contract.topics import Topic
-from cloud.fleet import reports
+from cloud.fleet import reports, service
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.home import Home
 from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.presence import SLACK_S
 from cloud.mqtt import Broker, StrictClient
+from config.fleet import FleetBroker, FleetSettings
+from config.fleet import FleetDatabase as DatabaseOf
 from tests.fleet.machines import START, Machine, register
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.workers import working
@@ -65,6 +68,30 @@ async def test_who_is_silent_for_longer_than_two_words_is_offline_until_it_speak
     back = START + 20 * PATIENCE_MS
     await ingest.told(machine.address, said(back), back)
     assert await line(database) == (True, back, [])
+
+
+async def test_a_running_server_looks_for_silence_while_it_hears_the_broker(
+    database: FleetDatabase,
+    database_url: str,
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "SILENCE_S", 0.01)
+    ingest = Ingest(database)
+    await ingest.heard(machine.address, machine.presence(), START)
+    settings = FleetSettings(broker=FleetBroker(tls=False), database=DatabaseOf(url=database_url))
+    serving = service.Service(settings, Home(tmp_path))
+    looking = asyncio.create_task(serving.listen_for_silence())
+    worker = serving.ways["broker"]
+    async with serving.database_closed():
+        worker.connected_ms = START
+        worker.connected.set()
+        async with asyncio.timeout(60):
+            while (await line(database))[0]:  # noqa: ASYNC110 - its other end is a database away
+                await asyncio.sleep(0.02)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_who_sends_batches_is_not_silent(database: FleetDatabase, machine: Machine) -> None:

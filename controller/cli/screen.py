@@ -174,7 +174,7 @@ def note(text: str) -> None:
 
 def error(text: str) -> None:
     """Say what went wrong, beside the answer; on a terminal folded between words."""
-    lines = [_safe(line) for line in text.splitlines()]
+    lines = [_safe(line.expandtabs(4)) for line in text.splitlines()]
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
         lines = [fold(one, width, break_long_words=False, break_on_hyphens=False) for one in lines]

@@ -131,8 +131,8 @@ def test_an_error_is_folded_between_words_on_a_terminal_and_whole_in_a_file(
 ) -> None:
     words = "vendctl: no column 'Z9'; there are A1, A2, A3, B1, B2, B3, B4"
     screen.error(words)
-    screen.error("\x1b[2Jno \a")
-    assert capsys.readouterr().err == f"{words}\n�[2Jno �\n"
+    screen.error("\x1b[2Jno \a\n\tthere")
+    assert capsys.readouterr().err == f"{words}\n�[2Jno �\n    there\n"
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     screen.error(words)

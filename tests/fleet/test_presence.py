@@ -103,6 +103,16 @@ async def test_who_sends_batches_is_not_silent(database: FleetDatabase, machine:
     assert await presence.sweep(database, 0, later + PATIENCE_MS) == []
 
 
+async def test_a_greeting_with_letters_that_no_table_takes_is_answered_all_the_same(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    odd = machine.presence().model_copy(update={"nonce": "p\0", "software": "vendd \0" * 20})
+    ack = await Ingest(database).heard(machine.address, odd, START)
+    assert ack is not None
+    assert ack.echo == "p\0"
+    assert (await line(database))[0]
+
+
 async def test_a_last_word_behind_the_farewell_brings_nobody_back(
     database: FleetDatabase, machine: Machine
 ) -> None:

@@ -17,6 +17,7 @@ from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.cursor import end_of, hash_at
+from cloud.fleet.projections.fitting import fitted
 
 EVERY_MAX_S: Final = 86_400  # as ``cloud.state_minutes``
 # Beside two words that did not come: a machine that lost its way tries every two minutes.
@@ -41,9 +42,11 @@ async def heard(
         if presence.nonce:
             values["nonce"] = presence.nonce
         if presence.software:
-            values["software"] = presence.software[:64]
+            values["software"] = presence.software
         await connection.execute(
-            update(t.machine).where(t.machine.c.id == machine_id).values(**values)
+            update(t.machine)
+            .where(t.machine.c.id == machine_id)
+            .values(**fitted(t.machine, values))
         )
         if presence.public_key:
             key = bytes.fromhex(presence.public_key)

@@ -68,6 +68,20 @@ def _machine(settings: MachineSettings) -> Iterator[str]:
         if language not in there:
             yield f'machine.languages: has no texts for "{language}"; allowed: {", ".join(there)}'
 
+    key = settings.machine.language_key
+    if not key:
+        return
+    for index, column in enumerate(settings.columns):
+        if column.selection.startswith(key):
+            yield (
+                f'machine.language_key = "{key}": begins columns[{index}].selection = '
+                f'"{column.selection}"; allowed: a key that begins none, or ""'
+            )
+            break
+    if key not in settings.pressable():
+        pressable = ", ".join(sorted(settings.pressable())) or "none"
+        yield f'machine.language_key = "{key}": is not on the keypad; there: {pressable}'
+
 
 def _planogram(settings: MachineSettings) -> Iterator[str]:
     products = {product.id: product for product in settings.products}

@@ -87,6 +87,21 @@ class MachineSettings(Section):
         assert price is not None, "checked when the file was loaded"
         return price
 
+    def pressable(self) -> frozenset[str]:
+        """Return the keys that a customer can press."""
+        if isinstance(self.keypad, MatrixKeypad):
+            return frozenset("".join(self.keypad.layout))
+        return frozenset() if self.keypad is None else frozenset(self.keypad.codes.values())
+
+    def language_key(self) -> str:
+        """Return the key that shows the next language; "" where there is none."""
+        if len(self.machine.languages) == 1:
+            return ""
+        if self.machine.language_key is not None:
+            return self.machine.language_key
+        taken = {column.selection[0] for column in self.columns}
+        return next((key for key in "DCBA" if key in self.pressable() and key not in taken), "")
+
     def pin_uses(self) -> Iterator[PinUse]:
         """Yield every pin the file names, with its key and its direction."""
         for name in ("rows", "columns"):

@@ -84,6 +84,9 @@ class Machine(Section):
     languages: Annotated[
         tuple[Language, ...], Field(min_length=1), AfterValidator(_without_repeats)
     ] = ("en",)  # the panel's; the first is shown unasked
+    # Shows the next language. None: the last of A to D that is there and begins no selection; "":
+    # no key does.
+    language_key: Annotated[str, shaped(r"[A-D]?", 'A, B, C or D, or "" for none')] | None = None
     timezone: Annotated[str, shaped(r"[A-Za-z0-9_+/-]+", 'e.g. "Europe/Berlin"')] = "UTC"
     # There while NTP keeps the clock right (systemd-timesyncd); till then no time counts as known.
     ntp_marker: Path = Path("/run/systemd/timesync/synchronized")

@@ -129,6 +129,8 @@ def policy_of(settings: MachineSettings) -> Policy:
         column_refunds_max=policy.column_refunds_max,
         machine_refunds_max=policy.machine_refunds_max,
         must_vend=policy.must_vend,
+        languages=settings.machine.languages,
+        language_key=settings.language_key(),
         coins_accepted=None if changer.accept is None else frozenset(changer.accept),
         bills_accepted=None if bill.accept is None else frozenset(bill.accept),
         bill_max=bill.max_value,

@@ -33,6 +33,8 @@ class Policy:
     machine_refunds_max: int = 6  # failed vends in a row that stop the machine; 0: never
     claim_days: int = 90  # how long a claim's code is honoured at this machine
     tokens_buy: frozenset[str] = frozenset()  # columns that a vend token buys; none: not taken
+    languages: tuple[str, ...] = ("en",)  # the panel's; the first is shown unasked
+    language_key: str = ""  # shows the next one; "": none does
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
 
     def takes_coin(self, value: int) -> bool:

@@ -15,6 +15,7 @@ from controller.journal import records as rec
 from controller.machine import (
     checkpoints,
     counts,
+    languages,
     looks,
     orders,
     presence,
@@ -450,6 +451,8 @@ class Brain:
                 self.desk.live.code = None
             case "promises":
                 promises.turn(self.desk)
+            case "language":
+                languages.look(self.desk)
             case "show":
                 promises.unsaid(self.desk)
             case "bill":

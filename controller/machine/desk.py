@@ -95,6 +95,7 @@ class Live:
     session: DeviceName | None = None
     session_funds: int | None = None
     session_language: str = ""
+    language: str = ""  # that the customer chose by its key
     session_refundable: bool | None = None  # the card's own word; None: the reader's holds
     keyed: str = ""
     code: str | None = None  # digits of a claim's code so far; None: a selection is keyed

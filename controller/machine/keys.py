@@ -1,12 +1,14 @@
 """What keys mean: a selection is keyed letter by letter or digit by digit; "*" gives back.
 
-"#" before anything else begins a claim's code.
+"#" before anything else begins a claim's code; one letter, of the owner's choice, shows another
+language.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from controller.machine import languages
 from controller.machine.desk import Desk
 from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
@@ -33,6 +35,7 @@ class Keys:
         """Take one key."""
         desk = self._desk
         desk.do(Beep(Tone.KEY))
+        languages.stays(desk)
         if key == CANCEL:
             self.cancel()
             return
@@ -41,6 +44,9 @@ class Keys:
         live = desk.live
         if live.code is not None:
             self._code_key(key)
+            return
+        if key == desk.policy.language_key:
+            languages.another(desk)
             return
         if key == ENTER:
             keyed, live.keyed = live.keyed, ""

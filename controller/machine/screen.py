@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.faults import FaultCode
-from controller.machine import orders
+from controller.machine import languages, orders
 from controller.machine.cash import changeable
 from controller.machine.desk import READERS, Desk, Notice
 from controller.machine.table import Mode
@@ -156,7 +156,7 @@ def view(desk: Desk) -> PanelView:
     """Return what to show now."""
     live, state = desk.live, desk.state
     currency = state.currency
-    language = live.session_language or None
+    language = languages.shown(desk) or None
     credit = desk.credit
     cash = desk.takes_cash()
     cards = desk.takes_cards(READERS[0]) or desk.takes_cards(READERS[1])
@@ -216,6 +216,7 @@ def view(desk: Desk) -> PanelView:
             message = Message.WELCOME
         case _:
             message = Message.STARTING
+    key, other = languages.offered(desk) if message is Message.WELCOME else ("", "")
     return PanelView(
         message,
         currency,
@@ -226,6 +227,8 @@ def view(desk: Desk) -> PanelView:
         exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
         cash=cash,
         cards=cards,
+        key=key,
+        other=other,
     )
 
 

@@ -30,6 +30,8 @@ _UNBREAKABLE: Final = str.maketrans({" ": "\u00a0"})  # while lines are filled
 # A code of these is copied, or keyed, digit by digit.
 _COPIED: Final = (Message.CLAIM, Message.CLAIM_PRODUCT, Message.CODE_ENTRY)
 
+_KEYED: Final = ("{selection}", "{selection}{language}")  # what has been keyed so far, alone
+
 
 class Renderer:
     """Puts views into words.
@@ -95,8 +97,16 @@ class Renderer:
             "code": view.code,
             "pay": texts.phrases[pay],
             "exact_change": texts.phrases["exact_change"] if exact else "",
+            "language": self._other(view),
             "or_coins": texts.phrases["or_coins"] if view.cash else "",
         }
+
+    def _other(self, view: PanelView) -> str:
+        """Return how another language is come by; what was keyed goes first."""
+        texts = self._texts.get(view.other)
+        if view.selection or not view.key or texts is None:
+            return ""
+        return f"{view.key} = {texts.phrases['language']}"
 
     def _block(self, line: str, fields: Mapping[str, str], view: PanelView) -> Block:
         keyed = "{code}" in line and view.message in _COPIED
@@ -104,7 +114,7 @@ class Renderer:
             self._lines(line, fields),
             copied=keyed and bool(view.code),
             # What somebody is keying in is seen at once, and so is a code: any key may hide it.
-            first=keyed or line == "{selection}",
+            first=keyed or (bool(view.selection) and line in _KEYED),
         )
 
     def _lines(self, line: str, fields: Mapping[str, str]) -> tuple[str, ...]:

@@ -17,11 +17,12 @@ from controller.panel.view import Message
 LINES: Final = 4
 
 PHRASES: Final = (
-    "pay_cash_and_card", "pay_cash", "pay_card", "pay_nothing", "exact_change", "or_coins",
+    "language", "pay_cash_and_card", "pay_cash", "pay_card", "pay_nothing", "exact_change",
+    "or_coins",
 )  # fmt: skip
 FIELDS: Final = frozenset(
     {"selection", "product", "price", "credit", "amount", "code", "pay", "exact_change"}
-    | {"or_coins"}
+    | {"or_coins", "language"}
 )
 
 

@@ -77,3 +77,5 @@ class PanelView:
     exact_change: bool = False
     cards: bool = True  # a reader works
     cash: bool = True  # coins or bills are taken
+    key: str = ""  # shows another language; "": none does
+    other: str = ""  # that language

@@ -19,6 +19,7 @@ from controller.domain.tubes import (
     left_by_greatest_first,
 )
 from controller.journal import records as rec
+from controller.machine import languages
 from controller.machine.desk import Desk
 from controller.machine.effects import (
     Beep,
@@ -313,6 +314,7 @@ def _close(desk: Desk, saga: Saga) -> None:
 
 def _farewell(desk: Desk, saga: Saga) -> None:
     """Say what came of it; a claim's code stays on the display."""
+    languages.done(desk)
     shown = show_again(desk, saga)
     if shown or saga.claimed or saga.tokens_claimed:
         return

@@ -16,12 +16,14 @@ from simulator.whole import Whole
 PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "proof": 3.0, "settle": 12.0, "end": 40.0}
 LOOK_S: Final = 3.0  # between two looks
 CARD_TRIES: Final = 4
-ASKED: Final = "Hold your card"
-PROOF: Final = "prove it"
+# What the panel says when it asks for a card, or for a proof; customers choose its language.
+ASKED: Final = ("Hold your card", "Karte bitte an den", "Karte an den Leser", "Acerque su tarjeta")
+PROOF: Final = ("prove it", "Karte zum Nachweis", "que lo demuestre")
 
 
-def _read(screen: tuple[str, ...]) -> str:
-    return " ".join(" ".join(screen).split())
+def _says(screen: tuple[str, ...], texts: tuple[str, ...]) -> bool:
+    read = " ".join(" ".join(screen).split())
+    return any(text in read for text in texts)
 
 
 def _unseen(act: Act) -> None:
@@ -137,9 +139,9 @@ class Customer:
         if running is None or machine.ended:
             return False
         if what == "proof":
-            return PROOF in _read(running.machine.screen)
+            return _says(running.machine.screen, PROOF)
         if what == "card":
-            return ASKED in _read(running.machine.screen)
+            return _says(running.machine.screen, ASKED)
         if what == "settle":  # by chance: nobody can see that
             return any(saga.intent == "settle" for saga in machine.state.sagas.values())
         calm = running.machine.quiet and world.still

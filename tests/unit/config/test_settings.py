@@ -201,6 +201,19 @@ ONE_KEY = [
             '(! active low, ^ pull-up, ~ pull-down), e.g. "^!22"'
         ),
     ),
+    (
+        '# language_key = "D"',
+        'language_key = "A"',
+        (
+            'machine.language_key = "A": begins columns[0].selection = "A1"; '
+            'allowed: a key that begins none, or ""'
+        ),
+    ),
+    (
+        '# language_key = "D"',
+        'language_key = "#"',
+        'machine.language_key = "#": is malformed; allowed: A, B, C or D, or "" for none',
+    ),
     ("cols = 20", "cols = 21", "display.cols = 21: is not known; allowed: 16, 20 or 40"),
     (
         "[log]",

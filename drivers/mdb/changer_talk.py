@@ -61,6 +61,12 @@ again sooner than that behind the last poll *before* its coin is a repeat; later
 coin, and nothing tells: a changer that has not heard our ACK and one that has, and took the same
 coin once more, say the same."""
 
+_DOUBTS: Final = 4
+"""Repeats in a row that are doubted each after its gap. A changer that hears none of our ACKs says
+the same for ever: from then on the gap doubles, so that it fills no journal."""
+
+_MOST_DOUBTS: Final = 16  # then one in a quarter of an hour
+
 _ROUTES: Final = {
     CoinRoute.CASHBOX: Route.CASHBOX,
     CoinRoute.TUBE: Route.TUBE,
@@ -108,6 +114,7 @@ class ChangerTalk(MdbDriver):
         self._jams = 0
         self._fell_after = NEVER_YET  # the last poll answered before the money that came last
         self._doubtful = False  # a repeat now could as well be another coin
+        self._doubts = 0  # in a row, without a word that would tell
         self._astray = 0  # credited coins that only their order tells from repeats
         self.busy = False
         self.oddities: Counter[str] = Counter()
@@ -135,6 +142,7 @@ class ChangerTalk(MdbDriver):
         self.busy = self._lever_down = False
         self._reset_told = None
         self._gate.quiet()
+        self._doubts = 0
         self._faults.clear(FaultCode.CHANGER_ACCEPTOR_UNPLUGGED)
         if self._turns:
             self._end_turn(Turn.QUIET)
@@ -207,15 +215,15 @@ class ChangerTalk(MdbDriver):
         """Which one-shot items were not reported before."""
         repeats = self._gate.repeats
         now = asyncio.get_running_loop().time()
-        self._doubtful = repeats.unproved and now - self._fell_after >= COIN_GAP_S * len(
-            repeats.last
-        )
+        gap_s = COIN_GAP_S * len(repeats.last) * _patience(self._doubts)
+        self._doubtful = repeats.unproved and now - self._fell_after >= gap_s
         once = {item.raw for item in shots if self._only_once(item)}
         last = repeats.last
         soon = not (self._gate.restored or self._doubtful)
         new = repeats.fresh([item.raw for item in shots], once=once, soon=soon)
         if self._doubtful or any(new):
             self._fell_after = self._slot.told_at
+            self._doubts = 0 if any(new) else self._doubts + 1
         self._astray = self._credits(shots, last) if repeats.astray else 0
         if self._gate.restored and not all(new):
             for item, is_new in zip(shots, new, strict=True):
@@ -312,6 +320,11 @@ class ChangerTalk(MdbDriver):
         self._gate.repeats.clear()
         self._gate.restored = False
         self.busy = False
+
+
+def _patience(doubts: int) -> int:
+    """How many gaps pass before a repeat is doubted once more."""
+    return 1 << max(0, min(doubts, _MOST_DOUBTS) - _DOUBTS)
 
 
 def one_shots(answer: PollAnswer) -> list[PollItem]:

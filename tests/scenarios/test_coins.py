@@ -488,6 +488,26 @@ def test_repeats_behind_newer_coins_are_no_money_either(
     play(scenario, link)
 
 
+def test_a_changer_that_never_hears_us_fills_no_journal(link: Link) -> None:
+    """As one that we answer too late: it says the same coin ten times a second, for ever."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("changer", "deaf_to_acks", 100_000)
+        stage.world.insert_coin(200)
+        await stage.passes(600.0)
+        assert stage.credit == 200
+        assert 1 <= len(stage.flags) <= 16
+        stage.world.insert_coin(50)
+        await stage.passes(5.0)
+        stage.mends("changer", "deaf_to_acks")
+        await stage.passes(5.0)
+        assert stage.credit == 250
+        await stage.gives_back()
+        assert stage.spent == 0
+
+    play(scenario, link)
+
+
 @pytest.mark.parametrize(
     ("before", "dead", "extra"),
     [((200,), (50,), 200), ((200, 200), (50, 200), 400), ((200, 200), (50,), 400)],

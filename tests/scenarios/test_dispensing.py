@@ -137,6 +137,20 @@ def test_another_column_of_the_product_delivers_when_the_first_fails(link: Link)
     play(scenario, link)
 
 
+def test_a_product_that_hangs_twice_comes_from_the_second_column(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A1", "hang", 2)
+        before = {column: stage.world.cabinet.stock(column) for column in ("A1", "A2")}
+        await pay_in(stage, "A1")
+        await stage.buys("A1")
+        assert stage.products == ["water"]
+        assert [data.column for data in stage.records("dispense.intended")] == ["A1", "A1", "A2"]
+        left = {column: stage.world.cabinet.stock(column) for column in before}
+        assert left == {**before, "A2": before["A2"] - 1}
+
+    play(scenario, link)
+
+
 def test_a_column_whose_product_must_not_fall_twice_is_never_turned_again(link: Link) -> None:
     """``extra_turn = false`` of the column's configuration."""
 

@@ -297,7 +297,7 @@ class Methods:
         return await self._service.act(command, str(session.caller))
 
 
-def _rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[Any]]]]:
+def rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[Any]]]]:
     """Return every method's name, by the right it needs."""
     m = methods
     return {
@@ -355,7 +355,7 @@ def dispatcher(service: MachineService, access: Access) -> AsyncDispatcher[Sessi
         validator_factory=PydanticValidatorFactory(exclude_named_param("session"), strict=True)
     )
     needed: dict[str, Right] = {}
-    for right, methods in _rights(Methods(service, access)).items():
+    for right, methods in rights(Methods(service, access)).items():
         for name, method in methods.items():
             takes_session = "session" in inspect.signature(method).parameters
             registry.add_method(

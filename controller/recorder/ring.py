@@ -1,7 +1,7 @@
 """The newest of what was on the lines and pins, in memory: an append of a tuple, and no more.
 
 A poll that brings nothing is the same again and again: it is counted, and told with the next frame
-that is not.
+that is not. So is the word of a bill validator that is told to take nothing, maybe for hours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Final
 EVENTS_MAX: Final = 4_096
 _POLL_BYTES: Final = 1  # a POLL is its address byte alone
 _ACK: Final = "ack"
+_BILL_POLL: Final = b"\x33"  # MDB/ICP 4.2, section 6
+_DISABLED: Final = b"\x09"  # its answer to each poll while it is told to take nothing
 
 Event = tuple[Any, ...]  # (monotonic seconds, kind, ...)
 
@@ -30,10 +32,15 @@ class Ring:
         self._now = now
         self.events: deque[Event] = deque(maxlen=most)
         self._idle = 0  # polls that brought nothing since the last frame
+        self._disabled = False  # the bill validator said so at its last poll
 
     def mdb(self, begun_s: float, payload: bytes, kind: str, data: bytes) -> None:
         """Take an exchange of the MDB: our block, and what came (no checksums)."""
-        if kind == _ACK and len(payload) == _POLL_BYTES:
+        known = kind == _ACK and len(payload) == _POLL_BYTES
+        if payload == _BILL_POLL:
+            before, self._disabled = self._disabled, data == _DISABLED
+            known = known or (before and self._disabled)
+        if known:
             self._idle += 1
             return
         idle, self._idle = self._idle, 0

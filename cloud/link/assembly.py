@@ -17,7 +17,8 @@ from cloud.link import trust
 from cloud.link.credentials import Credentials
 from cloud.link.errands import Errands
 from cloud.link.inbox import Inbox
-from cloud.link.link import URGENT, Link
+from cloud.link.lane import URGENT
+from cloud.link.link import Link
 from cloud.link.renewal import Renewal
 from cloud.link.reporting import Reporter
 from cloud.link.snapshot import snapshot

@@ -17,10 +17,11 @@ from typing import Any, Final, Protocol
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from cloud.contract.messages import Ack, MessageError, Position, Presence, Signed, Urgent, read
+from cloud.contract.messages import Ack, MessageError, Position, Presence, Signed, read
 from cloud.contract.topics import Topic
 from cloud.link import window as win
 from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
+from cloud.link.lane import Lane
 from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
 from cloud.sessions import in_a_task_of_its_own
@@ -36,10 +37,6 @@ LONGEST_WAIT_S: Final = 120.0
 GATHER_S: Final = 0.05
 GREET_AGAIN_S: Final = 10.0  # between two questions where both chains agree
 NONCES: Final = 64  # remembered of one connection: more than can be on their way
-URGENT: Final = frozenset(
-    {"claim.opened", "fault.raised", "review.flagged", "command.finished", "refund.requested"}
-)
-URGENT_BACKLOG: Final = win.BATCH_RECORDS  # with less than this the chain is as fast
 
 
 class Books(Protocol):
@@ -163,7 +160,7 @@ class Link:
         self._window = win.Window(books.acked_seq)
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._urgent: list[tuple[int, int, bytes]] = []
+        self._lane = Lane(books)
         self._nonces: dict[str, float] = {}
         self._stopped = False
         self._greeted_s = 0.0
@@ -176,8 +173,8 @@ class Link:
 
     def grown(self, urgent: list[tuple[int, int, bytes]] | None = None) -> None:
         """Say that the journal has grown; ``urgent`` are (seq, boot, body) to send ahead."""
-        if urgent and self.status.backlog > URGENT_BACKLOG:
-            self._urgent = [*self._urgent, *urgent][-NONCES:]
+        if urgent:
+            self._lane.add(urgent)
         self.status.durable = self._books.durable_seq
         self._wake.set()
 
@@ -291,10 +288,11 @@ class Link:
 
     async def _send(self, connection: Connection) -> None:
         saying: set[asyncio.Task[None]] = set()
+        await self._lane.recall()
         try:
             while True:
                 self._wake.clear()
-                await self._send_urgent(connection)
+                await self._lane.send(connection)
                 if self._appear:
                     self._appear = False
                     await self._greet(connection)
@@ -332,13 +330,6 @@ class Link:
             task.result()
         if waking in done and not self._window.in_flight:
             await asyncio.sleep(GATHER_S)
-
-    async def _send_urgent(self, connection: Connection) -> None:
-        urgent, self._urgent = self._urgent, []
-        journal = self._books.journal_id.hex()
-        for seq, boot, body in urgent:
-            copy = Urgent(journal=journal, seq=seq, boot=boot, body=body)
-            await connection.say(Topic.URGENT, copy.to_bytes())
 
     async def _pack(self, first: int) -> bytes:
         message, last = await packed(self._books, first, self._new_nonce())

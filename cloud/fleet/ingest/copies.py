@@ -1,12 +1,14 @@
 """The urgent lane: copies of records that overtake the backlog.
 
-They may be shown, raise alerts and hold funds; nothing is paid outward until the chain brings the
-same record. A copy that differs from the chain's quarantines the journal.
+They raise the alert that their record will raise, at once, and the record itself raises no other
+one; nothing is paid outward until the chain brings it. A copy that differs from the chain's
+quarantines the journal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +20,8 @@ from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.cursor import Cursor
+from cloud.fleet.ingest.reading import record_of
+from cloud.fleet.projections.episodes import Episode, begun_by
 
 
 async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_ms: int) -> None:
@@ -68,8 +72,26 @@ async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_
                 )
             )
         ).scalar_one()
-        if bytes(held) != copy.body and journal is not None:
-            await _quarantine(database, connection, journal.id, machine_id, copy.seq, now_ms)
+        if bytes(held) != copy.body:
+            if journal is not None:
+                await _quarantine(database, connection, journal.id, machine_id, copy.seq, now_ms)
+            return
+        episode = _episode_of(Row(copy.seq, copy.boot, copy.body, b""), uid)
+        if episode is not None and await _counts(connection, machine_id, journal):
+            await alerts.follow(database, connection, machine_id, [episode], now_ms)
+
+
+async def _counts(connection: AsyncConnection, machine_id: int, journal: Any) -> bool:
+    """Tell whether a journal's records will be folded as they come."""
+    query = select(t.machine.c.active_journal).where(t.machine.c.id == machine_id)
+    active = (await connection.execute(query)).scalar_one()
+    return active is None if journal is None else bool(active == journal.id)
+
+
+def _episode_of(row: Row, uid: bytes) -> Episode | None:
+    place = uid.hex(), row.seq
+    found = begun_by(record_of(row).data, place)
+    return None if found is None else Episode(*found, place)
 
 
 async def confirm(
@@ -108,6 +130,11 @@ async def confirm(
             cursor.quarantine = await _quarantine(
                 database, connection, cursor.id, cursor.machine_id, seq, now_ms
             )
+            wrong = _episode_of(Row(seq, boot, bytes(body), b""), cursor.uid)
+            right = _episode_of(row, cursor.uid)
+            if wrong is not None and (right is None or right.cause != wrong.cause):
+                wrong.healed = cursor.uid.hex(), seq + 1
+                await alerts.follow(database, connection, cursor.machine_id, [wrong], now_ms)
 
 
 async def _compare_with_chain(

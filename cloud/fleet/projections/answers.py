@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.contract.commands import ClaimClose, Outcome
 from cloud.contract.journal import records as rec
 from cloud.fleet import schema as t
+from cloud.fleet.projections.episodes import of_claim
 from cloud.fleet.projections.fitting import fitted
 from cloud.fleet.projections.fold import Fold
 
@@ -78,3 +79,5 @@ async def _claim_closed(
     if claim is not None:
         claim.closed_ms, claim.how = at_ms, told["how"]
         fold.changed.claims[key] = claim
+        of = key[0] or fold.journal, key[1]
+        fold.changed.episodes.heal(of_claim(*of), (fold.journal, fold.head[0] + 1))

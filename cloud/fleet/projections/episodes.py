@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from cloud.contract.journal import RecordData, UnknownData
+from cloud.contract.journal import records as rec
+
 CONFIG: Final = "config.not_taken"
 FAULT: Final = "fault "  # its part and code follow
 
@@ -17,9 +20,24 @@ _CAUSE_LENGTH: Final = 128  # of its column
 _ANY: Final[Place] = ("", 0)
 
 
+def of_claim(journal: str, seq: int) -> str:
+    """Return the cause of an open claim, which is known by its record."""
+    return f"claim {seq} of journal {journal[:32]}"
+
+
 def of_fault(part: str, code: str) -> str:
     """Return the cause of a machine's fault."""
     return f"{FAULT}{part} {code}".replace("\0", "")[:_CAUSE_LENGTH]
+
+
+def begun_by(data: RecordData | UnknownData, place: Place) -> tuple[str, str] | None:
+    """Return cause and detail of what a record tells that is wrong from now on."""
+    match data:
+        case rec.FaultRaised(part=part, code=code, detail=detail):
+            return of_fault(part, code), detail
+        case rec.ClaimOpened(amount=amount, tender=tender, reason=reason):
+            return of_claim(*place), f"{amount} minor units, {tender}: {reason}"
+    return None
 
 
 @dataclass(slots=True)

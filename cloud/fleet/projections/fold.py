@@ -20,7 +20,7 @@ from cloud.contract.journal import (
     decode,
 )
 from cloud.contract.journal import records as rec
-from cloud.fleet.projections.episodes import CONFIG, Episodes, of_fault
+from cloud.fleet.projections.episodes import CONFIG, Episodes, begun_by, of_claim, of_fault
 
 Fault = tuple[str, str]  # (part, code)
 # A claim is the same one in every journal that it outlives: it is known by the record that told of
@@ -237,6 +237,10 @@ class Fold:
         self.claims["", record.seq] = self.changed.claims["", record.seq] = new
         old.closed_ms, old.how = record.at_ms, "told again by the next journal"
         self.changed.claims[key] = old
+        self.end_claim(key, record)
+        words = f"{new.amount} minor units, {new.tender}: {new.reason}"
+        place = self.journal, record.seq
+        self.changed.episodes.begin(of_claim(*place), words, place)
 
     def carry(self, record: Record) -> None:
         """Take what an older journal told, which stands inside a record of this one."""
@@ -260,6 +264,18 @@ class Fold:
             return self.journal, record.seq
         journal, seq, _ = self.inside[-1]
         return journal, min(seq, _BIGINT)
+
+    def begin(self, record: Record, data: RecordData, place: tuple[str, int]) -> None:
+        """Something is wrong from this record on."""
+        found = begun_by(data, place)
+        assert found is not None, f"asked of {record.type}"
+        self.changed.episodes.begin(*found, place)
+
+    def end_claim(self, key: ClaimKey, record: Record) -> None:
+        """End what an open claim has raised."""
+        journal, seq = key
+        at = self.journal, record.seq
+        self.changed.episodes.heal(of_claim(journal or self.journal, seq), at)
 
     def heal(self, key: Fault, record: Record) -> None:
         """End a fault, if it is open."""
@@ -379,6 +395,9 @@ def _claim_opened(fold: Fold, record: Record, data: rec.ClaimOpened) -> None:
     )
     key = ("", record.seq)
     fold.claims[key] = fold.changed.claims[key] = claim
+    if fold.inside:  # a copy of it may have come ahead
+        fold.end_claim(fold.inside[-1][:2], record)
+    fold.begin(record, data, (fold.journal, record.seq))
     if record.vend is not None:
         fold.saga(record).claimed += data.amount
 
@@ -390,6 +409,7 @@ def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRe
         claim.closed_ms = record.at_ms
         claim.how = data.how if isinstance(data, rec.ClaimClosed) else "at the machine"
         fold.changed.claims[key] = claim
+        fold.end_claim(key, record)
 
 
 def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
@@ -398,7 +418,7 @@ def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
     if raised is None:
         place = fold.place(record)
         raised = Raised(data.detail, record.at_ms, *place)
-        fold.changed.episodes.begin(of_fault(*key), data.detail, place)
+        fold.begin(record, data, place)
     fold.faults[key] = fold.changed.faults[key] = replace(raised, detail=data.detail)
 
 

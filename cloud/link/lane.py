@@ -84,10 +84,8 @@ class Lane:
 
     async def recall(self) -> None:
         """Find what was urgent when this life began, once."""
-        if self._recalled:
-            return
-        self._recalled = True
-        if self._backlog <= BACKLOG:
+        if self._recalled or self._backlog <= BACKLOG:
+            self._recalled = True
             return
         end = self._books.durable_seq
         least = max(self._books.acked_seq, self._books.base_seq, end - RECALLED)
@@ -98,6 +96,7 @@ class Lane:
             found += [(row[0], row[1], bytes(row[2])) for row in rows if _is_urgent(row[2])]
             end = first - 1
         self._keep(found)
+        self._recalled = True  # not before: a connection that was lost meanwhile ended the search
 
     async def send(self, connection: Connection) -> None:
         """Send what there is, the oldest first; what did not arrive stays."""

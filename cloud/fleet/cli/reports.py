@@ -267,7 +267,8 @@ def dlq_show(
         screen.as_json(line)
         return
     screen.note(line["reason"])
-    screen.line(line["bytes"])
+    for text in line["bytes"].splitlines():
+        screen.line(text)
 
 
 Letter = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="Its number.")]

@@ -93,15 +93,21 @@ class ChangerLife(ChangerTalk):
         if self._tubes_size not in (0, len(answer.data)) and self._is_shifted(status.counts):
             raise LinkError("changer: TUBE STATUS came with another device's answer")
         self._tubes_size = len(answer.data)
-        defective = frozenset(status.defective_types)
+        tubes = self._types_with_tube()
+        full = frozenset(type_ for type_ in status.full_types if type_ in tubes)
+        defective = frozenset(type_ for type_ in status.defective_types if type_ in tubes)
         if not defective:
             self._faults.clear(FaultCode.CHANGER_TUBE_SENSOR)
-        return TubeCounts(status.counts, frozenset(status.full_types), defective)
+        return TubeCounts(status.counts, full, defective)
 
     def _is_shifted(self, counts: tuple[int, ...]) -> bool:
         """Tell whether a type without a tube has coins in one."""
-        tubes = {kind.type for kind in self._info.coins if kind.in_tube} if self._info else set()
+        tubes = self._types_with_tube()
         return any(count and type_ not in tubes for type_, count in enumerate(counts))
+
+    def _types_with_tube(self) -> set[int]:
+        """Of other types the bits of TUBE STATUS mean nothing, and some changers set them."""
+        return {kind.type for kind in self._info.coins if kind.in_tube} if self._info else set()
 
     # ------------------------------------------------------------------------- initialisation
 

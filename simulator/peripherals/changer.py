@@ -165,7 +165,7 @@ class SimChanger(Peripheral):
         )
 
     def _tube_status(self) -> bytes:
-        full = 0
+        full = self.settings.full_without_tube
         for kind in self.tubes.types():
             if self.faults.defective.get(kind) or self.tubes.is_full(kind):
                 full |= 1 << kind

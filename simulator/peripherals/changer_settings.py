@@ -78,6 +78,7 @@ class ChangerSettings:
     payout_s: float = 0.15  # for each coin
     pays_first: tuple[int, ...] = ()  # order of types in a payout; (): the highest first
     detects_empty: bool = True  # sees that no coin left the tube
+    full_without_tube: int = 0  # bits of the full mask set for types that have no tube
     reports_slugs: bool = True
     reports_rejects: bool = False
     lever_repeats: bool = False

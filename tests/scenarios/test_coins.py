@@ -433,6 +433,7 @@ def test_a_count_of_the_tubes_takes_no_coin_for_found_that_was_not_told_yet(
         {"scaling": 1},
         {"scaling": 50, "decimals": 3},
         {"detects_empty": False},
+        {"full_without_tube": 0xFF20},
         {"pays_first": (0, 1, 2)},
         {"level": 2, "options": 0, "setup_values": 7},
         {"options": 0},

@@ -435,6 +435,21 @@ async def test_a_rejected_coin_gives_no_credit_and_is_reported_as_rejected() -> 
 
 
 @virtual
+async def test_what_is_said_of_types_without_a_tube_means_nothing() -> None:
+    it = await changer(ChangerSettings(full_without_tube=0xFF00)).up()
+    it.bench.changer.break_tube_sensor(1)
+    await until(lambda: ("changer", "changer.tube_sensor") in it.sink.faults)
+    found = await it.changer.tubes()
+    assert found.defective == frozenset({1})
+    assert found.full == frozenset()
+    it.bench.changer.mend_tube(1)
+    found = await it.changer.tubes()
+    assert found.defective == frozenset()
+    assert it.sink.faults == {}
+    await it.die()
+
+
+@virtual
 async def test_tubes_report_counts_full_and_defective() -> None:
     it = await changer(ChangerSettings(coins=(CoinSpec(5, 20, 20), CoinSpec(10, 20, 3)))).up()
     it.bench.changer.break_tube_sensor(1)

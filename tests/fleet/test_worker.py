@@ -233,16 +233,18 @@ async def test_what_no_database_takes_is_set_aside_and_stops_no_other_machine(
         await client.listen(bad.address.topic(Topic.ACK), machine.address.topic(Topic.ACK))
         head = Presence(online=True, software="nul \0")
         await client.say(bad.address.topic(Topic.PRESENCE), head.to_bytes())
-        copy = Urgent(journal="02" * 16, seq=9, boot=huge, body=bad.rows[0][2])
-        await client.say(bad.address.topic(Topic.URGENT), copy.to_bytes())
+        copy = Urgent(journal="02" * 16, seq=9, boot=7, body=bad.rows[0][2]).to_bytes()
+        too_much = copy.replace(b'"boot":7', b'"boot":%d' % huge)
+        assert too_much != copy
+        await client.say(bad.address.topic(Topic.URGENT), too_much)
         for _ in range(3):
             await client.say(bad.address.topic(Topic.EVENTS), bad.batch(1))
             last = await acks(client, lambda ack: True)
         await client.say(machine.address.topic(Topic.EVENTS), machine.batch(1))
         await acks(client, lambda ack: ack.seq == machine.seq)
 
-    assert worker.counts.reconnects == 0
-    assert last.quarantined
+    assert (worker.counts.reconnects, worker.counts.refused) == (0, 1)
+    assert (last.seq, last.quarantined) == (bad.seq, "")
     assert await stored(database, machine) == whole(machine)
 
 

@@ -77,6 +77,8 @@ class AdapterWire(Ahead):
         self._commands: deque[str] = deque(maxlen=_MAX_QUEUE)
         self._busy = False
         self._timeout_s = self.settings.response_timeout_s
+        self._asked = b""  # the last block
+        self.on_spoilt: Callable[[bytes, bytes], None] | None = None  # block, and what it brought
 
     def attach(self, sink: Callable[[bytes], None]) -> None:
         """Send the adapter's lines to `sink`."""
@@ -202,6 +204,7 @@ class AdapterWire(Ahead):
         self._loop.call_later(len(block) * BYTE_TIME_S, self._send_block, block)
 
     def _send_block(self, block: bytes) -> None:
+        self._asked = block
         heard = self.bus_line.towards_devices(block)
         answer = self.bus.deliver(heard, self._loop.time()) if heard else None
         if answer is None or answer.delay_s > self._timeout_s:
@@ -263,6 +266,8 @@ class AdapterWire(Ahead):
 
     def _to_host(self, data: bytes) -> None:
         heard = self.line.text_towards_host(data)
+        if heard != data and self.on_spoilt is not None and data.startswith(b"p,"):
+            self.on_spoilt(self._asked, data)
         for chunk in self.line.chunks(heard):
             if self._sink is not None:
                 self._sink(chunk)

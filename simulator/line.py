@@ -37,6 +37,7 @@ class LineFaults:
     lose_blocks: int = counter("the next N blocks of the host are not heard")
     flip_blocks: int = counter("the next N blocks of the host arrive with a flipped bit")
     lose_answers: int = counter("the next N data blocks of devices are lost")
+    cut_texts: int = counter("the next N texts of an adapter that bring data lose a character")
     flip_answers: int = counter("the next N data blocks of devices arrive with a flipped bit")
     lose_host_acks: int = counter("the next N ACK, NAK or RET of the host are lost")
     lose_device_acks: int = counter("the next N lone ACKs of devices are lost")
@@ -63,7 +64,7 @@ class LineFaults:
         return not (
             self.dead or self.loss or self.flip or self.noise or self.lose_blocks
             or self.flip_blocks or self.lose_answers or self.flip_answers or self.lose_host_acks
-            or self.lose_device_acks or self.drop_mode_bits
+            or self.lose_device_acks or self.cut_texts or self.drop_mode_bits
         )  # fmt: skip
 
     def heal(self) -> None:
@@ -136,6 +137,10 @@ class LineFaults:
         """Return what the host hears of an adapter's text."""
         if self.perfect:
             return data
+        if self.cut_texts > 0 and not self.dead and _tells(data):
+            self.cut_texts -= 1
+            gone = self._random.randrange(len(data))
+            return data[:gone] + data[gone + 1 :]
         return b"" if self.dead else self._mangle(data)
 
     def latency_s(self) -> float:
@@ -186,3 +191,8 @@ class LineFaults:
             if self.noise and draw() < self.noise:
                 out.append(self._random.randrange(256))
         return bytes(out)
+
+
+def _tells(text: bytes) -> bool:
+    """Tell whether an adapter's text is an answer with data."""
+    return text.startswith(b"p,") and text[2:3] not in b"AN"

@@ -8,7 +8,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
-from controller.machine.effects import CountStacker, Failed, ReturnBill, Wake
+from controller.machine.effects import CountStacker, CountTubes, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import (
@@ -56,7 +56,7 @@ class CashHandling:
             for c in report.deposited
             if c.route is not CoinRoute.REJECT
         )
-        if coins or report.suspect:
+        if coins or (report.suspect and answer):
             filling = desk.live.fill_mode and desk.mode is Mode.SERVICE
             desk.write(
                 rec.CoinsDeposited(
@@ -71,6 +71,8 @@ class CashHandling:
             self._credited()
         elif report.note and not manual:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
+        if report.suspect and not answer and not desk.state.sagas:
+            desk.do(CountTubes("check"))  # what fell into a tube is found; a vend asks at its end
         if report.suspect:
             desk.flag(report.doubt or "coin not told from a repeat", None)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from controller.faults import LinkError
@@ -35,6 +36,7 @@ from drivers.links.adapter_text_codec import (
     Version,
     command_line,
     decode_line,
+    may_tell,
     request_line,
 )
 from drivers.links.mdb_link import ACKED, SILENT, Answer, AnswerKind, LinkCounters
@@ -73,6 +75,7 @@ class AdapterTextLink:
         self._reader = LineReader()
         self._waiter: asyncio.Future[Line | None] | None = None
         self._wanted = ""
+        self._told = False  # a line since the block was, or may have been, an answer with data
         self._backlog: deque[str] = deque(maxlen=_BACKLOG_LINES)
         self._why_lost = "the MDB adapter's port is closed"
         self.answered_at = 0.0
@@ -116,6 +119,7 @@ class AdapterTextLink:
     async def exchange(self, payload: bytes) -> Answer:
         """Send a block, bring its answer; see `MdbLink.exchange`."""
         self.counters.exchanges += 1
+        self._told = False
         line = await self._ask(request_line(payload), "p", ANSWER_S)
         if line is None or isinstance(line, Unknown):
             line = await self._late_answer(line)
@@ -124,6 +128,8 @@ class AdapterTextLink:
             self.counters.silences += 1
         elif answer.kind is AnswerKind.GARBLED:
             self.counters.garbled += 1
+            if self._told:
+                answer = replace(answer, told=True)
         return answer
 
     def ack(self) -> None:
@@ -201,6 +207,7 @@ class AdapterTextLink:
 
     def _on_bytes(self, data: bytes) -> None:
         for text in self._reader.feed(data):
+            self._told = self._told or may_tell(text)
             waiter = self._waiter
             if waiter is not None and not waiter.done() and text[0] in self._wanted:
                 self.answered_at = asyncio.get_running_loop().time()

@@ -18,6 +18,7 @@ LINE_LIMIT: Final = 256
 """Longest line we keep: an answer has at most 72 digits. More without an end is noise."""
 
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_TOLD: Final = re.compile(r"p?,?([0-9A-Fa-f]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ Line = Data | Acked | NotAcked | Version | Confirmed | Unknown
 
 LINES_KEPT: Final = 64
 """Lines whose reading, or writing, is remembered: polls and their answers are mostly the same."""
+
+
+@lru_cache(LINES_KEPT)
+def may_tell(text: str) -> bool:
+    """Whether a line, whole or not, reads like an answer with data: `p,4500`, `p,450`, `,4500`."""
+    told = _TOLD.match(text)
+    return told is not None and any(digit.isdigit() for digit in told[1])
 
 
 @lru_cache(LINES_KEPT)

@@ -40,6 +40,7 @@ class Answer:
     kind: AnswerKind
     data: bytes = b""
     why: str = ""
+    told: bool = False  # GARBLED, and there was data: acknowledged, and told no second time
 
     @property
     def heard(self) -> bool:

@@ -55,6 +55,9 @@ from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.turns import Turn
 
+SPOILT: Final = "an answer of the changer came damaged, and may have told of a coin"
+"""The words of a flag."""
+
 COIN_GAP_S: Final = 0.25
 """Between two coins that a changer takes; none sorts more than four a second. An answer that comes
 again sooner than that behind the last poll *before* its coin is a repeat; later it may be another
@@ -143,12 +146,16 @@ class ChangerTalk(MdbDriver):
         self._reset_told = None
         self._gate.quiet()
         self._doubts = 0
+        if self._slot.spoilt:
+            self._tell_spoilt()
         self._faults.clear(FaultCode.CHANGER_ACCEPTOR_UNPLUGGED)
         if self._turns:
             self._end_turn(Turn.QUIET)
 
     def on_items(self, data: bytes) -> asyncio.Future[None] | None:
         """POLL was answered by activity."""
+        if self._slot.spoilt:
+            self._tell_spoilt()
         answer = decode_poll(data)
         if answer.error is not None:
             self.oddities[str(answer.error.reason.value)] += 1
@@ -169,6 +176,14 @@ class ChangerTalk(MdbDriver):
         if waiting is None:
             self._slot.poll_soon()  # a repeat, durable by now: see whether this ACK is heard
         return waiting
+
+    def _tell_spoilt(self) -> None:
+        """An answer came damaged behind an adapter's own ACK: what it told is told by nobody again.
+
+        A coin in a tube is found by the count; one in the cash box a person has to look for.
+        """
+        self._slot.spoilt = False
+        self._sink.money(CoinsReport(self._name, b"", suspect=1, doubt=SPOILT))
 
     def on_told(self, *, acked: bool) -> None:
         """Note whether the last answer with money was acknowledged."""

@@ -316,6 +316,7 @@ class MdbBus:
         else:
             slot.damaged += answer.kind is AnswerKind.GARBLED
             slot.miss_poll(now)
+            slot.spoilt = slot.spoilt or answer.told
             self._missed(slot)
 
     async def _items(self, slot: Slot, data: bytes) -> None:

@@ -15,6 +15,7 @@ from controller.domain.tubes import BILLS_FROM, TubeCoins, best_partial
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.ports import DeviceName
+from simulator.adapter_wire import AdapterWire
 from simulator.swarm.plan import Trouble
 from simulator.swarm.troubles import Excuse, Kind
 from simulator.whole import Whole
@@ -30,6 +31,8 @@ NEVER: Final = float("-inf")
 FOREVER: Final = float("inf")
 EPSILON_S: Final = 0.002  # a record's time is in whole milliseconds
 _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
+_COINS: Final = 0xC0  # either bit: two bytes, of a coin or of coins that were let out by hand
+_CHANGER_POLL: Final = b"\x0b"
 _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
 
@@ -163,6 +166,8 @@ class Watch:
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
             device.on_items_lost = self._loser(name)
+        if isinstance(machine.world.wire, AdapterWire):
+            machine.world.wire.on_spoilt = self._spoilt_text
         line = machine.world.cctalk
         if line is not None and line.acceptor is not None:
             line.acceptor.on_forgotten = self._forgotten
@@ -171,6 +176,18 @@ class Watch:
         self._refusals: set[str] = set()  # acknowledged by an adapter, and not on record yet
         if machine.world.pulse is not None:
             machine.world.pulse.on_coin = self._pulse_coin
+
+    def _spoilt_text(self, asked: bytes, text: bytes) -> None:
+        """An adapter has acknowledged what vendd got a damaged text of."""
+        if asked[:1] != _CHANGER_POLL or text[2:3] in b"AN":
+            return
+        told = bytes.fromhex(text[2:].decode())
+        while told:
+            size = 2 if told[0] & _COINS else 1
+            value = money_in(self.machine.world, DeviceName.CHANGER.value, told[:size])
+            self.evidence.lost += value
+            self._acked -= value
+            told = told[size:]
 
     def _forgotten(self, value: int) -> None:
         """A ccTalk acceptor's own reset took along what nobody had read."""

@@ -39,6 +39,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
     "double drop": frozenset({Excuse.GOODS}),
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
+    "an answer of the changer came damaged, and may have told of a coin": frozenset({Excuse.LINE}),
     "pulses that are no coin": frozenset({Excuse.PULSE}),
     "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
     "silent validator": frozenset({Excuse.BILL}),

@@ -13,6 +13,7 @@ import pytest
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
+from drivers.mdb.changer_talk import SPOILT
 from simulator.peripherals.changer_settings import CoinSpec
 from simulator.plan import WorldPlan, changer_for, plan_for
 from simulator.world import Link
@@ -561,3 +562,36 @@ def test_over_a_restart_a_newer_coin_in_front_of_one_like_the_last_is_credited_a
         assert stage.spent == 0
 
     play(scenario, "native")
+
+
+def test_a_coin_whose_text_was_damaged_behind_the_adapter_s_own_ack_is_flagged() -> None:
+    """The changer tells it no second time: of what is in the cash box nobody else would know."""
+
+    async def scenario(stage: Stage) -> None:
+        for damaged in range(1, 9):  # each time another of its characters is lost
+            stage.breaks("line", "cut_texts", 1)
+            stage.world.insert_coin(200)
+            await stage.passes(5.0)
+            assert (stage.credit, stage.flags) == (0, [SPOILT] * damaged)
+        await stage.coins(200)
+        await stage.buys("A3")
+        assert len(stage.flags) == 8
+        await stage.kill()
+        await stage.opens()
+        await stage.coins(200)
+        assert len(stage.flags) == 8
+
+    play(scenario, "adapter", judged=False)
+
+
+def test_a_tube_coin_whose_text_was_damaged_is_found_by_the_count() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("line", "cut_texts", 1)
+        stage.world.insert_coin(100)
+        await stage.until(lambda: bool(stage.flags))
+        await stage.passes(10.0)
+        assert stage.credit == 0
+        assert stage.state.ledger.balance(acc.UNCLAIMED) == -100
+        assert stage.world.truth.count("tube:4") == stage.state.tubes[4]
+
+    play(scenario, "adapter", judged=False)

@@ -14,6 +14,7 @@ from drivers.links.adapter_text_codec import (
     Version,
     command_line,
     decode_line,
+    may_tell,
     request_line,
 )
 
@@ -90,3 +91,14 @@ def test_garbage_in_any_pieces_gives_the_same_lines(data: bytes, size: int) -> N
 def test_data_in_either_case_reads_back(payload: bytes) -> None:
     assert decode_line(f"p,{payload.hex()}") == Data(payload)
     assert decode_line(f"p,{payload.hex().upper()}") == Data(payload)
+
+
+@pytest.mark.parametrize("whole", ["p,4500", "p,0A51"])
+def test_an_answer_with_data_that_lost_any_of_its_characters_is_known_for_one(whole: str) -> None:
+    for gone in range(len(whole)):
+        assert may_tell(whole[:gone] + whole[gone + 1 :])
+
+
+@pytest.mark.parametrize("text", ["p,ACK", "p,AK", "p,AC", "p,NACK", "v,4.0.3.0,2c00", "m,ACK", ""])
+def test_what_was_no_data_is_not_taken_for_a_damaged_answer_with_data(text: str) -> None:
+    assert not may_tell(text)

@@ -87,6 +87,11 @@ class MachineSettings(Section):
         assert price is not None, "checked when the file was loaded"
         return price
 
+    def titles(self) -> dict[str, str]:
+        """Return what the owner calls the card readers, by device."""
+        readers = {"cashless1": self.mdb.cashless1, "cashless2": self.mdb.cashless2}
+        return {device: reader.name for device, reader in readers.items() if reader.enabled}
+
     def pressable(self) -> frozenset[str]:
         """Return the keys that a customer can press."""
         if isinstance(self.keypad, MatrixKeypad):

@@ -138,6 +138,7 @@ class Cashless(Section):
     enabled: bool = False
     level: Annotated[int, between(1, 3)] = 3  # the highest to speak, the reader's own may be lower
     always_idle: bool = True  # where the reader offers it
+    # What vendctl calls it beside "cashless1".
     name: Annotated[str, shaped(r".{1,20}", "1 to 20 characters")] = "Card"
 
 

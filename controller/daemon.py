@@ -159,8 +159,9 @@ async def _sell(
     beat: _Beat,
 ) -> int:
     service = RunningService(
-        running.machine, app.SOFTWARE, running.recordings, app.root_key(settings)
-    )
+        running.machine, app.SOFTWARE, running.recordings, app.root_key(settings),
+        settings.titles(),
+    )  # fmt: skip
 
     async def stop_when_asked() -> None:
         await stopping.wait()

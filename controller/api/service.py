@@ -34,6 +34,7 @@ class Live:
     climate: Mapping[str, Any] = field(default_factory=dict)  # empty where none is configured
     defective_tubes: frozenset[int] = frozenset()  # coin types: a full tube that counts no coin
     defective_bills: frozenset[int] = frozenset()  # bill types of the recycler
+    titles: Mapping[str, str] = field(default_factory=dict)  # what the owner calls a device
     counted: bool = True  # this start has a record; one that may write none has no number
 
 

@@ -20,6 +20,7 @@ class DeviceShape(TypedDict):
     """One peripheral."""
 
     name: str  # controller.ports.DeviceName
+    title: str  # what its owner calls it; "": nothing
     state: str  # "ready", "starting", "lost", "disabled" or "unknown"
     level: int | None
     manufacturer: str

@@ -88,6 +88,7 @@ def devices(state: State, live: Live) -> list[shapes.DeviceShape]:
         found.append(
             shapes.DeviceShape(
                 name=name,
+                title=live.titles.get(name, ""),
                 state=live.devices.get(name, "unknown"),
                 level=(info or {}).get("level"),
                 manufacturer=str(identity.get("manufacturer", "")),

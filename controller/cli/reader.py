@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ def show(context: typer.Context, json: AsJson = False) -> None:
         if number:
             print()
         rows: list[tuple[str, screen.Cell]] = [
-            ("Reader", device["name"]),
+            ("Reader", titled(device)),
             ("State", device["state"]),
         ]
         rows += [
@@ -53,6 +53,11 @@ def show(context: typer.Context, json: AsJson = False) -> None:
         identity = device["info"].get("identity") or {}
         rows += [(name.capitalize(), str(value)) for name, value in identity.items() if value]
         screen.fields(rows)
+
+
+def titled(device: dict[str, Any]) -> str:
+    """Return a device's name with what its owner calls it."""
+    return f"{device['name']} ({device['title']})" if device.get("title") else device["name"]
 
 
 def _words(value: object) -> str:

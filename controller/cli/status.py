@@ -116,7 +116,7 @@ def _devices(devices: list[dict[str, Any]]) -> None:
         ("Device", "State", "Level", "Maker", "Model", "Serial", "Software"),
         [
             (
-                device["name"],
+                f"{device['name']} ({device['title']})" if device.get("title") else device["name"],
                 (device["state"], _STATE.get(device["state"], screen.WARN)),
                 "" if device["level"] is None else str(device["level"]),
                 device["manufacturer"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.api.journal_view import StoreView
@@ -38,8 +38,10 @@ class RunningService:
         software: str,
         recordings: Recordings | None = None,
         root: bytes | None = None,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
-        """Watch the machine's turns from now on."""
+        """Watch the machine's turns from now on; ``titles`` are the owner's names of devices."""
+        self._titles = titles or {}
         self._recordings = recordings
         self._machine = machine
         self._software = software
@@ -88,6 +90,7 @@ class RunningService:
             up_s=desk.now - self._since,
             exact_change_only=exact_change_only(desk),
             devices=devices,
+            titles=self._titles,
             display=self._machine.screen,
             climate=self._machine.brain.climate.view(),
             revision_waits=waiting(desk),

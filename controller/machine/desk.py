@@ -104,6 +104,7 @@ class Live:
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
     promises: list[Notice] = field(default_factory=list)  # claims whose codes are still shown
+    tried: bool = False  # to buy something, since there was credit
     reselect: str = ""  # the customer paid cash while the reader was being asked
     bill_until: float | None = None  # monotonic; stopping: no vend waits longer for its bill
     cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended

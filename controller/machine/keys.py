@@ -132,7 +132,7 @@ class Keys:
         live.notice = None
         if live.session is not None:
             desk.do(EndSession(live.session))
-        if desk.mode is Mode.CREDIT and desk.policy.must_vend and desk.credit:
+        if desk.policy.must_vend and desk.credit and not live.tried:
             desk.tell(Message.MUST_VEND)
             return
         vend.give_credit_back(desk, "coin return")

@@ -49,6 +49,7 @@ def settle_mode(desk: Desk, blocked: str) -> None:
     if desk.mode.selling:
         paid = desk.credit > 0 or bool(desk.state.rights)
         present = paid or desk.live.session is not None
+        desk.live.tried = desk.live.tried and desk.credit > 0
         if present and desk.mode is Mode.IDLE:
             desk.fire(Trigger.MONEY)
         elif not present and desk.mode is Mode.CREDIT:

@@ -37,6 +37,7 @@ def add(desk: Desk, selection: str) -> None:
         there = sum(desk.state.stock.of(name).count for name in candidates)
     wanted = sum(desk.planogram.columns[item].product == column.product for item in basket.items)
     if there <= wanted:
+        desk.live.tried = True
         off = candidates is Refusal.OUT_OF_ORDER
         message = Message.UNAVAILABLE if off else Message.SOLD_OUT
         desk.tell(message, selection=selection, price=column.price)
@@ -64,6 +65,7 @@ def confirm(desk: Desk) -> None:
         age.ask(desk, flagged)
         return
     change = max(0, min(credit - needed, credit - desk.state.credit.product))
+    desk.live.tried = True
     if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=last, price=needed)
         desk.do(Beep(Tone.ERROR))

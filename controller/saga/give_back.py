@@ -73,6 +73,12 @@ def _wants_credit(desk: Desk, saga: Saga) -> bool:
     return _returns_credit(desk, saga) or (saga.kind == "vend" and desk.state.basket_due)
 
 
+def _waits_for_the_rest(desk: Desk, saga: Saga) -> bool:
+    """Tell whether there is credit that this end would return, but for the rest of its basket."""
+    goes_on = _wants_credit(desk, saga) and basket_rules.goes_on(desk, saga)
+    return goes_on and desk.credit > 0
+
+
 def give_back(desk: Desk, saga: Saga) -> None:
     """Pay what is owed and what credit this end returns, then close; or none while one is paid."""
     returns = _wants_credit(desk, saga) and not basket_rules.goes_on(desk, saga)
@@ -281,11 +287,13 @@ def _close(desk: Desk, saga: Saga) -> None:
                 "result": result,
                 "flags": tuple(saga.flags),
                 "compensation": strategy.value,
-                "kept": _wants_credit(desk, saga) and basket_rules.goes_on(desk, saga),
+                "kept": _waits_for_the_rest(desk, saga),
             }
         ),
         saga.vend,
     )
+    if desk.policy.credit_timeout_s and desk.state.credit.total:
+        desk.do(Wake("credit", desk.policy.credit_timeout_s))  # its customer was here just now
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
     desk.live.cancelling.discard(saga.vend)

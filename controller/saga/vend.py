@@ -68,6 +68,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         return None
     candidates = rights.candidates(desk, selection)
     if isinstance(candidates, Refusal):
+        desk.live.tried = True
         desk.tell(
             _REFUSED.get(candidates, Message.SOLD_OUT),
             selection=selection,
@@ -76,6 +77,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         desk.do(Beep(Tone.ERROR))
         return None
     if age.missing(desk, selection):
+        desk.live.tried = True
         age.ask(desk, selection)
         return None
     right = rights.best(desk, selection)
@@ -97,6 +99,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
         return None
     change = max(0, min(credit - price, credit - desk.state.credit.product))
     alone = not desk.policy.multi_vend and not basket  # else its change is not paid now
+    desk.live.tried = True
     if change and alone and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
         desk.do(Beep(Tone.ERROR))

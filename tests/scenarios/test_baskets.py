@@ -299,3 +299,18 @@ def test_a_claim_ends_the_basket_so_that_its_code_can_be_read(link: Link) -> Non
         assert stage.claimed == 200
 
     play(scenario, link, settings=BASKET, plan=MULTIVEND)
+
+
+def test_a_basket_that_left_nothing_takes_nothing_of_the_next_customer_s_credit(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await shows_card(stage)
+        await keys(stage, "A1", "A3")
+        await buys_all(stage, 1)
+        await stage.passes(70.0)  # no second card comes
+        await stage.quiet()
+        await stage.coins(200)
+        await stage.kill()
+        await stage.boot()
+        assert stage.credit == 200
+
+    play(scenario, link, settings=BASKET, plan=CLASSIC)

@@ -103,6 +103,50 @@ def test_forgotten_coins_may_be_kept_with_a_record(link: Link) -> None:
     play(scenario, link, settings=settings, judged=False)
 
 
+def test_whose_vend_has_just_failed_has_not_forgotten_the_credit(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await stage.coins(200)
+        await stage.passes(16.0)
+        await stage.buys("A3")
+        await stage.passes(15.0)
+        assert stage.credit == 200  # they may choose again
+        await stage.until(lambda: stage.credit == 0, within_s=10.0)
+
+    settings = with_policy(credit_timeout_s=20.0, on_credit_timeout="keep", after_failure="keep")
+    play(scenario, link, settings=settings, judged=False)
+
+
+def test_who_has_tried_to_buy_gets_the_money_back_of_a_must_vend_machine(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await stage.coins(200)
+        await stage.buys("A3")
+        assert stage.credit == 200
+        stage.press("*")
+        await stage.closes()
+        assert stage.credit == stage.spent == 0
+        await stage.coins(100)
+        stage.press("*")
+        await stage.passes(3.0)
+        assert stage.credit == 100  # whoever comes next has not
+
+    play(scenario, link, settings=with_policy(must_vend=True, after_failure="keep"))
+
+
+def test_who_can_t_buy_what_is_sold_out_has_tried_as_well(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.SetStock("A3", 0))
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.shows("sold out")
+        stage.press("*")
+        await stage.closes()
+        assert stage.credit == stage.spent == 0
+
+    play(scenario, link, settings=with_policy(must_vend=True), judged=False)
+
+
 # ------------------------------------------------------------------------- columns that fail
 
 

@@ -130,6 +130,7 @@ class Peripheral(ABC):
         self._silence_watch: asyncio.TimerHandle | None = None
         self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
         self.on_items_lost: Callable[[str, list[bytes]], None] | None = None  # by which reset
+        self.on_command: Callable[[bytes], None] | None = None  # told of each that it carries out
         self._queue: list[Item] = []
         self._offered: list[Item] = []
         self._on_ack: Callable[[], None] | None = None
@@ -175,6 +176,8 @@ class Peripheral(ABC):
         if faults.naks > 0:
             faults.naks -= 1
             return Answer(self._response_s, bytes((NAK,)))
+        if self.on_command is not None:
+            self.on_command(block[:-1])
         reply = self._handle(block[:-1])
         if reply is None:
             return None

@@ -9,7 +9,7 @@ Source: ccTalk Generic Specification 4.7, parts 1 to 3.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -112,6 +112,8 @@ class CcTalkDevice(ABC):
         self._told: bytes | None = None  # the events that were read last
         self.asked: list[int] = []
         """Headers heard, for tests."""
+        self.on_command: Callable[[bytes], None] | None = None
+        """Told of each that it carries out: header and data."""
 
     # -- the wire's side ---------------------------------------------------------------------
 
@@ -140,6 +142,8 @@ class CcTalkDevice(ABC):
         if faults.naks > 0:
             faults.naks -= 1
             return self._reply(NAK)
+        if self.on_command is not None:
+            self.on_command(bytes((frame.header,)) + frame.data)
         reply = self._core(frame.header, frame.data)
         if reply is None:
             return None

@@ -11,7 +11,14 @@ from typing import Any, Final
 
 from drivers.cctalk.headers import Header
 from simulator.peripherals.base import Timeline
-from simulator.peripherals.cctalk_base import ACK, CcTalkDevice, CcTalkFaults, EventLog, Reply
+from simulator.peripherals.cctalk_base import (
+    ACK,
+    EVENTS_KEPT,
+    CcTalkDevice,
+    CcTalkFaults,
+    EventLog,
+    Reply,
+)
 from simulator.peripherals.faults import counter, switch
 from simulator.truth import CASHBOX, CUSTOMER, SLOT, TRAY, Kind, Thing, Truth
 
@@ -176,6 +183,13 @@ class SimCoinAcceptor(CcTalkDevice):
             return
         self._rolling.append(thing)
         self._timeline.after(self.settings.transport_s, self._arrive, thing, self._generation)
+
+    def has_counted(self, events: int) -> None:
+        """Have told of so many events since its power came, the last five of them coins refused."""
+        self.log.counter = events - EVENTS_KEPT
+        for _ in range(EVENTS_KEPT):
+            self.log.add(0, _REJECTED)
+        self.log.read()
 
     def press_lever(self) -> None:
         """Open the coin return."""

@@ -33,7 +33,8 @@ class CcTalkCash:
         """A few machines are so."""
         if build.pulse or rng.random() >= SHARE:
             return build
-        return replace(build, cctalk=True, recycler=False, tokens=False)
+        events = rng.choice((0, 0, 240, 250, 254))
+        return replace(build, cctalk=True, recycler=False, tokens=False, events=events)
 
     def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
         """Wire it."""

@@ -25,6 +25,8 @@ from simulator.world import Link
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
 FINALE: Final = 0.2  # of the lives end with a damaged journal
 GUESSES: Final = 0.004  # of the customers try to guess the code of a claim
+RESTARTED: Final = 0.6  # of those meet an end in between
+BETWEEN_CODES: Final = 1_500  # instants behind the first wrong code: some of them
 RECORD: Final = 0.6  # of those with a damaged log do so while a motor turns
 HOW_TO_END: Final = ("kill", "power", "stop")
 LONG_S: Final = 20.0  # without a controller; mostly it is a second
@@ -147,7 +149,8 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         return Step(number, met.acts, met.troubles, met.end)
     acts = somebody(rng, shelf, machine)
     guessing = _rng(seed, f"{number}/guess")
-    if guessing.random() < GUESSES:
+    guesses = guessing.random() < GUESSES
+    if guesses:
         acts = guesser(guessing)
     if rng.random() < 0.3:
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
@@ -155,7 +158,12 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         acts = ordered(_rng(seed, f"{number}/orders"), acts, shelf)
     luckless = _rng(seed, f"{number}/luck")
     found = tuple(troubles(luckless, fate.kinds, fate.trouble, acts, shelf, machine))
-    return Step(number, tuple(acts), found, _end(luckless, fate))
+    end = _end(luckless, fate)
+    if guesses and fate.ends and guessing.random() < RESTARTED:
+        # A new life must know of the wrong codes that the one before has counted.
+        after = guessing.randint(1, BETWEEN_CODES)
+        end = End(guessing.choice(fate.ends), "claim.refused", after, guessing.choice((0.6, 5.0)))
+    return Step(number, tuple(acts), found, end)
 
 
 def troubles(

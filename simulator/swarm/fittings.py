@@ -65,6 +65,42 @@ class Habits:
         return plan
 
 
+class Purses:
+    """How much money the owner has in the machine of a customer, and for how long."""
+
+    name = "purses"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Most owners leave it at what machines do."""
+        few = rng.random() < 0.35
+        return replace(
+            build,
+            max_credit=rng.choice((450, 1_000, 2_500)) if few else build.max_credit,
+            max_change=rng.choice((250, 900)) if rng.random() < 0.25 else build.max_change,
+            must_vend=rng.random() < 0.08,
+            credit_timeout=rng.choice((3.0, 12.0)) if rng.random() < 0.15 else 0.0,
+            on_credit_timeout=rng.choice(("pay", "pay", "keep")),
+        )
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Set the policy."""
+        policy = settings.policy.model_copy(
+            update={
+                "max_credit": build.max_credit,
+                "max_change": build.max_change,
+                "must_vend": build.must_vend,
+                "credit_timeout_s": build.credit_timeout,
+                "on_credit_timeout": build.on_credit_timeout,
+            }
+        )
+        return settings.model_copy(update={"policy": policy})
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: they are only decisions."""
+        del build
+        return plan
+
+
 class WaitingBills:
     """What the owner does with a bill in escrow, and what may be dearer than one."""
 
@@ -251,6 +287,7 @@ GLASSES: Final = ((16, 2), (16, 4), (20, 2), (20, 4), (40, 2))  # all that a fil
 
 FITTINGS: Final[tuple[Fitting, ...]] = (
     Habits(),
+    Purses(),
     WaitingBills(),
     Shelves(),
     Recycler(),

@@ -29,7 +29,7 @@ from controller.domain import commands as cmd
 from controller.journal import records as rec
 from controller.journal.envelope import Record, to_ms
 from controller.machine.inputs import CommandRefused
-from simulator.swarm.orders import FOREIGN, FORGED, GOOD, LATE, PATIENT, Order
+from simulator.swarm.orders import FOREIGN, FORGED, GOOD, HELD, LATE, PATIENT, Order
 from simulator.whole import Whole
 
 ADDRESS: Final = Address("swarm", "machine")
@@ -67,6 +67,7 @@ class Fleet:
         self._open: dict[str, Sent] = {}
         self._started: Counter[str] = Counter()
         self._boot = 0
+        self._newest: dict[tuple[str, str], int] = {}  # counters of the last that ran
         self._begun_in: dict[str, int] = {}  # the start after which an order began
         self._finished: dict[str, list[str]] = {}
         self._counter = count(1)
@@ -140,7 +141,16 @@ class Fleet:
             sent = self._sent[order.id] = self._signed(order)
             if order.fate not in (FORGED, FOREIGN, LATE):
                 self._open[order.id] = sent
+            if order.fate == HELD:
+                return
         self._put(sent)
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of what was held up: something newer has come."""
+        for sent in list(self._open.values()):
+            if sent.order.fate == HELD:
+                self._put(sent)
 
     def _signed(self, order: Order) -> Sent:
         now = self._now_ms - (SLOW_MS + order.lives_s * 1000 if order.fate == LATE else 0)
@@ -212,8 +222,11 @@ class Fleet:
         self._last, self._boot = record.seq, record.boot
         self._fold.take(record)
         match record.data:
-            case rec.CommandStarted(id=id_):
+            case rec.CommandStarted(id=id_, kind=kind, target=target, counter=counter):
                 self._started[id_] += 1
+                if counter < self._newest.get((kind, target), 0):
+                    self._findings.append(f"order {id_} {kind} ran behind a newer one")
+                self._newest[kind, target] = counter
                 self._begun_in[id_] = record.boot
                 self._open.pop(id_, None)
             case rec.CommandFinished(id=id_, outcome=outcome):

@@ -139,8 +139,11 @@ class Judge:
                 if off
             ),
         ]
-        if now.credit != self.mark.credit:
-            findings.append(f"a visit changed the credit by {now.credit - self.mark.credit}")
+        if now.unread and not self.mark.unread:
+            findings.append(f"the stacker's count is off by {now.unread}, after a visit")
+        changed = now.credit - self.mark.credit + self._forgotten(evidence)
+        if changed:
+            findings.append(f"a visit changed the credit by {changed}")
         self.reset(now)
         return findings
 
@@ -287,7 +290,7 @@ class Judge:
             excuse = min(max(0, found), hidden)
             excuse += self._decided(evidence, "charge") + self._untellable()
             excuse += self._unrefunded(evidence) + self._untold(evidence)
-            excuse += self._seen(evidence)
+            excuse += self._seen(evidence) + self._left_behind(evidence)
             if balance > excuse:
                 yield (
                     f"customers are out of pocket by {balance} (excused: {excuse}): spent {spent},"
@@ -348,6 +351,17 @@ class Judge:
     def _uncounted(self, evidence: Evidence) -> int:
         """Return what faulty counts may hide from the customer's credit."""
         return BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.COUNT, Excuse.BOX) else 0
+
+    def _forgotten(self, evidence: Evidence) -> int:
+        """Return the credit whose time ran out."""
+        returned = evidence.of(rec.CreditReturnOpened)
+        paid: int = sum(data.amount for data in returned if data.reason == "timeout")
+        return paid + self._left_behind(evidence)
+
+    def _left_behind(self, evidence: Evidence) -> int:
+        """Return the credit that nobody came back for, and that the owner keeps."""
+        kept = evidence.of(rec.CreditKept)
+        return sum(int(data.coins + data.bills + data.product) for data in kept)
 
     def _seen(self, evidence: Evidence) -> int:
         """Return the price of vends that a light barrier out of order made look delivered."""

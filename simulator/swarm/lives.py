@@ -55,6 +55,7 @@ class Lives:
         self._turn_waiters: list[tuple[asyncio.Future[None], asyncio.TimerHandle]] = []
         self._end: End | None = None
         self._damaged = False
+        self._refused = False  # a start would not go on with the journal that it found
         self._spoils = False  # the next end takes the last record with it
         self._owners = machine.settings, of_the_other_owner(machine.settings)
         self._counting = False
@@ -250,6 +251,7 @@ class Lives:
 
     async def _begin_anew(self, error: JournalError) -> None:
         self.trace.note(f"refused: {error}")
+        self._refused = True
         self.watch.seen = 0
         self.rules = Rules(self.machine)
         await self.machine.begin_journal("its file is damaged")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SHARE: Final = 0.12  # of all machines: reading signatures costs as much as some bus time
 OFTEN: Final = 0.6  # of the customers of such a machine meet an order
 FORGED, FOREIGN, LATE, GOOD = "forged", "foreign", "late", "good"
+HELD: Final = "held"  # up by the broker, until a newer one has come
+OVERTAKEN: Final = 0.2  # of the orders are so, by one of the same kind
 FATES: Final = (GOOD,) * 12 + (FORGED, FOREIGN, LATE)
 KINDS: Final = (
     "echo", "message.show", "price.set", "planogram.apply", "credit.grant", "credit.grant",
@@ -85,6 +87,9 @@ def ordered(rng: random.Random, acts: Sequence[Act], shelf: Shelf) -> list[Act]:
         at = rng.randint(0, len(told))
         act = Act("order", order.lives_s, order.text, rng.choice((0.0, 0.0, rng.uniform(0.0, 4.0))))
         told.insert(at, act)
+        if order.fate == GOOD and rng.random() < OVERTAKEN:
+            held = replace(order, id=_id(rng, "c"), fate=HELD)
+            told.insert(at, replace(act, text=held.text))
         if rng.random() < 0.3:  # the broker, or somebody who listens, says it once more
             told.insert(rng.randint(at + 1, len(told)), replace(act, after_s=rng.uniform(0.0, 2.0)))
     return told

@@ -127,11 +127,17 @@ class Build:
     tokens: bool = False
     basket: bool = False
     offers: bool = False
+    zone: str = "UTC"
     flagged: bool = False  # a product is for grown-ups
     checks_age: bool = True
     multivend_reader: bool = False
     on_unknown: str = "refund"
     after_failure: str = "refund"
+    max_credit: int = 5_000
+    max_change: int = 2_000
+    must_vend: bool = False
+    credit_timeout: float = 0.0
+    on_credit_timeout: str = "pay"
     bill_waits: str = "auto"  # the owner's policy for a bill in escrow
     dear: bool = False  # one product costs more than a bill
     column_retries: int = 0
@@ -146,6 +152,7 @@ class Build:
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
     reconfigured: bool = False  # every second start finds other policies
     cctalk: bool = False  # coins and bills on a line of their own
+    events: int = 0  # that its acceptor has counted before: behind 255 comes 1
     ordered: bool = False  # a fleet sends it commands, and gets its records
     pulse: bool = False  # an acceptor that pulses, instead of the changer
 

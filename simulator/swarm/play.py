@@ -15,6 +15,7 @@ from simulator.disk import Disk
 from simulator.pins.board import Edge
 from simulator.plan import WorldPlan
 from simulator.swarm import build
+from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.customers import Customer
 from simulator.swarm.damage import (
     IN_A_TURN,
@@ -23,6 +24,7 @@ from simulator.swarm.damage import (
     last_customer,
 )
 from simulator.swarm.health import HealthOracle
+from simulator.swarm.intents import Intents
 from simulator.swarm.judge import Judge
 from simulator.swarm.lives import Lives
 from simulator.swarm.plan import Act, Life, Step
@@ -57,11 +59,16 @@ class Player(Lives):
             fold_idle=fold,
         )
         machine.time_known = life.build.offers
+        line = machine.world.cctalk
+        if life.build.events and line is not None and line.acceptor is not None:
+            line.acceptor.has_counted(life.build.events)
         super().__init__(life, machine, keep=keep)
         self.verdict = Verdict(life)
         self.judge: Judge | None = None
         self.technician = Technician(machine)
         self.health = HealthOracle.of(machine)
+        self.cooling = CoolingOracle(machine)
+        self.intents = Intents(machine, self._finds)
         self._rng = random.Random(f"{life.seed}/play")
         self._open_vends: set[int] = set()
         self._copy: Disk | None = None  # of the disk, from the middle of its life
@@ -78,6 +85,9 @@ class Player(Lives):
         """Return what the controller is told, and what stands around it."""
         settings = build.settings_of(base, life.build)
         return settings, build.plan_of(settings, life.build)
+
+    def _finds(self, finding: str) -> None:
+        self.watch.evidence.findings.append(finding)
 
     def _new_judge(self) -> Judge:
         return Judge(self.machine)
@@ -235,6 +245,8 @@ class Player(Lives):
             self.rules = Rules(self.machine)
             self._damaged = True
             await self._boot()
+            if how == "deleted" and not self._refused:
+                return ["its journal is gone, and it has begun another one without a word"]
         if self.fleet is not None:  # an old copy may be locked
             await self._while_alive(self.fleet.settled())
         await self._while_alive(self._calm())
@@ -285,6 +297,9 @@ class Player(Lives):
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
         self.rules.record(record, self.watch.evidence)
+        self.intents.record(record)
+        if self.cooling.pin is not None:
+            self.cooling.record(record)
         self.trace.record(record)
         self.coverage.record(record)
         if self._end is not None and not self._counting and record.type == self._end.when:
@@ -310,8 +325,12 @@ class Player(Lives):
         self.trace.edge(edge)
         if edge.driven and edge.level and edge.pin in self._motors:
             self.watch.motor_on(edge.pin)
+        elif edge.driven and edge.pin == self.cooling.pin:
+            self.cooling.switched(self.watch.evidence, on=edge.level)
 
     def _acts(self, act: Act) -> None:
+        if act.what == "keys":
+            self.rules.purse.keyed(act.text)
         self.coverage.happens(f"act.{act.what}")
         self.coverage.happens(f"act.{act.what} {act.text}")
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from config.machine import MachineSettings
 from config.models import Offer, Tokens
@@ -39,6 +39,9 @@ class TokenSlot:
         return plan
 
 
+ZONES: Final = ("UTC", "UTC", "Asia/Tokyo", "America/New_York")
+
+
 class HappyHours:
     """Something costs less for half of the day, or nothing; NTP confirms the time after a while."""
 
@@ -46,15 +49,18 @@ class HappyHours:
 
     def draw(self, rng: random.Random, build: Build) -> Build:
         """Some owners have such hours."""
-        return replace(build, offers=rng.random() < 0.3)
+        return replace(build, offers=rng.random() < 0.3, zone=rng.choice(ZONES))
 
     def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
         """Set them."""
         less = Offer(name="less", percent=30, start="00:00", end="12:00", products=("cola", "nuts"))
         free = Offer(name="free", percent=100, start="00:30", end="01:30", columns=("B4",))
         late = Offer(name="late", percent=20, start="20:00", end="06:00", products=("water", "gum"))
-        offers = (less, free, late) if build.offers else ()  # a clock that jumps comes upon each
-        return settings.model_copy(update={"offers": offers})
+        if not build.offers:
+            return settings.model_copy(update={"offers": ()})
+        where = settings.machine.model_copy(update={"timezone": build.zone})
+        offers = (less, free, late)  # a clock that jumps comes upon each
+        return settings.model_copy(update={"offers": offers, "machine": where})
 
     def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
         """Nothing: it is only a decision."""

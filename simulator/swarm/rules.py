@@ -7,16 +7,18 @@ of them.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from config.models import Offer
 from controller.journal import records as rec
 from controller.journal.envelope import Record
+from controller.saga.claims import well_formed
 from simulator.swarm.evidence import Evidence
+from simulator.swarm.grants import Grants
+from simulator.swarm.prices import Prices, within
+from simulator.swarm.purse import Purse
 from simulator.truth import Fact
 from simulator.whole import Whole
 
@@ -26,7 +28,6 @@ WRONG: Final = ("unknown", "expired")
 PAUSE_S: Final = 15 * 60.0
 FAULTY: Final = ("jammed", "no_start", "no_home", "not_seen")  # turns that tell of a fault
 OFF_FOR: Final = tuple(f"column.{fault}" for fault in FAULTY)
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Rules:
@@ -49,10 +50,15 @@ class Rules:
         self._inherited = 0  # the same of rights that an older journal granted
         self._unshown: set[str] = set()  # codes that the panel has not shown yet
         self._shown: set[str] = set()  # for this customer; several come in turn
+        self._codes: set[str] = set()
         self._guesses = 0
         self._paused_until_s = float("-inf")
+        self._locked = False
+        prices = Prices(machine)
+        self.purse = Purse(machine, prices)
+        self._rights = Grants(machine)
         # By the type of a record's data: most are none of these, and asking one by one takes time.
-        self._rules: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
+        own: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
             rec.VendOpened: self._opens,
             rec.AgeChecked: self._checks_age,
             rec.DispenseIntended: self._may_turn,
@@ -70,7 +76,13 @@ class Rules:
             rec.RightEnded: self._ended,
             rec.RightReturned: self._returned,
             rec.RefundRequested: self._asked_back,
+            rec.MachineLocked: self._locks,
+            rec.MachineUnlocked: self._unlocks,
         }
+        self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
+        for rules in (prices.rules, self._rights.rules, self.purse.rules, own):
+            for kind, rule in rules.items():
+                self._rules[kind].append(rule)
 
     # --------------------------------------------------------------------------- what is heard
 
@@ -81,6 +93,7 @@ class Rules:
 
     def look(self) -> None:
         """Look at the panel: the machine has had a turn."""
+        self.purse.look()
         running = self._machine.running
         if not self._unshown or running is None:
             return
@@ -109,6 +122,8 @@ class Rules:
                 f"apps paid under an older journal, and {self._inherited} of it was neither used"
                 " nor asked back"
             )
+        self._rights.check(evidence)
+        self.purse.check(evidence)
         self._refunds.clear()
         self._inherited = 0
         self._unshown.clear()
@@ -116,9 +131,10 @@ class Rules:
 
     def record(self, record: Record, evidence: Evidence) -> None:
         """Hold a record against the rules."""
-        rule = self._rules.get(type(record.data))
-        if rule is not None:
+        for rule in self._rules.get(type(record.data), ()):
             rule(record, record.data, evidence)
+        if record.postings:
+            self.purse.post(record)
 
     def _is_of_this_life(self, record: Record) -> bool:
         """Tell whether it was written under the settings that hold now."""
@@ -130,6 +146,8 @@ class Rules:
         self._opened[record.seq] = opened
         if opened.test or not self._is_of_this_life(record):
             return
+        if self._locked:
+            evidence.findings.append(f"{opened.column} is sold by a machine that is locked")
         years = self._years(opened.column)
         boot, proved, at_s = self._proved
         since_s = record.mono_ms / 1_000 - at_s
@@ -168,7 +186,7 @@ class Rules:
         zone = ZoneInfo(settings.machine.timezone)
         # The shelf's prices are those of the turn's beginning, some milliseconds before.
         times = (record.at_ms, record.at_ms - 1_000)
-        return meant and any(_within(offer, at_ms, zone) for at_ms in times)
+        return meant and any(within(offer, at_ms, zone) for at_ms in times)
 
     # -------------------------------------------------------------------- columns that fail again
 
@@ -238,8 +256,20 @@ class Rules:
 
     # --------------------------------------------------------------------------- claims, grants
 
+    def _locks(self, record: Record, data: rec.MachineLocked, evidence: Evidence) -> None:
+        del record, data, evidence
+        self._locked = True
+
+    def _unlocks(self, record: Record, data: rec.MachineUnlocked, evidence: Evidence) -> None:
+        del record, data, evidence
+        self._locked = False
+
     def _claims(self, record: Record, claim: rec.ClaimOpened, evidence: Evidence) -> None:
-        del evidence
+        if claim.code in self._codes:
+            evidence.findings.append(f"two claims have the code {claim.code}")
+        elif not well_formed(claim.code):
+            evidence.findings.append(f"{claim.code} is no code that anybody could key in")
+        self._codes.add(claim.code)
         if self._is_of_this_life(record):
             self._unshown.add(claim.code)
 
@@ -293,14 +323,3 @@ class Rules:
             self._refunds[data.reference] -= data.amount
         else:
             self._inherited -= data.amount
-
-
-def _within(offer: Offer, at_ms: int, zone: ZoneInfo) -> bool:
-    """Tell whether a window of an offer is open at a time, which may have begun yesterday."""
-    local = datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone(zone)
-    minute = f"{local:%H:%M}"
-    today, yesterday = (DAYS[(local - timedelta(days=back)).weekday()] for back in (0, 1))
-    if offer.start < offer.end:
-        return today in offer.days and offer.start <= minute < offer.end
-    late = today in offer.days and minute >= offer.start
-    return late or (yesterday in offer.days and minute < offer.end)

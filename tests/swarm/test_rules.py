@@ -2,92 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
-
 import pytest
 
-from config.machine import MachineSettings
 from config.models import Offer
 from controller.journal import records as rec
-from controller.journal.envelope import Record, RecordData
 from simulator.swarm import build
-from simulator.swarm.evidence import Evidence
-from simulator.swarm.rules import Rules
 from simulator.truth import Fact
-from simulator.whole import Whole
+from tests.swarm.bench import Bench, noon, settings
 
 CODE = "00000203171412424254"
-
-
-def noon(hour: int = 12, day: int = 4) -> int:
-    """Return a time of a day in May 2026 (the 4th was a Monday), UTC in ms."""
-    return int(datetime(2026, 5, day, hour, tzinfo=UTC).timestamp() * 1000)
-
-
-def settings(**sections: Any) -> MachineSettings:
-    return build.base_settings().model_copy(update=sections)
-
-
-@dataclass
-class Bench:
-    """A machine as far as a rule looks at it: settings, time, boot and panel."""
-
-    settings: MachineSettings = field(default_factory=settings)
-    now_s: float = 100.0
-    boot: int = 1
-    screen: tuple[str, ...] = ()
-    seq: int = 0
-    evidence: Evidence = field(default_factory=Evidence)
-
-    def __post_init__(self) -> None:
-        self.loop = SimpleNamespace(time=lambda: self.now_s)
-        self.running = SimpleNamespace(machine=self)
-        self.rules = Rules(cast("Whole", self))
-
-    @property
-    def state(self) -> Any:
-        return SimpleNamespace(boot=self.boot, previous=None)
-
-    def told(
-        self, data: RecordData, vend: int | None = None, *, at_ms: int = 0, confirmed: bool = False
-    ) -> int:
-        """Make a record durable; return its seq."""
-        self.seq += 1
-        mono_ms = int(self.now_s * 1000)
-        record = SimpleNamespace(
-            seq=self.seq, boot=self.boot, vend=vend, type=data.type, data=data, mono_ms=mono_ms,
-            at_ms=at_ms, confirmed=confirmed,
-        )  # fmt: skip
-        self.rules.record(cast("Record", record), self.evidence)
-        return self.seq
-
-    def opens(self, column: str = "A3", **more: Any) -> int:
-        """Open a vend; return its seq."""
-        when = {"at_ms": more.pop("at_ms", 0), "confirmed": more.pop("confirmed", False)}
-        data = rec.VendOpened(
-            selection=column, column=column, product="cola", price=200, item=1, **more
-        )
-        return self.told(data, **when)
-
-    def fails(self, column: str = "A3", outcome: str = "not_seen", proof: str = "watched") -> None:
-        """Have a vend that comes to nothing."""
-        vend = self.opens(column)
-        self.turns(vend, column)
-        done = {"column": column, "outcome": outcome, "proof": proof}
-        self.told(rec.DispenseFinished.model_validate(done), vend)
-        self.told(rec.VendClosed(result="refunded"), vend)
-
-    def turns(self, vend: int, column: str = "A3") -> None:
-        """Begin to turn."""
-        intent = {"column": column, "attempt": 1, "extra": False, "sensor": "ready"}
-        self.told(rec.DispenseIntended.model_validate(intent), vend)
-
-    @property
-    def findings(self) -> list[str]:
-        return self.evidence.findings
 
 
 @pytest.fixture

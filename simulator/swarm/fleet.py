@@ -29,7 +29,7 @@ from controller.domain import commands as cmd
 from controller.journal import records as rec
 from controller.journal.envelope import Record, to_ms
 from controller.machine.inputs import CommandRefused
-from simulator.swarm.orders import FOREIGN, FORGED, GOOD, HELD, LATE, PATIENT, Order
+from simulator.swarm.orders import FOREIGN, FORGED, GOOD, HELD, LATE, PATIENT, REPLACED, Order
 from simulator.whole import Whole
 
 ADDRESS: Final = Address("swarm", "machine")
@@ -224,7 +224,7 @@ class Fleet:
         match record.data:
             case rec.CommandStarted(id=id_, kind=kind, target=target, counter=counter):
                 self._started[id_] += 1
-                if counter < self._newest.get((kind, target), 0):
+                if kind in REPLACED and counter < self._newest.get((kind, target), 0):
                     self._findings.append(f"order {id_} {kind} ran behind a newer one")
                 self._newest[kind, target] = counter
                 self._begun_in[id_] = record.boot

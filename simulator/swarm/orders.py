@@ -24,12 +24,14 @@ SHARE: Final = 0.12  # of all machines: reading signatures costs as much as some
 OFTEN: Final = 0.6  # of the customers of such a machine meet an order
 FORGED, FOREIGN, LATE, GOOD = "forged", "foreign", "late", "good"
 HELD: Final = "held"  # up by the broker, until a newer one has come
-OVERTAKEN: Final = 0.2  # of the orders are so, by one of the same kind
+OVERTAKEN: Final = 0.4  # of those that can be, by one of the same kind
 FATES: Final = (GOOD,) * 12 + (FORGED, FOREIGN, LATE)
 KINDS: Final = (
     "echo", "message.show", "price.set", "planogram.apply", "credit.grant", "credit.grant",
     "vend.free", "refund.local", "refund.local", "machine.lock", "audit.read",
 )  # fmt: skip
+# Of these a later one takes the place of an earlier one that has not run.
+REPLACED: Final = frozenset({"message.show", "price.set", "planogram.apply", "machine.lock"})
 # Such a one may wait while somebody's credit is in the machine, over many customers.
 PATIENT: Final = frozenset({"planogram.apply"})
 
@@ -87,7 +89,7 @@ def ordered(rng: random.Random, acts: Sequence[Act], shelf: Shelf) -> list[Act]:
         at = rng.randint(0, len(told))
         act = Act("order", order.lives_s, order.text, rng.choice((0.0, 0.0, rng.uniform(0.0, 4.0))))
         told.insert(at, act)
-        if order.fate == GOOD and rng.random() < OVERTAKEN:
+        if order.fate == GOOD and order.kind in REPLACED and rng.random() < OVERTAKEN:
             held = replace(order, id=_id(rng, "c"), fate=HELD)
             told.insert(at, replace(act, text=held.text))
         if rng.random() < 0.3:  # the broker, or somebody who listens, says it once more

@@ -304,8 +304,12 @@ class Purse:
 
     def check(self, evidence: Evidence) -> None:
         """A customer has left, and nothing moves."""
-        limit_s = self._machine.settings.policy.credit_timeout_s
+        policy = self._machine.settings.policy
+        limit_s = policy.credit_timeout_s
         waited_s = self._machine.loop.time() - self._touched_s
+        # Until then a card may pay for the rest.
+        if self._kept and self._cash and waited_s > policy.approval_timeout_s + LATE_S:
+            evidence.findings.append(f"a basket is over, and {self._cash} of it stays")
         if limit_s and self.credit and waited_s > 2 * limit_s + LATE_S:
             evidence.findings.append(
                 f"{self.credit} was forgotten {waited_s:.0f} s ago, and nobody gives it back"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.saga.claims import well_formed
@@ -24,6 +25,7 @@ from simulator.whole import Whole
 
 AGE_HOLDS_S: Final = 31.0  # a proof is good for half a minute, and a turn takes its time
 GUESSES_MAX: Final = 5  # wrong codes until no code is taken
+ACCEPTOR: Final = "acceptor"
 WRONG: Final = ("unknown", "expired")
 PAUSE_S: Final = 15 * 60.0
 FAULTY: Final = ("jammed", "no_start", "no_home", "not_seen")  # turns that tell of a fault
@@ -54,6 +56,7 @@ class Rules:
         self._guesses = 0
         self._paused_until_s = float("-inf")
         self._locked = False
+        self._began_anew = False  # a ccTalk acceptor's events, and nobody has said so yet
         prices = Prices(machine)
         self.purse = Purse(machine, prices)
         self._rights = Grants(machine)
@@ -77,6 +80,7 @@ class Rules:
             rec.RightReturned: self._returned,
             rec.RefundRequested: self._asked_back,
             rec.MachineLocked: self._locks,
+            rec.FaultRaised: self._fails,
             rec.MachineUnlocked: self._unlocks,
         }
         self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
@@ -88,7 +92,9 @@ class Rules:
 
     def fact(self, fact: Fact) -> None:
         """Hear what really happened."""
-        if fact.what == "age":
+        if fact.what == "power" or (fact.what == "reset" and fact.detail.startswith(ACCEPTOR)):
+            self._began_anew = True
+        elif fact.what == "age":
             self._ages.append(int(fact.detail.split()[-1]))
 
     def look(self) -> None:
@@ -255,6 +261,13 @@ class Rules:
         self._failed_machine = 0
 
     # --------------------------------------------------------------------------- claims, grants
+
+    def _fails(self, record: Record, data: rec.FaultRaised, evidence: Evidence) -> None:
+        del record
+        if (data.part, data.code) == (ACCEPTOR, FaultCode.DEVICE_RESET_BY_ITSELF.value):
+            if not self._began_anew:
+                evidence.findings.append("an acceptor is said to have been reset, and was not")
+            self._began_anew = False
 
     def _locks(self, record: Record, data: rec.MachineLocked, evidence: Evidence) -> None:
         del record, data, evidence

@@ -36,7 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
-from tests.mutants import owners
+from tests.mutants import owners, policies
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -519,4 +519,5 @@ MUTANTS: Final = (
     Mutant("stack what is recycled", stack_what_is_recycled, "none"),
     Mutant("take pulses for the next coin below", take_pulses_for_the_next_coin_below, "pulse"),
     *owners.MUTANTS,
+    *policies.MUTANTS,
 )

@@ -15,7 +15,7 @@ from controller.machine import remote
 from controller.machine.runner import Machine
 from simulator.swarm import build, orders
 from simulator.swarm.draw import draw, luck
-from simulator.swarm.orders import FATES, GOOD, KINDS, Order
+from simulator.swarm.orders import FATES, GOOD, HELD, KINDS, Order
 from simulator.swarm.plan import Act, Build, End, Life, Step
 from simulator.swarm.play import play
 from simulator.swarm.verdict import Verdict
@@ -70,7 +70,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def test_every_kind_that_is_drawn_can_be_read() -> None:
     drawn = {
         act.text.split(" ")[2]
-        for seed in range(40)
+        for seed in range(80)
         for step in draw(BASE, seed, 20, luck("all")).steps
         for act in step.acts
         if act.what == "order"
@@ -124,6 +124,16 @@ def test_an_order_that_runs_twice_is_told(monkeypatch: pytest.MonkeyPatch, take:
     monkeypatch.setattr(remote.RemoteDesk, "take", forgetful)
     twice = order("echo", text="hello")
     assert lived(Step(1, (twice, twice))).findings[0] == "order c1 began 2 times"
+
+
+def test_an_order_that_was_overtaken_and_runs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    args: dict[str, Any] = {"column": "B1", "price": 180}
+    overtaken = order("price.set", fate=HELD, **args)
+    newer = order("price.set", id_="c2", **args)
+    customer = Step(1, (COIN, overtaken, newer, CHOICE))
+    assert lived(customer).findings == []
+    monkeypatch.setattr(remote, "counted", lambda kind, target: f"{kind} {target} of nobody")
+    assert lived(customer).findings == ["order c1 price.set ran behind a newer one"]
 
 
 def test_an_order_that_runs_after_its_end_is_told(

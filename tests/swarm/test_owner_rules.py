@@ -15,6 +15,7 @@ from simulator.swarm.cctalk import LINE
 from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.intents import Intents
+from simulator.truth import Fact
 from simulator.whole import Whole
 from tests.swarm.bench import Bench, noon, settings
 
@@ -107,6 +108,15 @@ def test_what_waits_for_the_rest_of_a_basket_buys_nothing_else(bench: Bench) -> 
     assert bench.findings == []
     bench.opens()
     assert bench.findings == ["a basket is over, and its 400 buys something else"]
+
+
+@pytest.mark.parametrize(("waits", "told"), [(50.0, 0), (70.0, 1)])
+def test_nor_does_it_stay_when_the_basket_is_over(waits: float, told: int, bench: Bench) -> None:
+    bench.coins(200)
+    closes(bench, bench.opens(basket=2, place=1, of=2), kept=True)
+    bench.now_s += waits  # a card may pay for the rest
+    bench.rules.check(bench.evidence)
+    assert len(bench.findings) == told
 
 
 def test_no_more_credit_is_taken_than_the_owner_wants() -> None:
@@ -294,6 +304,16 @@ def test_a_claim_s_code_is_its_own_and_can_be_keyed_in(code: str, bench: Bench) 
 
 
 # -------------------------------------------------------------------------------- the devices
+
+
+def test_an_acceptor_that_begins_anew_was_reset(bench: Bench) -> None:
+    fault = rec.FaultRaised(part="acceptor", code="device.reset", detail="")
+    bench.rules.fact(Fact(1, 0.0, "reset", "c1", "acceptor by itself"))
+    bench.told(fault)
+    assert bench.findings == []
+    bench.rules.fact(Fact(2, 0.0, "reset", "c1", "hopper3 by itself"))
+    bench.told(fault)
+    assert bench.findings == ["an acceptor is said to have been reset, and was not"]
 
 
 def listening(with_line: bool = False) -> tuple[Intents, Any, list[str]]:

@@ -47,7 +47,7 @@ def show_again(desk: Desk, saga: Saga) -> bool:
         notice.until_s = desk.now + CLAIM_NOTICE_S
     desk.live.promises = _open(desk)
     if mine:
-        _show(desk, mine[0])
+        _show(desk, mine[-1])  # the newest: an older one may be somebody else's
     return bool(mine)
 
 

@@ -93,8 +93,7 @@ class CashHandling:
         desk = self._desk
         if desk.mode.selling:
             promises.left(desk)
-        if desk.policy.credit_timeout_s:
-            desk.do(Wake("credit", desk.policy.credit_timeout_s))
+        desk.credit_is_new()
         saga = desk.customer_saga()
         if (
             desk.mode is Mode.AUTHORISING
@@ -112,7 +111,10 @@ class CashHandling:
         if not desk.credit and not rights.tokens(desk):
             return
         if desk.mode is not Mode.CREDIT or desk.state.sagas:
-            desk.do(Wake("credit", desk.policy.credit_timeout_s))  # not forgotten: not now
+            desk.credit_is_new()  # not forgotten: not now
+            return
+        if (early_s := desk.live.forgotten_at - desk.now) > 0:
+            desk.do(Wake("credit", early_s))
             return
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")

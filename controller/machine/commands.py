@@ -92,8 +92,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
                     f"credit is {desk.money(1)} to {most}, not {desk.money(amount)}"
                 )
             desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
-            if desk.policy.credit_timeout_s:
-                desk.do(fx.Wake("credit", desk.policy.credit_timeout_s))
+            desk.credit_is_new()
             return {"credit": desk.state.credit.total, "granted": amount}
         case cmd.GrantAppCredit() | cmd.GiveFreeVend():
             return rights.grant(desk, command, by)

@@ -105,6 +105,7 @@ class Live:
     notice: Notice | None = None
     promises: list[Notice] = field(default_factory=list)  # claims whose codes are still shown
     tried: bool = False  # to buy something, since there was credit
+    forgotten_at: float = 0.0  # monotonic; before that no credit counts as forgotten
     reselect: str = ""  # the customer paid cash while the reader was being asked
     bill_until: float | None = None  # monotonic; stopping: no vend waits longer for its bill
     cancelling: set[int] = field(default_factory=set)  # vends whose request is being ended
@@ -270,6 +271,17 @@ class Desk:
         bill = self.state.escrow
         waits = bill is not None and bill.waits and DeviceName.BILL in self.live.ready
         return self.state.credit.total + (bill.value if bill is not None and waits else 0)
+
+    def credit_is_new(self) -> None:
+        """Begin the owner's time for forgotten credit anew.
+
+        A timer that is set now runs only once this turn is durable, and the one before it may end
+        meanwhile: so the moment is kept as well.
+        """
+        wait_s = self.policy.credit_timeout_s
+        if wait_s:
+            self.live.forgotten_at = self.now + wait_s
+            self.do(Wake("credit", wait_s))
 
     def takes_cards(self, reader: DeviceName) -> bool:
         """Tell whether a reader works and staff have not switched it off."""

@@ -292,8 +292,8 @@ def _close(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
-    if desk.policy.credit_timeout_s and desk.state.credit.total:
-        desk.do(Wake("credit", desk.policy.credit_timeout_s))  # its customer was here just now
+    if desk.state.credit.total:
+        desk.credit_is_new()  # its customer was here just now
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
     desk.live.cancelling.discard(saga.vend)

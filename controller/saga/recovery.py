@@ -152,8 +152,8 @@ def _finish(desk: Desk, recovery: Recovery) -> None:
     recovery.phase = Phase.DONE
     jackpot.hold_to_policy(desk)  # it may be another one than in the life before
     desk.write(rec.BootFinished(sagas=recovery.sagas))
-    if desk.policy.credit_timeout_s and desk.state.credit.total:
-        desk.do(Wake("credit", desk.policy.credit_timeout_s))
+    if desk.state.credit.total:
+        desk.credit_is_new()
     promises.after_restart(desk)
     if desk.mode is Mode.RECOVERING:
         desk.fire(Trigger.ENTER_SERVICE if desk.state.service_by else Trigger.RECOVERED)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from controller.journal import records as rec
 from controller.machine.desk import Desk
-from controller.machine.effects import Beep, Wake
+from controller.machine.effects import Beep
 from controller.machine.promises import kept
 from controller.panel.view import Message
 from controller.ports import Tone
@@ -54,8 +54,7 @@ def redeem(desk: Desk, keyed: str) -> None:
     kept(desk, keyed)
     desk.live.notice = None
     desk.do(Beep(Tone.OK))
-    if desk.policy.credit_timeout_s:
-        desk.do(Wake("credit", desk.policy.credit_timeout_s))
+    desk.credit_is_new()
 
 
 def _not_here(desk: Desk, reason: Literal["paid", "fleet"], message: Message) -> None:

@@ -117,6 +117,27 @@ def test_whose_vend_has_just_failed_has_not_forgotten_the_credit(link: Link) -> 
     play(scenario, link, settings=settings, judged=False)
 
 
+def test_a_coin_that_comes_over_a_slow_disk_is_not_forgotten_with_the_one_before(
+    link: Link,
+) -> None:
+    """The old time ends while the coin's record, behind which the new one begins, is written."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        await stage.passes(18.5)
+        stage.disk.sync_latency = lambda: 3.0
+        stage.world.insert_coin(50)
+        await stage.passes(8.0)
+        stage.disk.sync_latency = lambda: 0.0
+        await stage.passes(8.0)
+        assert stage.credit == 150
+        await stage.until(lambda: stage.credit == 0, within_s=15.0)
+        assert stage.state.ledger.balance(acc.UNCLAIMED) == -150
+
+    settings = with_policy(credit_timeout_s=20.0, on_credit_timeout="keep")
+    play(scenario, link, settings=settings, judged=False)
+
+
 def test_who_has_tried_to_buy_gets_the_money_back_of_a_must_vend_machine(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks("A3", "jam")

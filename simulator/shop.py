@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,8 +20,10 @@ from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.panel.render import Renderer
 from controller.panel.texts import load_texts, shipped_texts
-from controller.ports import KeyPressed
+from controller.planning import SettingsPlanner
+from controller.ports import KeyPressed, Spool
 from controller.saga.claims import mint
+from controller.state.config import Held
 from controller.state.fold import StateFold
 from controller.state.state import State
 from simulator.instant import InstantHardware
@@ -60,8 +62,10 @@ class Shop:
         policy: Policy | None = None,
         system_boot: str = "one",
         sells: Planogram | None = None,
+        planner: SettingsPlanner | None = None,
+        spool: Spool | None = None,
     ) -> Shop:
-        """Start the machine and wait until it sells."""
+        """Start the machine and wait until it sells; a planner has it sell what it plans."""
         hardware = hardware or InstantHardware()
         entropy = iter(range(1, 100))
         journal = await Journal.open(
@@ -72,16 +76,20 @@ class Shop:
             entropy=lambda n: bytes([next(entropy)]) * n,
             boot=BootInfo("m1", "EUR", "test", "", BUILT, system_boot),
         )
+        plan = None if planner is None else planner.plan(Held(), {})
         desk = Desk(
             journal,
-            sells or planogram(),
-            policy or Policy(),
+            plan.planogram if plan else sells or planogram(),
+            plan.policy if plan else policy or Policy(),
             clock,
             lambda seq, amount: mint(KEY, "m1", seq, amount),
+            plan=plan,
         )
+        desk.updates = spool is not None
         renderer = Renderer(load_texts(shipped_texts(), ("en",)), "en_US")
         inbox = Inbox()
-        machine = Machine(desk, hardware.hands(), renderer, inbox)
+        hands = replace(hardware.hands(), spool=spool)
+        machine = Machine(desk, hands, renderer, inbox, planner=planner)
         hardware.bind(inbox)
         shop = cls(
             hardware, journal, machine, asyncio.get_running_loop().create_task(machine.run())

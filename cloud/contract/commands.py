@@ -107,6 +107,7 @@ class ColumnEnable(_OfColumn):
 
     kind: ClassVar[str] = "column.enable"
     roles: ClassVar[frozenset[Role]] = _SUPPORT | _CONFIG
+    reason: Annotated[str, Field(max_length=200)] = ""
 
 
 class ColumnDisable(_OfColumn):

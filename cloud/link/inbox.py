@@ -177,6 +177,8 @@ class Inbox:
         inner = None if own is not None else local(args)
         if isinstance(args, c.VendFree):
             inner = cmd.GiveFreeVend(body.id, FREE_S, args.reason or "by the fleet", args.column)
+        if isinstance(args, c.Echo):
+            inner = cmd.Echo(args.text)
         if isinstance(args, c.SoftwareUpdate):
             inner = cmd.UpdateSoftware(
                 body.id, args.version, args.digest, args.artefact, body.expires_at
@@ -187,7 +189,7 @@ class Inbox:
             log.info("command.waits", id=body.id)
             await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED)
         refused = ""
-        if own is None and inner is None and not isinstance(args, c.Echo):
+        if own is None and inner is None:
             refused = f"{body.kind} is not known to this machine's software"
         order = cmd.Remote(
             id=body.id,
@@ -281,8 +283,8 @@ def local(args: c.Args) -> cmd.Command | None:
     match args:
         case c.CreditGrant(credit=credit, amount=amount, seconds=seconds, column=column):
             return cmd.GrantAppCredit(credit, amount, float(seconds), column or "")
-        case c.RefundLocal():
-            return cmd.ReturnCredit()
+        case c.RefundLocal(reason=reason):
+            return cmd.ReturnCredit(reason)
         case c.ServiceEnter():
             return cmd.EnterService()
         case c.ServiceLeave():
@@ -305,8 +307,8 @@ def _of_column(args: c.Args) -> cmd.Command | None:
     match args:
         case c.PriceSet(column=column, price=price):
             return cmd.SetPrice(column, price)
-        case c.ColumnEnable(column=column):
-            return cmd.EnableColumn(column)
+        case c.ColumnEnable(column=column, reason=reason):
+            return cmd.EnableColumn(column, reason)
         case c.ColumnDisable(column=column, reason=reason):
             return cmd.DisableColumn(column, reason or "by the fleet")
         case c.ColumnTest(column=column):

@@ -39,6 +39,7 @@ class EnableColumn:
     """Sell from a column again; its faults count as repaired."""
 
     column: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,15 @@ class DisableColumn:
 @dataclass(frozen=True, slots=True)
 class ReturnCredit:
     """Pay the customer's credit back, as the coin return key does."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Answer with the same text."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,5 +344,5 @@ Command = (
     | ApplyConfig | ApplyPlanogram
     | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote | LockMachine
     | UnlockMachine | SettleClaim | ShowMessage | ReadAudit | UpdateSoftware | EndRemote
-    | KeepCountersignature | SyncNow
+    | KeepCountersignature | SyncNow | Echo
 )  # fmt: skip

@@ -38,6 +38,7 @@ Order = (
     | cmd.SettleClaim
     | cmd.ReadAudit
     | cmd.UpdateSoftware
+    | cmd.Echo
 )
 
 
@@ -64,6 +65,8 @@ def obey_order(desk: Desk, command: Order, by: str) -> dict[str, Any]:
             return audit(desk)
         case cmd.UpdateSoftware():
             return _request(desk, command, by)
+        case cmd.Echo(text=text):
+            return {"text": text}
 
 
 # ---------------------------------------------------------------------------------- a claim

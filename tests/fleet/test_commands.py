@@ -160,9 +160,12 @@ async def ended(task: "asyncio.Task[Any]") -> None:
 
 
 @asynccontextmanager
-async def tied(database: FleetDatabase, server: Mosquitto, folder: Path) -> AsyncIterator[Tied]:
+async def tied(
+    database: FleetDatabase, server: Mosquitto, folder: Path, **parts: Any
+) -> AsyncIterator[Tied]:
+    """Let a machine and its fleet talk; ``parts`` are what ``Shop.open`` takes."""
     clock = Clock()
-    shop = await Shop.open(DirectoryStorage(folder), clock)
+    shop = await Shop.open(DirectoryStorage(folder), clock, **parts)
     settings = Cloud(
         tenant="acme",
         host="127.0.0.1",

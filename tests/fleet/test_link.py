@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from cloud.contract.topics import Address
+from cloud.fleet import alerts, reports
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.worker import Worker
@@ -35,13 +36,13 @@ _NAMES = count(1)
 class OverMqtt:
     """The way over a broker."""
 
-    def __init__(self, broker: Mosquitto) -> None:
+    def __init__(self, broker: Mosquitto, *, five: bool = True) -> None:
         self.broker = broker
         self.port = broker.port
+        self.five = five
 
     def transport(self, port: int) -> Transport:
-        five = next(_NAMES) % 2 == 0
-        return MqttTransport(Broker("127.0.0.1", port, "lobby-1", five=five), MACHINE)
+        return MqttTransport(Broker("127.0.0.1", port, "lobby-1", five=self.five), MACHINE)
 
     def fleet(self, database: FleetDatabase) -> AbstractAsyncContextManager[Worker]:
         return working(database, Broker("127.0.0.1", self.port, f"worker{next(_NAMES)}"))
@@ -68,14 +69,14 @@ class OverHttps:
 Side = OverMqtt | OverHttps
 
 
-@pytest.fixture(params=["mqtt", "https"])
+@pytest.fixture(params=["mqtt 5", "mqtt 3.1.1", "https"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
     if request.param == "https":
         yield OverHttps(Doors(tmp_path / "home"))
         return
     made = Mosquitto(tmp_path / "broker")
     with running(made):
-        yield OverMqtt(made)
+        yield OverMqtt(made, five=request.param == "mqtt 5")
 
 
 @pytest.fixture
@@ -218,14 +219,15 @@ async def test_the_line_is_cut_again_and_again_while_it_sells(
     assert await equal_books(database, books)
 
 
+@pytest.mark.parametrize("five", [True, False], ids=["mqtt 5", "mqtt 3.1.1"])
 @pytest.mark.parametrize("memory", [True, False], ids=["with its memory", "without its memory"])
 async def test_the_broker_is_killed_in_the_middle(
-    database: FleetDatabase, tmp_path: Path, books: Journal[State], memory: bool
+    database: FleetDatabase, tmp_path: Path, books: Journal[State], memory: bool, five: bool
 ) -> None:
     await sell_many(books, 400)
     broker = Mosquitto(tmp_path / "mortal", persistence=memory)
     with running(broker):
-        side = OverMqtt(broker)
+        side = OverMqtt(broker, five=five)
         async with fleet(database, side), linked(new_link(books, side)) as link:
             await half_way(link)
             broker.kill()
@@ -235,6 +237,45 @@ async def test_the_broker_is_killed_in_the_middle(
 
     assert await every_record_once(database, books)
     assert await equal_books(database, books)
+
+
+@pytest.mark.parametrize("five", [True, False], ids=["mqtt 5", "mqtt 3.1.1"])
+async def test_a_machine_whose_line_dies_is_told_of_by_the_broker_until_it_is_back(
+    database: FleetDatabase, tmp_path: Path, books: Journal[State], five: bool
+) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    with running(broker):
+        side = OverMqtt(broker, five=five)
+        async with (
+            Proxy(side.port) as proxy,
+            fleet(database, side),
+            linked(new_link(books, side, proxy.port)) as link,
+        ):
+            await in_sync(link)
+            assert await presence(database) == (True, [])
+
+            proxy.cut()  # without a farewell: only the broker can tell
+            await until_presence(database, (False, [alerts.OFFLINE]))
+
+            proxy.mend()
+            link.sync_now()
+            await until_presence(database, (True, []))
+            await in_sync(link)
+    assert await every_record_once(database, books)
+
+
+async def presence(database: FleetDatabase) -> tuple[bool, list[str]]:
+    """Whether the machine is online, and the causes of its open alerts."""
+    (line,) = await reports.machines(database)
+    async with database.reading() as connection:
+        query = select(t.alert.c.cause).where(t.alert.c.closed_ms.is_(None))
+        return line["online"], list((await connection.execute(query)).scalars())
+
+
+async def until_presence(database: FleetDatabase, wanted: tuple[bool, list[str]]) -> None:
+    async with asyncio.timeout(90):
+        while await presence(database) != wanted:  # noqa: ASYNC110 - its other end is a broker away
+            await asyncio.sleep(0.05)
 
 
 async def half_way(link: Link) -> None:

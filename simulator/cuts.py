@@ -17,7 +17,7 @@ from typing import Any, Final
 from config.machine import MachineSettings
 from simulator.clock import run_virtual
 from simulator.oracles import Allowance, check
-from simulator.stories import Story
+from simulator.story_kit import Story
 from simulator.whole import Whole
 from simulator.world import Link
 
@@ -90,9 +90,7 @@ def points_of(settings: MachineSettings, story: Story, link: Link) -> list[Point
     """Run a story to its end and return its points."""
 
     async def run() -> list[Point]:
-        machine = Whole(story.settings(settings), link=link)
-        await machine.boot()
-        await machine.sells()
+        machine = await story.opens(settings, link)
         instants = Instants(machine)
         instants.arm()
         await story.script(machine)
@@ -109,9 +107,7 @@ def cut(
     """Run a story to one of its points, end the controller there, boot, and judge."""
 
     async def run() -> Verdict:
-        machine = Whole(story.settings(settings), link=link, seed=seed * 1_000_003 + number)
-        await machine.boot()
-        await machine.sells()
+        machine = await story.opens(settings, link, seed * 1_000_003 + number)
         instants = Instants(machine, number)
         instants.arm()
         actor = asyncio.get_running_loop().create_task(_act(story, machine))
@@ -133,6 +129,9 @@ def cut(
         else:
             await machine.cut_power()
         await asyncio.sleep(AFTER_S)
+        if machine.world.pulse is not None:
+            # What it has told by pulses, to nobody, is never said again.
+            held = machine.held_by_an_answer()
         if how is Cut.POWER:
             await machine.restore_power()
         await machine.boot()

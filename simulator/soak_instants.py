@@ -22,7 +22,6 @@ from simulator.world import Link
 
 CONFIG: Final = Path(__file__).parent.parent / "config" / "machines" / "demo.toml"
 BATCH: Final = 25  # cuts per task of a worker
-LINKS: Final[tuple[Link, ...]] = ("adapter", "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def jobs(stride: int, images: int) -> list[Job]:
     machine = settings()
     found: list[Job] = []
     for index, story in enumerate(EVERY):
-        for link in LINKS:
+        for link in story.links:
             total = len(points_of(machine, story, link))
             for how in Cut:
                 for image in range(1, (images if how is Cut.POWER else 1) + 1):

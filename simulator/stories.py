@@ -6,84 +6,52 @@ true at its end. The crash search cuts it at every point, the demo and the tests
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from config.machine import MachineSettings
 from config.models import Tokens
 from controller.domain.commands import GrantAppCredit
+from simulator.stories_tenders import TENDERS
+from simulator.story_kit import (
+    Story,
+    buys_listed,
+    choose,
+    coins,
+    lists,
+    pay_by_card,
+    with_baskets,
+    with_policy,
+)
 from simulator.whole import Whole
-
-Script = Callable[[Whole], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One script with its name and what the customer must end up with."""
-
-    name: str
-    script: Script
-    product: str = ""  # what lies in the bin at the end
-    spent: int = 0  # by the customer, in minor units, claims and credit left aside
-    settings: Callable[[MachineSettings], MachineSettings] = lambda base: base
-
-
-async def _coins(machine: Whole, *values: int) -> None:
-    for value in values:
-        before = machine.state.credit.total
-        machine.world.insert_coin(value)
-        await machine.until(lambda: machine.state.credit.total > before)  # noqa: B023 - awaited here
-
-
-async def _choose(machine: Whole, keys: str) -> None:
-    ended = machine.state.counters.vends + machine.state.counters.refunds
-    machine.world.press_keys(keys)
-    await machine.until(
-        lambda: (
-            machine.state.counters.vends + machine.state.counters.refunds > ended
-            or bool(machine.state.sagas)
-        )
-    )
-    await machine.until(lambda: not machine.state.sagas)
-    await machine.quiet()
 
 
 async def exact_coins(machine: Whole) -> None:
     """Two coins, a product, no change."""
-    await _coins(machine, 100, 50)
-    await _choose(machine, "A1")
+    await coins(machine, 100, 50)
+    await choose(machine, "A1")
 
 
 async def coins_with_change(machine: Whole) -> None:
     """A two euro coin and 50 cents back."""
-    await _coins(machine, 200)
-    await _choose(machine, "A1")
+    await coins(machine, 200)
+    await choose(machine, "A1")
 
 
 async def bill_with_change(machine: Whole) -> None:
     """A bill goes by escrow into the stacker; the change comes in coins."""
     machine.world.insert_bill(500)
     await machine.until(lambda: machine.state.credit.total == 500)
-    await _choose(machine, "B2")
-
-
-async def _pay_by_card(machine: Whole, keys: str, card_name: str) -> None:
-    machine.world.press_keys(keys)
-    await machine.until(lambda: "Hold your card" in machine.screen)
-    await machine.until(lambda: machine.world.present_card(card_name))
-    await machine.until(lambda: bool(machine.state.closed))
-    await machine.quiet()
+    await choose(machine, "B2")
 
 
 async def card(machine: Whole) -> None:
     """Choose, then hold a card to the reader."""
-    await _pay_by_card(machine, "A3", "card")
+    await pay_by_card(machine, "A3", "card")
 
 
 async def card_declined(machine: Whole) -> None:
     """The card says no."""
-    await _pay_by_card(machine, "A3", "declined")
+    await pay_by_card(machine, "A3", "declined")
 
 
 async def card_and_jam(machine: Whole) -> None:
@@ -96,21 +64,21 @@ async def card_and_jam(machine: Whole) -> None:
 async def coins_and_jam(machine: Whole) -> None:
     """Paid, then the motor jams: coins back."""
     machine.world.faults.set("A3", "jam")
-    await _coins(machine, 100, 100)
-    await _choose(machine, "A3")
+    await coins(machine, 100, 100)
+    await choose(machine, "A3")
     machine.world.faults.set("A3", "jam", False)
 
 
 async def not_seen(machine: Whole) -> None:
     """Nothing falls twice; the second column of the same product delivers."""
     machine.world.faults.set("A1", "hang", 2)
-    await _coins(machine, 100, 50)
-    await _choose(machine, "A1")
+    await coins(machine, 100, 50)
+    await choose(machine, "A1")
 
 
 async def changed_mind(machine: Whole) -> None:
     """Coins in, coin return."""
-    await _coins(machine, 100, 20, 10)
+    await coins(machine, 100, 20, 10)
     machine.world.press_keys("*")
     await machine.until(lambda: bool(machine.state.closed))
     await machine.quiet()
@@ -118,16 +86,16 @@ async def changed_mind(machine: Whole) -> None:
 
 async def changer_jam_in_payout(machine: Whole) -> None:
     """The changer pays some of the change, then its tube jams."""
-    await _coins(machine, 100, 100)
+    await coins(machine, 100, 100)
     machine.world.faults.set("changer", "jam_after", 1)
-    await _choose(machine, "B4")
+    await choose(machine, "B4")
 
 
 async def changer_resets_in_payout(machine: Whole) -> None:
     """The changer resets itself in the middle of a payout (a standard fault of the field)."""
-    await _coins(machine, 100, 100)
+    await coins(machine, 100, 100)
     machine.world.faults.set("changer", "reset_after", 1)
-    await _choose(machine, "B4")
+    await choose(machine, "B4")
 
 
 async def card_and_refund_error(machine: Whole) -> None:
@@ -151,7 +119,7 @@ def _dear_nuts(base: MachineSettings) -> MachineSettings:
 
 def _bills_wait(base: MachineSettings) -> MachineSettings:
     """Make every bill wait in escrow for its vend."""
-    return base.model_copy(update={"policy": base.policy.model_copy(update={"escrow": "hold"})})
+    return with_policy(base, escrow="hold")
 
 
 async def _bill_waits(machine: Whole, value: int) -> None:
@@ -163,12 +131,12 @@ async def _bill_waits(machine: Whole, value: int) -> None:
 async def bill_waits_for_its_vend(machine: Whole) -> None:
     """A bill waits in escrow, is stacked when the vend needs it; the change comes in coins."""
     await _bill_waits(machine, 500)
-    await _choose(machine, "A3")
+    await choose(machine, "A3")
 
 
 async def bill_comes_back(machine: Whole) -> None:
     """A bill and a coin, then coin return: the bill itself comes back."""
-    await _coins(machine, 100)
+    await coins(machine, 100)
     await _bill_waits(machine, 500)
     machine.world.press_keys("*")
     await machine.until(lambda: bool(machine.state.closed) and machine.state.escrow is None)
@@ -178,8 +146,8 @@ async def bill_comes_back(machine: Whole) -> None:
 async def bill_and_card(machine: Whole) -> None:
     """A bill waits, a coin lies in its tube, the card pays the rest."""
     await _bill_waits(machine, 500)
-    await _coins(machine, 100)
-    await _pay_by_card(machine, "B2", "card")
+    await coins(machine, 100)
+    await pay_by_card(machine, "B2", "card")
 
 
 async def bill_not_stacked_after_card(machine: Whole) -> None:
@@ -198,16 +166,16 @@ async def _inserts_token(machine: Whole) -> None:
 async def token(machine: Whole) -> None:
     """A vend token buys what it was made for."""
     await _inserts_token(machine)
-    await _choose(machine, "A1")
+    await choose(machine, "A1")
 
 
 async def token_and_jam(machine: Whole) -> None:
     """The token's vend fails; another product is as good."""
     machine.world.faults.set("A3", "jam")
     await _inserts_token(machine)
-    await _choose(machine, "A3")
+    await choose(machine, "A3")
     machine.world.faults.set("A3", "jam", False)
-    await _choose(machine, "A1")
+    await choose(machine, "A1")
 
 
 async def token_returned(machine: Whole) -> None:
@@ -224,46 +192,26 @@ async def _paid_in_an_app(machine: Whole, amount: int) -> None:
     await machine.running.machine.act(grant, "fleet")
 
 
-async def _lists(machine: Whole, *selections: str) -> None:
-    assert machine.running is not None, "it sells"
-    live = machine.running.machine.desk.live
-    for number, selection in enumerate(selections, 1):
-        machine.world.press_keys(selection)
-        await machine.until(lambda: len(live.basket.items) == number)  # noqa: B023 - awaited here
-
-
-async def _buys_listed(machine: Whole, ended: int) -> None:
-    machine.world.press_keys("#")
-    await machine.until(lambda: len(machine.state.closed) >= ended)
-    await machine.until(lambda: not machine.state.sagas)
-    await machine.quiet()
-
-
 async def basket_and_jam(machine: Whole) -> None:
     """Two items on one credit; the first one jams, the second one stands."""
     machine.world.faults.set("A3", "jam")
-    await _coins(machine, 100, 100, 100, 100)
-    await _lists(machine, "A3", "A1")
-    await _buys_listed(machine, 2)
+    await coins(machine, 100, 100, 100, 100)
+    await lists(machine, "A3", "A1")
+    await buys_listed(machine, 2)
     machine.world.faults.set("A3", "jam", False)
-
-
-def _with_baskets(settings: MachineSettings) -> MachineSettings:
-    policy = settings.policy.model_copy(update={"basket": True})
-    return settings.model_copy(update={"policy": policy})
 
 
 async def app_credit(machine: Whole) -> None:
     """Paid in an app, 50 cents too much."""
     await _paid_in_an_app(machine, 250)
-    await _choose(machine, "A3")
+    await choose(machine, "A3")
 
 
 async def app_credit_and_jam(machine: Whole) -> None:
     """Paid in an app; nothing falls, and the app gives back."""
     machine.world.faults.set("A3", "jam")
     await _paid_in_an_app(machine, 200)
-    await _choose(machine, "A3")
+    await choose(machine, "A3")
     machine.world.faults.set("A3", "jam", False)
 
 
@@ -295,8 +243,8 @@ OTHERS: Final = (
     Story("token", token, "water", settings=_with_tokens),
     Story("token and jam", token_and_jam, "water", settings=_with_tokens),
     Story("token returned", token_returned, settings=_with_tokens),
-    Story("basket and jam", basket_and_jam, "water", 150, settings=_with_baskets),
+    Story("basket and jam", basket_and_jam, "water", 150, settings=with_baskets),
     Story("app credit", app_credit, "cola"),
     Story("app credit and jam", app_credit_and_jam),
 )
-EVERY: Final = (*STORIES, *OTHERS)
+EVERY: Final = (*STORIES, *OTHERS, *TENDERS)

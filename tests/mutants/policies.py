@@ -96,7 +96,7 @@ def sell_what_nobody_can_give_change_on(soil: Soil) -> None:
 
 
 def pay_the_owner_s_reserve(soil: Soil) -> None:
-    _with_policy(soil, Desk, "_coins", tubes_kept=())
+    _with_policy(soil, Desk, "coins", tubes_kept=())
 
 
 def take_any_credit(soil: Soil) -> None:

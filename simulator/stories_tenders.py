@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from config.machine import MachineSettings
 from config.models import (
-    CcTalk,
-    CcTalkAcceptor,
-    CcTalkBill,
-    CcTalkHopper,
     Offer,
     Pulse,
 )
@@ -34,6 +29,7 @@ from simulator.story_kit import (
     with_baskets,
     with_policy,
 )
+from simulator.swarm.cctalk import LINE
 from simulator.whole import Whole
 
 # ------------------------------------------------------------------------------- mixed money
@@ -216,16 +212,6 @@ async def discount(machine: Whole) -> None:
 
 # ------------------------------------------------------------------------------- other devices
 
-LINE: Final = CcTalk(
-    port=Path("/nonexistent/cctalk"),
-    acceptor=CcTalkAcceptor(accept=(10, 20, 50, 100, 200)),
-    hoppers=(
-        CcTalkHopper(address=3, value=100, content=300, path=1),
-        CcTalkHopper(address=4, value=20, content=60),
-        CcTalkHopper(address=5, value=10, content=60),
-    ),
-    bill=CcTalkBill(max_value=2_000),
-)
 PULSES: Final = Pulse(
     pin=Pin(40, active_low=True, pull="up"),
     enable=Pin(41),

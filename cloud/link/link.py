@@ -21,13 +21,12 @@ from cloud.contract.messages import Ack, MessageError, Position, Presence, Signe
 from cloud.contract.topics import Topic
 from cloud.link import window as win
 from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
-from cloud.link.lane import Lane
+from cloud.link.lane import Lane, Reading
 from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
 from cloud.sessions import in_a_task_of_its_own
 from controller.clock import Clock
 from controller.journal.envelope import to_ms
-from controller.journal.reader import StoredRow
 
 log = structlog.get_logger("link")
 
@@ -39,32 +38,8 @@ GREET_AGAIN_S: Final = 10.0  # between two questions where both chains agree
 NONCES: Final = 64  # remembered of one connection: more than can be on their way
 
 
-class Books(Protocol):
+class Books(Reading, Protocol):
     """What the link reads of the journal; ``controller.journal.store.Journal`` is one."""
-
-    @property
-    def journal_id(self) -> bytes:
-        """Return the journal's id."""
-        ...
-
-    @property
-    def durable_seq(self) -> int:
-        """Return the last record that is on the disk."""
-        ...
-
-    @property
-    def acked_seq(self) -> int:
-        """Return the last record that the fleet has."""
-        ...
-
-    @property
-    def base_seq(self) -> int:
-        """Return the record up to which they were pruned."""
-        ...
-
-    async def chunk(self, first: int, limit: int) -> list[StoredRow]:
-        """Return up to ``limit`` rows from ``first`` on."""
-        ...
 
     async def hash_at(self, seq: int) -> bytes | None:
         """Return a record's hash; None when it is not there (any more)."""

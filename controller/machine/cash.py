@@ -71,7 +71,8 @@ class CashHandling:
             self._credited()
         elif report.note and not manual:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
-        if report.suspect and not answer and not desk.state.sagas:
+        here = DeviceName.CHANGER in desk.live.ready  # else it is counted when it is back
+        if report.suspect and not answer and here and not desk.state.sagas:
             desk.do(CountTubes("check"))  # what fell into a tube is found; a vend asks at its end
         if report.suspect:
             desk.flag(report.doubt or "coin not told from a repeat", None)

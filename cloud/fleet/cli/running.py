@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -35,6 +33,7 @@ from cloud.fleet.home import Home, write_private, write_public
 from cloud.fleet.migrate import NotMigratedError, newest, upgrade
 from cloud.fleet.now import now_ms
 from cloud.fleet.projections.rebuild import rebuild as rebuild_all
+from cloud.log import Heedless
 from config.fleet import ConfigError
 
 
@@ -152,18 +151,6 @@ def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve
         raise CliError(f"{place.home.folder}: {error.strerror or error}{hint}") from error
 
 
-class _Heedless:
-    """Standard error, as long as it takes something: a full disk under it stops no ingest."""
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
 def log_to(level: str) -> None:
     """Log JSON lines to standard error, those of libraries, warnings and a crash as well.
 
@@ -179,7 +166,7 @@ def log_to(level: str) -> None:
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(),
     ]
-    stream: Any = _Heedless()
+    stream: Any = Heedless()  # a full disk under it stops no ingest
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

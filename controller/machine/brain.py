@@ -194,10 +194,8 @@ class Brain:
             boot.proceed(desk, self.recovery)
         patience.keep_watch(desk)
         enter_wanted_service(desk)
-        if desk.live.reselect and desk.mode.selling:
-            selection, desk.live.reselect = desk.live.reselect, ""
-            if vend.enough(desk, selection) or desk.live.session is not None:
-                vend.select(desk, selection)
+        if desk.live.reselect and not desk.mode.vending:
+            self._reselect()
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             selling.settle_mode(desk, self.blocked())
             basket.proceed(desk)
@@ -221,6 +219,14 @@ class Brain:
             self.cash.validator_away()
             if self.recovery is not None and self.recovery.by_latch:
                 desk.do(fx.CheckSensor(0, next(iter(desk.planogram.columns))))
+
+    def _reselect(self) -> None:
+        """Sell for coins what a card was asked for, unless nothing is sold any more."""
+        desk = self.desk
+        selection, desk.live.reselect = desk.live.reselect, ""
+        paid = vend.enough(desk, selection) or desk.live.session is not None
+        if paid and desk.mode.selling and not self.blocked():
+            vend.select(desk, selection)
 
     def _bill_on_its_way(self) -> bool:
         """Return a bill that waits before the end; True while one may still be on its way."""

@@ -79,6 +79,22 @@ def test_a_lock_waits_for_the_vend_that_is_under_way() -> None:
     play(story)
 
 
+def test_what_a_card_was_asked_for_is_not_bought_in_coins_of_a_machine_locked_meanwhile() -> None:
+    async def story(stage: Stage) -> None:  # seed 500005722
+        await confirm(stage)
+        stage.press("B4")
+        await stage.until(lambda: "approval" in stage.intents)
+
+        await sent(stage, "l", "machine.lock", cmd.LockMachine(""))
+        stage.world.insert_coin(50)
+
+        await stage.shows("closed for now")
+        await stage.quiet()
+        assert (stage.products, stage.spent, stage.credit) == ([], 0, 0)
+
+    play(story)
+
+
 def test_whoever_stands_at_a_locked_machine_may_overrule_it_with_a_record() -> None:
     async def story(stage: Stage) -> None:
         await confirm(stage)

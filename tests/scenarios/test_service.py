@@ -368,3 +368,43 @@ def test_nobody_waits_for_ever_for_an_answer_whose_record_was_never_durable(link
         await stage.opens()
 
     play(scenario, link, judged=False)
+
+
+def test_what_a_card_was_asked_for_is_not_bought_when_the_technician_has_gone(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        stage.press("B4")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.insert_coin(50)
+        await stage.until(lambda: stage.credit == 50)
+        await stage.act(cmd.EnterService())
+        await stage.quiet()
+
+        await stage.act(cmd.LeaveService())
+        await stage.sells()
+        await stage.passes(5.0)
+
+        assert (stage.products, stage.credit) == ([], 50), "nobody has chosen since"
+
+    play(story, link=link)
+
+
+def test_what_a_card_was_asked_for_is_not_bought_in_coins_behind_an_open_door(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        stage.press("B4")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.cabinet.set_door(True)
+        stage.world.insert_coin(50)
+        await stage.until(lambda: stage.credit == 50)
+        await stage.shows("out of service")
+        await stage.passes(5.0)
+        assert stage.products == []
+
+        stage.world.cabinet.set_door(False)
+        await stage.sells()
+        await stage.passes(5.0)
+        assert (stage.products, stage.credit) == ([], 50), "nobody has chosen since"
+
+        await stage.buys("B4")
+        assert stage.products == ["gum"]
+
+    play(story, link=link)

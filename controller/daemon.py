@@ -160,7 +160,7 @@ async def _sell(
 ) -> int:
     service = RunningService(
         running.machine, app.SOFTWARE, running.recordings, app.root_key(settings),
-        settings.titles(),
+        settings.titles(), running.counted,
     )  # fmt: skip
 
     async def stop_when_asked() -> None:

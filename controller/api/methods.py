@@ -87,6 +87,10 @@ class Methods:
         """Return the peripherals."""
         return views.devices(self._service.state, self._service.live())
 
+    async def bus_show(self) -> shapes.BusShape:
+        """Return what was counted on the buses and by the devices' drivers."""
+        return views.bus(self._service)
+
     async def ledger_show(self) -> shapes.LedgerShape:
         """Return the trial balance."""
         return views.ledger(self._service.state)
@@ -307,6 +311,7 @@ def rights(methods: Methods) -> dict[Right, dict[str, Callable[..., Awaitable[An
             "credit.show": m.credit_show,
             "coins.show": m.coins_show,
             "devices.show": m.devices_show,
+            "bus.show": m.bus_show,
             "ledger.show": m.ledger_show,
             "climate.show": m.climate_show,
             "config.show": m.config_show,

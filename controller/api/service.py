@@ -20,6 +20,24 @@ WatchSink = Callable[[WatchEvent], None]
 
 
 @dataclass(frozen=True, slots=True)
+class LineCounts:
+    """What a line has counted since the start."""
+
+    name: str  # "mdb" or "cctalk"
+    down: str | None  # why nothing can be said on it now
+    counts: Mapping[str, float]
+    parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # what each device missed
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What drivers count and no record says."""
+
+    lines: tuple[LineCounts, ...] = ()
+    oddities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by device
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """What is true now and stands in no record."""
 
@@ -35,6 +53,7 @@ class Live:
     defective_tubes: frozenset[int] = frozenset()  # coin types: a full tube that counts no coin
     defective_bills: frozenset[int] = frozenset()  # bill types of the recycler
     titles: Mapping[str, str] = field(default_factory=dict)  # what the owner calls a device
+    drivers: Counted = field(default_factory=Counted)
     counted: bool = True  # this start has a record; one that may write none has no number
 
 

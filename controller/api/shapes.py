@@ -28,6 +28,24 @@ class DeviceShape(TypedDict):
     serial: str
     software: str
     info: dict[str, Any]  # all that it told at set-up
+    oddities: dict[str, int]  # what it told that is no money and no fault, since the start
+
+
+class LineShape(TypedDict):
+    """One bus, and what went wrong on it since the start."""
+
+    name: str  # "mdb" or "cctalk"
+    down: str  # why nothing can be said on it; "": it works
+    counts: dict[str, float]
+    devices: dict[str, dict[str, int]]  # at the line: what was missed with each
+
+
+class BusShape(TypedDict):
+    """All lines, and the devices' oddities."""
+
+    up_s: int  # since when all is counted
+    lines: list[LineShape]
+    devices: list[DeviceShape]
 
 
 class ClaimShape(TypedDict):
@@ -151,6 +169,7 @@ class StatusShape(TypedDict):
     last: list[VendShape]
     cash: CashShape
     counters: dict[str, int]
+    lines: list[LineShape]
 
 
 class ColumnShape(TypedDict):

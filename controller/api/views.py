@@ -59,6 +59,7 @@ def status(service: MachineService) -> shapes.StatusShape:
         "counters": {
             name: getattr(state.counters, name) for name in sorted(type(state.counters).__slots__)
         },
+        "lines": lines(live),
     }
 
 
@@ -96,9 +97,33 @@ def devices(state: State, live: Live) -> list[shapes.DeviceShape]:
                 serial=str(identity.get("serial", "")),
                 software=str(identity.get("software", "")),
                 info={} if info is None else info,
+                oddities=dict(live.drivers.oddities.get(name, {})),
             )
         )
     return found
+
+
+def lines(live: Live) -> list[shapes.LineShape]:
+    """Return the buses, with what they have counted."""
+    return [
+        {
+            "name": line.name,
+            "down": line.down or "",
+            "counts": dict(line.counts),
+            "devices": {name: dict(misses) for name, misses in line.parts.items()},
+        }
+        for line in live.drivers.lines
+    ]
+
+
+def bus(service: MachineService) -> shapes.BusShape:
+    """Return what was counted on the buses and by the devices' drivers."""
+    live = service.live()
+    return {
+        "up_s": int(live.up_s),
+        "lines": lines(live),
+        "devices": devices(service.state, live),
+    }
 
 
 def faults(state: State) -> list[shapes.FaultShape]:

@@ -162,6 +162,7 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
         cctalk_port=open_cctalk,
         thermometers=thermometers_of(settings.climate, inbox, parts.read_file),
         recordings=keeper,
+        pulse=pulse,
     )
 
 

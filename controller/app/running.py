@@ -18,8 +18,10 @@ from drivers.mdb.assembly import MdbParts
 from drivers.panel.assembly import ClosableDisplay, Listener
 
 if TYPE_CHECKING:
+    from controller.api.service import Counted
     from controller.recorder.keeping import Keeper
     from drivers.cctalk.assembly import CcTalkParts
+    from drivers.gpio.pulse_acceptor import PulseAcceptor
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Running:
     cctalk_port: Callable[[], BytePort] | None = None  # opens its line
     thermometers: Listener | None = None
     recordings: Keeper | None = None
+    pulse: PulseAcceptor | None = None
 
     def listen(self) -> None:
         """Let keypad, door and thermometers tell what they see, on the running loop."""
@@ -81,6 +84,12 @@ class Running:
         if self.bus.devices or self.cctalk is not None:
             await take_nothing(self.settings, self.bus.bus.link, self.cctalk_port)
         return reason
+
+    def counted(self) -> Counted:
+        """Return what lines and devices have counted since the start."""
+        from controller.app.counted import counted  # noqa: PLC0415 - seldom asked for
+
+        return counted(self, asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Outputs off, everything given back."""

@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "grant": ("grant", _LOOK),
     "coins": ("coins", _LOOK),
     "reader": ("reader", _LOOK),
+    "bus": ("bus", _LOOK),
     "config": ("config", _LOOK),
     "climate": ("climate", _LOOK),
     "health": ("climate", _LOOK),

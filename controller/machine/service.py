@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controller.api.journal_view import StoreView
-from controller.api.service import Live, Recordings, Sync, WatchEvent, WatchSink
+from controller.api.service import Counted, Live, Recordings, Sync, WatchEvent, WatchSink
 from controller.api.views import watch_display, watch_mode, watch_record
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
@@ -39,8 +39,10 @@ class RunningService:
         recordings: Recordings | None = None,
         root: bytes | None = None,
         titles: Mapping[str, str] | None = None,
+        counted: Callable[[], Counted] = Counted,
     ) -> None:
         """Watch the machine's turns from now on; ``titles`` are the owner's names of devices."""
+        self._counted = counted
         self._titles = titles or {}
         self._recordings = recordings
         self._machine = machine
@@ -96,6 +98,7 @@ class RunningService:
             revision_waits=waiting(desk),
             defective_tubes=desk.live.defective_tubes,
             defective_bills=desk.live.defective_recycler,
+            drivers=self._counted(),
         )
 
     async def act(self, command: Command, by: str) -> dict[str, Any]:

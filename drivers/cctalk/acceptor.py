@@ -7,7 +7,6 @@ Source: ccTalk Generic Specification 4.7, parts 2 and 3 (coin acceptors).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -91,7 +90,6 @@ class Acceptor(Unit):
         """Reads in a row that brought nothing."""
         self.looked_at = float("-inf")
         """When it was last looked for, while it is away."""
-        self.oddities: Counter[str] = Counter()
         self.unusable: dict[int, str] = {}
         """Positions that can't be used, and why."""
         self._currency = currency
@@ -204,7 +202,7 @@ class Acceptor(Unit):
                 levers += 1
             elif event.code:
                 errors.append(event.code)
-                self.oddities[event.words] += 1
+                self.oddities.note(event.words)
                 if event.code == 2 or INHIBITED_FIRST <= event.code <= INHIBITED_LAST:
                     self.applied = None  # perhaps it lost its inhibits: tell them again
         return Coins(tuple(credits_), levers, tuple(errors))

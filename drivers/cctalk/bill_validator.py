@@ -14,7 +14,6 @@ Source: ccTalk Generic Specification 4.7, parts 2 and 3 (bill validators).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,7 +151,6 @@ class CcTalkBillValidator(PaysNothing):
         """The bill type in escrow, and its accept counter before."""
         self._results = 0
         self._rest = bus.rests.of(plan.address)
-        self.oddities: Counter[str] = Counter()
 
     # ------------------------------------------------------------------------------ the port
 
@@ -160,6 +158,11 @@ class CcTalkBillValidator(PaysNothing):
     def name(self) -> DeviceName:
         """Return which peripheral this is."""
         return DeviceName.BILL
+
+    @property
+    def unit(self) -> Unit:
+        """Return the device at its address."""
+        return self._unit
 
     @property
     def info(self) -> BillInfo | None:
@@ -234,7 +237,7 @@ class CcTalkBillValidator(PaysNothing):
                     self._rest.stir()
                 case codec.Routed.EMPTY:
                     # a repeated order whose first answer was lost looks the same: events tell
-                    self.oddities["escrow empty"] += 1
+                    self._unit.oddities.note("escrow empty")
                     raise LinkError("the bill validator says that nothing is in escrow")
                 case codec.Routed.FAILED:
                     raise LinkError("the bill validator could not route the bill")
@@ -308,7 +311,7 @@ class CcTalkBillValidator(PaysNothing):
                 return None
             return BillKind(position - 1, scale.minor(bill.value, exponent(self._currency)))
         except CcTalkError as wrong:
-            self.oddities[wrong.message] += 1
+            self._unit.oddities.note(wrong.message)
             return None
 
     def _lost(self, why: str) -> None:
@@ -474,7 +477,7 @@ class CcTalkBillValidator(PaysNothing):
                     self._held = True
                     self._extend_at = asyncio.get_running_loop().time() + EXTEND_S
                 case codec.BillWord.UNKNOWN:
-                    self.oddities[event.words] += 1
+                    self._unit.oddities.note(event.words)
                 case _ if event.status is codec.BillStatus.RETURNED:
                     if self._held or news.lost:
                         bills.append(BillEvent(BillEventKind.RETURNED, 0, 0))
@@ -500,7 +503,7 @@ class CcTalkBillValidator(PaysNothing):
             self._full |= status is codec.BillStatus.STACKER_FULL
             self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
         else:
-            self.oddities[words] += 1
+            self._unit.oddities.note(words)
 
     async def _report(self, bills: tuple[BillEvent, ...]) -> None:
         """Hand bills over, and wait until their record is on disk."""

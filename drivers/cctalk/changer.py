@@ -45,7 +45,7 @@ from drivers.cctalk.coin_codec import CoinCredit
 from drivers.cctalk.cursor import MAX_CONTENT, Cursor, decode_cursor
 from drivers.cctalk.events import BUFFER_EVENTS, EventBuffer, News, news_between
 from drivers.cctalk.hopper import Hopper, HopperPlan
-from drivers.cctalk.unit import Silent
+from drivers.cctalk.unit import Silent, Unit
 from drivers.fault_book import FaultBook
 
 GREET_S: Final = 2.0
@@ -112,6 +112,11 @@ class CcTalkChanger:
     def name(self) -> DeviceName:
         """Return which peripheral this is."""
         return DeviceName.CHANGER
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Return the devices at their addresses that make the changer."""
+        return tuple(self._units)
 
     @property
     def info(self) -> ChangerInfo | None:

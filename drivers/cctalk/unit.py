@@ -15,6 +15,7 @@ from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.fields import text
 from drivers.cctalk.frames import CcTalkError, Reply, ReplyKind
 from drivers.cctalk.headers import Header
+from drivers.oddities import Oddities
 
 RESET_S: Final = 1.0
 """Left alone after a reset; the slowest device that manuals name needs 0.63 s after power-up."""
@@ -40,12 +41,21 @@ class Unit:
         self.peer = peer
         self.part = part
         self.identity = Identity()
+        self.oddities = Oddities()
+        self.unanswered = 0
         self.serial = b""
         """The serial number's bytes as they came."""
 
     async def try_ask(self, header: Header, data: bytes = b"") -> Reply | None:
         """Ask; None when no reply came. Raises LinkError."""
-        return await self.bus.ask(self.peer, header, data)
+        reply = await self.bus.ask(self.peer, header, data)
+        self.unanswered += reply is None
+        return reply
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Return what went wrong between us and it, counted since the start."""
+        return {"unanswered": self.unanswered}
 
     async def ask(self, header: Header, data: bytes = b"") -> bytes:
         """Ask for data that the device owes.

@@ -95,6 +95,8 @@ class PulseAcceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._forget: Callable[[], None] | None = None
         self._stuck = False
+        self._noise = 0  # of the trains that have ended
+        self._misfits = 0
         self._lever = None if lever is None else Debounced(lever, LEVER_S, self._lever_moved)
 
     # ------------------------------------------------------------------------------ the port
@@ -115,9 +117,11 @@ class PulseAcceptor:
         return LinkCapabilities(withholds_ack=False, bus_reset=False)
 
     @property
-    def noise(self) -> int:
-        """Return how many pulses were too short to be one."""
-        return 0 if self._train is None else self._train.noise
+    def oddities(self) -> dict[str, int]:
+        """Return what was no coin and no fault, counted since the start."""
+        now = 0 if self._train is None else self._train.noise
+        told = {"pulses too short": self._noise + now, "pulses that are no coin": self._misfits}
+        return {what: count for what, count in told.items() if count}
 
     async def greet(self, known: Known) -> Greeting:
         """Begin to listen; see `MdbDevice.greet`. A wire has no memory to be asked."""
@@ -173,6 +177,7 @@ class PulseAcceptor:
         if self._forget is not None:
             self._forget()
             self._forget = None
+            self._noise += 0 if self._train is None else self._train.noise
             self._train = None
         if self._lever is not None:
             self._lever.stop()
@@ -228,6 +233,7 @@ class PulseAcceptor:
         value = value_of(group, self._plan.coins)
         answer = bytes((group.pulses,))
         if value is None:
+            self._misfits += 1
             report = CoinsReport(self.name, answer, suspect=1, doubt=NO_COIN)
         else:
             coin = DepositedCoin(self._types[value], value, CoinRoute.CASHBOX, 0)

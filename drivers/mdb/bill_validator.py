@@ -130,7 +130,6 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._result_due: float | None = None
         self._chores: deque[bytes] = deque(maxlen=4)
         self._surplus: Counter[bytes] | None = None
-        self.oddities: Counter[str] = Counter()
 
     @property
     def info(self) -> BillInfo | None:
@@ -417,11 +416,11 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         for item in answer.items:
             match item:
                 case codec.DisabledInsertions(count):
-                    self.oddities["inserted while disabled"] += count
+                    self.oddities.note("inserted while disabled", count)
                 case codec.UndefinedByte(code):
-                    self.oddities[f"byte {code:02X}"] += 1
+                    self.oddities.note(f"byte {code:02X}")
                 case codec.RecyclerReported(status) if status not in RECYCLER_ONE_SHOT:
-                    self.oddities[status.name] += 1
+                    self.oddities.note(status)
                 case codec.FtlReceived():
                     self._chores.append(_DENY_FTL)
                     self._stir.set()
@@ -439,17 +438,17 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             self._end_escrow()
             self._faults.raise_(FaultCode.BILL_REMOVED, "no bill was in escrow")
         else:
-            self.oddities[status.name] += 1
+            self.oddities.note(status)
 
     def _recycler_told(self, status: codec.RecyclerStatus) -> None:
         """A one-shot status of a recycler that was never enabled: audit."""
-        self.oddities[status.name] += 1
+        self.oddities.note(status)
 
     def _bills(self, data: bytes, bills: list[codec.BillEvent]) -> None:
         known = [item for item in bills if item.route in self._kinds_of]
         for item in bills:
             if item.route not in self._kinds_of:
-                self.oddities[item.route.name] += 1
+                self.oddities.note(item.route)
             if item.route in RESULTS:
                 self._end_escrow()
                 self._faults.clear(FaultCode.BILL_STUCK_IN_ESCROW, FaultCode.BILL_REMOVED)

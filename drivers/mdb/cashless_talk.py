@@ -9,7 +9,7 @@ Source: MDB/ICP 4.2, section 7.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -140,7 +140,6 @@ class ReaderTalk(MdbDriver):
         self._prices: tuple[int, ...] | None = None  # from the lowest up
         self._prices_sent = True
         self._chores: deque[CashlessCommand] = deque(maxlen=4)
-        self.oddities: Counter[str] = Counter()
 
     @property
     def info(self) -> ReaderInfo | None:
@@ -284,7 +283,7 @@ class ReaderTalk(MdbDriver):
         try:
             return self._scale.to_minor(units, self._digits)
         except ScaleError:
-            self.oddities["amounts of part cents"] += 1
+            self.oddities.note("amounts of part cents")
             return None
 
     # ------------------------------------------------------------------- the bus calls these
@@ -350,7 +349,7 @@ class ReaderTalk(MdbDriver):
     def _decode(self, data: bytes) -> tuple[ReaderMessage, ...]:
         answer = decode_messages(data, self._context)
         if answer.error is not None:
-            self.oddities[f"unread {answer.leftover.hex(' ')}"[:40]] += 1
+            self.oddities.note(f"unread {answer.leftover.hex(' ')}"[:40])
         return answer.messages
 
     def _malfunctions(self, messages: tuple[ReaderMessage, ...]) -> None:
@@ -391,13 +390,13 @@ class ReaderTalk(MdbDriver):
             case FtlReceived():
                 self._chore(RetryDeny(self._address, Address.VMC, 0))
             case OutOfSequence():
-                self.oddities["out of sequence"] += 1
+                self.oddities.note("out of sequence")
                 self._want_restart()
             case Malfunction(code=code) if message.is_refund_error:
                 report = RefundErrorReport(self._name, code, self._approved_amount())
                 self._recording = self._sink.money(report)
             case SelectionRequest():
-                self.oddities["selection requests"] += 1
+                self.oddities.note("selection requests")
             case _:
                 pass
         self._meet(message)
@@ -491,7 +490,7 @@ class ReaderTalk(MdbDriver):
             self._phase = Phase.APPROVED
             self._came_late()
         else:
-            self.oddities["approvals nobody asked for"] += 1
+            self.oddities.note("approvals nobody asked for")
 
     def _came_late(self) -> None:
         """Nobody waits for this approval: a RESET would charge it, so VEND FAILURE comes first.

@@ -6,7 +6,7 @@ Source: MDB/ICP 4.2, section 5 (POLL).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from typing import Final
 
 from controller.faults import FaultCode
@@ -120,7 +120,6 @@ class ChangerTalk(MdbDriver):
         self._doubts = 0  # in a row, without a word that would tell
         self._astray = 0  # credited coins that only their order tells from repeats
         self.busy = False
-        self.oddities: Counter[str] = Counter()
 
     @property
     def info(self) -> ChangerInfo | None:
@@ -158,7 +157,7 @@ class ChangerTalk(MdbDriver):
             self._tell_spoilt()
         answer = decode_poll(data)
         if answer.error is not None:
-            self.oddities[str(answer.error.reason.value)] += 1
+            self.oddities.note(str(answer.error.reason.value))
         self._statuses(answer)
         shots = one_shots(answer)
         new = self._new(shots)
@@ -209,9 +208,9 @@ class ChangerTalk(MdbDriver):
         for item in answer.items:
             match item:
                 case Slugs(count):
-                    self.oddities["slugs"] += count
+                    self.oddities.note("slugs", count)
                 case StatusReported(ChangerStatus.UNDEFINED, code):
-                    self.oddities[f"status {code:02X}"] += 1
+                    self.oddities.note(f"status {code:02X}")
                 case FtlReceived():
                     self._chores.append(_DENY_FTL)
                     self._stir.set()
@@ -222,7 +221,7 @@ class ChangerTalk(MdbDriver):
         self._jams += status is ChangerStatus.TUBE_JAM
         code = STATUS_FAULTS.get(status)
         if code is None:
-            self.oddities[status.name] += 1
+            self.oddities.note(status)
         else:
             self._faults.raise_(code)
 

@@ -33,6 +33,7 @@ from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
 from drivers.mdb.turns import Lost, ResetItself, Restart, Turn
+from drivers.oddities import Oddities
 from drivers.waiting import Stir
 
 SECOND_RESET_S: Final = 1.0
@@ -114,6 +115,7 @@ class MdbDriver(ABC):
         self._may_take = False  # enabled by whoever drove it before a restart
         self._reset_at = NEVER_YET
         self.resets = 0  # those that nobody here asked for
+        self.oddities = Oddities()
 
     @property
     def name(self) -> DeviceName:
@@ -124,6 +126,13 @@ class MdbDriver(ABC):
     def ready(self) -> bool:
         """Return whether it is initialised and answering."""
         return self._ready
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Return what went wrong between us and it, counted since the start."""
+        slot = self._slot
+        return {"silences": slot.silences, "naks": slot.naks, "garbled": slot.garbled,
+                "resets": self.resets}  # fmt: skip
 
     # --------------------------------------------------------------------------------- greet
 

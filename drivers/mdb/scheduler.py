@@ -314,7 +314,7 @@ class MdbBus:
         elif answer.kind is AnswerKind.ACK:
             slot.heard_at = now  # alive; but a flipped bit is no proof of "nothing to say"
         else:
-            slot.damaged += answer.kind is AnswerKind.GARBLED
+            _count(slot, answer.kind)
             slot.miss_poll(now)
             slot.spoilt = slot.spoilt or answer.told
             self._missed(slot)
@@ -371,7 +371,7 @@ class MdbBus:
                 fed = None if command.feed is None else command.feed(answer.data)
                 await self._acknowledge(slot, fed)
         else:
-            slot.damaged += answer.kind is AnswerKind.GARBLED
+            _count(slot, answer.kind)
             self._missed(slot)
         slot.end_command(command, answer, asyncio.get_running_loop().time())
 
@@ -421,3 +421,14 @@ class MdbBus:
         for slot in self._slots:
             if slot.polling:
                 self._missed(slot)
+
+
+def _count(slot: Slot, kind: AnswerKind) -> None:
+    """Note what came of a block that brought no answer."""
+    if kind is AnswerKind.SILENCE:
+        slot.silences += 1
+    elif kind is AnswerKind.GARBLED:
+        slot.damaged += 1
+        slot.garbled += 1
+    elif kind is AnswerKind.NAK:
+        slot.naks += 1

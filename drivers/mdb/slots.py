@@ -167,6 +167,7 @@ class Slot:
         silence_limit_s: Silence after which the device counts as lost.
         answers: How many commands the device has answered.
         damaged: How many answers came damaged, or may have been lost with the line.
+        silences, naks, garbled: How many blocks brought that and no answer.
         spoilt: The last damaged one told something, and has been acknowledged.
         told_at: Loop time of the last poll that was answered: by then it had told all it had.
         tries: How often the command that ended last was sent.
@@ -174,9 +175,9 @@ class Slot:
 
     __slots__ = (
         "_bus", "_gave_way", "_hold_until", "_poll_due", "_poll_first", "_polled_at", "_queue",
-        "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "heard_at", "listener",
-        "lost", "missed", "on_miss", "poll", "polling", "quiet", "said", "silence_limit_s",
-        "spoilt", "told_at", "tries",
+        "_retry_at", "_started_at", "answers", "awaited", "damaged", "due", "garbled", "heard_at",
+        "listener", "lost", "missed", "naks", "on_miss", "poll", "polling", "quiet", "said",
+        "silence_limit_s", "silences", "spoilt", "told_at", "tries",
     )  # fmt: skip
 
     def __init__(self, bus: Bus, poll: bytes, listener: Listener, silence_s: float) -> None:
@@ -203,6 +204,9 @@ class Slot:
         self.said = b""  # the last poll's data; repeated without money it is no news
         self.answers = 0
         self.damaged = 0
+        self.silences = 0
+        self.garbled = 0
+        self.naks = 0
         self.spoilt = False
         self.tries = 0
         self.due = NEVER

@@ -21,7 +21,7 @@ from controller.journal import records as rec
         "service off", "collect --cashbox 2 --stacker 5 --bills 1",
         "journal begin --reason test", "config", "climate", "health", "health served",
         "health served A1", "record", "record list", "record keep", "sync", "sync show",
-        "sync now",
+        "sync now", "bus",
     ],
 )  # fmt: skip
 def test_every_command_prints_json_on_request(ctl: Any, words: str) -> None:

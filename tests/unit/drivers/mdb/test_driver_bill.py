@@ -341,7 +341,7 @@ async def test_bills_refused_and_offered_while_disabled_are_counted_not_told() -
     await until(lambda: it.bench.bill.accepted == 0)
     it.bench.bill.insert_bill(500)
     await asyncio.sleep(1)
-    assert it.bill.oddities["BILL_REJECTED"] == 1
+    assert it.bill.oddities["bill rejected"] == 1
     assert it.bill.oddities["inserted while disabled"] >= 1
     assert it.sink.bills == []
     assert it.sink.faults == {}
@@ -438,5 +438,5 @@ async def test_recycler_news_of_a_mode_never_enabled_are_counted_only() -> None:
     it.bench.bill._tell(bytes((0b1101_0001, 0b1110_0001, 0x2A)))
     await asyncio.sleep(1)
     assert it.sink.bills == []
-    assert it.bill.oddities["FILLED_MANUALLY"] == it.bill.oddities["BILL_WAITING"] == 1
+    assert it.bill.oddities["filled manually"] == it.bill.oddities["bill waiting"] == 1
     await it.die()

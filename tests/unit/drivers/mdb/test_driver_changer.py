@@ -417,8 +417,8 @@ async def test_slugs_lost_credits_and_double_arrivals_are_counted_not_told() -> 
     await asyncio.sleep(2)
     assert it.sink.coins == []
     assert it.changer.oddities["slugs"] == 1
-    assert it.changer.oddities["NO_CREDIT"] == 1
-    assert it.changer.oddities["DOUBLE_ARRIVAL"] == 1
+    assert it.changer.oddities["no credit"] == 1
+    assert it.changer.oddities["double arrival"] == 1
     assert it.sink.faults == {}
     await it.die()
 

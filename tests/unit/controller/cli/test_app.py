@@ -49,7 +49,8 @@ def test_the_help_lists_every_command_and_the_exit_codes(vendctl: Any) -> None:
     ended = vendctl("--help")
     assert ended.code == 0
     for name in ("status", "watch", "stock", "price", "credit", "claim", "grant", "coins", "reader",
-                 "bus", "collect", "service", "vend", "motor", "journal", "trace", "ledger"):  # fmt: skip
+                 "bus", "collect", "service", "vend", "motor", "journal", "trace",
+                 "ledger"):  # fmt: skip
         assert f"│ {name} " in ended.out
     assert "Exit codes" in ended.out
     for name in ("stock", "journal", "service", "vend"):

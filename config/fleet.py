@@ -46,6 +46,13 @@ class FleetHttp(Section):
     port: Port = 8080
 
 
+class FleetWorker(Section):
+    """One of several `vendcloud worker`s."""
+
+    # Of its health endpoints, on the host of ``http``; without one, and no ``--port``: none.
+    port: Port | None = None
+
+
 class FleetHttps(Section):
     """The door for machines whose network blocks MQTT, with the fleet's own certificates."""
 
@@ -74,6 +81,7 @@ class FleetSettings(Section):
     database: FleetDatabase = FleetDatabase()
     broker: FleetBroker = FleetBroker()
     http: FleetHttp = FleetHttp()
+    worker: FleetWorker = FleetWorker()
     https: FleetHttps | None = None  # the section alone opens the door
     signer: FleetSigner = FleetSigner()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

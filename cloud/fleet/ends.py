@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import structlog
 from cryptography import x509
 from pydantic import ValidationError
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.journal import to_ms
 from cloud.contract.messages import MessageError, SignedKey, read
@@ -22,9 +19,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 
-log = structlog.get_logger("vendcloud")
-
-EVERY_S: Final = 3_600.0
+EVERY_S: Final = 3_600.0  # between two looks
 _DAY_MS: Final = 24 * 3_600_000
 OWN_MS: Final = 30 * _DAY_MS  # somebody has to do something: a month for it
 MACHINE_MS: Final = 200 * _DAY_MS  # it should have renewed itself two months ago
@@ -102,16 +97,6 @@ async def look(database: FleetDatabase, home: Home, keys: Path, now_ms: int) -> 
                 await alerts.close_alert(connection, row.machine_id, row.cause, now_ms)
         for (machine_id, cause), detail in soon.items():
             await alerts.raise_alert(database, connection, machine_id, cause, detail, now_ms)
-
-
-async def watch(database: FleetDatabase, home: Home, keys: Path) -> None:
-    """Look every hour until cancelled."""
-    while True:
-        try:
-            await look(database, home, keys, to_ms(datetime.now(UTC)))  # noqa: TID251 - the server's time
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("ends", error=str(error))
-        await asyncio.sleep(EVERY_S)
 
 
 def _day(at_ms: int) -> str:

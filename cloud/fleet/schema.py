@@ -377,3 +377,11 @@ checkpoint = Table(
     Column("countersignature", LargeBinary, nullable=False),  # the fleet's word; empty: not yet
     Column("at_ms", BigInteger, nullable=False),
 )
+
+duty = Table(
+    "duty",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(64), nullable=False),  # a process
+    Column("until_ms", BigInteger, nullable=False),
+)

@@ -17,7 +17,6 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from fastapi import FastAPI, Response
-from sqlalchemy.exc import SQLAlchemyError
 
 from cloud.contract.messages import Countersigned, Signed
 from cloud.contract.topics import Address
@@ -28,6 +27,7 @@ from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.door.broker_https import HttpsBroker
 from cloud.fleet.door.server import DoorServer, QuietServer
+from cloud.fleet.duties import Duty
 from cloud.fleet.home import Home
 from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
@@ -66,10 +66,11 @@ class Service:
         self._signatory = signatory_of(settings.signer, home, now_ms)
         self.database = FleetDatabase(home.database_url(settings))
         self._asking: asyncio.Task[bool] | None = None
+        unique = uuid.uuid4().hex  # noqa: TID251 - a process's name among others
         self.ways: dict[str, Worker] = {}
         if settings.broker.enabled:
-            unique = f"-{uuid.uuid4().hex[:8]}" if shared else ""  # noqa: TID251 - a client's name
-            broker = broker_of(settings, home, f"vendcloud-{name}{unique}")
+            client = f"vendcloud-{name}-{unique[:8]}" if shared else f"vendcloud-{name}"
+            broker = broker_of(settings, home, client)
             tls = partial(tls_of, home) if broker.tls else None
             self.ways["broker"] = self._worker(MqttBroker(broker, shared=shared, tls=tls))
         self.door: DoorServer | None = None
@@ -77,6 +78,12 @@ class Service:
             posted = HttpsBroker()
             self.ways["https"] = self._worker(posted)
             self.door = DoorServer(settings.https, home, self.database, posted, now_ms)
+        duty = partial(Duty, self.database, holder=f"{name}-{unique}"[-64:], now_ms=now_ms)
+        # What one process does for all: of a fleet of workers alone one of them.
+        self.duties = (
+            duty("ends", every_s=ends.EVERY_S, work=self._look_for_ends),
+            duty("silence", every_s=SILENCE_S, work=self._look_for_silence, able=self._hears),
+        )
 
     def _worker(self, broker: BrokerPort) -> Worker:
         """Return an ingest worker on one way in; each has a memory of its own, as processes do."""
@@ -111,20 +118,20 @@ class Service:
             await outbox.publish_new(connection, now_ms())
             await asyncio.sleep(OUTBOX_S)
 
-    async def listen_for_silence(self) -> None:
-        """Tell now and then who has been silent for too long, while we hear the broker's."""
-        while True:
-            await asyncio.sleep(SILENCE_S)
-            worker = self.ways.get("broker")
-            if worker is None or not worker.connected.is_set():
-                continue
-            try:
-                silent = await presence.sweep(self.database, worker.connected_ms, now_ms())
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("silence", error=str(error))
-                continue
-            if silent:
-                log.warning("machines.silent", count=len(silent))
+    async def _look_for_ends(self) -> None:
+        keys = self._home.folder / self.settings.signer.keys
+        await ends.look(self.database, self._home, keys, now_ms())
+
+    def _hears(self) -> bool:
+        worker = self.ways.get("broker")
+        return worker is not None and worker.connected.is_set()
+
+    async def _look_for_silence(self) -> None:
+        """Tell who has been silent for too long, while we hear the broker's."""
+        since_ms = self.ways["broker"].connected_ms
+        silent = await presence.sweep(self.database, since_ms, now_ms())
+        if silent:
+            log.warning("machines.silent", count=len(silent))
 
     async def ready(self) -> dict[str, bool]:
         """Return what works."""
@@ -161,14 +168,17 @@ class Service:
 
         return app
 
-    async def run(self, *, http: bool) -> None:
+    async def run(self, *, http: FleetHttp | None) -> None:
         """Work until SIGTERM or SIGINT.
+
+        Args:
+            http: Where the health endpoints are; None: nowhere.
 
         Raises:
             ConfigError: The port of the health endpoints can't be had.
         """
         # Before anything is taken: a second server of this folder ends here, with nothing done.
-        listener = _listener(self.settings.http) if http else None
+        listener = None if http is None else _listener(http)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -186,9 +196,7 @@ class Service:
                 tasks.append(loop.create_task(self.door.run()))
             if listener is not None:
                 tasks.append(loop.create_task(self._serve_http(listener)))
-                home, keys = self._home, self.settings.signer.keys
-                tasks.append(loop.create_task(ends.watch(self.database, home, home.folder / keys)))
-                tasks.append(loop.create_task(self.listen_for_silence()))
+            tasks += [loop.create_task(duty.run()) for duty in self.duties]
             waiting = loop.create_task(stopping.wait())
             try:
                 done, _ = await asyncio.wait({*tasks, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -82,7 +82,7 @@ async def test_a_running_server_looks_for_silence_while_it_hears_the_broker(
     await ingest.heard(machine.address, machine.presence(), START)
     settings = FleetSettings(broker=FleetBroker(tls=False), database=DatabaseOf(url=database_url))
     serving = service.Service(settings, Home(tmp_path))
-    looking = asyncio.create_task(serving.listen_for_silence())
+    looking = asyncio.create_task(serving.duties[1].run())
     worker = serving.ways["broker"]
     async with serving.database_closed():
         worker.connected_ms = START

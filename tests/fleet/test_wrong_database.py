@@ -76,5 +76,5 @@ async def test_the_port_of_another_server_is_refused_before_anything_is_taken(
         settings = FleetSettings(http=http, broker=FleetBroker(enabled=False))
         service = Service(settings, Home(tmp_path), shared=False, name="second")
         with pytest.raises(ConfigError, match=r"already in use: does another server run here\?"):
-            await service.run(http=True)
+            await service.run(http=http)
         await service.database.close()

@@ -34,7 +34,7 @@ from cloud.fleet.migrate import NotMigratedError, newest, upgrade
 from cloud.fleet.now import now_ms
 from cloud.fleet.projections.rebuild import rebuild as rebuild_all
 from cloud.log import Heedless
-from config.fleet import ConfigError
+from config.fleet import ConfigError, FleetHttp
 
 
 def mount(app: typer.Typer) -> None:
@@ -115,18 +115,31 @@ def migrate(context: typer.Context, json: AsJson = False) -> None:
 
 def serve(context: typer.Context) -> None:
     """Run the whole server in one process: ingest, commands, health."""
-    _run(context, shared=False, http=True)
+    _run(context, shared=False, http=place_of(context).settings.http)
 
 
 def worker(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="This worker's name for the broker.")] = "worker",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            help="Where its health endpoints answer, of several on one computer each at another.",
+        ),
+    ] = None,
 ) -> None:
     """Run one of several ingest workers, which share the machines' messages."""
-    _run(context, shared=True, http=False, name=name)
+    settings = place_of(context).settings
+    port = port or settings.worker.port
+    http = settings.http.model_copy(update={"port": port}) if port else None
+    _run(context, shared=True, http=http, name=name)
 
 
-def _run(context: typer.Context, *, shared: bool, http: bool, name: str = "serve") -> None:
+def _run(
+    context: typer.Context, *, shared: bool, http: FleetHttp | None, name: str = "serve"
+) -> None:
     from cloud.fleet.service import Service  # noqa: PLC0415 - the web server is a second of imports
 
     place = place_of(context)

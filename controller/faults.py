@@ -65,7 +65,7 @@ class FaultCode(StrEnum):
     CHANGER_COIN_JAM = "changer.coin_jam"
     CHANGER_ROUTING = "changer.routing"
     CHANGER_COIN_REMOVED = "changer.coin_removed"
-    CHANGER_PAID_OTHER = "changer.paid_other"
+    CHANGER_PAID_OTHER = "changer.paid_other"  # than it was told; a recycler too
     BILL_MOTOR = "bill.motor"
     BILL_SENSOR = "bill.sensor"
     BILL_ROM = "bill.rom"
@@ -95,8 +95,7 @@ class FaultCode(StrEnum):
     DOOR_OPEN = "door.open"
     PANEL_DISPLAY = "panel.display"
     JOURNAL_FULL = "journal.full"
-    JOURNAL_BROKEN = "journal.broken"
-    STOCK_LOW = "stock.low"
+    JOURNAL_BROKEN = "journal.broken"  # it can't be read or written, so no record tells of it
     TEMPERATURE_SENSOR = "temperature.sensor"  # missing, stuck or out of range
     COOLING_WEAK = "cooling.weak"  # runs and runs, and it does not get cold
     OUTPUT_CUT = "output.cut"  # switched off by its watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from config.machine import MachineSettings
@@ -11,7 +12,7 @@ from controller.api.service import Live, Recordings, WatchSink
 from controller.api.shapes import VerifyShape
 from controller.domain.commands import Command
 from controller.domain.planogram import Planogram
-from controller.faults import VenddError
+from controller.faults import FaultCode, VenddError
 from controller.journal.envelope import Record
 from controller.machine.inputs import CommandRefused
 from controller.panel.pager import Pager
@@ -89,7 +90,10 @@ class StrandedService:
         """``state`` is what could be read; ``act`` the one thing that may be done."""
         self._stranded = stranded
         self._now_s, self._since_s = now_s, now_s()
-        self._state = state or State(currency=stranded.settings.machine.currency)
+        known = state or State(currency=stranded.settings.machine.currency)
+        # No record can say so, and none has to end it: this mode ends when the journal works.
+        told = {f"journal {FaultCode.JOURNAL_BROKEN.value}": stranded.why}
+        self._state = replace(known, faults=known.faults | told)
         self._act = act
 
     @property

@@ -329,6 +329,9 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     desk.live.fill_mode = False
     desk.write(rec.ServiceLeft(by=by))
     desk.clear_fault("machine", FaultCode.MACHINE_REFUNDS, by)
+    desk.clear_fault("machine", FaultCode.MACHINE_STUCK, by)
+    for device in (DeviceName.CHANGER, DeviceName.BILL):
+        desk.clear_fault(device.value, FaultCode.CHANGER_PAID_OTHER, by)
     desk.fire(Trigger.LEAVE_SERVICE)
     if DeviceName.CHANGER in desk.live.ready:
         desk.live.staff_counts = True

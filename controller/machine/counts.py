@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from controller.faults import FaultCode
 from controller.machine import effects as fx
 from controller.machine import recovering
 from controller.machine.cash import CashHandling
@@ -37,6 +38,9 @@ def tubes_counted(
             if desk.live.staff_counts:
                 cause = "fill"  # whoever asked first: the door closes as the visit ends
             first = not desk.state.tubes_counted
+            if "tubes" in desk.live.replies and not give_back.differences(desk, result):
+                # A technician has counted, and the books are right.
+                desk.clear_fault(DeviceName.CHANGER.value, FaultCode.CHANGER_PAID_OTHER)
             give_back.book_tubes(desk, result, "first_start" if first else cause)
             desk.live.staff_counts = False
         # A device that is being reset is counted once more when it is ready.

@@ -17,9 +17,10 @@ from controller.machine.desk import Desk
 from controller.ports import DeviceName
 
 FIRST_LOOK_S: Final = 0.1  # after recovery: at a drop sensor that was blind when vendd ended
-_KEPT: Final = (  # no start heals them: the stacker's count does, or a technician who has looked
+_KEPT: Final = (  # no start heals them: what shows the contrary does, or who has looked
     FaultCode.BILL_STUCK_IN_ESCROW.value,
     FaultCode.MACHINE_REFUNDS.value,
+    FaultCode.CHANGER_PAID_OTHER.value,  # the next payout that agrees, or who has looked
 )
 _KNOWN: Final = frozenset(FaultCode)
 

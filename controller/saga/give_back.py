@@ -18,6 +18,7 @@ from controller.domain.tubes import (
     can_change,
     left_by_greatest_first,
 )
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import languages
 from controller.machine.desk import Desk
@@ -425,7 +426,7 @@ def payout_finished(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> 
         # It fell silent. What it paid its tubes will tell, when they can be asked again.
         wait_for_proof(desk, saga)
         return
-    book_payout(desk, saga, evidence)
+    book_payout(desk, saga, evidence, seen=evidence.idle and not evidence.was_reset)
 
 
 def _is_account(desk: Desk, saga: Saga, status: tuple[int, ...] | None) -> bool:
@@ -474,8 +475,11 @@ def payout_proved(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
     book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))
 
 
-def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
-    """Write down what a payout did, and any difference of the tubes that it does not explain."""
+def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence, *, seen: bool = False) -> None:
+    """Write down what a payout did, and any difference of the tubes that it does not explain.
+
+    ``seen``: from the order to its end, so that nothing but the device itself cut it short.
+    """
     asked = None if saga.by_value else frozenset(type_ for type_, _ in saga.plan)
     bills = saga.paying == DeviceName.BILL.value
     done = reconcile(saga.ordered, desk.state.pieces_of(saga.paying), evidence, asked)
@@ -493,6 +497,11 @@ def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence) -> None:
         ),
         saga.vend,
     )
+    if done.amount == saga.ordered and done.certain:
+        desk.clear_fault(saga.paying, FaultCode.CHANGER_PAID_OTHER)
+    elif done.amount > saga.ordered or (seen and done.certain):
+        words = f"{desk.money(done.amount)} instead of {desk.money(saga.ordered)}"
+        desk.raise_fault(saga.paying, FaultCode.CHANGER_PAID_OTHER, words)
     if done.amount < saga.ordered:
         patience.paid_short(desk, saga)
     if evidence.tubes is not None and bills:

@@ -426,9 +426,9 @@ def make_coins_of_a_card(soil: Soil) -> None:
 
 def flag_what_is_certain(soil: Soil) -> None:
     def make(real: Any) -> Any:
-        def book(desk: Desk, saga: Any, evidence: Any) -> None:
+        def book(desk: Desk, saga: Any, evidence: Any, **more: Any) -> None:
             desk.flag("payout unknown", saga.vend, saga.ordered)
-            real(desk, saga, evidence)
+            real(desk, saga, evidence, **more)
 
         return book
 

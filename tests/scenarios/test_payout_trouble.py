@@ -19,6 +19,7 @@ from simulator.plan import WorldPlan, changer_for, plan_for
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play, with_mdb
 
+PAID_OTHER = f"changer {FaultCode.CHANGER_PAID_OTHER.value}"
 LEVELS = ("by coins", "by value")
 
 
@@ -167,8 +168,58 @@ def test_more_than_ordered_is_booked_as_it_is_and_flagged(level: str, link: Link
         assert stage.claimed == 0
         assert stage.account.returned > 150
         assert "payout paid too much" in stage.flags
+        assert stage.faults_raised("changer", FaultCode.CHANGER_PAID_OTHER) == 1
+        (told,) = stage.records("fault.raised")
+        assert "instead of" in told.detail
 
     play(scenario, link, plan=plan(level))
+
+
+@pytest.mark.parametrize("ended_by", ["payout", "count", "service"])
+def test_paying_other_than_ordered_is_one_incident_until_the_contrary_is_shown(
+    ended_by: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        for _ in range(2):
+            await stage.coins(100, 100)
+            stage.breaks("changer", "extra_coins", 1)
+            await stage.buys("B4")
+        await stage.kill()
+        await stage.opens()
+        assert PAID_OTHER in stage.state.faults, "no start heals it"
+        match ended_by:
+            case "payout":
+                await stage.coins(100, 100)
+                await stage.buys("B4")
+            case "count":
+                await stage.act(cmd.CountTubes())
+            case "service":
+                await stage.act(cmd.EnterService())
+                await stage.act(cmd.LeaveService())
+        assert PAID_OTHER not in stage.state.faults
+        assert stage.faults_raised("changer", FaultCode.CHANGER_PAID_OTHER) == 1
+
+    play(scenario, link)
+
+
+def test_a_payout_that_a_kill_or_a_reset_cut_short_is_no_fault_of_the_changer(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        changer = stage.world.changer
+        assert changer is not None
+        await stage.coins(100, 100)
+        stage.press("B4")
+        await stage.until(lambda: changer.paying)
+        await stage.kill()
+        await stage.opens()
+        await stage.quiet()
+        await stage.coins(100, 100)
+        stage.press("B4")
+        await stage.until(lambda: changer.paying)
+        changer.self_reset()
+        await stage.quiet()
+        assert stage.faults_raised("changer", FaultCode.CHANGER_PAID_OTHER) == 0
+
+    play(scenario, link)
 
 
 def test_a_value_poll_that_never_ends_is_given_up(link: Link) -> None:

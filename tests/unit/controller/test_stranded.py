@@ -20,4 +20,7 @@ def test_a_stranded_machine_tells_how_long_it_is_up_and_that_no_journal_counts_t
     assert (status["boot"], status["up_s"]) == (None, 3_700)
     assert "the disk is broken" in status["promise"]
     head = dict(screen_of._head(dict(status), "EUR"))
+    assert status["faults"] == [
+        {"part": "journal", "code": "journal.broken", "detail": "the disk is broken"}
+    ]
     assert head["Up"] == "1 h 1 min, a start that no journal counts"

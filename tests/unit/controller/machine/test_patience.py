@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.domain import commands as cmd
 from controller.domain.policy import Policy
 from controller.faults import FaultCode
 from controller.journal import records as rec
@@ -198,6 +199,9 @@ def test_a_saga_that_nothing_moves_is_pushed_on() -> None:
         assert STUCK in shop.state.faults
         assert times(told, rec.FaultRaised)[0] <= 2 * WATCH_S + 1.0
         assert shop.state.closed[-1].paid_back == 100
+        for enters in (cmd.EnterService(), cmd.LeaveService()):
+            await shop.machine.act(enters, "ada")
+        assert STUCK not in shop.state.faults, "a person has looked"
         await shop.stop()
 
     virtually(story())

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, case, func, select
 
+from cloud.contract.journal import records as rec
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.reported import reported
 
 Line = dict[str, Any]
 
@@ -30,6 +32,23 @@ class Page(list[Line]):
     def more(self) -> int:
         """Return how many are not here."""
         return self.total - len(self)
+
+    def with_open(self, others: list[Line], newest: tuple[str, ...], limit: int | None) -> Page:
+        """Return it with other lines that are open, as ``page`` would have ordered them all."""
+        if not others:
+            return self
+        lines = [*self, *others]
+        if limit is not None and len(lines) > limit:
+            lines.sort(key=lambda line: _urgency(line, newest[0]))
+            del lines[limit:]
+        lines.sort(key=lambda line: [line[name] for name in newest], reverse=True)
+        return Page(lines, self.total + len(others))
+
+
+def _urgency(line: Line, at: str) -> tuple[bool, int]:
+    """Order what is open first, the oldest first, and then what has ended, the newest first."""
+    ended = line.get("closed_ms", line.get("ended_ms")) is not None
+    return ended, -line[at] if ended else line[at]
 
 
 async def page(
@@ -142,13 +161,15 @@ async def sales(
         t.saga.c.price,
         t.saga.c.cash,
         t.saga.c.card,
+        t.saga.c.app,
+        t.saga.c.by_right,
         t.saga.c.paid_back,
         t.saga.c.refunded,
         t.saga.c.claimed,
         t.saga.c.result,
         t.saga.c.flags,
     ).join(t.machine, t.machine.c.id == t.saga.c.machine_id)
-    return await page(
+    lines = await page(
         database,
         _of(query, address),
         is_open=t.saga.c.closed_ms.is_(None),
@@ -156,11 +177,24 @@ async def sales(
         newest=("opened_ms", "vend"),
         limit=limit,
     )
+    for line in lines:
+        line["tender"] = _tender(line)
+    return lines
+
+
+def _tender(line: Line) -> str:
+    """Return with what a vend was paid, in words; one that is free has none but that."""
+    paid = [name for name in ("cash", "card") if line[name] > 0]
+    return " + ".join([*paid, *([line["by_right"]] if line["by_right"] else [])])
 
 
 async def totals(database: FleetDatabase, address: Address | None = None) -> list[Line]:
     """Return each machine's vends and earnings."""
     sold = func.count().filter(t.saga.c.result == "sold")
+
+    def sold_for(right: str) -> ColumnElement[int]:
+        return func.count().filter(t.saga.c.result == "sold", t.saga.c.by_right == right)
+
     query = (
         select(
             *_MACHINE,
@@ -170,6 +204,9 @@ async def totals(database: FleetDatabase, address: Address | None = None) -> lis
             func.count().filter(t.saga.c.closed_ms.is_(None)).label("open"),
             func.coalesce(func.sum(t.saga.c.cash), 0).label("cash"),
             func.coalesce(func.sum(t.saga.c.card), 0).label("card"),
+            func.coalesce(func.sum(t.saga.c.app), 0).label("app"),
+            sold_for("token").label("tokens"),
+            sold_for("free").label("free"),
         )
         .join(t.machine, t.machine.c.id == t.saga.c.machine_id)
         .group_by(t.machine.c.tenant, t.machine.c.name, t.machine.c.currency)
@@ -237,7 +274,10 @@ async def claims(
     closed: bool = False,
     limit: int | None = None,
 ) -> Page:
-    """Return the open claims; all of them with ``closed``. Of a code only its end is known here."""
+    """Return the open claims; all of them with ``closed``. Of a code only its end is known here.
+
+    One that only an urgent copy tells of is ``reported``: nothing is paid for it yet.
+    """
     query = (
         select(
             *_MACHINE,
@@ -261,17 +301,41 @@ async def claims(
     still_open = t.claim.c.closed_ms.is_(None)
     if not closed:
         query = query.where(still_open)
+    newest = ("opened_ms", "claim")
     lines = await page(
         database,
         _of(query, address),
         is_open=still_open,
         at=t.claim.c.opened_ms,
-        newest=("opened_ms", "claim"),
+        newest=newest,
         limit=limit,
     )
     for line in lines:
         line["journal"] = bytes(line["journal"]).hex()
-    return lines
+        line["reported"] = False
+    return lines.with_open(await _claims_ahead(database, address), newest, limit)
+
+
+async def _claims_ahead(database: FleetDatabase, address: Address | None) -> list[Line]:
+    return [
+        {
+            **whose,
+            "claim": record.seq,
+            "vend": record.vend,
+            "amount": record.data.amount,
+            "tender": record.data.tender,
+            "code_end": record.data.code[-4:],
+            "reason": record.data.reason,
+            "flagged": record.data.flagged,
+            "opened_ms": record.at_ms,
+            "uncertain": not record.confirmed,
+            "closed_ms": None,
+            "how": "",
+            "reported": True,
+        }
+        for whose, record in await reported(database, rec.ClaimOpened.type, address)
+        if isinstance(record.data, rec.ClaimOpened)
+    ]
 
 
 async def alerts(

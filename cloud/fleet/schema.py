@@ -205,6 +205,8 @@ saga = Table(
     Column("price", BigInteger, nullable=False, server_default="0"),
     Column("cash", BigInteger, nullable=False, server_default="0"),  # earned
     Column("card", BigInteger, nullable=False, server_default="0"),  # earned
+    Column("app", BigInteger, nullable=False, server_default="0"),  # earned
+    Column("by_right", String(16), nullable=False, server_default=""),  # app, token or free
     Column("paid_back", BigInteger, nullable=False, server_default="0"),  # in coins and bills
     Column("refunded", BigInteger, nullable=False, server_default="0"),  # on the card
     Column("claimed", BigInteger, nullable=False, server_default="0"),

@@ -12,6 +12,7 @@ from cloud.fleet.cli.listing import Limit
 from cloud.fleet.cli.place import BOOKS, AnyMachine, AsJson, MachineName, address_of, ask, run
 from cloud.fleet.cli.reports import All, named, opened
 from cloud.fleet.now import now_ms
+from cloud.fleet.reported import WORDS
 
 
 def mount(app: typer.Typer) -> None:
@@ -56,7 +57,7 @@ def show(
                 line["reason"],
                 (f"ended: {line['how']}", screen.GOOD)
                 if line["ended_ms"]
-                else (line["state"], screen.WARN),
+                else (WORDS if line["state"] == "reported" else line["state"], screen.WARN),
             )
             for line in lines
         ],
@@ -70,13 +71,16 @@ def end(
     machine: MachineName,
     payment: Annotated[str, typer.Argument(help="As `vendcloud refunds` names it.")],
     how: Annotated[str, typer.Option("--how", help="How it went back.")],
+    tender: Annotated[
+        str, typer.Option("--tender", help="What was paid with, where two share a reference.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Say that a payment went back to who made it."""
     address = address_of(machine)
     amount = run(
         context,
-        lambda database, _: refunds.end(database, address, payment, how, now_ms()),
+        lambda database, _: refunds.end(database, address, payment, how, now_ms(), tender=tender),
     )
     if json:
         screen.as_json({"machine": machine, "reference": payment, "amount": amount, "how": how})

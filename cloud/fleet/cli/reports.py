@@ -12,6 +12,7 @@ from cloud.fleet.cli import listing, screen
 from cloud.fleet.cli.listing import Limit
 from cloud.fleet.cli.place import BOOKS, SERVER, AnyMachine, AsJson, CliError, Exit, ask, run
 from cloud.fleet.now import now_ms
+from cloud.fleet.reported import WORDS
 
 All = Annotated[bool, typer.Option("--all", help="The ended ones, too.")]
 
@@ -59,7 +60,7 @@ def sales(
         screen.as_json(lines)
     else:
         screen.table(
-            ("Machine", ">Sold", ">Failed", ">Open", ">Cash", ">Card"),
+            ("Machine", ">Sold", ">Failed", ">Open", ">Cash", ">Card", ">App", ">Tokens", ">Free"),
             [
                 (
                     named(line),
@@ -68,6 +69,9 @@ def sales(
                     str(line["open"]),
                     screen.amount(line["cash"], line["currency"]),
                     screen.amount(line["card"], line["currency"]),
+                    screen.amount(line["app"], line["currency"]) if line["app"] else "",
+                    str(line["tokens"] or ""),
+                    str(line["free"] or ""),
                 )
                 for line in lines
             ],
@@ -88,7 +92,7 @@ def _sales(context: typer.Context, machine: str, limit: int | None, *, json: boo
         return
     screen.table(
         ("Opened", "Machine", ">Vend", "Column", "Product", ">Price", ">Cash", ">Card",
-         ">Back", ">Claimed", "Result"),
+         ">App", "Tender", ">Back", ">Claimed", "Result"),
         [_vend(line) for line in lines],
         "nothing was sold yet",
     )  # fmt: skip
@@ -115,6 +119,8 @@ def _vend(line: dict[str, Any]) -> tuple[screen.Cell, ...]:
         money("price"),
         money("cash"),
         money("card"),
+        money("app"),
+        line["tender"],
         screen.amount(back, line["currency"]) if back else "",
         money("claimed"),
         result,
@@ -172,6 +178,8 @@ def claims(
                 line["reason"],
                 (f"closed: {line['how']}", screen.GOOD)
                 if line["closed_ms"]
+                else (WORDS, screen.WARN)
+                if line["reported"]
                 else ("look at it", screen.WARN)
                 if line["flagged"]
                 else "open",

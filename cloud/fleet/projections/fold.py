@@ -46,6 +46,8 @@ class Saga:
     price: int = 0
     cash: int = 0
     card: int = 0
+    app: int = 0
+    by_right: str = ""  # app, token or free: what was used
     paid_back: int = 0
     refunded: int = 0
     claimed: int = 0
@@ -370,6 +372,13 @@ def _settled(fold: Fold, record: Record, data: rec.VendSettled) -> None:
     saga.card += data.product
 
 
+def _right_used(fold: Fold, record: Record, data: rec.RightUsed) -> None:
+    saga = fold.saga(record)
+    saga.by_right = data.kind
+    if data.kind == "app":
+        saga.app += data.worth
+
+
 def _paid(fold: Fold, record: Record, data: rec.PayoutFinished) -> None:
     if record.vend is not None:
         fold.saga(record).paid_back += data.amount
@@ -536,6 +545,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.DispenseDecided: _decided,
     rec.SettleFinished: _settle_finished,
     rec.VendSettled: _settled,
+    rec.RightUsed: _right_used,
     rec.PayoutFinished: _paid,
     rec.VendClosed: _closed,
     rec.ClaimOpened: _claim_opened,

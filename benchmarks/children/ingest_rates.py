@@ -174,7 +174,7 @@ async def rows_only(bench: Bench, database: FleetDatabase, machines: Sequence[So
         head, packed = read_head(incoming.payload)
         bodies = unpacked(head, packed).split(b"\n")
         rows = [
-            (1, seq, 1, 0, "record.stored", None, body, nothing)
+            (1, seq, 1, 0, "record.stored", None, body, nothing, 1, NOW_MS)
             for seq, body in enumerate(bodies, head.first)
         ]
         async with database.writing() as connection:

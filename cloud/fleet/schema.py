@@ -40,6 +40,15 @@ METADATA: Final = MetaData(
 # SQLite counts rows up by itself only for a key of the type INTEGER.
 _KEY: Final = BigInteger().with_variant(Integer(), "sqlite")
 
+# Tenants by number: what stands in each record is as short as can be. Made when the first word of
+# one of its machines comes.
+tenant = Table(
+    "tenant",
+    METADATA,
+    Column("id", _KEY, primary_key=True),
+    Column("name", String(48), nullable=False, unique=True),
+)
+
 machine = Table(
     "machine",
     METADATA,
@@ -107,6 +116,10 @@ record = Table(
     Column("vend", BigInteger, nullable=True),
     Column("body", LargeBinary, nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
+    # By these two it can be cut into partitions (docs/decisions/0017): the machine's own time may
+    # be of any year. 0 in what no tenant's number was known of.
+    Column("tenant_id", Integer, nullable=False, server_default="0"),
+    Column("received_ms", BigInteger, nullable=False, server_default="0"),
     Index("ix_record_journal_id_seq", "journal_id", "seq"),
 )
 

@@ -234,7 +234,9 @@ class Worker:
                     state = read(State, payload)
                     await self.ingest.told(address, state, self._now(), retained=incoming.retained)
                 case Topic.URGENT:
-                    await self.ingest.copied(address, read(Urgent, payload), self._now())
+                    copy = read(Urgent, payload)
+                    log.debug("copy", machine=str(address), seq=copy.seq, trace=copy.trace)
+                    await self.ingest.copied(address, copy, self._now())
                 case Topic.TELEMETRY:
                     await self.ingest.sampled(address, read(Telemetry, payload), self._now())
                 case _:
@@ -256,6 +258,12 @@ class Worker:
         self.counts.records += verdict.records
         self.counts.duplicates += verdict.fate == "duplicate"
         self.counts.without_query += not verdict.queries
-        if verdict.fate not in ("applied", "duplicate"):
-            log.warning("batch", machine=str(incoming.address), fate=verdict.fate.value)
+        well = verdict.fate in ("applied", "duplicate")
+        (log.debug if well else log.warning)(
+            "batch",
+            machine=str(incoming.address),
+            fate=verdict.fate.value,
+            records=verdict.records,
+            trace=verdict.trace,
+        )
         return verdict.ack

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from cloud.contract.batch import traceparent
 from cloud.contract.messages import Urgent
 from cloud.contract.topics import Topic
 from cloud.link import window as win
@@ -25,6 +26,7 @@ KEPT: Final = 64  # the newest: what was urgent before so many others is no news
 # tenths of a second on a Pi, in pieces of a few milliseconds.
 RECALLED: Final = 20_000
 _CHUNK: Final = 512
+_SPAN: Final = "urgent"  # there is one such copy of a record, however often it is sent
 
 Copy = tuple[int, int, bytes]  # seq, boot, body
 
@@ -104,7 +106,8 @@ class Lane:
         while self._copies:
             seq, boot, body = next(iter(self._copies.values()))
             if seq > self._books.acked_seq:
-                copy = Urgent(journal=journal, seq=seq, boot=boot, body=body)
+                trace = traceparent(self._books.journal_id, seq, _SPAN)
+                copy = Urgent(journal=journal, seq=seq, boot=boot, body=body, trace=trace)
                 await connection.say(Topic.URGENT, copy.to_bytes())
             self._copies.pop(seq, None)
 

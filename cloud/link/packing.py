@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import structlog
+
 from cloud.contract import batch
 from cloud.link import window as win
 from cloud.link.transport import LinkLostError
 from controller.journal.reader import StoredRow
+
+log = structlog.get_logger("link")
 
 
 class Rows(Protocol):
@@ -48,4 +52,6 @@ async def packed(
     before = await books.hash_at(rows[0][0] - 1)
     if before is None:
         raise LinkLostError(f"records before {rows[0][0]} are being pruned")
-    return batch.pack(books.journal_id, rows, before, nonce=nonce), rows[-1][0]
+    trace = batch.traceparent(books.journal_id, rows[0][0], nonce)
+    log.debug("batch", first=rows[0][0], records=len(rows), trace=trace)
+    return batch.pack(books.journal_id, rows, before, nonce=nonce, trace=trace), rows[-1][0]

@@ -33,6 +33,7 @@ class Cursor:
     folded: str  # the token of whoever keeps its fold
     taken_back: Position | None = None  # its machine is to begin a new journal behind this
     stated: bool = False  # this transaction brought a checkpoint
+    tenant_id: int = 0  # of the machine that writes
 
 
 _LOCKED: Final = (

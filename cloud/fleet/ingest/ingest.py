@@ -40,8 +40,10 @@ _KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
 _KEPT_OF_REASON: Final = 500
 
 # Made once: to put a statement together takes longer than to execute it.
-_MACHINE: Final = select(t.machine.c.id).where(
-    t.machine.c.tenant == bindparam("of_tenant"), t.machine.c.name == bindparam("of_name")
+_MACHINE: Final = (
+    select(t.machine.c.id, t.tenant.c.id)
+    .outerjoin(t.tenant, t.tenant.c.name == t.machine.c.tenant)
+    .where(t.machine.c.tenant == bindparam("of_tenant"), t.machine.c.name == bindparam("of_name"))
 )
 
 
@@ -68,6 +70,7 @@ class Ingest:
         name = (entropy or SystemRandom().randbytes)(8).hex()
         self._storing = Storing(database, Folds(name))
         self._machines: dict[Address, int] = {}
+        self._tenants: dict[int, int] = {}  # of each of these machines
         self._asking = asyncio.Lock()
         # Batches of one journal one after the other: the second would only wait for the row's lock.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -96,11 +99,12 @@ class Ingest:
                 time=now_ms,
                 echo=head.nonce,
             )
-            return Verdict(Fate.DUPLICATE, ack, queries=False)
+            return Verdict(Fate.DUPLICATE, ack, queries=False, trace=head.trace or "")
         try:
             batch = unpack_bodies(head, packed)
         except BatchError as error:
-            return await self._unreadable(machine_id, head, message, error, now_ms)
+            verdict = await self._unreadable(machine_id, head, message, error, now_ms)
+            return replace(verdict, trace=head.trace or "")
         turn = self._turns.setdefault(head.journal, asyncio.Lock())
         async with turn:
             try:
@@ -108,6 +112,8 @@ class Ingest:
             except BaseException:
                 self.known.forget(machine_id, head.journal)
                 raise
+        if head.trace is not None:
+            verdict = replace(verdict, trace=head.trace)
         return await self._worded(address, verdict, now_ms)
 
     async def _worded(self, address: Address, verdict: Verdict, now_ms: int) -> Verdict:
@@ -198,6 +204,7 @@ class Ingest:
                 ack_of(cursor, now_ms, batch.head.nonce),
                 batch.head.count,
                 stated=stated and batch is run[-1],
+                trace=batch.head.trace or "",
             )
             for batch in run
         ]
@@ -280,6 +287,7 @@ class Ingest:
                 await alerts.raise_unadopted(
                     self.database, connection, machine_id, head.journal, now_ms
                 )
+        cursor.tenant_id = self._tenants[machine_id]
         return cursor
 
     # ------------------------------------------------------------------------ what is wrong
@@ -423,9 +431,18 @@ class Ingest:
                     connection, _MACHINE, {"of_tenant": address.tenant, "of_name": address.machine}
                 )
             if rows:
-                (found,) = rows[0]
+                found, tenant = rows[0]
+                self._tenants[found] = tenant or await self._numbered(address.tenant)
                 self._machines[address] = found
         return found
+
+    async def _numbered(self, tenant: str) -> int:
+        """Return the number of a tenant whose first word this is."""
+        async with self.database.writing() as connection:
+            await connection.execute(self.database.insert_new(t.tenant), [{"name": tenant}])
+            query = select(t.tenant.c.id).where(t.tenant.c.name == tenant)
+            number: int = (await connection.execute(query)).scalar_one()
+        return number
 
 
 def _follows(one: BatchHead, other: BatchHead) -> bool:

@@ -69,9 +69,12 @@ class Storing:
         projected = cursor.adopted and cursor.active
         fold = await self._fold(connection, cursor) if projected else None
         stored: list[tuple[Any, ...]] = []
+        came = cursor.tenant_id, now_ms
         for start in range(0, len(rows), _READ_AT_ONCE):
             records = records_of(rows[start : start + _READ_AT_ONCE])
-            stored += [(cursor.id, r.seq, r.boot, *columns_of(r), r.body, r.hash) for r in records]
+            stored += [
+                (cursor.id, r.seq, r.boot, *columns_of(r), r.body, r.hash, *came) for r in records
+            ]
             if records[0].seq == 1:
                 await self._note_beginning(connection, cursor, records[0], now_ms)
             if fold is not None:

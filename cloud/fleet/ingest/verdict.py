@@ -30,3 +30,4 @@ class Verdict:
     queries: bool = True  # False: decided from memory
     stated: bool = False  # a checkpoint came with it, which waits for the fleet's word
     problem: str = ""  # what could not be read, and where
+    trace: str = ""  # as its machine gave it

@@ -13,6 +13,7 @@ from cloud.contract.batch import (
     BatchError,
     pack,
     read_head,
+    traceparent,
     unpack,
 )
 from cloud.contract.journal import link
@@ -146,3 +147,15 @@ def test_the_head_is_one_line_of_json_that_people_can_read() -> None:
         "last": rows[-1][3].hex(),
         "raw": sum(len(row[2]) for row in rows) + 2,
     }
+
+
+def test_the_trace_of_records_is_the_same_however_often_they_are_sent() -> None:
+    one, again = traceparent(JOURNAL, 7, "n1"), traceparent(JOURNAL, 7, "n2")
+    rows, before = chain(3, first=7)
+
+    head, _ = read_head(pack(JOURNAL, rows, before, nonce="n1", trace=one))
+
+    assert head.trace == one
+    assert one.split("-")[1] == again.split("-")[1] != traceparent(JOURNAL, 8, "n1").split("-")[1]
+    assert one.split("-")[2] != again.split("-")[2]
+    assert len(one) == 55, "a third of a byte for each record of a batch of 200"

@@ -71,10 +71,14 @@ class Site:
     Args:
         folder: Its folder; None: a new one with a short name, removed at the end.
         tenant: The fleet's one tenant.
+        database: Its URL; empty: a SQLite file in the folder.
     """
 
-    def __init__(self, folder: Path | None = None, tenant: str = "acme") -> None:
+    def __init__(
+        self, folder: Path | None = None, tenant: str = "acme", *, database: str = ""
+    ) -> None:
         self.tenant = tenant
+        self._database = database
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="vendd-fleet-"))
         self.home = Home(self.folder / "server")
@@ -102,7 +106,9 @@ class Site:
         mosquitto_program()
         self.home.folder.mkdir(parents=True, exist_ok=True)
         self.home.config.write_text(
-            f"[broker]\nport = {free_port()}\n[http]\nport = {free_port()}\n", encoding="utf-8"
+            f"[broker]\nport = {free_port()}\n[http]\nport = {free_port()}\n"
+            + (f'[database]\nurl = "{self._database}"\n' if self._database else ""),
+            encoding="utf-8",
         )
         self.settings = configuration.load(self.home.config)
         made = await self.ask("init", self.tenant)

@@ -75,6 +75,7 @@ class FaultCode(StrEnum):
     BILL_REMOVED = "bill.removed"
     BILL_DISPENSER = "bill.dispenser"  # the recycler pays nothing out
     BILL_STUCK_IN_ESCROW = "bill.stuck_in_escrow"
+    BILL_UNCOUNTED = "bill.uncounted"  # in the stacker since the first start, their value unknown
     READER_MEDIA = "reader.media"
     READER_TAMPER = "reader.tamper"
     READER_COMMUNICATIONS = "reader.communications"

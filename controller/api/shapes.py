@@ -124,6 +124,7 @@ class CashShape(TypedDict):
     stacker: int
     escrow: int
     bills: int  # how many bills are in the stacker
+    bills_unknown: int  # of them, from before the first start: their value is in no account
     recycler: int
 
 

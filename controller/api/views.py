@@ -143,6 +143,7 @@ def cash(state: State) -> shapes.CashShape:
         "stacker": state.ledger.balance(acc.CASH_STACKER),
         "escrow": state.ledger.balance(acc.CASH_ESCROW),
         "bills": state.stacker,
+        "bills_unknown": state.stacker_unknown,
         "recycler": state.ledger.balance(acc.CASH_RECYCLER),
     }
 

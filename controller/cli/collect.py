@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,9 @@ from controller.cli.errors import CliError, Exit
 from controller.cli.place import AsJson, act, ask
 
 _PLACES: Final = (("cashbox", "Cash box"), ("stacker", "Stacker"), ("recycler", "Recycler"))
+
+
+_OPENING: Final = "of it in bills from before the first start: an opening balance, no surplus"
 
 
 def mount(app: typer.Typer) -> None:
@@ -50,7 +53,7 @@ def collect(
     if not told:
         if json:
             raise CliError("with --json, say --cashbox, --stacker and --bills", Exit.USAGE)
-        stacked = f"{full(cash['stacker'], currency)} ({screen.many(cash['bills'], 'bill')})"
+        stacked = f"{full(cash['stacker'], currency)} ({stacked_bills(cash)})"
         screen.fields(
             [
                 ("Expected in the cash box", full(cash["cashbox"], currency)),
@@ -73,7 +76,11 @@ def collect(
     emptied = {} if recycler is None else {"recycler": parse(recycler, currency)}
     difference = box + stack - cash["cashbox"] - cash["stacker"]
     difference += sum(amount - cash[name] for name, amount in emptied.items())
+    opening = max(0, stack - cash["stacker"]) if cash["bills_unknown"] and bills else 0
+    difference -= opening
     if not (yes or json):
+        if opening:
+            screen.line(f"{full(opening, currency)} {_OPENING}")
         if difference:
             words = f"{'More' if difference > 0 else 'Less'} than expected"
             screen.line((f"{words}: {full(abs(difference), currency)}", screen.WARN))
@@ -84,6 +91,10 @@ def collect(
     if json:
         screen.as_json(answer)
         return
+    _booked(answer, currency)
+
+
+def _booked(answer: dict[str, Any], currency: str) -> None:
     screen.table(
         ("", f">Counted {currency}", ">Expected", ">Difference"),
         [
@@ -91,15 +102,28 @@ def collect(
                 words,
                 plain(answer[name]["counted"], currency),
                 plain(answer[name]["expected"], currency),
-                _signed(answer[name]["counted"] - answer[name]["expected"], currency),
+                _signed(
+                    answer[name]["counted"]
+                    - answer[name]["expected"]
+                    - answer[name].get("opening", 0),
+                    currency,
+                ),
             )
             for name, words in _PLACES
             if name in answer
         ],
     )
+    if answer["stacker"].get("opening"):
+        screen.line(f"{full(answer['stacker']['opening'], currency)} {_OPENING}")
     if "tokens" in answer:
         counted, expected = answer["tokens"]["counted"], answer["tokens"]["expected"]
         screen.line(f"{screen.many(counted, 'token')}, expected {expected}")
+
+
+def stacked_bills(cash: dict[str, Any]) -> str:
+    """Return how many bills are in the stacker, and of how many nobody knows the value."""
+    bills = screen.many(cash["bills"], "bill")
+    return f"{bills}, {cash['bills_unknown']} of unknown value" if cash["bills_unknown"] else bills
 
 
 def _signed(difference: int, currency: str) -> screen.Cell:

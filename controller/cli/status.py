@@ -9,6 +9,7 @@ import typer
 from controller.cli import screen
 from controller.cli.amounts import full, plain
 from controller.cli.client import Client
+from controller.cli.collect import stacked_bills
 from controller.cli.place import AsJson, ask, place
 from controller.cli.screen import Cell
 
@@ -79,7 +80,7 @@ def _head(status: dict[str, Any], currency: str) -> list[tuple[str, Cell]]:
         for name in places
         if cash[name] or name not in _RARE
     )
-    rows.append(("Cash", f"{words} {currency} ({screen.many(cash['bills'], 'bill')})"))
+    rows.append(("Cash", f"{words} {currency} ({stacked_bills(cash)})"))
     if status["sold_out"]:
         rows.append(("Sold out", (", ".join(status["sold_out"]), screen.WARN)))
     for column, reason in status["disabled"].items():

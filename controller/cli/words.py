@@ -69,7 +69,9 @@ def _collected(data: Data, money: Callable[[int], str]) -> str:
     places = ("cashbox", "stacker", "recycler")  # the last since it is there
     counted = sum(data.get(f"{place}_counted", 0) for place in places)
     expected = sum(data.get(f"{place}_expected", 0) for place in places)
-    return f"{money(counted)} counted, {money(expected)} expected, by {data['by']}"
+    opening = data.get("stacker_opening", 0)  # the same
+    old = f", {money(opening)} from before the first start" if opening else ""
+    return f"{money(counted)} counted, {money(expected)} expected{old}, by {data['by']}"
 
 
 def _into(data: Data) -> str:

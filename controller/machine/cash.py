@@ -376,6 +376,14 @@ class CashHandling:
         self.bill_moved()
         if not state.stacker_counted or result.bills != state.stacker:
             cause = "boot" if state.stacker_counted else "first_start"
+            unknown = 0 if state.stacker_counted else result.bills - state.stacker
+            if unknown > 0:
+                desk.raise_fault(
+                    DeviceName.BILL.value,
+                    FaultCode.BILL_UNCOUNTED,
+                    f"{unknown} in the stacker at the first start, of unknown value: "
+                    "`vendctl collect` counts them",
+                )
             if state.stacker_counted and result.bills > state.stacker:
                 desk.flag("bills in the stacker that no record explains", None)
             desk.write(

@@ -256,6 +256,8 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     if desk.state.sagas:
         raise CommandRefused("a vend or payout is under way; try again when it has ended")
     emptied = command.recycler is not None
+    stacked = desk.state.ledger.balance(acc.CASH_STACKER)
+    unknown = desk.state.stacker_unknown and command.bills
     counts = (command.cashbox, command.stacker, command.bills, command.recycler, command.tokens)
     if min(count or 0 for count in counts) < 0:
         raise CommandRefused("counts are not negative")
@@ -263,14 +265,17 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         cashbox_counted=command.cashbox,
         cashbox_expected=desk.state.ledger.balance(acc.CASH_CASHBOX),
         stacker_counted=command.stacker,
-        stacker_expected=desk.state.ledger.balance(acc.CASH_STACKER),
+        stacker_expected=stacked,
         bills_taken=command.bills,
         by=by,
         recycler_emptied=emptied,
         recycler_counted=command.recycler or 0,
         recycler_expected=desk.state.ledger.balance(acc.CASH_RECYCLER) if emptied else 0,
+        stacker_opening=max(0, command.stacker - stacked) if unknown else 0,
     )
     desk.write(data)
+    if unknown and not desk.state.stacker_unknown:
+        desk.clear_fault(DeviceName.BILL.value, FaultCode.BILL_UNCOUNTED, by)
     answer: dict[str, Any] = {
         name: {
             "counted": getattr(data, f"{name}_counted"),
@@ -278,8 +283,9 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         }
         for name in (("cashbox", "stacker", "recycler") if emptied else ("cashbox", "stacker"))
     }
+    answer["stacker"]["opening"] = data.stacker_opening
     off = sum(place["counted"] - place["expected"] for place in answer.values())
-    answer["difference"] = off
+    answer["difference"] = off - data.stacker_opening
     if command.tokens is not None:
         expected = desk.state.ledger.balance(acc.TOKENS_CASHBOX)
         if expected or command.tokens:

@@ -20,6 +20,7 @@ FIRST_LOOK_S: Final = 0.1  # after recovery: at a drop sensor that was blind whe
 _KEPT: Final = (  # no start heals them: what shows the contrary does, or who has looked
     FaultCode.BILL_STUCK_IN_ESCROW.value,
     FaultCode.MACHINE_REFUNDS.value,
+    FaultCode.BILL_UNCOUNTED.value,  # until a collection has counted them
     FaultCode.CHANGER_PAID_OTHER.value,  # the next payout that agrees, or who has looked
 )
 _KNOWN: Final = frozenset(FaultCode)

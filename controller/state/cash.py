@@ -95,6 +95,8 @@ def _tubes_counted(s: State, _r: Record, d: rec.TubesCounted) -> None:
 def _stacker_counted(s: State, _r: Record, d: rec.StackerCounted) -> None:
     s.stacker_counted = True
     s.stacker = d.counted
+    if d.cause == "first_start":
+        s.stacker_unknown = max(0, d.counted - d.believed)
 
 
 def _recycler_counted(s: State, _r: Record, d: rec.RecyclerCounted) -> None:
@@ -111,6 +113,7 @@ def _bill_moved(s: State, _r: Record, d: rec.BillMoved) -> None:
 
 def _cash_collected(s: State, _r: Record, d: rec.CashCollected) -> None:
     s.stacker -= d.bills_taken
+    s.stacker_unknown -= min(s.stacker_unknown, d.bills_taken)
     if d.recycler_emptied:
         s.recycler = {}
 

@@ -83,6 +83,7 @@ class State:
     tubes_counted: bool = False
     stacker: int = 0
     stacker_counted: bool = False
+    stacker_unknown: int = 0  # bills of it that were there at the first start: nobody knows a value
     recycler: dict[int, int] = field(default_factory=dict)  # bills by type
     recycler_counted: bool = False
     escrow: Escrow | None = None

@@ -161,6 +161,7 @@ class CashCollected(RecordData):
     """Staff emptied (part of) the machine; counted against what the ledger expects."""
 
     type: ClassVar[str] = "cash.collected"
+    version: ClassVar[int] = 2  # with ``stacker_opening``
     cashbox_counted: int
     cashbox_expected: int
     stacker_counted: int
@@ -170,10 +171,15 @@ class CashCollected(RecordData):
     recycler_emptied: bool = False  # else its bills stay, as the tubes' coins do
     recycler_counted: int = 0
     recycler_expected: int = 0
+    stacker_opening: int = 0  # of what was counted there: bills from before the first start
 
     def postings(self) -> Lines:
-        """The operator has what was counted; differences show."""
+        """The operator has what was counted; differences show.
+
+        Bills from before the first start are an opening balance: put in by the operator, too.
+        """
         counted = self.cashbox_counted + self.stacker_counted + self.recycler_counted
+        counted -= self.stacker_opening
         expected = self.cashbox_expected + self.stacker_expected + self.recycler_expected
         difference = counted - expected
         return lines_of(

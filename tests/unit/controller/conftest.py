@@ -226,19 +226,22 @@ class FakeMachine:
             case cmd.TryVend() | cmd.TryMotor() | cmd.PayCoins():
                 raise CommandRefused("only in service mode: `vendctl service on` first")
             case cmd.Collect(cashbox, stacker, bills):
+                stacked = self.state.ledger.balance("cash.stacker")
+                opening = max(0, stacker - stacked) if self.state.stacker_unknown and bills else 0
                 data = rec.CashCollected(
                     cashbox_counted=cashbox,
                     cashbox_expected=self.state.ledger.balance("cash.cashbox"),
                     stacker_counted=stacker,
-                    stacker_expected=self.state.ledger.balance("cash.stacker"),
+                    stacker_expected=stacked,
+                    stacker_opening=opening,
                     bills_taken=bills,
                     by=by,
                 )
                 self.write(data)
                 return {
                     "cashbox": {"counted": cashbox, "expected": data.cashbox_expected},
-                    "stacker": {"counted": stacker, "expected": data.stacker_expected},
-                    "difference": cashbox + stacker - data.cashbox_expected - data.stacker_expected,
+                    "stacker": {"counted": stacker, "expected": stacked, "opening": opening},
+                    "difference": cashbox + stacker - data.cashbox_expected - stacked - opening,
                 }
             case _:
                 return {"done": type(command).__name__}

@@ -128,6 +128,7 @@ async def test_the_status_is_the_machine_at_a_glance(machine: Any) -> None:
         "stacker": 500,
         "escrow": 0,
         "bills": 1,
+        "bills_unknown": 0,
         "recycler": 0,
     }
     assert status["counters"]["vends"] == 1

@@ -369,6 +369,22 @@ def test_collecting_ends_with_what_to_say_when_nobody_answers(ctl: Any, machine:
     assert machine.told == []
 
 
+def test_bills_from_before_the_first_start_are_no_surplus(ctl: Any, machine: Any) -> None:
+    machine.state.stacker, machine.state.stacker_unknown = 4, 3
+    assert "Cash      tubes 3.50, cashbox 2.00, stacker 5.00 EUR (4 bills, 3 of unknown value)" in (
+        ctl("status").lines
+    )
+    ended = ctl("collect", typed="2\n35\n4\ny\n")
+    assert "Expected in the stacker   5.00 EUR (4 bills, 3 of unknown value)" in ended.lines
+    words = "30.00 EUR of it in bills from before the first start: an opening balance, no surplus"
+    assert words in ended.out
+    assert "More than expected" not in ended.out
+    assert ended.lines[-2:] == ["Stacker         35.00      5.00        0.00", words]
+    record = machine.journal.all[-1]
+    assert dict(record.postings) == {"cash.cashbox": -200, "cash.stacker": -500, "operator": 700}
+    assert "30.00 EUR from before the first start" in ctl("journal", "tail").out
+
+
 def test_collecting_can_be_told_everything_at_once(ctl: Any, machine: Any) -> None:
     ended = ctl("collect", "--cashbox", "2.10", "--stacker", "5", "--bills", 1, "--yes")
     assert ended.lines[-2] == "Cash box         2.10      2.00       +0.10"

@@ -27,7 +27,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path}: no text, and so no state of a world") from error
     try:
         state = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise ValueError(f"{path}: no JSON: {error}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds no state of a world")

@@ -6,7 +6,6 @@ never travels and is never doubled.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -14,6 +13,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json
 
 from cloud.contract.batch import HexId, Seq, TraceParent
 from cloud.contract.journal import Record, UnknownData
@@ -83,7 +83,7 @@ def event_of(
     """Return a record as an event; data that this software does not know is kept as it was."""
     if isinstance(record.data, UnknownData):
         try:
-            read = json.loads(record.data.raw)
+            read = from_json(record.data.raw)  # as deep as one can be written again
         except ValueError:
             read = None
         payload = read if isinstance(read, dict) else {"raw": record.data.raw.hex()}

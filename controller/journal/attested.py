@@ -81,7 +81,7 @@ def read(body: str) -> Statement:
             int(str(fields["at"])),
             fields.get("confirmed") is True,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AttestError(f"the checkpoint can't be read: {error!r}") from error
 
 
@@ -179,7 +179,7 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
 def _object(what: str, text: str) -> dict[str, object]:
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AttestError(f"{what} can't be read: {error}") from error
     if not isinstance(fields, dict):
         raise AttestError(f"{what} is no object")

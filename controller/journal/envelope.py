@@ -238,7 +238,7 @@ def _read_data(registry: Registry, kind: str, version: int, raw: bytes) -> Recor
             return found
         lifted = cls.upgraded(version, json.loads(raw))
         return cls.model_validate_json(json.dumps(lifted))
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         return UnknownData(kind, version, raw, f"does not fit: {error}")
 
 

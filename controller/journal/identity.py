@@ -41,7 +41,7 @@ def _parse(raw: bytes) -> Witness | None:
         fields = json.loads(raw)
         journal = bytes.fromhex(fields["journal"])
         witness = Witness(journal, int(fields["seq"]), str(fields.get("broken", "")))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
     return witness if len(journal) == ID_BYTES else None
 

@@ -1,4 +1,6 @@
-"""A number that no table can hold keeps one record from being understood; its journal goes on."""
+"""A number that no table can hold, or a nest too deep to look into, keeps one record from being
+understood; its journal goes on.
+"""
 
 import json
 
@@ -98,6 +100,49 @@ async def test_a_number_that_is_too_large_makes_a_dead_letter_and_stops_nothing(
     assert letters > 40
     await rebuild(database, START, lambda _machine, _count: None)
     assert await told() == (balances, letters)
+
+
+async def test_what_is_told_again_stops_nothing_whatever_it_says(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    older = Machine()
+    older.begin()
+    older.sell()
+    large_ones(older)
+    older.raw(older.rows[0][2].split(b'"data":')[0] + b'"data":' + b"[" * 100_000)
+    for seq, boot, body, _ in list(older.rows):
+        machine.write(rec.RecordCarried(journal="ab" * 16, seq=seq, boot=boot, body=body.decode()))
+    machine.sell(170)
+
+    ingest = Ingest(database)
+    for message in machine.batches(25):
+        verdict = await ingest.take(machine.address, message, START)
+        assert verdict.fate is Fate.APPLIED
+    assert await stored(database, machine) == whole(machine)
+    assert await causes(database) == set()
+
+
+async def test_what_is_nested_too_deeply_makes_a_dead_letter_and_stops_nothing(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    said = machine.rows[-1][2].decode()
+    for data in (
+        "[" * 100_000,
+        "[" * 100_000 + str(LIMIT) + "]" * 100_000,
+        '{"a":' * 2_000 + str(LIMIT) + "}" * 2_000,
+        '{"a":' * 150 + str(LIMIT) + "}" * 150,
+    ):
+        head, tail = said.split('"data":')[0], said[said.rindex(',"postings"') :]
+        machine.raw(f'{head}"data":{data}{tail}'.encode())
+    for body in ("[" * 100_000, '{"balances":{"a":1e999}}'):
+        machine.write(rec.CheckpointSigned(reason="hourly", body=body, signature=""))
+    machine.sell(170)
+
+    ingest = Ingest(database)
+    for message in machine.batches(25):
+        verdict = await ingest.take(machine.address, message, START)
+        assert verdict.fate is Fate.APPLIED
+    assert await stored(database, machine) == whole(machine)
 
 
 def test_long_runs_of_digits_that_are_no_numbers_are_no_large_numbers() -> None:

@@ -22,7 +22,7 @@ from cloud.fleet.cli.place import (
     address_of,
     run,
 )
-from cloud.fleet.cli.tell import Issuer, Pairs, pairs_of
+from cloud.fleet.cli.tell import Issuer, Pairs, pairs_of, sayable
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.now import now_ms
 from config.dotted import flat
@@ -45,11 +45,12 @@ def _file(path: Path | None) -> dict[str, Any]:
         found = tomllib.loads(text) if path.suffix == ".toml" else jsonlib.loads(text)
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}", Exit.USAGE) from error
-    except ValueError as error:
-        raise CliError(f"{path}: {error}", Exit.USAGE) from error
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise CliError(f"{path}: {why}", Exit.USAGE) from error
     if not isinstance(found, dict):
         raise CliError(f"{path}: is no table of settings", Exit.USAGE)
-    return found
+    return dict(sayable(found))
 
 
 def set_(

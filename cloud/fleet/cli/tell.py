@@ -8,6 +8,7 @@ import uuid
 from typing import Annotated, Any
 
 import typer
+from pydantic_core import from_json
 
 from cloud.contract.commands import KINDS
 from cloud.fleet import orders, reports
@@ -42,6 +43,21 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(group, name="cmd", rich_help_panel=MACHINES)
 
 
+def sayable(value: Any) -> Any:
+    """Return a value that a message can carry.
+
+    Raises:
+        CliError: It is nested too deeply, or holds what JSON has no word for.
+    """
+    try:
+        from_json(jsonlib.dumps(value, allow_nan=False))  # as deep as a message may be
+    except (TypeError, ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError) or "recursion limit" in str(error)
+        why = "nested too deeply" if deep else error
+        raise CliError(f"no message can carry that: {why}", Exit.USAGE) from error
+    return value
+
+
 def pairs_of(pairs: list[str] | None, *, texts: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Read NAME=VALUE; a value is JSON, else a text, as those of ``texts`` always are."""
     found: dict[str, Any] = {}
@@ -58,7 +74,9 @@ def pairs_of(pairs: list[str] | None, *, texts: frozenset[str] = frozenset()) ->
             found[name] = jsonlib.loads(value)
         except ValueError:
             found[name] = value  # a bare word is a text
-    return found
+        except RecursionError as error:
+            raise CliError(f"{name}: nested too deeply", Exit.USAGE) from error
+    return dict(sayable(found))
 
 
 def send(

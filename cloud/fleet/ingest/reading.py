@@ -30,14 +30,16 @@ def records_of(rows: Sequence[Row]) -> list[Record]:
 def record_of(row: Row, *, look: bool = True) -> Record:
     """Return a record; one whose body is of no form that we know is kept as bytes.
 
-    So is one with a number that no table of ours can hold: the others of its journal go on.
+    So is one with a number that no table of ours can hold, or that is nested too deeply to look
+    for one: the others of its journal go on.
     """
     try:
         record = decode(REGISTRY, seq=row.seq, boot=row.boot, body=row.body, digest=row.hash)
         if look and _has_long_number(row.body):
             json.loads(row.body, parse_int=_in_bounds)
-    except _TooLargeError:
-        data = UnknownData(record.type, record.version, row.body, "a number beyond all bounds")
+    except (_TooLargeError, RecursionError) as error:
+        why = "a number beyond all bounds" if isinstance(error, _TooLargeError) else "too deep"
+        data = UnknownData(record.type, record.version, row.body, why)
         vend = record.vend if record.vend is None or record.vend < LIMIT else None
         return replace(record, at_ms=min(record.at_ms, LIMIT), vend=vend, data=data, postings=())
     except (EnvelopeError, ValueError) as error:

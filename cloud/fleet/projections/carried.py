@@ -14,9 +14,11 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.contract.journal import REGISTRY, EnvelopeError, Record, decode
+from cloud.contract.batch import Row
+from cloud.contract.journal import Record
 from cloud.contract.journal import records as rec
 from cloud.fleet import schema as t
+from cloud.fleet.ingest.reading import record_of
 
 _DEEP: Final = 8  # journals that tell again what another told again: a disk is not so unlucky
 
@@ -54,8 +56,4 @@ def _collect(record: Record, told: dict[str, dict[int, bytes]], deep: int) -> No
         return
     body = data.body.encode()
     told[data.journal][data.seq] = body
-    try:
-        inner = decode(REGISTRY, seq=data.seq, boot=data.boot, body=body, digest=b"")
-    except EnvelopeError:
-        return
-    _collect(inner, told, deep - 1)
+    _collect(record_of(Row(data.seq, data.boot, body, b"")), told, deep - 1)

@@ -10,16 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
-from cloud.contract.journal import (
-    GENESIS,
-    REGISTRY,
-    EnvelopeError,
-    Record,
-    RecordData,
-    UnknownData,
-    decode,
-)
+from cloud.contract.batch import Row
+from cloud.contract.journal import GENESIS, Record, RecordData, UnknownData
 from cloud.contract.journal import records as rec
+from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.projections.episodes import CONFIG, Episodes, begun_by, of_claim, of_fault
 
 Fault = tuple[str, str]  # (part, code)
@@ -512,13 +506,7 @@ def _carried(fold: Fold, record: Record, data: rec.RecordCarried) -> None:
         what = f"record {data.seq} of journal {data.journal} stood at or behind its damage: kept"
         fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, f"{what}, and not counted"))
         return
-    try:
-        inner = decode(
-            REGISTRY, seq=record.seq, boot=data.boot, body=data.body.encode(), digest=record.hash
-        )
-    except EnvelopeError as error:
-        fold.changed.dead.append(DeadLetter(record.seq, record.at_ms, str(error)))
-        return
+    inner = record_of(Row(record.seq, data.boot, data.body.encode(), record.hash))
     if isinstance(inner.data, rec.JournalBegun):
         return  # the balances are those that this journal began with
     vend = None if inner.vend is None else -inner.vend - _OLDER * len(fold.inside)

@@ -140,7 +140,13 @@ def test_faults_of_every_line_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"{", "no JSON"), (b"[]", "holds no state"), (b"\xff\xfe\x00", "no text")],
+    [
+        (b"{", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"1" * 5_000, "no JSON"),
+        (b"[]", "holds no state"),
+        (b"\xff\xfe\x00", "no text"),
+    ],
 )
 def test_a_file_that_is_none_is_refused_with_its_name(
     tmp_path: Path, content: bytes, words: str

@@ -152,3 +152,15 @@ def test_a_record_that_is_not_understood_is_an_event_all_the_same() -> None:
     assert event.payload == {"n": 1}
     assert event.aggregate == (Aggregate.MACHINE, "m")
     assert REGISTRY, "the machine's own types are handed on"
+
+
+@pytest.mark.parametrize("depth", [150, 300, 1_000, 100_000])
+def test_an_event_of_an_unknown_type_can_be_written_however_deep_it_is(depth: int) -> None:
+    data = b'{"n":%s}' % (b"[" * depth + b"]" * depth)
+    raw = body(1).replace(b'{"n":1}', data)
+    record = decode({}, seq=1, boot=1, body=raw, digest=bytes(32))
+
+    event = event_of(record, tenant="acme", machine="m", journal=JOURNAL)
+
+    assert list(event.payload) == (["n"] if depth == 150 else ["raw"])
+    assert event.model_dump_json()

@@ -56,7 +56,16 @@ async def test_the_witness_says_what_was_written() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]", b'{"journal": "00", "seq": 1}', b'{"journal": 5, "seq": 1}', b"\xff"],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"journal": "00", "seq": 1}',
+        b'{"journal": 5, "seq": 1}',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"journal": "%s", "seq": 1e999}' % (b"00" * 16),
+    ],
 )
 async def test_a_damaged_witness_says_nothing(content: bytes) -> None:
     disk = Disk()

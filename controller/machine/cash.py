@@ -371,7 +371,10 @@ class CashHandling:
                         claimed=held.claimed,
                     )
                 )
-            elif not held.claimed and (was_reset or not held.waits):
+            elif held.claimed:  # nobody counts; it is ours, and may be there still
+                if was_reset:
+                    escrow.stack(desk, None)
+            elif was_reset or not held.waits:
                 self._ask_again(counts=counts)
         self.bill_moved()
         if not state.stacker_counted or result.bills != state.stacker:

@@ -105,6 +105,35 @@ def test_a_bill_that_waits_for_its_vend_is_held_on_for_minutes() -> None:
     play(scenario, settings=MACHINE.model_copy(update={"policy": policy}))
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_bill_that_jammed_on_its_way_and_is_owed_goes_there_when_the_jam_is_mended(
+    killed: bool,
+) -> None:
+    """It would stay in escrow for good otherwise, and no other could come."""
+
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        assert line.bill is not None
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: stage.state.escrow is not None)
+        line.bill.faults.jam = True
+        stage.press("A1")
+        await stage.until(lambda: stage.claimed == 500, within_s=120.0)
+        assert stage.world.truth.count(STACKER) == 0
+        if killed:
+            await stage.kill()
+            await stage.boot()
+        line.bill.faults.jam = False
+        await stage.until(lambda: stage.state.escrow is None, within_s=60.0)
+        await stage.quiet()
+        assert stage.world.truth.count(STACKER) == 1
+        assert (stage.credit, stage.claimed, stage.flags, stage.products) == (0, 500, [], [])
+        await stage.bill(1_000)  # and the next one is taken
+
+    play(scenario, settings=MACHINE)
+
+
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_power_cut_with_a_bill_in_escrow_loses_nobody_a_bill(counts: bool) -> None:
     """With accept counters it is known to be out; without them nobody knows, and a person looks."""

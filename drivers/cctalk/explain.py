@@ -28,7 +28,7 @@ from drivers.cctalk.frames import (
     simple_checksum,
 )
 from drivers.cctalk.headers import Header, Repeat, header_name, repeat_of
-from drivers.explanation import BlockExplanation, CutShort, Field, Part, hex_pairs
+from drivers.explanation import BlockExplanation, CutShort, Field, Part, counted, hex_pairs
 
 TALKS: Final[dict[int, Talk]] = {
     **explain_core.TALKS,
@@ -138,6 +138,7 @@ class _Reader:
     guessed: bool
     header: int | None = None
     asked: int | None = None
+    asker: int = HOST
 
     @property
     def kind(self) -> Kind:
@@ -159,7 +160,7 @@ class _Reader:
             self._address(scribe, "destination")
             self.asked = raw[0]
             size = self._length(scribe, raw)
-            self._source(scribe)
+            self._asker(scribe, self._source(scribe))
             self.header = raw[3] if len(raw) > 3 else None
             scribe.number(1, "header", header_name)
             assert self.header is not None, "a byte was read"
@@ -203,8 +204,9 @@ class _Reader:
         start = scribe.at
         scribe.begin("reply")
         self._address(scribe, "destination")
-        if raw[0] != HOST:
-            scribe.errors.append(f"a reply goes to the host (1), not to {raw[0]}")
+        if raw[0] != self.asker:
+            host = "the host (1)" if self.asker == HOST else f"{self.asker}, which asked,"
+            scribe.errors.append(f"a reply goes to {host}, not to {raw[0]}")
         size = self._length(scribe, raw)
         source = self._source(scribe)
         if source is None:
@@ -327,6 +329,14 @@ class _Reader:
             return None
         return scribe.number(1, "source", address_words)
 
+    def _asker(self, scribe: Scribe, source: int | None) -> None:
+        """Judge who asks whom."""
+        if self.asked == HOST:
+            scribe.errors.append("address 1 is the host itself: a request goes to a device")
+        if source is not None and source != HOST:
+            self.asker = source
+            scribe.notes.append(f"asked by address {source}: the host is 1, unless there are two")
+
     def _judge_request(self, scribe: Scribe, header: int, size: int) -> None:
         if header in (REPLY, NAK, BUSY):
             scribe.errors.append(f"header {header} is a reply's: a device must not be sent it")
@@ -356,13 +366,13 @@ class _Reader:
                 scribe.begin("leftover")
                 scribe.unread("not enough for a frame")
                 scribe.close()
-            elif len(frame) < FRAME_OVERHEAD:
+            elif len(frame) < FRAME_OVERHEAD and not scribe.errors:
                 scribe.errors.append("cut short: a frame has at least 5 bytes")
             return
         if scribe.left > 1:
             scribe.begin("leftover")
             raw = scribe.data[scribe.at : -1]
-            scribe.errors.append(f"{len(raw)} bytes more than the frame has")
+            scribe.errors.append(f"{counted(len(raw), 'byte')} more than the frame has")
             scribe.blob(len(raw), "not understood", "more bytes than the frame has")
             scribe.close()
         self._check(scribe, frame)

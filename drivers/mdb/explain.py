@@ -139,6 +139,7 @@ class _Reader:
     money: Money
     address: int = 0
     key: Key | None = None
+    foreign: bool = False  # the request went to an address that none of our devices has
 
     def request(self, block: bytes) -> BlockExplanation:
         """Explain what the VMC sent, and remember what it asked for."""
@@ -157,8 +158,10 @@ class _Reader:
     def response(self, block: bytes) -> BlockExplanation:
         """Explain what the peripheral sent, in the light of the request."""
         key = self.key or _POLL_KEYS[self.device]
-        address = self.address or _ADDRESSES[self.device][0]
+        address = self.address if self.foreign or self.address else _ADDRESSES[self.device][0]
         direction = f"{device_words(address)} to VMC"
+        if self.foreign:
+            return self._foreign_response(block, f"{_who(address)} to VMC")
         if len(block) == 1 and (self.checksum or not self._is_data(block[0], key)):
             return self._lone_from_peripheral(block, direction, key)
         scribe = Scribe(self._payload(block), money=self.money)
@@ -186,9 +189,7 @@ class _Reader:
         addressed = _DEVICE_AT.get(self.address)
         if addressed is self.device:
             return
-        scribe.errors.append(
-            f"address {self.address:02X} is the {device_words(self.address)}, not a {self.device}"
-        )
+        scribe.errors.append(f"{_whose(self.address)}, not {_A_DEVICE[self.device]}")
         if addressed is not None:
             scribe.notes.append(f"read as an exchange with the {device_words(self.address)}")
             self.device = addressed
@@ -197,6 +198,7 @@ class _Reader:
         first = scribe.data[0]
         scribe.begin("request")
         if _DEVICE_AT.get(self.address) is None:
+            self.foreign = True
             scribe.take(1, "address", f"{device_words(self.address)}, command {first & 7}")
             scribe.unread("a device this decoder does not know")
             return "unknown"
@@ -295,6 +297,19 @@ class _Reader:
         subs = explain_bill if self.device is Device.BILL else explain_changer
         return sub in subs.SUB_NAMES
 
+    def _foreign_response(self, block: bytes, direction: str) -> BlockExplanation:
+        """What somebody else answered: a control byte, or bytes that only its makers can read."""
+        control = _CONTROLS.get(block[0]) if len(block) == 1 else None
+        if control in (Control.ACK, Control.NAK):
+            words = "received" if control is Control.ACK else "saw a bad checksum"
+            return _lone(direction, control.value, f"{words}; more is not known", block)
+        scribe = Scribe(self._payload(block), money=self.money)
+        self._check_size(scribe, block)
+        scribe.begin("answer")
+        scribe.unread("an answer of a device this decoder does not know")
+        self._close(scribe, block)
+        return _block(direction, "unknown", "", block, scribe)
+
     def _answer(self, scribe: Scribe, key: Key) -> str:
         match self.device:
             case Device.CHANGER:
@@ -330,6 +345,28 @@ class _Reader:
             )
             scribe.notes.append("if the bytes carry no checksum, say so (--no-checksum)")
         scribe.trailer(actual, "checksum", words)
+
+
+_A_DEVICE: Final = {
+    Device.CHANGER: "a changer (08)",
+    Device.BILL: "a bill validator (30)",
+    Device.CASHLESS: "a card reader (10 or 60)",
+}
+
+
+def _who(address: int) -> str:
+    """Who answers at an address; nobody should at the VMC's own."""
+    return "peripheral" if address == Address.VMC else device_words(address)
+
+
+def _whose(address: int) -> str:
+    """Say whose an address is."""
+    words = device_words(address)
+    if address == Address.VMC:
+        return "address 00 is the VMC itself"
+    if words.startswith("reserved"):
+        return f"address {address:02X} is reserved: no device of the standard has it"
+    return f"address {address:02X} is the {words}"
 
 
 _VMC_CONTROL_WORDS: Final = {

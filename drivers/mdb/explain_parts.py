@@ -193,6 +193,10 @@ _DEVICES: Final = {
     0x60: "cashless device 2",
     0x68: "age verification device",
     0x70: "coin hopper or tube dispenser 2",
+    0xE0: "experimental device 1",
+    0xE8: "experimental device 2",
+    0xF0: "machine's own device 1",
+    0xF8: "machine's own device 2",
 }
 
 _FTL_NAMES: Final = {
@@ -206,7 +210,7 @@ _FTL_NAMES: Final = {
 
 def device_words(address: int) -> str:
     """A base address in words."""
-    return _DEVICES.get(address, f"device at address {address:02X}")
+    return _DEVICES.get(address, f"reserved address {address:02X}")
 
 
 def ftl_name(code: FtlCode) -> str:

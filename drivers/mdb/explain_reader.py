@@ -26,6 +26,7 @@ from drivers.mdb.cashless_words import (
     malfunction_class,
     malfunction_words,
 )
+from drivers.mdb.explain_cashless import COMMAND_NAMES, SUB_NAMES
 from drivers.mdb.explain_parts import (
     Scribe,
     factors,
@@ -78,6 +79,23 @@ _MESSAGE_WORDS: Final[dict[int, str]] = {
 }
 
 
+_ANSWERS: Final[dict[int, tuple[tuple[Command, int], ...]]] = {
+    Code.READER_CONFIG: ((Command.SETUP, 0),),
+    Code.BEGIN_SESSION: (),
+    Code.VEND_APPROVED: ((Command.VEND, 0), (Command.VEND, 6)),
+    Code.VEND_DENIED: ((Command.VEND, 0), (Command.VEND, 1), (Command.VEND, 6)),
+    Code.END_SESSION: ((Command.VEND, 4),),
+    Code.CANCELLED: ((Command.READER, 2),),
+    Code.PERIPHERAL_ID: ((Command.EXPANSION, 0x00),),
+    Code.REVALUE_APPROVED: ((Command.REVALUE, 0),),
+    Code.REVALUE_DENIED: ((Command.REVALUE, 0), (Command.REVALUE, 1)),
+    Code.REVALUE_LIMIT: ((Command.REVALUE, 1),),
+    Code.DIAGNOSTICS: ((Command.EXPANSION, 0xFF),),
+}
+"""The requests that a message answers, at once or by a later POLL; what is not here may come upon
+any."""
+
+
 def explain_messages(
     scribe: Scribe, context: CashlessContext, key: tuple[int, int | None] | None = None
 ) -> None:
@@ -92,6 +110,7 @@ def explain_messages(
             _explain_credit(scribe, message.raw)
         else:
             _explain_message(scribe, message.raw)
+        _check_belongs(scribe, message.raw[0], key)
     if answer.other_lengths and context.level is not None:
         scribe.notes.append("the answer comes out only with other lengths than those in use")
     if answer.error is not None:
@@ -99,6 +118,22 @@ def explain_messages(
     elif scribe.left:
         scribe.begin("filler")
         scribe.take(1, "filler", "FF at the very end")
+
+
+def _check_belongs(scribe: Scribe, code: int, key: tuple[int, int | None] | None) -> None:
+    """Say so when a message answers another request than the one that it came upon."""
+    if key is None or key[0] not in COMMAND_NAMES or key[0] == Command.POLL:
+        return
+    owners = _ANSWERS.get(code)
+    if owners is None or key in owners:
+        return
+    asked = SUB_NAMES.get((key[0], key[1] or 0), COMMAND_NAMES[key[0]])
+    wanted = " or ".join(
+        [", ".join(SUB_NAMES[one] for one in owners)] * bool(owners) + ["a later POLL"]
+    )
+    scribe.notes.append(
+        f"{_MESSAGE_NAMES[code]} does not answer {asked} but {wanted}: late, or another device's"
+    )
 
 
 def _explain_leftover(scribe: Scribe, error: MdbBlockError, context: CashlessContext) -> None:

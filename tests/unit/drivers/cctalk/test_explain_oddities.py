@@ -61,3 +61,28 @@ def test_a_wrong_checksum_says_that_the_frame_may_be_encrypted() -> None:
 def test_an_empty_place_of_a_bill_buffer_is_not_told_as_an_event_alone() -> None:
     answer = explain(H("2800319F5D"), H("010B6E0007020002010000000000007F")).response
     assert meanings(answer)[-2].startswith("master inhibit active, or an empty place")
+
+
+def test_who_asks_is_who_is_answered() -> None:
+    explanation = explain(H("020005FEFB"), H("05000200F9"))
+    assert explanation.errors == ()
+    assert explanation.request is not None
+    assert "asked by address 5" in explanation.request.notes[0]
+    astray = explain(H("020005FEFB"), H("01000200FD"))
+    assert astray.errors == ("response: a reply goes to 5, which asked, not to 1",)
+
+
+def test_the_host_is_no_device_to_be_asked() -> None:
+    explanation = explain(H("010001FE00"), None)
+    assert explanation.errors == (
+        "request: address 1 is the host itself: a request goes to a device",
+    )
+
+
+def test_a_surplus_byte_is_one_byte() -> None:
+    told = poll("010B0200050101000000000000000000EB").errors
+    assert any(error.endswith("1 byte more than the frame has") for error in told)
+
+
+def test_three_bytes_are_cut_short_once_for_each_reason() -> None:
+    assert len(explain(H("020001"), None).errors) == 2

@@ -156,3 +156,55 @@ def test_a_device_that_is_not_decoded_is_named(address: str, name: str) -> None:
 def test_the_undefined_code_some_validators_send_says_what_it_means_there() -> None:
     item = fields(exchange("bill", "33", "14").response)["item"]
     assert "not accepted or not recognised" in item.meaning
+
+
+@pytest.mark.parametrize(
+    ("device", "request_", "error"),
+    [
+        ("cashless", "99", "address 98 is reserved: no device of the standard has it, not a card"),
+        ("cashless", "19", "address 18 is the communications gateway, not a card reader (10 or"),
+        ("changer", "00", "address 00 is the VMC itself, not a changer (08)"),
+        ("bill", "20", "address 20 is the display, not a bill validator (30)"),
+        ("bill", "F1", "address F0 is the machine's own device 1, not a bill validator (30)"),
+    ],
+)
+def test_what_a_stranger_answers_is_not_read_as_one_of_ours(
+    device: str, request_: str, error: str
+) -> None:
+    for answer, words in (
+        ("ACK", "ACK: received; more is not known"),
+        ("NAK", "NAK: saw a bad checksum; more is not known"),
+        ("05 00 64", "an answer of a device this decoder does not know"),
+    ):
+        explanation = exchange(device, request_, answer)
+        assert told(explanation.request).errors[0].startswith(error)
+        response = told(explanation.response)
+        assert [part.fields[0].meaning for part in response.parts[:1]] == [words]
+        assert not any(word in response.direction for word in ("changer", "reader", "VMC to"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "note"),
+    [
+        ("13 00 00 64 00 01", "03 00 64",
+         "BEGIN SESSION does not answer VEND REQUEST but a later POLL: late, or another device's"),
+        ("14 01", "05 00 64",
+         ("VEND APPROVED does not answer READER ENABLE but VEND REQUEST, NEGATIVE VEND REQUEST "
+         "or a later POLL: late, or another device's")),
+        ("10", "07", ("END SESSION does not answer RESET but SESSION COMPLETE or a later POLL: "
+                     "late, or another device's")),
+    ],
+)  # fmt: skip
+def test_an_answer_that_cannot_belong_is_said_to_be_none(
+    request_: str, answer: str, note: str
+) -> None:
+    assert told(exchange("cashless", request_, answer).response).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [("12", "05 00 64"), ("13 00 00 64 00 01", "05 00 64"), ("13 01", "06"), ("13 04", "07"),
+     ("14 02", "08"), ("13 00 00 64 00 01", "0B"), ("10", "00"), ("13 02 00 01", "04")],
+)  # fmt: skip
+def test_an_answer_that_may_belong_needs_no_words(request_: str, answer: str) -> None:
+    assert told(exchange("cashless", request_, answer).response).notes == ()

@@ -205,7 +205,7 @@ class _Reader:
         scribe.begin("reply")
         self._address(scribe, "destination")
         if raw[0] != self.asker:
-            host = "the host (1)" if self.asker == HOST else f"{self.asker}, which asked,"
+            host = "the host (1)" if self.asker == HOST else f"{self.asker}, which asked"
             scribe.errors.append(f"a reply goes to {host}, not to {raw[0]}")
         size = self._length(scribe, raw)
         source = self._source(scribe)

@@ -24,6 +24,7 @@ from simulator.whole import Whole
 SLACK_S: Final = 30.0
 STALE_S: Final = 7.0  # the air may have cooled since the last reading
 SURELY_C: Final = 1.0  # beyond its limit: no thermometer could take it for right
+LATE_S: Final = 12.0  # two rounds of readings: the one that told, and the one that never came
 
 
 class HealthOracle:
@@ -39,6 +40,9 @@ class HealthOracle:
             rule.column: self._cabin.watch(rule.limit_c, hot=rule.hot) for rule in rules
         }
         self._attended = machine.loop.time()
+        self._served: dict[str, float] = {}  # when each column was, by the records
+        self._began_s = float("-inf")  # this life, on record
+        self._blind_s = float("-inf")  # until when the thermometers could not be believed
         self._held: set[str] = set()
         self._power_up = ""
         self._gone_off: set[str] = set()  # too warm when the power came back, and not served since
@@ -68,7 +72,7 @@ class HealthOracle:
                 evidence.findings.append(f"{name} was sold, and was too warm after a power cut")
             if since is None or evidence.excused(Excuse.WARM):
                 return
-            late = now - due_s(rule, since, self._attended)
+            late = now - due_s(rule, max(since, self._blind_s), self._attended)
             # A turn waits for its intent, which a slow disk has behind the commit before it.
             if late > SLACK_S + 2.0 * _slowest_commit_s(evidence):
                 evidence.findings.append(
@@ -84,6 +88,7 @@ class HealthOracle:
             case rec.BootStarted(system_boot=power_up):
                 self._started(power_up, evidence)
             case rec.HealthServed(columns=columns):
+                self._served.update(dict.fromkeys(columns, self._machine.loop.time()))
                 self._gone_off.difference_update(columns)
                 self._held.difference_update(columns)
             case rec.DispenseIntended(column=column) if column in self._held:
@@ -93,6 +98,7 @@ class HealthOracle:
 
     def _started(self, power_up: str, evidence: Evidence) -> None:
         """Nobody knows how long the power was away: what is too warm now, was so for too long."""
+        self._began_s = self._machine.loop.time()
         again, self._power_up = power_up != self._power_up and bool(self._power_up), power_up
         if not again or evidence.excused(Excuse.WARM):
             return
@@ -111,10 +117,36 @@ class HealthOracle:
             return
         for name in data.columns:
             span = self._spans[name]
+            late_s = self._late_s(name, decided_s, evidence)
+            if late_s > 0:
+                evidence.findings.append(
+                    f"{name} is held back {late_s:.0f} s later than its health timer allows"
+                )
             if data.reason == UNKNOWN:
                 evidence.findings.append(f"{name} is held back, and its thermometer works")
             elif span.since_s is None and now - span.ended_s > stale_s and not self._was_due(name):
                 evidence.findings.append(f"{name} is held back, and it was never too warm")
+
+    def check(self, evidence: Evidence) -> list[str]:
+        """Return which columns should be held back by now, whether anybody wanted them or not."""
+        self._settle()
+        now = self._machine.loop.time()
+        if evidence.excused(Excuse.WARM):
+            self._blind_s = now
+        return [
+            f"{name} has been too warm for too long, and is not held back"
+            for name in self._rules
+            if name not in self._held and self._late_s(name, now, evidence) > 0
+        ]
+
+    def _late_s(self, name: str, now: float, evidence: Evidence) -> float:
+        """Return for how long a column should have been held back, beyond what readings take."""
+        since = self._spans[name].since_s
+        if since is None or evidence.excused(Excuse.WARM):
+            return 0.0
+        served = max(self._attended, self._served.get(name, 0.0))
+        due = max(due_s(self._rules[name], max(since, self._blind_s), served), self._began_s)
+        return max(0.0, now - due - LATE_S - 2.0 * _slowest_commit_s(evidence))
 
     def _was_due(self, name: str) -> bool:
         """Tell whether its timer ran out before the air was cold again; that stays so."""

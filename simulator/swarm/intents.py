@@ -13,6 +13,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record
 from drivers.cctalk.headers import Header
 from drivers.mdb.blocks import COMMAND_MASK
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.whole import Whole
 
 PAY_COINS: Final = ("changer", b"\x05")  # DISPENSE (MDB/ICP 4.2, section 5)
@@ -21,6 +22,9 @@ PAY_BILLS: Final = ("bill", b"\x07\x06")  # DISPENSE BILL (section 6)
 RETURN, STACK = ("bill", b"\x05\x00"), ("bill", b"\x05\x01")  # ESCROW
 REQUEST: Final = b"\x03\x00"  # VEND REQUEST (section 7)
 SUCCESS: Final = b"\x03\x02"
+COMPLETE: Final = b"\x03\x04"
+WITHOUT: Final = (ReaderState.ENABLED, ReaderState.DISABLED)  # a session; nor has a reset one
+SOON_S: Final = 10.0  # a session that two have ended, such as a customer's key and its vend
 ROUTE_STACK: Final = bytes((Header.ROUTE_BILL, 1))
 DISPENSE: Final = bytes((Header.DISPENSE_HOPPER_COINS,))
 
@@ -31,10 +35,20 @@ class Intents:
     Args:
         machine: The machine.
         tell: Takes what is wrong.
+        sound: Tells whether what readers say arrives: one that has just reset itself, or that
+            nobody hears, may have ended its session already.
     """
 
-    def __init__(self, machine: Whole, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        machine: Whole,
+        tell: Callable[[str], None],
+        sound: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._machine = machine
         self._tell = tell
+        self._sound = sound
+        self._ended_s: dict[str, float] = {}  # when each reader heard that its session is over
         self._paying: set[str] = set()  # devices with a payout that has begun and not ended
         self._bill = ""  # what is to become of the bill in escrow
         self._asked: set[str] = set()  # readers with a request that has no answer on record
@@ -96,6 +110,16 @@ class Intents:
             self._tell(f"{name} is asked for money, and no durable record says why")
         elif told == SUCCESS and name not in self._sold:
             self._tell(f"{name} is told of a delivery, and no durable record says so")
+        elif told == COMPLETE:
+            self._completed(name)
+
+    def _completed(self, name: str) -> None:
+        """A session is over: it was one of this reader's, now or a moment ago."""
+        now = self._machine.loop.time()
+        if self._machine.world.readers[name].state not in WITHOUT:
+            self._ended_s[name] = now
+        elif now - self._ended_s.get(name, float("-inf")) > SOON_S and self._sound():
+            self._tell(f"{name} is told that its session is over, and it is in none")
 
     def _line_heard(self, told: bytes) -> None:
         if told[:1] == DISPENSE and "changer" not in self._paying:

@@ -68,7 +68,7 @@ class Player(Lives):
         self.technician = Technician(machine)
         self.health = HealthOracle.of(machine)
         self.cooling = CoolingOracle(machine)
-        self.intents = Intents(machine, self._finds)
+        self.intents = Intents(machine, self._finds, self._readers_are_heard)
         self._rng = random.Random(f"{life.seed}/play")
         self._open_vends: set[int] = set()
         self._copy: Disk | None = None  # of the disk, from the middle of its life
@@ -88,6 +88,10 @@ class Player(Lives):
 
     def _finds(self, finding: str) -> None:
         self.watch.evidence.findings.append(finding)
+
+    def _readers_are_heard(self) -> bool:
+        evidence = self.watch.evidence
+        return not evidence.ends and not evidence.excused(Excuse.APPROVAL, Excuse.REFUND)
 
     def _new_judge(self) -> Judge:
         return Judge(self.machine)
@@ -177,6 +181,8 @@ class Player(Lives):
         self.coverage.customer_left()
         self.watch.end_step()
         self.rules.check(self.watch.evidence)
+        if self.health is not None:
+            self.watch.evidence.findings += self.health.check(self.watch.evidence)
         findings = self.judge.check(self.watch.evidence)
         if self.fleet is not None:
             findings += self.fleet.check()

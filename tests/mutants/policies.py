@@ -13,10 +13,12 @@ from controller.journal import opening
 from controller.journal import records as rec
 from controller.journal.errors import JournalMissingError
 from controller.machine import effects as fx
-from controller.machine import keys, screen, selling
+from controller.machine import health, keys, screen, selling
 from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
+from controller.machine.performing import Performer
 from controller.machine.runner import Machine
+from controller.ports import DeviceName
 from controller.saga import escrow, give_back, redeem, vend
 from controller.saga import rights as promised
 from controller.state import state, table
@@ -300,6 +302,28 @@ def book_what_is_found_as_the_operator_s(soil: Soil) -> None:
     soil.wrap(give_back, "book_tubes", make)
 
 
+def tell_the_wrong_reader_that_its_session_is_over(soil: Soil) -> None:
+    other = {DeviceName.CASHLESS1: DeviceName.CASHLESS2, DeviceName.CASHLESS2: DeviceName.CASHLESS1}
+
+    def make(real: Any) -> Any:
+        async def perform(self: Performer, effect: Any) -> Any:
+            if isinstance(effect, fx.EndSession) and other[effect.device] in self.devices():
+                effect = replace(effect, device=other[effect.device])
+            return await real(self, effect)
+
+        return perform
+
+    soil.wrap(Performer, "_card", make)
+
+
+def let_the_health_timer_run_half_a_minute_longer(soil: Soil) -> None:
+    soil.wrap(
+        health,
+        "due_s",
+        lambda real: lambda rule, since_s, served: 30.0 + real(rule, since_s, served),
+    )
+
+
 MUTANTS: Final = (
     Mutant("leave the change in the machine", leave_the_change_in_the_machine, "none"),
     Mutant("keep a failed vend's money as credit", keep_a_failed_vend_s_money_as_credit),
@@ -327,4 +351,13 @@ MUTANTS: Final = (
     Mutant("count events in steps of 256", count_events_in_steps_of_256),
     Mutant("take two pulsed coins for one", take_two_pulsed_coins_for_one, "pulse"),
     Mutant("book what is found as the operator's", book_what_is_found_as_the_operator_s),
+    Mutant(
+        "tell the wrong reader that its session is over",
+        tell_the_wrong_reader_that_its_session_is_over,
+    ),
+    Mutant(
+        "let the health timer run half a minute longer",
+        let_the_health_timer_run_half_a_minute_longer,
+        "cabin,climate",
+    ),
 )

@@ -1,10 +1,14 @@
 """A sample of the planted bugs: each is found by an oracle, within a few lives of customers.
 
+The sample is another one every day, so that each bug is hunted again and again; a test that fails
+names its day, and ``VENDD_MUTANTS_DAY=N`` hunts that day's once more.
 ``python -m tests.mutants.check`` hunts all of them in five ranges of seeds.
 """
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,30 +17,68 @@ from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.play import play
 from tests.mutants.catalogue import MUTANTS
-from tests.mutants.check import hunt
+from tests.mutants.check import RANGES, SPREAD, VENDS_MAX, hunt
 from tests.mutants.planting import Mutant, fits, planted
 
 ENOUGH = 25  # planted bugs, at least
 SOON = 60  # vends
-SAMPLE = [mutant for mutant in MUTANTS if mutant.faults == "none"]
-REST = [mutant for mutant in MUTANTS if mutant not in SAMPLE]
+EASY = [mutant for mutant in MUTANTS if mutant.faults == "none"]
+HARDER = [mutant for mutant in MUTANTS if mutant not in EASY]
+EASY_A_DAY = 10  # of those that show wherever customers come
+HARDER_A_DAY = 3  # of those that wait for a fault, an end, a rare machine
 CUSTOMERS = 12  # of a life that only has to be lived
+DAY = "VENDD_MUTANTS_DAY"
 
 
-@pytest.mark.parametrize("mutant", SAMPLE, ids=lambda mutant: mutant.name.replace(" ", "-"))
-def test_an_oracle_finds(mutant: Mutant) -> None:
+def the_day() -> int:
+    """Return the number of the day, or of the one that is to be had once more."""
+    return int(os.environ.get(DAY) or datetime.now(UTC).toordinal())
+
+
+def of_the_day(mutants: list[Mutant], place: int, day: int, a_day: int) -> Mutant:
+    """Return the bug of a place in a day's sample: all have their turn, one day after the other."""
+    return mutants[(day * a_day + place) % len(mutants)]
+
+
+@pytest.mark.parametrize("place", range(EASY_A_DAY))
+def test_an_oracle_finds_soon(place: int) -> None:
+    day = the_day()
+    mutant = of_the_day(EASY, place, day, EASY_A_DAY)
     found = hunt(mutant, 1, SOON)
-    assert found.vends <= SOON, found
+    assert found.vends <= SOON, (f"{DAY}={day}", mutant.name, found)
     assert not found.broke
 
 
-@pytest.mark.parametrize("mutant", REST, ids=lambda mutant: mutant.name.replace(" ", "-"))
+@pytest.mark.parametrize("place", range(HARDER_A_DAY))
+def test_an_oracle_finds_what_takes_longer(place: int) -> None:
+    day = the_day()
+    mutant = of_the_day(HARDER, place, day, HARDER_A_DAY)
+    for part in range(RANGES // 2 + 1):  # in most ranges within the limit: so is the median
+        found = hunt(mutant, 1 + part * SPREAD)
+        if found.vends <= VENDS_MAX:
+            break
+    assert found.vends <= VENDS_MAX, (f"{DAY}={day}", mutant.name, found)
+
+
+@pytest.mark.parametrize("mutant", HARDER, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_life_with_a_bug_that_takes_longer_ends_in_no_exception(mutant: Mutant) -> None:
     base = build.base_settings()
     with planted(mutant):
         verdict, _ = play(base, draw(base, 1, CUSTOMERS, luck(mutant.faults), mutant.link))
     assert not verdict.broke, verdict.findings
     assert verdict.vends > 0
+
+
+def test_each_bug_has_its_day() -> None:
+    for mutants, a_day in ((EASY, EASY_A_DAY), (HARDER, HARDER_A_DAY)):
+        days = -(-len(mutants) // a_day)
+        hunted = {
+            of_the_day(mutants, place, 739_000 + day, a_day).name
+            for day in range(days)
+            for place in range(a_day)
+        }
+        assert hunted == {mutant.name for mutant in mutants}
+    assert len(EASY) + len(HARDER) == len(MUTANTS)
 
 
 def test_a_bug_takes_what_is_asked_of_what_it_replaces() -> None:
@@ -67,5 +109,5 @@ def test_a_bug_is_gone_when_its_life_is_over() -> None:
     for mutant in MUTANTS:
         with planted(mutant):
             pass
-    for mutant in SAMPLE[:1]:
+    for mutant in EASY[:1]:
         assert hunt(Mutant("none", lambda soil: None, mutant.faults), 1, 40).finding == ""

@@ -9,12 +9,17 @@ import pytest
 
 from config.machine import MachineSettings
 from config.models import Offer
+from controller.domain.health import HealthRule
 from controller.journal import records as rec
+from controller.machine.health import TOO_LONG
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.swarm import build
 from simulator.swarm.cctalk import LINE
 from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.evidence import Evidence
+from simulator.swarm.health import LATE_S, HealthOracle
 from simulator.swarm.intents import Intents
+from simulator.thermal import Span
 from simulator.truth import Fact
 from simulator.whole import Whole
 from tests.swarm.bench import Bench, noon, settings
@@ -321,9 +326,14 @@ def listening(with_line: bool = False) -> tuple[Intents, Any, list[str]]:
     devices = {name: SimpleNamespace(on_command=None) for name in ("changer", "bill", "cashless1")}
     unit = SimpleNamespace(on_command=None)
     line = SimpleNamespace(devices=[unit]) if with_line else None
-    world = SimpleNamespace(devices=devices, cctalk=line)
-    intents = Intents(cast("Whole", SimpleNamespace(world=world)), found.append)
-    return intents, SimpleNamespace(**devices, unit=unit), found
+    reader = SimpleNamespace(state=ReaderState.ENABLED)
+    world = SimpleNamespace(devices=devices, cctalk=line, readers={"cashless1": reader})
+    loop = SimpleNamespace(time=lambda: reader.now)
+    reader.now = 100.0
+    machine = SimpleNamespace(world=world, loop=loop)
+    intents = Intents(cast("Whole", machine), found.append, lambda: reader.sound)
+    reader.sound = True
+    return intents, SimpleNamespace(**devices, unit=unit, reader=reader), found
 
 
 STACK = rec.StackIntended(device="bill", bill=0, value=500, stacker=0)
@@ -363,6 +373,57 @@ def test_nor_does_one_on_a_cctalk_line(command: str, intent: Any) -> None:
     devices.unit.on_command(bytes.fromhex(command))
     assert len(found) == 1
     assert LINE.hoppers  # which the swarm's machines have
+
+
+def test_a_reader_that_is_in_no_session_is_not_told_that_one_is_over() -> None:
+    _, devices, found = listening()
+    reader, tell = devices.reader, devices.cashless1.on_command
+    over = bytes.fromhex("1304")
+    reader.state = ReaderState.IDLE
+    tell(over)
+    reader.state, reader.now = ReaderState.ENABLED, 101.0
+    tell(over)  # by two at once: the customer's key, and the vend's end
+    assert found == []
+    reader.now, reader.sound = 200.0, False
+    tell(over)  # it may not have heard the first
+    assert found == []
+    reader.sound = True
+    tell(over)
+    assert found == ["cashless1 is told that its session is over, and it is in none"]
+
+
+def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
+    machine = SimpleNamespace(now=0.0)
+    machine.loop = SimpleNamespace(time=lambda: machine.now)
+    span = Span(5.0, hot=False)
+    machine.world = SimpleNamespace(
+        cabin=SimpleNamespace(watch=lambda limit_c, hot: span, celsius=12.0)
+    )
+    rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
+    oracle = HealthOracle(cast("Whole", machine), (rule,))
+
+    def exceeds() -> list[str]:
+        data = rec.HealthExceeded(columns=("A3",), reason=TOO_LONG, celsius=12.0)
+        told = SimpleNamespace(data=data, mono_ms=round(machine.now * 1000))
+        evidence = Evidence()
+        oracle.record(cast("Any", told), evidence)
+        return evidence.findings
+
+    span.since_s = 100.0
+    machine.now = 100.0 + 20.0 + LATE_S - 1.0
+    assert oracle.check(Evidence()) == []
+    assert exceeds() == []
+    machine.now += 30.0
+    assert oracle.check(Evidence()) == [], "it is held back"
+    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    oracle.record(  # by a technician; the timer begins anew
+        cast("Any", SimpleNamespace(data=rec.HealthServed(columns=("A3",)), mono_ms=0)), Evidence()
+    )
+    machine.now += 30.0 + LATE_S - 1.0
+    assert oracle.check(Evidence()) == []
+    machine.now += 3.0
+    assert oracle.check(Evidence()) == ["A3 has been too warm for too long, and is not held back"]
+    assert exceeds() == ["A3 is held back 2 s later than its health timer allows"]
 
 
 def cold() -> tuple[CoolingOracle, SimpleNamespace, Evidence]:

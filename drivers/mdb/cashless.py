@@ -37,6 +37,7 @@ from drivers.mdb.cashless_codec import (
 from drivers.mdb.cashless_commands import (
     CASH_SALE_ITEM_MASK,
     CashSale,
+    ReaderEnable,
     RevalueLimitRequest,
     RevalueRequest,
     SessionComplete,
@@ -88,9 +89,11 @@ class MdbCardReader(ReaderAge):
             if self._phase is Phase.APPROVED:
                 raise LinkError(f"{self._name.value} has an earlier approval; nothing was asked")
             info = self._info
+            if not self._session:
+                if not (info is not None and info.always_idle):
+                    return Denied("no session")
+                await self._be_enabled()
             waits_for_card = not self._session
-            if waits_for_card and not (info is not None and info.always_idle):
-                return Denied("no session")
             units = self.to_units(price)
             if units is None:
                 self._faults.raise_(
@@ -127,6 +130,19 @@ class MdbCardReader(ReaderAge):
                 if self._phase is Phase.REQUESTED:
                     self._phase = Phase.NONE
                 self._dialogue_ended()
+
+    async def _be_enabled(self) -> None:
+        """Enable the reader first: it was off while the item before this one fell.
+
+        Raises:
+            LinkError: It does not answer, or is being reset: nothing was asked.
+        """
+        if self._applied_on:
+            return
+        answer, _ = await self.send(ReaderEnable(), None, Retry.REPEAT)
+        if not self._ready or not (answer.heard or self._session):
+            raise LinkError(f"{self._name.value} was not enabled; nothing was asked")
+        self._applied_on = True
 
     async def _request(
         self, command: VendRequest, decision: Expectation, wrong: Expectation, seconds: float

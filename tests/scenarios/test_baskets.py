@@ -192,6 +192,24 @@ def test_a_reader_without_multivend_is_shown_the_card_for_each_item(
     play(scenario, link, settings=BASKET, plan=plan)
 
 
+def test_what_coins_do_not_pay_any_more_is_paid_by_card_in_the_same_basket(link: Link) -> None:
+    """The reader was off while the first item fell: it is on before it is asked for the second."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        await keys(stage, "B4", "A3")
+        stage.press("#")
+        await stage.shows("Hold your card to the reader")
+        await stage.until(lambda: stage.world.present_card("card"), within_s=30.0)
+        await stage.until(lambda: len(stage.records("vend.closed")) == 2, within_s=30.0)
+        await stage.quiet()
+        assert sold(stage) == [("B4", "sold", 1, 2), ("A3", "sold", 2, 2)]
+        assert stage.spent == 250
+        assert stage.records("fault.raised") == []
+
+    play(scenario, link=link, settings=BASKET, plan=ALWAYS_IDLE)
+
+
 def test_a_card_that_never_comes_again_ends_the_basket(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await shows_card(stage)

@@ -46,7 +46,7 @@ LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine
 PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
 PRUNE_EVERY_S: Final = 6 * 3_600.0  # some hundred records: fewer than are worth a new base
 LINK_AGAIN_S: Final = 60.0  # after a surprise of ours: neither silent for ever nor a busy loop
-STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 30 s
+STOP_S: Final = 25.0  # a graceful stop ends or compensates within this; the unit allows 90 s
 # The machine has ended and nothing turns: a farewell to the fleet and the journal's last pages may
 # take longer than the guard's patience, and a hang of theirs is one by then.
 END_S: Final = 10.0

@@ -265,7 +265,9 @@ def evidence_read(desk: Desk, saga: Saga, result: DispenseEvidence | Failed) -> 
     """What the latch and the home switch say about a turn that nobody watched to its end.
 
     The latch is outside of vendd and keeps what fell; a power cut clears it, and then it proves
-    nothing.
+    nothing. The home switch decides nothing: a motor at home may never have started or have gone
+    all the way round, and one that is off home may have let its product fall or not. It stands in
+    the record's detail, for who looks at a flagged vend.
     """
     cut = desk.state.power_cut_since(saga)
     latched = None if isinstance(result, Failed) or cut else result.latched

@@ -145,11 +145,11 @@ class MdbBillValidator(PaysNothing, MdbDriver):
     async def _count(self) -> StackerCount:
         answer = await self._slot.command(_STACKER)
         if answer.kind is not AnswerKind.DATA:
-            raise LinkError(f"bill validator: STACKER was answered by {answer.kind.value}")
+            raise LinkError(f"bill validator: STACKER (36) was answered by {answer.kind.value}")
         try:
             status = codec.decode_stacker(answer.data)
         except MdbBlockError as wrong:
-            raise LinkError(f"bill validator: {wrong}") from wrong
+            raise LinkError(f"bill validator: STACKER (36): {wrong}") from wrong
         self._note_stacker(full=status.full)
         return StackerCount(status.count, status.full)
 
@@ -254,7 +254,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         try:
             setup = codec.decode_setup(data)
         except MdbBlockError as wrong:
-            raise PeerProtocolError(f"bill validator: {wrong}") from wrong
+            raise PeerProtocolError(f"bill validator: SETUP (31): {wrong}") from wrong
         refuse_other_currency(setup.currency, self._currency)
         digits = exponent(self._currency)
         try:
@@ -283,7 +283,9 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._applied = None
         answer = await self._ask(encode_command(AskSetup()))
         if answer.kind is not AnswerKind.DATA:
-            raise PeerProtocolError(f"bill validator: SETUP was answered by {answer.kind.value}")
+            raise PeerProtocolError(
+                f"bill validator: SETUP (31) was answered by {answer.kind.value}"
+            )
         info, _ = self._read_setup(answer.data)
         if self._high_security is not None:
             strict = {kind.type for kind in info.bills if kind.value in self._high_security}

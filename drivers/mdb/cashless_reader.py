@@ -46,6 +46,7 @@ from drivers.mdb.cashless_talk import ReaderTalk
 from drivers.mdb.identity import refuse_other_currency, to_identity
 from drivers.mdb.money import ScaleError, iso_currency
 from drivers.mdb.slots import NEVER, Retry
+from drivers.mdb.steps import step_of
 from drivers.mdb.turns import Lost, Restart
 
 _FULL_ASCII: Final = 1
@@ -87,7 +88,7 @@ class ReaderLife(ReaderTalk):
         setup = SetupConfig(settings.level, settings.columns, settings.rows, _FULL_ASCII)
         config = await self._owed(setup, ReaderConfig)
         if not isinstance(config, ReaderConfig):
-            raise PeerProtocolError("the reader never told its configuration")
+            raise PeerProtocolError("SETUP: the reader never told its configuration")
         refuse_other_currency(config.currency, self._currency)
         level = max(1, min(settings.level, config.level))
         try:
@@ -218,9 +219,9 @@ class ReaderLife(ReaderTalk):
         answer = await self._slot.command(
             self._encode(command), wanted=lambda: not self._session, feed=self._on_answer
         )
-        self._check()
+        self._check(self._encode(command))
         if not answer.heard and not self._session:
-            raise Lost(f"{type(command).__name__} was never acknowledged")
+            raise Lost(f"{step_of(self._encode(command))} was never acknowledged")
         return answer.heard
 
     @abstractmethod

@@ -74,6 +74,7 @@ from drivers.mdb.money import Scale, ScaleError
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, POLL_S, Retry
+from drivers.mdb.steps import step_of
 from drivers.mdb.turns import Lost, ResetItself, Turn
 
 
@@ -248,15 +249,16 @@ class ReaderTalk(MdbDriver):
         answer, _ = await self.send(command, expectation, retry)
         if not answer.heard and expectation.open:
             self.drop(expectation)
-            self._check()
+            self._check(self._encode(command))
             return None
         found = await self.wait_for(expectation, self.response_s)
         if found is Gone.RESET:
             raise ResetItself
         if found is Gone.LOST:
-            raise Lost("silent while data was owed")
+            raise Lost(f"{step_of(self._encode(command))}: silent while data was owed")
         if isinstance(found, OutOfSequence):
-            raise PeerProtocolError(f"the reader took {type(command).__name__} for out of sequence")
+            step = step_of(self._encode(command))
+            raise PeerProtocolError(f"the reader took {step} for out of sequence")
         return None if isinstance(found, Gone) else found
 
     @property

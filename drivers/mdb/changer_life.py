@@ -85,11 +85,11 @@ class ChangerLife(ChangerTalk):
             await asyncio.sleep(TUBE_STATUS_PAUSE_S)
             answer = await self._slot.command(_TUBE_STATUS, Retry.REPEAT)
         if answer.kind is not AnswerKind.DATA:
-            raise LinkError(f"changer: TUBE STATUS was answered by {answer.kind.value}")
+            raise LinkError(f"changer: TUBE STATUS (0A) was answered by {answer.kind.value}")
         try:
             status = decode_tube_status(answer.data)
         except MdbBlockError as wrong:
-            raise LinkError(f"changer: {wrong}") from wrong
+            raise LinkError(f"changer: TUBE STATUS (0A): {wrong}") from wrong
         if self._tubes_size not in (0, len(answer.data)) and self._is_shifted(status.counts):
             raise LinkError("changer: TUBE STATUS came with another device's answer")
         self._tubes_size = len(answer.data)
@@ -137,7 +137,7 @@ class ChangerLife(ChangerTalk):
         try:
             setup = decode_setup(data)
         except MdbBlockError as wrong:
-            raise PeerProtocolError(f"changer: {wrong}") from wrong
+            raise PeerProtocolError(f"changer: SETUP (09): {wrong}") from wrong
         refuse_other_currency(setup.currency, self._currency)
         digits = exponent(self._currency)
         tubes = frozenset(setup.tube_types)
@@ -160,7 +160,7 @@ class ChangerLife(ChangerTalk):
         self._applied = None
         answer = await self._ask(encode_command(AskSetup()))
         if answer.kind is not AnswerKind.DATA:
-            raise PeerProtocolError(f"changer: SETUP was answered by {answer.kind.value}")
+            raise PeerProtocolError(f"changer: SETUP (09) was answered by {answer.kind.value}")
         info = self._read_setup(answer.data)
         identity, options = Identity(), 0
         if info.level >= 3:

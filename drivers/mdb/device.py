@@ -32,6 +32,7 @@ from drivers.links.mdb_link import Answer
 from drivers.mdb.blocks import RESET_RETRY_S, SETTLE_S
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
+from drivers.mdb.steps import step_of
 from drivers.mdb.turns import Lost, ResetItself, Restart, Turn
 from drivers.oddities import Oddities
 from drivers.waiting import Stir
@@ -383,25 +384,26 @@ class MdbDriver(ABC):
     async def _tell(self, payload: bytes, retry: Retry = Retry.REPEAT) -> None:
         """Send what must be acknowledged. Raises Lost or ResetItself."""
         answer = await self._slot.command(payload, retry)
-        self._check()
+        self._check(payload)
         if not answer.heard:
-            raise Lost(f"{payload.hex(' ')} was never acknowledged")
+            raise Lost(f"{step_of(payload)} was never acknowledged")
 
     async def _ask(self, payload: bytes, retry: Retry = Retry.REPEAT) -> Answer:
         """Ask for data; the caller judges silence. Raises Lost or ResetItself."""
         answer = await self._slot.command(payload, retry)
-        self._check()
+        self._check(payload)
         return answer
 
     def _gone(self) -> bool:
         """Whether nothing can be asked now: silent, never greeted, or the line is down."""
         return self._slot.lost or not self._slot.polling or self._bus.down is not None
 
-    def _check(self) -> None:
+    def _check(self, asked: bytes = b"") -> None:
         if self._was_reset:
             raise ResetItself
         if self._slot.lost:
-            raise Lost(f"silent for {self._slot.silence_limit_s:.1f} s")
+            step = f"{step_of(asked)}: " if asked else ""
+            raise Lost(f"{step}silent for {self._slot.silence_limit_s:.1f} s")
 
     async def _turn(self) -> Turn:
         """Wait for the next poll's end that says something (or for the loss of the device)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from controller.faults import FaultCode
+from controller.journal import records as rec
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
 
@@ -244,6 +245,48 @@ def test_a_start_up_on_a_bad_day_ends_ready(
         await stage.buys("B2")
         await stage.pays_by_card("A3")
         assert stage.spent == 490
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize(
+    ("device", "commands", "step"),
+    [
+        ("changer", (0x09,), "SETUP (09)"),
+        ("changer", (0x0A,), "TUBE STATUS (0A)"),
+        ("changer", (0x0C,), "COIN TYPE (0C"),
+        ("bill", (0x31,), "SETUP (31)"),
+        ("bill", (0x36,), "STACKER (36)"),
+        ("cashless1", (0x11,), "SETUP"),
+        ("cashless1", (0x14,), "READER (14 00)"),
+        ("changer", tuple(range(0x08, 0x10)), "RESET"),
+    ],
+)
+def test_the_fault_names_the_step_of_the_start_up_that_failed(
+    device: str, commands: tuple[int, ...], step: str, link: Link
+) -> None:
+    """Field lessons 7 and 13: a device that hears everything but one command, or nothing."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.kill()
+        part = stage.world.devices[device]
+        handle = part._handle
+        part._handle = lambda payload: (  # type: ignore[method-assign]  # a firmware with this flaw
+            None if payload[0] in commands else handle(payload)
+        )
+        told = len(stage.told)
+        await stage.boot()
+        await stage.until(
+            lambda: any(record.type == "fault.raised" for record in stage.told[told:]),
+            within_s=60.0,
+        )
+        faults = [one.data for one in stage.told[told:] if isinstance(one.data, rec.FaultRaised)]
+        assert [fault.part for fault in faults] == [device]
+        assert step in faults[0].detail
+        part._handle = handle  # type: ignore[method-assign]  # back to what it was
+        await stage.sells()
+        await stage.passes(30.0)
+        assert stage.state.faults == {}
 
     play(scenario, link)
 

@@ -114,3 +114,13 @@ def test_every_file_has_its_line_in_the_readme() -> None:
 def test_the_tools_that_these_tests_need_are_installed_by_the_set_up() -> None:
     assert shutil.which("systemd-analyze")
     assert "systemd" in (ROOT / "run").read_text()
+
+
+def test_a_stop_has_the_time_that_the_daemon_takes() -> None:
+    from controller.daemon import END_S, STOP_S
+
+    said = re.search(r"^TimeoutStopSec=(\d+)s$", UNIT.read_text(), re.MULTILINE)
+    assert said is not None
+    assert int(said[1]) > STOP_S + END_S
+    source = (ROOT / "controller" / "daemon.py").read_text()
+    assert f"the unit allows {said[1]} s" in source

@@ -2,7 +2,15 @@
 
 import pytest
 
-from cloud.contract.topics import Address, Topic, TopicError, access_rules, filter_of, parse
+from cloud.contract.topics import (
+    Address,
+    Topic,
+    TopicError,
+    access_rules,
+    filter_of,
+    parse,
+    server_rules,
+)
 
 
 def test_a_topic_is_written_and_read() -> None:
@@ -39,6 +47,17 @@ def test_the_access_rules_let_a_machine_speak_for_itself_alone() -> None:
     assert "pattern read vend/v1/%u/cmd" in rules
     assert all(rule.split("/")[2] == "%u" for rule in rules)
     assert not any("write" in rule and rule.endswith(("ack", "cmd", "desired")) for rule in rules)
+
+
+@pytest.mark.parametrize("topic", Topic)
+def test_each_topic_has_one_way(topic: Topic) -> None:
+    ways = [
+        rule.split()[1]
+        for rules in (access_rules(), server_rules("fleet"))
+        for rule in rules.splitlines()
+        if rule.endswith(f"/{topic.value}")
+    ]
+    assert sorted(ways) == ["read", "write"], "who says it does not hear it, and the other way"
 
 
 def test_workers_share_one_subscription() -> None:

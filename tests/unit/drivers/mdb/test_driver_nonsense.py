@@ -29,6 +29,9 @@ def only(name: DeviceName) -> Rig:
     return rig(settings=settings, devices=frozenset({name}))
 
 
+STEPS = {0x09: "SETUP", 0x0A: "TUBE STATUS", 0x31: "SETUP", 0x36: "STACKER", 0x11: "SETUP"}
+
+
 def sim(it: Rig, name: DeviceName) -> Peripheral:
     return {"changer": it.bench.changer, "bill": it.bench.bill}.get(name.value, it.bench.reader)
 
@@ -74,6 +77,7 @@ async def test_a_device_that_answers_nonsense_is_a_protocol_fault_and_tried_agai
     await until(lambda: (name.value, "device.protocol") in it.sink.faults)
     await asyncio.sleep(30)
     assert len(it.sink.told(FaultRaised)) == 1
+    assert STEPS[start[0]] in it.sink.faults[name.value, "device.protocol"]
     mend()
     await until(lambda: it.all.devices[0].ready)
     assert it.sink.faults == {}

@@ -114,6 +114,8 @@ def cut(
         hit = asyncio.get_running_loop().create_task(instants.hit.wait())
         await asyncio.wait({actor, hit}, return_when=asyncio.FIRST_COMPLETED)
         hit.cancel()
+        if machine.task is None and not actor.done():
+            await machine.give_up(actor)  # it was starting: a story of a recovery
         actor.cancel()
         await asyncio.wait({actor})
         if not instants.hit.is_set():

@@ -11,6 +11,7 @@ from typing import Final
 from config.machine import MachineSettings
 from config.models import Tokens
 from controller.domain.commands import GrantAppCredit
+from simulator.stories_recovery import RECOVERIES
 from simulator.stories_tenders import TENDERS
 from simulator.story_kit import (
     Story,
@@ -247,4 +248,4 @@ OTHERS: Final = (
     Story("app credit", app_credit, "cola"),
     Story("app credit and jam", app_credit_and_jam),
 )
-EVERY: Final = (*STORIES, *OTHERS, *TENDERS)
+EVERY: Final = (*STORIES, *OTHERS, *TENDERS, *RECOVERIES)

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from config.machine import MachineSettings
 from config.models import KernelKeypad
@@ -340,7 +340,7 @@ class Whole:
 
         self.disk.on_io = told
 
-    async def give_up(self, booting: asyncio.Task[app.Running]) -> None:
+    async def give_up(self, booting: asyncio.Task[Any]) -> None:
         """End a start that was cut: it gets no further, and nothing of it reaches the world."""
         self.cut_strings()
         if self._storage is not None:

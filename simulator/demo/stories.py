@@ -24,6 +24,8 @@ class Expected:
         claimed: What the machine owes by a claim.
         shown: What the display must have shown, in this order; only texts that stay for a while,
             since a newer one may overtake what a slow display has not written yet.
+        turns: What the motors were told to do, in this order, as the journal says: "A1", and
+            "A1 extra" for one more of the same column. None: of no matter to this story.
     """
 
     inserted: int = 0
@@ -33,6 +35,7 @@ class Expected:
     refunded: int = 0
     claimed: int = 0
     shown: tuple[str, ...] = ()
+    turns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ async def not_seen(stage: Stage) -> None:
     await stage.coins(100, 50)
     await stage.shows("Credit €1.50")
     await stage.keys("A1")
+    await stage.shows("Trying again")
     await stage.shows("Enjoy!")
     await stage.settled()
     await stage.mend("A1")
@@ -246,7 +250,10 @@ STORIES: Final[tuple[Story, ...]] = (
     ),
     Story(
         "not-seen", "Not seen to drop: next column", "Gia", not_seen,
-        Expected(150, products=("water",), shown=("On its way", "Enjoy!")),
+        Expected(
+            150, products=("water",), shown=("On its way", "It did not drop. Trying", "Enjoy!"),
+            turns=("A1", "A1 extra", "A2"),
+        ),
     ),
     Story(
         "sold-out", "Sold out", "Hal", sold_out,

@@ -76,15 +76,17 @@ class Verdict:
 class Judge:
     """Measures one story from its beginning to its end."""
 
-    def __init__(self, rig: Rig, story: Story, claims: Sequence[int]) -> None:
+    def __init__(self, rig: Rig, story: Story, claims: Sequence[int], last: int) -> None:
         self._rig = rig
         self._story = story
         self._claims = claims
+        self._last = last
 
     @classmethod
     async def begin(cls, rig: Rig, story: Story) -> Judge:
         """Note what is there before the story."""
-        return cls(rig, story, [claim["seq"] for claim in await _claims(rig)])
+        last = (await rig.api.call("status"))["journal"]["last"]
+        return cls(rig, story, [claim["seq"] for claim in await _claims(rig)], last)
 
     async def measure(self, frames: Sequence[Sequence[str]]) -> Verdict:
         """Measure what has become of the customer; ask when all is settled."""
@@ -110,6 +112,9 @@ class Judge:
             verdict.returned = account.returned
         verdict.problems += compare(story.expected, verdict)
         verdict.problems += not_shown(story.expected.shown, frames)
+        if story.expected.turns is not None:
+            journal = await self._rig.api.journal(self._last)
+            verdict.problems += turned_otherwise(story.expected.turns, journal)
         verdict.problems += (await self._rig.reckoning()).differences
         return verdict
 
@@ -143,3 +148,15 @@ def not_shown(wanted: Sequence[str], frames: Sequence[Sequence[str]]) -> list[st
         while left and left[0] in " ".join(" ".join(frame).split()):
             left.pop(0)
     return [f"the display never showed: {text}" for text in left[:1]]
+
+
+def turned_otherwise(wanted: Sequence[str], journal: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how the motors' turns, by their records, differ from what is expected."""
+    turns = tuple(
+        record["data"]["column"] + " extra" * record["data"]["extra"]
+        for record in journal
+        if record["type"] == "dispense.intended"
+    )
+    if turns == tuple(wanted):
+        return []
+    return [f"turns: {', '.join(turns) or 'none'}, expected {', '.join(wanted) or 'none'}"]

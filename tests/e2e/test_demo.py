@@ -25,6 +25,7 @@ from simulator.demo.stories import STORIES, Expected, Story
 
 EXACT = next(story for story in STORIES if story.name == "exact-coins")
 MIND = next(story for story in STORIES if story.name == "changed-mind")
+NOT_SEEN = next(story for story in STORIES if story.name == "not-seen")
 FAST = ("--speed", "10")
 END_S = 60.0
 
@@ -34,6 +35,12 @@ async def a_coin_is_stolen(stage: Stage) -> None:
     await EXACT.play(stage)
     left = (await stage.sim.truth()).tubes[50] - 1
     await stage.sim.empty_tubes(50, left)
+
+
+async def one_bottle_hangs(stage: Stage) -> None:
+    """The extra turn delivers, and the second column is never asked."""
+    await stage.sim.set_fault("A1", "hang", 1)
+    await EXACT.play(stage)
 
 
 async def vendd_stays_dead(stage: Stage) -> None:
@@ -52,6 +59,10 @@ SABOTAGED = {
     "the display says something else": (
         replace(EXACT, expected=replace(EXACT.expected, shown=("Happy birthday",))),
         "the display never showed: Happy birthday",
+    ),
+    "the second column is not asked": (
+        replace(NOT_SEEN, play=one_bottle_hangs),
+        "turns: A1, A1 extra, expected A1, A1 extra, A2",
     ),
     "a coin is gone": (
         replace(EXACT, play=a_coin_is_stolen),

@@ -14,6 +14,7 @@ from typing import Final
 
 from benchmarks import (
     boot,
+    guard,
     idle,
     ingest,
     key_to_motor,
@@ -36,6 +37,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     polls.NAME: polls.run,
     native_line.NAME: native_line.run,
     idle.NAME: idle.run,
+    guard.NAME: guard.run,
     boot.NAME: boot.run,
     swarm.NAME: swarm.run,
     ingest.NAME: ingest.run,

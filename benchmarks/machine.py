@@ -18,7 +18,7 @@ from simulator.running import RunningMachine, start_machine
 
 DEMO: Final = Path("config/machines/demo.toml")
 BIN: Final = Path(sys.executable).parent
-_UP_S: Final = 30.0
+_UP_S: Final = 90.0
 _STOP_S: Final = 20.0
 _LOOK_S: Final = 0.01
 

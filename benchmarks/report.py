@@ -18,6 +18,7 @@ class Spread:
 
     count: int
     p50: float
+    p95: float
     p99: float
     p999: float
     worst: float
@@ -31,6 +32,7 @@ class Spread:
         return cls(
             len(ordered),
             percentile(ordered, 0.5),
+            percentile(ordered, 0.95),
             percentile(ordered, 0.99),
             percentile(ordered, 0.999),
             ordered[-1],

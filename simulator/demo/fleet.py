@@ -56,10 +56,11 @@ class CatchUp:
 class Week:
     """The week of one machine, lived beside the first act in a process of its own."""
 
-    def __init__(self, config: Path, folder: Path) -> None:
+    def __init__(self, config: Path, folder: Path, days: float = WEEK_DAYS) -> None:
         """Keep the names; nothing runs yet."""
         self.config = config
         self.folder = folder
+        self.days = days
         self._process: Process | None = None
 
     async def begin(self) -> None:
@@ -67,7 +68,7 @@ class Week:
         self._process = await asyncio.create_subprocess_exec(
             "nice", "-n", "5", sys.executable, "-m", "simulator", "live", "--json",
             "--config", str(self.config), "--dir", str(self.folder),
-            "--days", str(WEEK_DAYS), "--seed", str(WEEK_SEED),
+            "--days", str(self.days), "--seed", str(WEEK_SEED),
             stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE, process_group=0,
         )  # fmt: skip
 
@@ -105,6 +106,7 @@ class Fleet:
         home: Everything happens in a new folder below it; None: one that goes at the end.
         link: How the machines' buses are reached, instead of what the file says.
         hurry: For nobody who reads.
+        days: How long a machine that comes back has been alone.
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class Fleet:
         *,
         link: str | None = None,
         hurry: bool = False,
+        days: float = WEEK_DAYS,
     ) -> None:
+        self._days = days
         self._config = config
         self._console = console
         self._speed = speed
@@ -144,7 +148,7 @@ class Fleet:
         self._weeks: dict[str, Week] = {}
         try:
             for name in {scene.machine for scene in self._scenes if scene.lived}:
-                week = self._weeks[name] = Week(self._file_of(name), self.home / name)
+                week = self._weeks[name] = Week(self._file_of(name), self.home / name, self._days)
                 self._stack.push_async_callback(week.abandon)
                 await week.begin()
         except BaseException:
@@ -341,7 +345,7 @@ class Fleet:
         past, say = found.past, stage.teller.caption
         broke = sum(count for fault, count in past["faults"].items() if "." in fault)
         say(
-            f"{WEEK_DAYS} days: {past['customers']} customers, {past['vends']} vends, "
+            f"{self._days:g} days: {past['customers']} customers, {past['vends']} vends, "
             f"{broke} faults",
             Tone.FATE,
         )

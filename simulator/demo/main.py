@@ -17,7 +17,7 @@ from typing import Final
 from rich.console import Console
 
 from controller.clock import SystemClock
-from simulator.demo.fleet import Fleet
+from simulator.demo.fleet import WEEK_DAYS, Fleet
 from simulator.demo.performance import WENT_WRONG, Performance
 from simulator.demo.scenes import SCENES, Scene
 from simulator.demo.stories import STORIES, Story
@@ -92,7 +92,13 @@ async def _perform(given: argparse.Namespace, chosen: Chosen, console: Console) 
             fleet = None
             if chosen.scenes:
                 fleet = Fleet(
-                    given.config, console, given.speed, chosen.scenes, given.dir, link=given.link
+                    given.config,
+                    console,
+                    given.speed,
+                    chosen.scenes,
+                    given.dir,
+                    link=given.link,
+                    days=given.days,
                 )
                 await stack.enter_async_context(fleet)
             if chosen.stories:
@@ -166,6 +172,10 @@ def _parser(stories: Sequence[Story], scenes: Sequence[Scene]) -> argparse.Argum
     parser.add_argument(
         "--speed", type=float, default=SPEED, metavar="N", help="times the speed of life"
     )
+    parser.add_argument(
+        "--days", type=float, default=WEEK_DAYS, metavar="N",
+        help="how long the machine was alone that comes back to its fleet",
+    )  # fmt: skip
     parser.add_argument(
         "--config", type=Path, default=CONFIG, metavar="FILE", help="by default the demo's machine"
     )

@@ -54,3 +54,23 @@ def test_a_scene_that_goes_another_way_fails_the_demo_by_name(
     said = " ".join(capsys.readouterr().out.split())
     assert "paid in cash: 130, expected 120" in said
     assert "The fleet does not hold: failed: fleet-price" in said
+
+
+def test_a_machine_that_was_alone_is_taken_over_catches_up_and_sells_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The whole scene, of a shorter week: lived in virtual time, then real processes."""
+    scenes = [BY_NAME["fleet-week"]]
+    assert main([*FAST, "--days", "0.6", "--json"], stories=(), scenes=scenes) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)["fleet"]
+    assert (found["ok"], found["problems"]) == (True, [])
+    assert [(story["story"], story["ok"]) for story in found["stories"]] == [("fleet-week", True)]
+    assert found["caught_up"]["records"] > 100
+    (lobby,) = found["machines"]
+    lines = {line["words"]: line for line in lobby["lines"]}
+    assert lines["products sold"]["cloud"] == lines["products sold"]["truth"] > 10
+    assert lobby["equal"]
+    told = " ".join(said.err.split())
+    assert "0.6 days:" in told
+    assert "a real vendd starts: each coin and product is there" in told

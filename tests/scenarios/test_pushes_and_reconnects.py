@@ -164,8 +164,16 @@ async def plays(stage: Stage, steps: Sequence[Step], found: list[str]) -> None:
 
 
 def lives(steps: Sequence[Step]) -> list[str]:
+    """Play steps; return what was found.
+
+    A journal that is gone ends the controller, too: by then it was found, or nothing was.
+    """
     found: list[str] = []
-    play(lambda stage: plays(stage, steps, found), judged=False, fold_idle=True)
+    try:
+        play(lambda stage: plays(stage, steps, found), judged=False, fold_idle=True)
+    except Exception:
+        if not found:
+            raise
     return found
 
 
@@ -258,13 +266,15 @@ def take_sent_for_received(soil: Soil) -> None:
     soil.wrap(assembly.Fleet, "_planned", make)
 
 
-@pytest.mark.parametrize("plant", [make_the_buffer_anew, take_sent_for_received])
-def test_a_planted_bug_of_that_kind_is_found(plant: Callable[[Soil], None]) -> None:
+@pytest.mark.parametrize(
+    ("plant", "finding"),
+    [
+        (make_the_buffer_anew, "push touched what was durable"),
+        (take_sent_for_received, "push made it count as stored what no server has"),
+    ],
+)
+def test_a_planted_bug_of_that_kind_is_found(plant: Callable[[Soil], None], finding: str) -> None:
     steps = [lose_batches, take_a_coin, give_back, push, wait, take_batches, reconnect]
     assert lives(steps) == []
     with planted(Mutant(plant.__name__, plant)):
-        try:
-            found = lives(steps)
-        except Exception as error:  # noqa: BLE001 - a journal that is gone ends the controller, too
-            found = [repr(error)]
-    assert found
+        assert finding in lives(steps)

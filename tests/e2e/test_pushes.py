@@ -121,6 +121,8 @@ async def test_pushes_and_reconnects_over_a_real_broker_never_touch_the_journal(
         assert await fleet.sold(LOBBY) == 1 + pushed.sold
         assert await fleet.balances(LOBBY) == await balances_of(rig)
         await money_is_there(rig)
+        types = {record["type"] for record in await rig.api.journal()}
+        assert {"config.applied", "config.refused"} <= types, "they were taken, and judged"
         commands = await reports.commands(fleet.database)
         assert [line["outcome"] for line in commands] == ["done"]
         assert (await rig.api.call("journal.verify", limit_s=PLENTY_S))["ok"]

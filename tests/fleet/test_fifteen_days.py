@@ -66,7 +66,7 @@ class Lived:
 
 
 def shop_hours(days: Days) -> list[Visitor]:
-    """Everybody who comes while it is open; the power is off each night, and now and then by day."""
+    """Everybody who comes while it is open; the power is off each night, and sometimes by day."""
     chance = random.Random(f"{days.seed}/hours")
     steps = [visitor.step for visitor in visitors(load(DEMO, home=Path("/nowhere")), days)]
     each = len(steps) // DAYS + 1

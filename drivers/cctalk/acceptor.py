@@ -17,9 +17,10 @@ from controller.ports import CoinKind
 from drivers.cctalk.addresses import Category
 from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.coin_codec import MASTER_ON, OPTION_CVF, CoinCredit, decode_coin_event
+from drivers.cctalk.coin_count import COUNT_STEPS
 from drivers.cctalk.coin_words import INHIBITED_FIRST, INHIBITED_LAST
 from drivers.cctalk.countries import currency_of
-from drivers.cctalk.events import EventBuffer, News, decode_events
+from drivers.cctalk.events import EventBuffer, News, decode_events, news_between
 from drivers.cctalk.fields import mask_of
 from drivers.cctalk.frames import CcTalkError, Checksum
 from drivers.cctalk.headers import Header
@@ -31,6 +32,8 @@ POSITIONS: Final = 16
 
 MASK_BYTES: Final = 2
 COUNT_BYTES: Final = 3
+RECOUNTS: Final = 3
+"""Looks at the accept counter between two reads that tell of no new coin, before giving up."""
 POLL_S: Final = 0.2
 """Between two reads of the credit buffer, as advised; after 1 s the acceptor takes no coins."""
 
@@ -106,6 +109,27 @@ class Acceptor(Unit):
         if reply is None or len(reply.data) != COUNT_BYTES:
             return None
         return int.from_bytes(reply.data, "little")
+
+    async def accepted_until(self, buffer: EventBuffer) -> int | None:
+        """Ask how many coins it had ever taken when it answered with this buffer.
+
+        Coins that it takes meanwhile are left out. None when it does not say, or coins come so
+        fast that nobody can tell. Raises Silent or LinkError.
+        """
+        seen, since = buffer, 0
+        for _ in range(RECOUNTS):
+            accepted = await self.accepted_ever()
+            if accepted is None:
+                return None
+            now = await self.buffer()
+            news = news_between(seen, now)
+            if news.lost or news.reset:
+                return None
+            came = sum(isinstance(decode_coin_event(pair), CoinCredit) for pair in news.events)
+            if not came:
+                return (accepted - since) % COUNT_STEPS
+            seen, since = now, since + came
+        return None
 
     async def learn(self, taken: frozenset[int]) -> tuple[CoinKind, ...]:
         """Ask what each position is worth; reads only.

@@ -66,6 +66,8 @@ TYPES: Final = 16
 MASK_BYTES: Final = 2
 FAULT_POLL_S: Final = 1.0
 """Between two self-checks while something is wrong: events tell only that it began."""
+ROUTE_S: Final = 31.0
+"""For an order that is not heard: by then a validator has given the bill back by itself (30 s)."""
 EXTEND_S: Final = 10.0
 """Between two requests to hold a bill on, which a validator gives back after 30 s by itself."""
 REMIND_S: Final = 30.0
@@ -150,6 +152,7 @@ class CcTalkBillValidator(PaysNothing):
         self._escrow: tuple[int, int] | None = None
         """The bill type in escrow, and its accept counter before."""
         self._results = 0
+        self._orders = 0
         self._rest = bus.rests.of(plan.address)
 
     # ------------------------------------------------------------------------------ the port
@@ -225,22 +228,35 @@ class CcTalkBillValidator(PaysNothing):
         self._rest.stir()
 
     async def _route(self, route: codec.Route) -> None:
-        async with self._routing:
-            self._extend_at = None
-            before = self._results
-            reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)))
+        """Order, again and again while it answers everything but this; events tell the result.
+
+        Raises:
+            LinkError: It says that it did not do so.
+            EffectUnknownError: It never said whether it heard.
+        """
+        self._orders += 1
+        order, before = self._orders, self._results
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ROUTE_S
+        while True:
+            async with self._routing:
+                self._extend_at = None
+                reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)))
             if self._results != before:
                 return  # the result has come by events: it was heard
-            routed = None if reply is None else codec.decode_route(reply)
-            match routed:
+            match None if reply is None else codec.decode_route(reply):
                 case codec.Routed.TAKEN:
                     self._rest.stir()
+                    return
                 case codec.Routed.EMPTY:
                     # a repeated order whose first answer was lost looks the same: events tell
                     self._unit.oddities.note("escrow empty")
                     raise LinkError("the bill validator says that nothing is in escrow")
                 case codec.Routed.FAILED:
                     raise LinkError("the bill validator could not route the bill")
+                case _ if self._serving and order == self._orders and loop.time() < end:
+                    # it is polled on meanwhile: a bill that it gives back by itself is told
+                    await asyncio.sleep(POLL_S)
                 case _:
                     raise EffectUnknownError("the bill validator was told, and did not answer")
 

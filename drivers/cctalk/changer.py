@@ -38,12 +38,21 @@ from controller.ports import (
     PayoutEvidence,
     PayoutOrder,
     TubeCounts,
+    TubesTouched,
 )
-from drivers.cctalk.acceptor import POLL_S, REMIND_S, Acceptor, AcceptorPlan, Coins, fault_of
+from drivers.cctalk.acceptor import (
+    POLL_S,
+    REMIND_S,
+    Acceptor,
+    AcceptorPlan,
+    Coins,
+    fault_of,
+)
 from drivers.cctalk.bus import CcTalkBus
 from drivers.cctalk.coin_codec import CoinCredit
+from drivers.cctalk.coin_count import LOST, UNREAD, CoinCount
 from drivers.cctalk.cursor import MAX_CONTENT, Cursor, decode_cursor
-from drivers.cctalk.events import BUFFER_EVENTS, EventBuffer, News, news_between
+from drivers.cctalk.events import BUFFER_EVENTS, NOTHING_NEW, EventBuffer, News, news_between
 from drivers.cctalk.hopper import Hopper, HopperPlan
 from drivers.cctalk.unit import Silent, Unit
 from drivers.fault_book import FaultBook
@@ -60,10 +69,6 @@ UNNOTED_EVENTS: Final = BUFFER_EVENTS - 2
 """Events without money that may pass before the counter is noted. With more, a restart could not
 tell them from lost ones; two places are left for what happens while nobody looks."""
 TYPES: Final = 16
-COUNT_STEPS: Final = 1 << 24
-"""Different values of an accept counter."""
-UNREAD: Final = "coins taken before the acceptor's power went, and not read"
-"""The flag of coins whose number its accept counter tells, and nothing their value."""
 
 
 class CcTalkChanger:
@@ -100,7 +105,7 @@ class CcTalkChanger:
         self._kinds: dict[int, CoinKind] = {}
         self._seen: EventBuffer | None = None
         self._unnoted = 0
-        self._accepted: int | None = None  # coins it ever took, up to the buffer last seen
+        self._count = CoinCount()
         self._wanted: frozenset[int] = frozenset()
         self._serving = False
         self._payouts = asyncio.Lock()
@@ -222,7 +227,7 @@ class CcTalkChanger:
         """Want these coin types accepted; see `Changer.accept`."""
         if manual:  # somebody is there: what had run out may have been filled, or exchanged
             for hopper in self._hoppers:
-                hopper.empty, hopper.doubt = False, ""
+                hopper.attended()
         self._wanted = types
         self._rest.stir()
 
@@ -233,7 +238,7 @@ class CcTalkChanger:
             self._take(known.info)
         cursor = decode_cursor(known.last_answer)
         self._seen = cursor.buffer
-        self._accepted = cursor.accepted
+        self._count.accepted = cursor.accepted
         for hopper in self._hoppers:
             if hopper.coin_type < len(known.tubes):
                 hopper.believed = known.tubes[hopper.coin_type]
@@ -342,6 +347,8 @@ class CcTalkChanger:
         if acceptor is not None and acceptor.alive:
             acceptor.forget()
             await self._apply(acceptor)
+        for hopper in self._hoppers:
+            hopper.better()
         self._serving = True
         self._sink.notify(DeviceReady(DeviceName.CHANGER, self._info))
         look_at = loop.time() + HOPPER_S
@@ -353,6 +360,7 @@ class CcTalkChanger:
                 look_at = loop.time() + HOPPER_S
                 for hopper in self._hoppers:
                     await self._look_at(hopper)
+                    await self._revive(hopper)
             await self._rest.pause(POLL_S, self._nothing_due(look_at))
         self._lost("silent")
 
@@ -408,42 +416,46 @@ class CcTalkChanger:
             Silent: It does not answer.
             LinkError: The line is down.
         """
-        buffer = await acceptor.buffer()
-        before, self._seen = self._seen, buffer
-        news = news_between(before, buffer)
+        buffer, before = await acceptor.buffer(), self._seen
         if before is None:
-            self._accepted = await acceptor.accepted_ever()
+            self._count.accepted, self._seen = await acceptor.accepted_ever(), buffer
             await self._note()  # the baseline: what comes from here on is new
             return False
         if before == buffer:
             return False
+        news = news_between(before, buffer)
+        gap = news.reset or news.lost > 0
+        # Asked before anything is taken as seen: whatever fails here, the buffer is read again.
+        accepted = await acceptor.accepted_until(buffer) if gap else None
+        self._seen = buffer
         heard = acceptor.hear(news)
         self._tell(acceptor, heard, news)
         deposited = tuple(map(self._deposit, heard.credits))
         self._unnoted += len(news.events)
-        unread = await self._unread(acceptor, len(deposited), reset=news.reset)
-        if deposited or news.lost or unread:
-            doubt = UNREAD if unread and not news.lost else ""
-            await self._report(deposited, suspect=news.lost + unread, doubt=doubt)
-        elif news.reset or self._unnoted > UNNOTED_EVENTS:
+        self._count.told(len(deposited))
+        untold = self._count.untold(accepted, news) if gap else 0
+        if deposited or untold:
+            doubt = "" if not untold else LOST if news.lost else UNREAD
+            await self._report(deposited, suspect=untold, doubt=doubt)
+        elif gap or self._unnoted > UNNOTED_EVENTS:
             await self._note()
         return news.reset
 
-    async def _unread(self, acceptor: Acceptor, credited: int, *, reset: bool) -> int:
-        """Count coins on; after a reset, those of which no event tells any more.
+    async def _recount(self, acceptor: Acceptor) -> None:
+        """See whether coins went with a reset that no counter shows: from 0 to 0.
 
-        Its events are lost with its power; where it keeps its accept counter that tells how many
-        coins it took since the last record. One that says less, or many more, keeps none.
+        Raises:
+            LinkError: The line is down.
         """
-        if self._accepted is not None:
-            self._accepted = (self._accepted + credited) % COUNT_STEPS
-        if not reset:
-            return 0
-        believed, self._accepted = self._accepted, await acceptor.accepted_ever()
-        if believed is None or self._accepted is None:
-            return 0
-        unread = (self._accepted - believed) % COUNT_STEPS
-        return unread if unread <= BUFFER_EVENTS else 0
+        if self._seen is None or self._seen.counter or self._count.accepted is None:
+            return
+        try:
+            accepted = await acceptor.accepted_until(self._seen)
+        except Silent:
+            return  # the next read notices
+        untold = 0 if accepted is None else self._count.untold(accepted, NOTHING_NEW)
+        if untold:
+            await self._report((), suspect=untold, doubt=UNREAD)
 
     def _tell(self, acceptor: Acceptor, heard: Coins, news: News) -> None:
         book = self._books[acceptor.part]
@@ -474,6 +486,8 @@ class CcTalkChanger:
         wanted = self._acceptable
         due = now >= acceptor.applied_at + REMIND_S
         if acceptor.applied != wanted or due:
+            if due:
+                await self._recount(acceptor)
             await acceptor.route(self._routes())
             if await acceptor.apply(wanted, now):
                 self._books[acceptor.part].clear(FaultCode.DEVICE_RESET_BY_ITSELF)
@@ -506,27 +520,40 @@ class CcTalkChanger:
             await hopper.look()
         except Silent as silent:
             hopper.alive = False
+            hopper.better()
             if self._serving:
                 book.raise_(FaultCode.DEVICE_SILENT, str(silent))
             return
         hopper.alive = True
         book.clear(FaultCode.DEVICE_SILENT)
         self._judge(hopper)
+        if hopper.better() and self._serving:
+            self._sink.notify(TubesTouched(DeviceName.CHANGER))
+
+    async def _revive(self, hopper: Hopper) -> None:
+        """Reset a hopper that is blocked, by a jam or by a cut in a payout: it may pay again.
+
+        Its counts are noted before: what it paid is known whatever the reset does to it.
+
+        Raises:
+            LinkError: The line is down.
+        """
+        if not hopper.alive or not hopper.blocked or not hopper.may_be_reset:
+            return
+        await self._note()
+        async with self._payouts:
+            await hopper.reset()
+        await self._look_at(hopper)
 
     def _judge(self, hopper: Hopper) -> None:
         book = self._books[hopper.part]
-        if hopper.doubt:
-            book.raise_(FaultCode.DEVICE_UNSUITABLE, hopper.doubt)
-        else:
-            book.clear(FaultCode.DEVICE_UNSUITABLE)
-        if hopper.blocked:
-            book.raise_(FaultCode.CHANGER_TUBE_JAM, hopper.blocked)
-        else:
-            book.clear(FaultCode.CHANGER_TUBE_JAM)
-        if hopper.empty:
-            book.raise_(FaultCode.CHANGER_TUBE_SENSOR, "it ran out while the books say it holds")
-        else:
-            book.clear(FaultCode.CHANGER_TUBE_SENSOR)
+        if not hopper.alive and self._serving:
+            book.raise_(FaultCode.DEVICE_SILENT, "it fell silent in a payout")
+        for code, words in hopper.troubles.items():
+            if words:
+                book.raise_(code, words)
+            else:
+                book.clear(code)
 
     def _counts(self, *, proof: bool = False) -> TubeCounts:
         """What hoppers hold. As a proof also of those that can't pay now, when they can tell."""
@@ -547,7 +574,7 @@ class CcTalkChanger:
 
     def _cursor(self) -> bytes:
         marks = {h.plan.address: h.mark for h in self._hoppers if h.counted}
-        return Cursor(self._seen, marks, accepted=self._accepted).encode()
+        return Cursor(self._seen, marks, accepted=self._count.accepted).encode()
 
     async def _note(self) -> None:
         """Have the journal keep how far events and counts were seen."""

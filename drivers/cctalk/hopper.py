@@ -10,10 +10,11 @@ Money Controls SCH2 and Suzo-Happ Flow manuals.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from controller.faults import DeviceFault, LinkError
+from controller.faults import DeviceFault, FaultCode, LinkError
 from drivers.cctalk.addresses import Category
 from drivers.cctalk.bus import CcTalkBus, Peer
 from drivers.cctalk.cursor import HopperMark
@@ -45,6 +46,9 @@ STALL_S: Final = 30.0
 """Without a coin: a motor that jams reverses and tries again before it gives up by itself."""
 SENDS: Final = 3
 """Dispense commands for one order that were proved not to be received, before giving up."""
+STALLED_S: Final = 600.0
+"""Before a hopper that turned in vain, or took no order, is asked again: it may have come loose."""
+RAN_OUT: Final = "it ran out while the books say it holds"
 IMPLAUSIBLE: Final = 4 * MAX_DISPENSE
 """More coins than this since the last mark never left between two looks: another hopper stands
 there."""
@@ -122,6 +126,9 @@ class Hopper(Unit):
         """Why it can't pay, in words; empty when it can."""
         self.empty = False
         """It ran out in the last payout, whatever the books say."""
+        self._failed, self._failed_until = "", float("-inf")
+        self._reset_at = float("-inf")
+        self._told = False, False
         self.doubt = ""
         """Why its counts prove nothing; empty when they do."""
         self._kind: DispenseKind | None = None
@@ -130,7 +137,48 @@ class Hopper(Unit):
     @property
     def pays(self) -> bool:
         """Whether it is worth asking."""
-        return self.alive and not self.blocked and not self.empty and not self.doubt
+        sound = not self.blocked and not self.stalled and not self.doubt
+        return self.alive and sound and not self.empty
+
+    @property
+    def stalled(self) -> str:
+        """Why the others are asked instead for a while, in words; empty when it is asked."""
+        now = asyncio.get_running_loop().time()
+        return self._failed if now < self._failed_until else ""
+
+    def _stalls(self, why: str) -> None:
+        """Whoever waits for it in vain once is better served by the other hoppers."""
+        self._failed, self._failed_until = why, asyncio.get_running_loop().time() + STALLED_S
+
+    @property
+    def troubles(self) -> Mapping[FaultCode, str]:
+        """What keeps it from paying, in words by its fault; empty where that is not so."""
+        return {
+            FaultCode.DEVICE_UNSUITABLE: self.doubt,
+            FaultCode.CHANGER_TUBE_JAM: self.blocked or self.stalled,
+            FaultCode.CHANGER_TUBE_SENSOR: RAN_OUT if self.empty else "",
+        }
+
+    def better(self) -> bool:
+        """Whether it answers, or pays, and did not when this was asked last."""
+        before, self._told = self._told, (self.alive, self.pays)
+        return any(now and not was for was, now in zip(before, self._told, strict=True))
+
+    @property
+    def may_be_reset(self) -> bool:
+        """Whether its last reset is long enough ago: one that jams at once is left alone."""
+        return asyncio.get_running_loop().time() >= self._reset_at + STALLED_S
+
+    async def reset(self) -> None:
+        """Reset it. Its counts must be durable before. Raises LinkError."""
+        self._reset_at = asyncio.get_running_loop().time()
+        await self.tell(Header.RESET_DEVICE)
+        await asyncio.sleep(RESET_S)
+
+    def attended(self) -> None:
+        """Somebody is there: what had run out, stood or was in doubt may be mended."""
+        self.empty, self.doubt = False, ""
+        self._failed_until = self._reset_at = float("-inf")
 
     # ------------------------------------------------------------------------------- looking
 
@@ -248,6 +296,7 @@ class Hopper(Unit):
                     return Paid(0, idle=False)
                 if verdict:
                     return await self._finish(before, coins)
+            self._stalls(f"it took none of {SENDS} orders to pay")
             return Paid(0, 0)
         except LinkError:
             if not sent:
@@ -274,8 +323,7 @@ class Hopper(Unit):
                 look = again
             if self.blocked:
                 # its counts are known and durable, so a reset loses nothing
-                await self.tell(Header.RESET_DEVICE)
-                await asyncio.sleep(RESET_S)
+                await self.reset()
                 look = await self.look()
             self.alive = True
         except Silent:
@@ -324,6 +372,7 @@ class Hopper(Unit):
             except Silent:
                 self.alive = False
                 return Paid(dispensed_between(before.dispensed, self.mark.dispensed), idle=False)
+            self._stalls(f"its motor turned for {STALL_S:.0f} s without a coin, and was stopped")
         paid = dispensed_between(before.dispensed, after.dispensed)
         await self.tell(Header.ENABLE_HOPPER, b"\0")
         if paid < coins and after.flags.has(TIMEOUT):

@@ -250,6 +250,7 @@ class SimCcTalkBill(CcTalkDevice):
     def _stack(self) -> None:
         self._motion = None
         if self.faults.jam:
+            self._routed = False  # it stays where it is, until somebody pulls at it
             self.log.add(0, 6)
             return
         self._stacked(ESCROW)
@@ -299,6 +300,7 @@ class SimCcTalkBill(CcTalkDevice):
 
     def _lose_power(self) -> None:
         self._halt()
+        self._routed = False
         if self._dog is not None:
             self._dog.cancel()
             self._dog = None

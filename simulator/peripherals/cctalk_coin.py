@@ -5,6 +5,7 @@ Source: ccTalk Generic Specification 4.7, parts 2 and 3 (headers 184, 210, 227-2
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -105,8 +106,8 @@ class SimCoinAcceptor(CcTalkDevice):
         self.taken = 0
         """Coins ever taken; kept without power."""
         self.on_forgotten: Callable[[int], None] | None = None
-        """Told of the worth of coins whose events its own reset took along unread."""
-        self._unread = 0
+        """Told of the worth of coins whose events went unread: by its reset, or behind others."""
+        self._unread: deque[int] = deque(maxlen=EVENTS_KEPT)  # the worth of each event's coin
         self._rolling: list[Thing] = []
         self._generation = 0
         self._read_at = float("-inf")
@@ -133,7 +134,7 @@ class SimCoinAcceptor(CcTalkDevice):
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
                 self._told = answer = self.log.read()
-                self._unread = 0
+                self._unread.clear()
                 if self._dummy_due:
                     self._dummy_due = False
                     self.log.add(0, 0)
@@ -194,7 +195,7 @@ class SimCoinAcceptor(CcTalkDevice):
     def press_lever(self) -> None:
         """Open the coin return."""
         if self.powered:
-            self.log.add(0, _RETURN_LEVER)
+            self._event(0, _RETURN_LEVER)
 
     def clear_jam(self) -> None:
         """Give jammed coins back."""
@@ -208,26 +209,36 @@ class SimCoinAcceptor(CcTalkDevice):
         self._rolling.remove(thing)
         position = self._position_of(thing)
         if self.faults.coin_jam:
-            self.log.add(0, _JAM)
+            self._event(0, _JAM)
         elif position is None:
             self._truth.move(thing, SLOT, TRAY, why="unknown")
-            self.log.add(0, _REJECTED)
+            self._event(0, _REJECTED)
         elif not self.accepted >> position - 1 & 1 or not self.master:
             self._truth.move(thing, SLOT, TRAY, why="inhibited")
-            self.log.add(0, _INHIBITED)
+            self._event(0, _INHIBITED)
         elif not self.listening:
             self._truth.move(thing, SLOT, TRAY, why="nobody reads")
         elif self.faults.swallowed > 0:
             self.faults.swallowed -= 1
             self._truth.move(thing, SLOT, CASHBOX, why="swallowed")
-            self.log.add(0, 36)
+            self._event(0, 36)
         else:
             path = self.routes.get(position, 0)
             self._truth.move(thing, SLOT, self.paths.get(path, CASHBOX))
             self.taken += 1
             if not self.faults.frozen:
-                self.log.add(position, path)
-                self._unread += thing.value
+                self._event(position, path, thing.value)
+
+    def _event(self, first: int, second: int, value: int = 0) -> None:
+        """Note an event; the sixth that nobody has read pushes the first one out."""
+        if len(self._unread) == EVENTS_KEPT:
+            self._forget(self._unread[0])
+        self._unread.append(value)
+        self.log.add(first, second)
+
+    def _forget(self, value: int) -> None:
+        if value and self.on_forgotten is not None:
+            self.on_forgotten(value)
 
     def _position_of(self, thing: Thing) -> int | None:
         for position, (text, value) in self.settings.ids.items():
@@ -242,13 +253,13 @@ class SimCoinAcceptor(CcTalkDevice):
 
     def self_reset(self) -> None:
         """Reset by itself, at any moment: what nobody has read yet is forgotten."""
-        if self.powered and self._unread and self.on_forgotten is not None:
-            self.on_forgotten(self._unread)
+        if self.powered:
+            self._forget(sum(self._unread))
         super().self_reset()
 
     def _reset_state(self) -> None:
         self.log.clear()
-        self._unread = 0
+        self._unread.clear()
         self.accepted = 0
         self.master = True
         self.routes = {}

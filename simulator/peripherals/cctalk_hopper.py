@@ -30,6 +30,8 @@ _DISABLED: Final = 0x80
 _TIMEOUT: Final = 0x02
 _MAX_CURRENT: Final = 0x01
 _CUT_IN_PAYOUT: Final = 0x01  # register 3
+_AFTER: Final = ("jam_after", "reset_after", "bridged_after", "cut_after")
+_CUT_S: Final = 1.0  # a loose plug, or a supply that several motors have pulled down
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class HopperFaults(CcTalkFaults):
     stall: bool = switch("the motor turns and pays nothing, for ever")
     jam_after: int = whole("jams after so many coins of a payout")
     reset_after: int = whole("resets itself after so many coins of a payout")
+    bridged_after: int = whole("its coins bridge after so many of a payout: no more of them comes")
+    cut_after: int = whole("its supply fails for a second after so many coins of a payout")
     lost_dispenses: int = counter("the next N dispense commands are not heard")
     extra_coins: int = counter("the next payout lets N coins more fall, uncounted")
 
@@ -108,6 +112,7 @@ class SimHopper(CcTalkDevice):
         self.unpaid = 0
         self._cut = False
         self._timer: asyncio.TimerHandle | None = None
+        self._supply: asyncio.TimerHandle | None = None  # its own supply comes back
         self.event = 0
         self.remaining = 0
         self.enabled = False
@@ -206,7 +211,15 @@ class SimHopper(CcTalkDevice):
             self._flag |= _MAX_CURRENT
             self._stop()
             return
-        if not self._truth.count(self.place, self._thing):
+        if faults.cut_after == 0:
+            faults.cut_after = -1
+            self.power_off()
+            self._supply = self._timeline.after(_CUT_S, self.power_on)
+            return
+        bridged = faults.bridged_after == 0
+        if bridged:
+            faults.bridged_after = -1
+        if bridged or not self._truth.count(self.place, self._thing):
             self._flag |= _TIMEOUT
             self._timer = self._timeline.after(self.settings.empty_s, self._stop)
             return
@@ -214,7 +227,7 @@ class SimHopper(CcTalkDevice):
         self.dispensed = (self.dispensed + 1) % DISPENSE_COUNT_STEPS
         self.paid += 1
         self.remaining -= 1
-        for name in ("jam_after", "reset_after"):
+        for name in _AFTER:
             if getattr(faults, name) > 0:
                 setattr(faults, name, getattr(faults, name) - 1)
         if self.remaining:
@@ -234,6 +247,12 @@ class SimHopper(CcTalkDevice):
             self._timer.cancel()
             self._timer = None
 
+    def _no_supply(self) -> None:
+        """Forget that the supply comes back by itself: it has, or all the machine is dark now."""
+        if self._supply is not None:
+            self._supply.cancel()
+            self._supply = None
+
     # -- resets ------------------------------------------------------------------------------
 
     def _reset_state(self) -> None:
@@ -250,10 +269,12 @@ class SimHopper(CcTalkDevice):
     def _lose_power(self) -> None:
         """A cut keeps what was unpaid; one while it stands clears it."""
         self._halt()
+        self._no_supply()
         self.unpaid = self.remaining
         self.remaining = 0
 
     def _power_returned(self) -> None:
+        self._no_supply()
         self._flag = _POWER_UP
         self._cut = self.settings.remembers_cut and self.unpaid > 0
 

@@ -27,6 +27,7 @@ for _number, (_key, _cell) in enumerate(zip(KEYS, TABLE, strict=True)):
         )
 
 
+PULSES: Final = 2  # hex digits of a group: it pays nothing out, so nothing else tells whose it was
 Phases = tuple[str, ...]
 NOTHING: Final[tuple[Phases, Phases]] = ((), ())
 # By a record's type: the phases that it ends, and those that it begins.
@@ -61,7 +62,7 @@ TELLING: Final = frozenset(
         rec.DispenseFinished, rec.SettleIntended, rec.ShortfallBooked, rec.CreditAuthorised,
         rec.PayoutIntended, rec.BillEscrowed, rec.ApprovalRequested, rec.VendOpened,
         rec.RightHeld, rec.RightGranted, rec.ClaimRedeemed, rec.TokenInserted,
-        rec.RightEnded, rec.AgeChecked,
+        rec.RightEnded, rec.AgeChecked, rec.CoinsDeposited,
     )
 )  # fmt: skip
 
@@ -96,6 +97,11 @@ class Coverage:
     def happens(self, mark: str, phase: str = "") -> None:
         """Something happened just now: an act, an end; in this phase, or in what records say."""
         self._met.update((one, mark) for one in ((phase,) if phase else self._phases))
+
+    def seen(self, mark: str) -> None:
+        """Money that nobody has a record of was taken just now: a coin's, whoever's it was."""
+        self._tenders.add("COINS")
+        self._met |= {("IDLE", mark), ("MONEY", mark)}
 
     def damaged(self, mark: str, *, coins: int, bills: int) -> None:
         """The journal's file is damaged, with so much credit in it."""
@@ -139,6 +145,8 @@ class Coverage:
                 self._pays(coins=coins, bills=bills, product=product)
             case rec.PayoutIntended(coins=coins, bills=bills):
                 self._pays(coins=coins, bills=bills)
+            case rec.CoinsDeposited(answer=answer) if len(answer) == PULSES:
+                self._tenders.add("COINS")
             case rec.BillEscrowed():
                 self._tenders.add("BILL")
             case rec.ApprovalRequested():

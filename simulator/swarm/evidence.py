@@ -41,6 +41,10 @@ _APPROVED: Final = 0x05  # VEND APPROVED
 _REFUND_ERROR: Final = 0xC  # high nibble of MALFUNCTION / ERROR (section 7)
 
 
+def _nobody(mark: str) -> None:
+    del mark
+
+
 def money_in(world: World, device: str, item: bytes) -> int:
     """Return what coins and bills of ours an item of a poll answer tells of, in minor units."""
     if not item:
@@ -92,6 +96,7 @@ class Evidence:
     ends: list[str] = field(default_factory=list)
     fell: Counter[str] = field(default_factory=Counter)  # products, by column, whoever saw them
     findings: list[str] = field(default_factory=list)
+    forgotten: bool = False  # coins went unread with an acceptor's events; a flag will say so
     payable: set[str] = field(default_factory=set)  # claims that the tubes could have paid then
 
     def open(self, kind: Kind, trouble: Trouble, now: float) -> None:
@@ -162,6 +167,7 @@ class Watch:
         self._acked = 0
         self._recorded = 0
         self.on_told: Callable[[], None] | None = None
+        self.on_seen: Callable[[str], None] = _nobody
         self.on_record: list[Callable[[Record], None]] = []
         for name, device in machine.world.devices.items():
             device.on_item_acked = self._hearer(name)
@@ -171,6 +177,8 @@ class Watch:
         line = machine.world.cctalk
         if line is not None and line.acceptor is not None:
             line.acceptor.on_forgotten = self._forgotten
+        self._acceptor = None if line is None else line.acceptor
+        self._counter = self._events()
         self._pulsed: Counter[int] = Counter()  # coins that were pulsed, and in no record yet
         self._hushed: Counter[int] = Counter()  # those of a life that ended
         self._refusals: set[str] = set()  # acknowledged by an adapter, and not on record yet
@@ -190,8 +198,14 @@ class Watch:
             told = told[size:]
 
     def _forgotten(self, value: int) -> None:
-        """A ccTalk acceptor's own reset took along what nobody had read."""
+        """What nobody had read of a ccTalk acceptor went with its reset, or behind other events."""
         self.evidence.lost += value
+        self.evidence.forgotten = True
+        self.on_seen("seen.unread coin")
+
+    def _events(self) -> int:
+        """Return the event counter of a ccTalk acceptor; behind 255 comes 1."""
+        return 0 if self._acceptor is None else self._acceptor.log.counter
 
     def _pulse_coin(self, value: int) -> None:
         """A coin fell into the cash box; its pulses are told to whoever listens, once."""
@@ -281,7 +295,8 @@ class Watch:
 
     def begin(self) -> None:
         """Start anew after a check: nothing is on its way."""
-        self.evidence = Evidence()
+        forgotten = self.evidence.forgotten  # noticed when it is asked how many coins it took
+        self.evidence = Evidence(forgotten=forgotten)
         self._acked = self._recorded  # a RESET may have taken what was recorded and never heard
 
     async def follow(self) -> None:
@@ -309,6 +324,9 @@ class Watch:
         """Note what a record tells (``TAKEN``)."""
         match record.data:
             case rec.CoinsDeposited(coins=coins, suspect=suspect):
+                before, self._counter = self._counter, self._events()
+                if 0 < self._counter < before:
+                    self.on_seen("seen.wrap")
                 if self.machine.world.pulse is None:
                     self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
                 else:
@@ -366,8 +384,13 @@ class Watch:
         self._refusals.clear()
         if power and self.machine.world.cctalk is not None:
             # Its devices forget the credits that nobody has read yet.
-            evidence.lost += self.machine.held_by_an_answer()
-        evidence.lost += self._unpulsed()
+            held = self.machine.held_by_an_answer()
+            evidence.lost += held
+            evidence.forgotten |= held > 0
+        pulsing = self._unpulsed()
+        if pulsing:
+            self.on_seen(f"seen.cut pulses={'power' if power else 'kill'}")
+        evidence.lost += pulsing
         self._hushed += untold
         hidden = {Excuse.REPEAT, Excuse.PULSE}
         unfinished = self.machine.unfinished

@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
+from controller.saga import failures_cctalk, failures_pulse
 from controller.saga.failure_cells import Cell
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
@@ -14,6 +15,9 @@ from simulator.swarm.plan import Build
 RARE: Final = 4.0  # only some machines can bring it about: wanted the more on those
 SELDOM: Final = 2.5  # it takes a coincidence
 IN_CLIMATE: Final = ("climate", "cabin")
+ON_CCTALK: Final = frozenset(cell.failure for cell in failures_cctalk.ROWS)
+BY_PULSES: Final = frozenset(cell.failure for cell in failures_pulse.ROWS)
+WRAPS: Final = 240  # events from which on an acceptor's counter comes to 255 in a life
 
 
 def marks(build: Build, cell: Cell) -> tuple[str, ...]:
@@ -42,6 +46,8 @@ def _has(build: Build, mark: str) -> bool:
             return not build.cctalk and (build.recycler or not name.startswith("dispense_"))
         case "pulse":
             return build.pulse
+        case "cctalk" | "acceptor" | "hopper3" | "billcc":
+            return build.cctalk
         case "climate" | "cabin":
             return bool(build.cooled)
         case _:
@@ -54,6 +60,8 @@ def _weight(build: Build, cell: Cell) -> float:
     parts = {mark.partition(".")[0] for mark in CAUSES.get(cell.failure, ())}
     rare = (
         parts <= {"pulse", *IN_CLIMATE}
+        or cell.failure in ON_CCTALK
+        or cell.failure in BY_PULSES
         or "recycler" in cell.failure
         or "age" in cell.failure.split()
         or cell.failure == "bill is stacked after power-up"
@@ -76,9 +84,19 @@ def _pays(build: Build, cell: Cell) -> bool:
             return True
 
 
+def _fitted(build: Build, failure: str) -> bool:
+    """Tell whether it has the devices of a ccTalk line, or of a pulse acceptor, that it takes."""
+    if failure == "acceptor's counter begins again behind 255":
+        return build.events >= WRAPS
+    on_cctalk = failure not in ON_CCTALK or build.cctalk
+    return on_cctalk and (failure not in BY_PULSES or build.pulse)
+
+
 def _can(build: Build, cell: Cell) -> bool:
     """Tell whether this machine's devices and its owner's policies let it come to that."""
     failure = cell.failure
+    if not _fitted(build, failure):
+        return False
     if "age" in failure.split():
         able = build.checks_age or "can't check" in failure
         return build.flagged and able

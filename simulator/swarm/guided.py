@@ -47,6 +47,15 @@ LASTS_S: Final = 25.0
 AWAY_S: Final = 200.0
 PATIENT: Final = 4  # times that somebody waits for the end who is owed something
 # Of a product that needs some time to fall: a cut that late finds it in the bin.
+UNHEARD: Final = frozenset(
+    (
+        "acceptor resets with a coin that nobody has read",
+        "acceptor tells more than its buffer holds",
+        "vendd is killed while a coin pulses",
+        "vendd starts while a coin pulses",
+        "power is lost while a coin pulses",
+    )
+)
 FALLEN: Final = (30, 60)
 SOON: Final = (1, 25)
 FALLING_S: Final = (0.8, 2.2)  # into a turn: the product is about to fall
@@ -55,6 +64,23 @@ MEASURED_S: Final = 20.0  # the air has been measured and judged by then
 MISSED_S: Final = 72.0  # a thermometer that says nothing is given up by then
 SLOW_S: Final = 12.0  # a reader's answer, in which food gets too warm
 FORGOTTEN_S: Final = 20.0  # what was promised for some seconds has lapsed by then
+ROLLING_S: Final = (0.1, 0.3)  # a coin's way to the sensor of an acceptor
+HASTE_S: Final = 0.07  # between two coins of somebody who pours them in
+HASTY: Final = 8  # coins; more than an acceptor's buffer tells of
+RECOUNTED_S: Final = 35.0  # it has been asked by then how many coins it took
+# What has to last for as long as a payout or a bill is waited for.
+ENDLESS: Final = frozenset(
+    (
+        "changer never ends its payout",
+        "hopper never ends its payout",
+        "hopper hears no order at all",
+    )
+)
+IN_MID_PAYOUT: Final = frozenset(("hopper dies in payout", "ccTalk line is cut in payout"))
+PAYS_S: Final = (0.3, 0.45)  # behind the intent: a hopper has been told, and its first coin falls
+ODD: Final = 5  # the one coin that no acceptor on a ccTalk line is to take
+COUNTED: Final = 254  # events; with the coins of whoever comes then it begins again
+STACKED_S: Final = (0.6, 0.85)  # behind an order to stack: in the stacker, and told to nobody
 WARM: Final = 20.0  # degrees
 
 
@@ -79,6 +105,11 @@ def misfortune(
     first = next((act.text[:2] for act in acts if act.what == "keys"), selection)
     troubles = _before(rng, cell, first, selection)
     kind, _, rest = mark.partition(".")
+    if cell.failure in UNHEARD:
+        return _unheard(rng, cell, acts, rest)
+    if cell.failure == "acceptor's counter begins again behind 255":
+        # Coins that it does not know are events as well.
+        acts = [*[Act("coin", ODD, after_s=0.1)] * (COUNTED - build.events), *acts]
     if kind == "act":
         acts = _acting(rng, cell, acts, rest)
     elif kind == "end":
@@ -95,6 +126,25 @@ def misfortune(
         if cell.phase.name == "RECOVERY":
             return Misfortune(tuple(acts), troubles, End("kill", _behind(rng, cell), 5, 0.6))
     return Misfortune(tuple(acts), troubles)
+
+
+def _unheard(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> Misfortune:
+    """Return somebody with a coin that is in the machine before anybody has heard of it."""
+    if "pulses" in cell.failure:
+        how = mark.partition("=")[2]
+        dark_s = 0.6 if "starts" in cell.failure else 5.0
+        coins = [Act("coin", 200, after_s=0.4), Act("coin", 200, after_s=0.4)]
+        end = End(how, "coins.deposited", rng.randint(2, 20), dark_s)
+        return Misfortune((*coins, *acts), end=end)
+    first_s = 1.0
+    if "resets" in cell.failure:
+        at_s = first_s + rng.uniform(*ROLLING_S)
+        trouble = Trouble("acceptor", "resets", 1, at_s=at_s, for_s=10.0)
+        coins = [Act("coin", 200, after_s=first_s)]
+    else:
+        trouble = Trouble("acceptor", "silent", True, at_s=first_s + HASTE_S, for_s=HASTE_S * HASTY)
+        coins = [Act("coin", 50, after_s=first_s if n == 0 else HASTE_S) for n in range(HASTY)]
+    return Misfortune((*coins, Act("wait", after_s=RECOUNTED_S), *acts), (trouble,))
 
 
 def _before(rng: random.Random, cell: Cell, first: str, selection: str) -> tuple[Trouble, ...]:
@@ -161,6 +211,9 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
     if kind is None:
         return ()
     part = {"column": selection, "reader": "cashless1"}.get(kind.part, kind.part)
+    if cell.failure in IN_MID_PAYOUT:
+        at_s = rng.uniform(*PAYS_S)
+        return (Trouble(part, kind.name, kind.values[0], "payout.intended", at_s, AWAY_S),)
     if _outlasts(cell):  # only a device that stays away is given up
         return (Trouble(part, "silent", True, _behind(rng, cell), 0.0, AWAY_S),)
     value = _value(rng, kind, wanted, cell, selection)
@@ -168,12 +221,14 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
         return tuple(
             Trouble(part, kind.name, value, "payout.intended", at, AWAY_S) for at in SHORT_AGAIN_S
         )
-    if cell.failure == "changer never ends its payout":
+    if cell.failure in ENDLESS:
         return (Trouble(part, kind.name, value, "payout.intended", 0.0, AWAY_S),)
     if cell.phase.name == "RECOVERY":
         return (Trouble(part, kind.name, value, "boot.started", 0.0, LASTS_S),)
     if cell.failure == "thermometer dies":
         return (Trouble(part, kind.name, "gone", for_s=AWAY_S),)
+    if cell.failure == "ccTalk validator resets behind the stack":
+        return (Trouble(part, kind.name, value, "stack.intended", rng.uniform(*STACKED_S), 5.0),)
     # What waits for its moment by itself may be set early.
     early = kind.part == "reader" and kind.name in ("refund", "dies_at", "resets_at")
     early = early or (cell.tender.name != "CLAIM" and rng.random() < 0.3)
@@ -188,8 +243,8 @@ def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple
 
 def _outlasts(cell: Cell) -> bool:
     """Tell whether it comes to this only when a device is away for long."""
-    away = ("is gone" in cell.failure) or ("dies in payout" in cell.failure)
-    return away and "claim.opened" in cell.journaled
+    away = ("is gone", "dies in payout", "is cut in payout")
+    return any(word in cell.failure for word in away) and "claim.opened" in cell.journaled
 
 
 def _value(rng: random.Random, kind: Kind, wanted: str, cell: Cell, selection: str) -> FaultValue:

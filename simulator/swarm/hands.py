@@ -31,7 +31,8 @@ SWITCHED_OFF: Final = "switched off by the swarm"
 ONCE: Final = frozenset(
     (
         "dies_at", "resets_at", "jam_after", "reset_after", "short_by", "reset_in_stack",
-        "dispense_jam_after", "dispense_reset_after", "dispense_short",
+        "dispense_jam_after", "dispense_reset_after", "dispense_short", "bridged_after",
+        "cut_after",
     )
 )  # fmt: skip
 FULL_MARGIN: Final = 4_096  # bytes that a full disk still has

@@ -42,10 +42,15 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "an answer of the changer came damaged, and may have told of a coin": frozenset({Excuse.LINE}),
     "pulses that are no coin": frozenset({Excuse.PULSE}),
     "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
+    "coins that the acceptor took, and has no event of any more": frozenset({Excuse.LOST}),
     "silent validator": frozenset({Excuse.BILL}),
     "bill in escrow unknown": frozenset({Excuse.BILL}),
     UNREAD: frozenset({Excuse.BILL, Excuse.LOST}),
 }
+FORGOTTEN: Final = (
+    "coins taken before the acceptor's power went, and not read",
+    "coins that the acceptor took, and has no event of any more",
+)
 RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
 BILL_LIMIT: Final = 5_000  # the largest bill there is
@@ -478,6 +483,8 @@ class Judge:
                 yield f"a flag that no oracle knows: {flag.reason!r}"
             elif Excuse.LOST in excuses and evidence.lost:
                 continue  # what the flag asks about was told to a life that ended
+            elif evidence.forgotten and flag.reason in FORGOTTEN:
+                evidence.forgotten = False
             elif flag.reason == UNREAD and self.mark.unread > 0:
                 continue  # stacked unheard, for somebody before: a count has told of it only now
             elif not evidence.excused(*excuses, at_s=at_s):

@@ -36,6 +36,7 @@ LOOK_LATE_S: Final = 5.0  # where whatever matters is told
 RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has ended
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
+SILENT: Final = "hopper {} " + FaultCode.DEVICE_SILENT.value
 OFF: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
 
 
@@ -147,9 +148,18 @@ class Lives:
             and len(running.machine.desk.live.ready) == len(running.machine.brain.devices)
             and (running.machine.desk.mode.selling or self._off() or self._in_service())
             and not self._recounting()
+            and not self._unnoticed()
             and not state.sagas
             and (state.escrow is None or state.escrow.claimed or state.escrow.waits)
             and machine.world.quiet
+        )
+
+    def _unnoticed(self) -> bool:
+        """Tell whether a hopper answers again that was silent, and will be counted."""
+        line = self.machine.world.cctalk
+        return line is not None and any(
+            hopper.fit and SILENT.format(hopper.address) in self.machine.state.faults
+            for hopper in line.hoppers
         )
 
     def _off(self) -> bool:

@@ -79,6 +79,7 @@ class Player(Lives):
         self.machine.world.board.on_edge = self._edge
         self.machine.world.panel.on_frame = lambda _: self._stir()
         self.watch.on_told = self._stir
+        self.watch.on_seen = self.coverage.seen
         self.watch.on_record.append(self._recorded)
 
     def _fitted(self, base: MachineSettings, life: Life) -> tuple[MachineSettings, WorldPlan]:

@@ -258,6 +258,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("lose_blocks", _FEW, ANY, NONE, 20.0, 0.3),
             ("lose_answers", _FEW, ANY, NONE, 20.0, 0.3),
             ("flip_answers", _FEW, ANY, NONE, 20.0, 0.3),
+            ("dead", (True,), PAYING, _AWAY | {Excuse.BILL}, 60.0, 0.3),
         ],
     ),
     *_kinds(
@@ -278,7 +279,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("mute_s", _CCTALK_SILENCE, BILLS, frozenset({Excuse.BILL}), 60.0, 0.3),
             ("resets", (1,), BILLS, frozenset({Excuse.BILL}), 20.0, 0.3),
             ("jam", (True,), (), frozenset({Excuse.BILL}), 60.0, 0.3),
-            ("lost_routes", (1, 2), BILLS, NONE, 20.0, 0.3),
+            ("lost_routes", (1, 5, 1_000), BILLS, NONE, 60.0, 0.3),
         ],
     ),
     *_kinds(
@@ -286,7 +287,11 @@ KINDS: Final[tuple[Kind, ...]] = (
         [
             *_question(PAYING),
             ("jam_after", (0, 1), PAYING, _TUBES, 20.0, 0.3),
-            ("lost_dispenses", (1,), PAYING, NONE, 20.0, 0.3),
+            ("bridged_after", (0, 1), PAYING, NONE, 20.0, 0.3),
+            ("reset_after", (0, 1), PAYING, NONE, 20.0, 0.3),
+            ("cut_after", (0, 1), PAYING, _AWAY, 20.0, 0.3),
+            ("stall", (True,), PAYING, NONE, 90.0, 0.3),
+            ("lost_dispenses", (1, 1_000), PAYING, NONE, 90.0, 0.3),
             ("silent", (True,), PAYING, _AWAY, 12.0, 0.3),
             ("mute_s", _CCTALK_SILENCE, PAYING, _AWAY, 60.0, 0.3),
             ("resets", (1,), PAYING, _AWAY, 20.0, 0.3),

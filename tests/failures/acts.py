@@ -203,11 +203,16 @@ class Play(Stage):
         forget()
 
     async def coins_fall(self) -> None:
-        """Return when the changer, or the recycler, has begun to pay."""
-        changer, bill = self.world.changer, self.world.bill
-        assert changer is not None
-        assert bill is not None
-        await self.comes(lambda: changer.paying or bill.recycler.paying)
+        """Return when the changer, the recycler, or a hopper has begun to pay."""
+        changer, bill, line = self.world.changer, self.world.bill, self.world.cctalk
+        hoppers = [] if line is None else line.hoppers
+        await self.comes(
+            lambda: (
+                (changer is not None and changer.paying)
+                or (bill is not None and bill.recycler.paying)
+                or any(hopper.remaining for hopper in hoppers)
+            )
+        )
 
     async def comes(self, sign: Callable[[], bool]) -> None:
         """Return within some milliseconds of a physical event; it is due."""

@@ -48,6 +48,7 @@ class Break:
         hides: What the oracles can't find where nobody can count it.
         recycler: The validator pays bills out again.
         machine: Another machine than the demo's.
+        pays: More money is put in than what comes early.
     """
 
     column: str = "A3"
@@ -64,6 +65,7 @@ class Break:
     hides: tuple[str, ...] = ()
     recycler: bool = False
     machine: MachineSettings | None = None
+    pays: bool = True
 
     def world(self, settings: MachineSettings = SETTINGS) -> WorldPlan:
         """Return what stands around the controller."""

@@ -17,18 +17,17 @@ from controller.saga.failure_cells import Cell, Phase, Tender
 from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.plan import WorldPlan
-from simulator.swarm.plan import Build
-from simulator.swarm.pulse_coins import PulseCoins
 from tests.climate_kit import cooled
 from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
 from tests.failures.breaking import RECYCLER_SETTINGS, Break, power_fails, waits
+from tests.failures.cctalk_breaks import CCTALK
 from tests.failures.disk_breaks import DISK
 from tests.failures.end_breaks import ENDS
+from tests.failures.pulse_breaks import PULSE
 from tests.failures.recovery_breaks import RECOVERY
 from tests.failures.settings_breaks import SETTINGS_BREAKS
 from tests.scenarios.stage import SETTINGS, with_policy
 
-PULSE_SETTINGS: Final = PulseCoins().settings(SETTINGS, Build(pulse=True))
 WITH_TOKENS: Final = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
 ADULTS: Final = SETTINGS.model_copy(
     update={"products": tuple(p.model_copy(update={"min_age": 18}) for p in SETTINGS.products)}
@@ -336,26 +335,6 @@ def _recycler(fault: str, value: object) -> Break:
     return replace(_changer(fault, value, part="bill"), recycler=True)
 
 
-def _pulses(fault: str, bad: int = 0) -> Break:
-    """The line is disturbed while the money comes in; ``bad`` is a coin that can't be read."""
-
-    async def early(play: Play) -> None:
-        play.breaks("pulse", fault, 1 if bad else 3)
-        if bad:
-            play.world.insert_coin(bad)
-            await play.quiet()
-
-    return Break("A1", early=early, coins=(100, 50), machine=PULSE_SETTINGS)
-
-
-PULSE: Final[dict[str, Break]] = {
-    "noise on the pulse line": _pulses("spikes"),
-    "pulses are lost": replace(
-        _pulses("lost_pulses", 200), hides=("cash.cashbox", "customers are out of pocket by 200")
-    ),
-}
-
-
 async def _unplugs_bill(play: Play) -> None:
     await play.coins_fall()
     play.world.unplug("bill")
@@ -465,8 +444,8 @@ RIGHTS: Final[dict[str, Break]] = {
 
 
 BREAKS: Final[dict[str, Break]] = {
-    **DISPENSER, **READER, **CASH, **RECYCLER, **PULSE, **DISK, **CLIMATE, **SETTINGS_BREAKS,
-    **RIGHTS, **AGE, **ENDS,
+    **DISPENSER, **READER, **CASH, **RECYCLER, **CCTALK, **PULSE, **DISK, **CLIMATE,
+    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS,
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ async def _play(cell: Cell, link: Link) -> None:
     await play.opens()
     try:
         await how.early(play)
-        if not inserts_only(cell):
+        if how.pays and not inserts_only(cell):
             await (play.coins(*how.coins) if how.coins else play.pays())
         await how.ready(play)
         for part, fault, value in how.faults:

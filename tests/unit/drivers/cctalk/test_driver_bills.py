@@ -116,10 +116,22 @@ async def test_a_route_that_is_not_heard_is_repeated() -> None:
 
 
 @virtual
-async def test_a_route_that_is_never_answered_is_unknown() -> None:
+async def test_a_route_that_is_never_heard_ends_with_the_bill_given_back() -> None:
+    """It answers every poll but no order: it gives the bill back by itself, and tells so."""
     it = await taking()
     await escrowed(it)
-    it.validator.faults.lost_routes = 3
+    it.validator.faults.lost_routes = 1_000
+    await it.bill.stack()
+    assert [kind for kind, _ in it.sink.bills] == ["escrowed", "returned"]
+    assert it.tray == 1_000
+    await it.die()
+
+
+@virtual
+async def test_a_route_of_a_validator_that_falls_silent_is_unknown() -> None:
+    it = await taking()
+    await escrowed(it)
+    it.wire.line.dead = True
     with pytest.raises(EffectUnknownError):
         await it.bill.stack()
     await it.die()

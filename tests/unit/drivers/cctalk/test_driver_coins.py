@@ -13,7 +13,7 @@ from controller.ports import (
     DeviceReady,
     EscrowLever,
 )
-from drivers.cctalk.changer import UNREAD
+from drivers.cctalk.coin_count import LOST, UNREAD
 from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
 from drivers.cctalk.headers import Header
@@ -194,6 +194,53 @@ async def test_more_than_five_events_unseen_are_told_as_lost() -> None:
     await it.up()
     assert it.sink.coins == [10] * 5
     assert it.suspects == 2
+    await it.die()
+
+
+@virtual
+async def test_of_events_unseen_only_coins_are_told_as_lost_where_the_acceptor_counts() -> None:
+    it = await taking(rig())
+    await it.die()
+    for _ in range(7):
+        it.acceptor.log.add(0, 1)
+    it.acceptor.log.add(2, 0)
+    it.acceptor.taken += 1
+    await it.up()
+    assert it.sink.coins == [10]
+    assert it.suspects == 0
+    await it.die()
+
+
+@virtual
+async def test_coins_unseen_among_many_events_are_told_by_the_accept_counter() -> None:
+    it = await taking(rig())
+    await it.die()
+    it.acceptor.taken += 1
+    it.acceptor.log.add(6, 0)
+    for _ in range(6):
+        it.acceptor.log.add(0, 1)
+    await it.up()
+    assert (it.sink.coins, it.suspects) == ([], 1)
+    assert [r.doubt for r in it.sink.reports if isinstance(r, CoinsReport) and r.suspect] == [LOST]
+    await it.die()
+    await it.up()
+    assert it.suspects == 1, "flagged once"
+    await it.die()
+
+
+@virtual
+async def test_a_coin_that_went_with_a_reset_from_nothing_to_nothing_is_told() -> None:
+    """The first coin since its power came, and its own reset before anybody has read of it."""
+    it = await taking(rig())
+    it.acceptor.insert_coin(200)
+    await until(lambda: bool(it.truth.value(CASHBOX)), 5)
+    it.acceptor.self_reset()
+    await until(lambda: it.suspects == 1, 40)
+    await it.insert(50)
+    await until(lambda: it.sink.coins == [50], 5)
+    await it.die()
+    await it.up()
+    assert it.suspects == 1, "flagged once"
     await it.die()
 
 

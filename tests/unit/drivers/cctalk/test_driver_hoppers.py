@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from controller.faults import LinkError
-from controller.ports import PayoutEvidence, PayoutOrder
+from controller.faults import FaultCode, LinkError
+from controller.ports import DeviceName, PayoutEvidence, PayoutOrder, TubesTouched
 from controller.saga.payout import Reconciled, reconcile
 from drivers.cctalk.headers import Header
+from drivers.cctalk.hopper import STALLED_S
 from drivers.cctalk.hopper_codec import DispenseKind
 from simulator.peripherals.cctalk_hopper import HopperSettings
 from simulator.truth import tube
@@ -155,6 +156,66 @@ async def test_a_motor_that_never_stops_is_stopped() -> None:
     evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
     assert Header.EMERGENCY_STOP in it.hoppers[0].asked
     assert judged(evidence, 300) == Reconciled((), "both", certain=True)
+    assert evidence.tubes is not None
+    assert evidence.tubes.defective == {15}, "the others are asked instead"
+    assert it.sink.faults[("hopper 3", FaultCode.CHANGER_TUBE_JAM)]
+    it.changer.accept(frozenset(), manual=True)  # somebody is there
+    assert (await it.changer.tubes()).defective == set()
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_turned_in_vain_is_asked_again_later() -> None:
+    it = await rig().up()
+    it.hoppers[0].faults.stall = True
+    await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+    it.hoppers[0].faults.stall = False
+    assert (await it.changer.tubes()).defective == {15}
+    await asyncio.sleep(STALLED_S)
+    assert (await it.changer.tubes()).defective == set()
+    assert judged(await it.changer.payout(PayoutOrder(300, ((15, 3),))), 300).amount == 300
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_comes_back_has_its_coins_counted() -> None:
+    """It paid on while nobody heard it."""
+    it = await rig().up()
+    it.hoppers[0].faults.silent = True
+    await until(lambda: ("hopper 3", FaultCode.DEVICE_SILENT) in it.sink.faults, 10)
+    assert it.sink.told(TubesTouched) == []
+    it.hoppers[0].faults.silent = False
+    await until(lambda: it.sink.told(TubesTouched) == [TubesTouched(DeviceName.CHANGER)], 10)
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_a_power_cut_blocked_is_reset_once_its_counts_are_noted() -> None:
+    it = await rig().up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((15, 5),))))
+    await until(lambda: it.hoppers[0].paid == 2, 10)
+    it.hoppers[0].power_off()
+    await it.die()
+    await asyncio.gather(paying, return_exceptions=True)
+    it.hoppers[0].power_on()
+    await it.up()
+    noted = len(it.sink.durable)
+    await until(lambda: it.sink.told(TubesTouched) == [TubesTouched(DeviceName.CHANGER)], 10)
+    assert len(it.sink.durable) > noted, "its counts were on disk before"
+    assert (await it.changer.tubes()).counts[15] == 98
+    assert (await it.changer.tubes()).defective == set()
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_that_jams_again_is_left_alone_for_a_while() -> None:
+    it = await rig().up()
+    for tries in (1, 2):
+        it.hoppers[0].faults.jam_after = 0
+        await it.changer.payout(PayoutOrder(300, ((15, 3),)))
+        await asyncio.sleep(10)
+        assert it.hoppers[0].asked.count(Header.RESET_DEVICE) == 1
+        assert (await it.changer.tubes()).defective == (set() if tries == 1 else {15})
     await it.die()
 
 

@@ -181,6 +181,7 @@ class CcTalkChanger:
                 idle = idle and paid.idle
                 told = told and paid.idle
                 self._judge(hopper_)
+                hopper_.better()  # or no longer: then it is news when it is back
             return PayoutEvidence(
                 idle=idle, status=tuple(status) if told else None, tubes=self._counts()
             )

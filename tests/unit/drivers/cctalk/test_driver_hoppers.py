@@ -190,6 +190,18 @@ async def test_a_hopper_that_comes_back_has_its_coins_counted() -> None:
 
 
 @virtual
+async def test_a_hopper_that_was_silent_in_a_payout_alone_is_counted_as_well() -> None:
+    it = await rig().up()
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(300, ((15, 3),))))
+    await until(lambda: it.hoppers[0].paid == 1, 10)
+    it.hoppers[0].faults.silent = True
+    assert not (await paying).idle
+    it.hoppers[0].faults.silent = False
+    await until(lambda: it.sink.told(TubesTouched) == [TubesTouched(DeviceName.CHANGER)], 10)
+    await it.die()
+
+
+@virtual
 async def test_a_hopper_that_a_power_cut_blocked_is_reset_once_its_counts_are_noted() -> None:
     it = await rig().up()
     paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((15, 5),))))

@@ -423,6 +423,7 @@ class Cloud(Section):
     key: Path | None = None
     root_key: Annotated[str, shaped(r"[0-9a-f]{64}", "64 small hex digits")]
     state_minutes: Annotated[int, between(1, 1_440, "minutes")] = 15  # it says how it is so often
+    sample_minutes: Annotated[int, between(0, 1_440, "minutes")] = 5  # it measures; 0: never
 
 
 class Update(Section):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, text
 
 from benchmarks.children.fleet_material import BATCH, Source, sources
-from benchmarks.children.given import hand_back
+from benchmarks.children.given import hand_back, say_as_much_as_a_service
 from cloud.contract.batch import read_head, unpacked
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
@@ -274,6 +274,7 @@ def main() -> None:
     parser.add_argument("--naive", type=int, required=True, help="events of the usual way")
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--stored", type=int, nargs="*", default=[])
+    say_as_much_as_a_service()
     given = parser.parse_args()
     given.machines = sources(given.records)
     broker = Mosquitto(given.folder / "broker", persistence=False)

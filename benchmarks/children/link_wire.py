@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.children.fleet_material import BATCH, Row, Source, sources
-from benchmarks.children.given import hand_back
+from benchmarks.children.given import hand_back, say_as_much_as_a_service
 from benchmarks.children.ingest_rates import NOW_MS, Bench, register
 from cloud.contract.topics import Topic
 from cloud.fleet.broker_mqtt import MqttBroker
@@ -181,6 +181,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--events", type=int, required=True, help="through the bridge, fast")
     parser.add_argument("--slow-events", type=int, required=True, help="through it, slow")
+    say_as_much_as_a_service()
     given = parser.parse_args()
     given.source = joined(sources(given.records), given.records)
     broker = Mosquitto(given.folder / "broker", persistence=False)

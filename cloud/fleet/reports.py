@@ -245,6 +245,20 @@ async def stock(database: FleetDatabase, address: Address | None = None) -> list
     return lines
 
 
+async def samples(
+    database: FleetDatabase, address: Address, *, limit: int | None = None
+) -> list[Line]:
+    """Return what a machine has measured last, the newest first."""
+    query = (
+        select(t.sample.c.received_ms, t.sample.c.at_ms, t.sample.c.samples)
+        .join(t.machine, t.machine.c.id == t.sample.c.machine_id)
+        .order_by(t.sample.c.received_ms.desc())
+        .limit(limit)
+    )
+    lines = await _lines(database, _of(query, address))
+    return [{**line, "samples": json.loads(line["samples"])} for line in lines]
+
+
 async def cash(database: FleetDatabase, address: Address | None = None) -> list[Line]:
     """Return where each machine's money is: what a collector will find."""
     query = (

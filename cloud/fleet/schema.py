@@ -123,6 +123,16 @@ record = Table(
     Index("ix_record_journal_id_seq", "journal_id", "seq"),
 )
 
+# What machines measure now and then: the last ones of each.
+sample = Table(
+    "sample",
+    METADATA,
+    Column("machine_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("received_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),  # by the machine's own clock
+    Column("samples", Text, nullable=False),  # JSON
+)
+
 waiting_batch = Table(
     "waiting_batch",
     METADATA,

@@ -21,6 +21,7 @@ from cloud.link.lane import URGENT
 from cloud.link.link import Link
 from cloud.link.renewal import Renewal
 from cloud.link.reporting import Reporter
+from cloud.link.samples import Sampler, samples
 from cloud.link.snapshot import snapshot
 from cloud.link.sync import SyncView
 from cloud.link.transport import Connection, Transport
@@ -110,6 +111,12 @@ class Fleet:
             lambda: self._now_ms()[0],
         )
         machine.desk.progress = self.errands.progress
+        self.sampler = Sampler(
+            clock,
+            lambda: self._now_ms()[0],
+            lambda: samples(machine, self.link.status.backlog),
+            settings.sample_minutes,
+        )
         ways = Ways(settings, address, folder, clock, self._known_ms)
         self._renewal = ways.renewal
         self.link = Link(
@@ -164,6 +171,7 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reporter.run(connection))
             group.create_task(self.errands.run(connection))
+            group.create_task(self.sampler.run(connection))
 
     def _committed(self, records: list[Record]) -> None:
         for record in records:

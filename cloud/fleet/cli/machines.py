@@ -10,7 +10,7 @@ import typer
 
 from cloud.fleet import certificates, own, registry, reports, signer
 from cloud.fleet.broker_files import broker_told
-from cloud.fleet.cli import screen
+from cloud.fleet.cli import samples, screen
 from cloud.fleet.cli.place import (
     MACHINES,
     AsJson,
@@ -35,6 +35,7 @@ def mount(app: typer.Typer) -> None:
     group.command("add")(add)
     group.command("list")(list_)
     group.command("show")(show)
+    group.command("samples")(samples.show)
     group.command("certificate")(certificate)
     group.command("revoke")(revoke)
     group.command("adopt-journal")(adopt)

@@ -25,7 +25,7 @@ from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress
+from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress, samples
 from cloud.fleet.ingest.cursor import Cursor, ack_of, locked
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
@@ -361,10 +361,11 @@ class Ingest:
             await presence.told(self.database, machine_id, state, now_ms, retained=retained)
 
     async def sampled(self, address: Address, told: Telemetry, now_ms: int) -> None:
-        """Keep how far commands are; samples nobody keeps yet."""
+        """Keep how far commands are, and the last samples."""
         machine_id = await self.machine_id(address)
         if machine_id is not None:
             await progress.progressed(self.database, machine_id, told, now_ms)
+            await samples.keep(self.database, machine_id, told, now_ms)
 
     async def copied(self, address: Address, copy: Urgent, now_ms: int) -> None:
         """Keep a copy of a record that overtook the backlog.

@@ -136,6 +136,7 @@ class Machine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()  # of the devices: they end with the machine
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._rung: dict[str, Timer] = {}  # that ran out last, and wait for their turn
         self._acceptor = Acceptor(desk)
         self._acceptance: Acceptance = NOTHING
         self._readers_off: list[str] = []
@@ -254,10 +255,20 @@ class Machine:
     def _decide(self, batch: list[Input]) -> None:
         brain, recorder = self.brain, self._recorder
         for item in batch:
+            if isinstance(item, Timer) and self._set_anew(item):
+                continue
             if recorder is None:
                 brain.take(item)
             else:
                 recorder.take(brain, item)
+
+    def _set_anew(self, timer: Timer) -> bool:
+        """Tell whether a timer was set to a later time since it rang, while a slow disk wrote."""
+        if self._rung.get(timer.name) is not timer:
+            return False
+        del self._rung[timer.name]
+        decided = (isinstance(one, fx.Wake) and one.name == timer.name for one in self.desk.effects)
+        return timer.name in self._timers or any(decided)
 
     def _fail_waiting(self) -> None:
         """Tell whoever still waits that nobody will answer."""
@@ -355,7 +366,8 @@ class Machine:
 
     def _wake(self, name: str) -> None:
         self._timers.pop(name, None)
-        self._queue.put_nowait(Timer(name))
+        self._rung[name] = timer = Timer(name)
+        self._queue.put_nowait(timer)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

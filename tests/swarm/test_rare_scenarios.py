@@ -262,3 +262,16 @@ def test_a_column_that_a_late_drop_emptied_is_set_right_by_its_switch() -> None:
     verdict = lived(machine, Step(1, (*coins(200, 200), *twice), (late,)))
     assert verdict.findings == []
     assert (verdict.vends, verdict.hits["column.late_drop"]) == (2, 1)
+
+
+def test_a_bill_over_a_slow_disk_is_not_overdue_by_the_time_of_the_one_before() -> None:
+    # The timer of the first rang while the second one's record was being written, and was heard
+    # behind it: told to be stacked, the second was asked back at once (seed 500006770).
+    slow = Trouble("disk", "latency_s", 30.0, for_s=13.0)
+    first, second = Act("bill", 1_000), Act("bill", 500)
+    for machine in (Build(cctalk=True), Build(), Build("native")):
+        for pause in (0.0, 0.5, 1.0):
+            bills = Step(1, (first,)), Step(2, (replace(second, after_s=0.3 + pause),), (slow,))
+            verdict = lived(machine, *bills)
+            assert (machine.cctalk, pause, verdict.findings) == (machine.cctalk, pause, [])
+            assert verdict.hits.get("bill.return_intended", 0) == 0

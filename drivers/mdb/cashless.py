@@ -331,10 +331,14 @@ class MdbCardReader(ReaderAge):
         # One that had ended the vend by itself by then may have given the money back, or not.
         if outcome is RefundOutcome.REFUSED and surely and not self._no_vend:
             return Charged(self._approved_amount(), "approved too late, not given back")
-        no_vend = self._no_vend or not heard
+        no_vend = self._no_vend or (not heard and not surely and await self._lives())
         if no_vend and not surely and not self._charged() and not self._gone():
             return self._in_no_vend()
         return CancelOutcome.UNKNOWN
+
+    async def _lives(self) -> bool:
+        """Whether it answers a poll: its silence to a command was no death of its own."""
+        return await self._turn_or(self.response_s) not in (None, Turn.LOST)
 
     def _in_no_vend(self) -> CancelOutcome:
         """What it proves that a reader is in no vend: on this link its refund error comes again."""

@@ -167,6 +167,22 @@ def test_an_approval_that_the_reader_denies_right_behind_sells_nothing(
     play(scenario, link, plan=plan(kind))
 
 
+def test_a_reader_that_dies_over_what_it_denied_may_have_charged_it(link: Link) -> None:
+    """Its silence is no word that it is in no vend: our RESET makes an approval final."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(READER, "denies_approved", "stays")
+        stage.breaks(READER, "dies_at", "failure")
+        await pay(stage, "A3")
+        stage.mends(READER, "dies_at")
+        await stage.sells()
+        await stage.passes(60.0)
+        assert (stage.products, charged(stage)) == ([], 200)
+        assert (stage.flags, stage.claimed) == (["approval unknown"], 200)
+
+    play(scenario, link, plan=plan())
+
+
 def test_a_denial_that_comes_when_the_product_has_fallen_is_flagged(link: Link) -> None:
     """No reader may: what it approved is delivered, and a person asks who pays."""
 

@@ -21,6 +21,7 @@ from simulator.oracles import (
     outputs_are_off,
     unbooked_tokens,
 )
+from simulator.swarm import doubts
 from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
 from simulator.truth import STACKER, TRANSPORT, AuthState, tube
@@ -72,6 +73,7 @@ class Mark:
     transit: int = 0  # between slot and escrow, and not moving
     given: int = 0  # bought with tokens, free vends and app credit, by what was sold
     tokens: int = 0  # in the machine beyond what is booked
+    tokens_there: int = 0
     stock: dict[str, int] = field(default_factory=dict)  # products beyond what is believed
     hoppers: dict[int, int] = field(default_factory=dict)  # coins beyond what is believed, by type
     in_hoppers: int = 0  # the worth of those
@@ -173,6 +175,7 @@ class Judge:
             stacker=physical[acc.CASH_STACKER] - booked[acc.CASH_STACKER],
             given=state.counters.value_given + state.counters.value_app,
             tokens=unbooked_tokens(machine),
+            tokens_there=machine.tokens_there(),
             stock={
                 name: machine.world.cabinet.stock(name) - state.stock.of(name).count
                 for name in self._columns
@@ -205,7 +208,8 @@ class Judge:
         """Add what is hidden without any trouble: what this reader, this card can never tell."""
         world = self.machine.world
         if any(reader.level < ERROR_LEVEL for reader in world.readers.values()):
-            evidence.hide("a reader of level 1", 0.0, Excuse.REFUND)
+            if evidence.ends or doubts.asked_back(evidence):
+                evidence.hide("a reader of level 1", 0.0, Excuse.REFUND)
             if evidence.ends:  # failed after the restart, unproved
                 evidence.hide("a reader of level 1", 0.0, Excuse.APPROVAL)
         kept = [auth for auth in world.truth.authorisations.values() if auth.why in KEPT]
@@ -242,9 +246,9 @@ class Judge:
         if not least <= box <= most:
             yield f"{acc.CASH_CASHBOX}: off by {box}; excused is {least} to {most}"
         tokens = now.tokens - self.mark.tokens
-        lost = bool(evidence.ends) or evidence.excused(Excuse.REPEAT, Excuse.LOST, Excuse.BOX)
-        if tokens and not lost:
-            yield f"{tokens} tokens are there that are not booked"
+        least, most = doubts.tokens(evidence, now.tokens_there - self.mark.tokens_there)
+        if not least <= tokens <= most:
+            yield f"{tokens} tokens are there that are not booked; excused is {least} to {most}"
         stacker = now.stacker - self.mark.stacker
         most = BILL_LIMIT if evidence.excused(Excuse.BILL, Excuse.LOST) or evidence.lost else 0
         if not -most <= stacker <= most:
@@ -257,11 +261,11 @@ class Judge:
 
     def _stock(self, now: Mark, evidence: Evidence) -> Iterator[str]:
         """Believed stock equals the products, but for what nobody could see."""
-        excused = evidence.excused(Excuse.DROP, Excuse.GOODS, Excuse.SEEN, Excuse.STOLEN)
+        excused = doubts.columns(evidence)
         for name, off in now.stock.items():
             change = off - self.mark.stock[name]
             doubtful = self.machine.state.stock.of(name).uncertain
-            if change and not excused and not doubtful:
+            if change and name not in excused and not doubtful:
                 yield f"column {name}: believed stock went wrong by {change}"
 
     def _people(self, now: Mark, evidence: Evidence) -> Iterator[str]:
@@ -325,8 +329,7 @@ class Judge:
 
     def _receivable(self, now: Mark, evidence: Evidence) -> Iterator[str]:
         """What the books expect of the acquirers is what the readers have charged."""
-        blind = evidence.excused(Excuse.APPROVAL, Excuse.REFUND) or evidence.ends
-        if blind or self._untellable():
+        if doubts.cards(evidence) or self._untellable():
             return
         accounts = self.machine.world.truth.accounts.values()
         charged = sum(account.charged - account.credited for account in accounts)

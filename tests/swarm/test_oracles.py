@@ -12,7 +12,7 @@ from controller.domain import accounts as acc
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from simulator.clock import run_virtual
-from simulator.swarm import build
+from simulator.swarm import build, doubts
 from simulator.swarm.evidence import Evidence, Watch
 from simulator.swarm.judge import Judge
 from simulator.swarm.plan import Act, Build, Life, Step, Trouble
@@ -192,3 +192,40 @@ def test_a_journal_that_folds_to_another_state_is_told(monkeypatch: pytest.Monke
         return await player.play()
 
     assert "folding the journal again gives another state" in run_virtual(run()).findings
+
+
+def turned(column: str, at_s: float) -> Record:
+    """Return a record of a turn."""
+    data = rec.DispenseIntended(column=column, attempt=1)
+    return Record(
+        1, 1, 0, confirmed=False, mono_ms=round(at_s * 1000), type=data.type, version=1, vend=1,
+        data=data, postings=(), body=b"", hash=b"",
+    )  # fmt: skip
+
+
+def test_products_are_in_doubt_where_a_column_is_out_of_order_or_turned_from_then_on() -> None:
+    evidence = Evidence()
+    evidence.records += [turned("B1", 5.0), turned("B3", 20.0)]
+    late = Trouble("A1", "late_drop")
+    evidence.open(BY_KEY["column.late_drop"], late, 10.0)
+    assert doubts.columns(evidence) == {"A1", "B3"}
+    evidence.open(BY_KEY["stock.gone"], Trouble("stock", "gone", "A2"), 10.0)
+    assert doubts.columns(evidence) == {"A1", "A2", "B3"}
+    evidence.hide("the end of a life", 30.0, Excuse.DROP)
+    assert doubts.columns(evidence) == {"A1", "A2", "B1", "B3"}
+
+
+def test_tokens_may_be_lost_as_far_as_any_came() -> None:
+    evidence = Evidence()
+    assert doubts.tokens(evidence, 2) == (0, 0)
+    evidence.ends.append("kill")
+    assert doubts.tokens(evidence, 2) == (0, 2)
+    assert doubts.tokens(evidence, 0) == (0, 0)
+
+
+def test_a_payment_is_in_doubt_where_a_flag_asks_about_it() -> None:
+    evidence = Evidence()
+    evidence.ends.append("kill")
+    assert not doubts.cards(evidence)
+    evidence.hide("the end of a life", 1.0, Excuse.REFUND)
+    assert doubts.cards(evidence)

@@ -130,7 +130,8 @@ class ReaderTalk(MdbDriver):
         self._refund_error = False  # since the request: the money of a failed vend did not go back
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
-        self._untouched = False  # initialised, and no session or request since: nothing to end
+        # Initialised, or its END SESSION came, and no session or request since: nothing to end.
+        self._untouched = False
         self._asked = False  # a request was made by this life
         self._disowned = False  # a request was given up: its approval must be failed
         self._late = False  # its approval came, was reported, and waits for its VEND FAILURE
@@ -458,10 +459,12 @@ class ReaderTalk(MdbDriver):
         elif self._served and self._ready:
             now = asyncio.get_running_loop().time()
             if now >= self._ended_at + LATE_CANCEL_S:  # else it said so before it heard us
-                self._foreign = True
+                self._foreign, self._untouched = True, False
                 self._stir.set()
 
     def _end(self) -> None:
+        if self._phase is Phase.NONE:
+            self._untouched = True  # it would never answer another SESSION COMPLETE
         self._close_session()
         self._stir.set()
 

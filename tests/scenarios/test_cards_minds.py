@@ -36,6 +36,31 @@ def test_a_card_that_is_pulled_at_any_point(kind: str, late_s: float, link: Link
     play(scenario, link, plan=plan(kind))
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.02, 0.04, 0.06, 0.08])
+def test_a_card_that_is_pulled_as_its_session_ends_keeps_no_reader_waiting(
+    late_s: float, link: Link
+) -> None:
+    """It asks for its end and says END SESSION in one breath: another end it would never answer."""
+
+    async def scenario(stage: Stage) -> None:
+        def resets() -> int:
+            return sum(fact.what == "reset" for fact in stage.world.truth.log)
+
+        before = resets()
+        await begin(stage)
+        stage.press("A3")
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.passes(late_s)
+        stage.world.remove_card()
+        await stage.passes(1.0)
+        await pay(stage, "B4")
+        assert stage.spent == 250
+        await stage.passes(60.0)
+        assert resets() == before
+
+    play(scenario, link, plan=plan("classic"))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("late_s", [0.0, 0.6, 1.2, 1.5, 2.5])
 def test_a_customer_who_cancels_at_any_point(kind: str, late_s: float, link: Link) -> None:

@@ -26,7 +26,13 @@ from controller.api.methods import dispatcher
 from controller.api.server import ApiServer
 from controller.api.service import MachineService
 from controller.domain.commands import BeginJournal, Command
-from controller.faults import ConfigError, InvariantError, JournalError, VenddError
+from controller.faults import (
+    ConfigError,
+    HardwareError,
+    InvariantError,
+    JournalError,
+    VenddError,
+)
 from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
 from controller.journal.errors import DiskBusyError, JournalRefusedError
@@ -41,6 +47,8 @@ EXIT_OK: Final = 0
 EXIT_DISK: Final = 74  # sysexits.h EX_IOERR: a record is not on disk; start again and look
 EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
+EXIT_HARDWARE: Final = 69  # sysexits.h EX_UNAVAILABLE: not there now; start again and look
+PINS_EVERY_S: Final = 1.0  # between two looks whether the pins are still there
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
 PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
@@ -59,6 +67,9 @@ def run(settings: MachineSettings) -> int:
     configure_logging(settings.log.level)
     try:
         return asyncio.run(_run(settings))
+    except HardwareError as error:
+        sys.stderr.write(f"vendd: {error}\n")
+        return EXIT_HARDWARE
     except ConfigError as error:
         sys.stderr.write(f"vendd: {error}\n")
         return EXIT_CONFIG
@@ -181,6 +192,19 @@ async def _sell(
     link = asyncio.get_running_loop().create_task(_keep_in_touch(settings, running, parts, fork))
     house = asyncio.get_running_loop().create_task(_keep_house(settings, running))
 
+    async def end_without_pins() -> None:
+        while not running.lines.lost():  # noqa: ASYNC110 - pins tell nobody that they go
+            await asyncio.sleep(PINS_EVERY_S)
+        machine.cancel()  # in the middle, as a crash does: nothing can be moved or seen any more
+
+    def surprised(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not running.lines.lost():  # else each key and switch finds that out, and we end anyway
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(surprised)
+
+    pins = asyncio.get_running_loop().create_task(end_without_pins())
+
     async def until_end() -> None:
         await asyncio.wait({machine})
 
@@ -189,9 +213,11 @@ async def _sell(
     finally:
         if machine.done() and not machine.cancelled() and machine.exception() is None:
             beat.start(END_S)  # it ended in order; a guard that finds another end switches off
-        for task in (stopper, link, house, machine):
+        for task in (stopper, link, house, pins, machine):
             task.cancel()
-        await asyncio.gather(stopper, link, house, machine, return_exceptions=True)
+        await asyncio.gather(stopper, link, house, pins, machine, return_exceptions=True)
+    if why := running.lines.lost():
+        raise HardwareError(f"gpio: the pins have vanished: {why}; vendd ends, to be started again")
     if machine.cancelled():
         return EXIT_OK if stopping.is_set() and not guard_lost.is_set() else EXIT_BUG
     reason = machine.result()

@@ -14,6 +14,10 @@ class ConfigError(VenddError):
     """The configuration is wrong: file, key, value and what is allowed. Refuse to start."""
 
 
+class HardwareError(ConfigError):
+    """What the configuration names can't be opened, or has vanished: a later start may find it."""
+
+
 class LinkError(VenddError):
     """Silence, bad checksum or a port that is gone, and *no effect is possible*: may be retried."""
 

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Final
 
 from controller.clock import SystemClock
-from controller.faults import VenddError
+from controller.faults import HardwareError, VenddError
 from controller.heartbeat import HEARTBEAT_VARIABLE, NOTIFY_VARIABLE, ServiceManager
 from controller.lean import ENVIRONMENT
 
@@ -30,6 +30,7 @@ from controller.lean import ENVIRONMENT
 OURS: Final = (sys.executable, "-P", "-m")
 PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
+EXIT_HARDWARE: Final = 69  # sysexits.h EX_UNAVAILABLE: not there now; start again and look
 EXIT_UNSAFE: Final = 70  # sysexits.h EX_SOFTWARE: outputs may be on, ExecStopPost tries again
 READY: Final = b"READY=1"  # sd_notify(3): what vendd tells the service manager, through us
 _KILLED_BASE: Final = 128  # as a shell reports a death by signal
@@ -75,40 +76,41 @@ def guard_main(
 
     Returns:
         The exit status: vendd's, or 128 + signal if one killed it; 70 if the outputs could not be
-        driven safe after an orderly end, 78 if they cannot be reached in the first place.
+        driven safe after an orderly end; 78 if the configuration has them wrong, 69 if they are
+        out of reach in the first place.
     """
     said: set[str] = set()
     try:
         status = _run(command, prepare, times or GuardTimes(), said)
     finally:
-        is_safe = _try(make_safe, said)
-    return status or (0 if is_safe else EXIT_UNSAFE)
+        unsafe = _try(make_safe, said)
+    return status or (EXIT_UNSAFE if unsafe else 0)
 
 
 def _run(
     command: Sequence[str], prepare: Callable[[], None], times: GuardTimes, said: set[str]
 ) -> int:
     with _signals() as signals, _started(command, times) as guard:
-        ready = _try(prepare, said)
-        if not ready:
+        failed = _try(prepare, said)
+        if failed is not None:
             guard.child.process.terminate()
         guard.listen(signals)
     status = guard.child.process.returncode
-    if not ready:
-        return EXIT_CONFIG
+    if failed is not None:
+        return EXIT_HARDWARE if isinstance(failed, HardwareError) else EXIT_CONFIG
     return _KILLED_BASE - status if status < 0 else status
 
 
-def _try(step: Callable[[], None], said: set[str]) -> bool:
-    """Tell whether a step succeeded; why not is said once, though it is tried again at the end."""
+def _try(step: Callable[[], None], said: set[str]) -> VenddError | None:
+    """Return what a step failed with; it is said once, though it is tried again at the end."""
     try:
         step()
     except VenddError as error:
         if str(error) not in said:
             _say(str(error))
         said.add(str(error))
-        return False
-    return True
+        return error
+    return None
 
 
 class _Guard:

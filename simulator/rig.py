@@ -259,6 +259,19 @@ class Rig:
             raise RigError(f"the simulator ended with code {code}:\n{self._tail(SIM_LOG)}")
         return Hello.model_validate(json.loads(line))
 
+    async def lose_machine(self) -> None:
+        """Kill the simulator: pins, bus, display and keys are gone, and so is its world."""
+        assert self._machine is not None, "it was started with the rig"
+        await self.sim.close()
+        self._machine.kill()
+        await self._machine.wait()
+
+    async def new_machine(self) -> None:
+        """Start another one in the place of one that was lost: the parts are back, full and new."""
+        self.hello = await self._start_machine()
+        self.sim = await AsyncSimClient.connect(Path(self.hello.paths.control))
+        self._opening = (await self.sim.truth()).totals.supplied
+
     async def _ready(self, process: Process, notified: _Notified) -> None:
         ready = asyncio.ensure_future(notified.ready())
         ended = asyncio.ensure_future(process.wait())

@@ -91,11 +91,19 @@ class Running:
 
         return counted(self, asyncio.get_running_loop().time())
 
+    def _let_go(self) -> None:
+        try:
+            self.deafen()
+        except Exception:
+            if not self.lines.lost():  # else no pin can be told anything, and who noticed says so
+                raise
+        finally:
+            self.lines.close()
+
     async def close(self) -> None:
         """Outputs off, everything given back."""
-        self.deafen()
         try:
-            self.lines.close()
+            self._let_go()
         finally:
             self.display.close()
             await self.journal.close()

@@ -205,18 +205,21 @@ class Machine:
                 await self._turn(batch)
             return self._exit
         finally:
-            self.hands.dispenser.all_off()
-            if self._recorder is not None:
-                self._recorder.ended(self.brain, sys.exc_info()[1])
-            for handle in self._timers.values():
-                handle.cancel()
-            self._pager.stop()
-            tasks = [*self._tasks, *self._lives]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._over = True
-            self._fail_waiting()
+            ended_by = sys.exc_info()[1]
+            try:
+                self.hands.dispenser.all_off()
+            finally:
+                if self._recorder is not None:
+                    self._recorder.ended(self.brain, ended_by)
+                for handle in self._timers.values():
+                    handle.cancel()
+                self._pager.stop()
+                tasks = [*self._tasks, *self._lives]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                self._over = True
+                self._fail_waiting()
 
     async def _turn(self, batch: list[Input]) -> None:
         desk = self.desk

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final
 
-from controller.faults import ConfigError
+from controller.faults import ConfigError, HardwareError
 
 GROUP: Final = "gpiozero_pin_factories"  # gpiozero's own entry point group
 
@@ -32,7 +32,8 @@ def open_factory(name: str, arguments: Mapping[str, str | int] | None = None) ->
         A ``gpiozero.Factory`` (the library ships no types).
 
     Raises:
-        ConfigError: No such factory is installed, or it could not be opened.
+        ConfigError: No such factory is installed, or an argument is wrong.
+        HardwareError: It could not be opened.
     """
     found = {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
@@ -46,4 +47,5 @@ def open_factory(name: str, arguments: Mapping[str, str | int] | None = None) ->
         is_argument = isinstance(error, TypeError | ValueError)
         hint = "" if is_argument or name not in _HINTS else f"; {_HINTS[name]}"
         said = str(error) or type(error).__name__
-        raise ConfigError(f'gpio.pin_factory = "{name}": cannot be opened: {said}{hint}') from error
+        kind = ConfigError if is_argument else HardwareError
+        raise kind(f'gpio.pin_factory = "{name}": cannot be opened: {said}{hint}') from error

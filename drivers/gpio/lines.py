@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from controller.faults import ConfigError, EffectUnknownError, InvariantError
+from controller.faults import ConfigError, EffectUnknownError, HardwareError, InvariantError
 from drivers.gpio.on_time import OnTimeWatch
 from drivers.gpio.pin_shape import PinShape
 
@@ -104,6 +104,10 @@ class OutputLine:
                 if tell is not None:
                     tell()
 
+    def read(self) -> bool:
+        """Read the level back. Raises what the pin library raises."""
+        return bool(self._pin.state)
+
     def _write(self, *, on: bool) -> None:
         try:
             self._pin.state = self._on_level if on else not self._on_level
@@ -144,6 +148,10 @@ class InputLine:
     def active(self) -> bool:
         """Read the line: on or off, not high or low."""
         return bool(self._pin.state) == self._active_level
+
+    def read(self) -> bool:
+        """Read the level. Raises what the pin library raises."""
+        return bool(self._pin.state)
 
     def listen(self, listener: EdgeListener) -> Callable[[], None]:
         """Call ``listener`` with on or off at each edge, on the running loop.
@@ -276,14 +284,41 @@ class Lines:
         if failure is not None:
             raise failure
 
+    def lost(self) -> str:
+        """Return why no pin at all can be reached any more; "" while one can.
+
+        A factory that knows by itself says so in its own ``lost``; else each pin is read until one
+        answers, which is the first one. One bad pin is not the end of all.
+        """
+        asks = getattr(self._factory, "lost", None)
+        if asks is not None:
+            return str(asks())
+        why = ""
+        lines: list[OutputLine | InputLine] = [*self._outputs.values(), *self._inputs.values()]
+        for line in lines:
+            try:
+                line.read()
+            except Exception as error:  # noqa: BLE001 - each pin library has errors of its own
+                why = why or f"{line.owner}: {str(error) or type(error).__name__}"
+            else:
+                return ""
+        return why
+
     def close(self) -> None:
-        """Switch everything off and stop listening; the pins keep their safe level."""
+        """Switch everything off and stop listening; the pins keep their safe level.
+
+        Raises:
+            EffectUnknownError: An output can't be driven, and the pins are there.
+        """
         if self._closed:
             return
         self._closed = True
         atexit.unregister(self.close)
         try:
             self.all_off()
+        except EffectUnknownError:
+            if not self.lost():  # else nobody here can, and who has noticed says so
+                raise
         finally:
             self._watch.close()
 
@@ -305,7 +340,8 @@ def _same(one: PinShape, other: PinShape) -> bool:
 
 def _unfit(shape: PinShape, owner: str, error: Exception) -> ConfigError:
     said = str(error) or type(error).__name__
-    return ConfigError(
+    kind = HardwareError if isinstance(error, OSError) else ConfigError
+    return kind(
         f"{owner}: pin {shape.number} cannot be used: {said}; "
         "is it a pin of this board, and free of other programs and of the kernel's buses?"
     )

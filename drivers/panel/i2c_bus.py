@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from smbus2 import SMBus, i2c_msg
 
-from controller.faults import ConfigError
+from controller.faults import HardwareError
 
 SOCKET_PREFIX: Final = "socket:"
 ANSWER_LIMIT_S: Final = 1.0  # the far side answers at once; a second of silence means that it hangs
@@ -103,7 +103,7 @@ def open_bus(spec: str) -> OpenedBus:
     """Open ``/dev/i2c-N`` or ``socket:PATH``.
 
     Raises:
-        ConfigError: It cannot be opened; a display that does not answer on it is only a fault.
+        HardwareError: It cannot be opened; a display that does not answer on it is only a fault.
     """
     try:
         if spec.startswith(SOCKET_PREFIX):
@@ -115,6 +115,6 @@ def open_bus(spec: str) -> OpenedBus:
             if spec.startswith(SOCKET_PREFIX)
             else "is I2C enabled, and may this user open it (group i2c)?"
         )
-        raise ConfigError(
+        raise HardwareError(
             f'display.bus = "{spec}": cannot be opened: {error.strerror or error}; {hint}'
         ) from error

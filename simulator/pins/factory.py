@@ -166,6 +166,10 @@ class SimulatorFactory(PiFactory):  # type: ignore[misc]  # gpiozero ships no ty
         """Let the pins go as a killed process does; whatever is still called later is ignored."""
         self.transport.die()
 
+    def lost(self) -> str:
+        """Return why the pins are out of reach; "" while they are not."""
+        return self.transport.lost()
+
     def ticks(self) -> float:
         """Return seconds on the clock that stamps edges."""
         return self.transport.ticks()

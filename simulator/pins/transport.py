@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -57,6 +58,10 @@ class PinTransport(Protocol):
         """Return the time base of the listener's third argument, in seconds."""
         ...
 
+    def lost(self) -> str:
+        """Return why the pins are out of reach; "" while they are not. Never waits."""
+        ...
+
     def die(self) -> None:
         """Let go as a dead process does: the pins keep what they have."""
         ...
@@ -71,6 +76,10 @@ class DirectTransport(PinSession):
     def ticks(self) -> float:
         """Return the board's time."""
         return self.board.now_s()
+
+    def lost(self) -> str:
+        """Return nothing: a board in this process stays."""
+        return ""
 
 
 class SocketTransport:
@@ -137,6 +146,16 @@ class SocketTransport:
     def ticks(self) -> float:
         """Return the system's monotonic clock, which the simulator's edges carry too."""
         return self._clock.monotonic_s()
+
+    def lost(self) -> str:
+        """Look whether the other side has closed, without a word to it."""
+        with self._lock:
+            if self._dead:
+                return ""
+            look = select.poll()
+            look.register(self._commands, select.POLLIN)
+            # Between two requests it has nothing to say, unless it closes.
+            return f"the simulated pins at {self._path} went away" if look.poll(0) else ""
 
     def die(self) -> None:
         """Close both connections; what is still called later is ignored."""

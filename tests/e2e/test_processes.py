@@ -24,6 +24,7 @@ HANG_MS, OFF_S = 3_000, 0.2  # a hung vendd is given so long here, and its outpu
 TURNS = 10  # of several processes, one after the other; on a busy machine each of them may be late
 KILLED = 128 + signal.SIGKILL
 PLENTY_S = 60.0
+UNAVAILABLE = 69  # sysexits.h; 78 alone, a configuration that is wrong, is not started again
 
 
 async def in_order(rig: Rig) -> None:
@@ -220,10 +221,34 @@ async def test_hardware_that_cannot_be_opened_is_an_error_that_says_what_to_chan
     rig = await rigs()
     (rig.home / door).rename(rig.home / "away")
     code, said = await rig.try_vendd("run")
-    assert code == 78
+    assert code == UNAVAILABLE, "a start later may find it"
     assert key in said
     assert "is the simulated machine running" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("at", ["rest", "mid turn"])
+async def test_pins_that_vanish_end_vendd_with_one_line_to_be_started_again(
+    rigs: StartRig, at: str
+) -> None:
+    rig = await rigs()
+    vendd = await rig.start_vendd()
+    if at == "mid turn":
+        await begins_to_turn(rig)
+    await rig.lose_machine()
+    assert await vendd.ended(PLENTY_S) == UNAVAILABLE
+    said = (rig.home / VENDD_LOG).read_text(encoding="utf-8")
+    assert said.count("vendd: gpio: the pins have vanished: the simulated pins at") == 1
+    assert "Traceback" not in said
+    assert "crashed" not in said
+    code, said = await rig.try_vendd("guard")
+    assert code == UNAVAILABLE, "a service manager tries again"
+    assert "is the simulated machine running" in said
+    await rig.new_machine()
+    again = await rig.start_vendd()
+    status = await again.api.call("status")
+    assert (status["mode"], status["credit"]) == ("idle", 0)
+    assert status["faults"] == []
 
 
 async def test_a_bus_that_is_not_there_is_a_fault_and_never_a_simulation(rigs: StartRig) -> None:

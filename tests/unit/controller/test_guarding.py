@@ -32,4 +32,4 @@ def test_a_guard_is_vendds_own_whatever_stands_in_the_folder_it_is_started_in(
     )  # fmt: skip
     assert "somebody else" not in done.stderr
     assert done.stderr.count("no simulated pins") == 1
-    assert done.returncode == 78
+    assert done.returncode == 69

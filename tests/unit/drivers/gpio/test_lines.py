@@ -13,7 +13,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from config.pins import Pin
-from controller.faults import ConfigError, EffectUnknownError, InvariantError
+from controller.faults import ConfigError, EffectUnknownError, HardwareError, InvariantError
 from drivers.gpio.lines import Lines
 from drivers.gpio.on_time import LoopWatch
 from drivers.gpio.pin_shape import Line
@@ -22,12 +22,17 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 class BrokenPin(MockPin):  # type: ignore[misc]  # gpiozero ships no types
-    """A pin whose writes can be made to fail."""
+    """A pin whose writes can be made to fail, or everything."""
 
-    broken = False
+    broken = gone = False
+
+    def _get_state(self) -> Any:
+        if self.gone:
+            raise OSError("the chip is gone")
+        return super()._get_state()
 
     def _set_state(self, value: float) -> None:
-        if self.broken:
+        if self.broken or self.gone:
             raise OSError("the chip is gone")
         super()._set_state(value)
 
@@ -199,3 +204,43 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stdout.split()) == (3, ["True", "False", "False", "True"])
+
+
+def test_pins_are_lost_when_none_of_them_answers(lines: Lines, factory: Any) -> None:
+    assert lines.lost() == "", "none is used"
+    lines.output(Line(5), "the motor", max_on_s=1)
+    lines.input(Line(6), "the door")
+    factory.pin(5).gone = True
+    assert lines.lost() == "", "one bad pin is not the end of all"
+    factory.pin(6).gone = True
+    assert lines.lost() == "the motor: the chip is gone"
+    factory.pin(5).gone = False
+    assert lines.lost() == ""
+
+
+def test_a_factory_that_knows_is_asked(lines: Lines, factory: Any) -> None:
+    factory.lost = lambda: "unplugged"
+    assert lines.lost() == "unplugged"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_outputs_that_are_out_of_reach_with_all_pins_raise_nothing_at_the_end(
+    lines: Lines, factory: Any, gone: bool
+) -> None:
+    lines.output(Line(5), "the motor", max_on_s=1)
+    lines.input(Line(6), "the door")
+    factory.pin(5).gone = True
+    factory.pin(6).gone = gone
+    if gone:
+        lines.close()
+    else:
+        with pytest.raises(EffectUnknownError, match="the motor"):
+            lines.close()
+
+
+async def test_a_pin_that_is_gone_when_it_is_opened_may_be_back_later(
+    lines: Lines, factory: Any
+) -> None:
+    factory.pin(5).gone = True
+    with pytest.raises(HardwareError, match="the chip is gone"):
+        lines.output(Line(5), "the motor", max_on_s=1)

@@ -18,6 +18,7 @@ from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
 from tests.e2e.kill_kit import (
     ADULTS,
+    BOTH,
     COOLED,
     Case,
     Chain,
@@ -64,20 +65,20 @@ CHAINS = {
             "vend.settled payout.intended payout.finished vend.closed",
         ),
         at(on_stage.changed_mind, "credit_return.opened"),
-    )),
+    ), links=BOTH),
     "bill": Chain((
         at(on_stage.bill, "bill.escrowed stack.intended bill.stacked"),
         at(on_stage.bill, "bill.returned", first="stack.intended"),
         at(on_stage.bill_and_technician, "bill.return_intended"),
         at(on_stage.cable, "fault.cleared"),
-    )),
+    ), links=BOTH),
     "card": Chain((
         at(
             on_stage.card,
             "approval.requested approval.finished settle.intended settle.finished",
         ),
         at(on_stage.card_changed_mind, "approval.cancel_intended"),
-    )),
+    ), links=BOTH),
     "jam": Chain((
         at(on_stage.jam, "fault.raised column.disabled dispense.refused credit.restored"),
     )),
@@ -188,12 +189,14 @@ def test_every_record_type_is_killed_at_or_has_a_reason() -> None:
     assert all(len(reason.split()) > 3 for reason in ELSEWHERE.values())
 
 
-@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize(
+    ("chain", "link"), [(name, link) for name, chain in CHAINS.items() for link in chain.links]
+)
 async def test_money_is_right_after_a_kill_before_and_after_each_commit(
-    rigs: StartRig, run_folder: Path, chain: str
+    rigs: StartRig, run_folder: Path, chain: str, link: str
 ) -> None:
     found = CHAINS[chain]
-    options = {"link": "native", **found.options}
+    options = {"link": link, **found.options}
     rig_of = {when: await rigs(home=run_folder / when, **options) for when in WHEN}
     ended = await asyncio.gather(
         *(Killer(rig, found).run(when) for when, rig in rig_of.items()), return_exceptions=True

@@ -1,12 +1,13 @@
 """One SIGKILL between each kind of act and the record of its outcome; then the money.
 
 Twice for acts that take a while: in the middle of it (on the adapter's link), and when it has ended
-and nobody has written down how (on the native one). ``kill_kit`` says how a chain of kills goes.
+and nobody has written down how (on the native one); bills and cards on both, since an adapter has
+acknowledged what the other one tells again. ``kill_kit`` says how a chain of kills goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import get_args
 
 import pytest
@@ -14,13 +15,15 @@ import pytest
 from controller.machine.effects import Effect
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
-from tests.e2e.kill_kit import ADULTS, COOLED, Case, Chain, Killer, cool_in_order
+from tests.e2e.kill_kit import ADULTS, BOTH, COOLED, Case, Chain, Killer, cool_in_order
 from tests.e2e.scenes import Scene
 
 # Some twenty starts of real processes, on however busy a machine.
 pytestmark = pytest.mark.timeout(600)
 
 StartRig = Callable[..., Awaitable[Rig]]
+
+ADAPTER = ("adapter",)
 
 
 def at(scene: Scene, acts: str, first: str = "") -> Case:
@@ -40,13 +43,13 @@ CHAINS = {
     "bill": Chain((
         at(on_stage.bill, "StackBill"),
         at(on_stage.bill_and_technician, "ReturnBill"),
-    )),
+    ), links=BOTH),
     "card": Chain((
         at(on_stage.card, "RequestApproval SettleSuccess EndSession"),
         at(on_stage.card_changed_mind, "CancelApproval"),
         at(on_stage.card, "CancelApprovalAfterRestart", first="approval.requested"),
         at(on_stage.jammed_card, "SettleFailure"),  # last: its column is off then
-    )),
+    ), links=BOTH),
     "staff": Chain((
         at(on_stage.motor_test, "TestTurn"),
         at(on_stage.coins_out, "Payout"),
@@ -59,18 +62,22 @@ CHAINS = {
 }  # fmt: skip
 # These go on until the machine ends, or are over at once: there is one moment in them.
 AMID = {
-    "boot": Chain((at(on_stage.first_start, "Greet StartDevice CountTubes CountStacker"),)),
+    "boot": Chain(
+        (at(on_stage.first_start, "Greet StartDevice CountTubes CountStacker"),), links=ADAPTER
+    ),
     "cash": Chain((
         at(on_stage.cash_with_change, "CheckSensor Turn Payout"),
         at(on_stage.late_drop, "ExtraTurn"),
-    )),
+    ), links=ADAPTER),
     "bill": CHAINS["bill"],
     "card": Chain((
         at(on_stage.card, "RequestApproval SettleSuccess"),
         at(on_stage.card_changed_mind, "CancelApproval"),
         at(on_stage.jammed_card, "SettleFailure"),
-    )),
-    "staff": Chain((at(on_stage.motor_test, "TestTurn"), at(on_stage.coins_out, "Payout"))),
+    ), links=ADAPTER),
+    "staff": Chain(
+        (at(on_stage.motor_test, "TestTurn"), at(on_stage.coins_out, "Payout")), links=ADAPTER
+    ),
 }  # fmt: skip
 
 # Acts that no scene can kill at, and why.
@@ -101,15 +108,19 @@ def test_every_kind_of_act_is_killed_at_or_has_a_reason() -> None:
     assert {name for name in killed if not any(kind in name for kind in kinds)} == set()
 
 
-@pytest.mark.parametrize("chain", CHAINS)
+def each_link(chains: Mapping[str, Chain]) -> list[tuple[str, str]]:
+    return [(name, link) for name, chain in chains.items() for link in chain.links]
+
+
+@pytest.mark.parametrize(("chain", "link"), each_link(CHAINS))
 async def test_money_is_right_after_a_kill_that_comes_before_the_outcome_is_written(
-    rigs: StartRig, chain: str
+    rigs: StartRig, chain: str, link: str
 ) -> None:
-    await Killer(await rigs(link="native", **CHAINS[chain].options), CHAINS[chain]).run("done")
+    await Killer(await rigs(link=link, **CHAINS[chain].options), CHAINS[chain]).run("done")
 
 
-@pytest.mark.parametrize("chain", AMID)
+@pytest.mark.parametrize(("chain", "link"), each_link(AMID))
 async def test_money_is_right_after_a_kill_in_the_middle_of_an_act(
-    rigs: StartRig, chain: str
+    rigs: StartRig, chain: str, link: str
 ) -> None:
-    await Killer(await rigs(link="adapter", **AMID[chain].options), AMID[chain]).run("amid")
+    await Killer(await rigs(link=link, **AMID[chain].options), AMID[chain]).run("amid")

@@ -13,6 +13,9 @@ SYSTEMD = ROOT / "systemd"
 UNIT = SYSTEMD / "system" / "vendd.service"
 UNITS = sorted((SYSTEMD / "system").glob("*.service"))
 
+# Programs of the distribution, which the set-up or the system itself brings.
+OF_DEBIAN = ("/usr/sbin/mosquitto", "/bin/kill")
+
 # 100 is wide open, 25 a service that could do little harm if it were taken over.
 EXPOSURE_LIMIT = 25
 
@@ -46,6 +49,8 @@ def test_the_unit_starts_programs_that_this_project_installs(unit: Path) -> None
 
     assert commands
     for command in commands:
+        if command in OF_DEBIAN:
+            continue
         assert Path(command).parent == Path("/opt/vendd/.venv/bin")
         assert (Path(sys.executable).parent / Path(command).name).exists()
 
@@ -57,6 +62,30 @@ def test_the_unit_gives_commands_that_vendd_knows() -> None:
     assert set(commands) == {"guard", "safe-outputs"}
     for command in commands:
         assert "--config" in _run(vendd, command, "--help")
+
+
+def test_the_servers_units_give_commands_that_vendcloud_knows() -> None:
+    vendcloud = Path(sys.executable).parent / "vendcloud"
+    text = "".join(unit.read_text() for unit in UNITS if unit.name.startswith("vendcloud"))
+
+    commands = re.findall(r"^Exec\w+=\S+/vendcloud --home \S+ (\S+)(.*)", text, flags=re.MULTILINE)
+    assert {command for command, _ in commands} == {"serve", "signer", "worker"}
+    for command, options in commands:
+        said = _run(vendcloud, command, "--help")
+        assert all(option in said for option in re.findall(r"--\w+", options))
+
+
+def test_server_and_worker_are_confined_alike() -> None:
+    """A line that one of them needs, or must not have, is the other's as well."""
+    lines = {
+        name: [
+            line
+            for line in (SYSTEMD / "system" / name).read_text().splitlines()
+            if not line.startswith(("#", "Description=", "After=", "ExecStart="))
+        ]
+        for name in ("vendcloud.service", "vendcloud-worker@.service")
+    }
+    assert lines["vendcloud.service"] == lines["vendcloud-worker@.service"]
 
 
 @pytest.mark.parametrize("name", ["vendd", "vendcloud"])

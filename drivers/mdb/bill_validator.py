@@ -258,10 +258,11 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         refuse_other_currency(setup.currency, self._currency)
         digits = exponent(self._currency)
         try:
+            scale = setup.scale  # also where no bill has a value
             bills = tuple(
                 BillKind(
                     bill_type,
-                    0 if setup.is_token(bill_type) else setup.scale.to_minor(value, digits),
+                    0 if setup.is_token(bill_type) else scale.to_minor(value, digits),
                     setup.is_token(bill_type),
                 )
                 for bill_type, value in enumerate(setup.values)

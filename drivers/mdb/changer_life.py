@@ -142,10 +142,11 @@ class ChangerLife(ChangerTalk):
         digits = exponent(self._currency)
         tubes = frozenset(setup.tube_types)
         try:
+            scale = setup.scale  # also where no coin has a value
             coins = tuple(
                 CoinKind(
                     coin_type,
-                    0 if setup.is_token(coin_type) else setup.scale.to_minor(credit, digits),
+                    0 if setup.is_token(coin_type) else scale.to_minor(credit, digits),
                     coin_type in tubes,
                     setup.is_token(coin_type),
                 )

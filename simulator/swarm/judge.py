@@ -55,6 +55,7 @@ FORGOTTEN: Final = (
 RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
 BILL_LIMIT: Final = 5_000  # the largest bill there is
+NO_ITEM: Final = -1  # of an approval that came when nobody waited for it any more
 
 
 @dataclass(slots=True)
@@ -274,13 +275,13 @@ class Judge:
         accounts = list(truth.accounts.values())
         spent = sum(account.spent for account in accounts)
         goods = sum(self._prices[name] for account in accounts for name in account.products)
-        claimed = [c.amount for c in evidence.of(rec.ClaimOpened) if c.tender == "card"]
+        claimed = _card_claims(evidence)
         discounts = sum(
             auth.requested - auth.amount
             for auth in truth.authorisations.values()
             if auth.state is AuthState.CAPTURED
             and auth.why not in KEPT  # no product, and so no discount on one
-            and auth.amount not in claimed
+            and claimed.isdisjoint(((auth.item, auth.amount), (NO_ITEM, auth.amount)))
         )
         discounts += now.given - mark.given
         goods += self._repriced(evidence)
@@ -544,3 +545,13 @@ class Judge:
 
 ECHO_S: Final = 5.0  # the last block of a spoilt line is given up by then
 LATEST_S: Final = 0.2  # behind its beat; the standard polls each device every 25 to 200 ms
+
+
+def _card_claims(evidence: Evidence) -> set[tuple[int, int]]:
+    """Return what card claims are over: the item that was asked for, and the amount."""
+    items = {r.seq: r.data.item for r in evidence.records if isinstance(r.data, rec.VendOpened)}
+    return {
+        (items.get(record.vend or 0, NO_ITEM), record.data.amount)
+        for record in evidence.records
+        if isinstance(record.data, rec.ClaimOpened) and record.data.tender == "card"
+    }

@@ -275,3 +275,17 @@ def test_a_bill_over_a_slow_disk_is_not_overdue_by_the_time_of_the_one_before() 
             verdict = lived(machine, *bills)
             assert (machine.cctalk, pause, verdict.findings) == (machine.cctalk, pause, [])
             assert verdict.hits.get("bill.return_intended", 0) == 0
+
+
+def test_a_claim_over_one_item_of_a_basket_is_none_over_the_one_before_it() -> None:
+    # The judge's mistake: both had the same discount, and the one that was sold was taken for the
+    # one that was claimed (seed 500007830).
+    machine = Build(reader_level=1, basket=True, multivend_reader=True, dear=True)
+    choose = Act("keys", text="B2#"), Act("card", text="discount", until="card")
+    left = Act("bill", 500), Act("keys", text="B2#", until="credit")
+    rest = Act("coin", 100), Act("coin", 20), Act("keys", text="B3#", until="credit")
+    for instant in range(49, 62, 2):
+        end = End("kill", "dispense.finished", instant, 20.0)
+        steps = Step(38, choose[:1]), Step(39, (*left, choose[1])), Step(40, rest, end=end)
+        verdict = lived(machine, Step(37, (Act("card", text="one-way"),)), *steps)
+        assert (instant, verdict.findings) == (instant, [])

@@ -76,14 +76,24 @@ async def test_bill_tokens_and_unused_types_are_understood() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (BillSettings(currency=0x1840), "USD"),
+        (BillSettings(scaling=0, bills=(BillSpec(token=True),)), "scaling factor 0"),
+        (BillSettings(scaling=0, bills=()), "scaling factor 0"),
+    ],
+)
 @virtual
-async def test_another_currency_is_refused() -> None:
-    it = validator(BillSettings(currency=0x1840))
+async def test_a_validator_whose_money_is_not_ours_is_refused(
+    settings: BillSettings, why: str
+) -> None:
+    it = validator(settings)
     await it.greet()
     it.start()
     await asyncio.sleep(30)
     assert not it.bill.ready
-    assert "USD" in it.sink.faults["bill", "device.unsuitable"]
+    assert why in it.sink.faults["bill", "device.unsuitable"]
     await it.die()
 
 

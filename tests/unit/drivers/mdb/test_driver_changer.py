@@ -90,6 +90,7 @@ async def test_tokens_and_other_scalings_are_understood() -> None:
     [
         (ChangerSettings(currency=0x1826), "GBP"),
         (ChangerSettings(scaling=5, decimals=3, exponent=3), "whole number"),
+        (ChangerSettings(scaling=0, coins=(CoinSpec(token=True),)), "scaling factor 0"),
     ],
 )
 @virtual

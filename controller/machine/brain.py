@@ -461,8 +461,8 @@ class Brain:
                 languages.look(self.desk)
             case "show":
                 promises.unsaid(self.desk)
-            case "bill":
-                self.cash.bill_moved()
+            case "bill" | "untold":
+                self.cash.woken(what)
             case "keys":
                 self.keys.timed_out()
             case "credit":

@@ -26,6 +26,7 @@ from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state.cash import Escrow
 
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
+UNTOLD_S: Final = 2.0  # between two looks whether a vend has ended
 LOSSES_MAX: Final = 3  # a validator that comes and goes is asked so often; then it is a claim
 REFUSED_S: Final = 1.0  # some polls, for what it had to tell behind a refused ESCROW
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
@@ -71,11 +72,30 @@ class CashHandling:
             self._credited()
         elif report.note and not manual:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
-        here = DeviceName.CHANGER in desk.live.ready  # else it is counted when it is back
-        if report.suspect and not answer and here and not desk.state.sagas:
-            desk.do(CountTubes("check"))  # what fell into a tube is found; a vend asks at its end
+        if report.suspect and not answer:
+            self.look_for_coins()
         if report.suspect:
             desk.flag(report.doubt or "coin not told from a repeat", None)
+
+    def woken(self, what: str) -> None:
+        """Go on with a bill's vend, or look for coins of which nobody was told."""
+        if what == "bill":
+            self.bill_moved()
+        else:
+            self.look_for_coins()
+
+    def look_for_coins(self) -> None:
+        """Count the tubes behind an answer that nobody could read: what fell into one is found.
+
+        Behind a vend: while it pays a count tells of its payout.
+        """
+        desk = self._desk
+        here = DeviceName.CHANGER in desk.live.ready  # else it is counted when it is back
+        desk.live.coins_untold = here and bool(desk.state.sagas)
+        if desk.live.coins_untold:
+            desk.do(Wake("untold", UNTOLD_S))
+        elif here:
+            desk.do(CountTubes("check"))
 
     def _where(self, device: DeviceName, coin: DepositedCoin) -> CoinRoute:
         """Tell where a coin lies: one that missed its tube fell into the cash box.
@@ -142,6 +162,8 @@ class CashHandling:
     def bills(self, report: BillsReport) -> None:
         """Write down what happened to each bill, and decide about one in escrow."""
         answer = report.answer.hex()
+        if report.doubt:
+            self._desk.flag(report.doubt, None)
         for event in report.events:
             match event.kind:
                 case BillEventKind.ESCROWED:

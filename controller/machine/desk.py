@@ -85,6 +85,7 @@ class Live:
     greetings: dict[DeviceName, Greeting] = field(default_factory=dict)
     started: set[DeviceName] = field(default_factory=set)
     tubes_checked: bool = False  # counted since the changer was last initialised
+    coins_untold: bool = False  # a coin may have come that nobody told of; counted behind the vend
     tubes_doubt: tuple[tuple[int, int, int, int], ...] = ()  # a count that nobody explained yet
     staff_counts: bool = False  # what they filled or took is theirs, until the tubes were counted
     recycler_doubt: tuple[tuple[int, int, int, int], ...] = ()  # as ``tubes_doubt``

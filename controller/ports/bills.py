@@ -62,6 +62,7 @@ class BillsReport:
     answer: bytes
     events: tuple[BillEvent, ...]
     note: bool = False  # keep ``answer`` even without a bill: this device has no acknowledgement
+    doubt: str = ""  # why nobody knows what it told of; a person is asked to look
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,6 +292,10 @@ class MdbBillRecycler(MdbBillValidator):
         super().on_quiet()
 
     @property
+    def _pays(self) -> bool:
+        return self._paying
+
+    @property
     def _recycles(self) -> bool:
         return self._info is not None and bool(self._info.recycles)
 

@@ -26,6 +26,7 @@ from controller.ports import (
     BillKind,
     BillsReport,
     DeviceName,
+    DeviceRestarts,
     DeviceSink,
     Greeting,
     Known,
@@ -54,11 +55,17 @@ from drivers.mdb.money import ScaleError
 from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import NEVER, Retry
-from drivers.mdb.turns import Turn
+from drivers.mdb.turns import Restart, Turn
 from drivers.pays_nothing import PaysNothing
 
 ESCROW_RESULT_S: Final = PAYOUT_ANSWER_S
 """Stacked, returned or "invalid" must come within this after ESCROW was acknowledged."""
+
+INTAKE_S: Final = 10.0
+"""From the slot into escrow, or back: a bill that was on its way when it was told to take none."""
+
+SPOILT: Final = "an answer of the validator came damaged, and may have told of a bill"
+"""The flag of an answer that an adapter acknowledged itself, and whose text then came damaged."""
 
 FULL_STACKER_S: Final = 10.0
 """Between two STACKER questions while it is full: somebody may have emptied it."""
@@ -130,6 +137,9 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._result_due: float | None = None
         self._chores: deque[bytes] = deque(maxlen=4)
         self._surplus: Counter[bytes] | None = None
+        self._applied_at = NEVER
+        self._held = False  # a bill is in escrow, and was told
+        self._unsure = False  # an answer came damaged that may have told of another one
 
     @property
     def info(self) -> BillInfo | None:
@@ -312,6 +322,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
     # -------------------------------------------------------------------------------- service
 
     async def _work(self) -> float:
+        if self._unsure and not self._pays:
+            raise Restart
         while self._chores:
             await self._ask(self._chores.popleft(), Retry.ASK)
         now = asyncio.get_running_loop().time()
@@ -322,10 +334,22 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             await self._apply()
         if self._result_due is not None and now >= self._result_due:
             self._result_due = None
+            self._held = False
             self._faults.raise_(
                 FaultCode.BILL_STUCK_IN_ESCROW, f"no result in {ESCROW_RESULT_S:.0f} s"
             )
         return min(self._due_in(self._stacker_due), self._due_in(self._result_due))
+
+    @property
+    def _pays(self) -> bool:
+        """Tell whether it pays bills out, which a RESET would end."""
+        return False
+
+    async def _leave_service(self) -> None:
+        await super()._leave_service()
+        if self._unsure:
+            self._unsure = False
+            self._sink.notify(DeviceRestarts(self._name))  # and is counted when it is ready
 
     @property
     def _effective(self) -> int:
@@ -336,6 +360,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         mask = self._effective
         escrow = mask if self._info is not None and self._info.has_escrow else 0
         await self._tell(encode_command(BillType(mask, escrow)))
+        if mask != self._applied:
+            self._applied_at = asyncio.get_running_loop().time()
         self._applied = mask
 
     def _note_stacker(self, *, full: bool) -> None:
@@ -363,6 +389,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._gate.repeats.clear()
         self._gate.restored = False
         self._result_due = None
+        self._held = False
 
     @property
     def _unsettled(self) -> bool:
@@ -374,12 +401,16 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         """POLL was answered by an ACK: enabled, idle, nothing wrong."""
         self._reset_told = None
         self._gate.quiet()
+        if self._slot.spoilt:
+            self._tell_spoilt()
         self._faults.clear(*DISABLING.values())
         if self._turns:
             self._end_turn(Turn.QUIET)
 
     def on_items(self, data: bytes) -> asyncio.Future[None] | None:
         """POLL was answered by activity."""
+        if self._slot.spoilt:
+            self._tell_spoilt()
         answer = codec.decode_poll(data)
         self._conditions(answer)
         shots = _one_shots(answer)
@@ -402,6 +433,21 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         if waiting is None:
             self._slot.poll_soon()  # a repeat, durable by now: see whether this ACK is heard
         return waiting
+
+    def _tell_spoilt(self) -> None:
+        """An answer came damaged behind an adapter's own ACK: what it told is told by nobody again.
+
+        A bill that is known to be in escrow goes its way: its deadline asks the count. Else one
+        may be there of which nobody knows: a RESET gives it back, and the count behind it tells
+        of one that was stacked.
+        """
+        self._slot.spoilt = False
+        closed_s = asyncio.get_running_loop().time() - self._applied_at
+        if self._applied == 0 and closed_s > INTAKE_S and not (self._held or self._pays):
+            return  # it takes nothing, and says so in each poll
+        self._unsure = not self._held
+        self._stir.set()
+        self._sink.money(BillsReport(self._name, b"", (), doubt=SPOILT))
 
     def on_told(self, *, acked: bool) -> None:
         """Note whether the last answer with bills was acknowledged."""
@@ -452,6 +498,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         for item in bills:
             if item.route not in self._kinds_of:
                 self.oddities.note(item.route)
+            self._held = item.route is codec.BillRoute.ESCROW
             if item.route in RESULTS:
                 self._end_escrow()
                 self._faults.clear(FaultCode.BILL_STUCK_IN_ESCROW, FaultCode.BILL_REMOVED)

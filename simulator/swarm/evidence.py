@@ -32,7 +32,7 @@ FOREVER: Final = float("inf")
 EPSILON_S: Final = 0.002  # a record's time is in whole milliseconds
 _COIN: Final = 0x40  # 01rrtttt: a coin of type t went along route r (MDB/ICP 4.2, section 5)
 _COINS: Final = 0xC0  # either bit: two bytes, of a coin or of coins that were let out by hand
-_CHANGER_POLL: Final = b"\x0b"
+_POLLS: Final = {b"\x0b": DeviceName.CHANGER, b"\x33": DeviceName.BILL}
 _BILL: Final = 0x80  # 1rrrtttt: a bill of type t (section 6)
 
 
@@ -187,12 +187,13 @@ class Watch:
 
     def _spoilt_text(self, asked: bytes, text: bytes) -> None:
         """An adapter has acknowledged what vendd got a damaged text of."""
-        if asked[:1] != _CHANGER_POLL or text[2:3] in b"AN":
+        device = _POLLS.get(asked[:1])
+        if device is None or text[2:3] in b"AN":
             return
         told = bytes.fromhex(text[2:].decode())
         while told:
-            size = 2 if told[0] & _COINS else 1
-            value = money_in(self.machine.world, DeviceName.CHANGER.value, told[:size])
+            size = 2 if device is DeviceName.CHANGER and told[0] & _COINS else 1
+            value = money_in(self.machine.world, device.value, told[:size])
             self.evidence.lost += value
             self._acked -= value
             told = told[size:]

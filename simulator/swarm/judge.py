@@ -41,6 +41,9 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "double drop": frozenset({Excuse.GOODS}),
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
     "an answer of the changer came damaged, and may have told of a coin": frozenset({Excuse.LINE}),
+    "an answer of the validator came damaged, and may have told of a bill": frozenset(
+        {Excuse.LINE}
+    ),
     "pulses that are no coin": frozenset({Excuse.PULSE}),
     "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
     "coins that the acceptor took, and has no event of any more": frozenset({Excuse.LOST}),

@@ -178,6 +178,8 @@ class Lives:
         doubt = live.tubes_doubt + live.recycler_doubt
         if doubt != self._doubt:
             self._doubt, self._doubted_at = doubt, self.machine.loop.time()
+        if live.coins_untold:
+            return True  # counted a moment after the vend in which they came
         return bool(doubt) and self.machine.loop.time() - self._doubted_at < RECOUNTED_S
 
     def _turned(self, seconds: float) -> asyncio.Future[None]:

@@ -225,6 +225,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("flip_answers", _FEW, ANY, _LINE),
             ("lose_host_acks", (1, 2), ANY, _LINE),
             ("lose_device_acks", _FEW, ANY, _LINE),
+            ("cut_texts", _FEW, ANY, _LINE, 20.0, 0.5),
         ],
     ),
     *_kinds(

@@ -5,11 +5,15 @@ Field lesson 17 (PyramidTechnologies/Python-RS-232#5: only certain notes, only u
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controller.domain import commands as cmd
+from drivers.mdb.bill_validator import SPOILT
 from simulator.oracles import Allowance, check
 from simulator.peripherals.bill_settings import AfterPowerUp
+from simulator.truth import STACKER
 from simulator.world import Link
 from tests.scenarios.bill_kit import BILL, offer, offers, plan, right_after
 from tests.scenarios.stage import Stage, play, with_mdb, with_policy
@@ -230,3 +234,73 @@ def test_a_validator_without_escrow_stacks_at_once(link: Link) -> None:
         assert stage.spent == 240
 
     play(scenario, link, plan=plan(has_escrow=False))
+
+
+# ------------------------------------------------- what an adapter acknowledged and spoilt
+
+
+def spoils(stage: Stage, fact: str) -> None:
+    """Damage the text that tells of a physical fact, each time that it happens."""
+
+    def look(kind: str, data: dict[str, Any]) -> None:
+        if kind == "fact" and fact in data["detail"]:
+            stage.breaks("line", "cut_texts", 1)
+
+    stage.world.listen(look)
+
+
+def bill_faults(stage: Stage) -> list[str]:
+    """Return the faults of the validator that stand."""
+    return [fault for fault in stage.state.faults if fault.startswith("bill")]
+
+
+def test_a_bill_in_escrow_whose_text_was_damaged_behind_the_adapter_s_own_ack_comes_back() -> None:
+    """The validator tells it no second time: nobody would ever know of it."""
+
+    async def scenario(stage: Stage) -> None:
+        spoils(stage, "transport -> escrow")
+        for damaged in range(1, 9):  # each time another of its characters is lost
+            await stage.until(lambda: stage.world.insert_bill(1_000))
+            await stage.until(lambda: stage.account.returned == 1_000 * damaged)  # noqa: B023 - awaited at once
+            await stage.quiet()
+            assert stage.flags == [SPOILT] * damaged
+            assert (stage.spent, stage.credit) == (0, 0)
+        assert bill_faults(stage) == []
+
+    play(scenario, "adapter")
+
+
+def test_a_stacked_bill_whose_text_was_damaged_is_told_by_the_count() -> None:
+    async def scenario(stage: Stage) -> None:
+        spoils(stage, "escrow -> stacker")
+        await stage.until(lambda: stage.world.insert_bill(1_000))
+        await stage.until(lambda: stage.credit == 1_000, within_s=60.0)
+        assert stage.flags == [SPOILT]
+        assert stage.records("bill.stacked")[0].proof == "counted"
+
+    play(scenario, "adapter")
+
+
+def test_a_bill_stacked_without_escrow_whose_text_was_damaged_is_found_by_the_count() -> None:
+    async def scenario(stage: Stage) -> None:
+        spoils(stage, "-> stacker")
+        await stage.until(lambda: stage.world.insert_bill(1_000))
+        await stage.until(lambda: len(stage.flags) == 2, within_s=60.0)
+        await stage.quiet()
+        assert stage.flags == [SPOILT, "bills in the stacker that no record explains"]
+        assert stage.world.truth.count(STACKER) == stage.state.stacker == 1
+
+    play(scenario, "adapter", plan=plan(has_escrow=False), judged=False)
+
+
+def test_an_answer_that_told_of_no_bill_and_was_damaged_leaves_no_fault() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("bill", "rejects", 1)
+        spoils(stage, "transport -> tray")
+        await stage.until(lambda: stage.world.insert_bill(1_000))
+        await stage.until(lambda: bool(stage.flags), within_s=60.0)
+        await stage.passes(10.0)
+        assert stage.flags == [SPOILT]
+        assert bill_faults(stage) == []
+
+    play(scenario, "adapter")

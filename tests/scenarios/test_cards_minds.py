@@ -143,3 +143,40 @@ def test_cash_alone_pays_while_the_reader_waits(link: Link) -> None:
         assert charged(stage) == 0
 
     play(scenario, link)
+
+
+# ------------------------------------------------------- coins where a card was waited for
+
+
+def test_coins_that_come_while_a_card_is_waited_for_pay_what_the_panel_shows(link: Link) -> None:
+    """Nobody can tell whose they are: whoever puts them in reads what they buy, and gets it."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(30.0)
+        await stage.shows("A3")
+        await stage.shows("2.00")
+        await stage.coins(100)
+        await stage.shows("1.00")
+        stage.world.insert_coin(100)
+        await stage.closes(2)
+        await stage.quiet()
+        assert stage.products == ["cola"]
+        assert stage.spent == 200
+        assert all(auth.amount == 0 for auth in stage.world.truth.authorisations.values())
+
+    play(scenario, link)
+
+
+def test_whoever_does_not_want_that_has_the_coins_back_by_the_coin_return(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.coins(100)
+        stage.press("*")
+        await stage.until(lambda: not stage.state.sagas)
+        await stage.gives_back()
+        assert (stage.spent, stage.credit, stage.products) == (0, 0, [])
+
+    play(scenario, link)

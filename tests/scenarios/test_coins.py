@@ -595,3 +595,20 @@ def test_a_tube_coin_whose_text_was_damaged_is_found_by_the_count() -> None:
         assert stage.world.truth.count("tube:4") == stage.state.tubes[4]
 
     play(scenario, "adapter", judged=False)
+
+
+def test_a_tube_coin_whose_text_was_damaged_in_a_vend_is_found_when_that_has_ended() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.world.insert_coin(100)
+        await stage.until(lambda: stage.world.truth.count("tube:4") == 31)
+        stage.breaks("line", "cut_texts", 1)
+        await stage.until(lambda: bool(stage.flags))
+        assert stage.flags == [SPOILT]
+        assert stage.world.present_card("card")
+        await stage.closes()
+        await stage.until(lambda: stage.state.ledger.balance(acc.UNCLAIMED) == -100)
+        assert stage.world.truth.count("tube:4") == stage.state.tubes[4]
+
+    play(scenario, "adapter", judged=False)

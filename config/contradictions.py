@@ -22,6 +22,8 @@ _I2C_1_PINS: Final = (2, 3)
 _UART_PINS: Final = (14, 15)
 # What one HD44780 holds (its data sheet, "Display Data RAM").
 _CHARACTERS: Final = 80
+# The level from which a reader has a word for it (MDB/ICP 4.2, section 7).
+REVALUES_FROM: Final = 2
 # What a Raspberry Pi calls its mini UART.
 _MINI_UARTS: Final = ("/dev/ttyS0",)
 
@@ -33,6 +35,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     yield from _tokens(settings)
     yield from _credit(settings)
     yield from _offers(settings)
+    yield from _revalue(settings)
     yield from _motors(settings)
     yield from _pins(settings)
     yield from _devices(settings)
@@ -168,6 +171,44 @@ def _credit(settings: MachineSettings) -> Iterator[str]:
                     f"columns[{index}].price = {price}: nobody can pay it, since there is no "
                     f"reader and policy.max_credit is {most}; allowed: up to {most}"
                 )
+
+
+def _revalue(settings: MachineSettings) -> Iterator[str]:
+    """It takes cash, a reader that has a word for it, and a key that is nobody else's."""
+    policy, mdb = settings.policy, settings.mdb
+    key = settings.machine.revalue_key
+    if not policy.revalue:
+        if key is not None:
+            allowed = "allowed: with policy.revalue = true"
+            yield f'machine.revalue_key = "{key}": does nothing; {allowed}'
+        return
+    wrong = "policy.revalue = true: "
+    readers = [reader for reader in (mdb.cashless1, mdb.cashless2) if reader.enabled]
+    if not any(reader.level >= REVALUES_FROM for reader in readers):
+        yield (
+            f"{wrong}no reader can; allowed: with mdb.cashless1 or mdb.cashless2, enabled and "
+            f"level = {REVALUES_FROM} or more"
+        )
+    cash = mdb.changer.enabled or mdb.bill.enabled or settings.cctalk or settings.pulse
+    if not cash:
+        yield f"{wrong}nothing takes cash; allowed: with a changer, a validator, cctalk or pulse"
+    if not settings.revalue_key():
+        pressable = ", ".join(sorted(settings.pressable())) or "none"
+        yield f"{wrong}no key of A to D is left for it; on the keypad: {pressable}"
+    if key is None:
+        return
+    for index, column in enumerate(settings.columns):
+        if column.selection.startswith(key):
+            yield (
+                f'machine.revalue_key = "{key}": begins columns[{index}].selection = '
+                f'"{column.selection}"; allowed: a key that begins none'
+            )
+            break
+    if key == settings.language_key():
+        yield f'machine.revalue_key = "{key}": shows another language; allowed: another key'
+    if key not in settings.pressable():
+        pressable = ", ".join(sorted(settings.pressable())) or "none"
+        yield f'machine.revalue_key = "{key}": is not on the keypad; there: {pressable}'
 
 
 def _repeats(table: str, key: str, values: Sequence[str | int]) -> Iterator[str]:

@@ -107,6 +107,15 @@ class MachineSettings(Section):
         taken = {column.selection[0] for column in self.columns}
         return next((key for key in "DCBA" if key in self.pressable() and key not in taken), "")
 
+    def revalue_key(self) -> str:
+        """Return the key that puts cash credit on a card; "" where none does."""
+        if not self.policy.revalue:
+            return ""
+        if self.machine.revalue_key is not None:
+            return self.machine.revalue_key
+        taken = {column.selection[0] for column in self.columns} | {self.language_key()}
+        return next((key for key in "DCBA" if key in self.pressable() and key not in taken), "")
+
     def pin_uses(self) -> Iterator[PinUse]:
         """Yield every pin the file names, with its key and its direction."""
         for name in ("rows", "columns"):

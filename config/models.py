@@ -87,6 +87,9 @@ class Machine(Section):
     # Shows the next language. None: the last of A to D that is there and begins no selection; "":
     # no key does.
     language_key: Annotated[str, shaped(r"[A-D]?", 'A, B, C or D, or "" for none')] | None = None
+    # Puts credit on a card, under policy.revalue. None: the last of A to D that is there, begins no
+    # selection and shows no language.
+    revalue_key: Annotated[str, shaped(r"[A-D]", "A, B, C or D")] | None = None
     timezone: Annotated[str, shaped(r"[A-Za-z0-9_+/-]+", 'e.g. "Europe/Berlin"')] = "UTC"
     # There while NTP keeps the clock right (systemd-timesyncd); till then no time counts as known.
     ntp_marker: Path = Path("/run/systemd/timesync/synchronized")
@@ -237,6 +240,7 @@ class Policy(Section):
     session_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # a card without a selection
     approval_timeout_s: Annotated[float, between(5, 600, "s")] = 60.0  # always idle: to show a card
     refund_deadline_s: Annotated[float, between(1, 600, "s")] = 30.0  # then it becomes a claim
+    revalue: bool = False  # cash credit may be put on a card, where reader and card can
 
 
 _Minute = Annotated[str, shaped(r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day, e.g. "17:30"')]

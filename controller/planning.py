@@ -131,6 +131,7 @@ def policy_of(settings: MachineSettings) -> Policy:
         must_vend=policy.must_vend,
         languages=settings.machine.languages,
         language_key=settings.language_key(),
+        revalue_key=settings.revalue_key(),
         coins_accepted=None if changer.accept is None else frozenset(changer.accept),
         bills_accepted=None if bill.accept is None else frozenset(bill.accept),
         bill_max=bill.max_value,

@@ -41,6 +41,7 @@ from controller.ports import (
     PayoutOrder,
     ReaderInfo,
     RefundOutcome,
+    RevalueOutcome,
     SensorCheck,
     SettleOutcome,
     StackerCount,
@@ -288,6 +289,10 @@ class InstantReader(_Sink):
         """Not possible."""
         del amount
         return False
+
+    async def revalue_evidence(self) -> RevalueOutcome:
+        """Nobody knows."""
+        return RevalueOutcome.UNKNOWN
 
 
 @dataclass

@@ -125,7 +125,9 @@ def bill_for(currency: str, recycle: Sequence[int] = ()) -> BillSettings:
 def reader_for(currency: str) -> ReaderSettings:
     """Return a card reader for a currency. Raises UnknownCurrencyError."""
     digits = exponent(currency)
-    return ReaderSettings(currency=_cash(currency).number, exponent=digits, decimals=digits)
+    return ReaderSettings(
+        currency=_cash(currency).number, exponent=digits, decimals=digits, revalue_s=0.4
+    )
 
 
 def cash_of(currency: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

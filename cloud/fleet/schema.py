@@ -219,7 +219,7 @@ saga = Table(
     Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
     Column("vend", BigInteger, primary_key=True, autoincrement=False),
     Column("machine_id", BigInteger, nullable=False),
-    Column("kind", String(16), nullable=False),  # vend, credit_return, late_approval
+    Column("kind", String(16), nullable=False),  # or credit_return, late_approval, …
     Column("opened_ms", BigInteger, nullable=False),
     Column("uncertain", Boolean, nullable=False, server_default=false()),  # nobody confirmed that
     Column("closed_ms", BigInteger, nullable=True),

@@ -6,7 +6,7 @@ all alike, the lots are paid in the order in which the record names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,8 +27,16 @@ _MAX_RESTARTS: Final = 4
 ESCROW, CREDIT, HELD, OWED, CLAIMED = "escrow", "credit", "held", "owed", "claimed"
 EARNED, RETURNED, PAID_BACK = "earned", "returned", "paid back"
 REFUNDED, CLAIM_PAID, IN_APP = "refunded to card", "claim paid", "refunded in the app"
+ON_CARD: Final = "put on a card"
 EARLIER: Final = "earlier"  # the origin of money that was taken in before what was read
 _OPEN: Final = frozenset((ESCROW, CREDIT, HELD, OWED, CLAIMED))
+
+# What a saga of these is called; others tell of no customer's choice.
+_KINDS: Final[Mapping[type, str]] = {
+    rec.VendOpened: "vend",
+    rec.CreditReturnOpened: "return",
+    rec.RevalueOpened: "revalue",
+}
 
 _LOT_TYPES: Final = frozenset(
     model.type
@@ -189,6 +197,16 @@ class Tracer:
             self.move(record, [card], HELD, target, words)
         return card
 
+    def revalue(self, record: Record, data: rec.RevalueFinished) -> None:
+        """Put money on a card, or make it credit again; what nobody knows is owed."""
+        if data.outcome == "approved":
+            self.move(record, data.lots, HELD, ON_CARD, f"put on the card, {data.device}")
+        elif data.outcome == "unknown":
+            self.move(record, data.lots, HELD, OWED, "nobody knows whether the card has it")
+            self._owed.setdefault(record.vend or 0, []).extend(data.lots)
+        else:
+            self.move(record, data.lots, HELD, CREDIT, f"{data.device}: {data.outcome}")
+
     def use_right(self, record: Record, data: rec.RightUsed) -> None:
         """Earn an app's credit; what is more than the price goes back to the app."""
         if data.amount:
@@ -258,6 +276,10 @@ _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
     rec.PayoutIntended: lambda t, r, d: t.owe(r, d.lots, f"payout ordered: {d.reason}"),
     rec.ShortfallBooked: lambda t, r, d: t.owe(r, d.lots, "no coins to pay it with"),
     rec.PayoutFinished: Tracer.pay_out,
+    rec.RevalueIntended: lambda t, r, d: t.move(
+        r, d.lots, CREDIT, HELD, f"for the card, {d.device}"
+    ),
+    rec.RevalueFinished: Tracer.revalue,
     rec.ApprovalFinished: Tracer.approve,
     rec.SettleFinished: Tracer.settle,
     rec.ClaimOpened: Tracer.claim,
@@ -332,10 +354,10 @@ def _vend(saga: Iterable[Record]) -> shapes.VendShape | None:
     shape: shapes.VendShape | None = None
     for record in saga:
         data = record.data
-        if isinstance(data, rec.VendOpened | rec.CreditReturnOpened):
+        if isinstance(data, rec.VendOpened | rec.CreditReturnOpened | rec.RevalueOpened):
             shape = {
                 "vend": record.seq,
-                "kind": "vend" if isinstance(data, rec.VendOpened) else "return",
+                "kind": _KINDS[type(data)],
                 "selection": getattr(data, "selection", ""),
                 "column": getattr(data, "column", ""),
                 "price": getattr(data, "price", 0),

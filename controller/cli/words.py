@@ -86,6 +86,10 @@ def _test(data: Data) -> str:
     return ", a test" if data.get("test") else ""
 
 
+def _yes(approved: bool) -> str:
+    return "approved" if approved else "denied"
+
+
 _WORDS: Final[dict[str, _Say]] = {
     "boot.started": lambda d, _: f"start {d['boot']}, {d['software']}",
     "journal.begun": lambda d, _: f"{d['machine']}, {d['currency']}: {d['reason']}",
@@ -124,6 +128,10 @@ _WORDS: Final[dict[str, _Say]] = {
     "vend.closed": lambda d, _: " ".join((d["result"], *d["flags"])),
     "credit_return.opened": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
     "late_approval.opened": lambda d, _: f"{d['device']} approved what nobody waits for",
+    "revalue.opened": lambda d, m: f"{m(d['amount'])} for the card in {d['device']}",
+    "revalue.intended": lambda d, m: f"{d['device']}: REVALUE REQUEST {m(d['amount'])}",
+    "revalue.finished": lambda d, m: f"{d['device']}: {d['outcome']} {m(d['coins'] + d['bills'])}",
+    "revalue.heard": lambda d, _: f"{d['device']} answered late: {_yes(d['approved'])}",
     "payout.intended": lambda d, m: f"{m(d['amount'])}: {d['reason']}{_of(d)}",
     "payout.finished": _paid,
     "shortfall.booked": lambda d, m: f"{m(d['coins'] + d['bills'])} cannot be paid out",

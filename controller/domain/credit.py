@@ -150,10 +150,13 @@ class Credit:
             return None
         return Picked(tuple(used), sums[Pocket.COINS], sums[Pocket.BILLS], sums[Pocket.PRODUCT])
 
-    def pick_cash(self) -> Picked:
-        """Say which lots make all free credit that can be paid out."""
+    def pick_cash(self, amount: int | None = None) -> Picked:
+        """Say which lots make so much of the free credit that can be paid out; None: all of it.
+
+        ``amount`` is at most ``cash``.
+        """
         cash = [lot for lot in self._lots.values() if lot.pocket is not Pocket.PRODUCT]
-        picked = self._pick(cash, self.cash, Order.OLDEST)
+        picked = self._pick(cash, self.cash if amount is None else amount, Order.OLDEST)
         assert picked is not None, "the sum is always there"
         return picked
 

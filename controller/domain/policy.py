@@ -35,6 +35,7 @@ class Policy:
     tokens_buy: frozenset[str] = frozenset()  # columns that a vend token buys; none: not taken
     languages: tuple[str, ...] = ("en",)  # the panel's; the first is shown unasked
     language_key: str = ""  # shows the next one; "": none does
+    revalue_key: str = ""  # puts cash credit on the card of the session; "": nothing does
     tubes_kept: tuple[tuple[int, int], ...] = ()  # (value, coins) that change never touches
 
     def takes_coin(self, value: int) -> bool:

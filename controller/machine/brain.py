@@ -65,6 +65,7 @@ from controller.ports import (
     OutputCut,
     ReaderDisplay,
     RefundErrorReport,
+    RevalueReport,
     SessionBegun,
     SessionCancelRequested,
     SessionEnded,
@@ -79,6 +80,7 @@ from controller.saga import (
     give_back,
     late_card,
     patience,
+    revalue,
     rights,
     vend,
 )
@@ -161,6 +163,8 @@ class Brain:
                 vend.refund_refused(self.desk, report)
             case LateApprovalReport():
                 late_card.heard(self.desk, report, may_ask=not boot.will_ask(self.recovery))
+            case RevalueReport():
+                revalue.heard(self.desk, report)
 
     def _act(self, command: Any, by: str, reply: Future[dict[str, Any]]) -> dict[str, Any] | None:
         match command:
@@ -199,6 +203,7 @@ class Brain:
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:
             selling.settle_mode(desk, self.blocked())
             basket.proceed(desk)
+            revalue.look(desk)
             if self.configuring.turn(self.blocked()):
                 self._reconfigured()
         orders.look_at_update(desk)
@@ -338,6 +343,8 @@ class Brain:
                 vend.approval_finished(desk, saga, result)
             case fx.Settle(success=success, after_restart=False) if saga is not None:
                 vend.settle_finished(desk, saga, success=success, result=result)
+            case fx.AskRevalueLimit() | fx.Revalue():
+                revalue.outcome(desk, effect, result)
             case fx.JudgeConfig():
                 self.configuring.judged(effect, result)
             case fx.HandOver():

@@ -122,6 +122,9 @@ class Live:
     fill_mode: bool = False
     service_wanted: tuple[str, Future[dict[str, Any]]] | None = None
     session_ends: bool = False  # SESSION COMPLETE was wanted for ``session``
+    session_unwanted: bool = False  # its reader wants it ended, while it revalues
+    revalue_asked: bool = False  # for the limit of this session, since it began or changed
+    revalue_limit: int | None = None  # the most that may be put on its card; None: nothing
     basket: Basket = field(default_factory=Basket)
     age_check: AgeCheck | None = None
     ages_asked: int = 0

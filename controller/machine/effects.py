@@ -135,6 +135,30 @@ class ReportCashSale:
 
 
 @dataclass(frozen=True, slots=True)
+class AskRevalueLimit:
+    """REVALUE LIMIT REQUEST: how much may be put on the card of this session."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
+class Revalue:
+    """REVALUE REQUEST."""
+
+    vend: int
+    device: DeviceName
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevalueEvidence:
+    """After a restart: what became of a REVALUE REQUEST."""
+
+    vend: int
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class Payout:
     """Pay coins, or bills of the recycler."""
 
@@ -239,8 +263,9 @@ class Exit:
 Effect = (
     Greet | StartDevice | CountTubes | PourCoins | CountStacker | StackBill | ReturnBill
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
-    | ReportCashSale | Payout | RestoreBallast | PayoutEvidenceAfterRestart | Beep | SwitchClimate
-    | Wake | Exit | AskTime | SyncNow | VerifyAge | CancelAge | JudgeConfig | HandOver
+    | ReportCashSale | AskRevalueLimit | Revalue | RevalueEvidence | Payout | RestoreBallast
+    | PayoutEvidenceAfterRestart | Beep | SwitchClimate | Wake | Exit | AskTime | SyncNow
+    | VerifyAge | CancelAge | JudgeConfig | HandOver
 )  # fmt: skip
 
 

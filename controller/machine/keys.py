@@ -1,7 +1,7 @@
 """What keys mean: a selection is keyed letter by letter or digit by digit; "*" gives back.
 
 "#" before anything else begins a claim's code; one letter, of the owner's choice, shows another
-language.
+language, and one puts cash credit on the card in the reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from controller.machine.effects import Beep, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import age, basket, basket_rules, vend
+from controller.saga import age, basket, basket_rules, revalue, vend
 from controller.saga.claims import CODE_DIGITS
 from controller.saga.redeem import redeem
 
@@ -47,6 +47,10 @@ class Keys:
             return
         if key == desk.policy.language_key:
             languages.another(desk)
+            return
+        if key == desk.policy.revalue_key:
+            live.keyed = ""
+            revalue.begin(desk)
             return
         if key == ENTER:
             keyed, live.keyed = live.keyed, ""

@@ -43,7 +43,15 @@ def limit_s(effect: fx.Effect, policy: Policy) -> float | None:
             return TURN_S
         case fx.RequestApproval():
             return READER_S + policy.approval_timeout_s
-        case fx.CancelApproval() | fx.Settle() | fx.EndSession() | fx.ReportCashSale():
+        case (
+            fx.CancelApproval()
+            | fx.Settle()
+            | fx.EndSession()
+            | fx.ReportCashSale()
+            | fx.AskRevalueLimit()
+            | fx.Revalue()
+            | fx.RevalueEvidence()
+        ):
             return READER_S
         case fx.Payout() | fx.PayoutEvidenceAfterRestart():
             return PAYOUT_S

@@ -25,6 +25,7 @@ from controller.ports import (
     MdbDevice,
     PayoutEvidence,
     ReaderInfo,
+    RevalueOutcome,
     StackerCount,
     TubeCounts,
 )
@@ -154,8 +155,21 @@ class Performer:
                 return await self._reader(device).end_session()
             case fx.ReportCashSale(device=device, amount=amount, item=item):
                 return await self._reader(device).cash_sale(amount, item)
+            case fx.AskRevalueLimit() | fx.Revalue() | fx.RevalueEvidence():
+                return await self._revalue(self._reader(effect.device), effect)
             case _:
                 raise InvariantError(f"nobody carries out {effect}")
+
+    async def _revalue(
+        self, reader: CardReader, effect: fx.AskRevalueLimit | fx.Revalue | fx.RevalueEvidence
+    ) -> int | RevalueOutcome | None:
+        match effect:
+            case fx.AskRevalueLimit():
+                return await reader.revalue_limit()
+            case fx.Revalue(amount=amount):
+                return await reader.revalue(amount)
+            case fx.RevalueEvidence():
+                return await reader.revalue_evidence()
 
     # ----------------------------------------------------------------------------- devices
 

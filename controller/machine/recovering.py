@@ -7,7 +7,7 @@ from typing import Any
 from controller.machine import effects as fx
 from controller.machine.desk import Desk
 from controller.saga import recovery as boot
-from controller.saga import vend
+from controller.saga import revalue, vend
 
 
 def outcome(desk: Desk, recovery: boot.Recovery | None, effect: fx.Effect, result: Any) -> None:
@@ -25,6 +25,8 @@ def outcome(desk: Desk, recovery: boot.Recovery | None, effect: fx.Effect, resul
             boot.cancelled(desk, saga, result)
         case fx.Settle(success=success, after_restart=True):
             vend.book_settle(desk, saga, success=success, result=result)
+        case fx.RevalueEvidence():
+            revalue.told_after_restart(desk, saga, result)
         case fx.PayoutEvidenceAfterRestart():
             boot.payout_cleared(desk, saga, result)
         case _:

@@ -12,6 +12,7 @@ from controller.machine.desk import READERS, Desk, Notice
 from controller.machine.table import Mode
 from controller.panel.view import Message, PanelView
 from controller.ports import BillInfo, ChangerInfo, DeviceName
+from controller.saga import revalue
 from controller.saga.basket import price_of
 from controller.saga.claims import grouped
 from controller.saga.rights import takes_tokens
@@ -111,12 +112,13 @@ class Acceptor:
             self._bills = tuple(
                 (b.type, b.value) for b in validator.bills if policy.takes_bill(b.value)
             )
-        most = policy.max_credit
+        most, limit = policy.max_credit, revalue.bill_limit(desk)
         bills = frozenset(
             [
                 type_
                 for type_, value in self._bills
                 if credit + value <= most
+                and (limit is None or value <= limit)
                 and (not policy.bill_needs_change or changeable(desk, credit + value))
             ]
         )
@@ -204,7 +206,7 @@ def view(desk: Desk) -> PanelView:
         case Mode.CREDIT if not credit and state.rights:
             return _waiting_right(desk, language)
         case Mode.CREDIT:
-            message = Message.CREDIT
+            message = _of_credit(desk)
         case Mode.IDLE if live.ready and not (cash or cards or state.rights):
             message = Message.OUT_OF_SERVICE
         case Mode.IDLE if not live.keyed and (text := orders.notice(desk)):
@@ -227,9 +229,13 @@ def view(desk: Desk) -> PanelView:
         exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
         cash=cash,
         cards=cards,
-        key=key,
+        key=desk.policy.revalue_key if message is Message.CREDIT_CARD else key,
         other=other,
     )
+
+
+def _of_credit(desk: Desk) -> Message:
+    return Message.CREDIT_CARD if revalue.offered(desk) else Message.CREDIT
 
 
 def _rest(desk: Desk, notice: Notice) -> tuple[Message, int | None, int | None]:

@@ -18,7 +18,8 @@ def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
     if taken or not (desk.mode.selling or asked is not None):
         desk.do(fx.EndSession(device))
         return
-    live.session_ends = False
+    live.session_ends = live.session_unwanted = live.revalue_asked = False
+    live.revalue_limit = None
     if asked is not None:
         live.reselect = asked.selection  # by this card, once the other reader has let go
         vend.cancel_approval(desk, asked)
@@ -43,6 +44,7 @@ def cancel_requested(desk: Desk, device: DeviceName) -> None:
     """The customer wants the card back."""
     saga = desk.customer_saga()
     if saga is not None and saga.device == device.value:
+        desk.live.session_unwanted = saga.kind == "revalue"  # which ends it, once it has ended
         vend.cancel_approval(desk, saga)  # a request is cancelled, a vend is finished
         return
     desk.do(fx.EndSession(device))
@@ -52,7 +54,8 @@ def over(desk: Desk) -> None:
     """No card is there any more."""
     live = desk.live
     live.session, live.session_funds, live.session_language = None, None, ""
-    live.session_ends = False
+    live.session_ends = live.session_unwanted = live.revalue_asked = False
+    live.revalue_limit = None
 
 
 def timed_out(desk: Desk, device: str) -> None:

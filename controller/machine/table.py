@@ -97,7 +97,11 @@ TABLE: Final[tuple[Transition, ...]] = (
     Transition(Trigger.MONEY, (Mode.IDLE, Mode.CREDIT), Mode.CREDIT),
     Transition(Trigger.SPENT, (Mode.CREDIT, Mode.IDLE), Mode.IDLE),
     Transition(Trigger.SELECT, (Mode.IDLE, Mode.CREDIT), Mode.RESERVING),
-    Transition(Trigger.AUTHORISE, (Mode.RESERVING,), Mode.AUTHORISING),
+    Transition(
+        Trigger.AUTHORISE,
+        (Mode.RESERVING, Mode.IDLE, Mode.CREDIT),  # without a column: credit goes to a card
+        Mode.AUTHORISING,
+    ),
     Transition(
         Trigger.DISPENSE, (Mode.RESERVING, Mode.AUTHORISING, Mode.DISPENSING), Mode.DISPENSING
     ),

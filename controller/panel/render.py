@@ -95,6 +95,7 @@ class Renderer:
             "credit": money(view.credit),
             "amount": money(view.amount),
             "code": view.code,
+            "key": view.key,
             "pay": texts.phrases[pay],
             "exact_change": texts.phrases["exact_change"] if exact else "",
             "language": self._other(view),

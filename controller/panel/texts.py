@@ -22,7 +22,7 @@ PHRASES: Final = (
 )  # fmt: skip
 FIELDS: Final = frozenset(
     {"selection", "product", "price", "credit", "amount", "code", "pay", "exact_change"}
-    | {"or_coins", "language"}
+    | {"or_coins", "language", "key"}
 )
 
 

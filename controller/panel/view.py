@@ -12,6 +12,7 @@ class Message(StrEnum):
     STARTING = "starting"  # booting or recovering
     WELCOME = "welcome"
     CREDIT = "credit"  # money is in; choose
+    CREDIT_CARD = "credit_card"  # the same; a key puts it on the card
     SESSION = "session"  # a card is in; choose (amount: its balance, where it may be shown)
     MUST_VEND = "must_vend"  # money comes back only after a vend was tried
     PRICE = "price"  # of the selection that was keyed
@@ -29,6 +30,9 @@ class Message(StrEnum):
     CARD_WAIT_REST = "card_wait_rest"  # the same; amount: what credit leaves for the card
     CARD_APPROVED = "card_approved"
     CARD_DECLINED = "card_declined"
+    REVALUE_WAIT = "revalue_wait"  # amount: is being put on the card
+    REVALUED = "revalued"  # amount: is on the card
+    REVALUE_REFUSED = "revalue_refused"  # no card, no cash, or the reader does not want to
     CARD_TEXT = "card_text"  # what the reader wants shown, in ``product``
     NOTICE = "notice"  # what the operator wants shown, in ``product``, while nobody has begun
     LOCKED = "locked"  # out of service by the operator's word
@@ -77,5 +81,5 @@ class PanelView:
     exact_change: bool = False
     cards: bool = True  # a reader works
     cash: bool = True  # coins or bills are taken
-    key: str = ""  # shows another language; "": none does
+    key: str = ""  # shows another language, or puts credit on a card; "": none does
     other: str = ""  # that language

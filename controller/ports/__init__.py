@@ -36,6 +36,8 @@ from controller.ports.cards import (
     ReaderInfo,
     RefundErrorReport,
     RefundOutcome,
+    RevalueOutcome,
+    RevalueReport,
     SettleOutcome,
 )
 from controller.ports.coins import (
@@ -139,6 +141,8 @@ __all__ = [
     "ReaderInfo",
     "RefundErrorReport",
     "RefundOutcome",
+    "RevalueOutcome",
+    "RevalueReport",
     "SensorCheck",
     "SessionBegun",
     "SessionCancelRequested",

@@ -50,6 +50,18 @@ class LateApprovalReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RevalueReport:
+    """A reader told what became of a REVALUE REQUEST.
+
+    It says so once, and so it is recorded before its acknowledgement where the link can: what
+    comes behind a restart is the answer to the life before.
+    """
+
+    device: DeviceName
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Approved:
     """VEND APPROVED; ``amount`` is what was taken from the medium (None: an electronic token)."""
 
@@ -110,6 +122,15 @@ class CancelOutcome(StrEnum):
     Nothing is charged, unless the life before had begun to cancel it: an approval that had
     overtaken the cancel was answered with VEND FAILURE, and the reader may have kept the money.
     """
+    UNKNOWN = "unknown"
+
+
+class RevalueOutcome(StrEnum):
+    """What a reader can tell, after a restart, of a REVALUE REQUEST of the life before."""
+
+    APPROVED = "approved"
+    DENIED = "denied"
+    NOT_DONE = "not done"  # it would have told, and again until it was heard: it never got one
     UNKNOWN = "unknown"
 
 

@@ -9,11 +9,16 @@ from typing import Protocol
 
 from controller.faults import FaultCode
 from controller.ports.bills import BillInfo, BillsReport
-from controller.ports.cards import LateApprovalReport, ReaderInfo, RefundErrorReport
+from controller.ports.cards import (
+    LateApprovalReport,
+    ReaderInfo,
+    RefundErrorReport,
+    RevalueReport,
+)
 from controller.ports.coins import ChangerInfo, CoinsReport
 from controller.ports.devices import DeviceName
 
-MoneyReport = CoinsReport | BillsReport | RefundErrorReport | LateApprovalReport
+MoneyReport = CoinsReport | BillsReport | RefundErrorReport | LateApprovalReport | RevalueReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from controller.ports.cards import (
     Denied,
     ReaderInfo,
     RefundOutcome,
+    RevalueOutcome,
     SettleOutcome,
 )
 from controller.ports.coins import ChangerInfo, PayoutEvidence, PayoutOrder, TubeCounts
@@ -214,5 +215,17 @@ class CardReader(MdbDevice, Protocol):
         ...
 
     async def revalue(self, amount: int) -> bool:
-        """Put money on the card; False when denied. Raises EffectUnknownError."""
+        """Put money on the card; False when denied, or when it can't be asked.
+
+        What the reader says is also reported as a ``RevalueReport``, before its acknowledgement.
+
+        Raises LinkError (it never left) or EffectUnknownError (it may have been done).
+        """
+        ...
+
+    async def revalue_evidence(self) -> RevalueOutcome:
+        """After a restart: wait for the answer to a REVALUE REQUEST that the last life made.
+
+        Never raises.
+        """
         ...

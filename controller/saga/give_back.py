@@ -310,6 +310,7 @@ def _close(desk: Desk, saga: Saga) -> None:
             "claimed": saga.claimed,
         },
     )
+    desk.live.revalue_asked = False  # a card may have paid: its limit is another one now
     if saga.device and not basket_rules.keeps_session(desk, saga):
         desk.do(EndSession(DeviceName(saga.device)))
         desk.live.session_ends = desk.live.session == saga.device

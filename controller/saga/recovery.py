@@ -29,6 +29,7 @@ from controller.machine.effects import (
     Greet,
     PayoutEvidenceAfterRestart,
     ReadEvidence,
+    RevalueEvidence,
     Settle,
     StartDevice,
     Wake,
@@ -46,7 +47,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import give_back, jackpot, rights, vend
+from controller.saga import give_back, jackpot, revalue, rights, vend
 from controller.state.saga import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -213,6 +214,12 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
         case "settle":
             return _settle_again(desk, saga, success=saga.intent_success, told_before=True)
+        case "revalue":
+            reader = DeviceName(saga.device)
+            if _present(desk, reader) and not _was_reset(desk, saga, reader):
+                desk.do(RevalueEvidence(saga.vend, reader))
+                return True
+            revalue.book(desk, saga, "unknown", "after restart")
         case "payout":
             payer = DeviceName(saga.paying)
             if _present(desk, payer):

@@ -31,6 +31,7 @@ class Strategy(StrEnum):
 
 UNANSWERED: Final = frozenset(
     {"approval unknown", "reader gone while it was asked", "card refund unknown", "payout unknown"}
+    | {"revalue unknown"}
 )
 """The flags of a saga that say that an answer was waited for in vain."""
 

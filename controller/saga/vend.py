@@ -42,7 +42,7 @@ from controller.ports import (
     SettleOutcome,
     Tone,
 )
-from controller.saga import age, basket_rules, dispensing, escrow, late_card, rights
+from controller.saga import age, basket_rules, dispensing, escrow, late_card, revalue, rights
 from controller.saga.escrow import Secured
 from controller.saga.give_back import give_back, open_claim
 from controller.saga.strategy import REFUSALS
@@ -224,6 +224,9 @@ def advance(desk: Desk, saga: Saga) -> None:
         return
     if saga.kind == "late":
         late_card.advance(desk, saga)
+        return
+    if saga.kind == "revalue":
+        revalue.advance(desk, saga)
         return
     if saga.kind == "vend":
         if saga.dispensed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Intent = Literal["", "approval", "dispense", "settle", "payout"]
+Intent = Literal["", "approval", "dispense", "settle", "payout", "revalue"]
 
 
 MAX_CLOSED = 32  # ended sagas kept for `status` and `watch`; older ones are in the journal
@@ -16,7 +16,8 @@ class Saga:
     """One vend (or one return of credit) between its opening and its closing record."""
 
     vend: int
-    kind: Literal["vend", "return", "late"]  # late: an approval that nobody waits for
+    # late: an approval that nobody waits for; revalue: cash credit goes to a card
+    kind: Literal["vend", "return", "late", "revalue"]
     opened_mono_ms: int = 0
     boot: int = 0
     # what was selected
@@ -48,6 +49,7 @@ class Saga:
     card_token: bool = False
     cancel_intended: bool = False  # the request is being ended before it has an answer
     refund_refused: bool = False  # the reader has told a refund error, whatever it says later
+    revalued: int = 0  # put on the card
     # the act that has an intent and no outcome yet
     intent: Intent = ""
     intent_success: bool = True  # settle: VEND SUCCESS or VEND FAILURE

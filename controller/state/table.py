@@ -16,6 +16,7 @@ from controller.state import (
     orders,
     payouts,
     remote,
+    revalue,
     rights,
     service,
     vends,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _PARTS: Final = (
     lives, devices, cash, vends, cards, payouts, claims, rights, service, climate, config, orders,
-    remote,
+    remote, revalue,
 )  # fmt: skip
 FOLDS: Final[dict[str, Callable[[State, Record, Any], None]]] = {
     model.type: fold for part in _PARTS for model, fold in part.FOLDS.items()

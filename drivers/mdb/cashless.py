@@ -4,7 +4,7 @@ The money rules: after an approval the reader is owed exactly one of VEND SUCCES
 and any reset in between charges the customer. A request that is given up is cancelled; an approval
 that comes all the same is failed. What can't be told for sure is said to be unknown.
 
-Source: MDB/ICP 4.2, section 7 (VEND, REVALUE) and appendix 3.
+Source: MDB/ICP 4.2, section 7 (VEND) and appendix 3.
 """
 
 from __future__ import annotations
@@ -22,15 +22,11 @@ from controller.ports import (
     RefundOutcome,
     SettleOutcome,
 )
-from drivers.mdb.cashless_age import ReaderAge
 from drivers.mdb.cashless_codec import (
     EndSession,
     Malfunction,
     OutOfSequence,
     ReaderState,
-    RevalueApproved,
-    RevalueDenied,
-    RevalueLimit,
     VendApproved,
     VendDenied,
 )
@@ -38,8 +34,6 @@ from drivers.mdb.cashless_commands import (
     CASH_SALE_ITEM_MASK,
     CashSale,
     ReaderEnable,
-    RevalueLimitRequest,
-    RevalueRequest,
     SessionComplete,
     VendCancel,
     VendFailure,
@@ -47,6 +41,7 @@ from drivers.mdb.cashless_commands import (
     VendSuccess,
 )
 from drivers.mdb.cashless_expect import Expectation, Gone, Phase
+from drivers.mdb.cashless_revalue import ReaderRevalue
 from drivers.mdb.money import iso_currency
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
 from drivers.mdb.turns import Turn
@@ -55,7 +50,7 @@ _ITEM_MASK: Final = 0xFFFF
 _IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
 
 
-class MdbCardReader(ReaderAge):
+class MdbCardReader(ReaderRevalue):
     """Drives one reader; constructed as `ReaderLife`."""
 
     _cancelled = False
@@ -542,54 +537,3 @@ class MdbCardReader(ReaderAge):
                 await self.send(sale, None, Retry.ASK)
             except LinkError:
                 return  # only the reader's own audit misses it
-
-    # -------------------------------------------------------------------------------- revalue
-
-    async def revalue_limit(self) -> int | None:
-        """Ask how much may be put on the card; see `CardReader.revalue_limit`."""
-        async with self.dialogue():
-            if not self._may_revalue():
-                return None
-            expectation = self.expect(RevalueLimit, RevalueDenied, OutOfSequence)
-            try:
-                answer, _ = await self.send(RevalueLimitRequest(), expectation, Retry.ASK)
-            except LinkError:
-                self.drop(expectation)
-                return None
-            if not answer.heard and expectation.open:
-                self.drop(expectation)
-                return None
-            message = await self.wait_for(expectation, self.response_s)
-            return self.to_minor(message.amount) if isinstance(message, RevalueLimit) else None
-
-    async def revalue(self, amount: int) -> bool:
-        """Put money on the card; see `CardReader.revalue`."""
-        async with self.dialogue():
-            units = self.to_units(amount)
-            if units is None or not self._may_revalue():
-                return False
-            expectation = self.expect(RevalueApproved, RevalueDenied, OutOfSequence)
-            request = RevalueRequest(units, self._context.expanded)
-            try:
-                answer, tries = await self.send(request, expectation, Retry.REPEAT)
-            except BaseException:
-                self.drop(expectation)
-                raise
-            if not answer.heard and expectation.open:
-                self.drop(expectation)
-                raise EffectUnknownError(f"{self._name.value}: REVALUE was never acknowledged")
-            message = await self.wait_for(expectation, self.response_s)
-            match message:
-                case RevalueApproved():
-                    return True
-                case RevalueDenied():
-                    return False
-                case OutOfSequence() if tries == 1 and message.state is ReaderState.SESSION_IDLE:
-                    return False  # acknowledged, and nothing done
-                case _:
-                    raise EffectUnknownError(f"{self._name.value}: REVALUE was not answered")
-
-    def _may_revalue(self) -> bool:
-        info = self._info
-        able = info is not None and info.level >= 2 and self._ready and not self._gone()
-        return able and self._session and self._phase is Phase.NONE

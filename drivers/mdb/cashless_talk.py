@@ -23,6 +23,7 @@ from controller.ports import (
     ReaderDisplay,
     ReaderInfo,
     RefundErrorReport,
+    RevalueReport,
     SessionBegun,
     SessionCancelRequested,
     SessionEnded,
@@ -40,6 +41,8 @@ from drivers.mdb.cashless_codec import (
     Malfunction,
     OutOfSequence,
     ReaderMessage,
+    RevalueApproved,
+    RevalueDenied,
     SelectionRequest,
     SessionCancelRequest,
     TimeDateRequest,
@@ -128,6 +131,9 @@ class ReaderTalk(MdbDriver):
         self._taken_back = False  # VEND DENIED came behind it
         self._recording: asyncio.Future[None] | None = None  # of what was last told only once
         self._refund_error = False  # since the request: the money of a failed vend did not go back
+        self._card_revaluable: bool | None = None
+        self._revaluing: bool | None = None  # a REVALUE has no answer; None: of an earlier life's
+        self._limit_asked = False  # a denial answers that, and no REVALUE
         self._phase = Phase.NONE
         self._reset_since = False  # reset since the request: what was approved is charged
         # Initialised, or its END SESSION came, and no session or request since: nothing to end.
@@ -337,13 +343,15 @@ class ReaderTalk(MdbDriver):
     def _to_record(self, messages: tuple[ReaderMessage, ...]) -> asyncio.Future[None] | None:
         """What an answer's acknowledgement waits for: a refund error, an approval that came late.
 
-        Neither is ever told again.
+        Or for what became of a revalue: none of them is ever told again.
         """
         for message in messages:
             match message:
                 case Malfunction() if message.is_refund_error:
                     return self._recording
                 case VendApproved() if self._late:
+                    return self._recording
+                case RevalueApproved() | RevalueDenied() if not self._limit_asked:
                     return self._recording
                 case _:
                     pass
@@ -398,6 +406,8 @@ class ReaderTalk(MdbDriver):
             case Malfunction(code=code) if message.is_refund_error:
                 report = RefundErrorReport(self._name, code, self._approved_amount())
                 self._recording = self._sink.money(report)
+            case RevalueApproved() | RevalueDenied() if not self._limit_asked:
+                self._revalued(approved=isinstance(message, RevalueApproved))
             case SelectionRequest():
                 self.oddities.note("selection requests")
             case _:
@@ -434,7 +444,7 @@ class ReaderTalk(MdbDriver):
         self._untouched = False
         if self._phase is Phase.NONE:
             self._reset_since = False
-        self._card_refundable = message.refundable
+        self._card_refundable, self._card_revaluable = message.refundable, message.revaluable
         self._cancel_told = False
         if message.currency is not None and message.currency.letters not in (
             None,
@@ -472,7 +482,7 @@ class ReaderTalk(MdbDriver):
         if self._session:
             self._session = False
             self._cancel_told = False
-            self._card_refundable = None
+            self._card_refundable = self._card_revaluable = None
             self._dialogue_ended()
             self._sink.notify(SessionEnded(self._name))
 
@@ -506,6 +516,14 @@ class ReaderTalk(MdbDriver):
         self._late = True
         self._recording = self._sink.money(LateApprovalReport(self._name, self._approved_amount()))
 
+    def _revalued(self, *, approved: bool) -> None:
+        """A revalue has its answer: recorded before it is acknowledged."""
+        if self._revaluing is False:
+            self.oddities["revalues nobody asked for"] += 1
+            return
+        self._revaluing = False
+        self._recording = self._sink.money(RevalueReport(self._name, approved))
+
     def _approved_amount(self) -> int | None:
         units = self._approved_units if self._approval_seen else None
         return None if units is None else self.to_minor(units)
@@ -517,6 +535,7 @@ class ReaderTalk(MdbDriver):
         self._stir.set()
 
     def _forget(self) -> None:
+        self._revaluing = False  # a fresh reader has nothing to answer
         self._repeats.clear()
         self._close_session()
         self._foreign = False

@@ -89,6 +89,7 @@ class ReaderSettings:
     long_id_always: bool = False  # 34 bytes of PERIPHERAL ID at any level
     reset_tells_at_once: bool = False  # RESET is answered with JUST RESET data
     revalue_limit: int = 5000  # minor units; 0: no revalue
+    revalue_s: float = 0.0  # from the request to the answer
     checks_age: bool = True
     age_check_s: float = 0.5  # from the card to the answer
     response_s: float = 0.0015
@@ -147,7 +148,7 @@ class ReaderFaults(PeripheralFaults):
     )
     dies_at: str = word(
         "falls silent for `dies_for_s` once: at 'session', 'request', 'approval', 'success', "
-        "'failure' or 'complete'"
+        "'failure', 'complete', 'revalue' (asked, not done) or 'revalued' (done, not told)"
     )
     dies_for_s: float = amount("how long it stays silent, bus seconds", 30.0)
     resets_at: str = word("resets itself once, at the moments of `dies_at`")

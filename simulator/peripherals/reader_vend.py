@@ -17,6 +17,7 @@ from simulator.peripherals.reader_settings import OPTION_NEGATIVE_VEND, AtOnce, 
 from simulator.truth import Authorisation, AuthState
 
 _REFUND_ERROR: Final = 0xC1
+REVALUES_FROM: Final = 2  # the level that has a word for it
 DENIES_LATE_S: Final = 1.0  # the motor turns by then
 
 
@@ -303,23 +304,42 @@ class ReaderVends(ReaderCore):
         return ACK_ONLY
 
     def _revalue(self, sub: int, data: bytes) -> Reply:
-        if self.level < 2:
+        if self.level < REVALUES_FROM:
             return None
         if self.state is not ReaderState.IDLE:
             return self._wrong_moment()
-        limit = self.settings.revalue_limit
         if sub == 0x01:
+            limit = self._revalue_limit
             answer = b"\x0f" + self._money.wire(limit) if limit else say.REVALUE_DENIED
-            item = self._tell(answer)
-        else:
-            value = self._money.minor(data)
-            self.state = ReaderState.REVALUE
-            if 0 < value <= limit:
-                self._put_on_card(value, "revalue")
-                item = self._tell(say.REVALUE_APPROVED, on_sent=self._back_to_idle)
-            else:
-                item = self._tell(say.REVALUE_DENIED, on_sent=self._back_to_idle)
-        return self._now_or_later(AtOnce.REVALUE, item)
+            return self._now_or_later(AtOnce.REVALUE, self._tell(answer))
+        value = self._money.minor(data)
+        self._cancel_session_timer()
+        self.state = ReaderState.REVALUE
+        if self._happens("revalue"):
+            return ACK_ONLY  # nothing is done
+        if self.faults.no_answers > 0:
+            self.faults.no_answers -= 1
+            return ACK_ONLY
+        seconds = self.settings.revalue_s + self.faults.extra_approve_s
+        if AtOnce.REVALUE in self.settings.at_once or not seconds:
+            return self._now_or_later(AtOnce.REVALUE, self._load(value))
+        self._after(seconds, self._load, value)
+        return ACK_ONLY
+
+    @property
+    def _revalue_limit(self) -> int:
+        refused = self._dead or (self.card is not None and self.card.decline)
+        return 0 if refused else self.settings.revalue_limit
+
+    def _load(self, value: int) -> Item:
+        """Put money on the card, and say so; or say that it is not."""
+        if self.faults.declines > 0:
+            self.faults.declines -= 1
+        elif 0 < value <= self._revalue_limit:
+            self._put_on_card(value, "revalue")
+            self._happens("revalued")
+            return self._tell(say.REVALUE_APPROVED, on_sent=self._back_to_idle)
+        return self._tell(say.REVALUE_DENIED, on_sent=self._back_to_idle)
 
     def _put_on_card(self, value: int, why: str) -> None:
         card = self.card

@@ -335,6 +335,11 @@ def _late_opened(fold: Fold, record: Record, _: rec.LateApprovalOpened) -> None:
     saga.kind, saga.opened_ms = "late_approval", record.at_ms
 
 
+def _revalue_opened(fold: Fold, record: Record, data: rec.RevalueOpened) -> None:
+    saga = fold.saga(record)
+    saga.kind, saga.opened_ms, saga.price = "revalue", record.at_ms, data.amount
+
+
 def _dispensed(fold: Fold, record: Record, data: rec.DispenseFinished) -> None:
     if record.vend is not None:
         saga = fold.saga(record)
@@ -529,6 +534,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.VendOpened: _vend_opened,
     rec.CreditReturnOpened: _return_opened,
     rec.LateApprovalOpened: _late_opened,
+    rec.RevalueOpened: _revalue_opened,
     rec.DispenseFinished: _dispensed,
     rec.DispenseDecided: _decided,
     rec.SettleFinished: _settle_finished,

@@ -82,6 +82,13 @@ from controller.journal.records.orders import (
 from controller.journal.records.payouts import PayoutFinished, PayoutIntended, ShortfallBooked
 from controller.journal.records.recycler import BillMoved, RecyclerCounted
 from controller.journal.records.registry import ALL, REGISTRY
+from controller.journal.records.revalue import (
+    RevalueFinished,
+    RevalueHeard,
+    RevalueIntended,
+    RevalueOpened,
+    RevalueOutcome,
+)
 from controller.journal.records.rights import (
     RefundRequested,
     RightEnded,
@@ -183,6 +190,11 @@ __all__ = [
     "RecyclerCounted",
     "RefundRefused",
     "RefundRequested",
+    "RevalueFinished",
+    "RevalueHeard",
+    "RevalueIntended",
+    "RevalueOpened",
+    "RevalueOutcome",
     "ReviewFlagged",
     "RightEnded",
     "RightGranted",

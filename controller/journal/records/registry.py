@@ -18,6 +18,7 @@ from controller.journal.records import (
     orders,
     payouts,
     recycler,
+    revalue,
     rights,
     service,
     vends,
@@ -39,5 +40,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     *climate.ALL,
     *config.ALL,
     *orders.ALL,
+    *revalue.ALL,
 )
 REGISTRY: Final[dict[str, type[RecordData]]] = {model.type: model for model in ALL}

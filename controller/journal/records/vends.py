@@ -134,7 +134,7 @@ class VendClosed(RecordData):
     """The saga has ended."""
 
     type: ClassVar[str] = "vend.closed"
-    result: Literal["sold", "refunded", "claimed", "kept", "refused", "tested"]
+    result: Literal["sold", "refunded", "claimed", "kept", "refused", "tested", "revalued"]
     flags: tuple[str, ...] = ()
     compensation: str = ""  # controller.saga.strategy.Strategy
     kept: bool = False  # the credit that it would return waits for the rest of its basket

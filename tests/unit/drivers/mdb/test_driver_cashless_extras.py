@@ -16,6 +16,7 @@ from drivers.mdb.cashless_expect import ReaderSettings as Ours
 from simulator.peripherals.reader_settings import (
     ALL_AT_ONCE,
     OPTION_DATA_ENTRY,
+    Card,
     ReaderSettings,
 )
 from tests.mdb_kit import until, virtual
@@ -53,7 +54,7 @@ async def test_money_is_put_on_a_card_up_to_its_limit(base: ReaderSettings, at_o
     it = await selling(settings)
     assert await it.reader.revalue_limit() is None  # no session
     assert not await it.reader.revalue(100)
-    await session(it)
+    await session(it, Card("c", balance=2000, revaluable=True))
     assert await it.reader.revalue_limit() == 800
     assert not await it.reader.revalue(900)
     assert await it.reader.revalue(500)

@@ -25,6 +25,7 @@ class Tender(StrEnum):
     FREE = "a free vend"
     APP = "credit from an app"
     BASKET = "coins, for two items"
+    REVALUE = "coins, for a card"
     ANY = "any"  # nobody has paid yet, or it makes no difference
 
 
@@ -40,6 +41,7 @@ class Phase(StrEnum):
     REFUND = "while a failed vend is given back"
     PAYOUT = "while coins or bills are paid"
     ESCROW = "while a bill is in escrow"
+    REVALUE = "while a card is loaded"
     RECOVERY = "while an earlier end is recovered from"
 
 
@@ -52,6 +54,7 @@ class Gets(StrEnum):
     CLAIM = "a claim"
     PRODUCT_AND_CLAIM = "the product, and a claim for the change"
     CREDIT = "the credit to choose again"
+    ON_CARD = "the money on the card"
     RIGHT = "the right to choose again"
     OTHER = "the other item, and the money for this one"
     ALL = "both items"

@@ -23,6 +23,7 @@ from controller.saga import (
     failures_reader,
     failures_recovery,
     failures_recycler,
+    failures_revalue,
     failures_rights,
     failures_settings,
 )
@@ -43,6 +44,7 @@ PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "Clock, keys, settings": failures_settings.ROWS,
     "The end of a life, and of the next one": failures_ends.ROWS,
     "A second failure, in recovery": failures_recovery.ROWS,
+    "Cash for a card": failures_revalue.ROWS,
 }
 
 TABLE: Final[tuple[Cell, ...]] = tuple(cell for rows in PARTS.values() for cell in rows)

@@ -20,6 +20,7 @@ NAME: Final = {c.selection: c.product for c in SETTINGS.columns}
 RECYCLING: Final = frozenset(cell.failure for cell in failures_recycler.ROWS)
 CLAIMED: Final = PRICE["B2"]  # what the redeemed claim is over
 CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to come before
+LOAD: Final = "C"  # the key that puts credit on a card
 OTHER: Final = "A1"  # the second item of a basket
 DEAR: Final = 740  # of A3 where a bill and a card pay together
 LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
@@ -110,8 +111,18 @@ class Play(Stage):
                 await self.act(GrantAppCredit("payment-1", price, 60.0, self.column))
             case Tender.BASKET:
                 await self.coins(200, 100, 100)
+            case Tender.REVALUE:
+                await self._has_a_card_in()
+                await self.coins(200, 100)
             case Tender.CARD | Tender.ANY:
                 pass
+
+    async def _has_a_card_in(self) -> None:
+        """A card is in the reader, which has told how much may be put on it."""
+        assert self.running is not None
+        live = self.running.machine.desk.live
+        await self.until(lambda: self.world.present_card("prepaid"), within_s=30.0)
+        await self.until(lambda: live.revalue_limit is not None, within_s=30.0)
 
     async def _redeems(self) -> None:
         """Somebody's card could not be given back, and the claim's code is keyed in."""
@@ -133,6 +144,9 @@ class Play(Stage):
         async def choose() -> None:
             if self.cell.tender is Tender.BASKET:
                 await self._fills_basket()
+                return
+            if self.cell.tender is Tender.REVALUE:
+                self.press(LOAD)
                 return
             self.press(self.column)
             if not self.by_card:
@@ -183,6 +197,9 @@ class Play(Stage):
             case Phase.ESCROW:
                 await self.record("stack.intended")
                 await asyncio.sleep(0.5)  # half way into the stacker
+            case Phase.REVALUE:
+                await self.record("revalue.intended")
+                await asyncio.sleep(0.2)  # the reader is at it
             case Phase.RECOVERY:
                 await self.record("dispense.intended")
                 await asyncio.sleep(0.3)

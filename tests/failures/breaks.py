@@ -59,6 +59,8 @@ def settings(cell: Cell) -> MachineSettings:
         return ADULTS
     if cell.tender is Tender.TOKEN:
         return WITH_TOKENS
+    if cell.tender is Tender.REVALUE:
+        return with_policy(revalue=True)
     if cell.tender is Tender.BASKET:
         return with_policy(basket=True)
     if cell.tender is not Tender.BILL_CARD:
@@ -207,6 +209,31 @@ READER: Final[dict[str, Break]] = {
         plan=_classic,
     ),
     "customer takes the card away": _at_phase(lambda play: play.world.remove_card()),
+}
+
+
+async def _goes_deaf(play: Play) -> None:
+    """The reader hears nothing from the moment of the request on, for some commands."""
+    assert play.running is not None
+
+    def deaf(records: list[Record]) -> None:
+        if any(record.type == "revalue.intended" for record in records):
+            play.breaks("cashless1", "silent_commands", 3)
+
+    play.running.machine.on_commit.append(deaf)
+
+
+REVALUE: Final[dict[str, Break]] = {
+    "reader denies a revalue": _reader(("declines", 1)),
+    "reader does not hear of a revalue": Break(ready=_goes_deaf),
+    "reader revalues late": replace(
+        _reader(("extra_approve_s", 3.0)),
+        sign=lambda play: _took_s(play, "revalue.intended", "revalue.finished") >= 3.0,
+    ),
+    "reader falls silent before it revalues": _falls_silent("revalue"),
+    "reader falls silent when it has revalued": _falls_silent("revalued"),
+    "reader resets before it revalues": _reader(("resets_at", "revalue")),
+    "reader resets when it has revalued": _reader(("resets_at", "revalued")),
 }
 
 
@@ -445,7 +472,7 @@ RIGHTS: Final[dict[str, Break]] = {
 
 BREAKS: Final[dict[str, Break]] = {
     **DISPENSER, **READER, **CASH, **RECYCLER, **CCTALK, **PULSE, **DISK, **CLIMATE,
-    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS,
+    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS, **REVALUE,
 }  # fmt: skip
 
 

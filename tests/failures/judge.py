@@ -72,6 +72,10 @@ def customer(play: Play, cell: Cell) -> None:
         case Gets.CREDIT:
             assert got == []
             assert credit == spent > 0
+        case Gets.ON_CARD:
+            assert got == []
+            assert play.account.credited == play.account.inserted > 0
+            assert (credit, play.claimed) == (0, 0)
         case _:
             seldom(play, cell, spent, credit)
 

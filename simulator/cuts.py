@@ -24,7 +24,9 @@ from simulator.world import Link
 AFTER_S: Final = 1.0  # what a killed machine's world does before anybody starts vendd again
 
 # Intents whose outcome a power cut takes the evidence of: the latch forgets, a reader resets.
-BLINDED_BY_POWER: Final = frozenset({"dispense", "approval", "settle failure"})
+BLINDED_BY_POWER: Final = frozenset({"dispense", "approval", "settle failure", "revalue"})
+# Intents whose outcome a reader tells once, and an adapter acknowledges unasked.
+TOLD_ONCE: Final = frozenset({"settle failure", "revalue"})
 
 
 class Cut(StrEnum):
@@ -125,7 +127,9 @@ def cut(
         tokens = machine.tokens_held_by_an_answer()
         lost = machine.unfinished & BLINDED_BY_POWER
         # An adapter acknowledges a refund error by itself; then nobody says it again.
-        blind = bool(lost) if how is Cut.POWER else link == "adapter" and "settle failure" in lost
+        # It acknowledges as well what became of a revalue, and nobody says that again either.
+        told = link == "adapter" and not lost.isdisjoint(TOLD_ONCE)
+        blind = bool(lost) if how is Cut.POWER else told
         if how is Cut.KILL:
             await machine.kill()
         else:

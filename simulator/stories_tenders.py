@@ -299,6 +299,28 @@ async def second_reader(machine: Whole) -> None:
     await machine.quiet()
 
 
+def _loads(base: MachineSettings) -> MachineSettings:
+    return with_policy(base, revalue=True, escrow="hold")
+
+
+async def cash_for_a_card(machine: Whole) -> None:
+    """A coin and a bill go to the card in the reader, which then pays."""
+    assert machine.running is not None, "it sells"
+    live = machine.running.machine.desk.live
+    await machine.until(lambda: machine.world.present_card("prepaid"))
+    await machine.until(lambda: live.revalue_limit is not None)
+    await coins(machine, 100)
+    machine.world.insert_bill(500)
+    await machine.until(lambda: machine.state.escrow is not None and machine.state.escrow.waits)
+    await machine.quiet()
+    machine.world.press_keys("C")
+    await machine.until(lambda: bool(machine.state.closed))
+    await machine.quiet()
+    machine.world.press_keys("A3")
+    await machine.until(lambda: len(machine.state.closed) > 1)
+    await machine.quiet()
+
+
 TENDERS: Final = (
     Story("coins and card", coins_and_card, "cola", 200),
     Story("bill changed in bills", bill_changed_in_bills, "cola", 200, _recycles),
@@ -319,5 +341,6 @@ TENDERS: Final = (
     # A coin's pulses wait for nobody, as an adapter's answer to the last poll.
     Story("pulse coins", pulse_coins, "water", 150, _with_pulses, links=("adapter",)),
     Story("proof of age", proof_of_age, "cola", 200, _for_adults),
+    Story("cash for a card", cash_for_a_card, "cola", 200, _loads),
     Story("second reader", second_reader, "cola", 200, _two_readers, plan=_one_always_idle),
 )

@@ -58,6 +58,14 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "reader falls silent when told of failure": ("reader.dies_at=failure", *_READER_AWAY),
     "reader resets when told of failure": ("reader.resets_at=failure", "reader.resets"),
+    # cash for a card
+    "reader denies a revalue": ("reader.declines",),
+    "reader does not hear of a revalue": ("reader.silent_commands",),
+    "reader revalues late": ("reader.extra_approve_s",),
+    "reader falls silent before it revalues": ("reader.dies_at=revalue", *_READER_AWAY),
+    "reader falls silent when it has revalued": ("reader.dies_at=revalued", *_READER_AWAY),
+    "reader resets before it revalues": ("reader.resets_at=revalue", "reader.resets"),
+    "reader resets when it has revalued": ("reader.resets_at=revalued", "reader.resets"),
     # the changer
     "changer jams in payout": ("changer.jam_after",),
     "changer pays too little": ("changer.short_by",),

@@ -44,6 +44,8 @@ STEPS: Final[Mapping[str, tuple[Phases, Phases]]] = {
     "vend.opened": (("IDLE", "MONEY"), ()),
     "approval.requested": ((), ("APPROVAL",)),
     "approval.finished": (("APPROVAL",), ()),
+    "revalue.intended": ((), ("REVALUE",)),
+    "revalue.finished": (("REVALUE",), ()),
     "dispense.intended": ((), ("TURN",)),
     "dispense.refused": ((), ("TURN",)),
     "dispense.finished": (("TURN",), ()),
@@ -62,7 +64,7 @@ TELLING: Final = frozenset(
         rec.DispenseFinished, rec.SettleIntended, rec.ShortfallBooked, rec.CreditAuthorised,
         rec.PayoutIntended, rec.BillEscrowed, rec.ApprovalRequested, rec.VendOpened,
         rec.RightHeld, rec.RightGranted, rec.ClaimRedeemed, rec.TokenInserted,
-        rec.RightEnded, rec.AgeChecked, rec.CoinsDeposited,
+        rec.RightEnded, rec.AgeChecked, rec.CoinsDeposited, rec.RevalueOpened,
     )
 )  # fmt: skip
 
@@ -165,6 +167,8 @@ class Coverage:
                 self._tenders.add("CLAIM")
             case rec.TokenInserted():
                 self._tenders.add("TOKEN")
+            case rec.RevalueOpened():
+                self._tenders.add("REVALUE")
             case rec.RightEnded(reason=reason):
                 self._met.add(("MONEY", f"seen.{reason}"))
             case rec.AgeChecked(outcome=outcome):

@@ -15,7 +15,7 @@ GOODS: Final = frozenset({Excuse.DROP, Excuse.GOODS, Excuse.SEEN, Excuse.STOLEN}
 CARD_FLAGS: Final = frozenset(
     {
         "reader gone while it was asked", "approval unknown", "card refund unknown",
-        "card refund already",
+        "card refund already", "revalue unknown",
     }
 )  # fmt: skip
 

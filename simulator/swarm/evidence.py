@@ -404,6 +404,8 @@ class Watch:
             hidden.add(Excuse.DROP)
         if power and not unfinished.isdisjoint(("approval", "settle failure")):
             hidden |= {Excuse.APPROVAL, Excuse.REFUND}
+        if "revalue" in unfinished and (power or self.machine.link == "adapter"):
+            hidden.add(Excuse.REVALUE)  # by a link that withholds it is told once more
         if power and self.machine.unheard_bill:
             hidden.add(Excuse.BILL)
         evidence.hide("the end of a life", self.machine.loop.time(), *hidden)

@@ -65,7 +65,7 @@ def _weight(build: Build, cell: Cell) -> float:
         or "recycler" in cell.failure
         or "age" in cell.failure.split()
         or cell.failure == "bill is stacked after power-up"
-        or cell.tender.name in ("TOKEN", "BASKET", "BILL_CARD")
+        or cell.tender.name in ("TOKEN", "BASKET", "BILL_CARD", "REVALUE")
     )
     seldom = cell.phase.name in ("RECOVERY", "SETTLE") or cell.tender.name in ("CLAIM", "MIXED")
     return (RARE if rare else 1.0) * (SELDOM if seldom else 1.0)
@@ -78,6 +78,8 @@ def _pays(build: Build, cell: Cell) -> bool:
             return build.tokens and not build.pulse
         case "BASKET":
             return build.basket
+        case "REVALUE":
+            return build.loads and build.load_limit > 0 and build.reader_level > 1
         case "BILL_CARD":
             return build.dear and build.escrow and build.bill_waits != "keep" and not build.cctalk
         case _:

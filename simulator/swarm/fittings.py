@@ -14,6 +14,7 @@ from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
+from simulator.swarm.loading import Loads
 from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
@@ -303,4 +304,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     BlackBox(),
     Ordered(),
     OtherGlass(),
+    Loads(),
 )

@@ -32,6 +32,7 @@ BEHIND: Final[Mapping[str, tuple[str, ...]]] = {
     "REFUND": ("dispense.finished",),
     "PAYOUT": ("payout.intended",),
     "ESCROW": ("bill.escrowed", "stack.intended"),
+    "REVALUE": ("revalue.intended",),
     "RECOVERY": ("dispense.intended",),
 }
 # The same where the way to pay has records of its own.
@@ -171,7 +172,7 @@ def _acting(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> list[
     match cell.phase.name:
         case "IDLE" | "MONEY":
             at = keyed
-        case "APPROVAL":
+        case "APPROVAL" | "REVALUE":
             at = keyed + 1
         case "SETTLE":
             at, act = len(acts), replace(act, after_s=0.0, until="settle")
@@ -256,5 +257,7 @@ def _value(rng: random.Random, kind: Kind, wanted: str, cell: Cell, selection: s
         return WARM
     if cell.failure == "changer pays too little again and again":
         return ALWAYS_SHORT
+    if cell.tender.name == "REVALUE" and wanted:
+        return wanted  # a moment that no vend has
     fitting = [value for value in kind.values if str(value) == wanted]
     return fitting[0] if fitting else rng.choice(kind.values)

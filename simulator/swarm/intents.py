@@ -25,6 +25,7 @@ SUCCESS: Final = b"\x03\x02"
 COMPLETE: Final = b"\x03\x04"
 WITHOUT: Final = (ReaderState.ENABLED, ReaderState.DISABLED)  # a session; nor has a reset one
 SOON_S: Final = 10.0  # a session that two have ended, such as a customer's key and its vend
+REVALUE: Final = b"\x05\x00"
 ROUTE_STACK: Final = bytes((Header.ROUTE_BILL, 1))
 DISPENSE: Final = bytes((Header.DISPENSE_HOPPER_COINS,))
 
@@ -53,6 +54,7 @@ class Intents:
         self._bill = ""  # what is to become of the bill in escrow
         self._asked: set[str] = set()  # readers with a request that has no answer on record
         self._sold: set[str] = set()  # readers that are to be told of a delivery
+        self._loading: set[str] = set()  # readers that are to put money on a card, once
         self._taken: dict[type[Any], Callable[[Any], None]] = {
             rec.PayoutIntended: lambda data: self._paying.add(data.device),
             rec.PayoutFinished: lambda data: self._paying.discard(data.device),
@@ -61,6 +63,8 @@ class Intents:
             rec.BillReturnIntended: lambda _: self._escrow("return"),
             rec.ApprovalRequested: lambda data: self._asked.add(data.device),
             rec.ApprovalFinished: lambda data: self._asked.discard(data.device),
+            rec.RevalueIntended: lambda data: self._loading.add(data.device),
+            rec.RevalueFinished: lambda data: self._loading.discard(data.device),
             rec.SettleIntended: self._settles,
             rec.SettleFinished: lambda data: self._sold.discard(data.device),
         }
@@ -108,6 +112,10 @@ class Intents:
     def _card(self, name: str, told: bytes) -> None:
         if told == REQUEST and name not in self._asked:
             self._tell(f"{name} is asked for money, and no durable record says why")
+        elif told == REVALUE:
+            if name not in self._loading:
+                self._tell(f"{name} is told to load a card, and no durable record says why")
+            self._loading.discard(name)  # a second time would load it twice
         elif told == SUCCESS and name not in self._sold:
             self._tell(f"{name} is told of a delivery, and no durable record says so")
         elif told == COMPLETE:

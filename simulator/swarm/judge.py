@@ -7,6 +7,7 @@ turn be explained by a trouble that really took that evidence away, or by coins 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "approval unknown": frozenset({Excuse.APPROVAL, Excuse.REFUND}),
     "card refund unknown": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
     "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
+    "revalue unknown": frozenset({Excuse.REVALUE, Excuse.APPROVAL, Excuse.REFUND}),
     "double drop": frozenset({Excuse.GOODS}),
     "coin not told from a repeat": frozenset({Excuse.REPEAT}),
     "an answer of the changer came damaged, and may have told of a coin": frozenset({Excuse.LINE}),
@@ -122,6 +124,7 @@ class Judge:
             *self._people(now, evidence),
             *self._tenders(now, evidence),
             *self._receivable(now, evidence),
+            *self._loaded(evidence),
             *self._flags(evidence),
             *self._claims(evidence),
             *self._times(evidence),
@@ -341,6 +344,19 @@ class Judge:
         if booked != charged:
             yield f"{acc.CARD_RECEIVABLE}: {charged} was charged, {booked} is booked"
 
+    def _loaded(self, evidence: Evidence) -> Iterator[str]:
+        """What cash gave is what the cards got; only what is in doubt may be either."""
+        accounts = self.machine.world.truth.accounts.values()
+        got = sum(account.credited for account in accounts)
+        told: Counter[str] = Counter()
+        for data in evidence.of(rec.RevalueFinished):
+            told[data.outcome] += data.amount
+        if not told["approved"] <= got <= told["approved"] + told["unknown"]:
+            yield (
+                f"cards got {got}; {told['approved']} is on record, {told['unknown']} in doubt,"
+                f" {told['denied'] + told['not_sent']} not given"
+            )
+
     def _repriced(self, evidence: Evidence) -> int:
         """Return how much more than on the list was asked for what fell, while prices were set."""
         set_higher = {0, *(t.value for t in evidence.struck if t.part == "config")}
@@ -471,7 +487,7 @@ class Judge:
         if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
             excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
         flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)
-        if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND):
+        if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND, Excuse.REVALUE):
             excuse += flagged
         return excuse + self._repeats(evidence)
 
@@ -516,6 +532,9 @@ class Judge:
             elif claim.escrow:
                 if not evidence.excused(Excuse.BILL, at_s=at_s):
                     yield f"{why}, and no bill was stuck"
+            elif claim.reason == "revalue unknown":
+                if not evidence.excused(*FLAGS["revalue unknown"], at_s=at_s):
+                    yield f"{why}, and nothing hid what the reader did"
             elif claim.reason == "payout uncertain":
                 if not evidence.excused(Excuse.PAYOUT, at_s=at_s):
                     yield f"{why}, and nothing hid what was paid"

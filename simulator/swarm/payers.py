@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from controller.saga.failure_cells import Cell
-from simulator.swarm import people, rights
+from simulator.swarm import loading, people, rights
 from simulator.swarm.plan import Act, Build
 from simulator.swarm.shelf import Shelf
 
@@ -25,6 +25,7 @@ PAYERS: Final[Mapping[str, Draws]] = {
     "FREE": rights.free,
     "APP": rights.app,
     "BASKET": rights.basket,
+    "REVALUE": loading.plainly,
     "ANY": people.over,
 }
 TRIES: Final = 12  # draws of somebody who pays as wanted, before the last one has to do
@@ -39,6 +40,8 @@ def payer(rng: random.Random, shelf: Shelf, build: Build, cell: Cell) -> Payment
     """Return somebody who pays by a cell's tender, and the selection they want."""
     draws = PAYERS[cell.tender.name]
     acts = draws(rng, shelf)
+    if cell.tender.name == "REVALUE":
+        return acts, rng.choice(shelf.selections)
     if rng.random() >= STRAY:
         for _ in range(TRIES):
             if _pays(acts, cell):

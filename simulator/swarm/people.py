@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from simulator.swarm import rights
+from simulator.swarm import loading, rights
 from simulator.swarm.plan import Act, Build
 from simulator.swarm.shelf import Shelf
 
@@ -204,6 +204,7 @@ PEOPLE: Final[tuple[Person, ...]] = (
     Person(rights.free, 0.7),
     Person(rights.grown_up, 4.0, rights.is_flagged),
     Person(rights.basket, 12.0, rights.has_baskets),
+    Person(loading.load, 10.0, loading.lets),
 )
 
 

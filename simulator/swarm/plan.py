@@ -154,6 +154,9 @@ class Build:
     cctalk: bool = False  # coins and bills on a line of their own
     events: int = 0  # that its acceptor has counted before: behind 255 comes 1
     ordered: bool = False  # a fleet sends it commands, and gets its records
+    loads: bool = False  # cash may be put on cards
+    load_limit: int = 5_000
+    load_s: float = 0.4  # that a reader takes for it; 0: it answers at once
     pulse: bool = False  # an acceptor that pulses, instead of the changer
 
 

@@ -58,6 +58,7 @@ class Purse:
             rec.BillReturnIntended: self._returns_bill,
             rec.BillStacked: self._stacked,
             rec.VendOpened: self._opens,
+            rec.RevalueOpened: self._loads,
             rec.ApprovalRequested: self._asks_card,
             rec.DispenseIntended: self._turns,
             rec.DispenseFinished: self._turned,
@@ -204,6 +205,13 @@ class Purse:
         escrowed_now = self._escrow[0] == record.boot
         if opened.bill and policy.escrow == "keep" and escrowed_now and self._now(record):
             evidence.findings.append("a bill has waited for its vend, and the owner keeps bills")
+
+    def _loads(self, record: Record, data: rec.RevalueOpened, evidence: Evidence) -> None:
+        self._tried = True  # denied, it may go back
+        if self._kept and self._cash:
+            evidence.findings.append(f"a basket is over, and {data.amount} of it goes to a card")
+        if self._now(record) and not self._machine.settings.policy.revalue:
+            evidence.findings.append("cash goes to a card, and the owner does not want that")
 
     def _asks_card(self, record: Record, data: rec.ApprovalRequested, evidence: Evidence) -> None:
         vend = self._vends.get(record.vend or 0)

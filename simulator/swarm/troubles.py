@@ -27,6 +27,7 @@ class Excuse(StrEnum):
     CHANGER = "changer"  # the changer could not pay, or not all of it
     APPROVAL = "approval"  # whether a card was charged can't be known
     REFUND = "refund"  # the reader can't or does not say that it gave back
+    REVALUE = "revalue"  # whether cash has reached a card can't be known
     REPEAT = "repeat"  # a cash-box coin can't be told from its own repetition
     COUNT = "count"  # tube counts are told wrong
     BOX = "box"  # a coin falls into the cash box and is told to be in a tube

@@ -19,7 +19,7 @@ from controller.machine.desk import Desk
 from controller.machine.performing import Performer
 from controller.machine.runner import Machine
 from controller.ports import DeviceName
-from controller.saga import escrow, give_back, redeem, vend
+from controller.saga import escrow, give_back, redeem, revalue, vend
 from controller.saga import rights as promised
 from controller.state import state, table
 from controller.state.remote import Remote
@@ -324,6 +324,18 @@ def let_the_health_timer_run_half_a_minute_longer(soil: Soil) -> None:
     )
 
 
+def take_a_loaded_card_for_a_refusal(soil: Soil) -> None:
+    """The card has it, and it is credit again."""
+
+    def make(real: Any) -> Any:
+        def book(desk: Desk, saga: Any, outcome: Any, detail: str = "") -> None:
+            real(desk, saga, "denied" if outcome == "approved" else outcome, detail)
+
+        return book
+
+    soil.wrap(revalue, "book", make)
+
+
 MUTANTS: Final = (
     Mutant("leave the change in the machine", leave_the_change_in_the_machine, "none"),
     Mutant("keep a failed vend's money as credit", keep_a_failed_vend_s_money_as_credit),
@@ -360,4 +372,5 @@ MUTANTS: Final = (
         let_the_health_timer_run_half_a_minute_longer,
         "cabin,climate",
     ),
+    Mutant("take a loaded card for a refusal", take_a_loaded_card_for_a_refusal),
 )

@@ -180,7 +180,9 @@ def heard(desk: Desk, report: RevalueReport) -> None:
         None,
     )
     if saga is None:
-        desk.write(rec.RevalueHeard(device=device, approved=report.approved))
+        # Said once more to this life, what the one before has recorded tells nobody anything.
+        if any(one.kind == "revalue" and DOUBT in one.flags for one in desk.state.closed):
+            desk.write(rec.RevalueHeard(device=device, approved=report.approved))
         return
     book(desk, saga, "approved" if report.approved else "denied")
     if saga.boot == desk.state.boot:

@@ -300,6 +300,27 @@ def test_a_reader_that_acknowledges_and_never_answers(link: Link) -> None:
     revalues(scenario, link, allowance=BLIND)
 
 
+def test_an_answer_that_comes_behind_the_claim_is_on_record_for_whoever_looks(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await session(stage)
+        await stage.coins(200)
+        stage.breaks(READER, "extra_approve_s", 3.0)
+        stage.press(KEY)
+        await stage.until(lambda: bool(stage.records("revalue.intended")))
+        await stage.passes(1.0)
+        stage.breaks(READER, "mute_s", 23.0)
+        await stage.until(lambda: not stage.state.sagas)
+        assert stage.claimed == 200
+        await stage.until(lambda: bool(stage.records("revalue.heard")), within_s=60.0)
+        await stage.kill()
+        await stage.opens()
+        assert [data.approved for data in stage.records("revalue.heard")] == [True]
+        await stage.quiet()
+        assert (stage.claimed, stage.credit, balance(stage)) == (200, 0, 1_200)
+
+    revalues(scenario, link, allowance=BLIND)
+
+
 def test_a_request_that_was_not_heard_leaves_the_credit(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await session(stage)

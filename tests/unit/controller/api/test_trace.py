@@ -211,3 +211,31 @@ async def test_every_cent_that_came_in_is_in_one_place(machine: Any) -> None:
         places.update(way["now"])
     assert places["earned"] == -machine.state.ledger.balance("revenue.cash")
     assert places["claimed"] == -machine.state.ledger.balance("claims.cash")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "where"), [("approved", "put on a card"), ("denied", "credit"), ("unknown", "owed")]
+)
+async def test_a_coin_is_followed_onto_a_card(machine: Any, outcome: Any, where: str) -> None:
+    coin = machine.write(
+        rec.CoinsDeposited(device="changer", answer="", coins=((4, 200, "tube", 1),))
+    )
+    vend = machine.open(rec.RevalueOpened(device="cashless1", amount=200))
+    lots = ((coin, 200),)
+    machine.write(
+        rec.RevalueIntended(
+            device="cashless1", amount=200, coins=200, bills=0, lots=lots, limit=500
+        ),
+        vend,
+    )
+    (way,) = (await traced(machine, vend))["ways"]
+    assert way["now"] == {"held": 200}
+    machine.write(
+        rec.RevalueFinished(device="cashless1", outcome=outcome, coins=200, bills=0, lots=lots),
+        vend,
+    )
+    shape = await traced(machine, vend)
+    assert shape["vend"] is not None
+    assert shape["vend"]["kind"] == "revalue"
+    (way,) = shape["ways"]
+    assert way["now"] == {where: 200}

@@ -39,8 +39,9 @@ def make_cash_of_a_claim_on_a_card(soil: Soil) -> None:
 
 
 def pay_out_credit_that_only_buys(soil: Soil) -> None:
-    def pick_cash(self: Credit) -> Picked:
-        picked = self._pick(list(self.lots), self.total, Order.OLDEST)
+    def pick_cash(self: Credit, amount: int | None = None) -> Picked:
+        wanted = self.total if amount is None else amount
+        picked = self._pick(list(self.lots), wanted, Order.OLDEST)
         assert picked is not None
         return Picked(picked.lots, picked.coins + picked.product, picked.bills)
 

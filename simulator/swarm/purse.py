@@ -49,6 +49,7 @@ class Purse:
         self._held_value = 0  # of a bill that waits as credit
         self._vends: dict[int, _Vend] = {}
         self._kept = 0  # the basket for whose rest credit waits
+        self._load = 0  # the open saga that puts cash on a card
         self._tried = False  # to buy something, since somebody put money in
         self.rules: dict[type[Any], Any] = {
             rec.JournalBegun: self._begins,
@@ -92,7 +93,7 @@ class Purse:
             self._touched_s = self._machine.loop.time()
             if self.credit > before:
                 self._raised_s = now_s
-        self._tried = self._tried and bool(self.credit or self._vends)
+        self._tried = self._tried and bool(self.credit or self._vends or self._load)
 
     def look(self) -> None:
         """The machine has had a turn: nothing is forgotten while it does not sell."""
@@ -208,6 +209,7 @@ class Purse:
 
     def _loads(self, record: Record, data: rec.RevalueOpened, evidence: Evidence) -> None:
         self._tried = True  # denied, it may go back
+        self._load = record.seq
         if self._kept and self._cash:
             evidence.findings.append(f"a basket is over, and {data.amount} of it goes to a card")
         if self._now(record) and not self._machine.settings.policy.revalue:
@@ -269,6 +271,7 @@ class Purse:
 
     def _closes(self, record: Record, closed: rec.VendClosed, evidence: Evidence) -> None:
         self._touched_s = self._machine.loop.time()
+        self._load = 0 if record.vend == self._load else self._load
         vend = self._vends.pop(record.vend or 0, None)
         basket = self._kept if vend is None else vend.opened.basket
         self._kept = basket if closed.kept else 0

@@ -155,10 +155,20 @@ def test_the_wheel_holds_every_package_with_its_data(tmp_path: Path) -> None:
     assert here <= held
 
 
-def test_run_is_posix_shell() -> None:
+@pytest.mark.parametrize("script", ["run", "tests/bare/try.sh"])
+def test_a_script_is_posix_shell(script: str) -> None:
     dash = shutil.which("dash")
     assert dash is not None
-    subprocess.run([dash, "-n", ROOT / "run"], check=True, timeout=10)
+    subprocess.run([dash, "-n", ROOT / script], check=True, timeout=10)
+
+
+def test_the_trial_on_a_bare_debian_says_how_it_is_called() -> None:
+    script = ROOT / "tests" / "bare" / "try.sh"
+    done = subprocess.run([script], capture_output=True, text=True, timeout=10, check=False)
+
+    assert done.returncode == 2
+    assert "tests/bare/try.sh bookworm /var/tmp/bare12 demo check\n" in done.stderr
+    assert "set -eu" not in done.stderr, "the head of the script alone"
 
 
 def test_run_alone_prints_its_commands() -> None:

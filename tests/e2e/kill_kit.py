@@ -132,18 +132,12 @@ class Chain:
     in_order: Callable[[Rig], Awaitable[None]] = in_order
 
 
-# Records of coins that nothing else tells of: an adapter has acknowledged them before vendd writes.
-UNHEARD = "coins.deposited"
-HELD_BY_AN_ANSWER = (100, 200)  # what the scenes' customers have put in by then
-
-
 class Killer:
     """Kills the vendds of one machine, chain by chain."""
 
     def __init__(self, rig: Rig, chain: Chain) -> None:
         self.rig = rig
         self.chain = chain
-        self.unheard = False  # the last kill took an answer along that nobody gives again
 
     async def run(self, when: str) -> None:
         """Kill at each kind of each case; then see that all is well."""
@@ -193,7 +187,6 @@ class Killer:
             await self.play(vendd, f"{when} {kind}", scene)
         await rig.sim.clear_faults()
         held: list[str] = json.loads(killed.read_text())
-        self.unheard = rig.hello.link == "adapter" and when == "before" and UNHEARD in held
         return held
 
     async def recovered(self, vendd: Vendd) -> None:
@@ -203,19 +196,7 @@ class Killer:
         )
         if vendd.api.mode == "service":
             await vendd.api.act("service.leave")
-        if self.unheard:
-            await self.found_again()
         await self.chain.in_order(self.rig)
-
-    async def found_again(self) -> None:
-        """See that the coins of an answer that was lost are counted, and booked as nobody's."""
-        self.unheard = False
-        await self.rig.settled()
-        (unclaimed,) = (
-            line.ledger for line in (await self.rig.reckoning()).lines if line.name == acc.UNCLAIMED
-        )
-        assert unclaimed in HELD_BY_AN_ANSWER
-        self.rig.left_behind(unclaimed)
 
     async def play(self, vendd: Vendd, case: str, scene: Scene) -> None:
         """Play a scene until vendd is dead."""

@@ -66,7 +66,7 @@ CHAINS = {
             "vend.settled payout.intended payout.finished vend.closed",
         ),
         at(on_stage.changed_mind, "credit_return.opened"),
-    ), links=BOTH),
+    )),
     "bill": Chain((
         at(on_stage.bill, "bill.escrowed stack.intended bill.stacked"),
         at(on_stage.bill, "bill.returned", first="stack.intended"),

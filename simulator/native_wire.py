@@ -26,6 +26,7 @@ from simulator.line import LineFaults
 from simulator.peripherals.base import Answer
 
 _CONTROLS: Final = frozenset({0x00, 0xAA, 0xFF})
+_ACK: Final = b"\x00"
 
 # A timer that is later than this was not just rounded.
 HELD_UP_S: Final = 0.002
@@ -71,6 +72,9 @@ class NativeWire(Ahead):
         self._pacing = pacing
         self._gap_s = block_gap_s
         self._sink: Callable[[bytes], None] | None = None
+        # Told how long after an answer's end the host acknowledges it, and of each break.
+        self.on_ack: Callable[[float], None] | None = None
+        self.on_break: Callable[[], None] | None = None
         self._host_free = 0.0  # when the host's transmitter has sent all it was given
         # Of each piece of an answer: when it is on the line, when the host has it, and the timer
         # that delivers it, None where it has been delivered at once.
@@ -107,12 +111,16 @@ class NativeWire(Ahead):
         """Take bytes without the mode bit: the host's ACK, NAK or RET."""
         begun = max(self._loop.time(), self._host_free)
         self._host_free = begun + len(data) * BYTE_TIME_S
+        if self.on_ack is not None and data == _ACK:
+            self.on_ack(begun - max(self._answer_ends, self._heard_at))
         for index, byte in enumerate(data):
             for heard in self.line.ack_towards_devices(byte):
                 self._loop.call_at(begun + (index + 1) * BYTE_TIME_S, self._control, heard)
 
     def host_break(self, seconds: float) -> None:
         """Take a break that begins now; one shorter than 100 ms does nothing."""
+        if self.on_break is not None:
+            self.on_break()
         self._host_free = max(self._loop.time(), self._host_free) + seconds
         if seconds >= BREAK_MIN_S and not self.line.dead:
             self._silence()

@@ -35,27 +35,11 @@ from simulator.client import SimulatorError
 from simulator.clock import VirtualClock
 from simulator.disk import Disk
 from simulator.disk_sqlite import DiskStorage
-from simulator.real_scenes import (
-    Scene,
-    bill,
-    card,
-    cash_with_change,
-    changed_mind,
-    jam,
-    jammed_card,
-)
+from simulator.real_machines import MACHINES, Killed
 from simulator.rig import QUIET_S, Rig, Vendd
 from simulator.tracer import DiskCall, read_log
 from simulator.vendd_client import VenddGoneError
 
-SCENES: Final[Mapping[str, Scene]] = {
-    "coins, with change": cash_with_change,
-    "bill": bill,
-    "card": card,
-    "coins, motor jams": jam,
-    "card, motor jams": jammed_card,
-    "coins, changed mind": changed_mind,
-}
 UP_S: Final = 90.0  # a reader that is asked about its last vend takes up to 20 s
 SCENE_S: Final = 60.0
 LOW: Final = 2  # products of a column, before somebody fills it
@@ -98,11 +82,13 @@ class CallKiller:
 
     Args:
         rig: A machine; nothing runs on it yet.
+        machine: Which of them it is.
         seed: Draws the images.
     """
 
-    def __init__(self, rig: Rig, seed: int = 1) -> None:
+    def __init__(self, rig: Rig, machine: Killed = MACHINES["money"], seed: int = 1) -> None:
         self._rig = rig
+        self._machine = machine
         self._seed = seed
         self._folder = Path(rig.settings.journal.folder)
         self._log = rig.home / "calls.log"
@@ -112,6 +98,8 @@ class CallKiller:
 
     async def begin(self) -> None:
         """Let a first vendd count what is in the machine."""
+        if self._machine.before is not None:
+            await self._machine.before(self._rig)
         vendd = await self._rig.start_vendd()
         await vendd.stop()
 
@@ -193,6 +181,10 @@ class CallKiller:
                 await asyncio.wait({playing, dying}, return_when=asyncio.FIRST_COMPLETED)
                 if not dying.done() and playing.exception() is not None:
                     await dying  # it went away, as it should
+        except TimeoutError as error:
+            last = [record["type"] for record in rig.api.records[-12:]]
+            said = f"mode {rig.api.mode}, display {rig.api.screen}, records {last}"
+            raise AssertionError(f"{scene}, call {number}: {said}, {playing}") from error
         finally:
             killed = dying.done()
             for task in (playing, dying):
@@ -214,7 +206,7 @@ class CallKiller:
         await vendd.api.close()
 
     async def _to_its_end(self, scene: str) -> None:
-        await SCENES[scene](self._rig)
+        await self._machine.scenes[scene](self._rig)
         problems = await self._in_order()
         assert not problems, "; ".join(problems)
 
@@ -225,7 +217,7 @@ class CallKiller:
         if (await rig.api.call("credit.show"))["total"]:
             await rig.api.act("credit.return")
             await rig.settled(UP_S)
-        return (await rig.reckoning()).differences
+        return await self._machine.agree(rig)
 
     async def _mend(self) -> None:
         """Have a technician set right what the scene before has broken, and fill up."""
@@ -233,7 +225,7 @@ class CallKiller:
         await rig.sim.clear_faults()
         # A machine that refunds again and again stops selling until somebody has been there.
         before = await rig.sim.truth()
-        low = before.totals.tubes < LEAST_IN_TUBES
+        low = self._machine.filled and before.totals.tubes < LEAST_IN_TUBES
         if low or rig.api.mode == "out_of_service":
             await rig.api.act("service.enter")
             for value, there in before.tubes.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from simulator.rig import Rig
 
@@ -73,3 +74,73 @@ async def jammed_card(rig: Rig) -> None:
     """A card has paid, and nothing falls."""
     await rig.sim.jam("B1")
     await card(rig)
+
+
+async def coins_and_card(rig: Rig) -> None:
+    """Coins pay a part, a card the rest."""
+    await rig.sim.insert_coin(100)
+    await credited(rig, 100)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(display="Hold your card", timeout_s=15.0)
+    await rig.sim.present_card()
+
+
+async def basket(rig: Rig) -> None:
+    """Two items on one credit; the second one jams, and is paid back with the change."""
+    await rig.sim.jam("A3")
+    await rig.sim.insert_coin(100, 4)
+    await credited(rig, 400)
+    await rig.sim.press_keys("A1")
+    await rig.sim.wait_for(display="Items 1", timeout_s=15.0)
+    await rig.sim.press_keys("A3")
+    await rig.sim.wait_for(display="Items 2", timeout_s=15.0)
+    await rig.sim.press_keys("#")
+
+
+async def bill_out_again(rig: Rig) -> None:
+    """A bill goes into the recycler, and is paid out again."""
+    await bill(rig)
+    await credited(rig, 500)
+    await rig.sim.pull_lever()
+
+
+_ids = count(1)
+
+
+async def token(rig: Rig) -> None:
+    """A vend token buys water."""
+    await rig.sim.insert_coin(0, name="token")
+    await rig.api.until_record("token.inserted")
+    await rig.sim.press_keys("A1")
+
+
+async def app_credit(rig: Rig) -> None:
+    """Somebody has paid in an app, and presses the key."""
+    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=250, lives_s=60.0, column="A3")
+    await rig.sim.press_keys("A3")
+
+
+async def claim_keyed_in(rig: Rig) -> None:
+    """What could not be paid back is a claim, and its code buys something.
+
+    Of two equal coins in a row that fall into the cash box, the second may be taken for the first.
+    """
+    await rig.sim.insert_coin(5)
+    await credited(rig, 5)
+    await rig.sim.insert_coin(200)
+    await credited(rig, 205)
+    newest = max(record["seq"] for record in rig.api.records)
+    await rig.sim.pull_lever()
+    await rig.api.until_record("claim.opened", after=newest)
+    await rig.settled()
+    claims = (await rig.api.call("credit.show"))["claims"]
+    await rig.sim.press_keys(f"#{claims[0]['code']}")
+    await rig.api.until_record("claim.redeemed")
+    await rig.sim.press_keys("A3")
+
+
+async def coin_and_hopper(rig: Rig) -> None:
+    """A coin on a ccTalk line; hoppers pay the change."""
+    await rig.sim.insert_coin(200)
+    await credited(rig, 200)
+    await rig.sim.press_keys("A1")

@@ -1,7 +1,7 @@
 """A part of ``./run soak``: a real vendd ends at every write and sync of every scene.
 
-Two machines side by side, each with half of the scenes, on the native link: an adapter that
-acknowledges by itself may lose what one poll answer held. ``simulator.real_kills`` says what is
+Two machines side by side, on the native link: an adapter that acknowledges by itself may lose what
+one poll answer held. ``simulator.real_kills`` says what is
 asked after each kill.
 """
 
@@ -17,13 +17,15 @@ from rich.console import Console
 
 from controller.clock import Clock
 from simulator.client import SimulatorError
-from simulator.real_kills import SCENES, CallKiller
+from simulator.real_kills import CallKiller
+from simulator.real_machines import MACHINES
 from simulator.rig import BUSY_MS, Rig, RigError, RigOptions
 from simulator.soak_progress import Bar
 from simulator.tracer import TracerError
 from simulator.vendd_client import VenddGoneError, VenddRefusedError, VenddWaitError
 
-MACHINES: Final = 2
+LANES: Final = 2
+SCENES: Final = 4  # of one machine, before another one has its turn
 SPEED: Final = 4.0  # a dead vendd's motor stands before its spiral has turned twice
 NAMED: Final = 20  # problems on the page
 _WRONG: Final = (
@@ -55,12 +57,17 @@ async def _scene(killer: CallKiller, row: Row, stride: int, bar: Bar) -> None:
         bar.advance()
 
 
-async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: Bar) -> list[Row]:
+async def _machine(
+    config: Path, name: str, scenes: Sequence[str], stride: int, bar: Bar
+) -> list[Row]:
     rows: list[Row] = []
-    options = RigOptions(config, link="native", speed=SPEED, heartbeat_ms=BUSY_MS)
+    machine = MACHINES[name]
+    options = RigOptions(
+        config, link="native", speed=SPEED, edits=machine.edits, heartbeat_ms=BUSY_MS
+    )
     try:
         async with Rig(options) as rig:
-            killer = CallKiller(rig)
+            killer = CallKiller(rig, machine)
             await killer.begin()
             for scene in scenes:
                 rows.append(row := Row(scene))
@@ -75,17 +82,24 @@ async def _machine(config: Path, scenes: Sequence[str], stride: int, bar: Bar) -
 
 def kill_at_every_call(console: Console, clock: Clock, config: Path, stride: int) -> list[Row]:
     """Run the part, with a bar that moves."""
+    waiting = [
+        (name, list(machine.scenes)[first : first + SCENES])
+        for name, machine in MACHINES.items()
+        for first in range(0, len(machine.scenes), SCENES)
+    ]
 
-    async def both(bar: Bar) -> list[list[Row]]:
-        return await asyncio.gather(
-            *(
-                _machine(config, list(SCENES)[first::MACHINES], stride, bar)
-                for first in range(MACHINES)
-            )
-        )
+    async def lane(bar: Bar) -> list[Row]:
+        rows: list[Row] = []
+        while waiting:
+            name, scenes = waiting.pop(0)
+            rows += await _machine(config, name, scenes, stride, bar)
+        return rows
+
+    async def side_by_side(bar: Bar) -> list[list[Row]]:
+        return await asyncio.gather(*(lane(bar) for _ in range(LANES)))
 
     with Bar(console, clock, "kills of a real vendd") as bar:
-        return [row for part in asyncio.run(both(bar)) for row in part]
+        return [row for part in asyncio.run(side_by_side(bar)) for row in part]
 
 
 def kills_lines(rows: Sequence[Row], seconds: float, stride: int) -> Iterator[str]:

@@ -30,6 +30,11 @@ ROUTE_STACK: Final = bytes((Header.ROUTE_BILL, 1))
 DISPENSE: Final = bytes((Header.DISPENSE_HOPPER_COINS,))
 
 
+def _nobody(name: str, told: bytes) -> None:
+    """Take what nobody listens to."""
+    del name, told
+
+
 class Intents:
     """Watches one machine's devices.
 
@@ -38,6 +43,7 @@ class Intents:
         tell: Takes what is wrong.
         sound: Tells whether what readers say arrives: one that has just reset itself, or that
             nobody hears, may have ended its session already.
+        heard: Told of every command that an MDB device carries out.
     """
 
     def __init__(
@@ -45,10 +51,12 @@ class Intents:
         machine: Whole,
         tell: Callable[[str], None],
         sound: Callable[[], bool] = lambda: True,
+        heard: Callable[[str, bytes], None] = _nobody,
     ) -> None:
         self._machine = machine
         self._tell = tell
         self._sound = sound
+        self._heard = heard
         self._ended_s: dict[str, float] = {}  # when each reader heard that its session is over
         self._paying: set[str] = set()  # devices with a payout that has begun and not ended
         self._bill = ""  # what is to become of the bill in escrow
@@ -91,8 +99,10 @@ class Intents:
 
     def _hearer(self, name: str) -> Callable[[bytes], None]:
         reader = name.startswith("cashless")
+        every = self._heard
 
         def heard(payload: bytes) -> None:
+            every(name, payload)
             command = payload[0] & COMMAND_MASK
             if command in (3, 5, 7):  # most are polls
                 told = bytes((command,)) + payload[1:2]

@@ -31,6 +31,7 @@ from simulator.swarm.plan import Act, Life, Step
 from simulator.swarm.recorded import replays
 from simulator.swarm.rules import Rules
 from simulator.swarm.technician import Technician
+from simulator.swarm.times import Times
 from simulator.swarm.trace import line_of
 from simulator.swarm.troubles import Excuse
 from simulator.swarm.verdict import Verdict
@@ -68,7 +69,8 @@ class Player(Lives):
         self.technician = Technician(machine)
         self.health = HealthOracle.of(machine)
         self.cooling = CoolingOracle(machine)
-        self.intents = Intents(machine, self._finds, self._readers_are_heard)
+        self.times = Times(machine, self._finds)
+        self.intents = Intents(machine, self._finds, self._readers_are_heard, self.times.heard)
         self._rng = random.Random(f"{life.seed}/play")
         self._open_vends: set[int] = set()
         self._copy: Disk | None = None  # of the disk, from the middle of its life

@@ -25,6 +25,7 @@ from controller.state import state, table
 from controller.state.remote import Remote
 from drivers.cctalk import events
 from drivers.gpio.pulse_train import PulseTrain
+from drivers.mdb import scheduler
 from tests.mutants.planting import Mutant, Soil
 
 EARLY: Final = (
@@ -336,6 +337,11 @@ def take_a_loaded_card_for_a_refusal(soil: Soil) -> None:
     soil.wrap(revalue, "book", make)
 
 
+def acknowledge_however_late(soil: Soil) -> None:
+    """An answer's record is waited for as long as it takes, and then its ACK is sent."""
+    soil.put(scheduler, "ACK_BUDGET_S", 0.5)
+
+
 MUTANTS: Final = (
     Mutant("leave the change in the machine", leave_the_change_in_the_machine, "none"),
     Mutant("keep a failed vend's money as credit", keep_a_failed_vend_s_money_as_credit),
@@ -367,6 +373,7 @@ MUTANTS: Final = (
         "tell the wrong reader that its session is over",
         tell_the_wrong_reader_that_its_session_is_over,
     ),
+    Mutant("acknowledge however late", acknowledge_however_late, "disk", link="native"),
     Mutant(
         "let the health timer run half a minute longer",
         let_the_health_timer_run_half_a_minute_longer,

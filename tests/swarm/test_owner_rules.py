@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from config.models import Offer
 from controller.domain.health import HealthRule
 from controller.journal import records as rec
 from controller.machine.health import TOO_LONG
+from simulator.clock import VirtualClock, VirtualLoop, run_virtual
+from simulator.native_wire import NativeWire
 from simulator.peripherals.reader_settings import ReaderState
 from simulator.swarm import build
 from simulator.swarm.cctalk import LINE
@@ -19,9 +22,11 @@ from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.health import LATE_S, HealthOracle
 from simulator.swarm.intents import Intents
+from simulator.swarm.times import Times
 from simulator.thermal import Span
 from simulator.truth import Fact
 from simulator.whole import Whole
+from simulator.world import World
 from tests.swarm.bench import Bench, noon, settings
 
 FULL = tuple((kind, value, 30) for kind, value in enumerate((5, 10, 20, 50, 100)))
@@ -390,6 +395,37 @@ def test_a_reader_that_is_in_no_session_is_not_told_that_one_is_over() -> None:
     reader.sound = True
     tell(over)
     assert found == ["cashless1 is told that its session is over, and it is in none"]
+
+
+def test_an_answer_is_acknowledged_in_time_and_the_line_is_never_broken() -> None:
+    found: list[str] = []
+
+    async def listens() -> None:
+        running = cast("VirtualLoop", asyncio.get_running_loop())
+        world = World(running, VirtualClock(running), build.base_settings(), link="native")
+        now = [10.0]
+        loop = SimpleNamespace(time=lambda: now[0])
+        times = Times(cast("Whole", SimpleNamespace(world=world, loop=loop)), found.append)
+        wire = world.wire
+        assert isinstance(wire, NativeWire)
+        assert wire.on_ack is not None
+        wire.on_ack(0.005)
+        times.heard("changer", b"\x08")
+        now[0] += 0.5
+        times.heard("changer", b"\x0a")
+        assert found == []
+        wire.on_ack(0.006)
+        times.heard("changer", b"\x08")
+        now[0] += 0.4
+        times.heard("changer", b"\x0a")
+        wire.host_break(0.2)
+
+    run_virtual(listens())
+    assert found == [
+        "an answer was acknowledged 6.0 ms after its end",
+        "tubes were asked for 0.400 s after a reset",
+        "the line was broken: approved cards are charged by that",
+    ]
 
 
 def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:

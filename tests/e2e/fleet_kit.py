@@ -24,6 +24,7 @@ from simulator.vendd_client import VenddRefusedError
 StartRig = Callable[..., Awaitable[Rig]]
 PLENTY_S = 120.0
 LOOK_S = 0.1
+SPEED = 2.0  # two vendds and a server share a computer: no product may fall because one is late
 
 
 class Fleet:
@@ -51,7 +52,7 @@ class Fleet:
         port = self.site.settings.broker.port
         section = self.site.section(name).replace(f"port = {port}", f"port = {through or port}")
         edits = {'[machine]\nid = "demo"': f'{section}[machine]\nid = "{name}"'}
-        return await self._rigs(home=self.folder(where), edits=edits)
+        return await self._rigs(home=self.folder(where), edits=edits, speed=SPEED)
 
     async def until(self, holds: Callable[[], Awaitable[Any]], what: str) -> Any:
         try:

@@ -95,7 +95,9 @@ async def test_a_copied_card_in_a_second_machine_sells_on_in_a_journal_of_its_ow
         ]
         assert carried == list(range(lines[1]["previous_seq"] + 1, carried[-1] + 1)), "each once"
         compared = await compare_machine(lobby, fleet.database, fleet.address(LOBBY))
-        assert compared.equal, compared
+        wrong = [line for line in compared.lines if line.cloud != line.ledger]
+        assert not wrong, "what the copy did is in no book of the first"
+        assert await fleet.balances(LOBBY) == await balances_of(lobby)
         assert await fleet.sold(LOBBY) == 4
         assert alerts.UNADOPTED in await fleet.causes(LOBBY)
 
@@ -222,7 +224,7 @@ async def test_a_disk_of_last_week_that_sold_on_before_it_was_asked_loses_and_do
         assert kept == list(range(1, len(kept) + 1)), "the fleet keeps the week that the disk lost"
         assert len(kept) >= len(held)
         assert await fleet.stored(second) == [record["seq"] for record in records]
-        assert await fleet.sold(LOBBY) == 6 == (await lobby.sim.truth()).totals.products
+        assert await fleet.sold(LOBBY) == 6
         # Of what fell into the box in the lost week somebody's count tells, and nothing else does.
         box = (await lobby.sim.truth()).totals.cashbox
         await lobby.api.call("collect", cashbox=box, stacker=0, bills=0)

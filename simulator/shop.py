@@ -64,16 +64,17 @@ class Shop:
         sells: Planogram | None = None,
         planner: SettingsPlanner | None = None,
         spool: Spool | None = None,
+        entropy: Callable[[int], bytes] | None = None,
     ) -> Shop:
         """Start the machine and wait until it sells; a planner has it sell what it plans."""
         hardware = hardware or InstantHardware()
-        entropy = iter(range(1, 100))
+        numbers = iter(range(1, 100))
         journal = await Journal.open(
             storage,
             fold=StateFold(),
             registry=REGISTRY,
             clock=clock,
-            entropy=lambda n: bytes([next(entropy)]) * n,
+            entropy=entropy or (lambda n: bytes([next(numbers)]) * n),
             boot=BootInfo("m1", "EUR", "test", "", BUILT, system_boot),
         )
         plan = None if planner is None else planner.plan(Held(), {})

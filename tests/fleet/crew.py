@@ -151,7 +151,7 @@ class Crew:
         """How many messages of a topic the broker has given to a worker, as its log says."""
         log = (self.broker.folder / "log").read_text(errors="replace")
         return sum(
-            f"Sending PUBLISH to vendcloud-{name}-" in line and f"/{topic}'" in line
+            f"Sending PUBLISH to vendcloud-{name}" in line and f"/{topic}'" in line
             for line in log.splitlines()
         )
 

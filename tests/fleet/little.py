@@ -44,6 +44,7 @@ SETTINGS: Final = load(
     Path(__file__).parents[2] / "config" / "machines" / "demo.toml", home=Path("/nonexistent")
 )
 PRICE: Final = 150  # of A1
+FULL: Final = 200  # coins in a tube
 WAYS: Final = ((100, 50), (200,), (50, 50, 50), (100, 20, 20, 10))  # to pay it
 
 
@@ -146,7 +147,9 @@ class Little:
         for _ in range(count):
             if self.shop.state.stock.of("A1").count < 1:
                 await self.shop.machine.act(cmd.FillStock("A1"), "ann")
-            coins = self.random.choice(WAYS)
+            counts = self.hardware.changer.counts
+            fits = [way for way in WAYS if all(counts[COINS.index(c)] < FULL for c in way)]
+            coins = self.random.choice(fits)
             await self.shop.coins(*coins)
             await self.shop.keys("A1")
             self.taken += sum(coins)

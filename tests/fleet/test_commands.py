@@ -23,6 +23,7 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.now import now_ms
 from cloud.fleet.worker import Worker
 from cloud.link.assembly import Fleet
+from cloud.link.inbox import REFUSED_EVERY_S
 from cloud.mqtt import Broker
 from config.models import Cloud
 from controller.clock import SystemClock
@@ -287,11 +288,13 @@ async def test_what_is_not_signed_for_this_machine_is_refused_with_a_record(
 
 
 async def test_a_flood_of_refused_messages_makes_few_records(machine: Tied) -> None:
+    began = machine.clock.monotonic_s()
     for _ in range(50):
         await machine.tell(forged(machine))
     await machine.tell(machine.signed(machine.body("echo")))
     await machine.until(lambda: machine.types("command."))
-    assert len(machine.refused()) == 1
+    minutes = (machine.clock.monotonic_s() - began) / REFUSED_EVERY_S  # one, on a machine at ease
+    assert 1 <= len(machine.refused()) <= 1 + minutes
 
 
 async def test_a_replayed_an_expired_and_a_superseded_command_run_not(machine: Tied) -> None:

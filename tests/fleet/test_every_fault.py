@@ -34,7 +34,6 @@ from tests.fleet.servers import PATIENCE_S, Postgres, select_pause
 pytestmark = pytest.mark.timeout(1_500)  # beside others on a slow machine
 TUBES = 20 * (10 + 20 + 50 + 100)  # what a machine begins with
 COPY = "copy"
-SIGNS = 25  # of the faults; some have two
 SEEDS = range(1, 1 + int(os.environ.get("VENDD_FAULT_SEEDS", "1")))  # more of them in a soak
 
 
@@ -155,7 +154,9 @@ async def played(
     chance.shuffle(order)
     for fault in order[::share]:
         await played.everybody_sells()
+        before = dict(played.struck)
         await fault()
+        assert played.struck != before, f"{fault} has shown no sign"
     await played.everything_again()
     await played.everybody_sells()
     await played.in_sync()
@@ -226,8 +227,8 @@ async def equal(played: Calamities) -> None:
     ran = Counter(
         data["id"] for rows in cloud.values() for data in of_type(rows, "command.started")
     )
-    assert ran
-    assert set(ran.values()) == {1}, "each command ran once at most"
+    assert bool(ran) == bool(played.commands)
+    assert set(ran.values()) <= {1}, "each command ran once at most"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -249,7 +250,7 @@ async def test_two_workers_and_three_machines_with_every_fault_end_with_equal_bo
 
     done = await played(crew, store, database, machines, seed, 1)
 
-    assert len(done.struck) == SIGNS, done.struck
+    assert len(done.struck) >= len(done.all()), done.struck
     assert all(worker.runs for worker in done.workers)
     await equal(done)
 
@@ -271,5 +272,5 @@ async def test_one_server_on_sqlite_and_three_machines_end_with_equal_books(
 
     done = await played(crew, store, database, machines, seed, 3)
 
-    assert done.struck
+    assert done.workers[0].runs
     await equal(done)

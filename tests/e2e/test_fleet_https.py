@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from simulator.rig import Rig
-from tests.e2e.test_fleet import books_of, section, sold_and_repriced, told
+from tests.e2e.test_fleet import books_of, section, sold_and_repriced, stopped, told
 from tests.fleet.site import Site, asked
 
 StartRig = Callable[..., Awaitable[Rig]]
@@ -37,8 +37,7 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back_without_a_broker(
     await sold_and_repriced(rig, site)
 
     # Killed and started again, it goes on where the fleet is, and runs nothing twice.
-    assert rig.vendd is not None
-    assert await rig.vendd.kill() != 0
+    await stopped(rig)
     await rig.start_vendd()
     await rig.api.until_selling()
     durable = (await rig.api.journal())[-1]["seq"]

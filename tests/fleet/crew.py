@@ -21,7 +21,7 @@ from simulator.fleet.site import free_port
 from tests.fleet.servers import Mosquitto
 from tests.fleet.site import asked
 
-PLENTY_S = 120.0
+PLENTY_S = 300.0  # a step, where twenty processes want two cores
 _DEBUG = "log_type debug\nlog_type error\nlog_type warning\nlog_type notice"
 
 

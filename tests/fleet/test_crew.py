@@ -23,7 +23,7 @@ from tests.fleet.crew import Crew, until
 from tests.fleet.servers import Postgres
 from tests.fleet.test_link import equal_books, every_record_once, in_sync, linked
 
-pytestmark = pytest.mark.timeout(400)  # beside others on a slow machine
+pytestmark = pytest.mark.timeout(900)  # beside others on a slow machine
 DAY_MS = 24 * 3_600_000
 
 

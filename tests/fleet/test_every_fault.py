@@ -31,7 +31,7 @@ from tests.fleet.fallible import Machine, Rows, journals_on
 from tests.fleet.little import PRICE
 from tests.fleet.servers import PATIENCE_S, Postgres, select_pause
 
-pytestmark = pytest.mark.timeout(1_500)  # beside others on a slow machine
+pytestmark = pytest.mark.timeout(2_400)  # beside others on a slow machine
 TUBES = 20 * (10 + 20 + 50 + 100)  # what a machine begins with
 COPY = "copy"
 SEEDS = range(1, 1 + int(os.environ.get("VENDD_FAULT_SEEDS", "1")))  # more of them in a soak

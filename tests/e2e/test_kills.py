@@ -41,7 +41,6 @@ StartRig = Callable[..., Awaitable[Rig]]
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
 TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
-LOADS = {"[policy]": "[policy]\nrevalue = true"}
 KEEPS = {
     "credit_timeout_s = 0 ": 'on_credit_timeout = "keep"\ncredit_timeout_s = 1 ',
 }
@@ -123,10 +122,6 @@ CHAINS = {
         {"edits": TOKENS},
         in_order=rights_in_order,
     ),
-    "revalue": Chain(
-        (at(on_stage.cash_for_a_card, "revalue.opened revalue.intended revalue.finished"),),
-        {"edits": LOADS},
-    ),
     "late": Chain((at(on_stage.late_approval, "late_approval.opened"),)),
     # A customer gets a claim there, since a reader that refuses once is not asked again.
     "refund-refused": Chain((at(on_stage.refund_refused, "refund.refused"),)),
@@ -175,6 +170,11 @@ ELSEWHERE = {
             "update.finished",
         ),
         "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py kills there",
+    ),
+    **dict.fromkeys(
+        ("revalue.opened", "revalue.intended", "revalue.finished"),
+        "off unless its owner wants it; tests/crash/test_every_instant.py cuts a story of it at its"
+        " instants, and tests/scenarios/test_revalue.py kills there, on both links",
     ),
     "revalue.heard": "comes behind a claim given in doubt, where the books and the truth differ on"
     " purpose; tests/scenarios/test_revalue.py kills there",

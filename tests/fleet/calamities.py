@@ -460,7 +460,7 @@ class Calamities:
         wrong = (
             (good.replace(b'"v":1', b'"v":9', 1), "v: Input should be 1"),
             (b"{}\n", "journal: Field required"),
-            *((changed(good, place), "can't be unpacked") for place in (-20, -20, -20)),
+            *((changed(good, place), "record") for place in (-20, -20, -20)),
         )
         async with self.thief(machine) as client:
             taken = await said(client, machine.address, Topic.EVENTS, bytes(10_000_000))

@@ -443,7 +443,7 @@ async def test_two_machines_with_one_identity_harm_no_books(
         ),
         pytest.param(
             lambda good: good[:-20] + bytes([good[-20] ^ 1]) + good[-19:],
-            "the records can't be unpacked: ",
+            "record",
             id="one byte changed",
         ),
         pytest.param(lambda good: b"{}\n", "journal: Field required", id="no batch"),

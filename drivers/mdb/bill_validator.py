@@ -452,6 +452,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
     def on_told(self, *, acked: bool) -> None:
         """Note whether the last answer with bills was acknowledged."""
         self._gate.repeats.told(acked=acked)
+        self._note_told(acked=acked)
 
     def _conditions(self, answer: codec.PollAnswer) -> None:
         """What stands in each poll as long as it lasts, and a reset."""

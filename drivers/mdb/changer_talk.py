@@ -187,6 +187,7 @@ class ChangerTalk(MdbDriver):
     def on_told(self, *, acked: bool) -> None:
         """Note whether the last answer with money was acknowledged."""
         self._gate.repeats.told(acked=acked)
+        self._note_told(acked=acked)
 
     def _statuses(self, answer: PollAnswer) -> None:
         """What stands in each poll as long as it lasts, and a reset."""

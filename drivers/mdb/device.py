@@ -73,6 +73,8 @@ _OURS: Final = (
 """Faults that we found, cleared when the device works; the rest it told, and starts anew with a
 reset."""
 
+_WITHHELD: Final = -1  # JUST RESET came in an answer that was not acknowledged
+
 
 class MdbDriver(ABC):
     """The common life of a peripheral; implements the bus's `Listener` in part.
@@ -110,7 +112,8 @@ class MdbDriver(ABC):
         self._lost_told = False
         self._was_lost = False  # silent since it was last ready: it may hold what it could not tell
         self._reset_expected = False
-        self._reset_told: int | None = None  # answers so far when JUST RESET came last
+        # Answers so far when JUST RESET came last; None where the last poll told of none.
+        self._reset_told: int | None = None
         self._was_reset = False
         self._stuck = False  # a payout never ended: RESET, which aborts it, and initialise again
         self._may_take = False  # enabled by whoever drove it before a restart
@@ -193,6 +196,7 @@ class MdbDriver(ABC):
     async def _reset(self) -> None:
         """RESET until it is acknowledged, then poll until JUST RESET."""
         unheard = rounds = 0
+        held_up = False  # by what the poll right before it brought
         while True:
             while not self._may_reset():
                 await self._until_reset()
@@ -205,10 +209,11 @@ class MdbDriver(ABC):
             hear = self._holds_money and not rounds
             if drains and not self._was_lost:
                 await self._drain()
-            elif hear and self._was_lost:
+            elif hear and (self._was_lost or held_up):
                 await self._hear_out()
             answer = await self._send_reset(hear=hear)
             if answer is None:
+                held_up = True
                 continue
             if answer.heard:
                 unheard = 0
@@ -451,9 +456,11 @@ class MdbDriver(ABC):
 
     def _note_just_reset(self) -> None:
         """JUST RESET was in a poll answer."""
-        self._slot.poll_soon()  # tells whether our ACK was heard
         if self._same_reset():
             return
+        # Tells whether our ACK was heard. Not asked for each time that it is said again: beside
+        # money that waits for the set-up to be understood, no command would ever have its turn.
+        self._slot.poll_soon()
         self._reset_told = self._slot.answers
         self._forget()
         self._faults.clear_but(*_OURS)
@@ -470,9 +477,17 @@ class MdbDriver(ABC):
     def _same_reset(self) -> bool:
         """Whether a JUST RESET now is the last one, repeated because our ACK was lost.
 
-        Anything else that the device has answered since makes it another.
+        Anything else that the device has answered since makes it another, unless that answer was
+        not acknowledged: a device says what it holds until it is.
         """
-        return self._reset_told == self._slot.answers
+        return self._reset_told in (_WITHHELD, self._slot.answers)
+
+    def _note_told(self, *, acked: bool) -> None:
+        """Note whether an answer, perhaps one with JUST RESET in it, was acknowledged."""
+        if self._reset_told is not None and not acked:
+            self._reset_told = _WITHHELD
+        elif self._reset_told == _WITHHELD:
+            self._reset_told = self._slot.answers
 
     def _note_own_reset(self) -> None:
         self._reset_at = asyncio.get_running_loop().time()

@@ -78,6 +78,10 @@ class AdapterWire(Ahead):
         self._busy = False
         self._timeout_s = self.settings.response_timeout_s
         self._asked = b""  # the last block
+        # Both directions are a line: what is sent later arrives later, however short it is.
+        self._heard_until = 0.0
+        self._said_until = 0.0
+        self._arriving = 0  # pieces of the host's text on their way
         self.on_spoilt: Callable[[bytes, bytes], None] | None = None  # block, and what it brought
 
     def attach(self, sink: Callable[[bytes], None]) -> None:
@@ -94,7 +98,8 @@ class AdapterWire(Ahead):
         heard = self.line.text_towards_devices(data)
         if not heard:
             return
-        at = self._loop.time() + len(data) * _CHAR_S
+        now = self._loop.time()
+        at = self._heard_until = max(now, self._heard_until) + len(data) * _CHAR_S
         block = self._lone_request(heard)
         if block:
             # One event instead of two for what comes a thousand times an hour: an idle adapter
@@ -102,13 +107,14 @@ class AdapterWire(Ahead):
             self._busy = True
             self._then(at + len(block) * BYTE_TIME_S, self._send_block, block)
         else:
+            self._arriving += 1
             self._loop.call_at(at, self._take, heard)
 
     def _lone_request(self, line: bytes) -> bytes:
         """Return the block that a line asks for, if it is one that nothing stands before."""
         if not (self.master and line[:2] == b"R," and line.find(b"\n") == len(line) - 1):
             return b""
-        if self._busy or self._commands or self._text:
+        if self._busy or self._commands or self._text or self._arriving:
             return b""
         return _asked_for(line)
 
@@ -146,6 +152,7 @@ class AdapterWire(Ahead):
         self._timeout_s = self.settings.response_timeout_s
 
     def _take(self, data: bytes) -> None:
+        self._arriving -= 1
         for byte in data:
             if byte in b"\r\n":
                 if self._text:
@@ -225,8 +232,7 @@ class AdapterWire(Ahead):
             if self.line.clear and not self._commands:
                 # Nobody waits for the bus to be free, so this is one event instead of two.
                 line = f"{word}\n".encode("ascii")
-                at = self._loop.time() + wait + len(line) * _CHAR_S
-                self._then(at, self._done_and_said, line)
+                self._then(self._sent(line, wait), self._done_and_said, line)
             else:
                 self._loop.call_later(wait, self._done, word)
         else:
@@ -258,11 +264,18 @@ class AdapterWire(Ahead):
 
     def _say(self, line: str) -> None:
         data = f"{line}\n".encode("ascii")
-        when = self._loop.time() + (len(data) * _CHAR_S + self.line.latency_s())
+        when = self._sent(data, self.line.latency_s())
         if self._commands:
             self._loop.call_at(when, self._to_host, data)  # it goes on with the next one meanwhile
         else:
             self._then(when, self._to_host, data)
+
+    def _sent(self, data: bytes, after_s: float) -> float:
+        """Return when a line is with the host, behind all that was said before it."""
+        takes_s = len(data) * _CHAR_S
+        when = max(self._loop.time() + (takes_s + after_s), self._said_until + takes_s)
+        self._said_until = when
+        return when
 
     def _to_host(self, data: bytes) -> None:
         heard = self.line.text_towards_host(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -149,6 +150,31 @@ def test_an_answer_to_an_earlier_block_ends_when_the_next_block_is_heard() -> No
         assert b"".join(heard) == bytes.fromhex("FF 00 00"), "the poll's ACK, and no set-up data"
 
     in_time(story)
+
+
+def test_an_answer_of_a_simulator_that_was_held_up_is_no_answer_to_the_next_device() -> None:
+    async def story(held_up_s: float) -> bytes:
+        bench = await _bench()
+        heard: list[bytes] = []
+        wire = bench.native
+        wire.attach(heard.append)
+        wire.feed(b"\x09\x09")
+        loop = asyncio.get_running_loop()
+        # As a process that gets no turn: when it goes on, all is late.
+        hold_up = partial(vars(loop).__setitem__, "_now", loop.time() + 0.006 + held_up_s)
+        loop.call_later(0.006, hold_up)
+        await asyncio.sleep(0.2)
+        return b"".join(heard)
+
+    async def main() -> None:
+        whole = await story(0.0)
+        assert whole[:3] == bytes.fromhex("03 19 78")
+        assert await story(0.03) == whole, "a host waits that long"
+        cut = await story(0.08)
+        assert len(cut) < 3, "and then it asks the next device"
+        assert whole.startswith(cut)
+
+    in_time(main)
 
 
 def test_a_block_that_stays_unfinished_is_dropped_after_a_pause() -> None:
@@ -339,6 +365,27 @@ def test_the_adapter_acknowledges_whether_or_not_anybody_reads() -> None:
         again = Host(bench.port("adapter"))
         assert await again.say("R,0B") == "p,ACK", "the coin's message is gone"
         assert bench.truth.value("cashbox") == 200
+
+    in_time(story)
+
+
+def test_the_adapter_answers_in_the_order_in_which_it_was_asked() -> None:
+    async def story() -> None:
+        bench = await _bench()
+        host = Host(bench.port("adapter"))
+        await host.say("M,1")
+        before = len(host.lines)
+        # The set-up's answer is the longest line, and the host asks on before it is there.
+        for line in (b"R,09\n", b"V\n", b"H\n", b"R,0B\n", b"V\n"):
+            host.port.write(line)
+        await asyncio.sleep(1)
+        assert [line[0] for line in host.lines[before:]] == ["p", "v", "h", "p", "v"]
+        before = len(host.lines)
+        host.port.write(b"R,09\n")
+        await asyncio.sleep(0.02)  # it is being said
+        host.port.write(b"V\n")
+        await asyncio.sleep(1)
+        assert [line[0] for line in host.lines[before:]] == ["p", "v"]
 
     in_time(story)
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from cloud.contract.messages import Position, Range, Urgent
+from cloud.contract.topics import Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
@@ -350,6 +351,17 @@ async def test_an_unknown_machine_is_not_heard(database: FleetDatabase, machine:
     async with database.reading() as connection:
         count = await connection.execute(select(func.count()).select_from(t.journal))
         assert count.scalar_one() == 0
+
+
+async def test_the_first_word_of_a_tenant_may_be_one_that_nobody_can_read(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    async with asyncio.timeout(20):  # it waited for a lock that it held itself
+        await Ingest(database).refused(machine.address, Topic.STATE, b"\xff", "no JSON", START)
+
+    async with database.reading() as connection:
+        letters = (await connection.execute(select(t.dead_letter.c.reason))).scalars().all()
+    assert letters == ["no JSON"]
 
 
 async def test_nothing_is_remembered_of_a_transaction_that_failed(

@@ -402,10 +402,11 @@ class Ingest:
         self, address: Address, topic: Topic, payload: bytes, reason: str, now_ms: int
     ) -> None:
         """Keep what could not be read, for somebody to look at."""
+        machine_id = await self.machine_id(address)  # not inside: it may have to write itself
         async with self.database.writing() as connection:
             await connection.execute(
                 insert(t.dead_letter).values(
-                    machine_id=await self.machine_id(address),
+                    machine_id=machine_id,
                     topic=address.topic(topic),
                     message=payload[:_KEPT_OF_BAD],
                     reason=reason.replace("\0", "")[:_KEPT_OF_REASON],

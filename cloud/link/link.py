@@ -333,16 +333,20 @@ class Link:
     async def _take_ack(self, connection: Connection, ack: Ack) -> None:
         now = self._clock.monotonic_s()
         asked = self._nonces.pop(ack.echo, None) if ack.echo else None
+        books = self._books
+        own = ack.journal == books.journal_id.hex()
+        ours = await books.hash_at(ack.seq) if own else None
+        meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
         if asked is not None:
             # Half of the round trip: the fleet said it somewhere in between.
             at_s = (asked + now) / 2
             wall_ms = to_ms(self._clock.wall_utc()) - int((now - at_s) * 1000)
             self.status.heard_ms, self.status.heard_s = ack.time, now
             self.status.offset_ms = ack.time - wall_ms
-            self._on_time(ack.time, at_s)
-        books = self._books
-        ours = await books.hash_at(ack.seq) if ack.journal == books.journal_id.hex() else None
-        meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
+            # With the time commands begin. On a disk that went back they may have run before: the
+            # journal that follows it learns the time, and refuses what is older.
+            if not (isinstance(meaning, Forked | Ahead) or (own and ack.seq > books.durable_seq)):
+                self._on_time(ack.time, at_s)
         if not isinstance(meaning, Ignored):
             self.status.why_quarantined = ack.quarantined
         if ack.countersigned is not None:

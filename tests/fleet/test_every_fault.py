@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -224,11 +223,14 @@ async def equal(played: Calamities) -> None:
         sold = [data for data in of_type(rows, "vend.closed") if data["result"] == "sold"]
         assert len(sold) == twin.told["world"]["dropped"]
 
-    ran = Counter(
-        data["id"] for rows in cloud.values() for data in of_type(rows, "command.started")
-    )
+    ran: dict[str, list[str]] = {}
+    for uid, rows in cloud.items():
+        for data in of_type(rows, "command.started"):
+            ran.setdefault(data["id"], []).append(uid.hex()[:8])
     assert bool(ran) == bool(played.commands)
-    assert set(ran.values()) <= {1}, "each command ran once at most"
+    twice = {id_: where for id_, where in ran.items() if len(where) > 1}
+    now = {one.told["journal"][:8]: one.name for one in (*played.machines, *played.twins)}
+    assert not twice, f"each command ran once at most: {twice}; {now}; {list(played.struck)}"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

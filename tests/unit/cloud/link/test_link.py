@@ -38,7 +38,8 @@ class Books:
     async def hash_at(self, seq: int) -> bytes | None:
         if seq == 0:
             return GENESIS
-        return self.rows[seq - 1][3] if seq >= max(1, self.base_seq) else None
+        there = max(1, self.base_seq) <= seq <= self.durable_seq
+        return self.rows[seq - 1][3] if there else None
 
     async def acknowledge(self, seq: int, digest: bytes) -> bool:
         self.acked_seq = max(self.acked_seq, seq)
@@ -79,21 +80,25 @@ class Way:
                     return payload
 
 
-def linked(books: Books, way: Way, forks: list[int]) -> "asyncio.Task[None]":
+def linked(
+    books: Books, way: Way, forks: list[int], times: list[int] | None = None
+) -> "asyncio.Task[None]":
     nonces = count(1)
+    heard = [] if times is None else times
     link = Link(
         books,
         way,
         SystemClock(),
         lambda: f"n{next(nonces)}",
         on_fork=lambda seq, _: forks.append(seq),
+        on_time=lambda ms, _: heard.append(ms),
     )
     return asyncio.create_task(link.run())
 
 
-def ack(books: Books, seq: int, **more: object) -> Ack:
-    digest = books.rows[seq - 1][3] if seq else GENESIS
-    fields = {"journal": JOURNAL.hex(), "seq": seq, "hash": digest.hex(), "time": NOW, **more}
+def ack(books: Books, at: int, **more: object) -> Ack:
+    digest = books.rows[at - 1][3] if at else GENESIS
+    fields = {"journal": JOURNAL.hex(), "seq": at, "hash": digest.hex(), "time": NOW} | more
     return Ack.model_validate(fields)
 
 
@@ -140,6 +145,28 @@ async def test_a_retained_word_of_a_fork_is_of_another_disk_perhaps() -> None:
     async with asyncio.timeout(60):
         await task
     assert forks == [4]
+
+
+async def test_a_disk_that_went_back_learns_no_time_and_so_runs_no_command_again() -> None:
+    way, books, forks, times = Way(), Books(chain(9)[0]), list[int](), list[int]()
+    task = linked(books, way, forks, times)
+    place = Position(journal=JOURNAL.hex(), seq=9, hash=books.rows[8][3].hex())
+    greeted = read(Presence, await way.next(Topic.PRESENCE))
+    way.tell(ack(books, 9, seq=12, hash="ab" * 32, echo=greeted.nonce))
+    first = read_head(await way.next(Topic.EVENTS))[0]
+    way.tell(ack(books, 9, seq=12, hash="ab" * 32, fork=place, echo=first.nonce))
+    async with asyncio.timeout(60):
+        await task
+    assert (forks, times) == ([9], [])
+
+    way = Way()
+    task = linked(books, way, forks, times)
+    greeted = read(Presence, await way.next(Topic.PRESENCE))
+    way.tell(ack(books, 9, echo=greeted.nonce))
+    while not times:  # noqa: ASYNC110 - its other end is here
+        await asyncio.sleep(0)
+    assert times == [NOW]
+    task.cancel()
 
 
 async def test_a_fleet_that_asks_for_pruned_records_gets_what_is_left_and_no_flood() -> None:

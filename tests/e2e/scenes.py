@@ -143,6 +143,15 @@ async def late_approval(rig: Rig) -> None:
     await rig.sim.present_card()
 
 
+async def cash_for_a_card(rig: Rig) -> None:
+    """A card is in the reader, and a coin goes onto it."""
+    await rig.sim.present_card("prepaid")
+    await rig.sim.wait_for(display="Card accepted", timeout_s=30.0)
+    await rig.sim.insert_coin(200)
+    await rig.sim.wait_for(display="load card", timeout_s=30.0)
+    await rig.sim.press_keys("C")
+
+
 async def refund_refused(rig: Rig) -> None:
     """A card has paid, nothing falls, and the reader can't give it back."""
     await rig.sim.set_fault("cashless1", "refund", "error")

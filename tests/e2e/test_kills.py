@@ -41,6 +41,7 @@ StartRig = Callable[..., Awaitable[Rig]]
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
 TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
+LOADS = {"[policy]": "[policy]\nrevalue = true"}
 KEEPS = {
     "credit_timeout_s = 0 ": 'on_credit_timeout = "keep"\ncredit_timeout_s = 1 ',
 }
@@ -65,7 +66,7 @@ CHAINS = {
             "vend.settled payout.intended payout.finished vend.closed",
         ),
         at(on_stage.changed_mind, "credit_return.opened"),
-    )),
+    ), links=BOTH),
     "bill": Chain((
         at(on_stage.bill, "bill.escrowed stack.intended bill.stacked"),
         at(on_stage.bill, "bill.returned", first="stack.intended"),
@@ -78,7 +79,7 @@ CHAINS = {
             "approval.requested approval.finished settle.intended settle.finished",
         ),
         at(on_stage.card_changed_mind, "approval.cancel_intended"),
-    ), links=BOTH),
+    )),
     "jam": Chain((
         at(on_stage.jam, "fault.raised column.disabled dispense.refused credit.restored"),
     )),
@@ -121,6 +122,10 @@ CHAINS = {
         ),
         {"edits": TOKENS},
         in_order=rights_in_order,
+    ),
+    "revalue": Chain(
+        (at(on_stage.cash_for_a_card, "revalue.opened revalue.intended revalue.finished"),),
+        {"edits": LOADS},
     ),
     "late": Chain((at(on_stage.late_approval, "late_approval.opened"),)),
     # A customer gets a claim there, since a reader that refuses once is not asked again.
@@ -170,11 +175,6 @@ ELSEWHERE = {
             "update.finished",
         ),
         "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py kills there",
-    ),
-    **dict.fromkeys(
-        ("revalue.opened", "revalue.intended", "revalue.finished"),
-        "off unless its owner wants it; tests/crash/test_every_instant.py cuts a story of it at its"
-        " instants, and tests/scenarios/test_revalue.py kills there, on both links",
     ),
     "revalue.heard": "comes behind a claim given in doubt, where the books and the truth differ on"
     " purpose; tests/scenarios/test_revalue.py kills there",

@@ -88,6 +88,11 @@ ELSEWHERE = {
         "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py and "
         "test_configuration.py kill there",
     ),
+    **dict.fromkeys(
+        ("AskRevalueLimit", "Revalue", "RevalueEvidence"),
+        "off unless its owner wants it; tests/scenarios/test_revalue.py kills between the order "
+        "and its answer, on both links, and test_kills.py around each record",
+    ),
     "SyncNow": "has the link try at once; moves no money and no part",
     "RestoreBallast": "moves no money and no part, a minute after a disk was full",
 }

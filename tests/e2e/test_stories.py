@@ -16,7 +16,7 @@ from simulator.demo.stories import STORIES, Story
 from simulator.pytest_plugin import DEMO
 from simulator.rig import BUSY_MS, Rig, RigOptions
 
-SPEED = 4.0  # on a busy machine, too, a dead vendd's motor stands before it has turned twice
+SPEED = 3.0  # on a busy machine, too, a dead vendd's motor stands before it has turned twice
 LINKS = ("adapter", "native")
 
 

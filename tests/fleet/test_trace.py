@@ -1,17 +1,22 @@
 """One trace from the machine to the fleet's log, whatever becomes of a batch."""
 
+import logging
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
 from cloud.contract.batch import read_head, traceparent
 from cloud.contract.messages import Urgent
 from cloud.contract.topics import Address
+from cloud.fleet import worker
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Fate
+from cloud.link import packing
 from cloud.link.link import Link
 from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
@@ -25,7 +30,7 @@ from tests.fleet.workers import working
 LOBBY = Address("acme", "lobby-1")
 
 
-def traces(lines: list[Any], event: str, **fields: object) -> set[str]:
+def traces(lines: Sequence[Any], event: str, **fields: object) -> set[str]:
     return {
         line["trace"]
         for line in lines
@@ -34,14 +39,20 @@ def traces(lines: list[Any], event: str, **fields: object) -> set[str]:
 
 
 async def test_a_batch_is_followed_from_the_machines_log_to_the_servers(
-    tmp_path: Path, database: FleetDatabase
+    tmp_path: Path, database: FleetDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Loggers of their own: whatever this process has made of the common ones, these tell all.
+    kept = structlog.testing.LogCapture()
+    every = structlog.make_filtering_bound_logger(logging.NOTSET)
+    for module in (packing, worker):
+        logger = structlog.wrap_logger(None, processors=[kept], wrapper_class=every)
+        monkeypatch.setattr(module, "log", logger)
     await known(database, LOBBY)
     books = await open_books(tmp_path / "journal")
     await sell_many(books, 3)
     nonces = count(1)
     broker = Mosquitto(tmp_path / "broker")
-    with running(broker), structlog.testing.capture_logs() as lines:
+    with running(broker):
         link = Link(
             books,
             MqttTransport(Broker("127.0.0.1", broker.port, "lobby-1"), LOBBY),
@@ -53,8 +64,8 @@ async def test_a_batch_is_followed_from_the_machines_log_to_the_servers(
             await in_sync(link)
     await books.close()
 
-    sent = {line["trace"] for line in lines if "first" in line}
-    taken = traces(lines, "batch", machine="acme/lobby-1")
+    sent = {line["trace"] for line in kept.entries if "first" in line}
+    taken = traces(kept.entries, "batch", machine="acme/lobby-1")
     assert taken
     assert taken <= sent
     ours = traceparent(books.journal_id, 1, "").split("-")[1]

@@ -71,19 +71,28 @@ def _machine(settings: MachineSettings) -> Iterator[str]:
         if language not in there:
             yield f'machine.languages: has no texts for "{language}"; allowed: {", ".join(there)}'
 
-    key = settings.machine.language_key
-    if not key:
-        return
+    if settings.machine.language_key:
+        yield from _panel_key(
+            settings, "language_key", settings.machine.language_key, 'a key that begins none, or ""'
+        )
+
+
+def _panel_key(settings: MachineSettings, name: str, key: str, allowed: str) -> Iterator[str]:
+    """Yield why a key of the keypad can't have a meaning of its own, if it can't."""
+    wrong = f'machine.{name} = "{key}": '
     for index, column in enumerate(settings.columns):
         if column.selection.startswith(key):
             yield (
-                f'machine.language_key = "{key}": begins columns[{index}].selection = '
-                f'"{column.selection}"; allowed: a key that begins none, or ""'
+                f'{wrong}begins columns[{index}].selection = "{column.selection}"; '
+                f"allowed: {allowed}"
             )
             break
     if key not in settings.pressable():
-        pressable = ", ".join(sorted(settings.pressable())) or "none"
-        yield f'machine.language_key = "{key}": is not on the keypad; there: {pressable}'
+        yield f"{wrong}is not on the keypad; there: {_pressable(settings)}"
+
+
+def _pressable(settings: MachineSettings) -> str:
+    return ", ".join(sorted(settings.pressable())) or "none"
 
 
 def _planogram(settings: MachineSettings) -> Iterator[str]:
@@ -193,22 +202,13 @@ def _revalue(settings: MachineSettings) -> Iterator[str]:
     if not cash:
         yield f"{wrong}nothing takes cash; allowed: with a changer, a validator, cctalk or pulse"
     if not settings.revalue_key():
-        pressable = ", ".join(sorted(settings.pressable())) or "none"
-        yield f"{wrong}no key of A to D is left for it; on the keypad: {pressable}"
+        there = _pressable(settings)
+        yield f"{wrong}no key of A to D is left for it; on the keypad: {there}"
     if key is None:
         return
-    for index, column in enumerate(settings.columns):
-        if column.selection.startswith(key):
-            yield (
-                f'machine.revalue_key = "{key}": begins columns[{index}].selection = '
-                f'"{column.selection}"; allowed: a key that begins none'
-            )
-            break
+    yield from _panel_key(settings, "revalue_key", key, "a key that begins none")
     if key == settings.language_key():
         yield f'machine.revalue_key = "{key}": shows another language; allowed: another key'
-    if key not in settings.pressable():
-        pressable = ", ".join(sorted(settings.pressable())) or "none"
-        yield f'machine.revalue_key = "{key}": is not on the keypad; there: {pressable}'
 
 
 def _repeats(table: str, key: str, values: Sequence[str | int]) -> Iterator[str]:

@@ -36,6 +36,20 @@ def exponent(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
+def minor_units(units: int, *, scaling: int, decimals: int, currency: str) -> int:
+    """Return what a device's own units are worth in minor units of ``currency``, rounded down.
+
+    Args:
+        units: 0 or more, each of them ``scaling`` at the last of the device's ``decimals`` places.
+        scaling: Of the device's SETUP answer, 1 or more.
+        decimals: Of the device's SETUP answer, 0 or more.
+        currency: ISO 4217 letters, upper case.
+    """
+    shift = exponent(currency) - decimals
+    worth: int = units * scaling * 10 ** max(shift, 0) // 10 ** max(-shift, 0)
+    return worth
+
+
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Money:

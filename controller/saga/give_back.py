@@ -33,7 +33,7 @@ from controller.machine.effects import (
 )
 from controller.machine.promises import promise, show_again
 from controller.machine.table import Trigger
-from controller.money import exponent
+from controller.money import minor_units
 from controller.panel.view import Message
 from controller.ports import (
     BillInfo,
@@ -165,8 +165,9 @@ def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
     info = desk.live.ready.get(DeviceName.CHANGER)
     if not isinstance(info, ChangerInfo) or not info.pays_by_value:
         return DeviceName.CHANGER, PayoutOrder(plan.amount, plan.coins)
-    places = exponent(desk.state.currency) - info.decimals
-    most = MAX_UNITS * info.scaling * 10 ** max(places, 0) // 10 ** max(-places, 0)
+    most = minor_units(
+        MAX_UNITS, scaling=info.scaling, decimals=info.decimals, currency=desk.state.currency
+    )
     part = plan
     if plan.amount > most:
         part = _part_of(plan, most, {coins.type: coins.value for coins in desk.tubes()})

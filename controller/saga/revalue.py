@@ -17,7 +17,7 @@ from controller.journal import records as rec
 from controller.machine.desk import Desk
 from controller.machine.effects import AskRevalueLimit, Beep, EndSession, Failed, Revalue
 from controller.machine.table import Mode, Trigger
-from controller.money import exponent
+from controller.money import minor_units
 from controller.panel.view import Message
 from controller.ports import DeviceName, ReaderInfo, RevalueOutcome, RevalueReport, Tone
 from controller.saga import escrow, patience
@@ -80,9 +80,10 @@ def _whole(desk: Desk, device: DeviceName, amount: int) -> int:
     info = desk.live.ready.get(device)
     if not isinstance(info, ReaderInfo):
         return 0
-    places = exponent(desk.state.currency) - info.decimals
-    unit: int = max(1, info.scaling * 10 ** max(places, 0) // 10 ** max(-places, 0))
-    return amount - amount % unit
+    unit = minor_units(
+        1, scaling=info.scaling, decimals=info.decimals, currency=desk.state.currency
+    )
+    return amount - amount % max(1, unit)
 
 
 # ------------------------------------------------------------------------------------- saga

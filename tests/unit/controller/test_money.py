@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.money import CurrencyMismatchError, Money, exponent
+from controller.money import CurrencyMismatchError, Money, exponent, minor_units
 
 amounts = st.integers(-(10**9), 10**9)
 
@@ -79,3 +79,20 @@ def test_money_does_not_change() -> None:
 def test_currencies_have_the_exponents_of_the_standard() -> None:
     assert (exponent("EUR"), exponent("JPY"), exponent("TND")) == (2, 0, 3)
     assert (exponent("IQD"), exponent("RWF"), exponent("CLF")) == (3, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("units", "scaling", "decimals", "currency", "worth"),
+    [
+        (1, 5, 2, "EUR", 5),
+        (255, 10, 1, "EUR", 25_500),
+        (255, 1, 3, "EUR", 25),
+        (1, 1, 3, "EUR", 0),
+        (3, 100, 0, "JPY", 300),
+        (7, 5, 2, "KWD", 350),
+    ],
+)
+def test_units_of_a_device_are_worth_whole_minor_units_rounded_down(
+    units: int, scaling: int, decimals: int, currency: str, worth: int
+) -> None:
+    assert minor_units(units, scaling=scaling, decimals=decimals, currency=currency) == worth

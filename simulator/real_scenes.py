@@ -114,9 +114,14 @@ async def token(rig: Rig) -> None:
     await rig.sim.press_keys("A1")
 
 
+def app_grant() -> str:
+    """Return the id of a grant that no scene had before."""
+    return f"app-{next(_ids)}"
+
+
 async def app_credit(rig: Rig) -> None:
     """Somebody has paid in an app, and presses the key."""
-    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=250, lives_s=60.0, column="A3")
+    await rig.api.act("grant.app", grant=app_grant(), amount=250, lives_s=60.0, column="A3")
     await rig.sim.press_keys("A3")
 
 

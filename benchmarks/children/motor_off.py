@@ -46,7 +46,7 @@ def off_after(
         before = sim.mark()
         sim.press_keys(COLUMN)
         sim.wait_for(pin=MOTOR, level=True, since=before, timeout_s=WAIT_S)
-        time.sleep(rng.uniform(0.0, RUNS_S))
+        time.sleep(rng.uniform(0.0, RUNS_S))  # no wait: the instant of the end is drawn
         daemon = child_of(guard.process.pid)
         ended_at = time.monotonic()
         os.kill(daemon, number)

@@ -22,7 +22,7 @@ say() { printf '%s\n' "bare: $*"; }
 
 if [ ! -e "$root/etc/debian_version" ]; then
     say "making a minimal Debian $suite in $root"
-    debootstrap --variant=minbase "$suite" "$root" "${MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 ||
+    debootstrap --variant=minbase "$suite" "$root" ${MIRROR:+"$MIRROR"} >"$root.log" 2>&1 ||
         { tail -n 20 "$root.log" >&2; exit 1; }
 fi
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 from controller.saga.claims import mint
 from simulator.real_scenes import (
     Scene,
+    app_credit,
+    app_grant,
     bill,
     card,
     cash_with_change,
@@ -14,13 +14,14 @@ from simulator.real_scenes import (
     credited,
     jam,
     jammed_card,
+    token,
     too_little_change,
 )
 from simulator.rig import Rig
 
 __all__ = [
-    "Scene", "bill", "card", "cash_with_change", "changed_mind", "credited", "jam", "jammed_card",
-    "too_little_change",
+    "Scene", "app_credit", "bill", "card", "cash_with_change", "changed_mind", "credited", "jam",
+    "jammed_card", "token", "too_little_change",
 ]  # fmt: skip
 
 
@@ -28,31 +29,15 @@ async def first_start(rig: Rig) -> None:
     await rig.api.until_selling()
 
 
-_ids = count(1)
-
-
-async def token(rig: Rig) -> None:
-    """A vend token buys water."""
-    await rig.sim.insert_coin(0, name="token")
-    await rig.api.until_record("token.inserted")
-    await rig.sim.press_keys("A1")
-
-
 async def tokens_collected(rig: Rig) -> None:
     """A technician takes tokens out and says so."""
     await rig.api.act("collect", cashbox=0, stacker=0, bills=0, tokens=1)
 
 
-async def app_credit(rig: Rig) -> None:
-    """Somebody has paid in an app, and presses the key."""
-    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=250, lives_s=60.0, column="A3")
-    await rig.sim.press_keys("A3")
-
-
 async def app_credit_for_nothing(rig: Rig) -> None:
     """Somebody has paid in an app, and nothing falls."""
     await rig.sim.jam("B3")
-    await rig.api.act("grant.app", grant=f"app-{next(_ids)}", amount=120, lives_s=60.0, column="B3")
+    await rig.api.act("grant.app", grant=app_grant(), amount=120, lives_s=60.0, column="B3")
     await rig.sim.press_keys("B3")
 
 
@@ -65,7 +50,7 @@ async def too_young(rig: Rig) -> None:
 
 async def app_credit_ended(rig: Rig) -> None:
     """Somebody has paid in an app and changed their mind."""
-    grant = f"app-{next(_ids)}"
+    grant = app_grant()
     await rig.api.act("grant.app", grant=grant, amount=150, lives_s=60.0, column="A1")
     await rig.api.act("grant.end", grant=grant)
 

@@ -5,36 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from simulator.pytest_plugin import DEMO
+from simulator.real_machines import CCTALK, HOPPER
 from simulator.rig import BUSY_MS, Rig, RigOptions
-
-LINE = """
-[cctalk]
-port = "cctalk"
-
-[cctalk.acceptor]
-accept = [10, 20, 50, 100, 200]
-
-[[cctalk.hoppers]]
-address = 3
-value = 10
-content = 80
-
-[cctalk.bill]
-
-[policy]"""
-EDITS = {
-    "[mdb.changer]\nenabled = true": "[mdb.changer]\nenabled = false",
-    "[mdb.bill]\nenabled = true": "[mdb.bill]\nenabled = false",
-    "[policy]": LINE,
-}
 
 
 async def coins_gone(rig: Rig) -> int:
-    return 800 - (await rig.sim.truth()).totals.tubes
+    return HOPPER * 10 - (await rig.sim.truth()).totals.tubes
 
 
 async def test_a_kill_in_mid_payout_pays_each_coin_once_over_a_terminal() -> None:
-    async with Rig(RigOptions(DEMO, edits=EDITS, heartbeat_ms=BUSY_MS)) as rig:
+    async with Rig(RigOptions(DEMO, edits=CCTALK, heartbeat_ms=BUSY_MS)) as rig:
         await rig.start_vendd()
         await rig.api.until_selling()
         await rig.sim.insert_coin(200)
@@ -54,4 +34,4 @@ async def test_a_kill_in_mid_payout_pays_each_coin_once_over_a_terminal() -> Non
         assert (customer.spent, len(customer.products)) == (150, 1)
         ledger = await rig.api.call("ledger.show")
         balance = {row["account"]: row["debit"] - row["credit"] for row in ledger["accounts"]}
-        assert (balance["cash.tubes"], balance["cash.cashbox"]) == (750, 200)
+        assert (balance["cash.tubes"], balance["cash.cashbox"]) == (HOPPER * 10 - 50, 200)

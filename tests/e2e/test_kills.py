@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from controller.journal.records import REGISTRY
+from simulator.real_machines import CCTALK, TOKENS
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
 from tests.e2e.kill_kit import (
@@ -29,7 +30,6 @@ from tests.e2e.kill_kit import (
     rights_in_order,
 )
 from tests.e2e.scenes import Scene
-from tests.e2e.test_cctalk import EDITS as CCTALK
 
 # Some thirty starts of real processes, on however busy a machine.
 pytestmark = pytest.mark.timeout(600)
@@ -39,7 +39,6 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 # A machine that sees nothing fall, and whose owner trusts it all the same.
 SIGHTLESS = {"fitted = true": "fitted = false", 'on_unknown = "refund"': 'on_unknown = "charge"'}
-TOKENS = {"[policy]": '[tokens]\nproducts = ["water"]\n\n[policy]'}
 RECYCLES = {"accept = [500, 1_000, 2_000]": "recycle = [500]\naccept = [500, 1_000, 2_000]"}
 LOADS = {"[policy]": "[policy]\nrevalue = true"}
 KEEPS = {

@@ -1,4 +1,7 @@
-"""Both databases, started once for a run; their tables are made once, and copied for each test."""
+"""Both databases, started once for a run; their tables are made once, and copied for each test.
+
+A broker and a journal are each test's own.
+"""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +14,10 @@ from sqlalchemy import create_engine
 
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.migrate import config
-from tests.fleet.servers import Postgres, running
+from controller.journal.store import Journal
+from controller.state.state import State
+from tests.fleet.books import open_books
+from tests.fleet.servers import Mosquitto, Postgres, running
 
 _NUMBERS = count(1)
 _TEMPLATE = "migrated"
@@ -57,5 +63,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[FleetDatabase]:
     made = FleetDatabase(database_url)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Mosquitto]:
+    made = Mosquitto(tmp_path / "broker")
+    with running(made):
+        yield made
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
+    made = await open_books(tmp_path / "journal")
     yield made
     await made.close()

@@ -170,3 +170,13 @@ async def register(database: FleetDatabase, *machines: Machine) -> None:
                     tenant=address.tenant, name=address.machine, created_ms=START
                 )
             )
+
+
+async def one_that_sold(database: FleetDatabase, vends: int) -> Machine:
+    """Return a machine that the fleet knows; it has begun its journal, sold, and sent nothing."""
+    made = Machine()
+    made.begin()
+    for _ in range(vends):
+        made.sell()
+    await register(database, made)
+    return made

@@ -17,7 +17,7 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections.rebuild import rebuild
 from controller.journal.envelope import encode_body
-from tests.fleet.machines import SEED, START, Machine, register
+from tests.fleet.machines import SEED, START, Machine, one_that_sold
 from tests.fleet.signing import ROOT, countersign, nobody
 
 OTHER = bytes([9]) * 32
@@ -28,11 +28,7 @@ STAMP: dict[str, Any] = {
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 1)
 
 
 def ingest_of(database: FleetDatabase) -> Ingest:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -33,7 +33,7 @@ from controller.journal.sqlite_aio import DirectoryStorage
 from controller.machine.remote import EXPIRED_RECORDS
 from simulator.shop import Shop
 from tests.fleet.books import known
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.servers import Mosquitto
 
 MACHINE = Address("acme", "lobby-1")
 ROOT, SEED = b"r" * 32, b"s" * 32
@@ -47,13 +47,6 @@ class Clock(SystemClock):
 
     def monotonic_s(self) -> float:
         return super().monotonic_s() + self.leapt
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Mosquitto]:
-    made = Mosquitto(tmp_path / "broker")
-    with running(made):
-        yield made
 
 
 class Tied:

@@ -20,8 +20,8 @@ from cloud.link.transport_mqtt import MqttTransport
 from controller.clock import SystemClock
 from tests.fleet.books import open_books, sell_many
 from tests.fleet.crew import Crew, until
+from tests.fleet.links import equal_books, every_record_once, in_sync, linked
 from tests.fleet.servers import Postgres
-from tests.fleet.test_link import equal_books, every_record_once, in_sync, linked
 
 pytestmark = pytest.mark.timeout(900)  # beside others on a slow machine
 DAY_MS = 24 * 3_600_000

@@ -5,24 +5,20 @@ The real machines are in tests/e2e/test_disks.py; here is what each database mak
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from cloud.contract.topics import Address
 from cloud.fleet import alerts, registry, reports
-from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.projections.rebuild import rebuild
 from cloud.link.link import Link, Phase
-from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
 from controller.clock import SystemClock
 from controller.journal import records as rec
@@ -32,8 +28,18 @@ from controller.journal.store import Journal
 from controller.state.fold import StateFold
 from controller.state.state import State
 from tests.fleet.books import known, open_books, sell_many
+from tests.fleet.links import (
+    balances,
+    every_record_once,
+    link_of,
+    linked,
+    over_mqtt,
+    reaches,
+    stored,
+    whole,
+)
 from tests.fleet.machines import START
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.servers import Mosquitto
 from tests.fleet.test_forks import promise
 from tests.fleet.workers import working
 from tests.journal_kit import BUILT
@@ -60,23 +66,9 @@ class Disk:
         finally:
             await books.close()
 
-    @asynccontextmanager
-    async def linked(self, books: Journal[State]) -> AsyncIterator[Link]:
-        nonces, start = count(1), next(_NAMES)
-        link = Link(
-            books,
-            MqttTransport(Broker("127.0.0.1", self._broker.port, "lobby-1"), LOBBY),
-            SystemClock(),
-            lambda: f"{start}-{next(nonces)}",
-            on_fork=lambda seq, _: self.forks.append(seq),
-        )
-        task = asyncio.create_task(link.run())
-        try:
-            yield link
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def linked(self, books: Journal[State]) -> AbstractAsyncContextManager[Link]:
+        way = over_mqtt(self._broker.port, LOBBY)
+        return linked(link_of(books, way, on_fork=lambda seq, _: self.forks.append(seq)))
 
     async def sold_and_sent(self, vends: int) -> int:
         """Sell, have it all acknowledged; returns the last record."""
@@ -107,42 +99,15 @@ class Disk:
 
 
 async def until(link: Link, phase: Phase) -> None:
-    changed = asyncio.Event()
-    link.watch(changed.set)
     link.sync_now()
-    async with asyncio.timeout(PLENTY_S):
-        while link.status.phase is not phase or (phase is Phase.IN_SYNC and link.status.backlog):
-            changed.clear()
-            await changed.wait()
+    await reaches(link, phase)
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    made = Mosquitto(tmp_path / "broker")
-    with running(made):
-        yield made
-
-
-@pytest.fixture
-async def fleet(database: FleetDatabase, broker: Mosquitto) -> AsyncIterator[FleetDatabase]:
+async def fleet(database: FleetDatabase, server: Mosquitto) -> AsyncIterator[FleetDatabase]:
     await known(database, LOBBY)
-    async with working(database, Broker("127.0.0.1", broker.port, "serve")):
+    async with working(database, Broker("127.0.0.1", server.port, "serve")):
         yield database
-
-
-async def stored(database: FleetDatabase, journal: bytes) -> list[tuple[int, bytes]]:
-    async with database.reading() as connection:
-        found = await connection.execute(
-            select(t.record.c.seq, t.record.c.hash)
-            .join(t.journal, t.journal.c.id == t.record.c.journal_id)
-            .where(t.journal.c.uid == journal)
-            .order_by(t.record.c.seq)
-        )
-        return [(row.seq, bytes(row.hash)) for row in found]
-
-
-async def whole(books: Journal[State]) -> list[tuple[int, bytes]]:
-    return [(row[0], row[3]) async for row in books.rows()]
 
 
 async def sold(database: FleetDatabase) -> int:
@@ -155,16 +120,14 @@ async def causes(database: FleetDatabase) -> set[str]:
 
 
 async def books_agree(database: FleetDatabase, books: Journal[State]) -> None:
-    rows = books.state.ledger.trial_balance()
-    ours = {row.account: row.debit - row.credit for row in rows if row.debit != row.credit}
-    assert await reports.balances(database, LOBBY) == ours
-    assert await stored(database, books.journal_id) == await whole(books)
+    assert await reports.balances(database, LOBBY) == balances(books)
+    assert await every_record_once(database, books)
 
 
 async def test_a_disk_that_went_back_and_sold_before_the_first_contact(
-    fleet: FleetDatabase, broker: Mosquitto, tmp_path: Path
+    fleet: FleetDatabase, server: Mosquitto, tmp_path: Path
 ) -> None:
-    disk = Disk(tmp_path / "disk", broker)
+    disk = Disk(tmp_path / "disk", server)
     shared = await disk.sold_and_sent(3)
     shutil.copytree(disk.folder, tmp_path / "image")
     lost = await disk.sold_and_sent(2)
@@ -191,10 +154,10 @@ async def test_a_disk_that_went_back_and_sold_before_the_first_contact(
 
 
 async def test_a_copy_in_a_second_machine_with_the_firsts_name_disturbs_it_in_nothing(
-    fleet: FleetDatabase, broker: Mosquitto, tmp_path: Path
+    fleet: FleetDatabase, server: Mosquitto, tmp_path: Path
 ) -> None:
     """Each connection ends the other's: they have one certificate."""
-    first, copy = Disk(tmp_path / "disk", broker), Disk(tmp_path / "copy", broker, seed=2)
+    first, copy = Disk(tmp_path / "disk", server), Disk(tmp_path / "copy", server, seed=2)
     shared = await first.sold_and_sent(3)
     shutil.copytree(first.folder, copy.folder)
     await first.sold_and_sent(1)
@@ -223,9 +186,9 @@ async def test_a_copy_in_a_second_machine_with_the_firsts_name_disturbs_it_in_no
 
 
 async def test_a_new_disk_begins_with_its_own_books_and_the_old_claims_stay_open(
-    fleet: FleetDatabase, broker: Mosquitto, tmp_path: Path
+    fleet: FleetDatabase, server: Mosquitto, tmp_path: Path
 ) -> None:
-    old = Disk(tmp_path / "old", broker)
+    old = Disk(tmp_path / "old", server)
     async with old.opened() as books:
         await sell_many(books, 2)
         promise(books, 110)
@@ -234,7 +197,7 @@ async def test_a_new_disk_begins_with_its_own_books_and_the_old_claims_stay_open
             await until(link, Phase.IN_SYNC)
         before = await whole(books)
         first = books.journal_id
-    new = Disk(tmp_path / "new", broker, seed=9)
+    new = Disk(tmp_path / "new", server, seed=9)
     await new.sold_and_sent(1)
     assert await sold(fleet) == 2, "nobody has adopted it"
     assert alerts.UNADOPTED in await causes(fleet)

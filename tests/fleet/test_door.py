@@ -18,7 +18,7 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.door.roll import SILENT_MS, Roll
 from tests.fleet.doors import NOW, Certified, Doors
-from tests.fleet.machines import START, Machine, register
+from tests.fleet.machines import START, Machine, one_that_sold
 from tests.fleet.test_ingest import stored, whole
 
 
@@ -29,12 +29,7 @@ def doors(tmp_path: Path) -> Doors:
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    for _ in range(10):
-        made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 10)
 
 
 def client(doors: Doors, certified: Certified) -> httpx2.AsyncClient:

@@ -11,7 +11,7 @@ import asyncio
 import random
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -24,8 +24,7 @@ from cloud.contract.topics import Address
 from cloud.fleet import reports
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.link.link import Link, Phase
-from cloud.link.transport_mqtt import MqttTransport
+from cloud.link.link import Link
 from cloud.mqtt import Broker
 from config.settings import load
 from controller.clock import SystemClock
@@ -43,6 +42,7 @@ from simulator.pytest_plugin import DEMO
 from simulator.swarm.plan import Act, End, Step
 from simulator.swarm.run import quietly
 from tests.fleet.books import known
+from tests.fleet.links import PLENTY_S, balances, in_sync, link_of, linked, over_mqtt
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.workers import working
@@ -52,7 +52,6 @@ DAYS, CUSTOMERS, SEED = 15, 12, 28
 OPEN_S, NIGHT_S = 4 * HOUR_S, 20 * HOUR_S  # a kiosk whose main switch ends the day
 BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
 HALL = Address("acme", "demo")
-PLENTY_S = 120.0
 _NAMES = count(1)
 
 
@@ -133,32 +132,8 @@ async def taken_over(lived: Lived, folder: Path) -> AsyncIterator[Journal[State]
         await books.close()
 
 
-@asynccontextmanager
-async def linked(books: Journal[State], port: int) -> AsyncIterator[Link]:
-    nonces, start = count(1), next(_NAMES)
-    link = Link(
-        books,
-        MqttTransport(Broker("127.0.0.1", port, "demo"), HALL),
-        SystemClock(),
-        lambda: f"{start}-{next(nonces)}",
-    )
-    task = asyncio.create_task(link.run())
-    try:
-        yield link
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def in_sync(link: Link) -> None:
-    changed = asyncio.Event()
-    link.watch(changed.set)
-    link.sync_now()
-    async with asyncio.timeout(PLENTY_S):
-        while link.status.phase is not Phase.IN_SYNC or link.status.backlog:
-            changed.clear()
-            await changed.wait()
+def line_of(books: Journal[State], port: int) -> AbstractAsyncContextManager[Link]:
+    return linked(link_of(books, over_mqtt(port, HALL)))
 
 
 async def nothing_is_lost_and_nothing_doubled(
@@ -173,8 +148,7 @@ async def nothing_is_lost_and_nothing_doubled(
         stored = [(row.seq, row.boot, bytes(row.body), bytes(row.hash)) for row in found]
     assert stored == [row async for row in books.rows()], "each record once, and none but those"
     assert len(stored) >= past.records
-    rows = books.state.ledger.trial_balance()
-    ours = {row.account: row.debit - row.credit for row in rows if row.debit != row.credit}
+    ours = balances(books)
     assert await reports.balances(database, HALL) == ours == past.balances
     (total,) = await reports.totals(database, HALL)
     assert total["cash"] + total["card"] == -ours["revenue.cash"] - ours["revenue.card"]
@@ -196,12 +170,13 @@ async def test_fifteen_days_without_a_network_through_power_cuts_are_all_there_o
         async with taken_over(lived, tmp_path / "journal") as books, Proxy(broker.port) as line:
             assert books.acked_seq == 0, "nobody has ever heard of it"
             serve = Broker("127.0.0.1", broker.port, "serve")
-            async with working(database, serve), linked(books, line.port) as link:
+            async with working(database, serve), line_of(books, line.port) as link:
                 heard = asyncio.Event()
                 link.watch(lambda: heard.set() if link.status.acked else None)
                 await asyncio.wait_for(heard.wait(), PLENTY_S)
                 line.cut()
                 line.mend()
+                link.sync_now()
                 await in_sync(link)
             await nothing_is_lost_and_nothing_doubled(database, books, lived.past)
 
@@ -214,13 +189,14 @@ async def test_a_server_that_is_killed_and_a_machine_that_goes_out_while_they_go
     with running(broker):
         serve = Broker("127.0.0.1", broker.port, "serve")
         async with taken_over(lived, tmp_path / "journal") as books:
-            async with working(database, serve), linked(books, broker.port) as link:
+            async with working(database, serve), line_of(books, broker.port) as link:
                 heard = asyncio.Event()
                 link.watch(lambda: heard.set() if link.status.acked else None)
                 await asyncio.wait_for(heard.wait(), PLENTY_S)
             # Both are gone in the middle; the broker is killed, too, and forgets nothing.
             broker.kill()
             broker.start()
-            async with working(database, serve), linked(books, broker.port) as link:
+            async with working(database, serve), line_of(books, broker.port) as link:
+                link.sync_now()
                 await in_sync(link)
             await nothing_is_lost_and_nothing_doubled(database, books, lived.past)

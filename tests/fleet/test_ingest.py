@@ -16,17 +16,12 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import MAX_BAD, Ingest
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections.rebuild import rebuild
-from tests.fleet.machines import START, Machine, register
+from tests.fleet.machines import START, Machine, one_that_sold, register
 
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    for _ in range(12):
-        made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 12)
 
 
 async def stored(database: FleetDatabase, machine: Machine) -> list[tuple[int, bytes]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from controller.ports import DispenseResult
 from controller.spool import FolderSpool
 from simulator.instant import InstantDispenser, InstantHardware
 from tests.fleet.books import known
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.servers import Mosquitto
 from tests.fleet.test_commands import MACHINE, Tied, tied
 
 SETTINGS: Final = load(
@@ -38,13 +38,6 @@ class Held(InstantDispenser):
     async def turn(self, column: str, *, extra: bool = False) -> DispenseResult:
         await self.may_turn.wait()
         return await super().turn(column, extra=extra)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Mosquitto]:
-    made = Mosquitto(tmp_path / "broker")
-    with running(made):
-        yield made
 
 
 @pytest.fixture

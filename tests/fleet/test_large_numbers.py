@@ -17,7 +17,7 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.reading import LIMIT, record_of
 from cloud.fleet.ingest.verdict import Fate
 from cloud.fleet.projections.rebuild import rebuild
-from tests.fleet.machines import START, Machine, register
+from tests.fleet.machines import START, Machine, one_that_sold
 from tests.fleet.test_ingest import causes, stored, whole
 
 LARGE = (LIMIT, -LIMIT, 2**63, 2**70, 10**5_000)
@@ -25,11 +25,7 @@ LARGE = (LIMIT, -LIMIT, 2**63, 2**70, 10**5_000)
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 1)
 
 
 def large_ones(machine: Machine) -> None:
@@ -72,6 +68,14 @@ def _numbers(value: object, place: list[str | int]) -> list[tuple[list[str | int
     return []
 
 
+async def all_of_it_is_taken(database: FleetDatabase, machine: Machine) -> None:
+    ingest = Ingest(database)
+    for message in machine.batches(25):
+        verdict = await ingest.take(machine.address, message, START)
+        assert verdict.fate is Fate.APPLIED
+    assert await stored(database, machine) == whole(machine)
+
+
 async def test_a_number_that_is_too_large_makes_a_dead_letter_and_stops_nothing(
     database: FleetDatabase, machine: Machine
 ) -> None:
@@ -79,11 +83,7 @@ async def test_a_number_that_is_too_large_makes_a_dead_letter_and_stops_nothing(
     large_ones(machine)
     machine.write(rec.ConfigApplied(revision=2**70, digest="", settings={}, by="fleet: eve"))
     machine.sell(170)
-    ingest = Ingest(database)
-    for message in machine.batches(25):
-        verdict = await ingest.take(machine.address, message, START)
-        assert verdict.fate is Fate.APPLIED
-    assert await stored(database, machine) == whole(machine)
+    await all_of_it_is_taken(database, machine)
     assert await causes(database) == set()
 
     async def told() -> tuple[dict[str, int], int]:
@@ -114,11 +114,7 @@ async def test_what_is_told_again_stops_nothing_whatever_it_says(
         machine.write(rec.RecordCarried(journal="ab" * 16, seq=seq, boot=boot, body=body.decode()))
     machine.sell(170)
 
-    ingest = Ingest(database)
-    for message in machine.batches(25):
-        verdict = await ingest.take(machine.address, message, START)
-        assert verdict.fate is Fate.APPLIED
-    assert await stored(database, machine) == whole(machine)
+    await all_of_it_is_taken(database, machine)
     assert await causes(database) == set()
 
 
@@ -138,11 +134,7 @@ async def test_what_is_nested_too_deeply_makes_a_dead_letter_and_stops_nothing(
         machine.write(rec.CheckpointSigned(reason="hourly", body=body, signature=""))
     machine.sell(170)
 
-    ingest = Ingest(database)
-    for message in machine.batches(25):
-        verdict = await ingest.take(machine.address, message, START)
-        assert verdict.fate is Fate.APPLIED
-    assert await stored(database, machine) == whole(machine)
+    await all_of_it_is_taken(database, machine)
 
 
 def test_long_runs_of_digits_that_are_no_numbers_are_no_large_numbers() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from cloud.fleet.worker import Worker
 from cloud.link.link import Link, Phase
 from cloud.link.sync import SyncView
 from cloud.link.transport import Transport
-from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
 from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
 from tests.fleet.doors import Certified, Doors
+from tests.fleet.links import equal_books, every_record_once, in_sync, link_of, linked, over_mqtt
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto, running
@@ -42,7 +42,7 @@ class OverMqtt:
         self.five = five
 
     def transport(self, port: int) -> Transport:
-        return MqttTransport(Broker("127.0.0.1", port, "lobby-1", five=self.five), MACHINE)
+        return over_mqtt(port, MACHINE, five=self.five)
 
     def fleet(self, database: FleetDatabase) -> AbstractAsyncContextManager[Worker]:
         return working(database, Broker("127.0.0.1", self.port, f"worker{next(_NAMES)}"))
@@ -79,13 +79,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
         yield OverMqtt(made, five=request.param == "mqtt 5")
 
 
-@pytest.fixture
-async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
-    made = await open_books(tmp_path / "journal")
-    yield made
-    await made.close()
-
-
 @pytest.fixture(autouse=True)
 async def registered(database: FleetDatabase, request: pytest.FixtureRequest) -> None:
     await known(database, MACHINE)
@@ -96,65 +89,11 @@ async def registered(database: FleetDatabase, request: pytest.FixtureRequest) ->
 
 
 def new_link(books: Journal[State], side: Side, port: int = 0, **told: Callable[..., None]) -> Link:
-    nonces = count(1)
-    return Link(
-        books,
-        side.transport(port or side.port),
-        SystemClock(),
-        lambda: f"{id(nonces)}-{next(nonces)}",
-        software="0.1.0",
-        **told,  # type: ignore[arg-type]  # by their names
-    )
-
-
-@asynccontextmanager
-async def linked(link: Link) -> AsyncIterator[Link]:
-    task = asyncio.create_task(link.run())
-    try:
-        yield link
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return link_of(books, side.transport(port or side.port), software="0.1.0", **told)
 
 
 def fleet(database: FleetDatabase, side: Side) -> AbstractAsyncContextManager[Worker]:
     return side.fleet(database)
-
-
-async def in_sync(link: Link, limit_s: float = 120.0) -> None:
-    """Wait for it. A link that failed some times waits up to two minutes: not here."""
-    changed = asyncio.Event()
-    link.watch(changed.set)
-    async with asyncio.timeout(limit_s):
-        while link.status.phase is not Phase.IN_SYNC or link.status.backlog:
-            changed.clear()
-            try:
-                async with asyncio.timeout(15):
-                    await changed.wait()
-            except TimeoutError:
-                link.sync_now()
-
-
-async def every_record_once(database: FleetDatabase, books: Journal[State]) -> bool:
-    async with database.reading() as connection:
-        found = await connection.execute(
-            select(t.record.c.seq, t.record.c.hash)
-            .join(t.journal, t.journal.c.id == t.record.c.journal_id)
-            .where(t.journal.c.uid == books.journal_id)
-            .order_by(t.record.c.seq)
-        )
-        stored = [(seq, bytes(digest)) for seq, digest in found]
-    return stored == [(row[0], row[3]) async for row in books.rows()]
-
-
-async def equal_books(database: FleetDatabase, books: Journal[State]) -> bool:
-    async with database.reading() as connection:
-        found = {row.account: row.amount for row in await connection.execute(select(t.balance))}
-    rows = books.state.ledger.trial_balance()
-    return {a: n for a, n in found.items() if n} == {
-        row.account: row.debit - row.credit for row in rows if row.debit != row.credit
-    }
 
 
 async def test_a_journal_is_in_the_cloud_and_its_books_are_equal(

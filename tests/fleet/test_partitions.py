@@ -17,7 +17,7 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Fate
 from cloud.fleet.projections.rebuild import rebuild
 from tests.fleet import test_ingest as on_ingest
-from tests.fleet.machines import START, Machine, register
+from tests.fleet.machines import START, Machine, one_that_sold, register
 from tests.fleet.servers import Postgres
 
 PAGE = Path(__file__).parents[2] / "docs" / "decisions" / "0017-records-in-partitions.md"
@@ -49,12 +49,7 @@ async def database(postgres: Postgres) -> AsyncIterator[FleetDatabase]:
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    for _ in range(12):
-        made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 12)
 
 
 async def places(database: FleetDatabase) -> dict[str, int]:

@@ -19,7 +19,7 @@ from cloud.fleet.ingest.presence import SLACK_S
 from cloud.mqtt import Broker, StrictClient
 from config.fleet import FleetBroker, FleetSettings
 from config.fleet import FleetDatabase as DatabaseOf
-from tests.fleet.machines import START, Machine, register
+from tests.fleet.machines import START, Machine, one_that_sold
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.workers import working
 
@@ -30,10 +30,7 @@ _NAMES = count(1)
 
 @pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 0)
 
 
 async def line(database: FleetDatabase) -> tuple[bool, int, list[str]]:

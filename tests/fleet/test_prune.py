@@ -18,10 +18,11 @@ from controller.journal import pruning
 from controller.journal.store import Journal
 from controller.state.state import State
 from tests.fleet.books import known, open_books, sell, sell_many
+from tests.fleet.links import equal_books, in_sync, linked
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.test_forks import pay, promise
 from tests.fleet.test_life import NOW
-from tests.fleet.test_link import OverMqtt, copied, equal_books, fleet, in_sync, linked, new_link
+from tests.fleet.test_link import OverMqtt, copied, fleet, new_link
 
 MACHINE = Address("acme", "lobby-1")
 OLD = timedelta(days=-1)  # whatever is there is older than tomorrow

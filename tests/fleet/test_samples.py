@@ -9,16 +9,14 @@ from typer.testing import CliRunner
 from cloud.contract.messages import Progress, Telemetry, read
 from cloud.contract.topics import Topic
 from cloud.fleet import reports
-from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.cli.app import app
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.samples import KEPT
-from cloud.fleet.worker import Worker
 from cloud.mqtt import Broker, StrictClient
 from tests.fleet.machines import START, Machine, register
 from tests.fleet.servers import Mosquitto, running
-from tests.fleet.test_urgent import in_background
+from tests.fleet.workers import working
 
 
 def told(at: int, **samples: float) -> Telemetry:
@@ -75,15 +73,11 @@ async def test_a_sample_comes_over_the_broker_and_the_shell_tells_it(
     message = told(START, stock=31.0, **{"tube.50": 12.0})
     with running(broker):
         serve = Broker("127.0.0.1", broker.port, "serve")
-        worker = Worker(Ingest(database), MqttBroker(serve), lambda: START)
-        async with in_background(worker.run()):
-            await asyncio.wait_for(worker.connected.wait(), 60)
-            async with StrictClient(Broker("127.0.0.1", broker.port, "lobby-1")) as client:
-                topic = machine.address.topic(Topic.TELEMETRY)
-                await client.say(topic, message.to_bytes(), qos=0)
-                async with asyncio.timeout(60):
-                    while not await reports.samples(database, machine.address):  # noqa: ASYNC110 - no event
-                        await asyncio.sleep(0.02)
+        client = StrictClient(Broker("127.0.0.1", broker.port, "lobby-1"))
+        async with working(database, serve), client, asyncio.timeout(60):
+            await client.say(machine.address.topic(Topic.TELEMETRY), message.to_bytes(), qos=0)
+            while not await reports.samples(database, machine.address):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
     assert await reports.dead_letters(database) == []
     await database.close()
     assert read(Telemetry, message.to_bytes()) == message

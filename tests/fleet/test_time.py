@@ -12,17 +12,10 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from controller.journal.records import TimeConfirmed
 from tests.fleet.books import SkewedClock, known, open_books, sell_many
+from tests.fleet.links import equal_books, every_record_once, in_sync, linked
 from tests.fleet.machines import START
 from tests.fleet.servers import Mosquitto, running
-from tests.fleet.test_link import (
-    OverMqtt,
-    equal_books,
-    every_record_once,
-    fleet,
-    in_sync,
-    linked,
-    new_link,
-)
+from tests.fleet.test_link import OverMqtt, fleet, new_link
 from tests.journal_kit import BUILT
 
 MACHINE = Address("acme", "lobby-1")

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,11 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Fate
 from cloud.link import packing
-from cloud.link.link import Link
-from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
-from controller.clock import SystemClock
 from tests.fleet.books import known, open_books, sell_many
+from tests.fleet.links import in_sync, link_of, linked, over_mqtt
 from tests.fleet.machines import START, Machine, register
 from tests.fleet.servers import Mosquitto, running
-from tests.fleet.test_urgent import in_background, in_sync
 from tests.fleet.workers import working
 
 LOBBY = Address("acme", "lobby-1")
@@ -50,17 +46,11 @@ async def test_a_batch_is_followed_from_the_machines_log_to_the_servers(
     await known(database, LOBBY)
     books = await open_books(tmp_path / "journal")
     await sell_many(books, 3)
-    nonces = count(1)
     broker = Mosquitto(tmp_path / "broker")
     with running(broker):
-        link = Link(
-            books,
-            MqttTransport(Broker("127.0.0.1", broker.port, "lobby-1"), LOBBY),
-            SystemClock(),
-            lambda: str(next(nonces)),
-        )
+        link = link_of(books, over_mqtt(broker.port, LOBBY))
         serve = working(database, Broker("127.0.0.1", broker.port, "serve"))
-        async with serve, in_background(link.run()):
+        async with serve, linked(link):
             await in_sync(link)
     await books.close()
 

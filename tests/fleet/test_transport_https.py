@@ -25,20 +25,13 @@ from config.models import Cloud
 from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state.state import State
-from tests.fleet.books import known, open_books, sell, sell_many
+from tests.fleet.books import known, sell, sell_many
 from tests.fleet.doors import NOW, Doors
+from tests.fleet.links import equal_books, every_record_once, in_sync, linked
 from tests.fleet.machines import START, Machine
 from tests.fleet.proxy import Proxy
 from tests.fleet.servers import Mosquitto
-from tests.fleet.test_link import (
-    OverHttps,
-    OverMqtt,
-    equal_books,
-    every_record_once,
-    in_sync,
-    linked,
-    new_link,
-)
+from tests.fleet.test_link import OverHttps, OverMqtt, new_link
 
 MACHINE = Address("acme", "lobby-1")
 
@@ -49,13 +42,6 @@ async def side(database: FleetDatabase, tmp_path: Path) -> OverHttps:
     made = OverHttps(Doors(tmp_path / "home"))
     made.certified = await made.doors.machine(database, MACHINE)
     return made
-
-
-@pytest.fixture
-async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
-    made = await open_books(tmp_path / "journal")
-    yield made
-    await made.close()
 
 
 def https_of(side: OverHttps, port: int = 0) -> HttpsTransport:

@@ -1,11 +1,7 @@
 """What is urgent overtakes the backlog, is told of at once, and is told of once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from itertools import count
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import select
@@ -24,15 +20,13 @@ from cloud.fleet.projections.rebuild import rebuild
 from cloud.fleet.registry import adopt_journal
 from cloud.fleet.worker import Worker
 from cloud.link.lane import BACKLOG, KEPT
-from cloud.link.link import Link, Phase
-from cloud.link.transport_mqtt import MqttTransport
 from cloud.mqtt import Broker
-from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state.state import State
-from tests.fleet.books import known, open_books, sell_many
+from tests.fleet.books import known, sell_many
+from tests.fleet.links import in_background, in_sync, link_of, linked, over_mqtt
 from tests.fleet.machines import START, Machine, register
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.servers import Mosquitto
 
 LOBBY = Address("acme", "lobby-1")
 JAM = rec.FaultRaised(part="A1", code="column.jammed", detail="stood still")
@@ -77,52 +71,12 @@ async def told(database: FleetDatabase) -> list[tuple[str, int, bool]]:
         return [(row.cause, row.seq, row.closed_ms is None) for row in rows]
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    made = Mosquitto(tmp_path / "broker")
-    with running(made):
-        yield made
-
-
-@pytest.fixture
-async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
-    made = await open_books(tmp_path / "journal")
-    yield made
-    await made.close()
-
-
-@asynccontextmanager
-async def in_background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def in_sync(link: Link) -> None:
-    changed = asyncio.Event()
-    link.watch(changed.set)
-    async with asyncio.timeout(120):
-        while link.status.phase is not Phase.IN_SYNC or link.status.backlog:
-            changed.clear()
-            await changed.wait()
-
-
 @pytest.mark.parametrize("restarted", [False, True], ids=["offline", "offline and restarted"])
 async def test_what_is_urgent_overtakes_the_backlog_also_behind_a_restart(
-    database: FleetDatabase, broker: Mosquitto, books: Journal[State], restarted: bool
+    database: FleetDatabase, server: Mosquitto, books: Journal[State], restarted: bool
 ) -> None:
     await known(database, LOBBY)
-    nonces = count(1)
-
-    def link_of() -> Link:
-        way = MqttTransport(Broker("127.0.0.1", broker.port, "lobby-1"), LOBBY)
-        return Link(books, way, SystemClock(), lambda: f"n{next(nonces)}")
-
-    link = link_of()
+    link = link_of(books, over_mqtt(server.port, LOBBY))
     await sell_many(books, 200)
     link.grown()
     assert books.durable_seq > 2 * BACKLOG
@@ -131,14 +85,16 @@ async def test_what_is_urgent_overtakes_the_backlog_also_behind_a_restart(
     link.grown([(raised.seq, raised.boot, raised.body)])
     await sell_many(books, 200)
     if restarted:
-        link = link_of()  # another life: nothing of the one before is in memory
+        link = link_of(
+            books, over_mqtt(server.port, LOBBY)
+        )  # another life: nothing of the one before is in memory
     ingest = Watched(database)
-    worker = Worker(ingest, MqttBroker(Broker("127.0.0.1", broker.port, "w")), lambda: START)
+    worker = Worker(ingest, MqttBroker(Broker("127.0.0.1", server.port, "w")), lambda: START)
 
     async with in_background(worker.run()):
         async with asyncio.timeout(60):
             await worker.connected.wait()
-        async with in_background(link.run()):
+        async with linked(link):
             await in_sync(link)
             assert ingest.copied_seqs == [raised.seq]
             assert ingest.open_at_first_batch == {FAULT}, "told of before any record came"
@@ -155,7 +111,7 @@ async def test_what_is_urgent_overtakes_the_backlog_also_behind_a_restart(
 
 
 async def test_after_a_restart_the_newest_ones_are_found_and_no_more_than_are_kept(
-    database: FleetDatabase, broker: Mosquitto, books: Journal[State]
+    database: FleetDatabase, server: Mosquitto, books: Journal[State]
 ) -> None:
     await known(database, LOBBY)
     urgent = []
@@ -164,16 +120,14 @@ async def test_after_a_restart_the_newest_ones_are_found_and_no_more_than_are_ke
         books.stage(FREE)
         await sell_many(books, 2)
     ingest = Watched(database)
-    worker = Worker(ingest, MqttBroker(Broker("127.0.0.1", broker.port, "w")), lambda: START)
-    way = MqttTransport(Broker("127.0.0.1", broker.port, "lobby-1"), LOBBY)
-    nonces = count(1)
-    link = Link(books, way, SystemClock(), lambda: f"n{next(nonces)}")
+    worker = Worker(ingest, MqttBroker(Broker("127.0.0.1", server.port, "w")), lambda: START)
+    link = link_of(books, over_mqtt(server.port, LOBBY))
     link.grown()
 
     async with in_background(worker.run()):
         async with asyncio.timeout(60):
             await worker.connected.wait()
-        async with in_background(link.run()):
+        async with linked(link):
             await in_sync(link)
 
     assert ingest.copied_seqs == urgent[-KEPT:]

@@ -25,9 +25,9 @@ from controller.clock import SystemClock
 from controller.journal.store import Journal
 from controller.state.state import State
 from tests.fleet.books import open_books, sell_many
+from tests.fleet.links import in_sync, linked
 from tests.fleet.machines import START
 from tests.fleet.site import Site, asked, vendcloud
-from tests.fleet.test_link import in_sync, linked
 
 MACHINE = Address("acme", "lobby-1")
 

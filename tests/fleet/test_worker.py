@@ -1,10 +1,9 @@
 """Machines, a real broker, both databases: what is acknowledged is stored, whatever is killed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,8 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.orders import publish_open
 from cloud.fleet.worker import Worker
 from cloud.mqtt import Broker, StrictClient
-from tests.fleet.machines import START, Machine, register
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.machines import START, Machine, one_that_sold, register
+from tests.fleet.servers import Mosquitto
 from tests.fleet.test_ingest import stored, whole
 from tests.fleet.workers import working
 
@@ -29,20 +28,8 @@ _NAMES = count(1)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Mosquitto]:
-    made = Mosquitto(tmp_path / "broker")
-    with running(made):
-        yield made
-
-
-@pytest.fixture
 async def machine(database: FleetDatabase) -> Machine:
-    made = Machine()
-    made.begin()
-    for _ in range(30):
-        made.sell()
-    await register(database, made)
-    return made
+    return await one_that_sold(database, 30)
 
 
 def reach(server: Mosquitto, name: str = "") -> Broker:

@@ -1,9 +1,7 @@
 """A coin acceptor and hoppers as one coin changer: the controller's `Changer` port over ccTalk.
 
-A hopper is a tube: its coin type counts down from 15 in the order of the configuration; position n
-of the acceptor is type n - 1. Hoppers don't count what is in them, so the content is an account:
-what was inside at the last mark less what the running dispense count says has left since, and what
-the sorter sent there. The marks are kept in the journal (see `cursor`).
+A hopper is a tube (see `hoppers`); position n of the acceptor is type n - 1. The hoppers' marks are
+kept in the journal beside the event counter (see `cursor`).
 
 *Money counts once.* A read of the credit buffer takes nothing away, so what is new is told by the
 event counter alone, and the counter is taken as seen only with the record of its coins. While that
@@ -38,7 +36,6 @@ from controller.ports import (
     PayoutEvidence,
     PayoutOrder,
     TubeCounts,
-    TubesTouched,
 )
 from drivers.cctalk.acceptor import (
     POLL_S,
@@ -51,9 +48,10 @@ from drivers.cctalk.acceptor import (
 from drivers.cctalk.bus import CcTalkBus
 from drivers.cctalk.coin_codec import CoinCredit
 from drivers.cctalk.coin_count import LOST, UNREAD, CoinCount
-from drivers.cctalk.cursor import MAX_CONTENT, Cursor, decode_cursor
+from drivers.cctalk.cursor import Cursor, decode_cursor
 from drivers.cctalk.events import BUFFER_EVENTS, NOTHING_NEW, EventBuffer, News, news_between
 from drivers.cctalk.hopper import Hopper, HopperPlan
+from drivers.cctalk.hoppers import Hoppers
 from drivers.cctalk.unit import Silent, Unit
 from drivers.fault_book import FaultBook
 
@@ -68,7 +66,6 @@ MISSES: Final = 2
 UNNOTED_EVENTS: Final = BUFFER_EVENTS - 2
 """Events without money that may pass before the counter is noted. With more, a restart could not
 tell them from lost ones; two places are left for what happens while nobody looks."""
-TYPES: Final = 16
 
 
 class CcTalkChanger:
@@ -95,20 +92,20 @@ class CcTalkChanger:
         self._sink = sink
         self._currency = currency
         self._acceptor = None if acceptor is None else Acceptor(bus, acceptor, currency)
-        self._hoppers = [Hopper(bus, plan, TYPES - 1 - index) for index, plan in enumerate(hoppers)]
+        self._hoppers = Hoppers(bus, hoppers, sink.notify, self._note)
         self._units: list[Acceptor | Hopper] = [
             *([self._acceptor] if self._acceptor else []),
             *self._hoppers,
         ]
-        self._books = {unit.part: FaultBook(unit.part, sink.notify) for unit in self._units}
+        self._books = dict(self._hoppers.books)
+        if self._acceptor is not None:
+            self._books[self._acceptor.part] = FaultBook(self._acceptor.part, sink.notify)
         self._info: ChangerInfo | None = None
         self._kinds: dict[int, CoinKind] = {}
         self._seen: EventBuffer | None = None
         self._unnoted = 0
         self._count = CoinCount()
         self._wanted: frozenset[int] = frozenset()
-        self._serving = False
-        self._payouts = asyncio.Lock()
         self._rest = bus.rests.of(acceptor.address if acceptor else 0)
 
     # ------------------------------------------------------------------------------ the port
@@ -136,8 +133,7 @@ class CcTalkChanger:
         try:
             if self._info is None:
                 await self._learn()
-            for hopper in self._hoppers:
-                await self._look_at(hopper)
+            await self._hoppers.look()
             fresh = await self._greet_acceptor()
         except LinkError:
             return Greeting(present=False)
@@ -151,84 +147,25 @@ class CcTalkChanger:
         """Look at every hopper and tell what it should hold; see `Changer.tubes`."""
         if self._bus.down is not None:
             raise LinkError(f"the ccTalk line is down: {self._bus.down}")
-        for hopper in self._hoppers:
-            await self._look_at(hopper)
-        return self._counts()
+        await self._hoppers.look()
+        return self._hoppers.counts()
 
     async def payout(self, order: PayoutOrder) -> PayoutEvidence:
         """Pay and bring the evidence; see `Changer.payout`."""
-        async with self._payouts:
-            if self._bus.down is not None:
-                raise LinkError(f"the ccTalk line is down: {self._bus.down}")
-            for hopper in self._hoppers:
-                await self._look_at(hopper)
-            await self._note()  # the counts before: what left since is theirs, whatever happens
-            status = [0] * TYPES
-            idle, told = True, True
-            begun = False
-            for kind, count in order.coins:
-                hopper_ = next((h for h in self._hoppers if h.coin_type == kind), None)
-                if hopper_ is None:
-                    continue
-                try:
-                    paid = await hopper_.pay(count)
-                except LinkError:
-                    if not begun:
-                        raise
-                    break
-                begun = True
-                status[kind] = paid.coins if paid.told is None else paid.told
-                idle = idle and paid.idle
-                told = told and paid.idle
-                self._judge(hopper_)
-                hopper_.better()  # or no longer: then it is news when it is back
-            return PayoutEvidence(
-                idle=idle, status=tuple(status) if told else None, tubes=self._counts()
-            )
+        return await self._hoppers.pay(order)
 
     async def payout_evidence(self) -> PayoutEvidence:
-        """Find out after a restart what a payout came to; see `Changer.payout_evidence`.
-
-        The running counts were noted before the payout, so their difference is what left since.
-        """
-        async with self._payouts:
-            idle = True
-            for hopper in self._hoppers:
-                try:
-                    # a hopper that goes on paying without us needs its coins' time
-                    await self._look_at(hopper)
-                    if hopper.alive and await hopper.wait_idle() is None:
-                        idle = False
-                except LinkError:
-                    idle = False
-                idle = idle and hopper.alive
-            return PayoutEvidence(idle=idle, tubes=self._counts(proof=True))
+        """Find out after a restart what a payout came to; see `Changer.payout_evidence`."""
+        return await self._hoppers.evidence()
 
     async def pour(self, type_: int, count: int) -> TubeCounts:
         """Note coins that staff put into a hopper, or took out; see `Changer.pour`."""
-        async with self._payouts:
-            hopper = next((h for h in self._hoppers if h.coin_type == type_), None)
-            if hopper is None:
-                raise LinkError(f"no hopper pays coins of type {type_}")
-            await self._look_at(hopper)
-            content = hopper.mark.content + count
-            if not hopper.counted or not hopper.alive:
-                raise LinkError(f"{hopper.part} does not answer; nothing was noted")
-            if not 0 <= content <= hopper.plan.capacity:
-                raise LinkError(
-                    f"{hopper.part} would hold {content} coins; 0 to {hopper.plan.capacity} fit, "
-                    f"and the books say {hopper.mark.content} now"
-                )
-            hopper.add(count)
-            self._judge(hopper)
-            await self._note()
-            return self._counts()
+        return await self._hoppers.pour(type_, count)
 
     def accept(self, types: frozenset[int], *, manual: bool = False) -> None:
         """Want these coin types accepted; see `Changer.accept`."""
-        if manual:  # somebody is there: what had run out may have been filled, or exchanged
-            for hopper in self._hoppers:
-                hopper.attended()
+        if manual:
+            self._hoppers.attended()
         self._wanted = types
         self._rest.stir()
 
@@ -240,12 +177,7 @@ class CcTalkChanger:
         cursor = decode_cursor(known.last_answer)
         self._seen = cursor.buffer
         self._count.accepted = cursor.accepted
-        for hopper in self._hoppers:
-            if hopper.coin_type < len(known.tubes):
-                hopper.believed = known.tubes[hopper.coin_type]
-            mark = cursor.hoppers.get(hopper.plan.address)
-            if mark is not None:
-                hopper.adopt(mark)
+        self._hoppers.adopt(cursor, known.tubes)
 
     def _take(self, info: ChangerInfo) -> None:
         self._info = info
@@ -279,9 +211,7 @@ class CcTalkChanger:
         Raises:
             LinkError: The line is down.
         """
-        hoppers = tuple(
-            CoinKind(hopper.coin_type, hopper.plan.value, in_tube=True) for hopper in self._hoppers
-        )
+        hoppers = self._hoppers.kinds()
         taken = frozenset(kind.type for kind in hoppers)
         coins = tuple(kind for kind in self._kinds.values() if kind.type not in taken)
         identity = self._info.identity if self._info else Identity()
@@ -314,7 +244,7 @@ class CcTalkChanger:
             else:
                 await unit.learn()
                 await unit.look()
-                self._judge(unit)
+                self._hoppers.judge(unit)
         except Silent as silent:
             unit.alive = False
             book.raise_(FaultCode.DEVICE_SILENT, str(silent))
@@ -330,8 +260,8 @@ class CcTalkChanger:
     def _lost(self, why: str) -> None:
         for unit in self._units:
             unit.alive = False
-        if self._serving:
-            self._serving = False
+        if self._hoppers.serving:
+            self._hoppers.serving = False
             self._sink.notify(DeviceLost(DeviceName.CHANGER))
             for unit in self._units:
                 self._books[unit.part].raise_(FaultCode.DEVICE_SILENT, why)
@@ -348,20 +278,17 @@ class CcTalkChanger:
         if acceptor is not None and acceptor.alive:
             acceptor.forget()
             await self._apply(acceptor)
-        for hopper in self._hoppers:
-            hopper.better()
-        self._serving = True
+        self._hoppers.better()
+        self._hoppers.serving = True
         self._sink.notify(DeviceReady(DeviceName.CHANGER, self._info))
         look_at = loop.time() + HOPPER_S
         while any(unit.alive for unit in self._units):
             self._rest.settle()
             if acceptor is not None:
                 await self._poll(acceptor)
-            if loop.time() >= look_at and not self._payouts.locked():
+            if loop.time() >= look_at and not self._hoppers.paying:
                 look_at = loop.time() + HOPPER_S
-                for hopper in self._hoppers:
-                    await self._look_at(hopper)
-                    await self._revive(hopper)
+                await self._hoppers.look_and_revive()
             await self._rest.pause(POLL_S, self._nothing_due(look_at))
         self._lost("silent")
 
@@ -475,10 +402,10 @@ class CcTalkChanger:
         kind = self._kinds.get(credit.code - 1)
         value = kind.value if kind else 0
         token = bool(kind and kind.token)
-        for hopper in self._hoppers:
-            if credit.path and hopper.plan.path == credit.path and hopper.plan.value == value:
-                hopper.add(1)
-                return DepositedCoin(hopper.coin_type, value, CoinRoute.TUBE, hopper.mark.content)
+        hopper = self._hoppers.sorted_into(credit.path, value)
+        if hopper is not None:
+            hopper.add(1)
+            return DepositedCoin(hopper.coin_type, value, CoinRoute.TUBE, hopper.mark.content)
         return DepositedCoin(credit.code - 1, value, CoinRoute.CASHBOX, 0, token)
 
     async def _apply(self, acceptor: Acceptor) -> None:
@@ -489,7 +416,7 @@ class CcTalkChanger:
         if acceptor.applied != wanted or due:
             if due:
                 await self._recount(acceptor)
-            await acceptor.route(self._routes())
+            await acceptor.route(self._hoppers.routes(self._kinds.values()))
             if await acceptor.apply(wanted, now):
                 self._books[acceptor.part].clear(FaultCode.DEVICE_RESET_BY_ITSELF)
 
@@ -500,81 +427,10 @@ class CcTalkChanger:
             kind for kind in self._wanted if kind in self._kinds and not self._kinds[kind].in_tube
         )
 
-    def _routes(self) -> dict[int, int]:
-        """The sorter path of each position whose coin a hopper takes."""
-        routes = {}
-        for kind in self._kinds.values():
-            if kind.in_tube or not kind.value:
-                continue
-            for hopper in self._hoppers:
-                room = hopper.mark.content < hopper.plan.capacity
-                if hopper.plan.path is not None and hopper.plan.value == kind.value and room:
-                    routes[kind.type + 1] = hopper.plan.path
-        return routes
-
-    # ------------------------------------------------------------------------------- hoppers
-
-    async def _look_at(self, hopper: Hopper) -> None:
-        """Ask a hopper how it is; silence is noted, no error. Raises LinkError."""
-        book = self._books[hopper.part]
-        try:
-            await hopper.look()
-        except Silent as silent:
-            hopper.alive = False
-            hopper.better()
-            if self._serving:
-                book.raise_(FaultCode.DEVICE_SILENT, str(silent))
-            return
-        hopper.alive = True
-        book.clear(FaultCode.DEVICE_SILENT)
-        self._judge(hopper)
-        if hopper.better() and self._serving:
-            self._sink.notify(TubesTouched(DeviceName.CHANGER))
-
-    async def _revive(self, hopper: Hopper) -> None:
-        """Reset a hopper that is blocked, by a jam or by a cut in a payout: it may pay again.
-
-        Its counts are noted before: what it paid is known whatever the reset does to it.
-
-        Raises:
-            LinkError: The line is down.
-        """
-        if not hopper.alive or not hopper.blocked or not hopper.may_be_reset:
-            return
-        await self._note()
-        async with self._payouts:
-            await hopper.reset()
-        await self._look_at(hopper)
-
-    def _judge(self, hopper: Hopper) -> None:
-        book = self._books[hopper.part]
-        if not hopper.alive and self._serving:
-            book.raise_(FaultCode.DEVICE_SILENT, "it fell silent in a payout")
-        for code, words in hopper.troubles.items():
-            if words:
-                book.raise_(code, words)
-            else:
-                book.clear(code)
-
-    def _counts(self, *, proof: bool = False) -> TubeCounts:
-        """What hoppers hold. As a proof also of those that can't pay now, when they can tell."""
-        counts = [0] * TYPES
-        full, unable = set(), set()
-        for hopper in self._hoppers:
-            counts[hopper.coin_type] = hopper.mark.content
-            unknown = not hopper.alive or bool(hopper.doubt)
-            if unknown or not (hopper.pays or proof):
-                unable.add(hopper.coin_type)
-            if unknown:
-                counts[hopper.coin_type] = -1
-            elif hopper.mark.content >= hopper.plan.capacity:
-                full.add(hopper.coin_type)
-        return TubeCounts(tuple(counts), frozenset(full), frozenset(unable), cap=MAX_CONTENT)
-
     # ------------------------------------------------------------------------------- journal
 
     def _cursor(self) -> bytes:
-        marks = {h.plan.address: h.mark for h in self._hoppers if h.counted}
+        marks = self._hoppers.marks()
         return Cursor(self._seen, marks, accepted=self._count.accepted).encode()
 
     async def _note(self) -> None:

@@ -111,7 +111,7 @@ async def test_a_refused_dispense_pays_nothing(counts: bool) -> None:
 @virtual
 async def test_a_hopper_that_runs_out_is_told_and_left_alone() -> None:
     it = await rig(hoppers=(HopperSettings(100, coins=2), HopperSettings(20))).up()
-    it.changer._hoppers[0].add(5)  # the books say more than there is
+    next(iter(it.changer._hoppers)).add(5)  # the books say more than there is
     evidence = await it.changer.payout(PayoutOrder(400, ((15, 4),)))
     assert evidence.tubes is not None
     assert evidence.tubes.defective == {15}

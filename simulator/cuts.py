@@ -65,7 +65,6 @@ class Instants:
         self.points: list[Point] = []
         self.hit = asyncio.Event()
         self.armed = False
-        self._answer_held = 0
 
     def arm(self) -> None:
         """Count from here on: the story begins."""

@@ -9,14 +9,13 @@ WRITE_S: Final = 0.02  # virtual, on either side of the instant at which it is t
 
 
 class MemorySpool:
-    """A folder; ``taken`` is what the updater has picked up."""
+    """A folder."""
 
     def __init__(self) -> None:
         """Begin empty."""
         self.write_s = WRITE_S
         self.files: dict[str, bytes] = {}
         self.written: list[str] = []  # every writing, the repeated ones too
-        self.taken: list[bytes] = []
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a file."""
@@ -31,5 +30,4 @@ class MemorySpool:
 
     def pick_up(self) -> None:
         """Take everything away, as an updater does."""
-        self.taken += self.files.values()
         self.files.clear()

@@ -119,10 +119,8 @@ Flag = tuple[int, int]
 """Register (from 1) and bit."""
 
 TIMEOUT: Final[Flag] = (1, 1)
-POWER_UP: Final[Flag] = (1, 6)
 DISABLED: Final[Flag] = (1, 7)
 MEMORY_FAILED: Final[Flag] = (2, 6)
-PIN_ON: Final[Flag] = (2, 7)
 POWER_DOWN_IN_PAYOUT: Final[Flag] = (3, 0)
 _BLOCKING: Final[frozenset[Flag]] = frozenset(
     {(1, 0), (1, 3), (1, 4), (1, 5), (2, 0), (2, 3), (2, 4), (2, 5), (3, 0), (3, 1), (3, 2), (3, 3)}

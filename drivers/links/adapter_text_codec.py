@@ -60,11 +60,6 @@ class Unknown:
 
     text: str
 
-    @property
-    def was_answer(self) -> bool:
-        """Whether it looks like the damaged answer to a block."""
-        return self.text[:1] == "p"
-
 
 Line = Data | Acked | NotAcked | Version | Confirmed | Unknown
 

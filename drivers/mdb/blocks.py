@@ -45,14 +45,10 @@ BREAK_MIN_S: Final = 0.100
 """Shortest active line that resets every peripheral."""
 BREAK_S: Final = 0.200
 """The break we send: twice the minimum, since the operating system may cut it short."""
-SETTLE_MIN_S: Final = 0.200
-"""Silence owed to peripherals after a break or power-up before the first block."""
 SETTLE_S: Final = 0.500
 """Silence we keep: part of the installed base needs more than the standard's 200 ms."""
 POLL_MIN_S: Final = 0.125
 """Polling faster does not make a peripheral faster; it can slow it (appendix 3)."""
-POLL_MAX_S: Final = 0.200
-"""Slowest regular poll interval."""
 RESET_RETRY_S: Final = 10.0
 """A dead device gets one RESET per this time, for ever, while the others are served."""
 TUBE_STATUS_AFTER_RESET_S: Final = 0.500
@@ -65,12 +61,8 @@ NON_RESPONSE_BILL_S: Final = 5.0
 """Longest silence of a bill validator before it counts as gone."""
 NON_RESPONSE_CASHLESS_S: Final = 5.0
 """Least non-response time of a reader; its SETUP answer (byte Z7) may name a larger one."""
-NON_RESPONSE_OTHER_S: Final = 5.0
-"""Gateway, satellite, hopper, age device: the least; their SETUP answer may name a larger one."""
 PAYOUT_ANSWER_S: Final = 30.0
 """Each payout value poll, ESCROW result and cancelled payout is owed within this time."""
-MOTION_PER_BILL_S: Final = 30.0
-"""Least time to allow a recycler for each bill it dispenses."""
 
 
 @unique

@@ -20,9 +20,6 @@ DELAY_NEVER: Final = 0x00
 """RETRY/DENY: don't try again."""
 DELAY_NOT_SUPPORTED: Final = 0xFF
 
-FILE_MANUFACTURER: Final = 0x00
-FILE_EVA_DTS: Final = 0x01
-
 
 @unique
 class FtlCode(IntEnum):

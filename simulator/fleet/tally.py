@@ -55,7 +55,6 @@ class Result:
     drain_s: float = 0.0  # until everything was acknowledged, behind the last vend
     records: int = 0  # of all machines
     bytes: int = 0  # of batches
-    batches_cut: int = 0
     connections: int = 0
     lag_p50_ms: float | None = None
     lag_p99_ms: float | None = None

@@ -90,11 +90,6 @@ class PeripheralFaults(_Waiting):
         return waits
 
 
-def describe_faults(faults: PeripheralFaults | type[PeripheralFaults]) -> dict[str, str]:
-    """Return every fault's name and what it does, in order."""
-    return {entry.name: str(entry.metadata["help"]) for entry in fields(faults)}
-
-
 def set_fault(faults: PeripheralFaults, name: str, value: FaultValue) -> None:
     """Set a fault by its name; text is read as the field's type.
 

@@ -46,7 +46,6 @@ class Purse:
         self._levels: deque[tuple[float, int]] = deque([(float("-inf"), 0)], maxlen=32)
         self._raised_s = self._touched_s = float("-inf")
         self._escrow: tuple[int, int, int] = (0, 0, 0)  # boot, time (ms), credit with it
-        self._held_value = 0  # of a bill that waits as credit
         self._vends: dict[int, _Vend] = {}
         self._kept = 0  # the basket for whose rest credit waits
         self._load = 0  # the open saga that puts cash on a card
@@ -56,7 +55,6 @@ class Purse:
             rec.CoinsDeposited: self._coins,
             rec.BillEscrowed: self._escrowed,
             rec.StackIntended: self._stacks,
-            rec.BillReturnIntended: self._returns_bill,
             rec.BillStacked: self._stacked,
             rec.VendOpened: self._opens,
             rec.RevalueOpened: self._loads,
@@ -140,11 +138,9 @@ class Purse:
     def _escrowed(self, record: Record, data: rec.BillEscrowed, evidence: Evidence) -> None:
         del evidence
         self._escrow = record.boot, record.mono_ms, self.credit + data.value
-        self._held_value = data.value
 
     def _stacks(self, record: Record, data: rec.StackIntended, evidence: Evidence) -> None:
         boot, at_ms, credit = self._escrow
-        self._held_value = 0
         vend = self._vends.get(record.vend or 0)
         if vend is not None:
             vend.stacked = True
@@ -176,12 +172,7 @@ class Purse:
         ]
         return coins + bills
 
-    def _returns_bill(self, record: Record, _: rec.BillReturnIntended, evidence: Evidence) -> None:
-        del record, evidence
-        self._held_value = 0
-
     def _stacked(self, record: Record, data: rec.BillStacked, evidence: Evidence) -> None:
-        self._held_value = 0
         for vend in self._vends.values():
             vend.more = vend.more or not vend.stacked
         if data.escrowed or not self._now(record) or evidence.struck or evidence.ends:

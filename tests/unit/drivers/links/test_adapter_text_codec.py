@@ -50,11 +50,6 @@ def test_a_line_becomes_a_value(text: str, line: Line) -> None:
     assert decode_line(text) == line
 
 
-def test_only_a_damaged_answer_looks_like_one() -> None:
-    assert Unknown("p,52x").was_answer
-    assert not Unknown("d,STATUS").was_answer
-
-
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 def test_lines_end_with_lf_cr_or_both(end: bytes) -> None:
     assert LineReader().feed(b"p,ACK" + end + b"p,5220" + end) == ["p,ACK", "p,5220"]

@@ -275,3 +275,21 @@ def test_a_code_is_not_shown_to_who_wants_money_back_that_came_after_it(link: Li
             assert not on_panel(stage, first)
 
     play(scenario, link)
+
+
+def test_coins_that_came_while_a_slow_disk_wrote_hide_no_code_that_nobody_has_read(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:  # seed 700000226
+        await no_coins(stage)
+        stage.disk.sync_latency = lambda: 15.0
+        stage.world.insert_coin(200)
+        await stage.passes(1.0)
+        stage.press("*")
+        stage.world.insert_coin(200)
+        await stage.until(lambda: bool(stage.state.claims), within_s=90.0)
+        stage.disk.sync_latency = None
+        await stage.passes(30.0)
+        assert on_panel(stage, codes(stage)[-1])
+
+    play(scenario, link)

@@ -151,6 +151,13 @@ class Ack(Message):
         Signed | None,
         Field(description="the newest checkpoint that the fleet vouches for: a `Countersigned`"),
     ] = None
+    first: Annotated[
+        bool,
+        Field(
+            description="answering a presence: the fleet has seen no other disk of this machine, "
+            "so that no command can have run on one"
+        ),
+    ] = False
 
 
 class Urgent(Message):

@@ -179,23 +179,25 @@ class Fleet:
                 self._inbox.begun(record.data.id)
         self.link.grown([(r.seq, r.boot, r.body) for r in records if r.type in URGENT])
 
-    def _time(self, true_ms: int, at_s: float) -> None:
+    def _time(self, true_ms: int, at_s: float, first: bool | None) -> None:
         """Take the fleet's word for the time; a record only when it tells something new."""
+        if first is None and self._journal.state.remote.untold:
+            return  # with the time commands begin, and some may have run on another disk
         at_ms = int(at_s * 1000)
         ours, confirmed = self._journal.label.stamp(to_ms(self._clock.wall_utc()), at_ms)
         if confirmed and self._told_time and abs(true_ms - ours) < TIME_MOVED_MS:
             return
         self._told_time = True
-        self._begin(self._confirm(true_ms, at_s))
+        self._begin(self._confirm(true_ms, at_s, first=bool(first)))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _confirm(self, true_ms: int, at_s: float) -> None:
+    async def _confirm(self, true_ms: int, at_s: float, *, first: bool) -> None:
         try:
-            await self._machine.act(cmd.ConfirmTime(true_ms, at_s), "fleet")
+            await self._machine.act(cmd.ConfirmTime(true_ms, at_s, first), "fleet")
         except CommandRefused as error:
             log.warning("time.refused", error=str(error))
             return

@@ -94,7 +94,8 @@ class Link:
         software: What the machine runs, for the fleet.
         public_key: The machine's own key.
         on_fork: Told the last record that both chains share; the machine begins a new journal.
-        on_time: Told the fleet's time in ms, and at which monotonic instant it was true.
+        on_time: Told the fleet's time in ms, at which monotonic instant it was true, and whether
+            this is the machine's first disk (None: only the answer to our greeting says that).
         on_down: Takes signed configuration and commands; returns when they are durable.
         on_word: Told the fleet's word for a checkpoint.
         on_ack: Told each acknowledgement.
@@ -111,7 +112,7 @@ class Link:
         software: str = "",
         public_key: bytes = b"",
         on_fork: Callable[[int, bytes], None] = lambda _seq, _hash: None,
-        on_time: Callable[[int, float], None] = lambda _ms, _at: None,
+        on_time: Callable[[int, float, bool | None], None] = lambda _ms, _at, _first: None,
         on_down: Callable[[Heard], None] | None = None,
         on_word: Callable[[Signed], None] = lambda _word: None,
         on_ack: Callable[[Ack], None] = lambda _ack: None,
@@ -139,6 +140,7 @@ class Link:
         self._nonces: dict[str, float] = {}
         self._stopped = False
         self._greeted_s = 0.0
+        self._greeting = ""  # the nonce of the last one
         self._appear = False
         self._clamped_s = -GREET_AGAIN_S  # when the fleet last asked for what is pruned
         self._back_to, self._back_s = 0, 0.0  # where we last went back to, and when
@@ -242,9 +244,10 @@ class Link:
         head = None
         if digest is not None:
             head = Position(journal=self._books.journal_id.hex(), seq=durable, hash=digest.hex())
+        self._greeting = self._new_nonce()
         presence = Presence(
             online=True,
-            nonce=self._new_nonce(),
+            nonce=self._greeting,
             head=head,
             public_key=self._public_key.hex(),
             software=self._software,
@@ -346,7 +349,8 @@ class Link:
             # With the time commands begin. On a disk that went back they may have run before: the
             # journal that follows it learns the time, and refuses what is older.
             if not (isinstance(meaning, Forked | Ahead) or (own and ack.seq > books.durable_seq)):
-                self._on_time(ack.time, at_s)
+                first = ack.first if ack.echo == self._greeting else None
+                self._on_time(ack.time, at_s, first)
         if not isinstance(meaning, Ignored):
             self.status.why_quarantined = ack.quarantined
         if ack.countersigned is not None:

@@ -207,10 +207,14 @@ class BeginJournal:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmTime:
-    """The fleet's time: it was ``true_ms`` (UTC) when the monotonic clock said ``at_s``."""
+    """The fleet's time: it was ``true_ms`` (UTC) when the monotonic clock said ``at_s``.
+
+    ``first``: the fleet has seen no other disk of this machine.
+    """
 
     true_ms: int
     at_s: float
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

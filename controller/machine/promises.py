@@ -66,9 +66,7 @@ def left(desk: Desk) -> None:
     """
     unread = [one for one in desk.live.promises if one.until_s >= desk.now + CLAIM_NOTICE_S]
     waiting = _of_open_sagas(desk)
-    desk.live.promises = [
-        one for one in desk.live.promises if one in unread or one.code in waiting
-    ]
+    desk.live.promises = [one for one in desk.live.promises if one in unread or one.code in waiting]
     desk.live.notice = None
     if unread:
         _show(desk, unread[-1])

@@ -2,7 +2,8 @@
 
 The start is recorded in the same commit as what the command does at once; what takes longer ends
 with a record of its own, and what a restart has cut short ends as interrupted. A command that was
-issued before this journal learnt the time may have run on a disk that is gone: it is refused.
+issued before the fleet first told this journal the time may have run on a disk that is gone: it is
+refused, unless the fleet says that there was none.
 """
 
 from __future__ import annotations
@@ -226,5 +227,7 @@ def obey_link(desk: Desk, command: cmd.ConfirmTime | cmd.NoteRefused) -> dict[st
     before, _ = label.stamp(desk.wall_ms, at_ms)
     if not label.confirm(command.true_ms, at_ms):
         raise CommandRefused("the fleet's clock stands before this software was built")
-    desk.write(rec.TimeConfirmed(source="fleet", offset_ms=command.true_ms - before))
+    desk.write(
+        rec.TimeConfirmed(source="fleet", offset_ms=command.true_ms - before, first=command.first)
+    )
     return {}

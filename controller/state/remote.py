@@ -42,16 +42,20 @@ class Remote:
     counters: dict[str, int] = field(default_factory=dict)  # "kind target" -> the last one run
     # What was issued before may have run on a disk that this journal knows nothing of.
     not_before_ms: int = 0
-    replaces: bool = False  # another journal, and the time was not confirmed since
+    replaces: bool = False  # another journal
+    untold: bool = False  # the fleet has told neither the time nor of other disks
 
     def begun(self, *, replaces: bool) -> None:
-        """A journal has begun; one that replaces another takes no commands of before."""
-        self.replaces = replaces
+        """A journal has begun, and takes no commands of before another one."""
+        self.replaces, self.untold = replaces, True
 
-    def timed(self, record: Record, _data: TimeConfirmed) -> None:
-        """The time is known: commands that were issued until now are of before."""
-        if self.replaces and record.confirmed:
-            self.replaces, self.not_before_ms = False, record.at_ms
+    def timed(self, record: Record, data: TimeConfirmed) -> None:
+        """The fleet tells the time: commands that were issued until now are of before."""
+        if not self.untold or data.source != "fleet":
+            return
+        self.untold = False
+        if self.replaces or not data.first:
+            self.not_before_ms = record.at_ms
 
     def started(self, record: Record, data: CommandStarted) -> None:
         """Take in a command that is about to run."""

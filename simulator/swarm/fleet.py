@@ -78,6 +78,7 @@ class Fleet:
         self._last = 0
         self._findings: list[str] = []
         self._lost = False
+        self._seen: set[bytes] = set()  # its journals
         machine.on_order = self.order
 
     # --------------------------------------------------------------------------------- time
@@ -98,6 +99,7 @@ class Fleet:
         running = self._machine.running
         assert running is not None, "a controller has just started"
         clock, label = self._machine.clock, running.journal.label
+        self._seen.add(running.journal.journal_id)
 
         def now_ms() -> tuple[int, bool]:
             return label.stamp(to_ms(clock.wall_utc()), int(clock.monotonic_s() * 1000))
@@ -122,7 +124,8 @@ class Fleet:
         inbox = self._inbox
         assert inbox is not None, "it is let go together with this"
         with suppress(CommandRefused):
-            await act(cmd.ConfirmTime(self._now_ms, self._machine.clock.monotonic_s()), "fleet")
+            now_s = self._machine.clock.monotonic_s()
+            await act(cmd.ConfirmTime(self._now_ms, now_s, first=len(self._seen) == 1), "fleet")
         inbox.time_is_known()
         self._publish()
 

@@ -350,6 +350,7 @@ class Calamities:
 
     async def disk_replaced(self) -> None:
         machine = self.any(mortal=True)
+        await self._sent(machine.address)  # its id is on no other disk
         await machine.in_sync()
         before, forked = machine.told["journal"], await self.raised(alerts.UNADOPTED)
         await machine.kill()
@@ -373,6 +374,7 @@ class Calamities:
         await machine.kill()
         image = machine.image()
         await machine.start()
+        await self._sent(machine.address)  # its id is not on the image
         await machine.sell(3)
         await machine.in_sync()
         before = machine.told["journal"]
@@ -567,6 +569,8 @@ class Calamities:
         async with self.shell() as client:
             for address, message in self.commands:
                 assert await said(client, address, Topic.CMD, message)
+        for machine in self.machines:
+            await self._sent(machine.address)  # taken behind those
 
 
 def changed(message: bytes, place: int) -> bytes:

@@ -297,7 +297,7 @@ async def test_the_fleets_time_is_known_from_an_answer_to_our_own_word_alone(
             await in_sync(link)
         heard = asyncio.Event()
 
-        def told(ms: int, _at_s: float) -> None:
+        def told(ms: int, _at_s: float, _first: bool | None) -> None:
             times.append(ms)
             heard.set()
 

@@ -91,6 +91,27 @@ async def test_a_running_server_looks_for_silence_while_it_hears_the_broker(
         await asyncio.gather(looking, return_exceptions=True)
 
 
+async def test_a_greeting_is_told_whether_it_comes_from_the_machines_first_disk(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    """A command may have run on a disk of which nothing came but its key."""
+    ingest = Ingest(database)
+
+    async def is_first(disk: Machine, key: str) -> bool:
+        greeting = disk.presence().model_copy(update={"public_key": key * 32})
+        ack = await ingest.heard(machine.address, greeting, START)
+        assert ack is not None
+        return ack.first
+
+    assert await is_first(machine, "aa")
+    assert await is_first(machine, "aa"), "itself, once more"
+    other = Machine(number=2)
+    other.begin()
+    assert not await is_first(other, "bb"), "no record of the first one is here yet"
+    await ingest.take(machine.address, machine.batch(1), START)
+    assert not await is_first(other, "aa"), "its key was copied, its journal was not"
+
+
 async def test_who_sends_batches_is_not_silent(database: FleetDatabase, machine: Machine) -> None:
     ingest = Ingest(database)
     await ingest.heard(machine.address, machine.presence(), START)

@@ -41,7 +41,7 @@ async def test_a_wrong_clock_is_marked_and_set_by_the_fleet(
     server = Mosquitto(tmp_path / "broker")
     told = asyncio.Event()
 
-    def on_time(ms: int, at_s: float) -> None:
+    def on_time(ms: int, at_s: float, _first: bool | None) -> None:
         if books.label.confirmed:
             return
         before, _ = books.label.stamp(0, int(at_s * 1000))

@@ -107,7 +107,7 @@ def test_texts_offers_and_what_is_taken_change_while_it_runs() -> None:
         stage.world.insert_coin(200)
         await stage.quiet()
         assert stage.credit == 0, "a coin that is not wanted falls through"
-        await stage.act(cmd.ConfirmTime(desk.now_ms + 1_000, desk.now))
+        await stage.act(cmd.ConfirmTime(desk.now_ms + 1_000, desk.now, first=True))
         await stage.until(lambda: price(stage) == 75)
 
     play(story)

@@ -418,6 +418,32 @@ def test_commands_that_were_issued_before_a_journal_replaced_another_are_refused
     play(story)
 
 
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [(True, "done"), (False, "refused")],
+    ids=["the fleet saw no other disk", "it saw one"],
+)
+def test_what_was_sent_before_an_empty_disks_first_contact_runs_where_no_other_disk_was(
+    first: bool, outcome: str
+) -> None:
+    async def story(stage: Stage) -> None:
+        assert stage.running is not None
+        machine = stage.running.machine
+        machine.desk.confirm_time("ntp")  # knows nothing of disks
+        now = machine.desk.now_ms + 1_000
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=first), "fleet")
+        # Later words are of this disk, whose own commands have run by then.
+        await machine.act(cmd.ConfirmTime(now + 60_000, machine.desk.now), "fleet")
+        price = cmd.SetPrice("A1", 170)
+
+        early = await machine.act(order("old", now, price, issued_ms=now - 10_000), "fleet")
+        new = await machine.act(order("new", now, price, issued_ms=now + 10_000), "fleet")
+
+        assert (early["outcome"], new["outcome"]) == (outcome, "done")
+
+    play(story)
+
+
 def test_behind_a_lost_journal_a_command_of_before_does_not_run_a_second_time() -> None:
     async def story(stage: Stage) -> None:
         now = await confirm(stage)

@@ -125,7 +125,9 @@ async def plays(stage: Stage, steps: Sequence[Step], found: list[str]) -> None:
     fleet = LittleFleet(stage)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly.Ways, "transport", lambda _ways: fleet)
-        await stage.act(cmd.ConfirmTime(fleet.now_ms + 1_000, stage.running.machine.desk.now))
+        await stage.act(
+            cmd.ConfirmTime(fleet.now_ms + 1_000, stage.running.machine.desk.now, first=True)
+        )
         journal = stage.running.journal.journal_id
         fleet.tie()
         held = await rows_of(stage)

@@ -270,7 +270,7 @@ def test_a_fleets_command_that_takes_a_while_is_replayed() -> None:
         assert stage.running is not None
         machine = stage.running.machine
         now = machine.desk.now_ms + 1_000
-        await machine.act(cmd.ConfirmTime(now, machine.desk.now), "fleet")
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
         await stage.coins(100)
         order = cmd.Remote(
             id="c1", kind="credit.return", target="", counter=1, issuer="anna",
@@ -473,7 +473,7 @@ def test_what_the_fleet_orders_is_replayed() -> None:
         assert stage.running is not None
         machine = stage.running.machine
         now = machine.desk.now_ms + 1_000
-        await machine.act(cmd.ConfirmTime(now, machine.desk.now), "fleet")
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
         ordered: tuple[cmd.Command, ...] = (
             cmd.UpdateSoftware("c0", "2.0.0", "ab" * 32, "vendd-2.0.0", now + 3_600_000),
             cmd.ShowMessage("Hello", 60.0),

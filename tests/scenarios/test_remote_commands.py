@@ -15,7 +15,7 @@ async def confirm(stage: Stage) -> int:
     assert stage.running is not None
     desk = stage.running.machine.desk
     now = desk.now_ms + 1_000
-    await stage.running.machine.act(cmd.ConfirmTime(now, desk.now), "fleet")
+    await stage.running.machine.act(cmd.ConfirmTime(now, desk.now, first=True), "fleet")
     return now
 
 

@@ -57,9 +57,24 @@ async def heard(
         await alerts.close_alert(connection, machine_id, alerts.OFFLINE, now_ms)
         if presence.head is None:
             return None
-        return await _where_it_stands(
+        ack = await _where_it_stands(
             database, connection, machine_id, presence.head, presence.nonce, now_ms
         )
+        first = await _is_first(connection, machine_id, bytes.fromhex(ack.journal))
+        return ack.model_copy(update={"first": first})
+
+
+async def _is_first(connection: AsyncConnection, machine_id: int, journal: bytes) -> bool:
+    """Tell whether we know of no other disk of a machine: of no other journal and no other key.
+
+    A disk that was lost before any of its records came has shown its key all the same.
+    """
+    others = select(func.count()).where(
+        t.journal.c.machine_id == machine_id, t.journal.c.uid != journal
+    )
+    keys = select(func.count()).where(t.machine_key.c.machine_id == machine_id)
+    row = (await connection.execute(select(others.scalar_subquery(), keys.scalar_subquery()))).one()
+    return not row[0] and int(row[1]) <= 1
 
 
 async def _is_no_news(connection: AsyncConnection, machine_id: int, presence: Presence) -> bool:

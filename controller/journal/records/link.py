@@ -53,11 +53,15 @@ class MessageRefused(RecordData):
 
 
 class TimeConfirmed(RecordData):
-    """The fleet told the time: ``offset_ms`` is how far our label was behind it."""
+    """The fleet told the time: ``offset_ms`` is how far our label was behind it.
+
+    ``first``: the fleet has seen no other disk of this machine.
+    """
 
     type: ClassVar[str] = "time.confirmed"
     source: Literal["fleet", "ntp"]
     offset_ms: int
+    first: bool = False
 
 
 class CheckpointSigned(RecordData):

@@ -91,7 +91,7 @@ def linked(
         SystemClock(),
         lambda: f"n{next(nonces)}",
         on_fork=lambda seq, _: forks.append(seq),
-        on_time=lambda ms, _: heard.append(ms),
+        on_time=lambda ms, _at, _first: heard.append(ms),
     )
     return asyncio.create_task(link.run())
 

@@ -187,6 +187,18 @@ class _AnyVersion(BaseModel):
     v: int
 
 
+def journal_named(message: bytes) -> str | None:
+    """Return the journal that a message names, whatever else is wrong with it; None: none."""
+    try:
+        return _AnyOfAJournal.model_validate_json(message[:_MAX_HEAD].partition(b"\n")[0]).journal
+    except ValidationError:
+        return None
+
+
+class _AnyOfAJournal(BaseModel):
+    journal: HexId
+
+
 def unpack(message: bytes) -> Batch:
     """Read a batch and recompute its chain.
 

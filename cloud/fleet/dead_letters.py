@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.ingest import unreadable
 from cloud.fleet.projections.rebuild import rebuild_machine
 
 
@@ -70,8 +71,12 @@ async def discard(database: FleetDatabase, number: int, now_ms: int) -> None:
             update(t.dead_letter)
             .where(t.dead_letter.c.id == number, t.dead_letter.c.discarded_ms.is_(None))
             .values(discarded_ms=now_ms)
+            .returning(t.dead_letter.c.machine_id)
         )
-        if done.rowcount:
+        row = done.one_or_none()
+        if row is not None:
+            if row.machine_id is not None:
+                await unreadable.discarded(connection, row.machine_id, now_ms)
             return
         there = await connection.execute(
             select(t.dead_letter.c.id).where(t.dead_letter.c.id == number)

@@ -12,7 +12,7 @@ from cloud.contract.messages import Presence, State, Urgent
 from cloud.fleet import alerts, ends, registry
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.dead_letters import replay
+from cloud.fleet.dead_letters import discard, replay
 from cloud.fleet.home import Home
 from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
@@ -122,6 +122,23 @@ async def a_new_journal(case: Case) -> None:
 
 async def its_adoption(case: Case) -> None:
     await case.adopts(case.disk())
+
+
+async def garbage_of_one_of_two(case: Case) -> None:
+    other = case.disk()
+    await case.takes(other)
+    await case.adopts(other)
+    for _ in range(3):
+        await case.ingest.take(case.machine.address, b"{}\n", START)
+
+
+async def its_letters_set_aside(case: Case) -> None:
+    async with case.database.reading() as connection:
+        query = select(t.dead_letter.c.id).where(t.dead_letter.c.machine_id == await case.id())
+        letters = (await connection.execute(query)).scalars().all()
+    for number in letters:
+        assert alerts.UNREADABLE in await case.open(), "one of them is left"
+        await discard(case.database, number, START)
 
 
 async def the_old_disk_goes_on(case: Case) -> None:
@@ -234,6 +251,7 @@ CASES: Final[tuple[tuple[str, Act, Act], ...]] = (
     (alerts.FORKED, a_disk_goes_back, its_own_disk),
     (alerts.FORKED, a_disk_goes_back, a_new_journal_behind_it),
     (alerts.QUARANTINED, Case.garbage, Case.releases),
+    (alerts.UNREADABLE, garbage_of_one_of_two, its_letters_set_aside),
     (alerts.UNADOPTED, a_new_journal, its_adoption),
     (alerts.SUPERSEDED, the_old_disk_goes_on, the_new_disk_is_back),
     (alerts.SUPERSEDED, the_old_disk_goes_on, the_old_one_is_taken_back),

@@ -13,10 +13,11 @@ from cloud.contract.topics import Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest.ingest import MAX_BAD, Ingest
+from cloud.fleet.ingest.ingest import Ingest
+from cloud.fleet.ingest.unreadable import MAX_BAD
 from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.projections.rebuild import rebuild
-from tests.fleet.machines import START, Machine, one_that_sold, register
+from tests.fleet.machines import SEED, START, Machine, one_that_sold, register
 
 
 @pytest.fixture
@@ -194,6 +195,69 @@ async def test_what_can_not_be_read_is_asked_for_again_and_then_quarantined(
     after = await ingest.take(machine.address, machine.batch(11, 20), START)
     assert (after.fate, position(after)[0]) == (Fate.QUARANTINED, 10), "not acknowledged"
     assert len(await rows(database, t.dead_letter)) == MAX_BAD
+
+
+async def test_a_head_that_is_not_understood_counts_for_the_journal_that_it_names(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    """And not for the newest one, which a twin may have: that one said nothing wrong."""
+    ingest = Ingest(database)
+    twin = Machine(number=2)
+    twin.begin()
+    await ingest.take(machine.address, machine.batch(1, 10), START)
+    await ingest.take(machine.address, twin.batch(1), START)
+    newer = machine.batch(11, 20).replace(b'"v":1', b'"v":9', 1)
+
+    verdicts = [await ingest.take(machine.address, newer, START) for _ in range(MAX_BAD)]
+
+    assert verdicts[-1].fate is Fate.QUARANTINED
+    assert [v.ack and v.ack.journal for v in verdicts] == [machine.journal.hex()] * MAX_BAD
+    twin.sell()
+    assert (await ingest.take(machine.address, twin.batch(4), START)).fate is Fate.APPLIED
+
+
+@pytest.mark.parametrize("seen", ["its journal", "its key"])
+async def test_what_names_no_journal_quarantines_none_where_another_disk_was_seen(
+    database: FleetDatabase, machine: Machine, seen: str
+) -> None:
+    ingest = Ingest(database)
+    twin = Machine(number=2)
+    twin.begin()
+    await ingest.heard(machine.address, machine.presence(seed=SEED), START)
+    await ingest.take(machine.address, machine.batch(1, 10), START)
+    if seen == "its journal":
+        await ingest.take(machine.address, twin.batch(1), START)
+    else:
+        await ingest.heard(machine.address, twin.presence(seed=bytes([5]) * 32), START)
+    before = await causes(database)
+    garbage = (b"garbage", b"{}\n", bytes(10_000_000))
+
+    for message in garbage:
+        verdict = await ingest.take(machine.address, message, START)
+        assert (verdict.fate, verdict.ack) == (Fate.ASKED_AGAIN, None), "whom to answer?"
+
+    assert len(await rows(database, t.dead_letter)) == len(garbage)
+    assert await causes(database) - before == {alerts.UNREADABLE}
+    assert not [row for row in await rows(database, t.journal) if row.quarantine]
+    assert (await ingest.take(machine.address, machine.batch(11, 20), START)).fate is Fate.APPLIED
+
+
+async def test_what_is_damaged_before_any_journal_is_known_has_an_alert(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    ingest = Ingest(database)
+
+    for _ in range(MAX_BAD - 1):
+        await ingest.take(machine.address, machine.batch(1, 10)[:-5], START)
+    assert await causes(database) == set()
+    day_later = START + 86_400_000
+    await ingest.take(machine.address, machine.batch(1, 10)[:-5], day_later)
+    assert await causes(database) == set(), "not within a day"
+    for _ in range(MAX_BAD - 1):
+        await ingest.take(machine.address, machine.batch(1, 10)[:-5], day_later)
+
+    assert await causes(database) == {alerts.UNREADABLE}
+    assert (await ingest.take(machine.address, machine.batch(1), START)).fate is Fate.APPLIED
 
 
 async def test_one_damaged_copy_does_no_lasting_harm(

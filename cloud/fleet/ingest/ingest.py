@@ -25,19 +25,15 @@ from cloud.contract.topics import Address, Topic
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
-from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress, samples
+from cloud.fleet.ingest import checkpoints, copies, forks, presence, progress, samples, unreadable
 from cloud.fleet.ingest.cursor import Cursor, ack_of, locked
 from cloud.fleet.ingest.folds import Folds
 from cloud.fleet.ingest.known import Known
 from cloud.fleet.ingest.storing import Storing, continues
 from cloud.fleet.ingest.verdict import Fate, Verdict
 
-# Unreadable batches in a row for one journal: the first may be the line's, the third is the disk's.
-MAX_BAD: Final = 3
 # Records of one transaction: a window of a machine that catches up.
 MAX_RUN: Final = 4_000
-_KEPT_OF_BAD: Final = 4_096  # bytes of a message that could not be read
-_KEPT_OF_REASON: Final = 500
 
 # Made once: to put a statement together takes longer than to execute it.
 _MACHINE: Final = (
@@ -89,7 +85,7 @@ class Ingest:
         try:
             head, packed = read_head(message)
         except BatchError as error:
-            return await self._unreadable(machine_id, None, message, error, now_ms)
+            return await unreadable.take(self.database, machine_id, message, error, now_ms)
         cursor = self.known.duplicate(machine_id, head)
         if cursor is not None:
             ack = Ack(
@@ -103,7 +99,7 @@ class Ingest:
         try:
             batch = unpack_bodies(head, packed)
         except BatchError as error:
-            verdict = await self._unreadable(machine_id, head, message, error, now_ms)
+            verdict = await unreadable.take(self.database, machine_id, message, error, now_ms)
             return replace(verdict, trace=head.trace or "")
         turn = self._turns.setdefault(head.journal, asyncio.Lock())
         async with turn:
@@ -290,56 +286,6 @@ class Ingest:
         cursor.tenant_id = self._tenants[machine_id]
         return cursor
 
-    # ------------------------------------------------------------------------ what is wrong
-
-    async def _unreadable(
-        self,
-        machine_id: int,
-        head: BatchHead | None,
-        message: bytes,
-        error: BatchError,
-        now_ms: int,
-    ) -> Verdict:
-        """Ask for it again; the third in a row quarantines the journal."""
-        async with self.database.writing() as connection:
-            await connection.execute(
-                insert(t.dead_letter).values(
-                    machine_id=machine_id,
-                    topic="events",
-                    message=message[:_KEPT_OF_BAD],
-                    reason=str(error),
-                    at_ms=now_ms,
-                )
-            )
-            query = select(t.journal).where(t.journal.c.machine_id == machine_id)
-            if head is not None:
-                query = query.where(t.journal.c.uid == bytes.fromhex(head.journal))
-            query = query.order_by(t.journal.c.id.desc()).limit(1).with_for_update()
-            row = (await connection.execute(query)).one_or_none()
-            if row is None:
-                return Verdict(Fate.ASKED_AGAIN, problem=str(error))
-            bad = row.bad_batches + 1
-            why = row.quarantine or (f"{bad} unreadable batches: {error}" if bad >= MAX_BAD else "")
-            await connection.execute(
-                update(t.journal)
-                .where(t.journal.c.id == row.id)
-                .values(bad_batches=bad, quarantine=why)
-            )
-            if why:
-                await alerts.raise_alert(
-                    self.database, connection, machine_id, alerts.QUARANTINED, why, now_ms
-                )
-        ack = Ack(
-            journal=row.uid.hex(),
-            seq=row.next_seq - 1,
-            hash=row.last_hash.hex(),
-            want=None if why else Range(first=row.next_seq),
-            time=now_ms,
-            quarantined=why,
-        )
-        fate = Fate.QUARANTINED if why else Fate.ASKED_AGAIN
-        return Verdict(fate, ack, problem=str(error))
-
     # ----------------------------------------------------------------------- other messages
 
     async def heard(
@@ -395,8 +341,8 @@ class Ingest:
         if head is not None:  # its first batch may be the one: there must be something to count on
             async with self.database.writing() as connection:
                 await self._locked(connection, machine_id, head, now_ms)
-        error = BatchError(reason.replace("\0", "")[:_KEPT_OF_REASON])
-        return (await self._unreadable(machine_id, head, payload, error, now_ms)).ack
+        error = BatchError(reason)
+        return (await unreadable.take(self.database, machine_id, payload, error, now_ms)).ack
 
     async def refused(
         self, address: Address, topic: Topic, payload: bytes, reason: str, now_ms: int
@@ -404,14 +350,8 @@ class Ingest:
         """Keep what could not be read, for somebody to look at."""
         machine_id = await self.machine_id(address)  # not inside: it may have to write itself
         async with self.database.writing() as connection:
-            await connection.execute(
-                insert(t.dead_letter).values(
-                    machine_id=machine_id,
-                    topic=address.topic(topic),
-                    message=payload[:_KEPT_OF_BAD],
-                    reason=reason.replace("\0", "")[:_KEPT_OF_REASON],
-                    at_ms=now_ms,
-                )
+            await unreadable.keep(
+                connection, machine_id, address.topic(topic), payload, reason, now_ms
             )
 
     # ---------------------------------------------------------------------------- machines

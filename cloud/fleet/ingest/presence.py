@@ -60,11 +60,11 @@ async def heard(
         ack = await _where_it_stands(
             database, connection, machine_id, presence.head, presence.nonce, now_ms
         )
-        first = await _is_first(connection, machine_id, bytes.fromhex(ack.journal))
+        first = await has_one_disk(connection, machine_id, bytes.fromhex(ack.journal))
         return ack.model_copy(update={"first": first})
 
 
-async def _is_first(connection: AsyncConnection, machine_id: int, journal: bytes) -> bool:
+async def has_one_disk(connection: AsyncConnection, machine_id: int, journal: bytes) -> bool:
     """Tell whether we know of no other disk of a machine: of no other journal and no other key.
 
     A disk that was lost before any of its records came has shown its key all the same.

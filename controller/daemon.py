@@ -280,18 +280,25 @@ class _Fork:
 
     async def begin(self, settings: MachineSettings, parts: app.Parts) -> None:
         """Begin a journal that carries what the fleet does not have of the old one."""
-        journal = await begin_new(
-            parts.storage,
-            fold=StateFold(),
-            registry=REGISTRY,
-            clock=parts.clock,
-            entropy=parts.entropy,
-            boot=app.boot_info(settings, parts),
-            reason=f"the fleet holds another journal behind record {self.seq}",
-            by="fleet",
-            fork=self.seq,
-        )
+        reason = f"the fleet holds another journal behind record {self.seq}"
+        journal = await _begin_new(settings, parts, reason, "fleet", self.seq)
         log.info("journal.begun", journal=journal.hex())
+
+
+async def _begin_new(
+    settings: MachineSettings, parts: app.Parts, reason: str, by: str, fork: int | None = None
+) -> bytes:
+    return await begin_new(
+        parts.storage,
+        fold=StateFold(),
+        registry=REGISTRY,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        boot=app.boot_info(settings, parts),
+        reason=reason,
+        by=by,
+        fork=fork,
+    )
 
 
 async def _serve(
@@ -337,16 +344,7 @@ async def _strand(
             raise CommandRefused(
                 f"out of service: {why}; `vendctl journal begin --reason …` ends it"
             )
-        journal = await begin_new(
-            parts.storage,
-            fold=StateFold(),
-            registry=REGISTRY,
-            clock=parts.clock,
-            entropy=parts.entropy,
-            boot=app.boot_info(settings, parts),
-            reason=command.reason,
-            by=by,
-        )
+        journal = await _begin_new(settings, parts, command.reason, by)
         begun.set()
         return {"journal": journal.hex(), "reason": command.reason}
 

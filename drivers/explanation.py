@@ -80,6 +80,14 @@ class Exchange(Protocol):
         ...
 
 
+def errors_of(
+    request: BlockExplanation | None, response: BlockExplanation | None
+) -> tuple[str, ...]:
+    """Return all errors of an exchange, each naming its block."""
+    blocks = (("request", request), ("response", response))
+    return tuple(f"{name}: {error}" for name, block in blocks if block for error in block.errors)
+
+
 class CutShort(Exception):  # noqa: N818  # a signal between scribe and block, never an error outside
     """The block ended inside a field."""
 

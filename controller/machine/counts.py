@@ -13,7 +13,6 @@ from controller.machine.inputs import CommandRefused
 from controller.ports import DeviceName, StackerCount, TubeCounts
 from controller.saga import give_back, vend
 from controller.saga import recovery as boot
-from controller.state.saga import Saga
 
 RECOUNT_S: Final = 1.0  # some polls: whatever the changer had to tell is told by then
 
@@ -24,17 +23,11 @@ def tubes_counted(
     """Take the coins that the tubes hold; what is sold or paid back goes on behind it."""
     if isinstance(result, TubeCounts):
         desk.live.defective_tubes = result.defective
-        saga = desk.customer_saga()
-        if _pays(saga, DeviceName.CHANGER):
-            assert saga is not None, "it pays"
-            if recovery is not None and recovery.phase is boot.Phase.COUNT:
-                boot.payout_counted(desk, saga, result)
-            elif saga.vend in desk.live.unproved:
-                give_back.payout_proved(desk, saga, result)
-        elif not _told_twice(desk, cause, result):
+        proof = _proves_payout(desk, recovery, DeviceName.CHANGER, result)
+        if not proof and not _told_twice(desk, cause, result):
             desk.do(fx.Wake(f"recount {cause}", RECOUNT_S))
             return
-        else:
+        if not proof:
             if desk.live.staff_counts:
                 cause = "fill"  # whoever asked first: the door closes as the visit ends
             first = not desk.state.tubes_counted
@@ -105,13 +98,7 @@ def _recycler_counted(
 
     A difference is booked as one of the tubes is: when it is no bill that nobody told of yet.
     """
-    saga = desk.customer_saga()
-    if _pays(saga, DeviceName.BILL):
-        assert saga is not None, "it pays"
-        if recovery is not None and recovery.phase is boot.Phase.COUNT:
-            boot.payout_counted(desk, saga, counts)
-        elif saga.vend in desk.live.unproved:
-            give_back.payout_proved(desk, saga, counts)
+    if _proves_payout(desk, recovery, DeviceName.BILL, counts):
         return
     differs = give_back.differences(desk, counts, DeviceName.BILL.value)
     again, desk.live.recycler_doubt = desk.live.recycler_doubt, differs
@@ -121,6 +108,19 @@ def _recycler_counted(
         desk.do(fx.Wake(f"stacker {cause}", RECOUNT_S))
 
 
-def _pays(saga: Saga | None, device: DeviceName) -> bool:
-    """Tell whether a payout of this device is under way, or waits for its proof."""
-    return saga is not None and saga.intent == "payout" and saga.paying == device.value
+def _proves_payout(
+    desk: Desk, recovery: boot.Recovery | None, device: DeviceName, counts: TubeCounts
+) -> bool:
+    """Take a count for a payout of this device that is under way, or waits for its proof.
+
+    Returns:
+        False: There is none; the count is compared with the ledger.
+    """
+    saga = desk.customer_saga()
+    if saga is None or saga.intent != "payout" or saga.paying != device.value:
+        return False
+    if recovery is not None and recovery.phase is boot.Phase.COUNT:
+        boot.payout_counted(desk, saga, counts)
+    elif saga.vend in desk.live.unproved:
+        give_back.payout_proved(desk, saga, counts)
+    return True

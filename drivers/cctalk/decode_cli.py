@@ -7,16 +7,13 @@ all the same); 2 wrong arguments.
 
 from __future__ import annotations
 
-import json as json_
 from typing import Annotated
 
 import typer
 
 from drivers.cctalk.explain import Kind, explain
 from drivers.cctalk.frames import CcTalkError, Checksum
-from drivers.explanation_table import show
-from drivers.mdb.blocks import MdbBlockError
-from drivers.mdb.hex_text import parse_hex
+from drivers.decoded import given, tell
 
 
 def cctalk(
@@ -44,24 +41,12 @@ def cctalk(
     """
     try:
         explanation = explain(
-            _bytes("--request", request),
-            _bytes("--response", response),
+            given("--request", request),
+            given("--response", response),
             device=device,
             checksum=checksum,
             last_counter=last_counter,
         )
     except CcTalkError as error:
         raise typer.BadParameter(str(error)) from error
-    if json:
-        typer.echo(json_.dumps(explanation.to_dict(), ensure_ascii=False, indent=2))
-    else:
-        show(explanation)
-    if explanation.errors:
-        raise typer.Exit(1)
-
-
-def _bytes(option: str, text: str) -> bytes | None:
-    try:
-        return parse_hex(text) if text.strip() else None
-    except MdbBlockError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+    tell(explanation, json=json)

@@ -28,7 +28,15 @@ from drivers.cctalk.frames import (
     simple_checksum,
 )
 from drivers.cctalk.headers import Header, Repeat, header_name, repeat_of
-from drivers.explanation import BlockExplanation, CutShort, Field, Part, counted, hex_pairs
+from drivers.explanation import (
+    BlockExplanation,
+    CutShort,
+    Field,
+    Part,
+    counted,
+    errors_of,
+    hex_pairs,
+)
 
 TALKS: Final[dict[int, Talk]] = {
     **explain_core.TALKS,
@@ -76,10 +84,7 @@ class Explanation:
     @property
     def errors(self) -> tuple[str, ...]:
         """All errors, each naming its block."""
-        blocks = (("request", self.request), ("response", self.response))
-        return tuple(
-            f"{name}: {error}" for name, block in blocks if block for error in block.errors
-        )
+        return errors_of(self.request, self.response)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON: plain dicts, lists, strings, numbers."""

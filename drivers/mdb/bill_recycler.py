@@ -46,6 +46,7 @@ from drivers.mdb.blocks import MdbBlockError
 from drivers.mdb.changer_payout import wait_idle
 from drivers.mdb.fields import TYPES, types_of
 from drivers.mdb.identity import identity_of
+from drivers.mdb.payout_evidence import evidence_of
 from drivers.mdb.scheduler import MdbBus
 from drivers.mdb.slots import Retry
 from drivers.mdb.turns import Turn
@@ -208,16 +209,12 @@ class MdbBillRecycler(MdbBillValidator):
     async def _evidence(
         self, *, idle: bool, status: tuple[int, ...] | None, resets: int
     ) -> PayoutEvidence:
-        try:
-            held = await self._bills_held() if idle or not self._slot.lost else None
-        except LinkError:
-            held = None
-        was_reset = self.resets != resets
-        return PayoutEvidence(
-            idle=idle or was_reset,
-            status=None if was_reset else status,
-            tubes=held,
-            was_reset=was_reset,
+        return await evidence_of(
+            self._bills_held,
+            lambda: self.resets != resets,
+            idle=idle,
+            status=status,
+            lost=self._slot.lost,
         )
 
     async def _bills_held(self) -> TubeCounts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 from controller.faults import DeviceFault, FaultCode, PeerProtocolError
@@ -111,16 +112,10 @@ class ReaderLife(ReaderTalk):
             options = await self._enable_options(options)
         else:
             options = 0
-        info = ReaderInfo(
-            level,
-            scale.factor,
-            scale.decimals,
-            can_refund=config.can_refund,
-            multivend=config.multivend,
-            cash_sale=config.cash_sale,
+        info = replace(
+            info,
             always_idle=bool(options & OPTION_ALWAYS_IDLE),
             expanded=bool(options & OPTIONS_EXPANDED),
-            max_response_s=info.max_response_s,
             identity=identity,
         )
         self._take(info)

@@ -26,6 +26,7 @@ from drivers.mdb.changer_life import ChangerLife
 from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_idle
 from drivers.mdb.fields import mask_of
 from drivers.mdb.money import ScaleError
+from drivers.mdb.payout_evidence import evidence_of
 from drivers.mdb.slots import Retry
 from drivers.mdb.turns import Turn
 
@@ -130,14 +131,10 @@ class MdbChanger(ChangerLife):
     async def _evidence(
         self, *, idle: bool, status: tuple[int, ...] | None, resets: int
     ) -> PayoutEvidence:
-        try:
-            tubes = await self.tubes() if idle or not self._slot.lost else None
-        except LinkError:
-            tubes = None
-        was_reset = self.resets != resets
-        return PayoutEvidence(
-            idle=idle or was_reset,
-            status=None if was_reset else status,
-            tubes=tubes,
-            was_reset=was_reset,
+        return await evidence_of(
+            self.tubes,
+            lambda: self.resets != resets,
+            idle=idle,
+            status=status,
+            lost=self._slot.lost,
         )

@@ -7,14 +7,13 @@ all the same); 2 wrong arguments.
 
 from __future__ import annotations
 
-import json as json_
 from typing import Annotated
 
 import typer
 
-from drivers.explanation_table import show
+from drivers.decoded import given, tell
 from drivers.mdb.blocks import MdbBlockError
-from drivers.mdb.explain import Device, explain, parse_hex
+from drivers.mdb.explain import Device, explain
 from drivers.mdb.money import Scale, ScaleError
 
 
@@ -49,8 +48,8 @@ def mdb(
         scale = None if scaling is None else Scale(scaling, decimals)
         explanation = explain(
             device,
-            _bytes("--request", request),
-            _bytes("--response", response),
+            given("--request", request),
+            given("--response", response),
             level=level,
             expanded=expanded,
             checksum=not no_checksum,
@@ -59,16 +58,4 @@ def mdb(
         )
     except (MdbBlockError, ScaleError) as error:
         raise typer.BadParameter(str(error)) from error
-    if json:
-        typer.echo(json_.dumps(explanation.to_dict(), ensure_ascii=False, indent=2))
-    else:
-        show(explanation)
-    if explanation.errors:
-        raise typer.Exit(1)
-
-
-def _bytes(option: str, text: str) -> bytes | None:
-    try:
-        return parse_hex(text) if text.strip() else None
-    except MdbBlockError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+    tell(explanation, json=json)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from typing import Final
 
-from drivers.explanation import BlockExplanation, Meaning, counted, hex_pairs
+from drivers.explanation import BlockExplanation, Meaning, counted, errors_of, hex_pairs
 from drivers.explanation import Scribe as Words
 from drivers.mdb.cashless_commands import ITEM_UNDEFINED
 from drivers.mdb.fields import TOKEN_VALUE, TYPES, ascii_text, bcd_number, types_of
@@ -41,10 +41,7 @@ class Explanation:
     @property
     def errors(self) -> tuple[str, ...]:
         """All errors, each naming its block."""
-        blocks = (("request", self.request), ("response", self.response))
-        return tuple(
-            f"{name}: {error}" for name, block in blocks if block for error in block.errors
-        )
+        return errors_of(self.request, self.response)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON: plain dicts, lists, strings, numbers."""

@@ -182,7 +182,7 @@ ELSEWHERE = {
         ("checkpoint.signed", "checkpoint.countersigned"),
         "a machine of a fleet alone writes it; tests/scenarios/test_checkpoints.py kills there",
     ),
-    "journal.forked": "defined for the fleet's side; no machine writes it yet",
+    "journal.forked": "in the contract, and written by no machine: the fleet tells of a fork",
     "record.carried": "written by the begin of a journal alone, in one commit with its first",
 }
 

@@ -1,7 +1,12 @@
 """What every test shares."""
 
+import os
 import signal
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # A run in the background of a shell ignores Ctrl-C, and so would every program that tests start.
@@ -15,3 +20,44 @@ pytest_plugins = ["simulator.pytest_plugin"]
 settings.register_profile("vendd", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2_000)
 settings.load_profile("vendd")
+
+TESTS = Path(__file__).parent
+# Branch coverage makes a life in virtual time take three times as long, and these folders are
+# thousands of lives through the same lines. All of them are lived; of so many cases of a test the
+# first is traced as well. What that misses shows in the sum that `./run test` asks for.
+LIVES = {"crash", "failures", "scenarios", "swarm"}
+TRACED_OF = 8
+# A planted bug is not the product, and a process that is killed never says which lines it ran.
+NEVER_TRACED = {
+    "mutants",
+    "test_every_fault.py",
+    "test_kills.py",
+    "test_kills_of_acts.py",
+    "test_kills_of_calls.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Choose which tests branch coverage does not trace."""
+    cases = Counter[str]()
+    for item in items:
+        places = set(item.path.parts[len(TESTS.parts) :])
+        name = item.nodeid.partition("[")[0]
+        later = cases[name] % TRACED_OF > 0
+        cases[name] += 1
+        if places & NEVER_TRACED or (later and places & LIVES):
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What a test that is not traced starts as a process is not traced either."""
+    held = None
+    if item.get_closest_marker("no_cover"):
+        held = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    try:
+        return (yield)
+    finally:
+        if held is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = held

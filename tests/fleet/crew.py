@@ -28,12 +28,17 @@ _DEBUG = "log_type debug\nlog_type error\nlog_type warning\nlog_type notice"
 class Process:
     """One of them: it can be stopped, killed and started again."""
 
-    def __init__(self, home: Path, *command: str, port: int, log: Path) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *command: str,
+        port: int,
+        log: Path,
+        module: str = "cloud.fleet.cli",
+    ) -> None:
         self.port = port
         self.log = log
-        self._command = [
-            sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), *command,
-        ]  # fmt: skip
+        self._command = [sys.executable, "-m", module, "--home", str(home), *command]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -126,9 +131,13 @@ class Crew:
             text = text.replace("persistence true\n", "persistence false\n")
         self.conf.write_text(text, encoding="utf-8")
 
-    def hire(self, name: str, *, how: str = "worker") -> Process:
-        """Start a worker, or the whole server (``how``), with a port of its own for its health."""
+    def hire(self, name: str, *, how: str = "worker", eager: bool = False) -> Process:
+        """Start a worker, or the whole server (``how``), with a port of its own for its health.
+
+        An ``eager`` one looks every second whose turn it is, not every fifteen.
+        """
         port = free_port()
+        module = "tests.fleet.eager" if eager else "cloud.fleet.cli"
         words = ["worker", "--name", name, "--port", str(port)]
         if how == "serve":
             words = ["serve"]
@@ -139,7 +148,8 @@ class Crew:
             else:
                 conf.write_text(f"{text}[http]\nport = {port}\n", encoding="utf-8")
         log = self.home.parent / f"{name}.log"
-        made = self.workers[name] = Process(self.home, *words, port=port, log=log)
+        made = Process(self.home, *words, port=port, log=log, module=module)
+        self.workers[name] = made
         made.start()
         return made
 

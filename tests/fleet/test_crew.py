@@ -145,7 +145,7 @@ async def test_of_workers_alone_one_looks_after_what_ends_and_another_when_it_is
 ) -> None:
     one, other = [await asyncio.to_thread(crew.add, name) for name in ("m1", "m2")]
     await ends_soon(database, one, "1")
-    first = crew.hire("w1")
+    first = crew.hire("w1", eager=True)
     await crew.ready()
     mine = {"ends": "w1", "silence": "w1"}
 
@@ -153,7 +153,7 @@ async def test_of_workers_alone_one_looks_after_what_ends_and_another_when_it_is
         return await holders(database) == mine
 
     await until(is_w1s, "the only worker has both duties")
-    second = crew.hire("w2")
+    second = crew.hire("w2", eager=True)
     await crew.ready()
 
     async def told_of_one() -> bool:

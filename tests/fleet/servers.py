@@ -51,8 +51,13 @@ class Postgres:
         self.port = free_port()
         self._data = self.folder / "data"
         self._tools = postgres_tools()
+        # A disk that is full has no room for its words, either.
+        self._words = (
+            Path(tempfile.mkdtemp(prefix="vendd-postgres-log-")) if parent else self.folder
+        )
         if os.geteuid() == 0:
-            shutil.chown(self.folder, "postgres", "postgres")
+            for folder in (self.folder, self._words):
+                shutil.chown(folder, "postgres", "postgres")
         self._run(
             "initdb", "-D", str(self._data), "-U", "fleet", "-A", "trust", "-E", "UTF8", "-N",
             f"--wal-segsize={wal_mib}",
@@ -70,7 +75,7 @@ class Postgres:
 
     def said(self) -> str:
         """Return its log."""
-        log = self.folder / "log"
+        log = self._words / "log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def pid(self) -> int:
@@ -85,7 +90,7 @@ class Postgres:
         )
         self._run(
             "pg_ctl", "-D", str(self._data), "-w", "-t", "90",
-            "-l", str(self.folder / "log"), "-o", options, "start",
+            "-l", str(self._words / "log"), "-o", options, "start",
         )  # fmt: skip
 
     def start_again(self) -> None:
@@ -97,7 +102,8 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", how, "stop")
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self._words):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://fleet@127.0.0.1:{self.port}/{database}"

@@ -115,6 +115,7 @@ class OnPostgres:
     def remove(self) -> None:
         with suppress(AssertionError):
             self.server.stop()
+        self.server.remove()
         self.disk.remove()
 
 

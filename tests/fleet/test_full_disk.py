@@ -37,6 +37,7 @@ async def test_a_full_disk_of_postgresql_acknowledges_nothing_and_loses_nothing(
         disk = make()
         stack.callback(disk.remove)
         server = Postgres(disk.folder, wal_mib=1)
+        stack.callback(server.remove)
         await asyncio.to_thread(server.start)
         stack.callback(server.stop)
         database = FleetDatabase(await asyncio.to_thread(server.make_database, "fleet"))

@@ -80,12 +80,25 @@ class Site:
             commands.append(
                 [sys.executable, "-m", "cloud.fleet.cli", "--home", str(home), "signer"]
             )
-        self.processes = [
-            subprocess.Popen(
-                [*under, *command], stderr=None if "serve" in command else subprocess.DEVNULL
-            )
-            for command in commands
-        ]
+        self._under = under
+        self._server = commands[1 if broker else 0]
+        self.processes = [self._run(command) for command in commands]
+
+    def _run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        words = None if "serve" in command else subprocess.DEVNULL
+        return subprocess.Popen([*self._under, *command], stderr=words)
+
+    @property
+    def server(self) -> subprocess.Popen[bytes]:
+        """What runs as `vendcloud serve`."""
+        return next(each for each in self.processes if each.args == [*self._under, *self._server])
+
+    def killed(self) -> None:
+        """SIGKILL the server, and start another one in its place."""
+        server = self.server
+        server.kill()
+        server.wait()
+        self.processes[self.processes.index(server)] = self._run(self._server)
 
     def ready(self) -> bool:
         with suppress(httpx2.HTTPError):
@@ -102,6 +115,7 @@ class Site:
 
     def end(self) -> None:
         for process in reversed(self.processes):
+            process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
 

@@ -246,6 +246,9 @@ class InstantReader(_Sink):
     def set_prices(self, prices: Collection[int]) -> None:
         """Any price can be sent."""
 
+    def cancel_reading(self) -> None:
+        """No card is ever held."""
+
     async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Answer as told."""
         self.log.append(f"request {price} {item}")

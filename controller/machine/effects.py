@@ -126,6 +126,13 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelReading:
+    """READER CANCEL, to a reader that is in no session."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class ReportCashSale:
     """CASH SALE, for the reader's audit."""
 
@@ -265,7 +272,7 @@ Effect = (
     | CheckSensor | Turn | ReadEvidence | RequestApproval | CancelApproval | Settle | EndSession
     | ReportCashSale | AskRevalueLimit | Revalue | RevalueEvidence | Payout | RestoreBallast
     | PayoutEvidenceAfterRestart | Beep | SwitchClimate | Wake | Exit | AskTime | SyncNow
-    | VerifyAge | CancelAge | JudgeConfig | HandOver
+    | VerifyAge | CancelAge | JudgeConfig | HandOver | CancelReading
 )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from controller.machine import languages
-from controller.machine.desk import Desk
-from controller.machine.effects import Beep, EndSession, Wake
+from controller.machine.desk import READERS, Desk
+from controller.machine.effects import Beep, CancelReading, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
@@ -111,9 +111,19 @@ class Keys:
             self._chosen(keyed)
 
     def lever(self) -> None:
-        """The coin return lever was pressed: a half-keyed selection does not hold it up."""
-        self._desk.live.keyed, self._desk.live.code = "", None
+        """The coin return lever was pressed: a half-keyed selection does not hold it up.
+
+        Where it has nothing else to end, a reader that holds a card lets go of it (MDB/ICP 4.2,
+        section 7: in Enabled the lever is READER CANCEL).
+        """
+        desk = self._desk
+        desk.live.keyed, desk.live.code = "", None
+        idle = desk.mode is Mode.IDLE and desk.live.session is None and desk.live.age_check is None
         self.cancel()
+        if idle:
+            for reader in READERS:
+                if desk.takes_cards(reader):
+                    desk.do(CancelReading(reader))
 
     def cancel(self) -> None:
         """Coin return: first what is keyed, then the card session, then the credit."""

@@ -341,6 +341,9 @@ class Machine:
         match effect:
             case fx.Beep(tone=tone):
                 self.hands.buzzer.beep(tone)
+            case fx.CancelReading(device=device):
+                if (reader := self.hands.readers.get(device)) is not None:
+                    reader.cancel_reading()
             case fx.SwitchClimate(outputs=outputs):
                 if self.hands.climate is not None:
                     self.hands.climate.switch(outputs)

@@ -165,6 +165,10 @@ class CardReader(MdbDevice, Protocol):
         """
         ...
 
+    def cancel_reading(self) -> None:
+        """Have it let go of a card that it has begun no session with; only while it is enabled."""
+        ...
+
     async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Ask for approval; in always-idle mode waits for the card until ``cancel_vend``.
 

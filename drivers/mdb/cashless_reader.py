@@ -27,7 +27,10 @@ from drivers.mdb.blocks import NON_RESPONSE_CASHLESS_S
 from drivers.mdb.cashless_codec import (
     OPTION_ALWAYS_IDLE,
     OPTIONS_EXPANDED,
+    BeginSession,
+    Cancelled,
     CashlessContext,
+    OutOfSequence,
     PeripheralId,
     ReaderConfig,
 )
@@ -36,13 +39,14 @@ from drivers.mdb.cashless_commands import (
     PRICE_UNKNOWN_MIN,
     CashlessCommand,
     EnableOptions,
+    ReaderCancel,
     ReaderDisable,
     ReaderEnable,
     RequestId,
     SetupConfig,
     SetupPrices,
 )
-from drivers.mdb.cashless_expect import RESTART_NOTICE_S, US, Phase
+from drivers.mdb.cashless_expect import RESTART_NOTICE_S, US, Gone, Phase
 from drivers.mdb.cashless_talk import ReaderTalk
 from drivers.mdb.identity import refuse_other_currency, to_identity
 from drivers.mdb.money import ScaleError, iso_currency
@@ -59,10 +63,23 @@ _TOLD_PRICES: Final = 3  # of those that a reader can't be told; the rest are co
 class ReaderLife(ReaderTalk):
     """Everything of a reader but its vend dialogues; constructed as `ReaderTalk`."""
 
+    _cancel_due = False
+    """The lever was pressed: READER CANCEL is to be sent."""
+
+    _answers_cancel = True
+    """It has not failed to answer a READER CANCEL since it was initialised."""
+
     def enable(self, on: bool) -> None:
         """Want the reader enabled or disabled; see `CardReader.enable`."""
         self._wanted_on = on
         self._stir.set()
+
+    def cancel_reading(self) -> None:
+        """Send READER CANCEL if it is enabled and nothing is open; see `CardReader`."""
+        free = self._wanted_on and self._phase is Phase.NONE and not self._session
+        if self._ready and free and self._answers_cancel:
+            self._cancel_due = True
+            self._stir.set()
 
     def set_prices(self, prices: Collection[int]) -> None:
         """Tell the range of all prices; see `CardReader.set_prices`."""
@@ -81,6 +98,7 @@ class ReaderLife(ReaderTalk):
 
     async def _initialise(self) -> ReaderInfo:
         self._applied_on = None
+        self._cancel_due, self._answers_cancel = False, True
         self._restart_due = None
         settings = self._settings
         self._context = CashlessContext(
@@ -188,10 +206,34 @@ class ReaderLife(ReaderTalk):
             while self._chores:
                 await self._ask(self._encode(self._chores.popleft()), Retry.ASK)
             if not self._session and self._phase is Phase.NONE:
+                await self._cancel_reading()
                 await self._apply()
         if self._restart_due is not None:
             return 0.5
         return NEVER
+
+    async def _cancel_reading(self) -> None:
+        """READER CANCEL, if the lever was pressed, and CANCELLED; a session that begins wins.
+
+        Until CANCELLED comes the reader takes every other command for out of sequence, and that
+        costs it a RESET. So one that never sends it is not asked again before it is initialised.
+
+        Raises:
+            Lost: It is gone.
+            ResetItself: The reader was reset.
+        """
+        due, self._cancel_due = self._cancel_due, False
+        if not due or not self._applied_on:
+            return
+        expectation = self.expect(Cancelled, BeginSession, OutOfSequence)
+        try:
+            answer, _ = await self.send(ReaderCancel(), expectation, Retry.ASK)
+            if answer.heard:
+                found = await self.wait_for(expectation, self.response_s)
+                self._answers_cancel = found is not Gone.TIMEOUT
+        finally:
+            self.drop(expectation)
+        self._check(self._encode(ReaderCancel()))
 
     async def _apply(self) -> None:
         """Send what is wanted and not yet told; a session that begins meanwhile comes first."""

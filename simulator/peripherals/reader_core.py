@@ -302,6 +302,9 @@ class ReaderCore(Peripheral):
                 return ACK_ONLY
             case 0x02 if state is ReaderState.ENABLED:
                 self._drop_card()
+                if self.faults.no_cancelled > 0:
+                    self.faults.no_cancelled -= 1
+                    return ACK_ONLY
                 return self._owe(payload, AtOnce.CANCEL, lambda: say.CANCELLED)
             case 0x03 if self._entry_left:
                 self._take_keys(payload[2:10])

@@ -157,6 +157,7 @@ class ReaderFaults(PeripheralFaults):
     out_of_sequence: int = counter("says 0B at the next N polls for no reason")
     unasked_ends: int = counter("says 07 at the next N polls for no reason")
     no_end: int = counter("the next N SESSION COMPLETE bring no 07")
+    no_cancelled: int = counter("the next N READER CANCEL bring no 08")
     malfunction: int = whole(
         "reports MALFUNCTION / ERROR with this code, as long as its class says"
     )

@@ -93,6 +93,7 @@ ELSEWHERE = {
         "off unless its owner wants it; tests/scenarios/test_revalue.py kills between the order "
         "and its answer, on both links, and test_kills.py around each record",
     ),
+    "CancelReading": "over when it has begun; moves no money, and nobody waits for its answer",
     "SyncNow": "has the link try at once; moves no money and no part",
     "RestoreBallast": "moves no money and no part, a minute after a disk was full",
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.world import Link
+from tests.scenarios.card_kit import KINDS, pay, plan
 from tests.scenarios.stage import Stage, play
 
 
@@ -131,5 +135,41 @@ def test_one_customer_after_the_other_for_an_afternoon(link: Link) -> None:
         assert [accounts[f"customer {n}"].spent for n in range(6)] == [50] * 6
         assert [accounts[f"customer {n} with a card"].spent for n in range(6)] == [200] * 6
         assert [accounts[f"customer {n} with a bill"].spent for n in range(6)] == [240] * 6
+
+    play(scenario, link)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lever_has_a_slow_reader_let_go_of_the_card(kind: str, link: Link) -> None:
+    """READER CANCEL: it is in no session yet, and nobody has put money in."""
+
+    async def scenario(stage: Stage) -> None:
+        reader = stage.world.reader()
+        await stage.until(lambda: stage.world.present_card("card"), within_s=30.0)
+        stage.world.pull_lever()
+        await stage.until(lambda: reader.card is None, within_s=5.0)
+        reader.settings = replace(reader.settings, card_read_s=0.4)
+        await stage.passes(2.0)
+        assert reader.state is ReaderState.ENABLED
+        await pay(stage, "B4")
+        assert stage.spent == 50
+
+    play(scenario, link, plan=plan(kind, card_read_s=20.0))
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+def test_a_lever_that_is_pressed_in_vain_costs_no_sale(cancelled: int, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("cashless1", "no_cancelled", cancelled)
+        for _ in range(5):
+            stage.world.pull_lever()
+            await stage.passes(0.5)
+        await stage.pays_by_card("B4")
+        stage.world.pull_lever()
+        await stage.coins(50)
+        await stage.buys("B4")
+        assert stage.products == ["gum", "gum"]
+        assert stage.spent == 100
+        assert stage.state.faults == {}
 
     play(scenario, link)

@@ -7,6 +7,7 @@ import pytest
 
 from controller.faults import LinkError
 from controller.ports import (
+    Approved,
     DeviceLost,
     DeviceReady,
     DeviceRestarts,
@@ -16,15 +17,20 @@ from controller.ports import (
     SessionEnded,
 )
 from drivers.mdb.cashless_expect import RESTART_NOTICE_S
+from simulator.bench import LinkKind
 from simulator.peripherals.reader_settings import (
+    ALL_AT_ONCE,
+    AtOnce,
     Card,
     ReaderSettings,
     ReaderState,
 )
 from tests.mdb_kit import now, until, virtual
 from tests.unit.drivers.mdb.cashless_kit import (
+    BOTH,
     CLASSIC,
     EXPANDED,
+    IDLE,
     selling,
     sent,
     session,
@@ -146,4 +152,71 @@ async def test_enable_and_disable_wait_for_the_end_of_a_session() -> None:
     await until(lambda: it.bench.reader.state is ReaderState.DISABLED)
     it.reader.enable(True)
     await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
+    await it.die()
+
+
+@pytest.mark.parametrize("at_once", [frozenset(), ALL_AT_ONCE], ids=["later", "at once"])
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_the_lever_has_a_reader_let_go_of_a_card_that_it_only_holds(
+    kind: LinkKind, at_once: frozenset[AtOnce]
+) -> None:
+    it = await selling(replace(IDLE, at_once=at_once, card_read_s=30.0), kind)
+    assert it.bench.reader.present_card(Card("c", balance=2000))
+    it.reader.cancel_reading()
+    await until(lambda: it.bench.reader.card is None)
+    await asyncio.sleep(1)
+    it.bench.reader.settings = replace(it.bench.reader.settings, card_read_s=0.4)
+    assert it.bench.reader.present_card(Card("d", balance=2000))
+    assert isinstance(await it.reader.request_vend(120, 7), Approved)
+    assert it.sink.told(DeviceRestarts) == []
+    if kind == "native":
+        assert len(sent(it, b"\x14\x02")) == 1
+    await it.die()
+
+
+@pytest.mark.parametrize("moment", ["disabled", "in a session", "in a vend"])
+@virtual
+async def test_reader_cancel_is_sent_in_no_other_state(moment: str) -> None:
+    it = await selling()
+    if moment == "disabled":
+        it.reader.enable(False)
+        await until(lambda: it.bench.reader.state is ReaderState.DISABLED)
+    else:
+        await session(it)
+    if moment == "in a vend":
+        assert isinstance(await it.reader.request_vend(120, 7), Approved)
+    it.reader.cancel_reading()
+    await asyncio.sleep(1)
+    assert sent(it, b"\x14\x02") == []
+    await it.die()
+
+
+@virtual
+async def test_a_reader_that_never_says_cancelled_is_asked_once_and_sells_on() -> None:
+    it = await selling(replace(IDLE, max_response_s=5))
+    it.bench.reader.faults.no_cancelled = 9
+    for _ in range(3):
+        it.reader.cancel_reading()
+        await asyncio.sleep(8)
+    assert it.bench.reader.faults.no_cancelled == 8
+    assert len(it.tap.times(0x10)) == 1
+    assert it.bench.reader.present_card(Card("c", balance=2000))
+    assert isinstance(await it.reader.request_vend(120, 7), Approved)
+    await it.die()
+
+
+@virtual
+async def test_a_session_that_begins_comes_before_the_cancel() -> None:
+    it = await selling(replace(CLASSIC, card_read_s=0.1))
+    for wait_s in (0.05, 0.09, 0.1, 0.15, 0.2):
+        it.bench.reader.present_card(Card("c", balance=2000))
+        await asyncio.sleep(wait_s)
+        it.reader.cancel_reading()
+        await asyncio.sleep(10)
+        if it.reader.in_session:
+            assert isinstance(await it.reader.request_vend(120, 7), Approved)
+            await it.reader.vend_success(7)
+            await it.reader.end_session()
+        await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
     await it.die()

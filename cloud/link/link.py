@@ -34,7 +34,7 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 120.0
 # A vend is a handful of commits within a second: a short wait makes one batch of several.
 GATHER_S: Final = 0.05
-GREET_AGAIN_S: Final = 10.0  # between two questions where both chains agree
+GREET_AGAIN_S: Final = 10.0  # between two greetings: where both chains agree, or unanswered
 NONCES: Final = 64  # remembered of one connection: more than can be on their way
 
 
@@ -137,10 +137,11 @@ class Link:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._lane = Lane(books)
-        self._nonces: dict[str, float] = {}
+        # When each was said, and whether in a greeting.
+        self._nonces: dict[str, tuple[float, bool]] = {}
         self._stopped = False
         self._greeted_s = 0.0
-        self._greeting = ""  # the nonce of the last one
+        self._answered = False  # one, on this connection
         self._appear = False
         self._clamped_s = -GREET_AGAIN_S  # when the fleet last asked for what is pruned
         self._back_to, self._back_s = 0, 0.0  # where we last went back to, and when
@@ -211,6 +212,7 @@ class Link:
 
     async def _session(self, state: RetryCallState) -> None:
         self._nonces.clear()
+        self._answered = False
         async with self._transport.connect() as connection:
             state.attempt_number = 1  # it works: the next loss is a first one again
             self._window.again(self._books.acked_seq + 1)
@@ -244,10 +246,9 @@ class Link:
         head = None
         if digest is not None:
             head = Position(journal=self._books.journal_id.hex(), seq=durable, hash=digest.hex())
-        self._greeting = self._new_nonce()
         presence = Presence(
             online=True,
-            nonce=self._greeting,
+            nonce=self._new_nonce(greeting=True),
             head=head,
             public_key=self._public_key.hex(),
             software=self._software,
@@ -255,9 +256,9 @@ class Link:
         )
         await connection.say(Topic.PRESENCE, presence.to_bytes(), retain=True)
 
-    def _new_nonce(self) -> str:
+    def _new_nonce(self, *, greeting: bool = False) -> str:
         nonce = self._nonce()
-        self._nonces[nonce] = self._clock.monotonic_s()
+        self._nonces[nonce] = self._clock.monotonic_s(), greeting
         while len(self._nonces) > NONCES:
             del self._nonces[next(iter(self._nonces))]
         return nonce
@@ -335,7 +336,7 @@ class Link:
 
     async def _take_ack(self, connection: Connection, ack: Ack) -> None:
         now = self._clock.monotonic_s()
-        asked = self._nonces.pop(ack.echo, None) if ack.echo else None
+        asked, greeting = self._nonces.pop(ack.echo, (None, False))
         books = self._books
         own = ack.journal == books.journal_id.hex()
         ours = await books.hash_at(ack.seq) if own else None
@@ -349,8 +350,11 @@ class Link:
             # With the time commands begin. On a disk that went back they may have run before: the
             # journal that follows it learns the time, and refuses what is older.
             if not (isinstance(meaning, Forked | Ahead) or (own and ack.seq > books.durable_seq)):
-                first = ack.first if ack.echo == self._greeting else None
-                self._on_time(ack.time, at_s, first)
+                self._on_time(ack.time, at_s, ack.first if greeting else None)
+            self._answered |= greeting
+            # Who was not known yet when it greeted has no answer, and only that says all.
+            if not self._answered and now - self._greeted_s > GREET_AGAIN_S:
+                await self._greet(connection)
         if not isinstance(meaning, Ignored):
             self.status.why_quarantined = ack.quarantined
         if ack.countersigned is not None:

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
+import pytest
+
 from cloud.contract.batch import read_head
 from cloud.contract.journal import GENESIS
 from cloud.contract.messages import Ack, Position, Presence, Range, read
 from cloud.contract.topics import Topic
+from cloud.link import link as linking
 from cloud.link.lane import RECALLED
 from cloud.link.link import Link
 from cloud.link.transport import Connection, Heard, LinkLostError
@@ -81,17 +84,27 @@ class Way:
 
 
 def linked(
-    books: Books, way: Way, forks: list[int], times: list[int] | None = None
+    books: Books,
+    way: Way,
+    forks: list[int],
+    times: list[int] | None = None,
+    firsts: list[bool | None] | None = None,
 ) -> "asyncio.Task[None]":
     nonces = count(1)
     heard = [] if times is None else times
+    told = [] if firsts is None else firsts
+
+    def on_time(ms: int, _at: float, first: bool | None) -> None:
+        heard.append(ms)
+        told.append(first)
+
     link = Link(
         books,
         way,
         SystemClock(),
         lambda: f"n{next(nonces)}",
         on_fork=lambda seq, _: forks.append(seq),
-        on_time=lambda ms, _at, _first: heard.append(ms),
+        on_time=on_time,
     )
     return asyncio.create_task(link.run())
 
@@ -110,6 +123,50 @@ async def test_a_connection_that_ends_without_a_word_is_made_again() -> None:
     await way.next(Topic.PRESENCE)
     assert way.connected == 2
     task.cancel()
+
+
+async def test_only_the_answer_to_a_greeting_says_whether_there_was_another_disk() -> None:
+    """Answers come in any order, one to an earlier greeting behind the next; kept ones never."""
+    way, books, firsts = Way(), Books(chain(3)[0]), list[bool | None]()
+    task = linked(books, way, [], firsts=firsts)
+    first = read(Presence, await way.next(Topic.PRESENCE)).nonce
+    batch = read_head(await way.next(Topic.EVENTS))[0].nonce
+    way.tell(ack(books, 3, echo=batch, first=True))
+    way.tell(ack(books, 2, echo="another connection's", first=True))
+    way.tell(ack(books, 2, first=True))
+    way.tell(ack(books, 2, echo=first, first=True))
+    way.tell(ack(books, 2, echo=first, first=False))
+    await heard_all(way)
+    assert firsts == [None, True]
+    task.cancel()
+
+
+async def test_who_was_not_answered_greets_again_when_something_else_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine may be registered while it is connected: only its batches are answered then."""
+    monkeypatch.setattr(linking, "GREET_AGAIN_S", 0.0)
+    way, books, firsts = Way(), Books(chain(3)[0]), list[bool | None]()
+    task = linked(books, way, [], firsts=firsts)
+    early = read(Presence, await way.next(Topic.PRESENCE)).nonce
+    batch = read_head(await way.next(Topic.EVENTS))[0].nonce
+
+    way.tell(ack(books, 3, echo=batch))
+    again = read(Presence, await way.next(Topic.PRESENCE)).nonce
+    way.tell(ack(books, 3, echo=again, first=True))
+    way.tell(ack(books, 3, echo=early, first=False))
+    await heard_all(way)
+
+    assert firsts == [None, True, False]
+    assert way.said.empty(), "it was answered"
+    task.cancel()
+
+
+async def heard_all(way: Way) -> None:
+    taken = asyncio.Event()
+    way.heard_.put_nowait(Heard(Topic.CMD, b"", taken.set))
+    async with asyncio.timeout(60):
+        await taken.wait()
 
 
 async def test_a_link_that_is_stopped_ends_though_its_connection_is_lost_meanwhile() -> None:

@@ -36,17 +36,27 @@ NEVER_TRACED = {
     "test_kills_of_calls.py",
 }
 
+# Tests that wait for real processes go first, beside others that compute: what comes at the end is
+# quick, and no worker sits there while another one is at a test of a minute.
+LONG = {"e2e", "fleet", "mutants"}
+
+
+def place_of(item: pytest.Item) -> tuple[str, ...]:
+    """The folders and the file of a test."""
+    return item.path.parts[len(TESTS.parts) :]
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Choose which tests branch coverage does not trace."""
+    """Choose which tests branch coverage does not trace, and put the long ones first."""
+    items.sort(key=lambda item: place_of(item)[0] not in LONG)
     cases = Counter[str]()
     for item in items:
-        places = set(item.path.parts[len(TESTS.parts) :])
+        place = set(place_of(item))
         name = item.nodeid.partition("[")[0]
         later = cases[name] % TRACED_OF > 0
         cases[name] += 1
-        if places & NEVER_TRACED or (later and places & LIVES):
+        if place & NEVER_TRACED or (later and place & LIVES):
             item.add_marker(pytest.mark.no_cover)
 
 

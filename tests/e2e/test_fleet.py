@@ -13,10 +13,11 @@ import pytest
 
 from simulator.rig import Rig
 from simulator.vendd_client import VenddClient
-from tests.fleet.site import Site, asked
+from tests.fleet.site import Site, asked, asked_here
 
 StartRig = Callable[..., Awaitable[Rig]]
 PLENTY_S = 60.0
+LOOK_S = 0.1
 
 
 @pytest.fixture
@@ -56,9 +57,10 @@ async def told(
     """Ask the shell until what it says holds."""
     async with asyncio.timeout(within_s):
         while True:
-            answer = await of_shell(site, *arguments)
+            answer = await asyncio.to_thread(asked_here, site.home, *arguments)
             if holds(answer):
                 return answer
+            await asyncio.sleep(LOOK_S)
 
 
 async def sell_one(rig: Rig) -> None:

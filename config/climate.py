@@ -6,12 +6,11 @@ Temperatures are degrees Celsius.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.models import ProductId, Section, Selection, between, shaped
+from config.models import FilePath, ProductId, Section, Selection, between, shaped
 from config.pins import Pin
 
 Celsius = Annotated[float, between(-40, 120, "°C")]
@@ -24,7 +23,7 @@ class Thermometer(Section):
     """A file of the kernel's: ``w1_slave`` of a 1-wire sensor, or a hwmon's ``temp1_input``."""
 
     name: Name
-    path: Path  # /sys/bus/w1/devices/28-.../w1_slave, /sys/class/hwmon/hwmon0/temp1_input
+    path: FilePath  # /sys/bus/w1/devices/28-.../w1_slave, /sys/class/hwmon/hwmon0/temp1_input
     every_s: Annotated[float, between(1, 60, "s")] = 10.0  # between two readings
     lowest_c: Celsius = -40.0  # what is below is no temperature but a fault
     highest_c: Celsius = 80.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from config.pins import Pin
@@ -49,6 +49,16 @@ def shaped(pattern: str, words: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _no_empty_path(value: Any) -> Any:
+    if value == "":  # which Path takes for the folder that relative paths stand below
+        raise PydanticCustomError("empty", "is empty; allowed: a path")
+    return value
+
+
+FilePath = Annotated[Path, BeforeValidator(_no_empty_path)]
+"""Of a file, a folder or a socket; a relative one stands below ``machine.home``."""
 
 
 def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -92,17 +102,18 @@ class Machine(Section):
     revalue_key: Annotated[str, shaped(r"[A-D]", "A, B, C or D")] | None = None
     timezone: Annotated[str, shaped(r"[A-Za-z0-9_+/-]+", 'e.g. "Europe/Berlin"')] = "UTC"
     # There while NTP keeps the clock right (systemd-timesyncd); till then no time counts as known.
-    ntp_marker: Path = Path("/run/systemd/timesync/synchronized")
+    ntp_marker: FilePath = Path("/run/systemd/timesync/synchronized")
     ntp_kernel: bool = False  # or ask the kernel: chrony and ntpd leave no marker
-    home: Path = Path("/var/lib/vendd")  # relative paths of the file stand below it; ~ is expanded
+    # Relative paths of the file stand below it; ~ is expanded.
+    home: FilePath = Path("/var/lib/vendd")
     # Changes at each power-up and at nothing else: tells a restart from a power cut.
-    system_boot: Path = Path("/proc/sys/kernel/random/boot_id")
+    system_boot: FilePath = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Journal(Section):
     """Where the facts are kept."""
 
-    folder: Path = Path("journal")  # the database, its id, the machine's keys, the ballast
+    folder: FilePath = Path("journal")  # the database, its id, the machine's keys, the ballast
     # Days that records stay which the fleet has; without [cloud] nothing is ever dropped.
     keep_days: Annotated[int, between(7, 3_650)] = 90
 
@@ -110,7 +121,7 @@ class Journal(Section):
 class Api(Section):
     """The technician's door."""
 
-    socket: Path = Path("vendd.sock")
+    socket: FilePath = Path("vendd.sock")
     read_group: str | None = None  # may look; None: root and vendd's own user alone
     act_group: str | None = None  # may act as well
 
@@ -149,7 +160,7 @@ class Mdb(Section):
     """The bus of the money devices."""
 
     link: Literal["adapter", "native"] = "adapter"
-    port: Path
+    port: FilePath
     baud: Annotated[int, between(9_600, 1_000_000, "baud")] = 115_200  # of an adapter's serial port
     changer: Changer = Changer()
     bill: Bill = Bill()
@@ -194,7 +205,7 @@ class CcTalkBill(Section):
 class CcTalk(Section):
     """The line of ccTalk devices; instead of the changer or the validator of ``mdb``, or both."""
 
-    port: Path
+    port: FilePath
     acceptor: CcTalkAcceptor | None = None
     hoppers: Annotated[tuple[CcTalkHopper, ...], Field(max_length=8)] = ()
     bill: CcTalkBill | None = None
@@ -379,7 +390,7 @@ class KernelKeypad(Section):
     """Keys scanned by the kernel and read from its input device."""
 
     kind: Literal["evdev"]
-    path: Path  # /dev/input/by-path/...
+    path: FilePath  # /dev/input/by-path/...
     codes: Mapping[int, _Key] = Field(default_factory=lambda: dict(_KERNEL_KEYS))
 
 
@@ -422,9 +433,9 @@ class Cloud(Section):
     https_port: Annotated[int, between(1, 65_535)] = 8443  # certificates are renewed there, too
     proxy: Annotated[str, shaped(r"(https?://\S+)?", "http://HOST:PORT or nothing")] = ""
     tls: bool = True  # off only for a broker on this computer
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    ca: FilePath | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
     root_key: Annotated[str, shaped(r"[0-9a-f]{64}", "64 small hex digits")]
     state_minutes: Annotated[int, between(1, 1_440, "minutes")] = 15  # it says how it is so often
     sample_minutes: Annotated[int, between(0, 1_440, "minutes")] = 5  # it measures; 0: never
@@ -433,7 +444,7 @@ class Cloud(Section):
 class Update(Section):
     """Where a version that the fleet wants is handed over; without it none is taken."""
 
-    spool: Path  # a folder; whatever installs software picks requests up there
+    spool: FilePath  # a folder; whatever installs software picks requests up there
 
 
 class Log(Section):

@@ -142,6 +142,8 @@ ONE_KEY = [
     ('"es"]', '"en"]', "machine.languages: names en twice; allowed: each once"),
     ('["en", "de", "es"]', '"en"', 'machine.languages = "en": is no list; allowed: a list in [ ]'),
     ('port = "mdb"', "", "mdb.port: is missing"),
+    ('port = "mdb"', 'port = ""', 'mdb.port = "": is empty; allowed: a path'),
+    ('"vendd.sock"', '""', 'api.socket = "": is empty; allowed: a path'),
     (
         'link = "adapter"',
         'link = "usb"',

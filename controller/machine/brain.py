@@ -29,7 +29,7 @@ from controller.machine.cash import CashHandling
 from controller.machine.climate import ClimateKeeping
 from controller.machine.commands import enter_wanted_service, obey
 from controller.machine.configuring import Configuring
-from controller.machine.desk import Desk
+from controller.machine.desk import READERS, Desk
 from controller.machine.incidents import Incidents
 from controller.machine.inputs import (
     Act,
@@ -188,6 +188,9 @@ class Brain:
             case cmd.ApplyPlanogram():
                 self.configuring.shelve(command, by, reply)
                 return None
+            case cmd.EnableReader(device=device) if device in set(READERS) - set(self.devices):
+                known = ", ".join(name for name in READERS if name in self.devices) or "none"
+                raise CommandRefused(f"this machine has no {device}; its readers: {known}")
             case _:
                 return obey(desk, command, by, reply)
 

@@ -83,6 +83,16 @@ def test_only_a_reader_is_switched_off_as_a_reader(link: Link) -> None:
     play(scenario, link)
 
 
+def test_a_reader_that_this_machine_has_not_got_is_not_switched(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        for on in (True, False):
+            with pytest.raises(CommandRefused, match="has no cashless2; its readers: cashless1"):
+                await stage.act(cmd.EnableReader("cashless2", on=on))
+        assert stage.records("reader.switched") == []
+
+    play(scenario, link)
+
+
 def test_two_technicians_who_count_at_once_are_both_answered(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         first, second = await both(stage, cmd.CountTubes())

@@ -57,7 +57,7 @@ def _identified(data: Data, _: Callable[[int], str]) -> str:
 
 def _tubes(data: Data, _: Callable[[int], str]) -> str:
     off = sum(counted != believed for _, _, counted, believed in data["tubes"])
-    return f"{data['cause']}, {len(data['tubes'])} tubes, {off} differ"
+    return f"{data['cause']}, {len(data['tubes'])} tubes, {off} differ{_by(data)}"
 
 
 def _recycler(data: Data, _: Callable[[int], str]) -> str:
@@ -86,18 +86,22 @@ def _test(data: Data) -> str:
     return ", a test" if data.get("test") else ""
 
 
+def _by(data: Data) -> str:
+    return f" by {data['by']}" if data.get("by") else ""
+
+
 def _yes(approved: bool) -> str:
     return "approved" if approved else "denied"
 
 
 _WORDS: Final[dict[str, _Say]] = {
     "boot.started": lambda d, _: f"start {d['boot']}, {d['software']}",
-    "journal.begun": lambda d, _: f"{d['machine']}, {d['currency']}: {d['reason']}",
+    "journal.begun": lambda d, _: f"{d['machine']}, {d['currency']}: {d['reason']}{_by(d)}",
     "device.identified": _identified,
     "device.noted": lambda d, _: f"{d['device']} heard up to {d['answer']}",
     "boot.finished": lambda d, _: f"{len(d['sagas'])} open vends ended",
     "fault.raised": lambda d, _: f"{d['part']}: {d['code']} {d['detail']}".rstrip(),
-    "fault.cleared": lambda d, _: f"{d['part']}: {d['code']}",
+    "fault.cleared": lambda d, _: f"{d['part']}: {d['code']}{_by(d)}",
     "review.flagged": lambda d, _: d["reason"],
     "coins.deposited": _coins,
     "coins.released": lambda d, m: ", ".join(f"{n} × {m(v)}" for _, v, n, _ in d["coins"]),
@@ -111,7 +115,9 @@ _WORDS: Final[dict[str, _Say]] = {
     "recycler.counted": _recycler,
     "stacker.counted": lambda d, _: f"{d['cause']}: {d['counted']}, believed {d['believed']}",
     "cash.collected": _collected,
-    "vend.opened": lambda d, m: f"{d['selection']} {d['product']} {m(d['price'])}{_test(d)}",
+    "vend.opened": lambda d, m: (
+        f"{d['selection']} {d['product']} {m(d['price'])}{_test(d)}{_by(d)}"
+    ),
     "credit.authorised": lambda d, m: f"{m(d['coins'] + d['bills'])} locked",
     "credit.restored": lambda d, m: f"{m(d['coins'] + d['bills'])} unlocked",
     "credit.granted": lambda d, m: f"{m(d['amount'])} by {d['by']}: {d['reason']}",
@@ -137,10 +143,10 @@ _WORDS: Final[dict[str, _Say]] = {
     "shortfall.booked": lambda d, m: f"{m(d['coins'] + d['bills'])} cannot be paid out",
     "claim.opened": _claim,
     "claim.closed": lambda d, m: f"{m(d['amount'])} {d['tender']} by {d['by']}: {d['how']}",
-    "stock.set": lambda d, _: f"{d['column']}: {d['before']} → {d['count']} ({d['cause']})",
+    "stock.set": lambda d, _: f"{d['column']}: {d['before']} → {d['count']} ({d['cause']}){_by(d)}",
     "price.set": lambda d, m: f"{d['column']}: {m(d['before'])} → {m(d['price'])} by {d['by']}",
-    "column.enabled": lambda d, _: f"{d['column']} {d['by']}".rstrip(),
-    "column.disabled": lambda d, _: f"{d['column']}: {d['reason']} {d['by']}".rstrip(),
+    "column.enabled": lambda d, _: f"{d['column']}{_by(d)}",
+    "column.disabled": lambda d, _: f"{d['column']}: {d['reason']}{_by(d)}",
     "service.entered": lambda d, _: d["by"],
     "service.left": lambda d, _: d["by"],
     "reader.switched": lambda d, _: f"{d['device']} {'on' if d['on'] else 'off'} by {d['by']}",
@@ -157,7 +163,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "message.refused": lambda d, _: f"{d['topic']}: {d['reason']} (× {d['count']})",
     "config.applied": lambda d, _: f"revision {d['revision']} by {d['by']}, on trial",
     "config.confirmed": lambda d, _: f"revision {d['revision']} is good",
-    "config.refused": lambda d, _: f"revision {d['revision']}: {'; '.join(d['reasons'])}",
+    "config.refused": lambda d, _: f"revision {d['revision']}: {'; '.join(d['reasons'])}{_by(d)}",
     "config.rolled_back": lambda d, _: f"revision {d['revision']} → {d['to']}: {d['reason']}",
     "planogram.applied": lambda d, _: f"{', '.join(d['columns'])} by {d['by']}",
     "time.confirmed": lambda d, _: f"by {d['source']}, {d['offset_ms']} ms off",

@@ -50,6 +50,14 @@ def test_every_record_of_ours_has_its_words(model: type[RecordData]) -> None:
     assert words or not any(data.values())
 
 
+@pytest.mark.parametrize(
+    "model", [m for m in rec.ALL if "by" in m.model_fields], ids=lambda model: model.type
+)
+def test_who_did_it_stands_in_the_words(model: type[RecordData]) -> None:
+    data = sample(model) | {"by": "ada"}
+    assert "ada" in summary({"type": model.type, "data": data}, "EUR")
+
+
 def test_no_words_are_kept_for_records_that_do_not_exist() -> None:
     assert set(_WORDS) <= set(rec.REGISTRY)
 

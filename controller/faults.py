@@ -118,5 +118,5 @@ TAKES_NOTHING: Final = (
     FaultCode.READER_JAM,
 )
 """As long as one of these stands, its device takes no money (MDB/ICP 4.2: the changer's 06; the
-validator's codes that disable it; a reader's classes 8 and A). What clears by a coin that passes,
-as a jam in the acceptor, is none of them: somebody has to be let try."""
+validator's codes that disable it; a reader's class 3: 8, 9 and A). What clears by a coin that
+passes, as a jam in the acceptor, is none of them: somebody has to be let try."""

@@ -19,7 +19,7 @@ _BY_NIBBLE: Final = (
     FaultCode.READER_OTHER,
     FaultCode.READER_OTHER,
     FaultCode.READER_FAILURE,
-    FaultCode.READER_COMMUNICATIONS,
+    FaultCode.READER_FAILURE,  # communications again, but of class 3: it does not work
     FaultCode.READER_JAM,
     FaultCode.READER_OTHER,
     FaultCode.READER_REFUND,

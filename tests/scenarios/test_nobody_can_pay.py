@@ -87,9 +87,10 @@ def test_a_device_that_takes_nothing_is_not_offered(
     play(scenario, link, settings=only(*left))
 
 
-def test_a_reader_that_does_not_work_is_asked_for_nothing(link: Link) -> None:
+@pytest.mark.parametrize("code", [0x80, 0x91, 0xA2], ids="{:02X}".format)
+def test_a_reader_that_does_not_work_is_asked_for_nothing(code: int, link: Link) -> None:
     async def scenario(stage: Stage) -> None:
-        _break_reader(stage)
+        stage.world.reader().malfunction(code)
         await stage.shows("Cash only", within_s=15.0)
         stage.press("A3")
         await stage.passes(5.0)

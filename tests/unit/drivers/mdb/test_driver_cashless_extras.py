@@ -94,7 +94,7 @@ async def test_a_revalue_that_is_never_answered_is_unknown() -> None:
         (0x21, "reader.tamper", False), (0x30, "reader.other", False),
         (0x41, "reader.communications", True), (0x52, "reader.service", True),
         (0x63, "reader.other", True), (0x74, "reader.other", True),
-        (0x80, "reader.failure", True), (0x91, "reader.communications", True),
+        (0x80, "reader.failure", True), (0x91, "reader.failure", True),
         (0xA1, "reader.jam", True), (0xB1, "reader.other", True),
         (0xC1, "reader.refund", False), (0xD1, "reader.other", True),
     ],

@@ -27,15 +27,15 @@ TESTS = Path(__file__).parent
 # first is traced as well. What that misses shows in the sum that `./run test` asks for.
 LIVES = {"crash", "failures", "scenarios", "swarm"}
 TRACED_OF = 8
-# A planted bug is not the product, and a process that is killed never says which lines it ran.
-NEVER_TRACED = {
-    "mutants",
+# A planted bug is not the product.
+NEVER_TRACED = {"mutants"}
+# Of a process that is killed nobody hears which lines it ran.
+KILLED = {
     "test_every_fault.py",
     "test_kills.py",
     "test_kills_of_acts.py",
     "test_kills_of_calls.py",
 }
-
 # Tests that wait for real processes go first, beside others that compute: what comes at the end is
 # quick, and no worker sits there while another one is at a test of a minute.
 LONG = {"e2e", "fleet", "mutants"}
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What a test that is not traced starts as a process is not traced either."""
     held = None
-    if item.get_closest_marker("no_cover"):
+    if item.get_closest_marker("no_cover") or set(place_of(item)) & KILLED:
         held = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     try:
         return (yield)

@@ -195,6 +195,24 @@ class ClaimClose(Args):
         return f"{self.claim} {self.journal}".rstrip()
 
 
+class ClaimAnswer(Args):
+    """Answer a code of another machine that was keyed in; ``granted`` gives its worth, once."""
+
+    kind: ClassVar[str] = "claim.answer"
+    replaced: ClassVar[bool] = False
+    roles: ClassVar[frozenset[Role]] = _SUPPORT
+    journal: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="that asked")]
+    asked: Annotated[Seq, Field(description="the seq of its claim.asked")]
+    answer: Literal["granted", "unknown", "paid", "later"]
+    amount: Annotated[int, Field(ge=0, le=9_999_999, description="minor units; of granted")] = 0
+    tender: Literal["cash", "card", "token"] = "cash"
+    machine: Annotated[str, Field(max_length=48, description="that promised it")] = ""
+
+    def target(self) -> str:
+        """Return the question."""
+        return f"{self.asked} {self.journal}"
+
+
 class VendFree(_OfColumn):
     """Let the next vend of a column cost nothing."""
 
@@ -297,6 +315,7 @@ KINDS: Final[dict[str, type[Args]]] = {
         CreditGrant,
         RefundLocal,
         ClaimClose,
+        ClaimAnswer,
         VendFree,
         MachineLock,
         MachineUnlock,

@@ -282,6 +282,55 @@ claim = Table(
     Column("closed_ms", BigInteger, nullable=True),
     Column("how", String(128), nullable=False, server_default=""),
     Index("ix_claim_machine_id", "machine_id"),
+    Index("ix_claim_code_end", "code_end"),
+)
+
+# A code that was keyed in at a machine that did not promise it; no projection: it is answered once.
+claim_question = Table(
+    "claim_question",
+    METADATA,
+    Column("journal_uid", LargeBinary(16), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the code
+    Column("code_end", String(4), nullable=False),
+    Column("days", BigInteger, nullable=False),  # for so long claims are honoured where it asks
+    Column("until_ms", BigInteger, nullable=False),  # its customer waits until then
+    Column("answer", String(16), nullable=False, server_default=""),  # "": not yet; late: none
+    Column("args", Text, nullable=False, server_default=""),  # the answer's, JSON
+    Column("sent", Boolean, nullable=False, server_default=false()),
+    Index(
+        "ix_claim_question_open",
+        "until_ms",
+        sqlite_where=text("sent IS FALSE"),
+        postgresql_where=text("sent IS FALSE"),
+    ),
+)
+
+# A claim that somebody wanted to have elsewhere; no projection. Once its machine has closed it as
+# moved it is the fleet's to honour: by one grant at a time, or by an operator's hand.
+claim_move = Table(
+    "claim_move",
+    METADATA,
+    Column("journal_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine_id", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("close_id", String(64), nullable=False, server_default=""),  # the last claim.close
+    Column("close_by_ms", BigInteger, nullable=False, server_default="0"),  # its end
+    Column("grant_id", String(64), nullable=False, server_default=""),  # the grant under way
+    Column("grant_machine_id", BigInteger, nullable=True),  # where
+    Column("grant_journal_uid", LargeBinary(16), nullable=True),  # and for which question
+    Column("grant_seq", BigInteger, nullable=True),
+    Column("paid_ms", BigInteger, nullable=True),
+    Column("how", String(128), nullable=False, server_default=""),
+    Index("ix_claim_move_digest", "digest"),
+    Index(
+        "ix_claim_move_granting",
+        "grant_id",
+        sqlite_where=text("grant_id <> '' AND paid_ms IS NULL"),
+        postgresql_where=text("grant_id <> '' AND paid_ms IS NULL"),
+    ),
 )
 
 fault = Table(

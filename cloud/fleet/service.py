@@ -32,6 +32,7 @@ from cloud.fleet.home import Home
 from cloud.fleet.ingest import presence
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.migrate import NotMigratedError, current, newest, upgrade
+from cloud.fleet.moves import Moves
 from cloud.fleet.now import now_ms
 from cloud.fleet.reach import broker_of, tls_of
 from cloud.fleet.signatory import signatory_of
@@ -65,6 +66,7 @@ class Service:
         self._home = home
         self._signatory = signatory_of(settings.signer, home, now_ms)
         self.database = FleetDatabase(home.database_url(settings))
+        self._moves = Moves(self.database, self._signatory)
         self._asking: asyncio.Task[bool] | None = None
         unique = uuid.uuid4().hex  # noqa: TID251 - a process's name among others
         self.ways: dict[str, Worker] = {}
@@ -115,6 +117,7 @@ class Service:
     async def _publish(self, connection: Connection) -> None:
         outbox = orders.Outbox(self.database)
         while True:
+            await self._moves.look(now_ms())
             await outbox.publish_new(connection, now_ms())
             await asyncio.sleep(OUTBOX_S)
 

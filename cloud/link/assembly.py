@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,6 +134,8 @@ class Fleet:
             on_ack=self.errands.heard,
             beside=self._beside,
         )
+        self._hears = False
+        self.link.watch(self._watched)
         machine.fleet = SyncView(self.link, self._journal, clock)
         machine.on_commit.append(self._committed)
         machine.on_turn.append(self.reporter.touched)
@@ -189,6 +192,17 @@ class Fleet:
             return
         self._told_time = True
         self._begin(self._confirm(true_ms, at_s, first=bool(first)))
+
+    def _watched(self) -> None:
+        """Have the machine know whether the fleet can be asked."""
+        hears = self.link.status.connected
+        if hears != self._hears:
+            self._hears = hears
+            self._begin(self._note(hears=hears))
+
+    async def _note(self, *, hears: bool) -> None:
+        with suppress(CommandRefused):  # it stops, or its journal is not whole
+            await self._act(cmd.NoteFleet(hears), "fleet")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -295,12 +295,20 @@ def local(args: c.Args) -> cmd.Command | None:
             return cmd.UnlockMachine()
         case c.MessageShow(text=text, seconds=seconds, until=until):
             return cmd.ShowMessage(text, float(seconds), until)
-        case c.ClaimClose(claim=claim, journal=journal, how=how):
-            return cmd.SettleClaim(claim, journal, how)
+        case c.ClaimClose() | c.ClaimAnswer():
+            return _of_claim(args)
         case c.AuditRead():
             return cmd.ReadAudit()
         case _:
             return _of_column(args)
+
+
+def _of_claim(args: c.ClaimClose | c.ClaimAnswer) -> cmd.Command:
+    if isinstance(args, c.ClaimClose):
+        return cmd.SettleClaim(args.claim, args.journal, args.how)
+    return cmd.AnswerClaim(
+        args.journal, args.asked, args.answer, args.amount, args.tender, args.machine
+    )
 
 
 def _of_column(args: c.Args) -> cmd.Command | None:

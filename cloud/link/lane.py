@@ -18,7 +18,14 @@ from controller.journal.envelope import EnvelopeError, read_head
 from controller.journal.reader import StoredRow
 
 URGENT: Final = frozenset(
-    {"claim.opened", "fault.raised", "review.flagged", "command.finished", "refund.requested"}
+    {
+        "claim.asked",
+        "claim.opened",
+        "command.finished",
+        "fault.raised",
+        "refund.requested",
+        "review.flagged",
+    }
 )
 BACKLOG: Final = win.BATCH_RECORDS  # with less than this the chain is as fast
 KEPT: Final = 64  # the newest: what was urgent before so many others is no news any more

@@ -45,6 +45,7 @@ _LOT_TYPES: Final = frozenset(
         rec.BillEscrowed,
         rec.BillStacked,
         rec.CreditGranted,
+        rec.ClaimGranted,
         rec.RightGranted,
     )
 )
@@ -260,6 +261,9 @@ _STEP_FUNCTIONS: Final[dict[type[RecordData], _Step]] = {
     rec.BillReturned: Tracer.give_back,
     rec.CreditGranted: lambda t, r, d: t.open(
         r, "granted", d.amount, f"granted by {d.by}: {d.reason}", CREDIT
+    ),
+    rec.ClaimGranted: lambda t, r, d: t.open(
+        r, "claims", d.amount, f"a claim of {d.machine}, by the fleet's word", CREDIT
     ),
     rec.RightGranted: lambda t, r, d: t.open(r, "app", d.amount, f"paid in an app: {d.id}", CREDIT),
     rec.RightHeld: lambda t, r, d: t.move(r, d.lots, CREDIT, HELD, "locked for the vend"),

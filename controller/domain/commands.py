@@ -262,6 +262,29 @@ class SettleClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerClaim:
+    """The fleet's answer to a code of another machine: to record ``asked`` of ``journal``.
+
+    Only with ``granted`` it names an amount (minor units), a tender, and the ``machine`` that
+    promised it; with ``later`` the machine alone.
+    """
+
+    journal: str
+    asked: int
+    answer: Literal["granted", "unknown", "paid", "later"]
+    amount: int = 0
+    tender: Literal["cash", "card", "token"] = "cash"
+    machine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFleet:
+    """Whether the fleet can be asked now; in no record."""
+
+    hears: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReadAudit:
     """Report the counters that an operator reads."""
 
@@ -348,5 +371,5 @@ Command = (
     | ApplyConfig | ApplyPlanogram
     | KeepRecording | EndGrant | ServeHealth | ConfirmTime | NoteRefused | Remote | LockMachine
     | UnlockMachine | SettleClaim | ShowMessage | ReadAudit | UpdateSoftware | EndRemote
-    | KeepCountersignature | SyncNow | Echo
+    | KeepCountersignature | SyncNow | Echo | AnswerClaim | NoteFleet
 )  # fmt: skip

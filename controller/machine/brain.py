@@ -80,6 +80,7 @@ from controller.saga import (
     give_back,
     late_card,
     patience,
+    redeem,
     revalue,
     rights,
     vend,
@@ -137,6 +138,7 @@ class Brain:
                 self.remote.boot()
                 orders.boot(self.desk)
                 give_back.claim_inherited(self.desk)
+                redeem.boot(self.desk)
                 self.incidents.booted()
                 if self.desk.journal.disk_full:
                     self.incidents.raised("journal", FaultCode.JOURNAL_FULL)
@@ -174,6 +176,9 @@ class Brain:
                 return self.remote.end(command)
             case cmd.ConfirmTime() | cmd.NoteRefused():
                 return obey_link(self.desk, command)
+            case cmd.NoteFleet(hears=hears):
+                self.desk.live.fleet = hears
+                return {}
             case cmd.KeepCountersignature():
                 return checkpoints.keep(self.desk, command)
             case _:
@@ -465,6 +470,8 @@ class Brain:
                 self.cash.escrow_overdue()
             case "code":
                 self.desk.live.code = None
+            case "asked":
+                redeem.timed_out(self.desk)
             case "promises":
                 promises.turn(self.desk)
             case "language":

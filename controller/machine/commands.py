@@ -54,7 +54,7 @@ def obey(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str, A
             return health.serve(desk, column, by)
         case cmd.LockMachine() | cmd.UnlockMachine() | cmd.ShowMessage() | cmd.UpdateSoftware():
             return orders.obey_order(desk, command, by)
-        case cmd.SettleClaim() | cmd.ReadAudit() | cmd.Echo():
+        case cmd.SettleClaim() | cmd.AnswerClaim() | cmd.ReadAudit() | cmd.Echo():
             return orders.obey_order(desk, command, by)
         case cmd.BeginJournal():
             raise CommandRefused("this journal is whole; a new one is begun only after a damage")

@@ -67,6 +67,15 @@ class AgeCheck:
     number: int = 0  # of the question
 
 
+@dataclass(frozen=True, slots=True)
+class AskedClaim:
+    """The fleet is asked about a code that is none of ours."""
+
+    seq: int  # of its record
+    digest: str
+    until_s: float  # monotonic
+
+
 @dataclass(slots=True)
 class Waiting:
     """A configuration, or a planogram, that came and does not hold yet."""
@@ -101,6 +110,8 @@ class Live:
     keyed: str = ""
     code: str | None = None  # digits of a claim's code so far; None: a selection is keyed
     codes_paused_until: float | None = None  # monotonic; None: not looked at in this life
+    fleet: bool = False  # it can be asked now
+    asked: AskedClaim | None = None
     door_open: bool = False
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None

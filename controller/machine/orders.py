@@ -19,6 +19,7 @@ from controller.machine import effects as fx
 from controller.machine import promises
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
+from controller.saga import redeem
 from controller.state.audit import Tally
 from controller.state.claims import Claim
 
@@ -36,6 +37,7 @@ Order = (
     | cmd.UnlockMachine
     | cmd.ShowMessage
     | cmd.SettleClaim
+    | cmd.AnswerClaim
     | cmd.ReadAudit
     | cmd.UpdateSoftware
     | cmd.Echo
@@ -61,6 +63,8 @@ def obey_order(desk: Desk, command: Order, by: str) -> dict[str, Any]:
             return _show(desk, command, by)
         case cmd.SettleClaim():
             return _settle(desk, command, by)
+        case cmd.AnswerClaim():
+            return redeem.answered(desk, command)
         case cmd.ReadAudit():
             return audit(desk)
         case cmd.UpdateSoftware():

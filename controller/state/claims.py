@@ -94,6 +94,10 @@ def _claim_closed(s: State, _r: Record, d: rec.ClaimClosed) -> None:
 
 def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
     _end_claim(s, d.claim, "")
+    _give(s, r, d)
+
+
+def _give(s: State, r: Record, d: rec.ClaimRedeemed | rec.ClaimGranted) -> None:
     s.wrong_codes = 0
     if d.tender == "token":
         rights.redeem_token(s, r.seq)
@@ -103,6 +107,16 @@ def _claim_redeemed(s: State, r: Record, d: rec.ClaimRedeemed) -> None:
 
 def _claim_refused(s: State, _r: Record, d: rec.ClaimRefused) -> None:
     s.wrong_codes += d.reason in ("unknown", "expired")  # the others are no guesses
+    s.asked = 0
+
+
+def _claim_asked(s: State, r: Record, _d: rec.ClaimAsked) -> None:
+    s.asked = r.seq
+
+
+def _claim_granted(s: State, r: Record, d: rec.ClaimGranted) -> None:
+    s.asked = 0
+    _give(s, r, d)
 
 
 FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
@@ -110,4 +124,6 @@ FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {
     rec.ClaimClosed: _claim_closed,
     rec.ClaimRedeemed: _claim_redeemed,
     rec.ClaimRefused: _claim_refused,
+    rec.ClaimAsked: _claim_asked,
+    rec.ClaimGranted: _claim_granted,
 }

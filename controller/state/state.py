@@ -110,6 +110,7 @@ class State:
     """Of a broken journal: device, amount, and whether nobody knows that it was charged."""
     service_by: str = ""
     wrong_codes: int = 0  # keyed in since the last right one
+    asked: int = 0  # the record of a code about which the fleet is asked; 0: of none
     counters: Counters = field(default_factory=Counters)
     rights: dict[int, Right] = field(default_factory=dict)
     basket_due: bool = False  # credit waits for the rest of a basket, then it goes back

@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Row
 from cloud.contract.journal import EnvelopeError, read_head
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import MessageError, Urgent
 from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.cursor import Cursor
 from cloud.fleet.ingest.reading import record_of
+from cloud.fleet.projections import questions
 from cloud.fleet.projections.episodes import Episode, begun_by
 
 
@@ -76,7 +78,10 @@ async def take_copy(database: FleetDatabase, machine_id: int, copy: Urgent, now_
             if journal is not None:
                 await _quarantine(database, connection, journal.id, machine_id, copy.seq, now_ms)
             return
-        episode = _episode_of(Row(copy.seq, copy.boot, copy.body, b""), uid)
+        row = Row(copy.seq, copy.boot, copy.body, b"")
+        episode = _episode_of(row, uid)
+        if kind == rec.ClaimAsked.type and await _counts(connection, machine_id, journal):
+            await questions.keep(database, connection, machine_id, uid, record_of(row))
         if episode is not None and await _counts(connection, machine_id, journal):
             await alerts.follow(database, connection, machine_id, [episode], now_ms)
 

@@ -15,6 +15,9 @@ from cloud.fleet.projections.episodes import of_claim
 from cloud.fleet.projections.fitting import fitted
 from cloud.fleet.projections.fold import Fold
 
+# Begins the ids of those by which the fleet takes a claim over: a claim that its machine knows
+# nothing of was not taken over, and stays owed.
+MOVES: Final = "claim-move-"
 RESULT_MAX: Final = 65_536  # characters: an audit of 250 columns has a third of it
 
 
@@ -47,7 +50,11 @@ async def take(
             )
         )
     )
-    if result.kind == ClaimClose.kind and result.outcome == Outcome.DONE.value:
+    if (
+        result.kind == ClaimClose.kind
+        and result.outcome == Outcome.DONE.value
+        and not result.id.startswith(MOVES)
+    ):
         await _claim_closed(connection, fold, machine_id, journal_id, at_ms, result.id)
 
 

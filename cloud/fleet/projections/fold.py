@@ -158,6 +158,7 @@ class Changed:
     stated: list[Stated] = field(default_factory=list)
     currency: str = ""
     revisions: list[Revision] = field(default_factory=list)  # in order
+    asked: list[Record] = field(default_factory=list)  # codes of others' claims
     episodes: Episodes = field(default_factory=Episodes)
     restart: bool = False  # the journal begins its own balances, perhaps with inherited ones
 
@@ -420,6 +421,11 @@ def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRe
         fold.end_claim(key, record)
 
 
+def _claim_asked(fold: Fold, record: Record, _: rec.ClaimAsked) -> None:
+    if not fold.inside:  # nobody waits any more for what an older journal asked
+        fold.changed.asked.append(record)
+
+
 def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
     key = (data.part, data.code)
     raised = fold.faults.get(key)
@@ -545,6 +551,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.ClaimOpened: _claim_opened,
     rec.ClaimClosed: _claim_ended,
     rec.ClaimRedeemed: _claim_ended,
+    rec.ClaimAsked: _claim_asked,
     rec.FaultRaised: _fault_raised,
     rec.FaultCleared: _fault_cleared,
     rec.ReviewFlagged: _flagged,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase, Upsert, Write
-from cloud.fleet.projections import answers
+from cloud.fleet.projections import answers, questions
 from cloud.fleet.projections.fitting import fitted as _fitted
 from cloud.fleet.projections.fold import Claim, ClaimKey, Fold, Raised, Saga, Shelf, values_of
 
@@ -105,6 +105,8 @@ async def save(
         )
     for at_ms, result in changed.results:
         await answers.take(connection, fold, machine_id, journal_id, at_ms, result)
+    for asked in changed.asked:
+        await questions.keep(database, connection, machine_id, bytes.fromhex(fold.journal), asked)
     for letter in changed.dead:
         await _save_letter(connection, {**whose, **values_of(letter)})
     await _save_revisions(connection, fold, machine_id)

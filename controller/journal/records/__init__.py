@@ -34,7 +34,15 @@ from controller.journal.records.cash import (
     StackIntended,
     TubesCounted,
 )
-from controller.journal.records.claims import ClaimClosed, ClaimOpened, ClaimRedeemed, ClaimRefused
+from controller.journal.records.claims import (
+    MOVED,
+    ClaimAsked,
+    ClaimClosed,
+    ClaimGranted,
+    ClaimOpened,
+    ClaimRedeemed,
+    ClaimRefused,
+)
 from controller.journal.records.climate import (
     CoolingChanged,
     HealthCooled,
@@ -124,6 +132,7 @@ from controller.journal.records.vends import (
 
 __all__ = [
     "ALL",
+    "MOVED",
     "REFUNDED",
     "REGISTRY",
     "AgeChecked",
@@ -140,7 +149,9 @@ __all__ = [
     "CashCollected",
     "CheckpointCountersigned",
     "CheckpointSigned",
+    "ClaimAsked",
     "ClaimClosed",
+    "ClaimGranted",
     "ClaimOpened",
     "ClaimRedeemed",
     "ClaimRefused",

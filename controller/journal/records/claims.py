@@ -8,6 +8,10 @@ from controller.domain import accounts as acc
 from controller.journal.envelope import RecordData
 from controller.journal.records.lines import Lines, Lots, lines_of
 
+# How a claim ended that the fleet has taken over, because its code was keyed in elsewhere: it is
+# owed on, and honoured wherever the fleet confirms it, here as well.
+MOVED: Final = "keyed in elsewhere: held by the fleet"
+
 
 class ClaimOpened(RecordData):
     """A promise for what could not be given back here and now; its code is on the panel."""
@@ -77,6 +81,36 @@ class ClaimRedeemed(RecordData):
         return lines_of((acc.CLAIMS_CARD, self.amount), (acc.CREDIT_PRODUCT, -self.amount))
 
 
+class ClaimAsked(RecordData):
+    """A whole code was keyed in that is none of ours: the fleet is asked, for as long as it waits.
+
+    The code itself stands in no record here; the fleet knows its own by digest and end.
+    """
+
+    type: ClassVar[str] = "claim.asked"
+    digest: str  # SHA-256 of its digits, hex
+    end: str  # its last four digits
+    waits_ms: int  # on the monotonic clock
+    days: int  # for so long a claim is honoured here
+
+
+class ClaimGranted(RecordData):
+    """The fleet confirmed a claim of another machine: credit here; a card's only buys."""
+
+    type: ClassVar[str] = "claim.granted"
+    asked: int  # seq of claim.asked
+    amount: int
+    tender: Literal["cash", "card", "token"]
+    machine: str  # that promised it
+
+    def postings(self) -> Lines:
+        """The operator owes us what it took over from the other machine."""
+        if self.tender == "token":
+            return ((acc.TOKENS_USED, 1), (acc.TOKENS_CREDIT, -1))
+        credit = acc.CREDIT_COINS if self.tender == "cash" else acc.CREDIT_PRODUCT
+        return lines_of((acc.OPERATOR, self.amount), (credit, -self.amount))
+
+
 class ClaimRefused(RecordData):
     """A code was keyed in that is none of ours, was honoured before, or is too old."""
 
@@ -89,4 +123,6 @@ ALL: Final[tuple[type[RecordData], ...]] = (
     ClaimClosed,
     ClaimRedeemed,
     ClaimRefused,
+    ClaimAsked,
+    ClaimGranted,
 )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from cloud.contract.journal import records as rec
 from cloud.contract.topics import Address
@@ -290,8 +290,10 @@ async def claims(
 ) -> Page:
     """Return the open claims; all of them with ``closed``. Of a code only its end is known here.
 
-    One that only an urgent copy tells of is ``reported``: nothing is paid for it yet.
+    One that only an urgent copy tells of is ``reported``: nothing is paid for it yet. One that the
+    fleet has taken over, as its code was keyed in elsewhere, is ``held``, and owed on.
     """
+    moved = t.claim_move.c
     query = (
         select(
             *_MACHINE,
@@ -308,11 +310,18 @@ async def claims(
             t.claim.c.uncertain,
             t.claim.c.closed_ms,
             t.claim.c.how,
+            moved.paid_ms,
+            moved.how.label("paid"),
         )
         .join(t.machine, t.machine.c.id == t.claim.c.machine_id)
         .join(t.journal, t.journal.c.id == t.claim.c.journal_id)
+        .outerjoin(
+            t.claim_move,
+            and_(moved.journal_id == t.claim.c.journal_id, moved.seq == t.claim.c.seq),
+        )
     )
-    still_open = t.claim.c.closed_ms.is_(None)
+    held = and_(t.claim.c.how == rec.MOVED, moved.paid_ms.is_(None))
+    still_open = or_(t.claim.c.closed_ms.is_(None), held)
     if not closed:
         query = query.where(still_open)
     newest = ("opened_ms", "claim")
@@ -327,6 +336,11 @@ async def claims(
     for line in lines:
         line["journal"] = bytes(line["journal"]).hex()
         line["reported"] = False
+        paid_ms, paid = line.pop("paid_ms"), line.pop("paid")
+        line["state"] = "closed" if line["closed_ms"] else "open"
+        if line["how"] == rec.MOVED:
+            line["state"] = "held" if paid_ms is None else "closed"
+            line["how"] = paid or line["how"]
     return lines.with_open(await _claims_ahead(database, address), newest, limit)
 
 
@@ -346,6 +360,7 @@ async def _claims_ahead(database: FleetDatabase, address: Address | None) -> lis
             "closed_ms": None,
             "how": "",
             "reported": True,
+            "state": "reported",
         }
         for whose, record in await reported(database, rec.ClaimOpened.type, address)
         if isinstance(record.data, rec.ClaimOpened)

@@ -7,10 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from cloud.fleet import dead_letters, reports
+from cloud.fleet import dead_letters, moves, reports
 from cloud.fleet.cli import listing, screen
 from cloud.fleet.cli.listing import Limit
-from cloud.fleet.cli.place import BOOKS, SERVER, AnyMachine, AsJson, CliError, Exit, ask, run
+from cloud.fleet.cli.place import (
+    BOOKS,
+    SERVER,
+    AnyMachine,
+    AsJson,
+    CliError,
+    Exit,
+    MachineName,
+    address_of,
+    ask,
+    run,
+)
 from cloud.fleet.now import now_ms
 from cloud.fleet.reported import WORDS
 
@@ -22,10 +33,13 @@ def mount(app: typer.Typer) -> None:
     for name, function in (
         ("sales", sales),
         ("cash", cash),
-        ("claims", claims),
         ("alerts", alerts),
     ):
         app.command(name, rich_help_panel=BOOKS)(function)
+    owed = typer.Typer(help="What customers are owed.")
+    owed.callback(invoke_without_command=True)(claims)
+    owed.command("end")(end_claim)
+    app.add_typer(owed, name="claims", rich_help_panel=BOOKS)
     group = typer.Typer(help="What could not be read or understood.", no_args_is_help=True)
     group.command("list")(dlq)
     group.command("show")(dlq_show)
@@ -155,6 +169,8 @@ def claims(
     json: AsJson = False,
 ) -> None:
     """Show what customers are owed."""
+    if context.invoked_subcommand is not None:
+        return
     lines = ask(
         context,
         machine,
@@ -176,19 +192,40 @@ def claims(
                 line["tender"],
                 f"…{line['code_end']}",
                 line["reason"],
-                (f"closed: {line['how']}", screen.GOOD)
-                if line["closed_ms"]
-                else (WORDS, screen.WARN)
-                if line["reported"]
-                else ("look at it", screen.WARN)
-                if line["flagged"]
-                else "open",
+                _state(line),
             )
             for line in lines
         ],
         "nobody is owed anything",
     )
     listing.more(lines)
+
+
+def _state(line: dict[str, Any]) -> str | tuple[str, str]:
+    match line["state"]:
+        case "closed":
+            return f"closed: {line['how']}", screen.GOOD
+        case "reported":
+            return WORDS, screen.WARN
+        case "held":
+            return "owed by the fleet: keyed in elsewhere, and not given", screen.WARN
+    return ("look at it", screen.WARN) if line["flagged"] else "open"
+
+
+def end_claim(
+    context: typer.Context,
+    machine: MachineName,
+    claim: Annotated[int, typer.Argument(help="As `vendcloud claims` numbers it.")],
+    how: Annotated[str, typer.Option("--how", help="How it was paid.")],
+    json: AsJson = False,
+) -> None:
+    """Say that a claim was paid that the fleet holds, as its code was keyed in elsewhere."""
+    address = address_of(machine)
+    amount = run(context, lambda database, _: moves.end(database, address, claim, how, now_ms()))
+    if json:
+        screen.as_json({"machine": machine, "claim": claim, "amount": amount, "how": how})
+    else:
+        screen.note(f"claim {claim} of {machine} was paid: {how}")
 
 
 def alerts(

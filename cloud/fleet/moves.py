@@ -215,10 +215,13 @@ class Moves:
                 _M.close_by_ms,
                 _M.paid_ms,
                 _M.digest,
+                # In one statement: its end and the claim's come in together.
+                t.command.c.outcome,
             )
             .join(t.machine, t.machine.c.id == _C.machine_id)
             .join(t.journal, t.journal.c.id == _C.journal_id)
             .outerjoin(t.claim_move, and_(_M.journal_id == _C.journal_id, _M.seq == _C.seq))
+            .outerjoin(t.command, t.command.c.id == _M.close_id)
             .where(_C.code_end == asked.code_end, t.machine.c.tenant == asked.tenant)
             .order_by(_C.closed_ms.is_not(None), _C.journal_id.desc(), _C.seq.desc())
         )
@@ -262,15 +265,10 @@ class Moves:
         ):
             return later
         ends = asked.until_ms - ENDS_MS <= now_ms
-        outcome = (
-            await connection.execute(
-                select(t.command.c.outcome).where(t.command.c.id == (found.close_id or ""))
-            )
-        ).scalar_one_or_none()
-        if outcome == "" and found.close_by_ms > now_ms:  # under way
+        if found.outcome == "" and found.close_by_ms > now_ms:  # under way
             return later if ends else None
         mine = _id_of(MOVES, asked)
-        if ends or not found.online or (found.close_id == mine and outcome is not None):
+        if ends or not found.online or (found.close_id == mine and found.outcome is not None):
             return later
         await connection.execute(
             update(t.claim_move)

@@ -172,7 +172,8 @@ def answered(desk: Desk, told: cmd.AnswerClaim) -> dict[str, Any]:
         case "paid":
             _not_here(desk, "paid", Message.CODE_PAID)
         case "later":
-            _not_here(desk, "fleet", Message.CODE_LATER, told.machine)
+            message = Message.CODE_THERE if told.machine else Message.CODE_LATER
+            _not_here(desk, "fleet", message, told.machine)
     return {"answer": told.answer, "asked": asked.seq, "amount": told.amount}
 
 

@@ -175,6 +175,10 @@ ELSEWHERE = {
         ),
         "needs a broker and a fleet's keys; tests/scenarios/test_killed_commands.py kills there",
     ),
+    **dict.fromkeys(
+        ("claim.asked", "claim.granted"),
+        "needs a fleet that answers; tests/scenarios/test_claims_elsewhere.py kills there",
+    ),
     "revalue.heard": "comes behind a claim given in doubt, where the books and the truth differ on"
     " purpose; tests/scenarios/test_revalue.py kills there",
     "time.confirmed": "needs a fleet or a synchronised clock, and is about no money",

@@ -16,6 +16,7 @@ from controller.journal.records import CommandStarted
 from controller.machine.table import Mode
 from controller.planning import SettingsPlanner
 from controller.ports import DispenseResult
+from controller.saga.claims import mint
 from controller.spool import FolderSpool
 from simulator.instant import InstantDispenser, InstantHardware
 from tests.fleet.books import known
@@ -182,6 +183,18 @@ async def claim_close(m: Tied) -> None:
     assert m.shop.state.claims == {}
 
 
+async def claim_answer(m: Tied) -> None:
+    await m.until(lambda: m.shop.machine.desk.live.fleet)
+    await m.shop.keys("#" + mint(b"another machine's, of 32 bytes..", "m2", 7, 200))
+    await m.until(lambda: m.shop.state.asked)
+    asked, journal = m.shop.state.asked, m.shop.journal.journal_id.hex()
+    answer = await ask(
+        m, "claim.answer", journal=journal, asked=asked, answer="granted", amount=200, machine="m2"
+    )
+    assert answer["result"] == {"answer": "granted", "asked": asked, "amount": 200}
+    assert m.shop.state.credit.total == 200
+
+
 async def machine_lock(m: Tied) -> None:
     assert (await ask(m, "machine.lock", reason="recall"))["result"] == {"locked": True}
     lock = m.shop.state.orders.lock
@@ -246,6 +259,7 @@ PLAYS: Final[dict[str, Callable[[Tied], Awaitable[None]]]] = {
     for play in (
         price_set, planogram_apply, column_disable, column_enable, column_test, stock_set,
         config_apply, message_show, credit_grant, vend_free, refund_local, claim_close,
+        claim_answer,
         machine_lock, machine_unlock, service_enter, service_leave, audit_read, journal_upload,
         log_level, reboot, software_update, echo,
     )

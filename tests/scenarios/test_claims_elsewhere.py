@@ -280,7 +280,7 @@ def test_its_own_code_that_the_fleet_took_over_is_asked_for_as_well(link: Link) 
         )  # fmt: skip
         assert stage.claimed == 0
         stage.press("#" + claim.code)
-        await stage.shows("not here")
+        await stage.shows("try later")
         assert stage.state.wrong_codes == 0
         await in_touch(stage)
         await asks(stage, claim.code)

@@ -15,6 +15,7 @@ from controller.recorder import checkpoint, recorder
 from controller.recorder.keeping import packed, unpacked
 from controller.recorder.replay import Replayed, ReplayError, replay
 from controller.recorder.story import story
+from controller.saga.claims import mint
 from simulator.world import Link
 from tests.climate_kit import cooled
 from tests.scenarios.stage import SETTINGS, Stage, play
@@ -285,6 +286,31 @@ def test_a_fleets_command_that_takes_a_while_is_replayed() -> None:
     found = replay(kept(stage)["asked"])
     assert found.same, found.difference
     assert "command.finished" in found.types
+
+
+def test_a_question_to_the_fleet_is_replayed_and_written_down_at_rest() -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        machine = stage.running.machine
+        now = machine.desk.now_ms + 1_000
+        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
+        await machine.act(cmd.NoteFleet(hears=True), "fleet")
+        stage.press("#" + mint(b"another machine's key, 32 bytes.", "m2", 7, 200))
+        await stage.until(lambda: bool(stage.state.asked))
+        assert checkpoint.take(machine.brain).memory["live"]["asked"]
+        told = cmd.AnswerClaim(stage.state.journal, stage.state.asked, "paid")
+        order = cmd.Remote(
+            id="c1", kind="claim.answer", target="", counter=1, issuer="fleet",
+            expires_ms=now + 3_600_000, command=told,
+        )  # fmt: skip
+        assert (await machine.act(order, "fleet"))["outcome"] == "done"
+        await stage.act(cmd.KeepRecording())
+        await stage.passes(1.0)
+
+    stage = play(scenario)
+    found = replay(kept(stage)["asked"])
+    assert found.same, found.difference
+    assert {"claim.asked", "claim.refused"} <= set(found.types)
 
 
 def test_every_life_can_be_written_down_at_rest() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from typer.testing import CliRunner
 
 from cloud.contract.commands import CommandBody
 from cloud.contract.journal import records as rec
@@ -16,6 +18,7 @@ from cloud.contract.messages import Countersigned, Desired, Signed, Urgent
 from cloud.contract.topics import Address
 from cloud.fleet import moves, reports
 from cloud.fleet import schema as t
+from cloud.fleet.cli.app import app
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.moves import Moves
@@ -437,3 +440,30 @@ async def test_what_the_fleet_holds_survives_a_rebuild_and_is_paid_by_hand_once(
         await moves.end(site.database, site.a.address, site.claim, "twice", NOW)
     await site.look()
     assert await site.answers(site.b) == ["paid"]
+
+
+async def test_the_shell_tells_what_the_fleet_holds_and_ends_it(
+    tmp_path: Path, migrated_file: Path
+) -> None:
+    (tmp_path / "fleet.db").write_bytes(migrated_file.read_bytes())
+    database = FleetDatabase(f"sqlite+aiosqlite:///{tmp_path / 'fleet.db'}")
+    site = await Site.of(database)
+    await site.asks(site.b)
+    await site.look()
+    await site.closes()
+    await database.close()
+    runner = CliRunner()
+
+    def shell(*words: str) -> str:
+        done = runner.invoke(app, ["--home", str(tmp_path), "claims", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    told = await asyncio.to_thread(shell)
+    assert all(word in told for word in ("2.00", "acme/lobby-1", "owed by the fleet"))
+    number = str(site.claim)
+    await asyncio.to_thread(shell, "end", "acme/lobby-1", number, "--how", "by bank")
+    assert "lobby-1" not in await asyncio.to_thread(shell)
+    assert "closed: by bank" in await asyncio.to_thread(shell, "--all")
+    (line,) = json.loads(await asyncio.to_thread(shell, "--all", "--json"))
+    assert (line["state"], line["how"]) == ("closed", "by bank")

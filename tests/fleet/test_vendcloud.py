@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from cloud.contract.commands import CommandBody
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Signed, read
 from cloud.contract.signing import Verifier
 from cloud.contract.topics import Address, Topic
@@ -49,10 +50,10 @@ async def books(tmp_path: Path) -> AsyncIterator[Journal[State]]:
     await made.close()
 
 
-def link_of(site: Site, books: Journal[State], **more: Any) -> Link:
+def link_of(site: Site, books: Journal[State], machine: Address = MACHINE, **more: Any) -> Link:
     words = iter(range(10_000))
     transport = MqttTransport(
-        site.broker(MACHINE), MACHINE, trust.dates_checked(lambda: (START, False))
+        site.broker(machine), machine, trust.dates_checked(lambda: (START, False))
     )
     return Link(books, transport, SystemClock(), lambda: f"w{next(words)}", **more)
 
@@ -106,6 +107,26 @@ async def test_a_machines_sales_are_what_the_shell_says(site: Site, books: Journ
         assert vendcloud(site.home, *command.split())
     assert asked(site.home, "rebuild")["records"] == books.durable_seq
     assert asked(site.home, "sales") == [total]
+
+
+async def test_a_code_that_nobody_promised_is_answered_by_the_server_itself(
+    site: Site, books: Journal[State]
+) -> None:
+    asking = Address("acme", "lobby-2")
+    got: asyncio.Queue[Heard] = asyncio.Queue()
+    verifier = Verifier(bytes.fromhex(site.made["root_key"]), asking)
+    books.label.confirm(now_ms(), int(SystemClock().monotonic_s() * 1000))
+    asked_at = books.stage(
+        rec.ClaimAsked(digest="ab" * 32, end="1234", waits_ms=120_000, days=90)
+    ).seq
+    await books.commit()
+    async with linked(link_of(site, books, asking, on_down=got.put_nowait)), asyncio.timeout(90):
+        while (heard := await got.get()).topic is not Topic.CMD:
+            pass
+    body = verifier.command(read(Signed, heard.payload), now_ms())
+    assert (body.kind, body.args["asked"], body.args["answer"]) == (
+        "claim.answer", asked_at, "unknown",
+    )  # fmt: skip
 
 
 async def test_a_command_is_signed_published_and_verified_by_the_machine(

@@ -75,6 +75,7 @@ class FaultCode(StrEnum):
     BILL_ROM = "bill.rom"
     BILL_JAM = "bill.jam"
     BILL_CASHBOX_OUT = "bill.cashbox_out"
+    BILL_DISABLED = "bill.disabled"  # by itself, and it does not say why
     BILL_STACKER_FULL = "bill.stacker_full"
     BILL_REMOVED = "bill.removed"
     BILL_DISPENSER = "bill.dispenser"  # the recycler pays nothing out
@@ -114,6 +115,7 @@ TAKES_NOTHING: Final = (
     FaultCode.BILL_ROM,
     FaultCode.BILL_JAM,
     FaultCode.BILL_CASHBOX_OUT,
+    FaultCode.BILL_DISABLED,
     FaultCode.READER_FAILURE,
     FaultCode.READER_JAM,
 )

@@ -45,7 +45,13 @@ from drivers.mdb.bill_commands import (
     Security,
     encode_command,
 )
-from drivers.mdb.bill_faults import DISABLING, INCIDENTS, ONE_SHOT, RECYCLER_ONE_SHOT
+from drivers.mdb.bill_faults import (
+    DISABLING,
+    INCIDENTS,
+    NOT_DISABLED,
+    ONE_SHOT,
+    RECYCLER_ONE_SHOT,
+)
 from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.fields import mask_of
@@ -69,6 +75,10 @@ SPOILT: Final = "an answer of the validator came damaged, and may have told of a
 
 FULL_STACKER_S: Final = 10.0
 """Between two STACKER questions while it is full: somebody may have emptied it."""
+
+REFUSES_S: Final = 5.0
+"""So long it may say that it is disabled though it was told to take bills; then it is told again,
+and after as long once more it is a fault."""
 
 KINDS: Final[Mapping[codec.BillRoute, BillEventKind]] = {
     codec.BillRoute.STACKED: BillEventKind.STACKED,
@@ -140,6 +150,8 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._applied_at = NEVER
         self._held = False  # a bill is in escrow, and was told
         self._unsure = False  # an answer came damaged that may have told of another one
+        self._refusal_due: float | None = None  # until when it may say that it is disabled
+        self._told_again = False  # it was, since it said so
 
     @property
     def info(self) -> BillInfo | None:
@@ -332,13 +344,29 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             await self._count()
         if self._applied != self._effective:
             await self._apply()
+        if self._refusal_due is not None and now >= self._refusal_due:
+            await self._still_disabled(now)
         if self._result_due is not None and now >= self._result_due:
             self._result_due = None
             self._held = False
             self._faults.raise_(
                 FaultCode.BILL_STUCK_IN_ESCROW, f"no result in {ESCROW_RESULT_S:.0f} s"
             )
-        return min(self._due_in(self._stacker_due), self._due_in(self._result_due))
+        return min(map(self._due_in, (self._stacker_due, self._result_due, self._refusal_due)))
+
+    async def _still_disabled(self, now: float) -> None:
+        """It is disabled, and not by us: it has forgotten what it was told, or is out of order."""
+        self._refusal_due = None
+        said_why = any(code in self._faults for code in NOT_DISABLED)
+        if said_why or self._held or self._pays or not self._applied:
+            return
+        if self._told_again:
+            words = "it says that it is disabled, though it was told to take bills"
+            self._faults.raise_(FaultCode.BILL_DISABLED, words)
+            return
+        self._told_again = True
+        await self._apply()
+        self._refusal_due = now + REFUSES_S
 
     @property
     def _pays(self) -> bool:
@@ -362,6 +390,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         await self._tell(encode_command(BillType(mask, escrow)))
         if mask != self._applied:
             self._applied_at = asyncio.get_running_loop().time()
+            self._refusal_due = None
         self._applied = mask
 
     def _note_stacker(self, *, full: bool) -> None:
@@ -403,7 +432,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         self._gate.quiet()
         if self._slot.spoilt:
             self._tell_spoilt()
-        self._faults.clear(*DISABLING.values())
+        self._takes_bills()
         if self._turns:
             self._end_turn(Turn.QUIET)
 
@@ -461,8 +490,10 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             self._note_just_reset()
         else:
             self._reset_told = None
-        if codec.ValidatorStatus.DISABLED not in statuses and not (statuses & DISABLING.keys()):
-            self._faults.clear(*DISABLING.values())
+        if codec.ValidatorStatus.DISABLED in statuses:
+            self._says_disabled()
+        elif not (statuses & DISABLING.keys()):
+            self._takes_bills()
         for item in answer.items:
             match item:
                 case codec.DisabledInsertions(count):
@@ -476,6 +507,16 @@ class MdbBillValidator(PaysNothing, MdbDriver):
                     self._stir.set()
                 case _:
                     continue
+
+    def _says_disabled(self) -> None:
+        said_why = any(code in self._faults for code in NOT_DISABLED)
+        if self._refusal_due is None and self._applied and not said_why:
+            self._refusal_due = asyncio.get_running_loop().time() + REFUSES_S
+            self._stir.set()
+
+    def _takes_bills(self) -> None:
+        self._refusal_due, self._told_again = None, False
+        self._faults.clear(*NOT_DISABLED)
 
     def _status(self, status: codec.ValidatorStatus, bills: list[codec.BillEvent]) -> None:
         if status in DISABLING:

@@ -359,6 +359,40 @@ async def test_bills_refused_and_offered_while_disabled_are_counted_not_told() -
 
 
 @virtual
+async def test_a_validator_that_disables_itself_is_told_once_until_it_takes_bills() -> None:
+    it = await selling()
+    it.bench.bill.faults.disabled = True
+    await until(lambda: ("bill", "bill.disabled") in it.sink.faults, 15.0)
+    for mask in (frozenset[int](), ALL_BILLS):  # as around each vend
+        it.bill.accept(mask)
+        await asyncio.sleep(20)
+    assert ("bill", "bill.disabled") in it.sink.faults
+    it.bench.bill.faults.disabled = False
+    await until(lambda: it.sink.faults == {})
+    assert len(it.sink.told(FaultRaised)) == 1
+    await it.offer_bill(500)
+    await at_least(1, lambda: it.sink.bills)
+    await it.die()
+
+
+@virtual
+async def test_a_validator_that_forgot_what_it_takes_is_told_again() -> None:
+    it = await selling()
+    it.bench.bill.accepted = 0
+    await until(lambda: it.bench.bill.accepted == 0x0F, 10.0)
+    assert it.sink.told(FaultRaised) == []
+    await it.die()
+
+
+@virtual
+async def test_disabled_is_no_fault_while_no_bill_is_wanted() -> None:
+    it = await validator().up()
+    await asyncio.sleep(60)
+    assert it.sink.told(FaultRaised) == []
+    await it.die()
+
+
+@virtual
 async def test_undefined_bytes_before_a_bill_are_passed_over() -> None:
     it = await selling()
     it.bench.bill.faults.undefined_byte = 2

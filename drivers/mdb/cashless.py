@@ -326,14 +326,22 @@ class MdbCardReader(ReaderRevalue):
         # One that had ended the vend by itself by then may have given the money back, or not.
         if outcome is RefundOutcome.REFUSED and surely and not self._no_vend:
             return Charged(self._approved_amount(), "approved too late, not given back")
-        no_vend = self._no_vend or (not heard and not surely and await self._lives())
+        lives = not heard and not surely and await self._lives()
+        if self._phase is Phase.APPROVED:  # its first word is the approval that was not heard
+            return await self._fail_approved()
+        no_vend = self._no_vend or lives
         if no_vend and not surely and not self._charged() and not self._gone():
             return self._in_no_vend()
         return CancelOutcome.UNKNOWN
 
     async def _lives(self) -> bool:
         """Whether it answers a poll: its silence to a command was no death of its own."""
-        return await self._turn_or(self.response_s) not in (None, Turn.LOST)
+        self._phase = Phase.REQUESTED
+        try:
+            return await self._turn_or(self.response_s) not in (None, Turn.LOST)
+        finally:
+            if self._phase is Phase.REQUESTED:
+                self._phase = Phase.NONE
 
     def _in_no_vend(self) -> CancelOutcome:
         """What it proves that a reader is in no vend: on this link its refund error comes again."""

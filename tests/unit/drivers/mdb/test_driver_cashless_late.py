@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -112,6 +113,31 @@ async def test_no_reset_comes_before_the_failure_of_an_approval_that_came_late(
         assert auth(it).state is AuthState.REFUNDED, hundredths  # else before it was told
         await it.die()
     assert came_late > 2
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_an_approval_that_comes_behind_a_failure_nobody_heard_is_given_back(
+    kind: LinkKind,
+) -> None:
+    """A poll asks whether the reader lives; what it says to it is the approval."""
+    for hundredths in range(540, 620, 5):
+        it = await selling(replace(CLASSIC, max_response_s=6), kind=kind)
+        await session(it)
+        handle, driver = it.bench.reader._handle, it.reader
+
+        def busy(payload: bytes, handle: Any = handle, driver: Any = driver) -> Any:
+            deaf = payload[:2] in (b"\x13\x01", b"\x13\x03") and not driver._approval_seen
+            return None if deaf else handle(payload)
+
+        it.bench.reader._handle = busy  # type: ignore[method-assign] # until it has told
+        it.bench.reader.faults.extra_approve_s = hundredths / 100
+        gives_back(it)
+        asked = asyncio.ensure_future(it.reader.request_vend(120, 7))
+        assert isinstance(await asked, Denied)
+        await asyncio.sleep(20.0)
+        assert auth(it).charged == 0, hundredths
+        await it.die()
 
 
 @virtual

@@ -119,6 +119,9 @@ class ClimateKeeping:
     def _cool(self, plan: ClimatePlan, cabinet_c: float | None) -> Cooler:
         desk = self._desk
         cooler = self._cooler()
+        leading = self._thermometers[plan.sensor]
+        if cooler.phase is Phase.OFF and not leading.heard and not leading.lost(desk.now):
+            return cooler  # its first reading is on its way, and will say what is wanted
         defrost = plan.defrost
         over = self._thermometers.get(defrost.sensor) if defrost is not None else None
         phase, why = pure.next_phase(

@@ -110,6 +110,25 @@ def test_a_rest_that_is_known_is_not_begun_anew_after_a_restart() -> None:
     play(scenario, fold_idle=True, settings=settings, plan=thermal(settings, start_c=9.0))
 
 
+def test_nothing_is_cooled_before_it_has_been_measured() -> None:
+    """A compressor that has rested for longer than it would without a thermometer."""
+
+    async def scenario(stage: Stage) -> None:
+        await starts(stage)
+        await rests(stage)
+        assert stage.world.cabin is not None
+        stage.world.cabin.set_ambient(3.5)
+        await passes(stage, 1_300.0)
+        before = len(phases(stage))
+        await stage.kill()
+        await stage.opens()
+        await passes(stage, 60.0)
+        assert celsius(stage) < 4.5
+        assert len(phases(stage)) == before
+
+    play(scenario, fold_idle=True, settings=cooled(health=()))
+
+
 def test_after_a_power_cut_a_rest_counts_from_the_start() -> None:
     async def scenario(stage: Stage) -> None:
         assert stage.world.cabin is not None

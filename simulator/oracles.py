@@ -18,6 +18,7 @@ from simulator.whole import Whole
 
 # Why a reader charged what it should have given back: nothing was sold for it, so it is no
 # discount on anything.
+WATCHED_S: Final = 5.5  # a relay's own watch leaves the controller so much to be late
 KEPT: Final = ("cannot refund", "refund error")
 
 
@@ -188,11 +189,11 @@ def _relay_limits(climate: Climate) -> dict[int, float]:
     """Return how long each relay of the climate may be on, by its pin."""
     limits: dict[int, float] = {}
     if climate.cooling is not None:
-        limits[climate.cooling.pin.number] = climate.cooling.max_on_s + 1.0
+        limits[climate.cooling.pin.number] = climate.cooling.max_on_s + WATCHED_S
     if climate.defrost is not None and climate.defrost.pin is not None:
-        limits[climate.defrost.pin.number] = climate.defrost.for_s + 1.0
+        limits[climate.defrost.pin.number] = climate.defrost.for_s + WATCHED_S
     if climate.heating is not None:
-        limits[climate.heating.pin.number] = climate.heating.max_on_s + 1.0
+        limits[climate.heating.pin.number] = climate.heating.max_on_s + WATCHED_S
     if climate.light is not None:
         limits[climate.light.pin.number] = float("inf")
     return limits

@@ -119,6 +119,12 @@ class Cabin:
         self._settle()
         return self._air.celsius
 
+    @property
+    def evaporator_c(self) -> float:
+        """Return how warm the evaporator is."""
+        self._settle()
+        return self._air.evaporator_c
+
     def put(self, celsius: float) -> None:
         """Make the air so warm, at once."""
         self._settle()
@@ -174,7 +180,8 @@ class Cabin:
             cold = (aim / tau + (aim - plan.cooling_c) / plan.cooling_s) / speed
             return cold, 1 / speed
         if ("heating" in on) and not self.faults.heater_dead:
-            return aim + plan.heating_c, tau
+            # Its power is what it is: through an open door most of it is gone.
+            return aim + plan.heating_c * tau / plan.closed_s, tau
         return aim, tau
 
     def _evaporator_aim(self) -> float:

@@ -15,6 +15,7 @@ _SILENT: Final = ("silent", "mute_s=3.0", "mute_s=8.0", "mute_s=40.0")
 _CHANGER_AWAY: Final = tuple(f"changer.{name}" for name in _SILENT)
 _BILL_AWAY: Final = tuple(f"bill.{name}" for name in _SILENT)
 _READER_AWAY: Final = tuple(f"reader.{name}" for name in _SILENT)
+_WARM: Final = ("cabin.warm", "climate.compressor_dead", "climate.heater_dead")
 
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     # the dispenser
@@ -137,8 +138,8 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "validator is gone": _BILL_AWAY,
     "bill is stacked after power-up": ("end.power",),
     # the climate
-    "health timer has run out": ("cabin.warm", "climate.compressor_dead"),
-    "health timer runs out meanwhile": ("cabin.warm", "climate.compressor_dead"),
+    "health timer has run out": _WARM,
+    "health timer runs out meanwhile": _WARM,
     "thermometer dies": ("climate.sensor",),
     # the disk, the clock, the configuration, keys, ends
     "disk is slow (0.5 s)": ("disk.latency_s=0.5",),

@@ -1,4 +1,7 @@
-"""The oracle of the compressor, at its relay: it rests as long as it must, and runs as long."""
+"""The oracle of the compressor, at its relay: it rests as long as it must, and runs as long.
+
+What it has to do with how warm the air is, ``relays`` says.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,6 @@ class CoolingOracle:
         cooling = None if machine.settings.climate is None else machine.settings.climate.cooling
         self._machine = machine
         self._cooling = cooling
-        self.pin = None if cooling is None else cooling.pin.number
         self._on_s = self._off_s = float("-inf")
         self._stopping = False
         self._late_s = 0.0  # what the last change waited for its record
@@ -31,6 +33,11 @@ class CoolingOracle:
             self._late_s = self._machine.loop.time() - record.mono_ms / 1_000
         if isinstance(record.data, rec.StopRequested | rec.BootStarted):
             self._stopping = isinstance(record.data, rec.StopRequested)
+
+    def ended(self, evidence: Evidence) -> bool:
+        """Tell whether its life may have ended, which switches everything off."""
+        disk = any(one.part == "disk" for one in evidence.struck)  # which may end a life as well
+        return self._machine.running is None or self._stopping or disk or bool(evidence.ends)
 
     def switched(self, evidence: Evidence, *, on: bool) -> None:
         """Judge an edge; what the one before it was late is missing between them."""
@@ -49,9 +56,7 @@ class CoolingOracle:
             return
         self._off_s = now
         ran_s = now - self._on_s
-        disk = any(one.part == "disk" for one in evidence.struck)  # which may end a life as well
-        ended = self._machine.running is None or self._stopping or disk or bool(evidence.ends)
-        if ran_s < cooling.min_on_s - spare_s and not ended:
+        if ran_s < cooling.min_on_s - spare_s and not self.ended(evidence):
             evidence.findings.append(
                 f"the compressor stops {ran_s:.1f} s after it started, and runs for"
                 f" {cooling.min_on_s:.0f} s at least"

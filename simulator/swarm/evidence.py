@@ -125,6 +125,17 @@ class Evidence:
             for window in self.windows
         )
 
+    def slowest_commit_s(self) -> float:
+        """Return how long the disk made a commit wait at most."""
+        return max(
+            (
+                one.value
+                for one in self.struck
+                if (one.part, one.name) == ("disk", "latency_s") and isinstance(one.value, float)
+            ),
+            default=0.0,
+        )
+
     def of(self, *types: type[Any]) -> list[Any]:
         """Return the data of all records of these types."""
         # No type of record inherits from another, and asking pydantic's classes takes its time.

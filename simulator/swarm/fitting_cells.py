@@ -48,8 +48,10 @@ def _has(build: Build, mark: str) -> bool:
             return build.pulse
         case "cctalk" | "acceptor" | "hopper3" | "billcc":
             return build.cctalk
+        case "climate" if name in ("compressor_dead", "heater_dead"):
+            return bool(build.cooled if name == "compressor_dead" else build.heated)
         case "climate" | "cabin":
-            return bool(build.cooled)
+            return bool(build.cooled or build.heated)
         case _:
             return True
 
@@ -107,7 +109,7 @@ def _can(build: Build, cell: Cell) -> bool:
     if failure == "bill is stacked after power-up":
         return build.escrow and build.bill_stacks_at_power_up and build.bill_waits != "keep"
     if failure.startswith("health timer"):
-        return 0.0 < build.cooled < 10.0
+        return 0.0 < (build.cooled or build.heated) < 10.0
     if "recycler" in failure:
         return build.recycler
     if "whether it refunded" in failure:

@@ -14,6 +14,7 @@ from config.machine import MachineSettings
 from simulator.plan import WorldPlan
 from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
+from simulator.swarm.comforts import Comforts
 from simulator.swarm.loading import Loads
 from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
@@ -305,4 +306,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     Ordered(),
     OtherGlass(),
     Loads(),
+    Comforts(),
 )

@@ -74,7 +74,7 @@ class HealthOracle:
                 return
             late = now - due_s(rule, max(since, self._blind_s), self._attended)
             # A turn waits for its intent, which a slow disk has behind the commit before it.
-            if late > SLACK_S + 2.0 * _slowest_commit_s(evidence):
+            if late > SLACK_S + 2.0 * evidence.slowest_commit_s():
                 evidence.findings.append(
                     f"{name} was sold {late:.0f} s after its health timer should have run out"
                 )
@@ -146,7 +146,7 @@ class HealthOracle:
             return 0.0
         served = max(self._attended, self._served.get(name, 0.0))
         due = max(due_s(self._rules[name], max(since, self._blind_s), served), self._began_s)
-        return max(0.0, now - due - LATE_S - 2.0 * _slowest_commit_s(evidence))
+        return max(0.0, now - due - LATE_S - 2.0 * evidence.slowest_commit_s())
 
     def _was_due(self, name: str) -> bool:
         """Tell whether its timer ran out before the air was cold again; that stays so."""
@@ -156,15 +156,3 @@ class HealthOracle:
     def _settle(self) -> None:
         """Bring the air to now."""
         _ = self._cabin.celsius
-
-
-def _slowest_commit_s(evidence: Evidence) -> float:
-    """Return how long the disk made a commit wait at most."""
-    return max(
-        (
-            one.value
-            for one in evidence.struck
-            if (one.part, one.name) == ("disk", "latency_s") and isinstance(one.value, float)
-        ),
-        default=0.0,
-    )

@@ -150,6 +150,10 @@ class Build:
     second_reader: bool = False
     recorded: bool = False  # it has a flight recorder, and what it kept is replayed
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
+    heated: float = 0.0  # the same of hot food that is not hot enough
+    defrosts: str = ""  # by the clock, by the evaporator's thermometer (ice), or with a heater
+    light: str = ""  # in the cabinet: always, door, schedule
+    light_zone: str = "UTC"
     reconfigured: bool = False  # every second start finds other policies
     cctalk: bool = False  # coins and bills on a line of their own
     events: int = 0  # that its acceptor has counted before: behind 255 comes 1

@@ -15,7 +15,6 @@ from simulator.disk import Disk
 from simulator.pins.board import Edge
 from simulator.plan import WorldPlan
 from simulator.swarm import build
-from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.customers import Customer
 from simulator.swarm.damage import (
     IN_A_TURN,
@@ -29,6 +28,7 @@ from simulator.swarm.judge import Judge
 from simulator.swarm.lives import Lives
 from simulator.swarm.plan import Act, Life, Step
 from simulator.swarm.recorded import replays
+from simulator.swarm.relays import Relays
 from simulator.swarm.rules import Rules
 from simulator.swarm.technician import Technician
 from simulator.swarm.times import Times
@@ -68,7 +68,7 @@ class Player(Lives):
         self.judge: Judge | None = None
         self.technician = Technician(machine)
         self.health = HealthOracle.of(machine)
-        self.cooling = CoolingOracle(machine)
+        self.relays = Relays.of(machine, lambda: self.watch.evidence)
         self.times = Times(machine, self._finds)
         self.intents = Intents(machine, self._finds, self._readers_are_heard, self.times.heard)
         self._rng = random.Random(f"{life.seed}/play")
@@ -186,6 +186,8 @@ class Player(Lives):
         self.rules.check(self.watch.evidence)
         if self.health is not None:
             self.watch.evidence.findings += self.health.check(self.watch.evidence)
+        if self.relays is not None:
+            self.watch.evidence.findings += filter(None, self.relays.check(self.watch.evidence))
         findings = self.judge.check(self.watch.evidence)
         if self.fleet is not None:
             findings += self.fleet.check()
@@ -307,8 +309,8 @@ class Player(Lives):
             self.health.record(record, self.watch.evidence)
         self.rules.record(record, self.watch.evidence)
         self.intents.record(record)
-        if self.cooling.pin is not None:
-            self.cooling.record(record)
+        if self.relays is not None:
+            self.relays.record(record)
         self.trace.record(record)
         self.coverage.record(record)
         if self._end is not None and not self._counting and record.type == self._end.when:
@@ -334,8 +336,8 @@ class Player(Lives):
         self.trace.edge(edge)
         if edge.driven and edge.level and edge.pin in self._motors:
             self.watch.motor_on(edge.pin)
-        elif edge.driven and edge.pin == self.cooling.pin:
-            self.cooling.switched(self.watch.evidence, on=edge.level)
+        elif self.relays is not None:
+            self.relays.edge(edge)
 
     def _acts(self, act: Act) -> None:
         if act.what == "keys":

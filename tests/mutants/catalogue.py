@@ -36,7 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
-from tests.mutants import owners, policies
+from tests.mutants import cabinets, owners, policies
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -520,4 +520,5 @@ MUTANTS: Final = (
     Mutant("take pulses for the next coin below", take_pulses_for_the_next_coin_below, "pulse"),
     *owners.MUTANTS,
     *policies.MUTANTS,
+    *cabinets.MUTANTS,
 )

@@ -117,7 +117,7 @@ def test_the_same_happens_when_every_idle_poll_is_sent(seed: int) -> None:
     base = build.base_settings()
     drawn = draw(base, seed, 12, luck("none"))
     # A cabin cools by the clock and not by what customers do: milliseconds would change the order.
-    life = replace(drawn, build=replace(drawn.build, cooled=0.0))
+    life = replace(drawn, build=replace(drawn.build, cooled=0.0, heated=0.0))
     folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
     assert folded[0].findings == sent[0].findings == []
     assert happened(folded[1]) == happened(sent[1])
@@ -143,7 +143,7 @@ def test_the_same_is_recorded_when_every_idle_poll_is_sent_whatever_breaks(seed:
     """
     base = build.base_settings()
     drawn = draw(base, seed, 10, replace(luck("all"), ends=(), guided=0.0))
-    life = replace(drawn, build=replace(drawn.build, cooled=0.0), finale="")
+    life = replace(drawn, build=replace(drawn.build, cooled=0.0, heated=0.0), finale="")
     folded, sent = (play(base, life, fold=fold, keep=True) for fold in (True, False))
     assert folded[0].findings == sent[0].findings == []
     assert recorded(folded[1]) == recorded(sent[1])
@@ -155,7 +155,7 @@ def test_the_same_happens_when_every_idle_read_of_a_cctalk_line_is_sent(seed: in
     base = build.base_settings()
     drawn = draw(base, seed, 12, luck("none"))
     assert drawn.build.cctalk, "drawn with such a line"
-    life = replace(drawn, build=replace(drawn.build, cooled=0.0))
+    life = replace(drawn, build=replace(drawn.build, cooled=0.0, heated=0.0))
     asked: list[int] = []
     looks = CcTalkDevice.look
 

@@ -29,6 +29,8 @@ from simulator.swarm.run import Order, carry_out_all, quietly
 ROOT: Final = Path(__file__).parent.parent
 CONFIG: Final = ROOT / "config" / "machines" / "demo.toml"
 PARTS: Final = ("swarm", "instants", "kills", "mutants")
+KILLS: Final = ("tests/e2e/test_kills.py", "tests/e2e/test_kills_of_acts.py")
+KILL_DAYS: Final = (0, 1)  # together they have all
 CUSTOMERS: Final = 40  # in one life
 SHOWN: Final = 50  # findings on the screen
 
@@ -96,13 +98,27 @@ class Soak:
         self._tell("instants", list(soak_page.instants_lines(done, seconds, stride, given.images)))
 
     def kills(self) -> None:
-        """Kill a real vendd at each of its writes and syncs: the model of the disk is honest."""
+        """Kill a real vendd at each of its writes and syncs: the model of the disk is honest.
+
+        Then at each type of record and each kind of act, of which the tests have a day's share.
+        """
         began = self.clock.monotonic_s()
         stride = max(1, self.given.stride)
         rows = soak_kills.kill_at_every_call(self.console, self.clock, CONFIG, stride)
         self.broken += sum(len(row.problems) for row in rows)
         seconds = self.clock.monotonic_s() - began
         self._tell("kills", list(soak_kills.kills_lines(rows, seconds, stride)))
+        self._kills_of_the_tests()
+
+    def _kills_of_the_tests(self) -> None:
+        if not (ROOT / KILLS[0]).is_file():
+            self._say("no kills at records and acts here: they come with the tests")
+            return
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *KILLS]
+        for day in KILL_DAYS:
+            environment = {**os.environ, "VENDD_KILLS_DAY": str(day)}
+            done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603 - ours
+            self.broken += done.returncode != 0
 
     def mutants(self) -> None:
         """Hunt the planted bugs; they are in the tests, and in nothing that is installed."""

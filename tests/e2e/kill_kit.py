@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.domain import accounts as acc
 from simulator.client import SimulatorError
@@ -20,6 +22,7 @@ from simulator.rig import Rig, RigError, Vendd
 from simulator.vendd_client import VenddGoneError
 from tests.e2e.scenes import Scene, first_start
 
+Job = TypeVar("Job")
 CRASHING = str(Path(__file__).with_name("crashing_vendd.py"))
 CLIMATE = """[climate]
 cooling = { pin = 25, target_c = 3, hysteresis_c = 1.5, min_off_s = 0, min_on_s = 0 }
@@ -38,8 +41,35 @@ COOLED = {"[guard]": CLIMATE}
 # What an adapter acknowledges by itself, nobody says again.
 BOTH = ("adapter", "native")
 
+# A day has every other chain; the soak plays both days. ``VENDD_KILLS_DAY=N`` plays a day's again.
+DAY = "VENDD_KILLS_DAY"
+TURNS = 2
+
 DEATH_S = 90.0  # a reader that says nothing is waited for, 20 s
 UP_S = 90.0  # a reader that is asked about its last vend takes up to 20 s
+
+
+def the_day() -> int:
+    """Return the number of the day, or of the one that is to be had once more."""
+    return int(os.environ.get(DAY) or datetime.now(UTC).toordinal())
+
+
+def places(jobs: Sequence[Job]) -> range:
+    """Count what a day has of them."""
+    return range(-(-len(jobs) // TURNS))
+
+
+def of_the_day(jobs: Sequence[Job], place: int, day: int) -> Job:
+    """Return the one of a place in a day's share."""
+    return jobs[(place * TURNS + day) % len(jobs)]
+
+
+def each_has_its_day(jobs: Sequence[Job]) -> bool:
+    """Tell whether days that follow each other have them all."""
+    first = 739_000
+    had = [of_the_day(jobs, p, first + day) for day in range(TURNS) for p in places(jobs)]
+    soaked = [of_the_day(jobs, p, day) for day in range(TURNS) for p in places(jobs)]
+    return all(job in had and job in soaked for job in jobs)
 
 
 async def in_order(rig: Rig) -> None:

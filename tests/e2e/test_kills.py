@@ -21,13 +21,18 @@ from tests.e2e.kill_kit import (
     ADULTS,
     BOTH,
     COOLED,
+    DAY,
     Case,
     Chain,
     Killer,
     cool_in_order,
+    each_has_its_day,
     empty_tubes,
     kept_in_order,
+    of_the_day,
+    places,
     rights_in_order,
+    the_day,
 )
 from tests.e2e.scenes import Scene
 
@@ -199,12 +204,19 @@ def test_every_record_type_is_killed_at_or_has_a_reason() -> None:
     assert all(len(reason.split()) > 3 for reason in ELSEWHERE.values())
 
 
-@pytest.mark.parametrize(
-    ("chain", "link"), [(name, link) for name, chain in CHAINS.items() for link in chain.links]
-)
+JOBS = [(name, link) for name, chain in CHAINS.items() for link in chain.links]
+
+
+def test_each_chain_has_its_day() -> None:
+    assert each_has_its_day(JOBS)
+
+
+@pytest.mark.parametrize("place", places(JOBS))
 async def test_money_is_right_after_a_kill_before_and_after_each_commit(
-    rigs: StartRig, run_folder: Path, chain: str, link: str
+    rigs: StartRig, run_folder: Path, place: int
 ) -> None:
+    day = the_day()
+    chain, link = of_the_day(JOBS, place, day)
     found = CHAINS[chain]
     options = {"link": link, **found.options}
     rig_of = {when: await rigs(home=run_folder / when, **options) for when in WHEN}
@@ -213,4 +225,5 @@ async def test_money_is_right_after_a_kill_before_and_after_each_commit(
     )
     for error in ended:
         if error is not None:
+            error.add_note(f"{chain}, {link}, {DAY}={day}")
             raise error

@@ -7,7 +7,7 @@ acknowledged what the other one tells again. ``kill_kit`` says how a chain of ki
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import get_args
 
 import pytest
@@ -15,7 +15,20 @@ import pytest
 from controller.machine.effects import Effect
 from simulator.rig import Rig
 from tests.e2e import scenes as on_stage
-from tests.e2e.kill_kit import ADULTS, BOTH, COOLED, Case, Chain, Killer, cool_in_order
+from tests.e2e.kill_kit import (
+    ADULTS,
+    BOTH,
+    COOLED,
+    DAY,
+    Case,
+    Chain,
+    Killer,
+    cool_in_order,
+    each_has_its_day,
+    of_the_day,
+    places,
+    the_day,
+)
 from tests.e2e.scenes import Scene
 
 # Some twenty starts of real processes, on however busy a machine.
@@ -114,19 +127,27 @@ def test_every_kind_of_act_is_killed_at_or_has_a_reason() -> None:
     assert {name for name in killed if not any(kind in name for kind in kinds)} == set()
 
 
-def each_link(chains: Mapping[str, Chain]) -> list[tuple[str, str]]:
-    return [(name, link) for name, chain in chains.items() for link in chain.links]
+# When vendd is killed, in which chain, and on which link.
+JOBS = [
+    (when, chains[name], link)
+    for when, chains in (("done", CHAINS), ("amid", AMID))
+    for name in chains
+    for link in chains[name].links
+]
 
 
-@pytest.mark.parametrize(("chain", "link"), each_link(CHAINS))
-async def test_money_is_right_after_a_kill_that_comes_before_the_outcome_is_written(
-    rigs: StartRig, chain: str, link: str
+def test_each_chain_has_its_day() -> None:
+    assert each_has_its_day(JOBS)
+
+
+@pytest.mark.parametrize("place", places(JOBS))
+async def test_money_is_right_after_a_kill_in_the_middle_of_an_act_or_before_its_outcome_is_written(
+    rigs: StartRig, place: int
 ) -> None:
-    await Killer(await rigs(link=link, **CHAINS[chain].options), CHAINS[chain]).run("done")
-
-
-@pytest.mark.parametrize(("chain", "link"), each_link(AMID))
-async def test_money_is_right_after_a_kill_in_the_middle_of_an_act(
-    rigs: StartRig, chain: str, link: str
-) -> None:
-    await Killer(await rigs(link=link, **AMID[chain].options), AMID[chain]).run("amid")
+    day = the_day()
+    when, chain, link = of_the_day(JOBS, place, day)
+    try:
+        await Killer(await rigs(link=link, **chain.options), chain).run(when)
+    except BaseException as error:
+        error.add_note(f"{when}, {link}, {DAY}={day}: {chain.cases}")
+        raise

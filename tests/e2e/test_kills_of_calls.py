@@ -7,16 +7,15 @@ once more.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from simulator.real_kills import CallKiller, Found
 from simulator.real_machines import MACHINES
 from simulator.rig import Rig
+from tests.e2e.kill_kit import DAY, the_day
 
 # Some thirty starts of real processes, on however busy a machine.
 pytestmark = pytest.mark.timeout(600)
@@ -26,13 +25,8 @@ SPEED = 4.0  # a dead vendd's motor stands before its spiral has turned twice
 StartRig = Callable[..., Awaitable[Rig]]
 
 
-DAY = "VENDD_KILLS_DAY"
 OF_MONEY = 3  # scenes of the first machine a day; one of the others has all of its own played
 OTHERS = ["rights", "claims", "line"]  # the rest has two items or two payouts: for ./run soak
-
-
-def the_day() -> int:
-    return int(os.environ.get(DAY) or datetime.now(UTC).toordinal())
 
 
 def of_the_day(machine: str, day: int) -> list[str]:

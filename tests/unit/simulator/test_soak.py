@@ -19,9 +19,16 @@ from simulator.soak_page import (
 )
 from simulator.swarm import coverage
 from simulator.swarm.report import Tally
+from tests.e2e.kill_kit import TURNS
 
 PAGE = "head\n<!-- soak:swarm -->\nold\n<!-- /soak:swarm -->\ntail\n"
-RELIABILITY = Path(__file__).parents[3] / "docs" / "reliability.md"
+ROOT = Path(__file__).parents[3]
+RELIABILITY = ROOT / "docs" / "reliability.md"
+
+
+def test_the_soak_plays_every_days_share_of_the_kills() -> None:
+    assert len(soak.KILL_DAYS) == TURNS
+    assert all((ROOT / path).is_file() for path in soak.KILLS)
 
 
 def test_what_stands_between_the_marks_is_replaced_and_nothing_else() -> None:

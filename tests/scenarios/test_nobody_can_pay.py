@@ -51,6 +51,10 @@ TROUBLES: dict[str, tuple[Callable[[Stage], None], Callable[[Stage], None]]] = {
         lambda stage: stage.breaks("changer", "acceptor_unplugged"),
         lambda stage: stage.mends("changer", "acceptor_unplugged"),
     ),
+    "changer whose flight deck is open": (
+        lambda stage: stage.breaks("changer", "diagnostic", 0x1110),
+        lambda stage: stage.mends("changer", "diagnostic"),
+    ),
 }
 
 
@@ -75,6 +79,7 @@ def test_where_nothing_takes_money_the_panel_says_so_and_takes_it_back(
     [
         ("cashless1", ("cashless1", "changer"), "Cash only"),
         ("changer", ("cashless1", "changer"), "Cards only"),
+        ("changer whose flight deck is open", ("cashless1", "changer"), "Cards only"),
         ("bill", ("cashless1", "bill"), "Cards only"),
         ("bill by itself", ("cashless1", "bill"), "Cards only"),
     ],

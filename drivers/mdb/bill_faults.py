@@ -19,9 +19,6 @@ DISABLING: Final[dict[ValidatorStatus, FaultCode]] = {
 }
 """Told once; from then on the validator says "disabled" in each poll until it is mended."""
 
-NOT_DISABLED: Final = (*DISABLING.values(), FaultCode.BILL_DISABLED)
-"""What a poll without "disabled" clears."""
-
 INCIDENTS: Final[dict[ValidatorStatus, str]] = {
     ValidatorStatus.BILL_REMOVED: "a bill left escrow by unknown means",
     ValidatorStatus.CREDITED_BILL_REMOVED: "possible removal of a credited bill",

@@ -48,7 +48,6 @@ from drivers.mdb.bill_commands import (
 from drivers.mdb.bill_faults import (
     DISABLING,
     INCIDENTS,
-    NOT_DISABLED,
     ONE_SHOT,
     RECYCLER_ONE_SHOT,
 )
@@ -357,8 +356,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
     async def _still_disabled(self, now: float) -> None:
         """It is disabled, and not by us: it has forgotten what it was told, or is out of order."""
         self._refusal_due = None
-        said_why = any(code in self._faults for code in NOT_DISABLED)
-        if said_why or self._held or self._pays or not self._applied:
+        if self._said_why or self._held or self._pays or not self._applied:
             return
         if self._told_again:
             words = "it says that it is disabled, though it was told to take bills"
@@ -509,14 +507,19 @@ class MdbBillValidator(PaysNothing, MdbDriver):
                     continue
 
     def _says_disabled(self) -> None:
-        said_why = any(code in self._faults for code in NOT_DISABLED)
-        if self._refusal_due is None and self._applied and not said_why:
+        if self._refusal_due is None and self._applied and not self._said_why:
             self._refusal_due = asyncio.get_running_loop().time() + REFUSES_S
             self._stir.set()
 
+    @property
+    def _said_why(self) -> bool:
+        """Tell whether a fault stands already that says why it is disabled."""
+        faults = self._faults
+        return FaultCode.BILL_DISABLED in faults or any(c in faults for c in DISABLING.values())
+
     def _takes_bills(self) -> None:
         self._refusal_due, self._told_again = None, False
-        self._faults.clear(*NOT_DISABLED)
+        self._faults.clear(FaultCode.BILL_DISABLED, *DISABLING.values())
 
     def _status(self, status: codec.ValidatorStatus, bills: list[codec.BillEvent]) -> None:
         if status in DISABLING:

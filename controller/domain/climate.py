@@ -242,12 +242,14 @@ class Heater:
 def next_heater(plan: ClimatePlan, heater: Heater, cabinet_c: float | None, now_s: float) -> Heater:
     """Return what the heater should do now; without a thermometer it never heats."""
     heating = plan.heating
-    if heating is None or cabinet_c is None:
+    if heating is None:
         return heater if not heater.on else Heater(on=False, since_s=now_s)
     lasted = now_s - heater.since_s
+    if heater.on and lasted >= heating.max_on_s:
+        return Heater(on=False, since_s=now_s, resting=True)
+    if cabinet_c is None:
+        return heater if not heater.on else Heater(on=False, since_s=now_s)
     if heater.on:
-        if lasted >= heating.max_on_s:
-            return Heater(on=False, since_s=now_s, resting=True)
         if cabinet_c >= heating.target_c:
             return Heater(on=False, since_s=now_s)
         return heater

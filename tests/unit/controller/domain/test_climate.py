@@ -117,6 +117,7 @@ def test_a_heater_heats_only_what_is_measured_and_rests_after_its_longest_run() 
     assert next_heater(PLAN, on, None, 20.0) == Heater(on=False, since_s=20.0)
     tired = next_heater(PLAN, on, 4.0, 3_610.0)
     assert tired == Heater(on=False, since_s=3_610.0, resting=True)
+    assert next_heater(PLAN, on, None, 3_610.0) == tired, "the thermometer dies just then"
     assert next_heater(PLAN, tired, 0.0, 3_669.0) is tired
     assert next_heater(PLAN, tired, 0.0, 3_670.0).on
 

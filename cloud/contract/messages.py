@@ -158,6 +158,13 @@ class Ack(Message):
             "so that no command can have run on one"
         ),
     ] = False
+    in_use: Annotated[
+        bool | None,
+        Field(
+            description="whether the machine's books go on in this journal: of two disks with one "
+            "name only that one takes commands; nothing: as it was told last"
+        ),
+    ] = None
 
 
 class Urgent(Message):

@@ -129,6 +129,7 @@ class Fleet:
             public_key=self._journal.public_key,
             on_fork=forked,
             on_time=self._time,
+            on_use=self._inbox.in_use,
             on_down=self._inbox.put,
             on_word=lambda word: self._begin(self._vouched.take(word)),
             on_ack=self.errands.heard,

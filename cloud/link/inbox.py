@@ -42,6 +42,8 @@ HELD_BYTES: Final = 1_048_576  # of a computer that has 512 MiB for everything
 BY: Final = "fleet"
 # Commands that run at once, and what this process does for some: the next one waits for its turn.
 RUNNING_MAX: Final = 16
+# A disk whose journal waits for an operator asks so often whether it is still so.
+ASK_S: Final = 60.0
 FREE_S: Final = 300.0  # a free vend waits so long for its customer
 
 
@@ -79,6 +81,7 @@ class Inbox:
         self._held: dict[bytes, int] = {}  # payloads that wait, and how often
         self._held_bytes = 0
         self._timed = asyncio.Event()
+        self._use: bool | None = True
         self._refused: dict[Topic, tuple[float, int]] = {}  # last record, refused since
         self._begun: dict[str, asyncio.Event] = {}  # commands whose start is not durable yet
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -93,6 +96,7 @@ class Inbox:
 
         So are the commands behind it: they come again in the order in which they were sent.
         """
+        new = heard.payload not in self._held
         if len(self._queue) >= WAITING_MAX:
             heard.done()
             if heard.payload in self._held:
@@ -108,21 +112,45 @@ class Inbox:
         self._held[heard.payload] = self._held.get(heard.payload, 0) + 1
         self._held_bytes += len(heard.payload)
         self._more.set()
+        if new and heard.topic is Topic.CMD and self._use is False:
+            self._ask_again()  # an operator may have adopted this journal
 
     def _full(self, size: int) -> bool:
         waiting = len(self._queue)
         return waiting >= HELD_MAX or (waiting > 0 and self._held_bytes + size > HELD_BYTES)
 
     async def _next(self) -> Heard:
-        while not self._queue:
+        while (place := self._ready()) is None:
             self._more.clear()
-            await self._more.wait()
-        heard = self._queue.popleft()
+            asks = self._queue and self._use is False
+            try:
+                async with asyncio.timeout(ASK_S if asks else None):
+                    await self._more.wait()
+            except TimeoutError:
+                self._ask_again()
+        heard = self._queue[place]
+        del self._queue[place]
         self._held_bytes -= len(heard.payload)
         self._held[heard.payload] -= 1
         if not self._held[heard.payload]:
             del self._held[heard.payload]
         return heard
+
+    def _ready(self) -> int | None:
+        """Return the place of the first message that may be taken; commands wait for our turn."""
+        if self._use is True:
+            return 0 if self._queue else None
+        topics = (heard.topic for heard in self._queue)
+        return next((n for n, topic in enumerate(topics) if topic is not Topic.CMD), None)
+
+    def in_use(self, use: bool | None) -> None:
+        """Say whether commands are for this journal; None: the fleet has not said so yet.
+
+        Of two disks with one name one is told so. What the other one hears waits here: an operator
+        may adopt its journal.
+        """
+        self._use = use
+        self._more.set()
 
     def time_is_known(self) -> None:
         """Let commands run from now on."""

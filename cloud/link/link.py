@@ -96,6 +96,7 @@ class Link:
         on_fork: Told the last record that both chains share; the machine begins a new journal.
         on_time: Told the fleet's time in ms, at which monotonic instant it was true, and whether
             this is the machine's first disk (None: only the answer to our greeting says that).
+        on_use: Told whether the fleet has commands run here; None: it has not said so yet.
         on_down: Takes signed configuration and commands; returns when they are durable.
         on_word: Told the fleet's word for a checkpoint.
         on_ack: Told each acknowledgement.
@@ -113,6 +114,7 @@ class Link:
         public_key: bytes = b"",
         on_fork: Callable[[int, bytes], None] = lambda _seq, _hash: None,
         on_time: Callable[[int, float, bool | None], None] = lambda _ms, _at, _first: None,
+        on_use: Callable[[bool | None], None] = lambda _use: None,
         on_down: Callable[[Heard], None] | None = None,
         on_word: Callable[[Signed], None] = lambda _word: None,
         on_ack: Callable[[Ack], None] = lambda _ack: None,
@@ -129,6 +131,7 @@ class Link:
         self._public_key = public_key
         self._on_fork = on_fork
         self._on_time = on_time
+        self._on_use = on_use
         self._on_down = on_down
         self._on_word = on_word
         self._on_ack = on_ack
@@ -213,6 +216,7 @@ class Link:
     async def _session(self, state: RetryCallState) -> None:
         self._nonces.clear()
         self._answered = False
+        self._on_use(None)
         async with self._transport.connect() as connection:
             state.attempt_number = 1  # it works: the next loss is a first one again
             self._window.again(self._books.acked_seq + 1)
@@ -351,6 +355,8 @@ class Link:
             # journal that follows it learns the time, and refuses what is older.
             if not (isinstance(meaning, Forked | Ahead) or (own and ack.seq > books.durable_seq)):
                 self._on_time(ack.time, at_s, ack.first if greeting else None)
+                if own and (greeting or ack.in_use is not None):
+                    self._on_use(ack.in_use is not False)  # an older fleet says nothing
             self._answered |= greeting
             # Who was not known yet when it greeted has no answer, and only that says all.
             if not self._answered and now - self._greeted_s > GREET_AGAIN_S:

@@ -437,8 +437,10 @@ class Calamities:
         self.twins.append(twin)
         async with twin.proxy:
             await twin.start()
+            sent = []
             for _ in range(3):
                 await twin.sell(1)
+                sent.append((await self._ordered(machine.address))[0])
                 await machine.sell(1)
             await twin.in_sync()
             await machine.reconnected(before)
@@ -446,6 +448,7 @@ class Calamities:
             await twin.in_sync()
             self.strikes("two of one identity", min(twin.connected, machine.connected - before))
             await twin.kill()
+        await machine.until(lambda told: set(sent) <= set(told["started"]), "it runs them, alone")
 
     # ------------------------------------------------------------------------- what is no batch
 
@@ -549,12 +552,7 @@ class Calamities:
 
     async def _sent(self, address: Address) -> bytes:
         """A command that the fleet signs, and its machine carries out."""
-        id_ = f"c{next(_NUMBERS)}"
-        order = await orders.send(
-            self.database, self.signatory, address, "echo", {"text": "here"},
-            command_id=id_, issuer="anna", now_ms=now_ms(),
-        )  # fmt: skip
-        self.commands.append((address, order.message))
+        id_, message = await self._ordered(address)
 
         async def answered() -> bool:
             query = select(t.command.c.outcome).where(t.command.c.id == id_)
@@ -562,7 +560,17 @@ class Calamities:
                 return bool((await connection.execute(query)).scalar_one() == "done")
 
         await until(answered, f"{id_} was carried out")
-        return order.message
+        return message
+
+    async def _ordered(self, address: Address) -> tuple[str, bytes]:
+        """A command that the fleet signs and publishes."""
+        id_ = f"c{next(_NUMBERS)}"
+        order = await orders.send(
+            self.database, self.signatory, address, "echo", {"text": "here"},
+            command_id=id_, issuer="anna", now_ms=now_ms(),
+        )  # fmt: skip
+        self.commands.append((address, order.message))
+        return id_, order.message
 
     async def everything_again(self) -> None:
         """Each command that was ever good comes once more."""

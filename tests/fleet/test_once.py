@@ -16,7 +16,7 @@ from cloud.contract import signing
 from cloud.contract.commands import CommandBody
 from cloud.contract.messages import Ack, Countersigned, Desired, Presence, Signed, Urgent
 from cloud.contract.topics import Address
-from cloud.fleet import orders, reports
+from cloud.fleet import orders, registry, reports
 from cloud.fleet.broker import Connection
 from cloud.fleet.broker_mqtt import MqttBroker
 from cloud.fleet.database import FleetDatabase
@@ -35,7 +35,7 @@ from controller.planning import SettingsPlanner
 from simulator.shop import Shop
 from tests.fleet.books import known
 from tests.fleet.doors import Certified, Doors
-from tests.fleet.links import PLENTY_S, in_background
+from tests.fleet.links import PLENTY_S, in_background, in_sync
 from tests.fleet.little import SETTINGS
 from tests.fleet.servers import Mosquitto, running
 from tests.fleet.signing import DAY, ROOT, countersign, fleet_signer
@@ -191,6 +191,8 @@ async def way(
 class Disk:
     """A machine with a disk in it; what it says of commands."""
 
+    fleet: Fleet
+
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self._told: list[Record] = []
@@ -251,6 +253,7 @@ async def disk(way: Way, name: str, *, ntp: bool = False) -> AsyncIterator[Disk]
             settings, MACHINE.machine, shop.machine, SystemClock(), os.urandom, "0.1.0",
             lambda *_: None, folder / "cloud",
         )  # fmt: skip
+        made.fleet = fleet
         async with in_background(fleet.run()):
             yield made
     finally:
@@ -295,6 +298,30 @@ async def test_what_ran_on_a_disk_that_is_gone_runs_on_no_other_one(
         later = await sent(database)
         assert await empty.ends(later) == ("done", 1)
         assert await outcome(database, later) == "done"
+
+
+async def test_of_two_machines_with_one_name_only_the_one_in_use_takes_commands(
+    database: FleetDatabase, way: Way
+) -> None:
+    async with way.open(database, Ingest):
+        async with disk(way, "first") as first:
+            before = await sent(database)
+            assert await first.ends(before) == ("done", 1)
+            assert await outcome(database, before) == "done"
+        async with disk(way, "twin") as twin:
+            await in_sync(twin.fleet.link)
+            for_another = await sent(database)
+            await twin.until(lambda: len(twin.fleet._inbox), "it hears the command")
+            assert twin.began(for_another) == 0
+        async with disk(way, "first") as first:
+            assert await first.ends(for_another) == ("done", 1)
+            assert await outcome(database, for_another) == "done"
+        async with disk(way, "twin") as twin:
+            uid = twin.shop.journal.journal_id
+            await registry.adopt_journal(database, MACHINE, uid, now_ms())
+            now = await sent(database)
+            assert await twin.ends(now) == ("done", 1)
+            assert (twin.began(before), twin.began(for_another)) == (0, 0)
 
 
 async def test_a_server_that_dies_between_a_greeting_and_its_answer_has_commands_wait_for_it(

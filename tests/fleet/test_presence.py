@@ -112,6 +112,34 @@ async def test_a_greeting_is_told_whether_it_comes_from_the_machines_first_disk(
     assert not await is_first(other, "aa"), "its key was copied, its journal was not"
 
 
+async def test_of_two_disks_with_one_name_one_takes_commands_until_an_operator_says_otherwise(
+    database: FleetDatabase, machine: Machine
+) -> None:
+    ingest = Ingest(database)
+    other = Machine(number=2)
+    other.begin()
+
+    async def is_in_use(disk: Machine, key: str) -> bool | None:
+        greeting = disk.presence().model_copy(update={"public_key": key * 32})
+        ack = await ingest.heard(machine.address, greeting, START)
+        assert ack is not None
+        return ack.in_use
+
+    assert await is_in_use(machine, "aa"), "its first start"
+    assert not await is_in_use(other, "bb"), "another key, though no journal is here yet"
+    await ingest.take(machine.address, machine.batch(1), START)
+    answer = (await ingest.take(machine.address, other.batch(1), START)).ack
+    assert answer is not None
+    assert answer.in_use is False
+    assert await is_in_use(machine, "aa")
+    assert not await is_in_use(other, "aa"), "nor with the same key"
+
+    await registry.adopt_journal(database, machine.address, other.journal, START)
+
+    assert await is_in_use(other, "bb")
+    assert not await is_in_use(machine, "aa")
+
+
 async def test_who_sends_batches_is_not_silent(database: FleetDatabase, machine: Machine) -> None:
     ingest = Ingest(database)
     await ingest.heard(machine.address, machine.presence(), START)

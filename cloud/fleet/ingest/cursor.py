@@ -113,6 +113,7 @@ def ack_of(
         echo=nonce,
         fork=fork,
         quarantined=cursor.quarantine,
+        in_use=cursor.active,
     )
 
 

@@ -60,8 +60,12 @@ async def heard(
         ack = await _where_it_stands(
             database, connection, machine_id, presence.head, presence.nonce, now_ms
         )
-        first = await has_one_disk(connection, machine_id, bytes.fromhex(ack.journal))
-        return ack.model_copy(update={"first": first})
+        journal = bytes.fromhex(ack.journal)
+        told = {
+            "first": await has_one_disk(connection, machine_id, journal),
+            "in_use": await _is_in_use(connection, machine_id, journal, presence.public_key),
+        }
+        return ack.model_copy(update=told)
 
 
 async def has_one_disk(connection: AsyncConnection, machine_id: int, journal: bytes) -> bool:
@@ -75,6 +79,25 @@ async def has_one_disk(connection: AsyncConnection, machine_id: int, journal: by
     keys = select(func.count()).where(t.machine_key.c.machine_id == machine_id)
     row = (await connection.execute(select(others.scalar_subquery(), keys.scalar_subquery()))).one()
     return not row[0] and int(row[1]) <= 1
+
+
+async def _is_in_use(
+    connection: AsyncConnection, machine_id: int, journal: bytes, key: str
+) -> bool:
+    """Tell whether a machine's books go on in a journal; before its first, in any of its own key.
+
+    Two disks with one name may both be in touch: what one of them runs the other knows nothing of.
+    """
+    query = (
+        select(t.journal.c.uid, t.machine.c.public_key)
+        .select_from(t.machine)
+        .outerjoin(t.journal, t.journal.c.id == t.machine.c.active_journal)
+        .where(t.machine.c.id == machine_id)
+    )
+    row = (await connection.execute(query)).one()
+    if row.uid is not None:
+        return bytes(row.uid) == journal
+    return not key or not row.public_key or bytes(row.public_key).hex() == key
 
 
 async def _is_no_news(connection: AsyncConnection, machine_id: int, presence: Presence) -> bool:

@@ -87,6 +87,41 @@ async def test_commands_beyond_what_the_broker_may_keep_wait_here_in_their_order
     assert box.asked_often == 0
 
 
+async def test_on_a_disk_that_is_not_in_use_commands_wait_and_a_configuration_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[str] = []
+
+    async def act(order: cmd.Command, by: str) -> dict[str, Any]:
+        ran.append(order.id if isinstance(order, cmd.Remote) else type(order).__name__)
+        return {"outcome": "done"}
+
+    box = Box(act)
+    running = asyncio.create_task(box.inbox.run())
+    box.inbox.time_is_known()
+    box.inbox.in_use(None)  # connected, and not answered yet
+    box.put("c1")
+    box.inbox.put(Heard(Topic.DESIRED, b"garbage", lambda: box.done.append("d")))
+    await ran_all(box, ran, ["refused"])
+    assert (ran, box.done, box.asked_often) == (["NoteRefused"], ["d"], 0)
+
+    box.inbox.in_use(False)
+    box.put("c1")
+    box.put("c2")
+    assert box.asked_often == 1, "for the new one; it may be adopted by now"
+    monkeypatch.setattr(inbox, "ASK_S", 0.01)
+    box.inbox.in_use(False)
+    box.asked.clear()
+    async with asyncio.timeout(60):
+        await box.asked.wait()
+    assert len(ran) == 1
+
+    box.inbox.in_use(True)
+    await ran_all(box, ran, ["refused", "c1", "c1", "c2"])
+    assert ran[1:] == ["c1", "c1", "c2"]
+    running.cancel()
+
+
 async def test_behind_one_that_finds_no_room_none_is_taken_before_it_comes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from cloud.contract.messages import Presence, State
 from cloud.contract.topics import Topic
-from cloud.fleet import reports, service
+from cloud.fleet import registry, reports, service
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import and_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,13 +27,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.contract.batch import Row
 from cloud.contract.commands import ClaimAnswer, ClaimClose, Outcome
 from cloud.contract.journal import records as rec
+from cloud.contract.messages import MessageError
 from cloud.contract.topics import Address
+from cloud.fleet import alerts
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.ingest.reading import record_of
 from cloud.fleet.orders import DEFAULT_LIFE_MS, OrderRefusedError, machine_id_of, send
 from cloud.fleet.projections.answers import MOVES
+from cloud.fleet.projections.episodes import of_claim
 from cloud.fleet.projections.fitting import fitted
+from cloud.fleet.projections.questions import MAX_WAIT_MS
 from cloud.fleet.reported import reported
 from cloud.fleet.signatory import Signatory
 from cloud.fleet.signer import SignerError
@@ -111,11 +116,18 @@ class Moves:
                     continue
                 except SignerError as error:
                     log.warning("claim.not_signed", machine=asked.name, error=str(error))
+                except (OrderRefusedError, MessageError, ValidationError) as error:
+                    # The same each time; every other machine's commands would wait for it.
+                    log.warning("claim.not_answered", machine=asked.name, error=str(error))
+                    await self._too_late(asked)
 
     # ------------------------------------------------------------------------------ questions
 
     async def _go_on(self, asked: Any, now_ms: int) -> None:
         word, args = asked.answer, asked.args
+        if asked.until_ms > now_ms + MAX_WAIT_MS:
+            await self._ends_by(asked, now_ms + MAX_WAIT_MS)  # its clock is ahead of ours
+            return
         if asked.until_ms - LEAST_MS <= now_ms:
             await self._too_late(asked)
             return
@@ -144,6 +156,12 @@ class Moves:
                     update(t.claim_question).where(*_which(asked)).values(sent=True)
                 )
             log.info("claim.answered", machine=asked.name, asked=asked.seq, answer=word)
+
+    async def _ends_by(self, asked: Any, until_ms: int) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(t.claim_question).where(*_which(asked)).values(until_ms=until_ms)
+            )
 
     async def _too_late(self, asked: Any) -> None:
         """Answer no more; a grant that was not sent ends by ``_look_at_grants``."""
@@ -193,10 +211,12 @@ class Moves:
             return _Answer("unknown") if ahead is None else _Answer("later", machine=ahead)
         if not found.uncertain and now_ms - found.opened_ms > asked.days * _DAY_MS:
             return _Answer("unknown")
+        if found.closed_ms is not None and (found.how != rec.MOVED or found.paid_ms is not None):
+            return _Answer("paid")
+        if not _can_be_given(asked, found):
+            return _Answer("later")
         if found.closed_ms is None:
             return await self._of_open(connection, asked, found, now_ms)
-        if found.how != rec.MOVED or found.paid_ms is not None:
-            return _Answer("paid")
         if not await _same_currency(connection, asked, found):
             return _Answer("later")
         return await _grant(connection, asked, found)
@@ -322,6 +342,8 @@ class Moves:
                         )
                         .values(values)
                     )
+                    if "paid_ms" in values:
+                        await _owed_no_more(connection, one, now_ms)
 
     async def _not_taken(self, one: Any, now_ms: int) -> bool:
         """Tell whether it is sure that a grant was not taken, and never will be.
@@ -339,7 +361,17 @@ class Moves:
         # It was never heard there. Its records come in order: one behind the end tells.
         async with self._database.reading() as reading:
             last = await _record(reading, one.active, one.next_seq - 1)
-        return last is not None and last.confirmed and last.at_ms > one.expires_ms + APART_MS
+            if last is None or not last.confirmed or last.at_ms <= one.expires_ms + APART_MS:
+                return False
+            # One that is not understood may be the very one that took it.
+            letter = t.dead_letter.c
+            strange = await reading.execute(
+                select(letter.id)
+                .where(letter.journal_id == one.active, letter.replayed_ms.is_(None))
+                .where(letter.seq > one.grant_seq)
+                .limit(1)
+            )
+        return strange.scalar_one_or_none() is None
 
 
 async def _grant(connection: AsyncConnection, asked: Any, found: Any) -> _Answer:
@@ -362,6 +394,24 @@ async def _grant(connection: AsyncConnection, asked: Any, found: Any) -> _Answer
     if not noted.rowcount:
         return _Answer("later")
     return _Answer("granted", found.amount, found.tender, found.name)
+
+
+async def _owed_no_more(connection: AsyncConnection, claim: Any, now_ms: int) -> None:
+    """Close the alert of a claim that the fleet held; its record at its machine did not."""
+    query = select(t.journal.c.uid).where(t.journal.c.id == claim.journal_id)
+    uid = bytes((await connection.execute(query)).scalar_one()).hex()
+    cause = of_claim(uid, claim.seq)
+    await alerts.close_alert(connection, claim.machine_id, cause, now_ms)
+
+
+def _can_be_given(asked: Any, found: Any) -> bool:
+    """Tell whether a claim, as its machine told it, can be put into words that another takes."""
+    grant = _Answer("granted", found.amount, found.tender, found.name)
+    try:
+        ClaimAnswer.model_validate_json(_args(asked, grant))
+    except ValidationError:
+        return False
+    return True
 
 
 async def _same_currency(connection: AsyncConnection, asked: Any, found: Any) -> bool:
@@ -463,4 +513,5 @@ async def end(database: FleetDatabase, address: Address, claim: int, how: str, n
         )
         if not ended.rowcount:
             raise OrderRefusedError(f"claim {claim} of {address} is being given at a machine")
+        await _owed_no_more(connection, found, now_ms)
     return int(found.amount)

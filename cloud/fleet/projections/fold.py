@@ -418,7 +418,8 @@ def _claim_ended(fold: Fold, record: Record, data: rec.ClaimClosed | rec.ClaimRe
         claim.closed_ms = record.at_ms
         claim.how = data.how if isinstance(data, rec.ClaimClosed) else "at the machine"
         fold.changed.claims[key] = claim
-        fold.end_claim(key, record)
+        if claim.how != rec.MOVED:  # the fleet owes that one on, and says itself when it does not
+            fold.end_claim(key, record)
 
 
 def _claim_asked(fold: Fold, record: Record, _: rec.ClaimAsked) -> None:

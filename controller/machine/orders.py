@@ -103,6 +103,10 @@ def _settle(desk: Desk, command: cmd.SettleClaim, by: str) -> dict[str, Any]:
     ended = state.ended.get(f"{origin} {command.number}")
     if ended is not None and not ended.how:
         raise CommandRefused(f"claim {command.number} was honoured here: its code was keyed in")
+    if ended is not None and ended.how == rec.MOVED != command.how:
+        raise CommandRefused(
+            f"claim {command.number} is the fleet's: its code was keyed in elsewhere"
+        )
     return {"claim": command.number, "open": False, "how": "" if ended is None else ended.how}
 
 

@@ -291,5 +291,21 @@ def test_its_own_code_that_the_fleet_took_over_is_asked_for_as_well(link: Link) 
     play(story, link, judged=False)
 
 
+def test_what_the_fleet_took_over_is_not_closed_again_as_paid_by_hand() -> None:
+    async def story(stage: Stage) -> None:
+        claim = await with_a_claim(stage)
+        assert stage.running is not None
+        outcomes = []
+        for number, how in enumerate((rec.MOVED, "in cash, by the caretaker", rec.MOVED)):
+            now = stage.running.machine.desk.now_ms
+            closing = cmd.SettleClaim(claim.seq, "", how)
+            sent = order(f"c{number}", now, closing, kind="claim.close", target="",
+                         counter=number + 1, expires_ms=now + DAY)  # fmt: skip
+            outcomes.append((await stage.running.machine.act(sent, "fleet"))["outcome"])
+        assert outcomes == ["done", "refused", "done"]
+
+    play(story, judged=False)
+
+
 def test_codes_of_other_machines_pass_the_check_digits() -> None:
     assert well_formed(grouped(CODE))

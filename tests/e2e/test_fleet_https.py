@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from simulator.rig import Rig
+from tests.e2e.fleet_kit import SPEED
 from tests.e2e.test_fleet import (
     PLENTY_S,
     books_of,
@@ -75,7 +76,7 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back_without_a_broker(
 async def test_machine_and_server_killed_in_mid_batch_over_https_lose_and_double_nothing(
     rigs: StartRig, site: Site
 ) -> None:
-    rig = await rigs(edits={"[machine]\n": over_https(site)}, speed=4.0)
+    rig = await rigs(edits={"[machine]\n": over_https(site)}, speed=SPEED)
     vendd = await rig.start_vendd()
 
     async def ordered(text: str) -> str:

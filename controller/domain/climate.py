@@ -15,6 +15,8 @@ from typing import Final, Literal
 # The door of a machine that is being filled stands open: the compressor would cool the room. One
 # that stands open for longer was forgotten, and the goods matter more.
 DOOR_WAIT_S: Final = 600.0
+# Instants on record are whole milliseconds: what wakes at the very end of a time is not early.
+ROUNDING_S: Final = 0.001
 
 
 class Phase(StrEnum):
@@ -148,7 +150,7 @@ def next_phase(
     cooling = plan.cooling
     if cooling is None:
         return Phase.OFF, ""
-    lasted = now_s - cooler.since_s
+    lasted = now_s - cooler.since_s + ROUNDING_S
     match cooler.phase:
         case Phase.COOLING:
             return _while_cooling(plan, cooling, cooler, cabinet_c, lasted, now_s)
@@ -196,7 +198,7 @@ def _while_off(
 ) -> tuple[Phase, str]:
     if _defrost_due(plan, cooler, now_s):
         return Phase.DEFROSTING, "due"
-    rested = now_s - cooler.off_since_s
+    rested = now_s - cooler.off_since_s + ROUNDING_S
     if rested < cooling.min_off_s or (door_open_s is not None and door_open_s < DOOR_WAIT_S):
         return Phase.OFF, ""
     if cabinet_c is None:
@@ -208,7 +210,9 @@ def _while_off(
 
 
 def _defrost_due(plan: ClimatePlan, cooler: Cooler, now_s: float) -> bool:
-    return plan.defrost is not None and now_s - cooler.defrosted_s >= plan.defrost.every_s
+    if plan.defrost is None:
+        return False
+    return now_s - cooler.defrosted_s + ROUNDING_S >= plan.defrost.every_s
 
 
 def deadline_s(plan: ClimatePlan, cooler: Cooler, now_s: float) -> float:
@@ -244,7 +248,7 @@ def next_heater(plan: ClimatePlan, heater: Heater, cabinet_c: float | None, now_
     heating = plan.heating
     if heating is None:
         return heater if not heater.on else Heater(on=False, since_s=now_s)
-    lasted = now_s - heater.since_s
+    lasted = now_s - heater.since_s + ROUNDING_S
     if heater.on and lasted >= heating.max_on_s:
         return Heater(on=False, since_s=now_s, resting=True)
     if cabinet_c is None:

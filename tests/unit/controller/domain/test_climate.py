@@ -109,6 +109,15 @@ def test_whatever_is_read_no_run_and_no_rest_is_too_short(
         assert deadline_s(PLAN, cooler, now) > now
 
 
+def test_a_time_that_is_over_is_over_when_its_deadline_says_so() -> None:
+    """As floats a difference may fall short of what was added."""
+    for millis in range(1_000_000, 1_001_000):
+        defrosting = Cooler(Phase.DEFROSTING, since_s=millis / 1_000)
+        end_s = deadline_s(PLAN, defrosting, millis / 1_000)
+        assert end_s == millis / 1_000 + 600.0
+        assert after(defrosting, end_s, 3.0) is not Phase.DEFROSTING, millis
+
+
 def test_a_heater_heats_only_what_is_measured_and_rests_after_its_longest_run() -> None:
     on = next_heater(PLAN, Heater(), 4.0, 10.0)
     assert on == Heater(on=True, since_s=10.0)

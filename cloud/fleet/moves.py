@@ -471,8 +471,18 @@ def _args(asked: Any, answer: _Answer) -> str:
 # ------------------------------------------------------------------------------- by hand
 
 
-async def end(database: FleetDatabase, address: Address, claim: int, how: str, now_ms: int) -> int:
+async def end(
+    database: FleetDatabase,
+    address: Address,
+    claim: int,
+    how: str,
+    now_ms: int,
+    *,
+    not_given: bool = False,
+) -> int:
     """Note that a claim that the fleet holds was paid by hand; returns its amount.
+
+    ``not_given``: somebody has seen that the machine where it was granted last did not give it.
 
     Raises:
         OrderRefusedError: No such machine, it has no such claim, or a machine may be giving it.
@@ -481,8 +491,14 @@ async def end(database: FleetDatabase, address: Address, claim: int, how: str, n
         machine_id = await machine_id_of(connection, address)
         found = (
             await connection.execute(
-                select(t.claim, _M.grant_id, _M.paid_ms, _M.how.label("paid"), _M.digest)
+                select(
+                    t.claim, _M.grant_id, _M.paid_ms, _M.how.label("paid"), _M.digest, _Q.until_ms
+                )
                 .outerjoin(t.claim_move, and_(_M.journal_id == _C.journal_id, _M.seq == _C.seq))
+                .outerjoin(
+                    t.claim_question,
+                    and_(_Q.journal_uid == _M.grant_journal_uid, _Q.seq == _M.grant_seq),
+                )
                 .where(_C.machine_id == machine_id, _C.seq == claim, _C.how == rec.MOVED)
                 .order_by(_C.journal_id.desc())
             )
@@ -494,8 +510,12 @@ async def end(database: FleetDatabase, address: Address, claim: int, how: str, n
             )
         if found.paid_ms is not None:
             raise OrderRefusedError(f"claim {claim} of {address} was paid: {found.paid}")
-        if found.grant_id:
-            raise OrderRefusedError(f"claim {claim} of {address} is being given at a machine")
+        waits = now_ms <= (found.until_ms or 0) + SURELY_MS
+        if found.grant_id and (waits or not not_given):
+            raise OrderRefusedError(
+                f"claim {claim} of {address} is being given at a machine; where somebody has seen, "
+                "a minute later, that it was not: --not-given"
+            )
         digest = found.digest or await _digest_of(connection, found.journal_id, claim)
         row = {"journal_id": found.journal_id, "seq": claim, "machine_id": machine_id}
         await connection.execute(
@@ -506,7 +526,7 @@ async def end(database: FleetDatabase, address: Address, claim: int, how: str, n
             .where(
                 _M.journal_id == found.journal_id,
                 _M.seq == claim,
-                _M.grant_id == "",
+                _M.grant_id == (found.grant_id or ""),
                 _M.paid_ms.is_(None),
             )
             .values(fitted(t.claim_move, {"paid_ms": now_ms, "how": how}))

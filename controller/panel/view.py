@@ -50,7 +50,7 @@ class Message(StrEnum):
     CODE_PAID = "code_paid"  # the operator has paid this claim otherwise
     CODE_FLEET = "code_fleet"  # only the operator can say whether it is still owed
     CODE_ASKED = "code_asked"  # the fleet is asked about another machine's code
-    CODE_LATER = "code_later"  # it is owed, and can't be had here now
+    CODE_LATER = "code_later"  # owed, or nobody could say; not to be had here now
     CODE_THERE = "code_there"  # the same; it may be had at the machine in ``product``
     CODE_PAUSE = "code_pause"  # too many wrong codes
     REFUND_APP = "refund_app"  # amount: goes back to the app that granted it

@@ -86,11 +86,13 @@ def _honoured(desk: Desk) -> None:
     desk.credit_is_new()
 
 
-def _wrong(desk: Desk, reason: Literal["unknown", "expired"]) -> None:
+def _wrong(
+    desk: Desk, reason: Literal["unknown", "expired"], message: Message = Message.CODE_WRONG
+) -> None:
     """Count a code; so many in a row make a pause."""
     desk.live.asked = None
     desk.write(rec.ClaimRefused(reason=reason))
-    desk.tell(Message.CODE_WRONG)
+    desk.tell(message)
     desk.do(Beep(Tone.ERROR))
     if desk.state.wrong_codes % MAX_WRONG == 0:
         desk.live.codes_paused_until = desk.now + PAUSE_S
@@ -138,10 +140,13 @@ def _wait(desk: Desk, asked: AskedClaim) -> None:
 
 
 def timed_out(desk: Desk) -> None:
-    """Nobody has confirmed a code in its time; a wake-up may be one of an earlier question."""
+    """Nobody has confirmed a code in its time; a wake-up may be one of an earlier question.
+
+    It counts as a wrong one, but nobody has said that it is: its customer had better keep it.
+    """
     asked = desk.live.asked
     if asked is not None and desk.now >= asked.until_s:
-        _wrong(desk, "unknown")
+        _wrong(desk, "unknown", Message.CODE_LATER)
 
 
 def answered(desk: Desk, told: cmd.AnswerClaim) -> dict[str, Any]:

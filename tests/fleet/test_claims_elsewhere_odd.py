@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from cloud.contract.journal import records as rec
 from cloud.fleet import moves, reports
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
+from cloud.fleet.orders import OrderRefusedError
 from cloud.fleet.projections.questions import MAX_WAIT_MS
 from tests.fleet.test_claims_elsewhere import NOW, WAITS, Site
 
@@ -104,6 +106,29 @@ async def test_its_alert_ends_when_it_was_paid_by_hand(site: Site) -> None:
     assert len(await open_alerts(site)) == 1
     await moves.end(site.database, site.a.address, site.claim, "by bank", NOW)
     assert await open_alerts(site) == []
+
+
+async def test_what_a_lost_machine_was_granted_can_be_paid_once_somebody_has_seen_it(
+    site: Site,
+) -> None:
+    await granted(site)
+    late = NOW + WAITS + moves.SURELY_MS
+    for now, seen in ((NOW, True), (late, False)):  # it may be given yet; nobody has looked
+        with pytest.raises(OrderRefusedError, match="being given"):
+            await moves.end(
+                site.database, site.a.address, site.claim, "by bank", now, not_given=seen
+            )
+    for _ in range(2):
+        with suppress(OrderRefusedError):
+            paid = await moves.end(
+                site.database, site.a.address, site.claim, "by bank", late, not_given=True
+            )
+    assert paid == 200
+    assert await open_alerts(site) == []
+    assert ((await site.line())["state"], (await site.line())["how"]) == ("closed", "by bank")
+    await site.asks(site.c)
+    await site.look()
+    assert await site.answers(site.c) == ["paid"]
 
 
 async def test_a_record_that_nobody_understands_may_be_the_one_that_took_it(site: Site) -> None:

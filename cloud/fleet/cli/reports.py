@@ -217,11 +217,21 @@ def end_claim(
     machine: MachineName,
     claim: Annotated[int, typer.Argument(help="As `vendcloud claims` numbers it.")],
     how: Annotated[str, typer.Option("--how", help="How it was paid.")],
+    not_given: Annotated[
+        bool,
+        typer.Option(
+            "--not-given",
+            help="You have seen that the machine that it was granted at did not give it.",
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Say that a claim was paid that the fleet holds, as its code was keyed in elsewhere."""
     address = address_of(machine)
-    amount = run(context, lambda database, _: moves.end(database, address, claim, how, now_ms()))
+    amount = run(
+        context,
+        lambda database, _: moves.end(database, address, claim, how, now_ms(), not_given=not_given),
+    )
     if json:
         screen.as_json({"machine": machine, "claim": claim, "amount": amount, "how": how})
     else:

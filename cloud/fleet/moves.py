@@ -227,6 +227,7 @@ class Moves:
             select(
                 t.claim,
                 t.journal.c.uid,
+                t.journal.c.quarantine,
                 t.machine.c.name,
                 t.machine.c.online,
                 t.machine.c.currency,
@@ -281,6 +282,7 @@ class Moves:
         if (
             found.machine_id == asked.machine_id  # which knows it no more: a person looks
             or found.journal_id != found.active_journal
+            or found.quarantine != ""  # what it does we would not hear
             or not await _same_currency(connection, asked, found)
         ):
             return later

@@ -131,6 +131,16 @@ async def test_what_a_lost_machine_was_granted_can_be_paid_once_somebody_has_see
     assert await site.answers(site.c) == ["paid"]
 
 
+async def test_a_machine_whose_records_are_not_taken_is_not_asked_to_close(site: Site) -> None:
+    async with site.database.writing() as connection:
+        of_a = t.journal.c.uid == site.a.journal
+        await connection.execute(update(t.journal).where(of_a).values(quarantine="a look"))
+    await site.asks(site.b)
+    await site.look()
+    assert await site.answers(site.b) == ["later"]
+    assert await site.commands(site.a, "claim.close") == []
+
+
 async def test_a_record_that_nobody_understands_may_be_the_one_that_took_it(site: Site) -> None:
     await granted(site)
     async with site.database.writing() as connection:

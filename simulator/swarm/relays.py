@@ -225,7 +225,8 @@ class Relays:
             rested_s = 0.0 if self._cools.on else cooling.min_off_s
             yield self._cools.overdue(now, known_s + rested_s, cooling.min_on_s)
         if self._heats is not None and heating is not None:
-            rests = now - self._heats.off_s <= REST_S + LATE_S
+            # It rests from when the controller hears that it is off, behind a slow disk.
+            rests = now - self._heats.off_s <= REST_S + LATE_S + self._on_late_s
             if self._heats.on or not rests:
                 yield self._heats.overdue(now, known_s, 0.0)
         yield self._defrost_due(now, known_s)

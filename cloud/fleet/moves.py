@@ -37,7 +37,7 @@ from cloud.fleet.orders import DEFAULT_LIFE_MS, OrderRefusedError, machine_id_of
 from cloud.fleet.projections.answers import MOVES
 from cloud.fleet.projections.episodes import of_claim
 from cloud.fleet.projections.fitting import fitted
-from cloud.fleet.projections.questions import MAX_WAIT_MS
+from cloud.fleet.projections.questions import GIVEN, MAX_WAIT_MS
 from cloud.fleet.reported import reported
 from cloud.fleet.signatory import Signatory
 from cloud.fleet.signer import SignerError
@@ -125,6 +125,9 @@ class Moves:
 
     async def _go_on(self, asked: Any, now_ms: int) -> None:
         word, args = asked.answer, asked.args
+        if word == GIVEN:
+            await self._given(asked, now_ms)
+            return
         if asked.until_ms > now_ms + MAX_WAIT_MS:
             await self._ends_by(asked, now_ms + MAX_WAIT_MS)  # its clock is ahead of ours
             return
@@ -161,6 +164,30 @@ class Moves:
         async with self._database.writing() as connection:
             await connection.execute(
                 update(t.claim_question).where(*_which(asked)).values(until_ms=until_ms)
+            )
+
+    async def _given(self, asked: Any, now_ms: int) -> None:
+        """Note on the claim that a machine's record says it gave it.
+
+        Also where nobody here knows that it was granted: the database was put back from a copy.
+        """
+        async with self._database.writing() as connection:
+            found = await self._found(connection, asked)
+            if found is None or found.closed_ms is None:
+                return  # its own machine has not told that yet
+            values = fitted(t.claim_move, {"paid_ms": now_ms, "how": f"at {asked.name}"})
+            await connection.execute(
+                update(t.claim_move)
+                .where(
+                    _M.journal_id == found.journal_id,
+                    _M.seq == found.seq,
+                    _M.paid_ms.is_(None),
+                )
+                .values(values)
+            )
+            await _owed_no_more(connection, found, now_ms)
+            await connection.execute(
+                update(t.claim_question).where(*_which(asked)).values(sent=True)
             )
 
     async def _too_late(self, asked: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,8 @@ from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.orders import OrderRefusedError
 from cloud.fleet.projections.questions import MAX_WAIT_MS
-from tests.fleet.test_claims_elsewhere import NOW, WAITS, Site
+from cloud.fleet.projections.rebuild import rebuild
+from tests.fleet.test_claims_elsewhere import CODE, NOW, WAITS, Site
 
 STRANGE = "00000077123456789012"
 
@@ -165,3 +167,33 @@ async def test_a_record_that_nobody_understands_may_be_the_one_that_took_it(site
     await site.asks(site.c)
     await site.look()
     assert (await site.answers(site.c))[-1] == "granted"
+
+
+@pytest.mark.parametrize("first", ["its own machine", "the one that gave it"])
+async def test_what_was_given_before_the_database_was_put_back_is_not_given_again(
+    site: Site, first: str
+) -> None:
+    """Of the copy's time there is no question, no move and no command; the machines tell again."""
+    site.a.write(
+        rec.ClaimClosed(claim=site.claim, amount=200, tender="cash", how=rec.MOVED, by="fleet")
+    )
+    digest = hashlib.sha256(CODE.encode()).hexdigest()
+    asked = site.b.write(rec.ClaimAsked(digest=digest, end=CODE[-4:], waits_ms=WAITS, days=90))
+    site.b.write(rec.ClaimGranted(asked=asked, amount=200, tender="cash", machine="lobby-1"))
+    machines = [site.a, site.b]
+    for machine in machines if first == "its own machine" else reversed(machines):
+        await site.up(machine)
+        await site.look()
+    await site.look()
+
+    line = await site.line()
+    assert (line["state"], line["how"]) == ("closed", "at lobby-2")
+    assert await open_alerts(site) == []
+    await site.asks(site.c)
+    await site.look()
+    assert await site.answers(site.c) == ["paid"]
+    assert await site.answers(site.b) == []
+    await rebuild(site.database, NOW)
+    await site.look()
+    assert all(one.sent for one in await questions(site))
+    assert (await site.line())["how"] == "at lobby-2"

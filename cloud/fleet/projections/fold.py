@@ -159,6 +159,7 @@ class Changed:
     currency: str = ""
     revisions: list[Revision] = field(default_factory=list)  # in order
     asked: list[Record] = field(default_factory=list)  # codes of others' claims
+    granted: list[tuple[str, int]] = field(default_factory=list)  # to which question: it was given
     episodes: Episodes = field(default_factory=Episodes)
     restart: bool = False  # the journal begins its own balances, perhaps with inherited ones
 
@@ -427,6 +428,11 @@ def _claim_asked(fold: Fold, record: Record, _: rec.ClaimAsked) -> None:
         fold.changed.asked.append(record)
 
 
+def _claim_granted(fold: Fold, _: Record, data: rec.ClaimGranted) -> None:
+    asked_in = fold.inside[-1][0] if fold.inside else fold.journal
+    fold.changed.granted.append((asked_in, data.asked))
+
+
 def _fault_raised(fold: Fold, record: Record, data: rec.FaultRaised) -> None:
     key = (data.part, data.code)
     raised = fold.faults.get(key)
@@ -553,6 +559,7 @@ _TAKERS: Final[dict[type[RecordData], Taker]] = {
     rec.ClaimClosed: _claim_ended,
     rec.ClaimRedeemed: _claim_ended,
     rec.ClaimAsked: _claim_asked,
+    rec.ClaimGranted: _claim_granted,
     rec.FaultRaised: _fault_raised,
     rec.FaultCleared: _fault_cleared,
     rec.ReviewFlagged: _flagged,

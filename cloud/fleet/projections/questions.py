@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from typing import Final
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.journal import Record
@@ -14,6 +15,7 @@ from cloud.fleet.database import FleetDatabase
 
 MAX_WAIT_MS: Final = 120_000  # nobody stands at a machine for longer
 MAX_DAYS: Final = 3_650  # as a machine's configuration has it
+GIVEN: Final = "given"  # what stands for the answer then
 _DIGEST: Final = 64  # hex digits
 
 
@@ -38,6 +40,15 @@ async def keep(
         "until_ms": until_ms,
     }
     await connection.execute(database.insert_new(t.claim_question), [values])
+
+
+async def given(connection: AsyncConnection, uid: bytes, seq: int) -> None:
+    """Note that its machine has given what was asked for, whatever else is known of the answer."""
+    await connection.execute(
+        update(t.claim_question)
+        .where(t.claim_question.c.journal_uid == uid, t.claim_question.c.seq == seq)
+        .values(answer=GIVEN, sent=False)  # the claim's own row is still to be told
+    )
 
 
 def _well_formed(data: rec.ClaimAsked) -> bool:

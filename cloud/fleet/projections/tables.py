@@ -107,6 +107,8 @@ async def save(
         await answers.take(connection, fold, machine_id, journal_id, at_ms, result)
     for asked in changed.asked:
         await questions.keep(database, connection, machine_id, bytes.fromhex(fold.journal), asked)
+    for journal, seq in changed.granted:
+        await questions.given(connection, bytes.fromhex(journal), seq)
     for letter in changed.dead:
         await _save_letter(connection, {**whose, **values_of(letter)})
     await _save_revisions(connection, fold, machine_id)

@@ -55,6 +55,7 @@ class Notice:
     amount: int | None = None
     code: str = ""
     text: str = ""
+    behind: int = 0  # the saga that hides it: it began before anybody could read this
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +461,10 @@ class Desk:
     def open(self, data: RecordData) -> Saga:
         """Stage the record that opens a saga and return the saga."""
         record = self.write(data, self.journal.next_seq)
+        for promised in self.live.promises:
+            # Behind a slow disk keys wait, and are taken in the same instant as what they follow.
+            if promised.until_s >= self.now + CLAIM_NOTICE_S:
+                promised.behind = promised.behind or record.seq
         return self.state.sagas[record.seq]
 
     def do(self, effect: Effect) -> None:

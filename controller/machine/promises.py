@@ -30,7 +30,8 @@ def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
     """Return what is to be read on behind a saga.
 
     A bill that got stuck in escrow meanwhile is a claim of its own. And whoever wants the money
-    back that was in before a code came may not have copied it yet.
+    back that was in before a code came may not have copied it yet; nor has anybody who keyed the
+    next selection before a slow disk let the code come.
     """
     codes = _minted(desk, saga)
     return [notice for notice in desk.live.promises if notice.code in codes]
@@ -44,7 +45,7 @@ def show_again(desk: Desk, saga: Saga) -> bool:
     """
     mine = codes_of(desk, saga)
     for notice in mine:
-        notice.until_s = desk.now + CLAIM_NOTICE_S
+        notice.until_s, notice.behind = desk.now + CLAIM_NOTICE_S, 0
     desk.live.promises = _open(desk)
     if mine:
         _show(desk, mine[-1])  # the newest: an older one may be somebody else's
@@ -132,7 +133,8 @@ def _minted(desk: Desk, saga: Saga) -> set[str]:
     since = saga.vend
     if saga.kind == "return" and saga.payout_lots:
         since = max(lot for lot, _ in saga.payout_lots)
-    return {
+    hidden = {one.code for one in desk.live.promises if one.behind == saga.vend}
+    return hidden | {
         claim.code
         for claim in desk.state.claims.values()
         if claim.vend == saga.vend or (claim.tender == "cash" and claim.seq > since)

@@ -293,3 +293,22 @@ def test_coins_that_came_while_a_slow_disk_wrote_hide_no_code_that_nobody_has_re
         assert on_panel(stage, codes(stage)[-1])
 
     play(scenario, link)
+
+
+def test_a_code_that_came_behind_a_slow_disk_is_shown_behind_the_vend_that_was_keyed_meanwhile(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:  # seed 730166
+        await no_coins(stage)
+        stage.disk.sync_latency = lambda: 15.0
+        stage.world.insert_coin(200)
+        await stage.passes(1.0)
+        stage.press("*")
+        stage.press("A1#")
+        await stage.until(lambda: len(stage.state.sagas) > 0, within_s=90.0)
+        stage.disk.sync_latency = None
+        await stage.until(lambda: not stage.state.sagas, within_s=200.0)
+        await stage.passes(5.0)
+        assert on_panel(stage, codes(stage)[-1])
+
+    play(scenario, link)

@@ -41,9 +41,9 @@ COOLED = {"[guard]": CLIMATE}
 # What an adapter acknowledges by itself, nobody says again.
 BOTH = ("adapter", "native")
 
-# A day has every other chain; the soak plays both days. ``VENDD_KILLS_DAY=N`` plays a day's again.
+# A day has every third chain; the soak plays three days. ``VENDD_KILLS_DAY=N`` plays a day's again.
 DAY = "VENDD_KILLS_DAY"
-TURNS = 2
+TURNS = 3
 
 DEATH_S = 90.0  # a reader that says nothing is waited for, 20 s
 UP_S = 90.0  # a reader that is asked about its last vend takes up to 20 s

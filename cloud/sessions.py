@@ -28,3 +28,15 @@ async def in_a_task_of_its_own(
         if task is not None and task.cancelling():
             raise asyncio.CancelledError from None
         raise
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in a group.
+
+    Raise it behind the ``try``, not in its ``except*``: Python wraps what is raised there in a
+    group again (3.11.0 to 3.11.3, Debian 12's among them).
+    """
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -22,7 +22,7 @@ from cloud.contract.topics import Address, Topic
 from cloud.fleet.broker import Broker, BrokerLostError, Connection, Incoming
 from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.ingest.verdict import Verdict
-from cloud.sessions import in_a_task_of_its_own
+from cloud.sessions import first_of, in_a_task_of_its_own
 
 log = structlog.get_logger("vendcloud.worker")
 
@@ -126,6 +126,7 @@ class Worker:
     async def _take(self, connection: Connection) -> None:
         room = asyncio.Semaphore(AT_ONCE)
         turns: Turns = WeakValueDictionary()
+        lost: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 if self._beside is not None:
@@ -137,10 +138,9 @@ class Worker:
                     task = group.create_task(self._handle(connection, turn, incoming))
                     task.add_done_callback(lambda _: room.release())
         except* (BrokerLostError, SQLAlchemyError, OSError) as errors:
-            first: BaseException = errors
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+            lost = first_of(errors)
+        if lost is not None:
+            raise lost from None
 
     async def _handle(self, connection: Connection, turn: _Turn, incoming: Incoming) -> None:
         # In the order of their arrival: locks are given in the order in which they were asked for.

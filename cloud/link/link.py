@@ -24,7 +24,7 @@ from cloud.link.acks import Advanced, Ahead, Forked, Ignored, Wanted, meaning_of
 from cloud.link.lane import Lane, Reading
 from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
-from cloud.sessions import in_a_task_of_its_own
+from cloud.sessions import first_of, in_a_task_of_its_own
 from controller.clock import Clock
 from controller.journal.envelope import to_ms
 
@@ -226,6 +226,7 @@ class Link:
             self.status.transport = self._transport.name
             self._hurry.clear()
             self._judge_phase()
+            lost: BaseException | None = None
             try:
                 async with asyncio.TaskGroup() as group:
                     sender = group.create_task(self._send(connection))
@@ -235,9 +236,8 @@ class Link:
                     listener = group.create_task(self._listen(connection))
                     listener.add_done_callback(lambda _: [task.cancel() for task in others])
             except* LinkLostError as errors:
-                lost = errors.exceptions[0]
-                while isinstance(lost, BaseExceptionGroup):
-                    lost = lost.exceptions[0]
+                lost = first_of(errors)
+            if lost is not None:
                 raise lost from None
         if not self._stopped:
             # Whatever ended it without a word: nothing but a fork ends the keeping in touch.

@@ -14,15 +14,20 @@ async def in_a_task_of_its_own(
 
     A task group inside cancels the task that it is in when one of its own fails, and leaves a mark
     on it that looks like somebody's wish to stop (Python 3.11 and 3.12): that mark is on a task
-    that ends with the session.
+    that ends with the session. What the mark ends has lost its line, and nobody wished to stop.
 
     Args:
         session: What runs.
-        lost: Errors that it may end with.
+        lost: Errors that it may end with; the first takes words.
     """
     inner = asyncio.ensure_future(session)
     try:
         await inner
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() or not inner.cancelled():
+            raise
+        raise lost[0]("the connection was lost") from None
     except lost:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -330,7 +330,7 @@ class Moves:
     # --------------------------------------------------------------------------------- grants
 
     async def _look_at_grants(self, now_ms: int) -> None:
-        """Take what machines have said of their grants."""
+        """Free what was granted and surely not taken; what was taken its machine's record says."""
         query = (
             select(
                 t.claim_move,
@@ -354,25 +354,20 @@ class Moves:
         async with self._database.reading() as reading:
             granted = (await reading.execute(query)).all()
         for one in granted:
-            values: dict[str, Any] = {}
-            if one.outcome == Outcome.DONE.value:
-                values = fitted(t.claim_move, {"paid_ms": now_ms, "how": f"at {one.name}"})
-            elif await self._not_taken(one, now_ms):
-                values = {"grant_id": ""}
-                log.info("claim.still_held", machine=one.name, claim=one.seq)
-            if values:
-                async with self._database.writing() as connection:
-                    await connection.execute(
-                        update(t.claim_move)
-                        .where(
-                            _M.journal_id == one.journal_id,
-                            _M.seq == one.seq,
-                            _M.grant_id == one.grant_id,
-                        )
-                        .values(values)
+            if not await self._not_taken(one, now_ms):
+                continue
+            async with self._database.writing() as connection:
+                await connection.execute(
+                    update(t.claim_move)
+                    .where(
+                        _M.journal_id == one.journal_id,
+                        _M.seq == one.seq,
+                        _M.grant_id == one.grant_id,
+                        _M.paid_ms.is_(None),
                     )
-                    if "paid_ms" in values:
-                        await _owed_no_more(connection, one, now_ms)
+                    .values(grant_id="")
+                )
+            log.info("claim.still_held", machine=one.name, claim=one.seq)
 
     async def _not_taken(self, one: Any, now_ms: int) -> bool:
         """Tell whether it is sure that a grant was not taken, and never will be.

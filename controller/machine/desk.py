@@ -57,6 +57,14 @@ class Notice:
     text: str = ""
     behind: int = 0  # the saga that hides it: it began before anybody could read this
 
+    def unread(self, now: float) -> bool:
+        """Tell whether a claim's code was promised in this very instant.
+
+        Behind a slow disk coins and keys wait, and are taken in the same instant as what they
+        follow: nobody has read it by then.
+        """
+        return self.until_s >= now + CLAIM_NOTICE_S
+
 
 @dataclass(frozen=True, slots=True)
 class AgeCheck:
@@ -462,8 +470,7 @@ class Desk:
         """Stage the record that opens a saga and return the saga."""
         record = self.write(data, self.journal.next_seq)
         for promised in self.live.promises:
-            # Behind a slow disk keys wait, and are taken in the same instant as what they follow.
-            if promised.until_s >= self.now + CLAIM_NOTICE_S:
+            if promised.unread(self.now):
                 promised.behind = promised.behind or record.seq
         return self.state.sagas[record.seq]
 

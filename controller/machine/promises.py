@@ -62,10 +62,9 @@ def kept(desk: Desk, code: str) -> None:
 def left(desk: Desk) -> None:
     """Somebody puts money in: whose codes stood there has gone, or has done with them.
 
-    Not behind a slow disk: what came in while it wrote is taken in the same instant as the promise,
-    which nobody has read by then.
+    Not behind a slow disk, which took in what came before anybody could read them.
     """
-    unread = [one for one in desk.live.promises if one.until_s >= desk.now + CLAIM_NOTICE_S]
+    unread = [one for one in desk.live.promises if one.unread(desk.now)]
     waiting = _of_open_sagas(desk)
     desk.live.promises = [one for one in desk.live.promises if one in unread or one.code in waiting]
     desk.live.notice = None

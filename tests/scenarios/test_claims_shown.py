@@ -277,15 +277,20 @@ def test_a_code_is_not_shown_to_who_wants_money_back_that_came_after_it(link: Li
     play(scenario, link)
 
 
+async def promised_while_the_disk_wrote(stage: Stage) -> None:
+    """Coins, and the wish to have them back, on a disk that takes its time; nothing can be paid."""
+    await no_coins(stage)
+    stage.disk.sync_latency = lambda: 15.0
+    stage.world.insert_coin(200)
+    await stage.passes(1.0)
+    stage.press("*")
+
+
 def test_coins_that_came_while_a_slow_disk_wrote_hide_no_code_that_nobody_has_read(
     link: Link,
 ) -> None:
     async def scenario(stage: Stage) -> None:  # seed 700000226
-        await no_coins(stage)
-        stage.disk.sync_latency = lambda: 15.0
-        stage.world.insert_coin(200)
-        await stage.passes(1.0)
-        stage.press("*")
+        await promised_while_the_disk_wrote(stage)
         stage.world.insert_coin(200)
         await stage.until(lambda: bool(stage.state.claims), within_s=90.0)
         stage.disk.sync_latency = None
@@ -299,11 +304,7 @@ def test_a_code_that_came_behind_a_slow_disk_is_shown_behind_the_vend_that_was_k
     link: Link,
 ) -> None:
     async def scenario(stage: Stage) -> None:  # seed 730166
-        await no_coins(stage)
-        stage.disk.sync_latency = lambda: 15.0
-        stage.world.insert_coin(200)
-        await stage.passes(1.0)
-        stage.press("*")
+        await promised_while_the_disk_wrote(stage)
         stage.press("A1#")
         await stage.until(lambda: len(stage.state.sagas) > 0, within_s=90.0)
         stage.disk.sync_latency = None

@@ -19,6 +19,7 @@ from controller.saga.claims import mint
 from simulator.world import Link
 from tests.climate_kit import cooled
 from tests.scenarios.stage import SETTINGS, Stage, play
+from tests.scenarios.test_remote_commands import confirm, order
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "recordings"
 
@@ -270,14 +271,10 @@ def test_a_fleets_command_that_takes_a_while_is_replayed() -> None:
     async def scenario(stage: Stage) -> None:
         assert stage.running is not None
         machine = stage.running.machine
-        now = machine.desk.now_ms + 1_000
-        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
+        now = await confirm(stage)
         await stage.coins(100)
-        order = cmd.Remote(
-            id="c1", kind="credit.return", target="", counter=1, issuer="anna",
-            expires_ms=now + 3_600_000, command=cmd.ReturnCredit(),
-        )  # fmt: skip
-        answer = await machine.act(order, "fleet")
+        back = order("c1", now, cmd.ReturnCredit(), kind="refund.local")
+        answer = await machine.act(back, "fleet")
         assert answer["outcome"] == "done"
         await stage.act(cmd.KeepRecording())
         await stage.passes(1.0)
@@ -292,18 +289,14 @@ def test_a_question_to_the_fleet_is_replayed_and_written_down_at_rest() -> None:
     async def scenario(stage: Stage) -> None:
         assert stage.running is not None
         machine = stage.running.machine
-        now = machine.desk.now_ms + 1_000
-        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
+        now = await confirm(stage)
         await machine.act(cmd.NoteFleet(hears=True), "fleet")
         stage.press("#" + mint(b"another machine's key, 32 bytes.", "m2", 7, 200))
         await stage.until(lambda: bool(stage.state.asked))
         assert checkpoint.take(machine.brain).memory["live"]["asked"]
         told = cmd.AnswerClaim(stage.state.journal, stage.state.asked, "paid")
-        order = cmd.Remote(
-            id="c1", kind="claim.answer", target="", counter=1, issuer="fleet",
-            expires_ms=now + 3_600_000, command=told,
-        )  # fmt: skip
-        assert (await machine.act(order, "fleet"))["outcome"] == "done"
+        answer = order("c1", now, told, kind="claim.answer")
+        assert (await machine.act(answer, "fleet"))["outcome"] == "done"
         await stage.act(cmd.KeepRecording())
         await stage.passes(1.0)
 
@@ -498,8 +491,7 @@ def test_what_the_fleet_orders_is_replayed() -> None:
     async def scenario(stage: Stage) -> None:
         assert stage.running is not None
         machine = stage.running.machine
-        now = machine.desk.now_ms + 1_000
-        await machine.act(cmd.ConfirmTime(now, machine.desk.now, first=True), "fleet")
+        now = await confirm(stage)
         ordered: tuple[cmd.Command, ...] = (
             cmd.UpdateSoftware("c0", "2.0.0", "ab" * 32, "vendd-2.0.0", now + 3_600_000),
             cmd.ShowMessage("Hello", 60.0),
@@ -509,16 +501,10 @@ def test_what_the_fleet_orders_is_replayed() -> None:
             cmd.UnlockMachine(),
         )
         for number, command in enumerate(ordered):
-            order = cmd.Remote(
-                id=f"c{number}", kind=type(command).__name__, target="", counter=1, issuer="anna",
-                expires_ms=now + 3_600_000, command=command,
-            )  # fmt: skip
-            assert (await machine.act(order, "fleet"))["outcome"] in ("done", "")
+            given = order(f"c{number}", now, command, kind=type(command).__name__, target="")
+            assert (await machine.act(given, "fleet"))["outcome"] in ("done", "")
             await stage.passes(1.0)
-        outside = cmd.Remote(
-            id="out", kind="journal.upload", target="", counter=1, issuer="anna",
-            expires_ms=now + 3_600_000, outside=True,
-        )  # fmt: skip
+        outside = order("out", now, None, kind="journal.upload", outside=True)
         waiting = stage.loop.create_task(machine.act(outside, "fleet"))
         await stage.passes(1.0)
         await machine.act(cmd.EndRemote("out", "done", "records 1 to 9"), "fleet")

@@ -179,6 +179,31 @@ def test_run_alone_prints_its_commands() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80, "a terminal's usual width"
 
 
+def _pretend_python(path: Path, *, fit: bool) -> None:
+    path.write_text(f"#!/bin/sh\nexit {int(not fit)}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("system", "other", "found"),
+    [(True, True, "system"), (False, True, "python3"), (True, False, "system")],
+)
+def test_the_systems_python_is_taken_before_any_other(
+    tmp_path: Path, system: bool, other: bool, found: str
+) -> None:
+    _pretend_python(tmp_path / "system", fit=system)
+    _pretend_python(tmp_path / "python3", fit=other)
+    script = (ROOT / "run").read_text(encoding="utf-8")
+    functions = re.findall(r"^(?:python_is_\w+|find_python)\(\) \{$.*?^\}$", script, re.M | re.S)
+    assert len(functions) == 3
+    told = "\n".join([f"SYSTEM_PYTHON={tmp_path}/system", *functions, "find_python"])
+    done = subprocess.run(
+        ["/bin/sh", "-c", told],
+        env={"PATH": f"{tmp_path}"}, capture_output=True, text=True, timeout=10, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / found)
+
+
 def test_run_refuses_what_it_does_not_know() -> None:
     done = subprocess.run(
         [ROOT / "run", "dance"], capture_output=True, text=True, timeout=10, check=False

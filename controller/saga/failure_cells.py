@@ -96,6 +96,8 @@ class Cell:
         journaled: Record types that tell of it, beside those of every vend.
         flagged: A person is asked to look, because the evidence was blinded.
         strategy: How the customer's saga was compensated.
+        link: Where it comes to this on one of the bus's links alone: "native", or "adapter",
+            which acknowledges by itself.
     """
 
     failure: str
@@ -106,11 +108,13 @@ class Cell:
     journaled: tuple[str, ...] = ()
     flagged: bool = False
     strategy: Strategy = Strategy.NONE
+    link: str = ""
 
     @property
     def key(self) -> str:
         """Return the cell's stable name, by which runs count what they have hit."""
-        return cell_key(self.failure, self.tender, self.phase)
+        key = cell_key(self.failure, self.tender, self.phase)
+        return f"{key}/{self.link}" if self.link else key
 
 
 def cell_key(failure: str, tender: Tender, phase: Phase) -> str:
@@ -135,6 +139,10 @@ def each(
     *journaled: str,
     flagged: bool = False,
     strategy: Strategy = Strategy.NONE,
+    link: str = "",
 ) -> tuple[Cell, ...]:
     """Return the same cell for several tenders."""
-    return tuple(Cell(failure, t, phase, gets, then, journaled, flagged, strategy) for t in tenders)
+    return tuple(
+        Cell(failure, tender, phase, gets, then, journaled, flagged, strategy, link)
+        for tender in tenders
+    )

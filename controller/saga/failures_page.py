@@ -16,7 +16,8 @@ _HEAD: Final = """# Every failure
 Drawn from `controller/saga/failures*.py` by `python -m controller.saga.failures_page`. Each row is
 one cell per tender, and each cell ({cells} of them) is played by a test (`tests/failures`) on the
 byte-real machine in virtual time, on both links; the test fails when this page is not what the
-table says. The swarm counts cells by their keys: failure/tender/phase.
+table says; where a cell is of one link alone, on that. The swarm counts cells by their keys:
+failure/tender/phase, and the link of such a cell.
 
 The column *compensated by* names what was done about it, as `vend.closed` has it:
 {strategies}
@@ -31,6 +32,11 @@ _STRATEGIES: Final = {
     " all the same is presumed against the operator, flagged, and owed as a claim",
 }
 
+_LINKS: Final = {
+    "native": "native link",
+    "adapter": "adapter, which has acknowledged the answer",
+}
+
 _TABLE: Final = """
 ## {title}
 
@@ -42,7 +48,8 @@ _TABLE: Final = """
 def _what(cell: Cell) -> tuple[object, ...]:
     """Return all of a cell but its tender."""
     return (
-        cell.failure, cell.phase, cell.gets, cell.then, cell.journaled, cell.flagged, cell.strategy
+        cell.failure, cell.phase, cell.gets, cell.then, cell.journaled, cell.flagged,
+        cell.strategy, cell.link,
     )  # fmt: skip
 
 
@@ -51,9 +58,10 @@ def _rows(cells: tuple[Cell, ...]) -> Iterator[str]:
         group = list(same)
         cell = group[0]
         tenders = ", ".join(each.tender for each in group)
+        when = f"{cell.phase} ({_LINKS[cell.link]})" if cell.link else cell.phase
         journaled = ", ".join(f"`{name}`" for name in cell.journaled)
         yield (
-            f"| {cell.failure} | {tenders} | {cell.phase} | {cell.gets} | {cell.strategy}"
+            f"| {cell.failure} | {tenders} | {when} | {cell.gets} | {cell.strategy}"
             f" | {journaled} | {cell.then} | {'yes' if cell.flagged else ''} |"
         )
 

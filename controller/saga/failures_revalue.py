@@ -21,6 +21,20 @@ def _doubtful(failure: str, then: Next) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
+def _unwritten(failure: str, then: Next, *journaled: str) -> tuple[Cell, ...]:
+    """Return a row in which the journal can't take the reader's answer.
+
+    Unacknowledged it is given again to the next life; an adapter has taken it for vendd.
+    """
+    told = (*_TOLD, *journaled)
+    doubt = (*_DOUBT, *journaled)
+    return (
+        *each(failure, _CASH, _ASKED, Gets.ON_CARD, then, *told, link="native"),
+        *each(failure, _CASH, _ASKED, Gets.CLAIM, then, *doubt, flagged=True, strategy=_LATE,
+              link="adapter"),
+    )  # fmt: skip
+
+
 ROWS: Final[tuple[Cell, ...]] = (
     *each("reader denies a revalue", _CASH, _ASKED, Gets.CREDIT, Next.SELLS, *_TOLD),
     *each("reader does not hear of a revalue", _CASH, _ASKED, Gets.CREDIT, Next.SELLS, *_TOLD),
@@ -37,4 +51,9 @@ ROWS: Final[tuple[Cell, ...]] = (
     # The reader's answer waits for the next life.
     *each("vendd is killed", _CASH, _ASKED, Gets.ON_CARD, Next.RESTARTS, *_TOLD),
     *_doubtful("power is lost", Next.RESTARTS),
+    # What was written and not synced may be there all the same: then it counts.
+    *each("disk fails to sync", _CASH, _ASKED, Gets.ON_CARD, Next.RESTARTS, *_TOLD),
+    *_unwritten("disk fails to write", Next.RESTARTS),
+    *_unwritten("disk is full", Next.STOPS, "fault.raised"),
+    *_unwritten("disk turns read-only", Next.STRANDED),
 )  # fmt: skip

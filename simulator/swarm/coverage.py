@@ -16,14 +16,15 @@ from controller.ports import DispenseOutcome
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
 from simulator.swarm.plan import Trouble
+from simulator.world import Link
 
 KEYS: Final = tuple(cell.key for cell in TABLE)
-# By a mark in a phase: the cells that it may come through (key, tender, records), by number.
-_MARKED: Final[dict[tuple[str, str], list[tuple[int, str, str, frozenset[str]]]]] = {}
+# By a mark in a phase: the cells that it may come through (key, tender, link, records), by number.
+_MARKED: Final[dict[tuple[str, str], list[tuple[int, str, str, str, frozenset[str]]]]] = {}
 for _number, (_key, _cell) in enumerate(zip(KEYS, TABLE, strict=True)):
     for _mark in CAUSES.get(_cell.failure, ()):
         _MARKED.setdefault((_cell.phase.name, _mark), []).append(
-            (_number, _key, _cell.tender.name, frozenset(_cell.journaled))
+            (_number, _key, _cell.tender.name, _cell.link, frozenset(_cell.journaled))
         )
 
 
@@ -70,10 +71,15 @@ TELLING: Final = frozenset(
 
 
 class Coverage:
-    """Watches one life."""
+    """Watches one life.
 
-    def __init__(self) -> None:
+    Args:
+        link: The bus's, on this machine.
+    """
+
+    def __init__(self, link: Link = "adapter") -> None:
         """Nothing has happened yet."""
+        self._link = link
         self.hits: Counter[str] = Counter()
         self._marks: Counter[str] = Counter()  # what holds now
         self._phases: set[str] = {"IDLE"}
@@ -207,8 +213,8 @@ class Coverage:
         hit = {
             (number, key)
             for met in self._met
-            for number, key, tender, journaled in _MARKED.get(met, ())
-            if tender in self._tenders and journaled <= self._types
+            for number, key, tender, link, journaled in _MARKED.get(met, ())
+            if tender in self._tenders and journaled <= self._types and link in ("", self._link)
         }
         self.hits.update(key for _, key in sorted(hit))  # in the table's order
         self._met = set()

@@ -99,7 +99,7 @@ def _fitted(build: Build, failure: str) -> bool:
 def _can(build: Build, cell: Cell) -> bool:
     """Tell whether this machine's devices and its owner's policies let it come to that."""
     failure = cell.failure
-    if not _fitted(build, failure):
+    if not _fitted(build, failure) or cell.link not in ("", build.link):
         return False
     if "age" in failure.split():
         able = build.checks_age or "can't check" in failure

@@ -73,6 +73,7 @@ class Next(StrEnum):
     SELLS = "sells on"
     COLUMN_OFF = "sells on without the column"
     CASH_ONLY = "sells for cash, picks the reader up when it is back"
+    OTHER_READER = "sells by the other reader, picks this one up when it is back"
     CARDS_ONLY = "sells by card, picks the changer up when it is back"
     NO_BILLS = "sells without bills until somebody has looked"
     STOPS = "stays out of service until the cause is gone"

@@ -21,6 +21,7 @@ from controller.saga import (
     failures_ends,
     failures_pulse,
     failures_reader,
+    failures_readers,
     failures_recovery,
     failures_recycler,
     failures_revalue,
@@ -32,6 +33,7 @@ from controller.saga.failure_cells import Cell
 PARTS: Final[Mapping[str, tuple[Cell, ...]]] = {
     "The dispenser": failures_dispenser.ROWS,
     "The card reader": failures_reader.ROWS,
+    "Two card readers": failures_readers.ROWS,
     "Coins and bills": failures_cash.ROWS,
     "The bill recycler": failures_recycler.ROWS,
     "Cash devices on a ccTalk line": failures_cctalk.ROWS,

@@ -15,6 +15,8 @@ _SILENT: Final = ("silent", "mute_s=3.0", "mute_s=8.0", "mute_s=40.0")
 _CHANGER_AWAY: Final = tuple(f"changer.{name}" for name in _SILENT)
 _BILL_AWAY: Final = tuple(f"bill.{name}" for name in _SILENT)
 _READER_AWAY: Final = tuple(f"reader.{name}" for name in _SILENT)
+_OWN_AWAY: Final = tuple(f"own.{name}" for name in _SILENT)
+_OTHER_AWAY: Final = tuple(f"other.{name}" for name in _SILENT)
 _WARM: Final = ("cabin.warm", "climate.compressor_dead", "climate.heater_dead")
 
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -59,6 +61,16 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "reader falls silent when told of failure": ("reader.dies_at=failure", *_READER_AWAY),
     "reader resets when told of failure": ("reader.resets_at=failure", "reader.resets"),
+    # two readers: a mark's part is the one that was asked ("own"), or the other one ("other")
+    "the other reader falls silent": _OTHER_AWAY,
+    "the other reader resets": ("other.resets",),
+    "the other reader ends a session that it has not": ("other.unasked_ends",),
+    "a card comes to the other reader": ("other.card",),
+    "one of two readers falls silent when asked": ("own.dies_at=request", *_OWN_AWAY),
+    "one of two readers falls silent when it has approved": ("own.dies_at=approval", *_OWN_AWAY),
+    "one of two readers dies when told of success": ("own.dies_at=success", *_OWN_AWAY),
+    "one of two readers falls silent when told of failure": ("own.dies_at=failure", *_OWN_AWAY),
+    "one of two readers can't refund": ("own.refund=error",),
     # cash for a card
     "reader denies a revalue": ("reader.declines",),
     "reader does not hear of a revalue": ("reader.silent_commands",),

@@ -15,8 +15,7 @@ from controller.journal.envelope import Record
 from controller.ports import DispenseOutcome
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
-from simulator.swarm.plan import Trouble
-from simulator.world import Link
+from simulator.swarm.plan import Build, Trouble
 
 KEYS: Final = tuple(cell.key for cell in TABLE)
 # By a mark in a phase: the cells that it may come through (key, tender, link, records), by number.
@@ -28,6 +27,7 @@ for _number, (_key, _cell) in enumerate(zip(KEYS, TABLE, strict=True)):
         )
 
 
+READERS: Final = ("cashless1", "cashless2")
 PULSES: Final = 2  # hex digits of a group: it pays nothing out, so nothing else tells whose it was
 Phases = tuple[str, ...]
 NOTHING: Final[tuple[Phases, Phases]] = ((), ())
@@ -74,18 +74,20 @@ class Coverage:
     """Watches one life.
 
     Args:
-        link: The bus's, on this machine.
+        build: What the machine is made of.
     """
 
-    def __init__(self, link: Link = "adapter") -> None:
+    def __init__(self, build: Build) -> None:
         """Nothing has happened yet."""
-        self._link = link
+        self._link = build.link
+        self._second_reader = build.second_reader
         self.hits: Counter[str] = Counter()
         self._marks: Counter[str] = Counter()  # what holds now
         self._phases: set[str] = {"IDLE"}
         self._tenders: set[str] = {"ANY"}
         self._met: set[tuple[str, str]] = set()  # marks that held in a phase
         self._types: set[str] = set()
+        self._asked: list[str] = []  # readers, for money
 
     # ------------------------------------------------------------------------------- what holds
 
@@ -157,7 +159,8 @@ class Coverage:
                 self._tenders.add("COINS")
             case rec.BillEscrowed():
                 self._tenders.add("BILL")
-            case rec.ApprovalRequested():
+            case rec.ApprovalRequested(device=device):
+                self._asked.append(device)
                 self._tenders |= {"CARD", "BILL_CARD"} if "BILL" in self._tenders else {"CARD"}
             case _:
                 self._pays_otherwise(record.data)
@@ -212,19 +215,33 @@ class Coverage:
             self._tenders.add("MIXED")
         hit = {
             (number, key)
-            for met in self._met
+            for met in (*self._met, *self._of_readers())
             for number, key, tender, link, journaled in _MARKED.get(met, ())
             if tender in self._tenders and journaled <= self._types and link in ("", self._link)
         }
         self.hits.update(key for _, key in sorted(hit))  # in the table's order
         self._met = set()
         self._types = set()
+        self._asked = []
         self._tenders = {"ANY"}
+
+    def _of_readers(self) -> Iterator[tuple[str, str]]:
+        """Yield what was met at the reader that was asked, or at the other one beside it."""
+        if not self._second_reader or not self._asked:
+            return
+        own, alone = self._asked[0], len(set(self._asked)) == 1
+        for phase, mark in self._met:
+            part, _, rest = mark.partition(".")
+            if part in READERS and (alone or rest == "card"):
+                yield phase, f"{'own' if part == own else 'other'}.{rest}"
 
 
 def _of(key: str, trouble: Trouble) -> Iterator[str]:
     yield key
     yield f"{key}={trouble.value}"
+    if trouble.part in READERS:
+        yield trouble.key
+        yield f"{trouble.key}={trouble.value}"
 
 
 def missed(hits: Iterable[str]) -> list[str]:

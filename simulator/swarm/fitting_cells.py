@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
-from controller.saga import failures_cctalk, failures_pulse
+from controller.saga import failures_cctalk, failures_pulse, failures_readers
 from controller.saga.failure_cells import Cell
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
@@ -16,6 +16,7 @@ RARE: Final = 4.0  # only some machines can bring it about: wanted the more on t
 SELDOM: Final = 2.5  # it takes a coincidence
 IN_CLIMATE: Final = ("climate", "cabin")
 ON_CCTALK: Final = frozenset(cell.failure for cell in failures_cctalk.ROWS)
+OF_TWO_READERS: Final = frozenset(cell.failure for cell in failures_readers.ROWS)
 BY_PULSES: Final = frozenset(cell.failure for cell in failures_pulse.ROWS)
 WRAPS: Final = 240  # events from which on an acceptor's counter comes to 255 in a life
 
@@ -64,6 +65,7 @@ def _weight(build: Build, cell: Cell) -> float:
         parts <= {"pulse", *IN_CLIMATE}
         or cell.failure in ON_CCTALK
         or cell.failure in BY_PULSES
+        or cell.failure in OF_TWO_READERS
         or "recycler" in cell.failure
         or "age" in cell.failure.split()
         or cell.failure == "bill is stacked after power-up"
@@ -92,6 +94,8 @@ def _fitted(build: Build, failure: str) -> bool:
     """Tell whether it has the devices of a ccTalk line, or of a pulse acceptor, that it takes."""
     if failure == "acceptor's counter begins again behind 255":
         return build.events >= WRAPS
+    if failure in OF_TWO_READERS and not build.second_reader:
+        return False
     on_cctalk = failure not in ON_CCTALK or build.cctalk
     return on_cctalk and (failure not in BY_PULSES or build.pulse)
 

@@ -83,6 +83,7 @@ ODD: Final = 5  # the one coin that no acceptor on a ccTalk line is to take
 COUNTED: Final = 254  # events; with the coins of whoever comes then it begins again
 STACKED_S: Final = (0.6, 0.85)  # behind an order to stack: in the stacker, and told to nobody
 WARM: Final = 20.0  # degrees
+OTHER_CARD: Final = "other.card"  # somebody else's, at the reader beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ def misfortune(
     first = next((act.text[:2] for act in acts if act.what == "keys"), selection)
     troubles = _before(rng, cell, first, selection)
     kind, _, rest = mark.partition(".")
+    if mark == OTHER_CARD:
+        kind, rest = "act", OTHER_CARD
     if cell.failure in UNHEARD:
         return _unheard(rng, cell, acts, rest)
     if cell.failure == "acceptor's counter begins again behind 255":
@@ -167,7 +170,12 @@ def _acting(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> list[
     what, _, text = mark.partition(" ")
     if what == "card":
         return [replace(act, text=text) if act.what == "card" else act for act in acts]
-    act = Act(what, text=text or ("2B" if what == "chord" else ""), after_s=rng.uniform(0.1, 3.5))
+    if mark == OTHER_CARD:
+        act = Act("card", value=1, text="prepaid", after_s=rng.uniform(0.1, 3.5))
+    else:
+        act = Act(
+            what, text=text or ("2B" if what == "chord" else ""), after_s=rng.uniform(0.1, 3.5)
+        )
     keyed = next((i for i, one in enumerate(acts) if one.what == "keys"), len(acts))
     match cell.phase.name:
         case "IDLE" | "MONEY":
@@ -208,10 +216,12 @@ def _behind(rng: random.Random, cell: Cell) -> str:
 
 def _trouble(rng: random.Random, cell: Cell, mark: str, selection: str) -> tuple[Trouble, ...]:
     key, _, wanted = mark.partition("=")
-    kind = BY_KEY.get(key)
+    of, _, name = key.partition(".")
+    kind = BY_KEY.get(f"reader.{name}" if of in ("own", "other") else key)
     if kind is None:
         return ()
-    part = {"column": selection, "reader": "cashless1"}.get(kind.part, kind.part)
+    reader = "cashless2" if of == "other" else "cashless1"
+    part = {"column": selection, "reader": reader}.get(kind.part, kind.part)
     if cell.failure in IN_MID_PAYOUT:
         at_s = rng.uniform(*PAYS_S)
         return (Trouble(part, kind.name, kind.values[0], "payout.intended", at_s, AWAY_S),)

@@ -48,7 +48,7 @@ class Lives:
         self.life = life
         self.machine = machine
         self.watch = Watch(self.machine)
-        self.coverage = Coverage(life.build.link)
+        self.coverage = Coverage(life.build)
         self.rules = Rules(self.machine)
         self.trace = Trace(self.machine.world, keep=keep)
         self.luck = BadLuck(self.machine, life.build, self.watch, self.coverage, self.trace)

@@ -342,6 +342,9 @@ class Player(Lives):
     def _acts(self, act: Act) -> None:
         if act.what == "keys":
             self.rules.purse.keyed(act.text)
+        readers = sorted(self.machine.world.readers)
+        if act.what == "card" and readers:
+            self.coverage.happens(f"{readers[act.value % len(readers)]}.card")
         self.coverage.happens(f"act.{act.what}")
         self.coverage.happens(f"act.{act.what} {act.text}")
 

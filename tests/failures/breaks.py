@@ -25,6 +25,7 @@ from tests.failures.disk_breaks import DISK
 from tests.failures.end_breaks import ENDS
 from tests.failures.pulse_breaks import PULSE
 from tests.failures.recovery_breaks import RECOVERY
+from tests.failures.second_reader_breaks import READERS
 from tests.failures.settings_breaks import SETTINGS_BREAKS
 from tests.scenarios.stage import SETTINGS, with_policy
 
@@ -472,7 +473,7 @@ RIGHTS: Final[dict[str, Break]] = {
 
 BREAKS: Final[dict[str, Break]] = {
     **DISPENSER, **READER, **CASH, **RECYCLER, **CCTALK, **PULSE, **DISK, **CLIMATE,
-    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS, **REVALUE,
+    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS, **REVALUE, **READERS,
 }  # fmt: skip
 
 

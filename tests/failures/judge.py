@@ -150,6 +150,10 @@ def machine(play: Play, cell: Cell) -> None:
         case Next.CASH_ONLY:
             assert desk.mode.selling
             assert play.faults_raised("cashless1", FaultCode.DEVICE_SILENT) == 1
+        case Next.OTHER_READER:
+            assert desk.mode.selling
+            assert play.faults_raised("cashless1", FaultCode.DEVICE_SILENT) == 1
+            assert desk.takes_cards(DeviceName.CASHLESS2)
         case Next.CARDS_ONLY:
             assert desk.mode.selling
             assert DeviceName.CHANGER not in desk.live.ready

@@ -53,6 +53,10 @@ def life(machine: Build, cell: Cell, customers: int) -> Life:
         "drop-latch-is-stuck/coins/recovery",
         "bill-is-stacked-after-power-up/bill/escrow",
         "vendd-is-killed-while-it-waits/free/money",
+        "disk-fails-to-write/revalue/revalue/adapter",
+        "the-other-reader-falls-silent/card/turn",
+        "a-card-comes-to-the-other-reader/card/approval",
+        "one-of-two-readers-dies-when-told-of-success/card/settle",
     ],
 )
 def test_whoever_walks_into_a_cell_gets_there_soon(key: str) -> None:

@@ -176,10 +176,14 @@ def drawable() -> set[str]:
     """Every mark that a seed may bring about."""
     troubles = {f"{kind.key}={value}" for kind in KINDS for value in kind.values}
     troubles |= {kind.key for kind in KINDS}
+    of_readers = {mark.removeprefix("reader") for mark in troubles if mark.startswith("reader.")}
+    troubles |= {whose + mark for mark in of_readers for whose in ("own", "other")}
     ends = {f"end.{how}" for how in HOW_TO_END}
     base = build.base_settings()
     steps = [step for seed in range(60) for step in draw(base, seed, 20, luck("none")).steps]
     acts = {f"act.{act.what} {act.text}" for step in steps for act in step.acts}
+    if any(act.what == "card" and act.value for step in steps for act in step.acts):
+        acts.add("other.card")
     return troubles | ends | acts | {mark.split(" ")[0] for mark in acts}
 
 

@@ -5,7 +5,6 @@ Source: ccTalk Generic Specification 4.7, parts 2 and 3 (headers 184, 210, 227-2
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -71,6 +70,24 @@ class AcceptorFaults(CcTalkFaults):
     swallowed: int = counter("the next N coins fall into the cash box without credit")
 
 
+_UNTOLD: Final = 32  # coins that are remembered, should nobody ever say that they are on record
+
+
+@dataclass(slots=True)
+class _Coin:
+    """A coin that was taken, and that no record tells of yet.
+
+    Args:
+        value: Its worth.
+        event: The number of its event, counted for ever.
+        read: Somebody who lives has read it.
+    """
+
+    value: int
+    event: int
+    read: bool = False
+
+
 class SimCoinAcceptor(CcTalkDevice):
     """One coin acceptor with its sorter.
 
@@ -107,7 +124,8 @@ class SimCoinAcceptor(CcTalkDevice):
         """Coins ever taken; kept without power."""
         self.on_forgotten: Callable[[int], None] | None = None
         """Told of the worth of coins whose events went unread: by its reset, or behind others."""
-        self._unread: deque[int] = deque(maxlen=EVENTS_KEPT)  # the worth of each event's coin
+        self._untold: list[_Coin] = []
+        self._happened = 0  # events ever
         self._rolling: list[Thing] = []
         self._generation = 0
         self._read_at = float("-inf")
@@ -134,7 +152,8 @@ class SimCoinAcceptor(CcTalkDevice):
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
                 self._told = answer = self.log.read()
-                self._unread.clear()
+                for coin in self._untold:
+                    coin.read = True
                 if self._dummy_due:
                     self._dummy_due = False
                     self.log.add(0, 0)
@@ -231,14 +250,30 @@ class SimCoinAcceptor(CcTalkDevice):
 
     def _event(self, first: int, second: int, value: int = 0) -> None:
         """Note an event; the sixth that nobody has read pushes the first one out."""
-        if len(self._unread) == EVENTS_KEPT:
-            self._forget(self._unread[0])
-        self._unread.append(value)
+        self._happened += 1
+        self._forget([coin for coin in self._untold if not coin.read and self._is_gone(coin)])
+        if value:
+            self._untold = [*self._untold[-_UNTOLD:], _Coin(value, self._happened)]
         self.log.add(first, second)
 
-    def _forget(self, value: int) -> None:
-        if value and self.on_forgotten is not None:
-            self.on_forgotten(value)
+    def _is_gone(self, coin: _Coin) -> bool:
+        return coin.event <= self._happened - EVENTS_KEPT
+
+    def _forget(self, coins: list[_Coin]) -> None:
+        worth = sum(coin.value for coin in coins)
+        self._untold = [coin for coin in self._untold if coin not in coins]
+        if worth and self.on_forgotten is not None:
+            self.on_forgotten(worth)
+
+    def written_down(self, coins: int) -> None:
+        """Its reader has so many more coins on record."""
+        del self._untold[:coins]
+
+    def reader_died(self) -> None:
+        """What was read and is on no record has to be read once more, if it can be."""
+        for coin in self._untold:
+            coin.read = False
+        self._forget([coin for coin in self._untold if self._is_gone(coin)])
 
     def _position_of(self, thing: Thing) -> int | None:
         for position, (text, value) in self.settings.ids.items():
@@ -254,12 +289,13 @@ class SimCoinAcceptor(CcTalkDevice):
     def self_reset(self) -> None:
         """Reset by itself, at any moment: what nobody has read yet is forgotten."""
         if self.powered:
-            self._forget(sum(self._unread))
+            self._forget([coin for coin in self._untold if not coin.read])
         super().self_reset()
 
     def _reset_state(self) -> None:
         self.log.clear()
-        self._unread.clear()
+        self._untold = [coin for coin in self._untold if coin.read]
+        self._happened += EVENTS_KEPT  # which none of them outlives
         self.accepted = 0
         self.master = True
         self.routes = {}
@@ -270,6 +306,7 @@ class SimCoinAcceptor(CcTalkDevice):
         self._give_back("reset")
 
     def _lose_power(self) -> None:
+        self._untold.clear()
         self._give_back("no power")
 
     def _power_returned(self) -> None:

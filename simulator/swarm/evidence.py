@@ -339,6 +339,8 @@ class Watch:
                 before, self._counter = self._counter, self._events()
                 if 0 < self._counter < before:
                     self.on_seen("seen.wrap")
+                if self._acceptor is not None:
+                    self._acceptor.written_down(sum(coin[1] > 0 for coin in coins))
                 if self.machine.world.pulse is None:
                     self._recorded += sum(coin[1] for coin in coins) + suspect * BOX_COIN
                 else:
@@ -399,6 +401,8 @@ class Watch:
             held = self.machine.held_by_an_answer()
             evidence.lost += held
             evidence.forgotten |= held > 0
+        elif self._acceptor is not None:
+            self._acceptor.reader_died()
         pulsing = self._unpulsed()
         if pulsing:
             self.on_seen(f"seen.cut pulses={'power' if power else 'kill'}")

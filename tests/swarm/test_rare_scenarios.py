@@ -289,3 +289,12 @@ def test_a_claim_over_one_item_of_a_basket_is_none_over_the_one_before_it() -> N
         steps = Step(38, choose[:1]), Step(39, (*left, choose[1])), Step(40, rest, end=end)
         verdict = lived(machine, Step(37, (Act("card", text="one-way"),)), *steps)
         assert (instant, verdict.findings) == (instant, [])
+
+
+def test_a_coin_that_a_full_disk_let_no_life_write_down_is_lost_behind_five_others() -> None:
+    # The acceptor was read, and its reader died of that very record; what the machine flags at its
+    # next start is true, and no life but a dead one had the coin's event (seed 800001142).
+    full = Trouble("disk", "full", True, for_s=14.0)
+    verdict = lived(Build("native", cctalk=True), Step(1, coins(10, 50, *[5] * 7), (full,)))
+    assert verdict.findings == []
+    assert verdict.hits["journal failed"] == 1

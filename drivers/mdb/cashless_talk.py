@@ -462,6 +462,8 @@ class ReaderTalk(MdbDriver):
 
     def _cancel_asked(self) -> None:
         """The reader wants its session ended, also one that we know nothing of any more."""
+        if self._phase is Phase.APPROVED:
+            return  # stops no vend: that one's end is the session's, or it says so again then
         if self._session or self._phase is not Phase.NONE:
             if not self._cancel_told:
                 self._cancel_told = True

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.peripherals.base import Item
+from simulator.peripherals.reader_messages import SESSION_CANCEL
+from simulator.truth import Authorisation
 from simulator.world import Link
 from tests.scenarios.card_kit import (
     KINDS,
@@ -34,6 +37,39 @@ def test_a_card_that_is_pulled_at_any_point(kind: str, late_s: float, link: Link
         assert stage.spent == before + 50
 
     play(scenario, link, plan=plan(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("behind_s", [0.0, 0.1])
+@pytest.mark.parametrize("can_refund", [True, False])
+def test_a_reader_that_wants_its_card_back_behind_its_approval_sells_all_the_same(
+    kind: str, behind_s: float, can_refund: bool, link: Link
+) -> None:
+    """SESSION CANCEL REQUEST is a request: it stops no vend that is approved, whoever pulls."""
+
+    async def scenario(stage: Stage) -> None:
+        reader = stage.world.readers["cashless1"]
+        decide = reader._decide
+
+        def wants_the_end(auth: Authorisation | None) -> Item | None:
+            told = decide(auth)
+            if behind_s:
+                reader._after(behind_s, reader._tell, SESSION_CANCEL)
+            else:
+                reader._tell(SESSION_CANCEL)  # in the same answer
+            return told
+
+        reader._decide = wants_the_end  # type: ignore[method-assign]  # listens, and passes on
+        await pay(stage, "A3")
+        assert stage.products == ["cola"]
+        assert stage.spent == charged(stage) == 200
+        assert stage.claimed == 0
+        assert stage.records("approval.cancel_intended") == []
+        await stage.passes(10.0)
+        await pay(stage, "B4")  # its session has ended, and the next one begins
+        assert stage.spent == charged(stage) == 250
+
+    play(scenario, link, plan=plan(kind, can_refund=can_refund))
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.02, 0.04, 0.06, 0.08])

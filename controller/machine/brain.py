@@ -224,6 +224,7 @@ class Brain:
             self._stop_requested = True
             desk.write(rec.StopRequested(reason=self.stopping))
             desk.do(fx.Exit(self.stopping))
+        promises.look(desk)
         self.remote.tell()
         done = self.recovery is not None and self.recovery.phase is boot.Phase.DONE
         if done and not self._recovered:
@@ -472,12 +473,12 @@ class Brain:
                 self.desk.live.code = None
             case "asked":
                 redeem.timed_out(self.desk)
-            case "promises":
+            case promises.TURN:
                 promises.turn(self.desk)
+            case "show":
+                self._show_on()
             case "language":
                 languages.look(self.desk)
-            case "show":
-                promises.unsaid(self.desk)
             case "bill" | "untold":
                 self.cash.woken(what)
             case "keys":
@@ -490,6 +491,12 @@ class Brain:
                 self.climate.look()
             case _:
                 pass  # "stop", "notice": the turn itself looks
+
+    def _show_on(self) -> None:
+        """What is told now may have begun later than its timer: a small glass had more to show."""
+        notice = self.desk.live.notice
+        if notice is not None and self.desk.now < notice.until_s:
+            self.desk.do(fx.Wake("show", notice.until_s - self.desk.now))
 
     # -------------------------------------------------------------------------------- stop
 

@@ -55,15 +55,11 @@ class Notice:
     amount: int | None = None
     code: str = ""
     text: str = ""
-    behind: int = 0  # the saga that hides it: it began before anybody could read this
+    owed_until_s: float = 0.0  # a claim's code; 0: it has stood there for its turn
 
-    def unread(self, now: float) -> bool:
-        """Tell whether a claim's code was promised in this very instant.
-
-        Behind a slow disk coins and keys wait, and are taken in the same instant as what they
-        follow: nobody has read it by then.
-        """
-        return self.until_s >= now + CLAIM_NOTICE_S
+    def owed(self, now: float) -> bool:
+        """Tell whether this is a claim's code that its customer has yet to be shown."""
+        return now < self.owed_until_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +121,7 @@ class Live:
     busy: dict[int, str] = field(default_factory=dict)  # vend -> effect under way without intent
     notice: Notice | None = None
     promises: list[Notice] = field(default_factory=list)  # claims whose codes are still shown
+    aside_until: float | None = None  # monotonic; an owed code waits for what the mode shows
     tried: bool = False  # to buy something, since there was credit
     forgotten_at: float = 0.0  # monotonic; before that no credit counts as forgotten
     reselect: str = ""  # the customer paid cash while the reader was being asked
@@ -469,9 +466,6 @@ class Desk:
     def open(self, data: RecordData) -> Saga:
         """Stage the record that opens a saga and return the saga."""
         record = self.write(data, self.journal.next_seq)
-        for promised in self.live.promises:
-            if promised.unread(self.now):
-                promised.behind = promised.behind or record.seq
         return self.state.sagas[record.seq]
 
     def do(self, effect: Effect) -> None:

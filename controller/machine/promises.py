@@ -3,24 +3,33 @@
 A vend may end with two claims (a card's and a cash one), a basket with more; and what is paid
 beside a claim has words of its own, for as long as a changer takes. No code may be gone before
 somebody could copy it: its minute begins when its saga has ended.
+
+Until it has stood there for a turn, without a break and with all its pages, a code is owed to the
+panel, whatever comes: keys and coins may have been put in before anybody could read it, behind a
+slow disk for one, and a vend that they began has much to say. Whatever else is told comes first,
+and so does what is being keyed; then the code comes back, for some minutes. That it has stood
+there is known by a timer alone: a timer begins when what set it is durable, and then the panel is
+told as well.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from controller.machine.desk import CLAIM_NOTICE_S, Desk, Notice
+from controller.machine.desk import CLAIM_NOTICE_S, NOTICE_S, Desk, Notice
 from controller.machine.effects import Beep, Wake
 from controller.panel.view import Message
 from controller.ports import Tone
 from controller.state.saga import Saga
 
+TURN: Final = "promises"  # the timer of a code's turn: the runner prolongs it for a small glass
 TURN_S: Final = 10.0  # each of several; twenty digits are copied in less
+OWED_S: Final = 600.0  # whoever stands there by then is somebody else
 
 
 def promise(desk: Desk, message: Message, code: str, amount: int | None = None) -> None:
     """Show a new claim's code, and beep."""
-    notice = Notice(message, desk.now + CLAIM_NOTICE_S, amount=amount, code=code)
+    notice = Notice(message, 0.0, amount=amount, code=code, owed_until_s=desk.now + OWED_S)
     desk.live.promises = [*_open(desk), notice]
     desk.do(Beep(Tone.CLAIM))
     _show(desk, notice)
@@ -30,8 +39,7 @@ def codes_of(desk: Desk, saga: Saga) -> list[Notice]:
     """Return what is to be read on behind a saga.
 
     A bill that got stuck in escrow meanwhile is a claim of its own. And whoever wants the money
-    back that was in before a code came may not have copied it yet; nor has anybody who keyed the
-    next selection before a slow disk let the code come.
+    back that was in before a code came may not have copied it yet.
     """
     codes = _minted(desk, saga)
     return [notice for notice in desk.live.promises if notice.code in codes]
@@ -45,7 +53,7 @@ def show_again(desk: Desk, saga: Saga) -> bool:
     """
     mine = codes_of(desk, saga)
     for notice in mine:
-        notice.until_s, notice.behind = desk.now + CLAIM_NOTICE_S, 0
+        notice.until_s = desk.now + CLAIM_NOTICE_S
     desk.live.promises = _open(desk)
     if mine:
         _show(desk, mine[-1])  # the newest: an older one may be somebody else's
@@ -60,36 +68,48 @@ def kept(desk: Desk, code: str) -> None:
 
 
 def left(desk: Desk) -> None:
-    """Somebody puts money in: whose codes stood there has gone, or has done with them.
-
-    Not behind a slow disk, which took in what came before anybody could read them.
-    """
-    unread = [one for one in desk.live.promises if one.unread(desk.now)]
+    """Somebody puts money in: whose codes stood there has gone, or has done with them."""
     waiting = _of_open_sagas(desk)
-    desk.live.promises = [one for one in desk.live.promises if one in unread or one.code in waiting]
+    desk.live.promises = [
+        one for one in desk.live.promises if one.owed(desk.now) or one.code in waiting
+    ]
     desk.live.notice = None
-    if unread:
-        _show(desk, unread[-1])
 
 
-def unsaid(desk: Desk) -> None:
-    """Show a code again as soon as nothing else is said while its saga goes on."""
-    notice = desk.live.notice
-    if not desk.live.promises or (notice is not None and desk.now < notice.until_s):
+def look(desk: Desk) -> None:
+    """Show what is owed to the panel, or belongs to an open saga, when nothing else is said.
+
+    What took a code's place without a word, as the credit does, may be read first.
+    """
+    live = desk.live
+    if not live.promises:
         return
-    waiting = _of_open_sagas(desk)
-    for promised in desk.live.promises:
-        if promised.code in waiting:
-            _show(desk, promised)
+    if live.notice is not None and desk.now < live.notice.until_s:
+        live.aside_until = None
+        return
+    if live.keyed or live.code is not None or (due := _due(desk)) is None:
+        return
+    if live.notice is None:
+        if live.aside_until is None:
+            live.aside_until = desk.now + NOTICE_S
+        if desk.now < live.aside_until:
+            desk.do(Wake("show", live.aside_until - desk.now))
             return
+    _show(desk, due)
 
 
 def turn(desk: Desk) -> None:
-    """Show the next of several codes, unless something else is shown by now."""
-    promises = desk.live.promises = _open(desk)
-    # Not by identity: a recording that is replayed has two of the same.
-    at = next((n for n, notice in enumerate(promises) if notice == desk.live.notice), None)
-    if at is not None and len(promises) > 1:
+    """A code has stood for its turn, unless something else is said by now: show the next one."""
+    told, promises = desk.live.notice, _open(desk)
+    desk.live.promises = promises
+    # By code: a recording that is replayed has two of the same.
+    at = next((n for n, one in enumerate(promises) if told and one.code == told.code), None)
+    if at is None:
+        return
+    if desk.now < promises[at].until_s:  # else it was over before a slow disk let it be shown
+        promises[at].owed_until_s = 0.0
+    desk.live.notice = promises[at]
+    if len(promises) > 1:
         _show(desk, promises[(at + 1) % len(promises)])
 
 
@@ -116,12 +136,21 @@ def after_restart(desk: Desk) -> None:
             promise(desk, message, claim.code, None if product else claim.amount)
 
 
+def _due(desk: Desk) -> Notice | None:
+    """Return the code that has to be shown next; of those that are owed the newest."""
+    owed = [one for one in desk.live.promises if one.owed(desk.now)]
+    if owed:
+        return owed[-1]
+    waiting = _of_open_sagas(desk)
+    return next((one for one in desk.live.promises if one.code in waiting), None)
+
+
 def _open(desk: Desk) -> list[Notice]:
     promises = desk.live.promises
     if not promises:
         return []
-    waiting = _of_open_sagas(desk)
-    return [one for one in promises if one.until_s > desk.now or one.code in waiting]
+    now, waiting = desk.now, _of_open_sagas(desk)
+    return [one for one in promises if one.owed(now) or one.until_s > now or one.code in waiting]
 
 
 def _of_open_sagas(desk: Desk) -> set[str]:
@@ -132,8 +161,7 @@ def _minted(desk: Desk, saga: Saga) -> set[str]:
     since = saga.vend
     if saga.kind == "return" and saga.payout_lots:
         since = max(lot for lot, _ in saga.payout_lots)
-    hidden = {one.code for one in desk.live.promises if one.behind == saga.vend}
-    return hidden | {
+    return {
         claim.code
         for claim in desk.state.claims.values()
         if claim.vend == saga.vend or (claim.tender == "cash" and claim.seq > since)
@@ -141,9 +169,12 @@ def _minted(desk: Desk, saga: Saga) -> set[str]:
 
 
 def _show(desk: Desk, notice: Notice) -> None:
-    if notice.until_s <= desk.now:  # its saga goes on
+    owed = notice.owed(desk.now)
+    if owed:
+        notice.until_s = desk.now + CLAIM_NOTICE_S
+    elif notice.until_s <= desk.now:  # its saga goes on
         notice.until_s = desk.now + TURN_S
-    desk.live.notice = notice
+    desk.live.notice, desk.live.aside_until = notice, None
     desk.do(Wake("show", notice.until_s - desk.now))
-    if len(desk.live.promises) > 1:
-        desk.do(Wake("promises", TURN_S))
+    if owed or len(desk.live.promises) > 1:
+        desk.do(Wake(TURN, TURN_S))

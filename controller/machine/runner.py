@@ -30,6 +30,7 @@ from controller.machine.inputs import Act, Boot, Heard, Input, Money, Outcome, S
 from controller.machine.limits import limit_s
 from controller.machine.performing import Performer
 from controller.machine.plan import Plan, Planner
+from controller.machine.promises import TURN
 from controller.machine.screen import NOTHING, Acceptance, Acceptor, view
 from controller.panel.pager import Pager
 from controller.panel.render import Renderer
@@ -372,6 +373,9 @@ class Machine:
 
     def _wake(self, name: str) -> None:
         self._timers.pop(name, None)
+        if name == TURN and (unread_s := self._pager.unread_s()):
+            self._begin(fx.Wake(TURN, unread_s))  # a small glass: not all of the code was seen
+            return
         self._rung[name] = timer = Timer(name)
         self._queue.put_nowait(timer)
 

@@ -8,9 +8,11 @@ import pytest
 
 from controller.app import BUILT
 from controller.machine.desk import CLAIM_NOTICE_S
+from controller.machine.promises import TURN_S
+from controller.ports import DeviceName, ReaderDisplay
 from simulator.oracles import Allowance
 from simulator.world import Link
-from tests.scenarios.stage import Stage, play, with_policy
+from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
 
 BLIND = Allowance(blind=True)
 
@@ -265,6 +267,7 @@ def test_a_code_is_not_shown_to_who_wants_money_back_that_came_after_it(link: Li
         await no_coins(stage)
         await stage.coins(200)  # for which there is no tube
         await stage.gives_back()
+        await stage.passes(TURN_S + 1.0)
         await stage.coins(50, 200)
         await stage.gives_back()
         assert (stage.last.paid_back, stage.last.claimed) == (50, 200)
@@ -277,10 +280,10 @@ def test_a_code_is_not_shown_to_who_wants_money_back_that_came_after_it(link: Li
     play(scenario, link)
 
 
-async def promised_while_the_disk_wrote(stage: Stage) -> None:
+async def promised_while_the_disk_wrote(stage: Stage, seconds: float = 15.0) -> None:
     """Coins, and the wish to have them back, on a disk that takes its time; nothing can be paid."""
     await no_coins(stage)
-    stage.disk.sync_latency = lambda: 15.0
+    stage.disk.sync_latency = lambda: seconds
     stage.world.insert_coin(200)
     await stage.passes(1.0)
     stage.press("*")
@@ -313,3 +316,125 @@ def test_a_code_that_came_behind_a_slow_disk_is_shown_behind_the_vend_that_was_k
         assert on_panel(stage, codes(stage)[-1])
 
     play(scenario, link)
+
+
+def test_keys_behind_coins_of_a_slow_disk_hide_no_code_that_nobody_has_read(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:  # seed 700000226
+        await promised_while_the_disk_wrote(stage)
+        for _ in range(2):
+            stage.world.insert_coin(200)
+            await stage.passes(1.0)
+        stage.press("B2")
+        await stage.until(lambda: bool(stage.state.claims), within_s=90.0)
+        stage.disk.sync_latency = None
+        code = codes(stage)[0]
+        await stage.until(lambda: on_panel(stage, code), within_s=30.0)
+        for _ in range(5):
+            await stage.passes(8.0)
+            assert on_panel(stage, code)
+        await stage.passes(30.0)
+        assert not on_panel(stage, code)
+
+    play(scenario, link)
+
+
+def test_a_code_whose_minute_is_over_when_a_slow_disk_has_written_it_is_shown(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await promised_while_the_disk_wrote(stage, CLAIM_NOTICE_S + 5.0)
+        await stage.until(lambda: bool(stage.state.claims), within_s=200.0)
+        stage.disk.sync_latency = None
+        code = codes(stage)[0]
+        await stage.until(lambda: on_panel(stage, code), within_s=CLAIM_NOTICE_S + 20.0)
+        await stage.passes(50.0)
+        assert on_panel(stage, code)
+        await stage.passes(15.0)
+        assert not on_panel(stage, code)
+
+    play(scenario, link)
+
+
+async def promised(stage: Stage) -> str:
+    """A claim that has just been made; its code."""
+    await no_coins(stage)
+    await stage.coins(200)
+    await stage.gives_back()
+    assert on_panel(stage, codes(stage)[0])
+    return codes(stage)[0]
+
+
+def test_coins_and_keys_take_no_code_away_before_it_has_stood_there_for_its_turn(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        code = await promised(stage)
+        await stage.coins(200)
+        await stage.shows("credit")  # it is seen for a moment
+        await stage.until(lambda: on_panel(stage, code), within_s=5.0)
+        await stage.passes(TURN_S - 1.0)
+        stage.press("B")
+        await stage.until(lambda: not on_panel(stage, code), within_s=1.0)
+        await stage.until(lambda: on_panel(stage, code), within_s=12.0)
+        await stage.passes(TURN_S - 1.0)
+        assert on_panel(stage, code)
+        await stage.passes(2.0)  # now it has
+        await stage.coins(200)
+        await stage.shows("credit")
+        for _ in range(8):
+            await stage.passes(8.0)
+            assert not on_panel(stage, code)
+
+    play(scenario, link)
+
+
+def test_a_code_that_a_vend_has_hidden_too_soon_is_shown_behind_it(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        code = await promised(stage)
+        await stage.coins(50, 50, 100)
+        stage.press("A3")
+        await stage.shows("take")
+        await stage.until(lambda: on_panel(stage, code), within_s=5.0)
+        await stage.passes(50.0)
+        assert on_panel(stage, code)
+        await stage.passes(15.0)
+        assert not on_panel(stage, code)
+
+    play(scenario, link)
+
+
+def test_on_a_small_glass_a_code_has_its_turn_when_all_its_pages_were_seen(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        code = await promised(stage)
+        await stage.passes(1.0)
+        await stage.coins(200, 200)
+        stage.press("B2")
+        await stage.shows("no change")  # three pages, longer than it is told
+        await stage.until(lambda: on_panel(stage, code), within_s=12.0)
+        await stage.passes(TURN_S - 1.0)
+        await stage.coins(200)
+        await stage.until(lambda: on_panel(stage, code), within_s=12.0)
+        await stage.passes(TURN_S + 1.0)
+        await stage.coins(200)
+        for _ in range(8):
+            await stage.passes(4.0)
+            assert not on_panel(stage, code)
+
+    assert SETTINGS.display is not None
+    display = SETTINGS.display.model_copy(update={"cols": 16, "rows": 2})
+    play(scenario, link, settings=SETTINGS.model_copy(update={"display": display}))
+
+
+def test_a_code_that_was_hidden_for_long_is_shown_to_no_stranger() -> None:
+    async def scenario(stage: Stage) -> None:
+        code = await promised(stage)
+        await stage.passes(1.0)
+        assert stage.running is not None
+        inbox = stage.running.machine.inbox
+        for _ in range(60):  # a reader that will not be silent
+            inbox.notify(ReaderDisplay(DeviceName.CASHLESS1, "Hello", 20.0))
+            await stage.passes(11.0)
+            assert not on_panel(stage, code)
+        for _ in range(8):
+            await stage.passes(8.0)
+            assert not on_panel(stage, code)
+
+    play(scenario)

@@ -82,6 +82,7 @@ class FakeSink:
         self.durable: list[MoneyReport] = []
         self.events: list[DeviceEvent] = []
         self.times: list[float] = []
+        self._writes: list[tuple[MoneyReport, asyncio.Future[None]]] = []
         self.after_commit: Callable[[], None] = lambda: None
         """Called when a report has become durable, before anybody hears of it."""
 
@@ -91,8 +92,15 @@ class FakeSink:
         future: asyncio.Future[None] = loop.create_future()
         self.reports.append(report)
         self.times.append(loop.time())
+        self._writes.append((report, future))
         loop.call_later(self.delay_s, self._commit, report, future)
         return future
+
+    def write_all(self) -> None:
+        """Write what a stuck disk has held up."""
+        self.stuck = False
+        for report, future in self._writes:
+            self._commit(report, future)
 
     def _commit(self, report: MoneyReport, future: asyncio.Future[None]) -> None:
         if future.done() or self.stuck:

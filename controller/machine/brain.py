@@ -65,6 +65,7 @@ from controller.ports import (
     OutputCut,
     ReaderDisplay,
     RefundErrorReport,
+    RequestGivenUpReport,
     RevalueReport,
     SessionBegun,
     SessionCancelRequested,
@@ -165,6 +166,8 @@ class Brain:
                 vend.refund_refused(self.desk, report)
             case LateApprovalReport():
                 late_card.heard(self.desk, report, may_ask=not boot.will_ask(self.recovery))
+            case RequestGivenUpReport():
+                vend.given_up(self.desk, report)
             case RevalueReport():
                 revalue.heard(self.desk, report)
 

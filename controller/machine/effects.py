@@ -100,11 +100,13 @@ class CancelApproval:
     """VEND CANCEL; the outcome of the request comes back by ``RequestApproval`` while running.
 
     ``after_restart``: nobody waits for the request any more; this effect's outcome decides.
+    ``begun``: a life before had begun to cancel it, and told nobody how that ended.
     """
 
     vend: int
     device: DeviceName
     after_restart: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

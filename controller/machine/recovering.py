@@ -21,8 +21,8 @@ def outcome(desk: Desk, recovery: boot.Recovery | None, effect: fx.Effect, resul
             boot.evidence_read(desk, saga, result)
             if saga.dispensed:
                 recovery.by_latch.append(saga.vend)
-        case fx.CancelApproval(after_restart=True):
-            boot.cancelled(desk, saga, result)
+        case fx.CancelApproval(after_restart=True, begun=begun):
+            boot.cancelled(desk, saga, result, begun=begun)
         case fx.Settle(success=success, after_restart=True):
             vend.book_settle(desk, saga, success=success, result=result)
         case fx.RevalueEvidence():

@@ -50,6 +50,18 @@ class LateApprovalReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestGivenUpReport:
+    """A driver is about to end a request that nobody has cancelled.
+
+    Its reader denied what it had approved, or did not answer in time. VEND FAILURE or VEND
+    CANCEL leaves once this is on record: what the reader makes of it it says once, and perhaps to
+    a life that dies of it. The next one has to know that it was asked.
+    """
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class RevalueReport:
     """A reader told what became of a REVALUE REQUEST.
 

@@ -13,12 +13,16 @@ from controller.ports.cards import (
     LateApprovalReport,
     ReaderInfo,
     RefundErrorReport,
+    RequestGivenUpReport,
     RevalueReport,
 )
 from controller.ports.coins import ChangerInfo, CoinsReport
 from controller.ports.devices import DeviceName
 
-MoneyReport = CoinsReport | BillsReport | RefundErrorReport | LateApprovalReport | RevalueReport
+MoneyReport = (
+    CoinsReport | BillsReport | RefundErrorReport | LateApprovalReport | RequestGivenUpReport
+    | RevalueReport
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,10 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
         case "approval":
             reader = DeviceName(saga.device)
             if _can_tell(desk, saga, reader):
-                desk.do(CancelApproval(saga.vend, reader, after_restart=True))
+                begun = saga.cancel_intended
+                if not begun:
+                    desk.write(rec.ApprovalCancelIntended(device=saga.device), saga.vend)
+                desk.do(CancelApproval(saga.vend, reader, after_restart=True, begun=begun))
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
         case "settle":
@@ -314,8 +317,13 @@ def latch_doubted(desk: Desk, recovery: Recovery) -> None:
     recovery.by_latch.clear()
 
 
-def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) -> None:
-    """What became of a VEND REQUEST that was open when vendd died."""
+def cancelled(
+    desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed, *, begun: bool = False
+) -> None:
+    """What became of a VEND REQUEST that was open when vendd died.
+
+    ``begun``: a life before had begun to cancel it.
+    """
     if saga.intent != "approval":
         return
     if isinstance(result, Charged):
@@ -325,7 +333,7 @@ def cancelled(desk: Desk, saga: Saga, result: CancelOutcome | Charged | Failed) 
         data = rec.ApprovalFinished(
             device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
         )
-    elif result is CancelOutcome.NO_VEND and saga.cancel_intended:
+    elif result is CancelOutcome.NO_VEND and begun:
         data = _cancelled_before(desk, saga)
     elif not isinstance(result, Failed) and result is not CancelOutcome.UNKNOWN:
         data = rec.ApprovalFinished(

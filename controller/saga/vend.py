@@ -38,6 +38,7 @@ from controller.ports import (
     ReaderInfo,
     RefundErrorReport,
     RefundOutcome,
+    RequestGivenUpReport,
     SensorCheck,
     SettleOutcome,
     Tone,
@@ -509,6 +510,14 @@ def refund_refused(desk: Desk, report: RefundErrorReport) -> None:
         vend = None if saga is None else saga.vend
         data = rec.RefundRefused(device=device, code=report.code, amount=report.amount)
         desk.write(data, vend)
+
+
+def given_up(desk: Desk, report: RequestGivenUpReport) -> None:
+    """A driver ends a request by itself: the intent, as for a cancel of ours."""
+    device = report.device.value
+    for saga in desk.state.sagas.values():
+        if saga.intent == "approval" and saga.device == device and not saga.cancel_intended:
+            desk.write(rec.ApprovalCancelIntended(device=device), saga.vend)
 
 
 def cancel_approval(desk: Desk, saga: Saga) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from controller.faults import EffectUnknownError, FaultCode, LinkError
+from controller.faults import EffectUnknownError, FaultCode, JournalError, LinkError
 from controller.money import Money
 from controller.ports import (
     Approved,
@@ -20,6 +20,7 @@ from controller.ports import (
     Charged,
     Denied,
     RefundOutcome,
+    RequestGivenUpReport,
     SettleOutcome,
 )
 from drivers.mdb.cashless_codec import (
@@ -202,6 +203,7 @@ class MdbCardReader(ReaderRevalue):
         ended = self._cancelling = asyncio.get_running_loop().create_future()
         outcome: CancelOutcome | Charged = CancelOutcome.UNKNOWN
         try:
+            await self._intend()
             outcome = await self._fail_approved(retry=Retry.ASK, surely=False)
         finally:
             unknown = outcome is CancelOutcome.UNKNOWN
@@ -213,7 +215,23 @@ class MdbCardReader(ReaderRevalue):
 
     async def _give_up(self, *, never_heard: bool) -> Denied | Charged:
         """No answer came in time: cancel; an approval that comes all the same is failed."""
-        match await self._cancel():
+        if self._cancelling is not None:
+            return await self._ended_by(self._cancelling)
+        ended = self._cancelling = asyncio.get_running_loop().create_future()
+        denied = self.expect(VendDenied)
+        outcome: CancelOutcome | Charged = CancelOutcome.UNKNOWN
+        try:
+            await self._intend()
+            if denied.message is not None and self._phase is not Phase.APPROVED:
+                self._refused = self._disowned = True  # as behind any denial
+                outcome = CancelOutcome.CANCELLED
+                return Denied("declined")
+            outcome = await self._cancel()
+        finally:
+            self.drop(denied)
+            none = outcome is CancelOutcome.NO_VEND
+            ended.set_result(CancelOutcome.CANCELLED if none else outcome)
+        match outcome:
             case Charged() as charged:
                 return charged
             case CancelOutcome.CANCELLED | CancelOutcome.NO_VEND:
@@ -230,6 +248,17 @@ class MdbCardReader(ReaderRevalue):
                 if nothing:
                     return Denied("request and cancel unanswered", review=True)
                 raise EffectUnknownError(f"{self._name.value}: request and cancel unanswered")
+
+    async def _intend(self) -> None:
+        """Have it on record that the request is about to be ended: by us, and not by a customer.
+
+        Raises:
+            EffectUnknownError: It is on no disk, and so nothing is said to the reader.
+        """
+        try:
+            await self._sink.money(RequestGivenUpReport(self._name))
+        except JournalError as failed:
+            raise EffectUnknownError(f"{self._name.value}: not on record, not ended") from failed
 
     @property
     def _nothing_told(self) -> bool:

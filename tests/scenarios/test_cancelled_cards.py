@@ -11,6 +11,7 @@ from controller.journal.envelope import Record
 from controller.ports import CancelOutcome, Charged, DeviceName, KeyPressed
 from simulator.oracles import Allowance
 from simulator.plan import WorldPlan, plan_for
+from simulator.truth import AuthState
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
 
@@ -238,3 +239,52 @@ def test_a_life_that_dies_over_a_cancel_leaves_nobody_charged_unseen(
     reader = replace(plan.readers["cashless1"], options=0, can_refund=refunds)
     plan = replace(plan, readers={"cashless1": reader})
     play(scenario, link, plan=plan, allowance=Allowance(blind=True))
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.03, 0.06, 0.1, 0.13, 0.2, 0.3])
+def test_a_life_that_dies_over_a_denial_behind_an_approval_leaves_nobody_charged_unseen(
+    later_s: float, link: Link
+) -> None:
+    """The reader denies what it approved, keeps it all the same, and can't give it back."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("cashless1", "denies_approved", "stays")
+        auths = stage.world.truth.authorisations
+        await shows(stage, "one-way")
+        await stage.until(lambda: any(auth.state is AuthState.CAPTURED for auth in auths.values()))
+        await stage.passes(later_s)
+        await stage.kill()
+        await stage.opens()
+        lost = paid_for_nothing(stage)
+        assert lost <= 0 or (link == "adapter" and stage.flags == ["card refund already"])
+
+    play(scenario, link, plan=one_way(), allowance=Allowance(blind=True))
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.021, 0.024, 0.027, 0.03, 0.033, 0.1])
+def test_a_life_that_dies_over_the_cancel_of_the_life_before_leaves_nobody_charged_unseen(
+    later_s: float, link: Link
+) -> None:
+    """Recovery's own VEND FAILURE: its refund error, too, is said once."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("cashless1", "extra_approve_s", 2.0)
+        auths = stage.world.truth.authorisations
+        await shows(stage, "one-way")
+        await stage.kill()
+        await stage.passes_without(3.0)
+        await stage.boot()
+        await stage.until(lambda: any(auth.state is AuthState.CAPTURED for auth in auths.values()))
+        await asyncio.sleep(later_s)
+        await stage.kill()
+        await stage.opens()
+        lost = paid_for_nothing(stage)
+        assert lost <= 0 or (link == "adapter" and stage.flags == ["card refund already"])
+
+    play(scenario, link, plan=one_way(), allowance=Allowance(blind=True))
+
+
+def one_way() -> WorldPlan:
+    """The demo's devices with a classic reader that can refund; some of its cards can't."""
+    plan = plan_for(SETTINGS)
+    return replace(plan, readers={"cashless1": replace(plan.readers["cashless1"], options=0)})

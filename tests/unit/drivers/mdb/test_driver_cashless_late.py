@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from controller.faults import EffectUnknownError, LinkError
+from controller.faults import EffectUnknownError, JournalError, LinkError
 from controller.ports import (
     Approved,
     CancelOutcome,
     Denied,
     DeviceLost,
+    DeviceName,
     RefundOutcome,
+    RequestGivenUpReport,
     SettleOutcome,
 )
 from simulator.bench import LinkKind
@@ -21,7 +23,7 @@ from simulator.peripherals.reader_settings import (
     ReaderState,
 )
 from simulator.truth import AuthState
-from tests.mdb_kit import now, until, virtual
+from tests.mdb_kit import Rig, now, until, virtual
 from tests.unit.drivers.mdb.cashless_kit import (
     BOTH,
     CLASSIC,
@@ -146,8 +148,8 @@ async def test_a_late_approval_is_acknowledged_once_it_is_on_record() -> None:
     await session(it)
     it.bench.reader.faults.dies_at = "request"
     it.bench.reader.faults.dies_for_s = 20.0
-    it.sink.stuck = True
     assert isinstance(await it.reader.request_vend(120, 7), Denied)
+    it.sink.stuck = True
     await until(lambda: bool(late(it)), 60.0)
     await asyncio.sleep(2.0)
     assert late(it) == [120], "told again and again, and reported once"
@@ -203,4 +205,86 @@ async def test_a_request_at_a_wrong_moment_is_denied() -> None:
     it.bench.reader.state = ReaderState.ENABLED  # it lost the session and did not say so
     assert await it.reader.request_vend(120, 7) == Denied("out of sequence")
     await until(lambda: len(it.tap.times(0x10)) == 2)
+    await it.die()
+
+
+def ends_heard(it: Rig) -> list[bytes]:
+    """Each VEND CANCEL and VEND FAILURE that reaches the reader from now on."""
+    handle, heard = it.bench.reader._handle, list[bytes]()
+
+    def listens(payload: bytes) -> Any:
+        if payload[:2] in (b"\x13\x01", b"\x13\x03"):
+            heard.append(payload[:2])
+        return handle(payload)
+
+    it.bench.reader._handle = listens  # type: ignore[method-assign] # and passes on
+    return heard
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("why", ["denied", "silent", "deaf"])
+@virtual
+async def test_a_request_that_the_driver_ends_is_ended_once_that_is_on_record(
+    kind: LinkKind, why: str
+) -> None:
+    """What comes of it may be told to a life that dies of it: the next has to know of it."""
+    it = await selling(replace(CLASSIC, max_response_s=6), kind)
+    await session(it)
+    faults = it.bench.reader.faults
+    if why == "denied":
+        faults.denies_approved = "stays"
+    elif why == "silent":
+        faults.no_answers = 1
+    else:
+        handle = it.bench.reader._handle
+        it.bench.reader._handle = (  # type: ignore[method-assign] # it never hears the request
+            lambda payload: None if payload[:2] == b"\x13\x00" else handle(payload)
+        )
+    heard = ends_heard(it)
+    it.sink.stuck = True
+    asked = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(lambda: it.sink.reports)
+    await asyncio.sleep(20.0)
+    assert it.sink.reports == [RequestGivenUpReport(DeviceName.CASHLESS1)]
+    assert heard == []
+    it.sink.write_all()
+    if why == "deaf":
+        with pytest.raises(LinkError):
+            await asked
+    else:
+        assert isinstance(await asked, Denied)
+    assert heard[0] == (b"\x13\x03" if why == "denied" else b"\x13\x01")
+    assert all(one.charged == 0 for one in it.bench.truth.authorisations.values())
+    await it.die()
+
+
+@virtual
+async def test_a_request_that_cannot_be_recorded_as_ended_is_not_ended() -> None:
+    it = await selling()
+    await session(it)
+    it.bench.reader.faults.denies_approved = "stays"
+    heard = ends_heard(it)
+    it.sink.failure = JournalError("disk")
+    with pytest.raises(EffectUnknownError, match="record"):
+        await it.reader.request_vend(120, 7)
+    assert heard == []
+    await it.die()
+
+
+@virtual
+async def test_a_denial_that_comes_while_the_end_of_a_request_is_recorded_ends_it() -> None:
+    it = await selling(replace(CLASSIC, max_response_s=6))
+    await session(it)
+    faults = it.bench.reader.faults
+    faults.extra_approve_s, faults.declines = 10.0, 1
+    it.sink.stuck = True
+    heard = ends_heard(it)
+    asked = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(lambda: it.sink.reports)
+    cancelled = asyncio.create_task(it.reader.cancel_vend())
+    await asyncio.sleep(20.0)
+    it.sink.write_all()
+    assert await asked == Denied("declined")
+    assert await cancelled is CancelOutcome.CANCELLED
+    assert heard == []
     await it.die()

@@ -15,6 +15,7 @@ from controller.journal import records as rec
 from controller.machine import (
     checkpoints,
     counts,
+    damage,
     languages,
     looks,
     orders,
@@ -484,6 +485,8 @@ class Brain:
                 languages.look(self.desk)
             case "bill" | "untold":
                 self.cash.woken(what)
+            case "damage":
+                damage.look(self.desk)
             case "keys":
                 self.keys.timed_out()
             case "credit":
@@ -507,6 +510,7 @@ class Brain:
         """Begin nothing new; what is open ends or compensates first."""
         desk = self.desk
         self.stopping = reason
+        damage.tell_all(desk)
         desk.fire(Trigger.STOP)
         saga = desk.customer_saga()
         if saga is not None:

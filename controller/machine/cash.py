@@ -6,7 +6,7 @@ from typing import Final
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.machine import promises
+from controller.machine import damage, promises
 from controller.machine.desk import Desk
 from controller.machine.effects import CountStacker, CountTubes, Failed, ReturnBill, Wake
 from controller.machine.table import Mode
@@ -74,7 +74,8 @@ class CashHandling:
             desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
         if report.suspect and not answer:
             self.look_for_coins()
-        if report.suspect:
+            damage.heard(desk, report.doubt)
+        elif report.suspect:
             desk.flag(report.doubt or "coin not told from a repeat", None)
 
     def woken(self, what: str) -> None:
@@ -163,7 +164,7 @@ class CashHandling:
         """Write down what happened to each bill, and decide about one in escrow."""
         answer = report.answer.hex()
         if report.doubt:
-            self._desk.flag(report.doubt, None)
+            damage.heard(self._desk, report.doubt)
         for event in report.events:
             match event.kind:
                 case BillEventKind.ESCROWED:

@@ -23,6 +23,7 @@ from controller.faults import TAKES_NOTHING, FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
 from controller.journal.store import Journal
+from controller.machine.damage import Stretch
 from controller.machine.effects import Effect, Wake
 from controller.machine.modes import Modes
 from controller.machine.plan import Judged, Plan
@@ -142,6 +143,7 @@ class Live:
     session_unwanted: bool = False  # its reader wants it ended, while it revalues
     revalue_asked: bool = False  # for the limit of this session, since it began or changed
     revalue_limit: int | None = None  # the most that may be put on its card; None: nothing
+    damage: dict[str, Stretch] = field(default_factory=dict)  # by what is flagged of it
     basket: Basket = field(default_factory=Basket)
     age_check: AgeCheck | None = None
     ages_asked: int = 0

@@ -97,6 +97,7 @@ class Judge:
         self._prices = {c.product: settings.price_of(c) for c in settings.columns}
         self._columns = {c.selection: settings.price_of(c) for c in settings.columns}
         self.mark = Mark()
+        self._flagged: set[str] = set()
         self._opened = self._openings()
         self._line_s = float("-inf")  # when a check last found the line out of order
         self.reset()
@@ -501,7 +502,11 @@ class Judge:
     def _flags(self, evidence: Evidence) -> Iterator[str]:
         """A flag only where the evidence was really taken away."""
         for at_s, flag in evidence.told(rec.ReviewFlagged):
-            excuses = FLAGS.get(flag.reason)
+            reason, many, _ = flag.reason.partition(" (")
+            excuses = FLAGS.get(reason)
+            if many and reason in self._flagged:
+                continue  # a count of such as were judged one by one before they became many
+            self._flagged.add(reason)
             if excuses is None:
                 yield f"a flag that no oracle knows: {flag.reason!r}"
             elif Excuse.LOST in excuses and evidence.lost:

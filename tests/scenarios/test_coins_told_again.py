@@ -5,6 +5,8 @@ Field lesson 10 (nodestark/mdb-esp32-cashless#32, #11: partial reads and lost AC
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from controller.domain import accounts as acc
@@ -158,6 +160,42 @@ def test_a_coin_whose_text_was_damaged_behind_the_adapter_s_own_ack_is_flagged()
         assert len(stage.flags) == 8
 
     play(scenario, "adapter", judged=False)
+
+
+def test_a_line_that_stays_noisy_fills_no_journal_and_leaves_no_coin_unflagged() -> None:
+    """Each answer may have told of a coin; told of one by one, nobody would read of any."""
+
+    async def scenario(stage: Stage) -> None:
+        coins = 0
+        began = len(stage.told)
+
+        async def damaged(seconds: float) -> None:
+            nonlocal coins
+            end = stage.loop.time() + seconds
+            while stage.loop.time() < end:
+                stage.breaks("line", "cut_texts", 1)
+                stage.world.insert_coin(200)
+                coins += 1
+                await stage.passes(3.0)
+
+        def known() -> int:
+            flagged = sum(int((times.findall(flag) or [1])[0]) for flag in stage.flags)
+            return flagged + len(stage.records("coins.deposited"))  # that came through whole
+
+        await damaged(600.0)
+        assert len(stage.flags) == 8 + 3, "after one, two and four minutes"
+        whole = len(stage.records("coins.deposited"))
+        assert len(stage.told) - began == len(stage.flags) + whole
+        await stage.passes(600.0)
+        assert known() == coins
+        before = len(stage.flags)
+        await damaged(5.0)
+        assert len(stage.flags) == before
+        await stage.stop()
+        assert known() == coins
+
+    times = re.compile(r"\((\d+) times in \d+ min\)")
+    play(scenario, "adapter", judged=False, ends=False)
 
 
 def test_a_tube_coin_whose_text_was_damaged_is_found_by_the_count() -> None:

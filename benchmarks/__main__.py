@@ -18,6 +18,7 @@ from benchmarks import (
     idle,
     ingest,
     key_to_motor,
+    kills,
     native_line,
     online,
     polls,
@@ -43,6 +44,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Place], Table]]] = {
     ingest.NAME: ingest.run,
     wire.NAME: wire.run,
     online.NAME: online.run,
+    kills.NAME: kills.run,
 }
 
 

@@ -16,11 +16,11 @@ from typing import Final
 from benchmarks.children.given import given, hand_back
 from benchmarks.children.killed_books import Compared
 from benchmarks.children.killed_machine import ENOUGH
-from cloud.contract.topics import DOWN, UP, Address
+from cloud.contract.topics import Address
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
 from tests.fleet.crew import Crew
-from tests.fleet.servers import Mosquitto, Postgres, running
+from tests.fleet.servers import Mosquitto, Postgres, bridge, running
 
 LIMIT_S: Final = 120.0  # until there is progress again
 HURRY_S: Final = 1.0  # between two words to the link that somebody waits
@@ -189,26 +189,17 @@ class Scene:
         await self.machine.end()
 
 
-def bridged(crew: Crew, address: Address) -> Mosquitto:
-    """Make a broker beside the machine, that passes its topics on to the fleet's and back."""
-    tls = crew.home / "tls"
+def _bridged(crew: Crew, address: Address) -> Mosquitto:
+    """Make a bridge with the machine's own certificate."""
     certificate, key = Home(crew.home).machine_files(address)
-    lines = [
-        "allow_anonymous true",
-        "connection fleet",
-        f"address 127.0.0.1:{crew.broker.port}",
-        f"remote_clientid {address.tenant}-{address.machine}",
-        "bridge_protocol_version mqttv50",
-        f"bridge_cafile {tls / 'ca.pem'}",
+    return bridge(
+        crew.home.parent / "local",
+        crew.broker.port,
+        address,
+        f"bridge_cafile {crew.home / 'tls' / 'ca.pem'}",
         f"bridge_certfile {certificate}",
         f"bridge_keyfile {key}",
-        "cleansession false",
-        "notifications false",
-        "restart_timeout 1",
-        *(f"topic {address.topic(topic)} out 1" for topic in UP),
-        *(f"topic {address.topic(topic)} in 1" for topic in DOWN),
-    ]
-    return Mosquitto(crew.home.parent / "local", extra="\n".join(lines))
+    )
 
 
 @asynccontextmanager
@@ -235,7 +226,7 @@ async def scene(kind: str, folder: Path, seed: int) -> AsyncIterator[tuple[Scene
         machine.folder.mkdir()
         made = Scene(crew, machine, random.Random(seed))
         if kind in ("bridge", "two"):
-            made.local = bridged(crew, address)
+            made.local = _bridged(crew, address)
             await asyncio.to_thread(stack.enter_context, running(made.local))
             machine.port, machine.home = made.local.port, None
         where = url.replace("///", f"///{crew.home}/") if kind != "worker" else url

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from cloud.contract.topics import DOWN, UP, Address
 from simulator.fleet.site import free_port
 
 PATIENCE_S = 90.0
@@ -173,6 +174,24 @@ class Mosquitto:
             self._process.send_signal(number)
             self._process.wait(PATIENCE_S)
             self._process = None
+
+
+def bridge(folder: Path, port: int, address: Address, *more: str, memory: bool = True) -> Mosquitto:
+    """Make a broker beside a machine, that passes its topics on to the fleet's broker and back."""
+    lines = [
+        "allow_anonymous true",
+        "connection fleet",
+        f"address 127.0.0.1:{port}",
+        f"remote_clientid {address.tenant}-{address.machine}",
+        "bridge_protocol_version mqttv50",
+        "cleansession false",
+        "notifications false",
+        "restart_timeout 1",
+        *more,
+        *(f"topic {address.topic(topic)} out 1" for topic in UP),
+        *(f"topic {address.topic(topic)} in 1" for topic in DOWN),
+    ]
+    return Mosquitto(folder, persistence=memory, extra="\n".join(lines))
 
 
 def select_pause() -> None:

@@ -26,7 +26,7 @@ from tests.fleet.doors import Certified, Doors
 from tests.fleet.links import equal_books, every_record_once, in_sync, link_of, linked, over_mqtt
 from tests.fleet.machines import START
 from tests.fleet.proxy import Proxy
-from tests.fleet.servers import Mosquitto, running
+from tests.fleet.servers import Mosquitto, bridge, running
 from tests.fleet.workers import working
 
 MACHINE = Address("acme", "lobby-1")
@@ -178,6 +178,30 @@ async def test_the_broker_is_killed_in_the_middle(
     assert await equal_books(database, books)
 
 
+@pytest.mark.parametrize("memory", [True, False], ids=["with its memory", "without its memory"])
+async def test_a_bridge_beside_the_machine_is_killed_in_the_middle(
+    database: FleetDatabase, tmp_path: Path, books: Journal[State], memory: bool
+) -> None:
+    """Its word for a batch moves nothing: what it held and lost is sent again."""
+    await sell_many(books, 400)
+    broker = Mosquitto(tmp_path / "broker")
+    side = OverMqtt(broker)
+    local = bridge(tmp_path / "local", broker.port, MACHINE, memory=memory)
+    with running(broker), running(local):
+        async with fleet(database, side), linked(new_link(books, side, local.port)) as link:
+            for _ in range(3):
+                await half_way(link, link.status.acked)
+                local.kill()
+                await sell_many(books, 200)
+                link.grown()
+                local.start()
+                link.sync_now()
+            await in_sync(link)
+
+    assert await every_record_once(database, books)
+    assert await equal_books(database, books)
+
+
 @pytest.mark.parametrize("five", [True, False], ids=["mqtt 5", "mqtt 3.1.1"])
 async def test_a_machine_whose_line_dies_is_told_of_by_the_broker_until_it_is_back(
     database: FleetDatabase, tmp_path: Path, books: Journal[State], five: bool
@@ -217,11 +241,11 @@ async def until_presence(database: FleetDatabase, wanted: tuple[bool, list[str]]
             await asyncio.sleep(0.05)
 
 
-async def half_way(link: Link) -> None:
+async def half_way(link: Link, behind: int = 0) -> None:
     changed = asyncio.Event()
     link.watch(changed.set)
     async with asyncio.timeout(60):
-        while link.status.acked == 0:
+        while link.status.acked <= behind:
             changed.clear()
             await changed.wait()
 

@@ -15,9 +15,9 @@ HOW: Final = (
     "SQLite (or two workers with PostgreSQL), each a process of its own. The machine sells without "
     "a pause, so that records are on their way at any moment; one kind of process gets SIGKILL at "
     "moments drawn from a seed, a quarter of them before there was progress since the last one, "
-    "and is started again. Brokers and bridges lose their memory every other time. Then the "
-    "machine's disk and the fleet's database are compared, record by record, and their books. The "
-    "bridge of ours stands beside the machine and passes its topics on to the fleet's broker. The "
+    "and is started again. Brokers and bridges lose their memory at about half of the kills. Then "
+    "the machine's disk and the fleet's database are compared, record by record, and their books. "
+    "Our bridge stands beside the machine and passes its topics on to the fleet's broker. The "
     "peer is such a bridge with persistence, a queue without an end, and a message at QoS 1 for "
     "each event: what it had acknowledged, and what came out of it behind a SIGKILL."
 )

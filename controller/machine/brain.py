@@ -210,6 +210,7 @@ class Brain:
             boot.proceed(desk, self.recovery)
         patience.keep_watch(desk)
         enter_wanted_service(desk)
+        self.keys.look()
         if desk.live.reselect and not desk.mode.vending:
             self._reselect()
         if desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE:

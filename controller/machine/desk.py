@@ -113,6 +113,7 @@ class Live:
     session_language: str = ""
     language: str = ""  # that the customer chose by its key
     session_refundable: bool | None = None  # the card's own word; None: the reader's holds
+    lever: bool = False  # it was pulled in the middle of a vend
     keyed: str = ""
     code: str | None = None  # digits of a claim's code so far; None: a selection is keyed
     codes_paused_until: float | None = None  # monotonic; None: not looked at in this life

@@ -111,28 +111,46 @@ class Keys:
             self._chosen(keyed)
 
     def lever(self) -> None:
-        """The coin return lever was pressed: a half-keyed selection does not hold it up.
+        """The coin return lever was pressed: whoever pulls it wants all of it back, at once.
 
-        Where it has nothing else to end, a reader that holds a card lets go of it (MDB/ICP 4.2,
-        section 7: in Enabled the lever is READER CANCEL).
+        What is keyed, put into a basket or waits for a proof of age does not hold it up. Each
+        reader ends what it is at (MDB/ICP 4.2, section 7): a session, a request, or in Enabled, by
+        READER CANCEL, the reading of a card that nobody has heard of.
         """
         desk = self._desk
         desk.live.keyed, desk.live.code = "", None
-        idle = desk.mode is Mode.IDLE and desk.live.session is None and desk.live.age_check is None
-        self.cancel()
-        if idle:
-            for reader in READERS:
-                if desk.takes_cards(reader):
-                    desk.do(CancelReading(reader))
+        proved_at = desk.live.age_check
+        open_to_cards = desk.mode.selling or desk.mode is Mode.AUTHORISING
+        desk.live.lever = desk.customer_saga() is not None
+        age.forget(desk)
+        basket_rules.give_up(desk)
+        self._give_back()
+        if not open_to_cards:
+            return
+        for reader in READERS:
+            busy = reader is desk.live.session or (proved_at and proved_at.device is reader)
+            if desk.takes_cards(reader) and not busy:
+                desk.do(CancelReading(reader))  # which the driver says in Enabled alone
+
+    def look(self) -> None:
+        """Give back what the lever asked for in the middle of a vend, once that has ended."""
+        desk = self._desk
+        if desk.live.lever and not desk.state.sagas:
+            desk.live.lever = False
+            if desk.mode.selling:
+                self._give_back()
 
     def cancel(self) -> None:
-        """Coin return: first what is keyed, then the card session, then the credit."""
+        """The key "*": first what is keyed, then the card session, then the credit."""
         desk, live = self._desk, self._desk.live
         if live.keyed or live.code is not None:
             live.keyed, live.code = "", None
-            return
-        if age.forget(desk) or basket_rules.give_up(desk):
-            return
+        elif not (age.forget(desk) or basket_rules.give_up(desk)):
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """End the customer's request, or else the session, and give the credit back."""
+        desk, live = self._desk, self._desk.live
         live.reselect = ""
         saga = desk.customer_saga()
         if saga is not None:

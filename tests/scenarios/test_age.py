@@ -252,3 +252,16 @@ def test_second_thoughts_leave_no_question_behind(pause_s: float, link: Link) ->
         assert stage.products == ["water"]
 
     play(scenario, link, settings=flagged())
+
+
+def test_the_lever_gives_the_coins_back_of_who_was_asked_for_an_age(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.shows("reader to prove")
+        stage.world.pull_lever()
+        await stage.until(lambda: stage.account.returned == 200, within_s=30.0)
+        await stage.quiet()
+        assert outcomes(stage) == ["cancelled"]
+
+    play(scenario, link, settings=flagged())

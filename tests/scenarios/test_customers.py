@@ -8,8 +8,8 @@ import pytest
 
 from simulator.peripherals.reader_settings import ReaderState
 from simulator.world import Link
-from tests.scenarios.card_kit import KINDS, pay, plan
-from tests.scenarios.stage import Stage, play
+from tests.scenarios.card_kit import KINDS, begin, pay, plan
+from tests.scenarios.stage import Stage, play, with_policy
 
 
 def test_two_selections_at_once_deliver_one(link: Link) -> None:
@@ -173,3 +173,81 @@ def test_a_lever_that_is_pressed_in_vain_costs_no_sale(cancelled: int, link: Lin
         assert stage.state.faults == {}
 
     play(scenario, link)
+
+
+@pytest.mark.parametrize("must_vend", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lever_gives_the_coins_back_and_the_card_that_is_still_read(
+    kind: str, must_vend: bool, link: Link
+) -> None:
+    """An owner who keeps credit for a purchase keeps nobody's card for it."""
+
+    async def scenario(stage: Stage) -> None:
+        reader = stage.world.reader()
+        await stage.coins(100, 50)
+        await stage.until(lambda: stage.world.present_card("card"), within_s=30.0)
+        stage.world.pull_lever()
+        await stage.until(lambda: reader.card is None, within_s=5.0)
+        await stage.quiet()
+        assert stage.account.returned == (0 if must_vend else 150)
+        assert stage.credit == (150 if must_vend else 0)
+        reader.settings = replace(reader.settings, card_read_s=0.4)
+        await stage.until(lambda: reader.state is ReaderState.ENABLED, within_s=5.0)
+        if not must_vend:
+            await pay(stage, "B4")
+        assert stage.state.faults == {}
+
+    settings = with_policy(must_vend=must_vend)
+    play(scenario, link, settings=settings, plan=plan(kind, card_read_s=20.0))
+
+
+def test_the_lever_gives_back_the_coins_and_ends_the_session(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await begin(stage)
+        await stage.coins(100, 50)
+        stage.world.pull_lever()
+        await stage.until(lambda: stage.world.reader().state is ReaderState.ENABLED, within_s=5.0)
+        await stage.quiet()
+        assert stage.spent == stage.credit == 0
+        assert stage.account.returned == 150
+
+    play(scenario, link, plan=plan("classic"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lever_gives_back_what_was_to_pay_beside_a_card_that_is_asked(
+    kind: str, link: Link
+) -> None:
+    """VEND CANCEL, SESSION COMPLETE, and the coins: one pull is enough."""
+
+    async def scenario(stage: Stage) -> None:
+        if kind == "classic":
+            await begin(stage)
+        await stage.coins(50)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(0.3)
+        stage.world.pull_lever()
+        await stage.until(lambda: stage.account.returned == 50, within_s=30.0)
+        await stage.quiet()
+        assert stage.spent == 0
+        assert stage.world.reader().state in (ReaderState.ENABLED, ReaderState.DISABLED)
+
+    play(scenario, link, plan=plan(kind))
+
+
+def test_the_lever_gives_back_the_coins_of_a_basket_at_once(link: Link) -> None:
+    """The key forgets the selections first; who pulls the lever wants the money."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200, 200)
+        stage.press("A1B4")
+        await stage.passes(1.0)
+        stage.world.pull_lever()
+        await stage.until(lambda: stage.account.returned == 400, within_s=30.0)
+        await stage.quiet()
+        stage.press("#")
+        await stage.passes(2.0)
+        assert stage.products == []
+
+    play(scenario, link, settings=with_policy(basket=True))

@@ -23,6 +23,7 @@ class Tender(StrEnum):
     CLAIM = "a card's claim, redeemed"
     TOKEN = "a token"  # noqa: S105 - a coin without value, no secret
     FREE = "a free vend"
+    HOUR = "nothing: it is free at that hour"
     APP = "credit from an app"
     BASKET = "coins, for two items"
     REVALUE = "coins, for a card"

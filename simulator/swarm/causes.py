@@ -150,6 +150,8 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "validator is gone": _BILL_AWAY,
     "bill is stacked after power-up": ("end.power",),
     # the climate
+    "an offer's hours end": ("seen.hours ended",),
+    "vendd is killed, and nobody knows the time behind it": ("seen.time unknown",),
     "health timer has run out": _WARM,
     "health timer runs out meanwhile": _WARM,
     "thermometer dies": ("climate.sensor",),

@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from config.machine import MachineSettings
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.ports import DispenseOutcome
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
+from simulator.swarm.hours import UNKNOWN, Hours
 from simulator.swarm.plan import Build, Trouble
 
 KEYS: Final = tuple(cell.key for cell in TABLE)
@@ -75,9 +77,10 @@ class Coverage:
 
     Args:
         build: What the machine is made of.
+        settings: Its file.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, settings: MachineSettings) -> None:
         """Nothing has happened yet."""
         self._link = build.link
         self._second_reader = build.second_reader
@@ -88,6 +91,7 @@ class Coverage:
         self._met: set[tuple[str, str]] = set()  # marks that held in a phase
         self._types: set[str] = set()
         self._asked: list[str] = []  # readers, for money
+        self._hours = Hours(settings)
 
     # ------------------------------------------------------------------------------- what holds
 
@@ -130,6 +134,9 @@ class Coverage:
     def record(self, record: Record) -> None:
         """Follow the phases of whoever stands there."""
         self._types.add(record.type)
+        for mark, phase in self._hours.record(record) if self._hours.any else ():
+            if mark != UNKNOWN or self._marks["clock.unknown"]:
+                self.happens(mark, phase)
         leaves, enters = STEPS.get(record.type, NOTHING)
         if record.type == "vend.opened":
             self._enter("IDLE")  # what holds now held before the vend
@@ -168,6 +175,8 @@ class Coverage:
     def _pays_otherwise(self, data: object) -> None:
         """Follow tokens, grants, baskets and proofs of age."""
         match data:
+            case rec.VendOpened(offer=offer, price=0) if offer:
+                self._tenders.add("HOUR")
             case rec.VendOpened(basket=first) if first:
                 self._tenders.add("BASKET")
             case rec.RightHeld(kind=kind) | rec.RightGranted(kind=kind):

@@ -14,6 +14,8 @@ from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
 PATIENCE_S: Final = {"credit": 6.0, "card": 4.0, "proof": 3.0, "settle": 12.0, "end": 40.0}
+HOURS_S: Final = 60.0  # that an offer holds, and then does not
+LAST_S: Final = 6.0  # of them
 LOOK_S: Final = 3.0  # between two looks
 CARD_TRIES: Final = 4
 # What the panel says when it asks for a card, or for a proof; customers choose its language.
@@ -129,6 +131,10 @@ class Customer:
 
     async def _wait(self, what: str) -> None:
         loop = self._machine.loop
+        if what == "hours":
+            wall_s = self._machine.clock.wall_utc().timestamp()
+            await asyncio.sleep((2 * HOURS_S - LAST_S - wall_s) % (2 * HOURS_S))
+            return
         deadline = loop.time() + PATIENCE_S[what]
         while not self._came(what) and (left := deadline - loop.time()) > 0:
             await self._turned(min(left, LOOK_S))

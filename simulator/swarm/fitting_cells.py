@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
-from controller.saga import failures_cctalk, failures_pulse, failures_readers
+from controller.saga import failures_cctalk, failures_hours, failures_pulse, failures_readers
 from controller.saga.failure_cells import Cell
 from controller.saga.failures import TABLE
 from simulator.swarm.causes import CAUSES
@@ -17,6 +17,9 @@ SELDOM: Final = 2.5  # it takes a coincidence
 IN_CLIMATE: Final = ("climate", "cabin")
 ON_CCTALK: Final = frozenset(cell.failure for cell in failures_cctalk.ROWS)
 OF_TWO_READERS: Final = frozenset(cell.failure for cell in failures_readers.ROWS)
+OF_OFFERS: Final = frozenset(
+    cell.failure for cell in failures_hours.ROWS if cell.failure != "motor jams"
+)
 BY_PULSES: Final = frozenset(cell.failure for cell in failures_pulse.ROWS)
 WRAPS: Final = 240  # events from which on an acceptor's counter comes to 255 in a life
 
@@ -69,7 +72,8 @@ def _weight(build: Build, cell: Cell) -> float:
         or "recycler" in cell.failure
         or "age" in cell.failure.split()
         or cell.failure == "bill is stacked after power-up"
-        or cell.tender.name in ("TOKEN", "BASKET", "BILL_CARD", "REVALUE")
+        or cell.failure in OF_OFFERS
+        or cell.tender.name in ("TOKEN", "BASKET", "BILL_CARD", "REVALUE", "HOUR")
     )
     seldom = cell.phase.name in ("RECOVERY", "SETTLE") or cell.tender.name in ("CLAIM", "MIXED")
     return (RARE if rare else 1.0) * (SELDOM if seldom else 1.0)
@@ -82,6 +86,8 @@ def _pays(build: Build, cell: Cell) -> bool:
             return build.tokens and not build.pulse
         case "BASKET":
             return build.basket
+        case "HOUR":
+            return build.brief
         case "REVALUE":
             return build.loads and build.load_limit > 0 and build.reader_level > 1
         case "BILL_CARD":
@@ -95,6 +101,8 @@ def _fitted(build: Build, failure: str) -> bool:
     if failure == "acceptor's counter begins again behind 255":
         return build.events >= WRAPS
     if failure in OF_TWO_READERS and not build.second_reader:
+        return False
+    if failure in OF_OFFERS and not build.brief:
         return False
     on_cctalk = failure not in ON_CCTALK or build.cctalk
     return on_cctalk and (failure not in BY_PULSES or build.pulse)

@@ -83,6 +83,13 @@ ODD: Final = 5  # the one coin that no acceptor on a ccTalk line is to take
 COUNTED: Final = 254  # events; with the coins of whoever comes then it begins again
 STACKED_S: Final = (0.6, 0.85)  # behind an order to stack: in the stacker, and told to nobody
 WARM: Final = 20.0  # degrees
+# Of the last seconds of an offer's hours: then a vend begins in which they end.
+PASSED_S: Final[Mapping[str, tuple[float, float]]] = {
+    "MONEY": (7.0, 12.0),
+    "APPROVAL": (4.0, 5.8),
+    "TURN": (3.4, 5.8),
+    "PAYOUT": (1.5, 4.0),
+}
 OTHER_CARD: Final = "other.card"  # somebody else's, at the reader beside
 
 
@@ -114,6 +121,12 @@ def misfortune(
     if cell.failure == "acceptor's counter begins again behind 255":
         # Coins that it does not know are events as well.
         acts = [*[Act("coin", ODD, after_s=0.1)] * (COUNTED - build.events), *acts]
+    if cell.failure == "an offer's hours end":
+        return Misfortune(tuple(_until_they_end(rng, cell, acts)))
+    if mark == "seen.time unknown":
+        acts = _until_they_end(rng, cell, acts)
+        unknown = Trouble("clock", "unknown", when="vend.opened", for_s=AWAY_S)
+        return Misfortune(tuple(acts), (unknown,), _end(rng, cell, "kill"))
     if kind == "act":
         acts = _acting(rng, cell, acts, rest)
     elif kind == "end":
@@ -130,6 +143,19 @@ def misfortune(
         if cell.phase.name == "RECOVERY":
             return Misfortune(tuple(acts), troubles, End("kill", _behind(rng, cell), 5, 0.6))
     return Misfortune(tuple(acts), troubles)
+
+
+def _until_they_end(rng: random.Random, cell: Cell, acts: list[Act]) -> list[Act]:
+    """Have the customer choose just before an offer's hours end, or wait until they have."""
+    at = next((i for i, act in enumerate(acts) if act.what == "keys"), len(acts))
+    late = cell.phase.name == "TURN" and cell.tender.name in ("CARD", "MIXED")
+    passed_s = (0.5, 4.0) if late else PASSED_S.get(cell.phase.name, (0.0, 0.0))
+    left_s = rng.uniform(*passed_s)
+    waits = [Act("wait", after_s=0.0, until="hours"), Act("wait", after_s=left_s)]
+    chosen = [
+        replace(act, until="", after_s=0.1) if act.what == "keys" else act for act in acts[at:]
+    ]
+    return [*acts[:at], *waits, *chosen]
 
 
 def _unheard(rng: random.Random, cell: Cell, acts: list[Act], mark: str) -> Misfortune:

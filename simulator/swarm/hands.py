@@ -102,17 +102,21 @@ class DiskHand:
 
 
 class ClockHand:
-    """The wall clock jumps; what it says stays wrong."""
+    """The wall clock jumps, and what it says stays wrong; or nobody keeps it right any more."""
 
     def strike(self, machine: Whole, trouble: Trouble) -> bool:
         """Jump."""
+        if trouble.name == "unknown":
+            known, machine.time_known = machine.time_known, False
+            return known
         assert isinstance(trouble.value, float), "seconds"
         machine.clock.jump_wall(trouble.value)
         return True
 
     def mend(self, machine: Whole, trouble: Trouble) -> bool:
-        """Nothing: nobody sets it."""
-        del machine, trouble
+        """Nobody sets it; but somebody may keep it right again."""
+        if trouble.name == "unknown":
+            machine.time_known = True
         return True
 
 

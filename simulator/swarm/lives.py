@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from controller.app import BUILT
 from controller.faults import FaultCode, JournalError
 from controller.journal.errors import JournalRefusedError
 from controller.machine.counts import RECOUNT_S
@@ -20,6 +18,7 @@ from simulator.swarm.damage import (
 from simulator.swarm.evidence import Watch
 from simulator.swarm.fittings import of_the_other_owner
 from simulator.swarm.plan import End, Life
+from simulator.swarm.rights import SINCE
 from simulator.swarm.rules import Rules
 from simulator.swarm.trace import Trace
 from simulator.whole import NotQuietError, Whole
@@ -27,7 +26,6 @@ from simulator.whole import NotQuietError, Whole
 if TYPE_CHECKING:
     from simulator.swarm.fleet import Fleet
 
-SINCE: Final = BUILT + timedelta(days=36, hours=8)  # a time that somebody may confirm
 SETTLE_S: Final = 400.0  # after the last fault has gone: everything has ended by then
 RECOUNTED_S: Final = RECOUNT_S + 1.0  # a doubt that is older has been settled
 CALM_S: Final = 0.5  # longer than one round of polls: nothing was about to be said
@@ -48,7 +46,7 @@ class Lives:
         self.life = life
         self.machine = machine
         self.watch = Watch(self.machine)
-        self.coverage = Coverage(life.build)
+        self.coverage = Coverage(life.build, machine.settings)
         self.rules = Rules(self.machine)
         self.trace = Trace(self.machine.world, keep=keep)
         self.luck = BadLuck(self.machine, life.build, self.watch, self.coverage, self.trace)

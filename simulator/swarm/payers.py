@@ -24,6 +24,7 @@ PAYERS: Final[Mapping[str, Draws]] = {
     "TOKEN": rights.token,
     "FREE": rights.free,
     "APP": rights.app,
+    "HOUR": rights.in_a_free_hour,
     "BASKET": rights.basket,
     "REVALUE": loading.plainly,
     "ANY": people.over,

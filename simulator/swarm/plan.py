@@ -25,7 +25,8 @@ class Act:
         after_s: How long they let pass before it.
         until: What they wait for before it, for a while: "credit" (what they put in is shown),
             "card" (the panel asks for a card), "proof" (it asks for an age), "settle" (a reader is
-            being told), "end" (nothing is under way), or "" for nothing.
+            being told), "hours" (an offer's are nearly over), "end" (nothing is under way), or
+            "" for nothing.
     """
 
     what: str
@@ -127,6 +128,7 @@ class Build:
     tokens: bool = False
     basket: bool = False
     offers: bool = False
+    brief: bool = False  # they hold every other minute
     zone: str = "UTC"
     flagged: bool = False  # a product is for grown-ups
     checks_age: bool = True

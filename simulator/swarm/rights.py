@@ -6,10 +6,13 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from config.machine import MachineSettings
 from config.models import Offer, Tokens
+from controller.app.books import BUILT
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.plan import WorldPlan
@@ -42,6 +45,25 @@ class TokenSlot:
 ZONES: Final = ("UTC", "UTC", "Asia/Tokyo", "America/New_York")
 
 
+SINCE: Final = BUILT + timedelta(days=36, hours=8)  # a time that somebody may confirm
+BRIEF: Final = 16  # hours of a minute each: they end in somebody's vend now and then
+FREE_COLUMN: Final = "B4"  # in its hours
+
+
+def brief_hours(zone: str) -> tuple[Offer, ...]:
+    """Return offers that hold every other minute from the beginning of a life on."""
+    since = SINCE.astimezone(ZoneInfo(zone))
+    minutes = [f"{since + timedelta(minutes=n):%H:%M}" for n in range(2 * BRIEF + 1)]
+    return tuple(
+        Offer(
+            name=f"{name}-{n}", percent=percent, columns=columns,
+            start=minutes[2 * n + 1], end=minutes[2 * n + 2],
+        )
+        for n in range(BRIEF)
+        for name, percent, columns in (("less", 40, ()), ("free", 100, (FREE_COLUMN,)))
+    )  # fmt: skip
+
+
 class HappyHours:
     """Something costs less for half of the day, or nothing; NTP confirms the time after a while."""
 
@@ -49,7 +71,8 @@ class HappyHours:
 
     def draw(self, rng: random.Random, build: Build) -> Build:
         """Some owners have such hours."""
-        return replace(build, offers=rng.random() < 0.3, zone=rng.choice(ZONES))
+        offers, zone = rng.random() < 0.3, rng.choice(ZONES)
+        return replace(build, offers=offers, zone=zone, brief=offers and rng.random() < 0.5)
 
     def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
         """Set them."""
@@ -59,7 +82,8 @@ class HappyHours:
         if not build.offers:
             return settings.model_copy(update={"offers": ()})
         where = settings.machine.model_copy(update={"timezone": build.zone})
-        offers = (less, free, late)  # a clock that jumps comes upon each
+        # A clock that jumps comes upon each.
+        offers = brief_hours(build.zone) if build.brief else (less, free, late)
         return settings.model_copy(update={"offers": offers, "machine": where})
 
     def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
@@ -217,6 +241,12 @@ def free(rng: random.Random, shelf: Shelf) -> list[Act]:
     give = Act("free", 0, f"free-{rng.getrandbits(48):012x} {bound} 60", after_s=0.3)
     acts = [give, Act("keys", text=selection, after_s=0.5, until="credit")]
     return [*acts, replace(give, after_s=rng.uniform(0.0, 4.0))] if rng.random() < 0.3 else acts
+
+
+def in_a_free_hour(rng: random.Random, shelf: Shelf) -> list[Act]:
+    """Has seen that something costs nothing now."""
+    del shelf
+    return [Act("keys", text=FREE_COLUMN, after_s=rng.uniform(0.3, 20.0))]
 
 
 async def grant(machine: Whole, act: Act) -> None:

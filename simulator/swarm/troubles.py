@@ -334,7 +334,14 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("service", (True,), (*CARD, *TURN), NONE, 10.0, 0.0),
         ],
     ),
-    *_kinds("clock", [("jump_s", (-3.2e8, -3600.0, 3600.0, 3.2e8), ANY, NONE, 60.0, 1.0)]),
+    *_kinds(
+        "clock",
+        [
+            ("jump_s", (-3.2e8, -3600.0, 3600.0, 3.2e8), ANY, NONE, 60.0, 1.0),
+            # Drawn only where a cell of the failure table is looked for.
+            ("unknown", (True,), ANY, NONE, 60.0, 0.0),
+        ],
+    ),
 )  # fmt: skip
 
 BY_KEY: Final[dict[str, Kind]] = {kind.key: kind for kind in KINDS}

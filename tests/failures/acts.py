@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from config.models import Offer
 from controller.domain.commands import GiveFreeVend, GrantAppCredit
 from controller.journal.envelope import Record
 from controller.saga import failures_recycler
 from controller.saga.failure_cells import BY_CARD, Cell, Phase, Tender
 from simulator.oracles import Allowance
 from simulator.swarm.hands import ONCE
+from simulator.swarm.prices import price_with
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage
 
@@ -22,6 +25,13 @@ CLAIMED: Final = PRICE["B2"]  # what the redeemed claim is over
 CUSTOMER: Final = "second"  # the one whose vend is judged, where another had to come before
 LOAD: Final = "C"  # the key that puts credit on a card
 OTHER: Final = "A1"  # the second item of a basket
+HALF: Final = Offer(name="half", percent=50, start="17:00", end="18:00")
+ALL_OF_IT: Final = HALF.model_copy(update={"name": "free", "percent": 100})
+HALF_PRICE: Final = SETTINGS.model_copy(update={"offers": (HALF,)})
+FREE_HOUR: Final = SETTINGS.model_copy(update={"offers": (ALL_OF_IT,)})
+HOURS_END: Final = datetime(2026, 12, 1, 18, tzinfo=UTC)
+HOURS_BEFORE_S: Final = 100.0  # their end: it is asked every half minute whether the time is known
+KNOWN_S: Final = 70.0
 DEAR: Final = 740  # of A3 where a bill and a card pay together
 LONGEST_S: Final = 900.0  # virtual; a cell that is not over by then never will be
 DUE_S: Final = 150.0  # virtual; a moment that has not come by then never will (a slow disk's does)
@@ -41,6 +51,7 @@ class Play(Stage):
     written: tuple[Record, ...] = ()  # in the journal; a commit may fail when all is written
     image: bytes = b""  # of the journal's file, as it was once
     broken: dict[tuple[str, str], object]  # what was broken, and what it was set to
+    hours_end_ms: int = 0  # of the offer that holds; 0: none does
 
     def set_up(self, cell: Cell, column: str, allowance: Allowance) -> None:
         """Take the cell."""
@@ -80,7 +91,20 @@ class Play(Stage):
     def price(self) -> int:
         """Return what the customer's product costs."""
         columns = {column.selection: column for column in self.settings.columns}
-        return self.settings.price_of(columns[self.column])
+        listed = self.settings.price_of(columns[self.column])
+        return price_with(self.settings.offers[0], listed) if self.hours_end_ms else listed
+
+    @property
+    def hours_left_s(self) -> float:
+        """Return how long the offer still holds."""
+        return self.hours_end_ms / 1_000 - self.clock.wall_utc().timestamp()
+
+    async def comes_within_the_hours(self) -> None:
+        """It is shortly before the end of the offer's hours, and somebody confirms that."""
+        self.hours_end_ms = int(HOURS_END.timestamp() * 1_000)
+        self.clock.jump_wall(self.hours_left_s - HOURS_BEFORE_S)
+        self.time_known = True
+        await self.passes(KNOWN_S)
 
     # --------------------------------------------------------------------------- the money
 
@@ -88,6 +112,8 @@ class Play(Stage):
         """Bring the money in, as far as it comes in before a selection."""
         price = self.price
         match self.cell.tender:
+            case Tender.COINS if self.hours_end_ms:
+                await self.coins(100)  # not what the list asks for
             case Tender.COINS:
                 await self.coins(*([100] * (price // 100 + 1)))
                 if price < 100:
@@ -107,6 +133,8 @@ class Play(Stage):
                 await self.until(lambda: bool(self.state.rights))
             case Tender.FREE:
                 await self.act(GiveFreeVend("free-1", 60.0, "sorry", self.column))
+            case Tender.HOUR if not self.hours_end_ms:
+                await self.comes_within_the_hours()
             case Tender.APP:
                 await self.act(GrantAppCredit("payment-1", price, 60.0, self.column))
             case Tender.BASKET:
@@ -114,7 +142,7 @@ class Play(Stage):
             case Tender.REVALUE:
                 await self._has_a_card_in()
                 await self.coins(200, 100)
-            case Tender.CARD | Tender.ANY:
+            case Tender.CARD | Tender.ANY | Tender.HOUR:
                 pass
 
     async def _has_a_card_in(self) -> None:

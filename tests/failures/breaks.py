@@ -18,11 +18,12 @@ from simulator.oracles import NONE, Allowance
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.plan import WorldPlan
 from tests.climate_kit import cooled
-from tests.failures.acts import DEAR, PRICE, RECYCLING, Play
+from tests.failures.acts import DEAR, FREE_HOUR, PRICE, RECYCLING, Play
 from tests.failures.breaking import RECYCLER_SETTINGS, Break, power_fails, waits
 from tests.failures.cctalk_breaks import CCTALK
 from tests.failures.disk_breaks import DISK
 from tests.failures.end_breaks import ENDS
+from tests.failures.hours_breaks import HOURS
 from tests.failures.pulse_breaks import PULSE
 from tests.failures.recovery_breaks import RECOVERY
 from tests.failures.second_reader_breaks import READERS
@@ -58,6 +59,8 @@ def settings(cell: Cell) -> MachineSettings:
         return RECYCLER_SETTINGS
     if cell.failure in AGE:
         return ADULTS
+    if cell.tender is Tender.HOUR:
+        return FREE_HOUR
     if cell.tender is Tender.TOKEN:
         return WITH_TOKENS
     if cell.tender is Tender.REVALUE:
@@ -473,7 +476,7 @@ RIGHTS: Final[dict[str, Break]] = {
 
 BREAKS: Final[dict[str, Break]] = {
     **DISPENSER, **READER, **CASH, **RECYCLER, **CCTALK, **PULSE, **DISK, **CLIMATE,
-    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS, **REVALUE, **READERS,
+    **SETTINGS_BREAKS, **RIGHTS, **AGE, **ENDS, **REVALUE, **READERS, **HOURS,
 }  # fmt: skip
 
 

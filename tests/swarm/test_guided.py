@@ -54,6 +54,8 @@ def life(machine: Build, cell: Cell, customers: int) -> Life:
         "bill-is-stacked-after-power-up/bill/escrow",
         "vendd-is-killed-while-it-waits/free/money",
         "disk-fails-to-write/revalue/revalue/adapter",
+        "an-offer's-hours-end/coins/turn",
+        "vendd-is-killed,-and-nobody-knows-the-time-behind-it/coins/payout",
         "the-other-reader-falls-silent/card/turn",
         "a-card-comes-to-the-other-reader/card/approval",
         "one-of-two-readers-dies-when-told-of-success/card/settle",

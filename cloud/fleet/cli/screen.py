@@ -6,13 +6,15 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from cloud import terminal
 from cloud.contract.journal import Money
 from cloud.terminal import BAD, DIM, GOOD, WARN, Cell, console, error, line, note
 
 __all__ = ["BAD", "DIM", "GOOD", "WARN", "Cell", "console", "error", "line", "note"]
+
+_LAST_MS: Final = 253_402_300_799_999  # the last of the year 9999
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], nothing: str) -> None:
@@ -40,7 +42,9 @@ def amount(minor: int, currency: str) -> str:
 
 
 def at(ms: int | None) -> str:
-    """Return a time."""
+    """Return a time; milliseconds where no calendar goes so far, whatever a machine has said."""
     if not ms:
         return ""
+    if ms > _LAST_MS:
+        return f"{ms} ms"
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

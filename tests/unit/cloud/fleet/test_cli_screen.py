@@ -43,6 +43,8 @@ def test_amounts_are_in_main_units_where_the_currency_is_known() -> None:
     assert (screen.amount(150, "EUR"), screen.amount(150, "")) == ("1.50 EUR", "150")
     assert (screen.at(0), screen.at(None)) == ("", "")
     assert screen.at(1_795_332_900_123) == "2026-11-22 07:35:00"
+    assert screen.at(253_402_300_799_999) == "9999-12-31 23:59:59"
+    assert screen.at(2**53 - 1) == "9007199254740991 ms", "a machine's clock says what it likes"
 
 
 def test_a_price_that_no_record_has_told_is_no_zero() -> None:

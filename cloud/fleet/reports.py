@@ -212,7 +212,12 @@ async def totals(database: FleetDatabase, address: Address | None = None) -> lis
         .group_by(t.machine.c.tenant, t.machine.c.name, t.machine.c.currency)
         .order_by(t.machine.c.tenant, t.machine.c.name)
     )
-    return await _lines(database, _of(query, address))
+    lines = await _lines(database, _of(query, address))
+    for (
+        line
+    ) in lines:  # a sum of PostgreSQL's is a decimal, which is no money and no number in JSON
+        line.update({name: int(line[name]) for name in ("cash", "card", "app")})
+    return lines
 
 
 async def stock(database: FleetDatabase, address: Address | None = None) -> list[Line]:

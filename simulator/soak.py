@@ -1,4 +1,4 @@
-"""``./run soak``: the long proof. The swarm, every instant, kills of a real vendd, planted bugs.
+"""``./run soak``: the long proof. The swarm, every instant, kills of real processes, planted bugs.
 
 Prints progress while it runs and tables at the end, and writes the figures into a page if asked to;
 exit code 0 only if no promise was broken and every planted bug was found.
@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.clock import SystemClock
-from simulator import soak_instants, soak_kills, soak_page
+from simulator import soak_fleet, soak_instants, soak_kills, soak_page
 from simulator.soak_instants import Instants
 from simulator.soak_progress import Bar
 from simulator.swarm import coverage
@@ -28,9 +28,11 @@ from simulator.swarm.run import Order, carry_out_all, quietly
 
 ROOT: Final = Path(__file__).parent.parent
 CONFIG: Final = ROOT / "config" / "machines" / "demo.toml"
-PARTS: Final = ("swarm", "instants", "kills", "mutants")
+PARTS: Final = ("swarm", "instants", "kills", "fleet", "mutants")
 KILLS: Final = ("tests/e2e/test_kills.py", "tests/e2e/test_kills_of_acts.py")
 KILL_DAYS: Final = (0, 1, 2)  # together they have all
+FAULTS: Final = "tests/fleet/test_every_fault.py"
+FAULT_SEEDS: Final = 3
 CUSTOMERS: Final = 40  # in one life
 SHOWN: Final = 50  # findings on the screen
 
@@ -114,11 +116,29 @@ class Soak:
         if not (ROOT / KILLS[0]).is_file():
             self._say("no kills at records and acts here: they come with the tests")
             return
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *KILLS]
         for day in KILL_DAYS:
-            environment = {**os.environ, "VENDD_KILLS_DAY": str(day)}
-            done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603 - ours
-            self.broken += done.returncode != 0
+            self._tests(KILLS, VENDD_KILLS_DAY=str(day))
+
+    def _tests(self, names: Sequence[str], **environment: str) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names]
+        done = subprocess.run(  # noqa: S603 - ours
+            command, cwd=ROOT, env={**os.environ, **environment}, check=False
+        )
+        self.broken += done.returncode != 0
+
+    def fleet(self) -> None:
+        """Kill whatever stands between a machine and its fleet; then play every fault there is."""
+        if not (ROOT / FAULTS).is_file():
+            self._say("no faults between machine and fleet here: they come with the tests")
+            return
+        began, given = self.clock.monotonic_s(), self.given
+        rows = soak_fleet.kill_between(
+            self.console, self.clock, ROOT, given.seed, given.fleet_minutes
+        )
+        self.broken += sum(len(row.problems) for row in rows)
+        seconds = self.clock.monotonic_s() - began
+        self._tell("fleet", list(soak_fleet.fleet_lines(rows, seconds)))
+        self._tests([FAULTS], VENDD_FAULT_SEEDS=str(FAULT_SEEDS))
 
     def mutants(self) -> None:
         """Hunt the planted bugs; they are in the tests, and in nothing that is installed."""
@@ -157,6 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stride", type=int, default=1, help="take every N-th instant (1: all)")
     parser.add_argument("--images", type=int, default=3, help="disk images of each power cut")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--fleet-minutes", type=float, default=30.0, help="of kills around a fleet")
     parser.add_argument("--write", type=Path, help="put the figures into this page")
     given = parser.parse_args(arguments)
     quietly()

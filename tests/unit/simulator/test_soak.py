@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from simulator import soak
+from controller.clock import SystemClock
+from simulator import soak, soak_fleet
 from simulator.cuts import Cut, Point, Verdict
 from simulator.soak_instants import Instants, Job
 from simulator.soak_page import (
@@ -28,7 +30,7 @@ RELIABILITY = ROOT / "docs" / "reliability.md"
 
 def test_the_soak_plays_every_days_share_of_the_kills() -> None:
     assert len(soak.KILL_DAYS) == TURNS
-    assert all((ROOT / path).is_file() for path in soak.KILLS)
+    assert all((ROOT / path).is_file() for path in (*soak.KILLS, soak.FAULTS))
 
 
 def test_what_stands_between_the_marks_is_replaced_and_nothing_else() -> None:
@@ -88,6 +90,25 @@ def test_a_few_instants_of_every_story_end_well(capsys: pytest.CaptureFixture[st
     arguments = ["--only", "instants", "--stride", "2000", "--images", "1", "--workers", "1"]
     assert soak.main(arguments) == 0
     assert "0 broken promises" in capsys.readouterr().out
+
+
+def test_kills_around_a_fleet_are_counted_by_kind_and_a_loss_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"kills": 4, "records": 1_000, "lost": 0, "doubled": 0, "differ": 0, "waiting": 9}
+    (tmp_path / "child.py").write_text(
+        "import json, sys\n"
+        "kind = sys.argv[sys.argv.index('--kind') + 1]\n"
+        "if kind == 'bridge':\n    sys.exit('no broker')\n"
+        f"print(json.dumps({{**{found}, 'lost': int(kind == 'server')}}))\n"
+    )
+    monkeypatch.setattr(soak_fleet, "CHILD", "child")
+    rows = soak_fleet.kill_between(Console(quiet=True), SystemClock(), tmp_path, 7, 0.0)
+    lines = list(soak_fleet.fleet_lines(rows, 3.0))
+    assert lines[0] == "20 kills of real processes in 3 s: 2 problems."
+    assert "| machine | 4 | 1,000 | 0 | 0 | 0 |" in lines
+    assert "server: seed 7" in lines[-2]
+    assert lines[-1] == "* bridge: seed 7: no broker"
 
 
 def test_what_the_hunt_of_planted_bugs_found_is_read_from_its_process(

@@ -137,8 +137,10 @@ class Keys:
         desk = self._desk
         if desk.live.lever and not desk.state.sagas:
             desk.live.lever = False
+            told = desk.live.notice
             if desk.mode.selling:
                 self._give_back()
+            desk.live.notice = desk.live.notice or told  # what came of the vend is to be read
 
     def cancel(self) -> None:
         """The key "*": first what is keyed, then the card session, then the credit."""

@@ -251,3 +251,20 @@ def test_the_lever_gives_back_the_coins_of_a_basket_at_once(link: Link) -> None:
         assert stage.products == []
 
     play(scenario, link, settings=with_policy(basket=True))
+
+
+@pytest.mark.parametrize("paid", [(100, 50), (200,)])
+def test_the_lever_in_mid_vend_takes_no_last_word_away(paid: tuple[int, ...], link: Link) -> None:
+    """With or without change: what became of the vend is still to be read."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(*paid)
+        stage.press("A1")
+        await stage.until(lambda: "dispense" in stage.intents)
+        stage.world.pull_lever()
+        await stage.shows("enjoy")
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert stage.spent == 150
+
+    play(scenario, link)

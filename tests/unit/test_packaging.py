@@ -179,9 +179,13 @@ def test_run_alone_prints_its_commands() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80, "a terminal's usual width"
 
 
-def _pretend_python(path: Path, *, fit: bool) -> None:
-    path.write_text(f"#!/bin/sh\nexit {int(not fit)}\n", encoding="utf-8")
+def _pretend(path: Path, does: str) -> None:
+    path.write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
     path.chmod(0o755)
+
+
+def _pretend_python(path: Path, *, fit: bool) -> None:
+    _pretend(path, f"exit {int(not fit)}")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +206,26 @@ def test_the_systems_python_is_taken_before_any_other(
         env={"PATH": f"{tmp_path}"}, capture_output=True, text=True, timeout=10, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == str(tmp_path / found)
+
+
+def test_without_a_network_another_python_does_for_a_system_one_without_its_venv(
+    tmp_path: Path,
+) -> None:
+    _pretend(tmp_path / "system", "case $2 in *version_info*) exit 0 ;; esac; exit 1")
+    _pretend(tmp_path / "python3", "exit 0")
+    _pretend(tmp_path / "apt-get", "exit 100")
+    _pretend(tmp_path / "id", "echo 0")
+    script = (ROOT / "run").read_text(encoding="utf-8")
+    names = r"(?:say|die|python_is_\w+|find_python|may_install|install_packages|complete\w+)"
+    functions = re.findall(rf"^{names}\(\) \{{(?: [^\n]* \}}$|$.*?^\}}$)", script, re.M | re.S)
+    told = ["set -eu", f"SYSTEM_PYTHON={tmp_path}/system", *functions]
+    done = subprocess.run(
+        ["/bin/sh", "-c", "\n".join([*told, "complete_system_python", "find_python"])],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=10, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / "python3")
+    assert "could not install: python3-venv" in done.stderr
 
 
 def test_run_refuses_what_it_does_not_know() -> None:

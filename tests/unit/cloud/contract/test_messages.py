@@ -11,8 +11,10 @@ from cloud.contract import asyncapi, batch, https, messages, signing
 from cloud.contract.commands import KINDS as COMMANDS
 from cloud.contract.commands import CommandBody, arguments_of
 from cloud.contract.events import Aggregate, event_id, event_of
-from cloud.contract.journal import REGISTRY, decode
+from cloud.contract.journal import REGISTRY, RecordData, decode
+from cloud.contract.journal import records as rec
 from cloud.contract.messages import Ack, Message, MessageError, Position, Presence, Range, read
+from controller.journal.envelope import encode_body
 from tests.unit.cloud.contract.kit import JOURNAL, NOW, body, chain
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -140,6 +142,51 @@ def test_a_records_event_has_a_derived_id_that_is_a_uuid_of_version_8() -> None:
     assert first.version == 8
     assert len({event_id(JOURNAL, seq) for seq in range(1, 1000)}) == 999
     assert event_id(bytes(16), 1) != first
+
+
+@pytest.mark.parametrize(
+    ("data", "vend", "about"),
+    [
+        (rec.VendClosed(result="sold"), 5, (Aggregate.VEND, "5")),
+        (
+            rec.ClaimOpened(amount=50, tender="cash", code="1", reason="empty"),
+            5,
+            (Aggregate.REFUND, "5"),
+        ),
+        (
+            rec.StockSet(column="A1", count=10, before=0, cause="opening"),
+            None,
+            (Aggregate.COLUMN, "A1"),
+        ),
+        (rec.BootStarted(boot=1, software="0.1.0"), None, (Aggregate.MACHINE, "m")),
+    ],
+    ids=lambda value: getattr(value, "type", None),
+)
+def test_an_event_says_what_it_is_about_when_it_was_and_where_it_comes_from(
+    data: RecordData, vend: int | None, about: tuple[Aggregate, str]
+) -> None:
+    written = encode_body(
+        data, at_ms=NOW, confirmed=True, mono_ms=1, vend=vend, postings=data.postings()
+    )
+    record = decode(REGISTRY, seq=9, boot=2, body=written, digest=bytes(32))
+    trace = batch.traceparent(JOURNAL, 9, "n")
+
+    event = event_of(record, tenant="acme", machine="m", journal=JOURNAL, trace=trace)
+
+    assert (event.type, event.aggregate) == (data.type, about)
+    assert event.event_id == event_id(JOURNAL, 9)
+    assert event.at.timestamp() * 1_000 == NOW
+    assert type(data).model_validate(event.payload) == data
+    assert event.metadata.model_dump() == {
+        "tenant": "acme",
+        "machine": "m",
+        "journal": JOURNAL.hex(),
+        "seq": 9,
+        "boot": 2,
+        "version": 1,
+        "confirmed": True,
+        "trace": trace,
+    }
 
 
 def test_a_record_that_is_not_understood_is_an_event_all_the_same() -> None:

@@ -3,7 +3,8 @@
 Where they are few each is flagged at once. On a line that stays noisy they come once a second: the
 journal would fill, and who reads a thousand flags reads none. From then on they are counted, and
 the count is flagged when a pause is over: a minute first, and twice as long each time, up to an
-hour. So there is none of which nobody is told, within an hour.
+hour. So there is none of which nobody is told within an hour, but by a life that is killed before:
+then eight flags and the last count are all that says how the line was.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from controller.machine.effects import Wake
+from controller.machine.table import Mode
 
 if TYPE_CHECKING:
     from controller.machine.desk import Desk
@@ -41,7 +43,7 @@ def heard(desk: Desk, doubt: str) -> None:
     if stretch is None or (not stretch.waiting and now - stretch.last > LONGEST_S):
         stretch = all_of_them[doubt] = Stretch()
     stretch.last = now
-    if stretch.flagged < ALONE:
+    if stretch.flagged < ALONE or desk.mode is Mode.STOPPING:  # nobody would tell of the count
         stretch.flagged += 1
         desk.flag(doubt, None)
         return
@@ -61,7 +63,7 @@ def look(desk: Desk) -> None:
 
 
 def tell_all(desk: Desk) -> None:
-    """Flag what waits: the machine stops."""
+    """Flag what waits: the machine begins to stop."""
     for doubt, stretch in desk.live.damage.items():
         if stretch.waiting:
             _tell(desk, doubt, stretch)

@@ -67,6 +67,29 @@ def test_each_is_told_within_an_hour_and_no_hour_brings_many(
         runner.run(story())
 
 
+def test_none_is_left_untold_that_comes_while_the_machine_stops() -> None:
+    async def story() -> None:
+        shop = await Shop.open(DiskStorage(Disk()), VirtualClock(asyncio.get_running_loop()))
+        told: list[str] = []
+        shop.machine.on_commit.append(
+            lambda written: told.extend(
+                one.data.reason for one in written if isinstance(one.data, rec.ReviewFlagged)
+            )
+        )
+        for _ in range(ALONE + 3):
+            await shop.machine.inbox.money(COINS)
+        assert sum(map(stands, told)) == ALONE
+        shop.machine.stop("test")
+        durable = [shop.machine.inbox.money(COINS) for _ in range(2)]
+        await shop.task
+        assert all(one.done() for one in durable)
+        assert sum(map(stands, told)) == ALONE + 3 + 2
+        await shop.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(story())
+
+
 def test_a_stretch_ends_with_an_hour_without_any() -> None:
     async def story() -> None:
         shop = await Shop.open(DiskStorage(Disk()), VirtualClock(asyncio.get_running_loop()))

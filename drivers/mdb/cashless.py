@@ -310,7 +310,7 @@ class MdbCardReader(ReaderRevalue):
         if self._charged():
             return CancelOutcome.UNKNOWN  # an approval on its way would have been charged
         if self._phase is Phase.APPROVED:
-            return await self._fail_approved()
+            return await self._fail_approved(surely=not self._taken_back)
         self._phase = Phase.REQUESTED
         expectation = self.expect(VendApproved, VendDenied, OutOfSequence)
         try:

@@ -288,3 +288,23 @@ async def test_a_denial_that_comes_while_the_end_of_a_request_is_recorded_ends_i
     assert await cancelled is CancelOutcome.CANCELLED
     assert heard == []
     await it.die()
+
+
+@pytest.mark.parametrize("can_refund", [True, False])
+@virtual
+async def test_an_approval_and_its_denial_behind_a_request_that_is_ended_leave_no_doubt(
+    can_refund: bool,
+) -> None:
+    """Both come while the end is recorded: by its last word the reader is in no vend."""
+    it = await selling(replace(CLASSIC, max_response_s=6, can_refund=can_refund))
+    await session(it)
+    faults = it.bench.reader.faults
+    faults.extra_approve_s, faults.denies_approved = 10.0, "answer"
+    it.sink.stuck = True
+    asked = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(lambda: it.sink.reports)
+    await asyncio.sleep(20.0)
+    it.sink.write_all()
+    assert isinstance(await asked, Denied)
+    assert all(one.charged == 0 for one in it.bench.truth.authorisations.values())
+    await it.die()

@@ -52,6 +52,7 @@ from drivers.mdb.bill_faults import (
     RECYCLER_ONE_SHOT,
 )
 from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
+from drivers.mdb.denominations import BILLS, refuse_odd_money
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.fields import mask_of
 from drivers.mdb.ftl_codec import RetryDeny
@@ -291,6 +292,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             )
         except ScaleError as wrong:
             raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, str(wrong)) from wrong
+        refuse_odd_money((kind.value for kind in bills if not kind.token), self._currency, BILLS)
         info = BillInfo(
             setup.level,
             setup.scaling,

@@ -43,6 +43,7 @@ from drivers.mdb.changer_commands import (
 )
 from drivers.mdb.changer_faults import BY_HAND, NEW_INVENTORY, diagnostic_fault
 from drivers.mdb.changer_talk import ChangerTalk, one_shots
+from drivers.mdb.denominations import COINS, refuse_odd_money
 from drivers.mdb.identity import identity_of, refuse_other_currency
 from drivers.mdb.money import ScaleError
 from drivers.mdb.slots import NEVER, Retry
@@ -155,6 +156,7 @@ class ChangerLife(ChangerTalk):
             )
         except ScaleError as wrong:
             raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, str(wrong)) from wrong
+        refuse_odd_money((kind.value for kind in coins if not kind.token), self._currency, COINS)
         return ChangerInfo(setup.level, setup.scaling, setup.decimals, coins)
 
     async def _initialise(self) -> ChangerInfo:

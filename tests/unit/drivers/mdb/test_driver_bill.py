@@ -82,6 +82,12 @@ async def test_bill_tokens_and_unused_types_are_understood() -> None:
         (BillSettings(currency=0x1840), "USD"),
         (BillSettings(scaling=0, bills=(BillSpec(token=True),)), "scaling factor 0"),
         (BillSettings(scaling=0, bills=()), "scaling factor 0"),
+        (
+            BillSettings(  # its 5.00 to 50.00 at a tenth of their value
+                scaling=500, decimals=3, bills=tuple(map(BillSpec, (50, 100, 200, 500)))
+            ),
+            "EUR has no 0.50 EUR, 1.00 EUR, 2.00 EUR",
+        ),
     ],
 )
 @virtual

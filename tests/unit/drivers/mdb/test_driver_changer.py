@@ -91,6 +91,14 @@ async def test_tokens_and_other_scalings_are_understood() -> None:
         (ChangerSettings(currency=0x1826), "GBP"),
         (ChangerSettings(scaling=5, decimals=3, exponent=3), "whole number"),
         (ChangerSettings(scaling=0, coins=(CoinSpec(token=True),)), "scaling factor 0"),
+        (
+            ChangerSettings(
+                scaling=5,
+                decimals=1,  # its 0.05 to 2.00 at ten times their value
+                coins=tuple(CoinSpec(value) for value in (50, 100, 200, 500, 1000, 2000)),
+            ),
+            "EUR has no 5.00 EUR, 10.00 EUR, 20.00 EUR",
+        ),
     ],
 )
 @virtual

@@ -129,6 +129,7 @@ class Whole:
         self.spool = MemorySpool()  # over all lives
         # Who has a fleet send an order, which lives so many seconds and says this.
         self.on_order: Callable[[int, str], None] | None = None
+        self.on_promise: Callable[[int, str], None] | None = None  # of another machine
         self._outputs: tuple[Pin, ...] = ()  # asked after each customer
         self._outputs_of: MachineSettings | None = None
         self._registry = Remembering(REGISTRY)  # each life reads the records of those before it

@@ -9,7 +9,7 @@ from typing import Final
 from simulator.cabinet import UnknownPartError
 from simulator.keypad import UnknownKeyError
 from simulator.panel import BETWEEN_KEYS_S, HOLD_S
-from simulator.swarm import orders, rights
+from simulator.swarm import elsewhere, orders, rights
 from simulator.swarm.plan import Act
 from simulator.whole import Whole
 
@@ -74,6 +74,11 @@ async def _redeem(machine: Whole, act: Act) -> None:
         await _keys(machine, Act("keys", text=f"#{claims[0].code}"))
 
 
+async def _elsewhere(machine: Whole, act: Act) -> None:
+    """Key in the code of a claim that another machine has shown."""
+    await _keys(machine, Act("keys", text=await elsewhere.promised(machine, act)))
+
+
 async def _pull(machine: Whole, act: Act) -> None:
     del act
     machine.world.remove_card()
@@ -88,7 +93,7 @@ Doing = Callable[[Whole, Act], Awaitable[None]]
 ACTS: Final[Mapping[str, Doing]] = {
     "coin": _coin, "bill": _bill, "keys": _keys, "chord": _chord, "card": _card, "pull": _pull,
     "lever": _lever, "redeem": _redeem, "app": rights.grant, "free": rights.grant,
-    "order": orders.deliver,
+    "order": orders.deliver, "elsewhere": _elsewhere,
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from config.machine import MachineSettings
 from simulator.swarm.build import settings_of
 from simulator.swarm.damage import DAMAGES, IN_A_TURN
+from simulator.swarm.elsewhere import keyed_in
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
 from simulator.swarm.orders import ordered
@@ -156,6 +157,7 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         acts.append(Act("wait", after_s=rng.choice((0.5, 3.0, 12.0)), until="end"))  # takes it late
     if machine.ordered:
         acts = ordered(_rng(seed, f"{number}/orders"), acts, shelf)
+        acts = keyed_in(_rng(seed, f"{number}/elsewhere"), acts, shelf)
     luckless = _rng(seed, f"{number}/luck")
     found = tuple(troubles(luckless, fate.kinds, fate.trouble, acts, shelf, machine))
     end = _end(luckless, fate)

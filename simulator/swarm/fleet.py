@@ -29,6 +29,7 @@ from controller.domain import commands as cmd
 from controller.journal import records as rec
 from controller.journal.envelope import Record, to_ms
 from controller.machine.inputs import CommandRefused
+from simulator.swarm.elsewhere import Elsewhere
 from simulator.swarm.orders import FOREIGN, FORGED, GOOD, HELD, LATE, PATIENT, REPLACED, Order
 from simulator.whole import Whole
 
@@ -80,6 +81,8 @@ class Fleet:
         self._lost = False
         self._seen: set[bytes] = set()  # its journals
         machine.on_order = self.order
+        self._elsewhere = Elsewhere(machine, self._order)
+        machine.on_promise = self._elsewhere.promised
 
     # --------------------------------------------------------------------------------- time
 
@@ -126,6 +129,7 @@ class Fleet:
         with suppress(CommandRefused):
             now_s = self._machine.clock.monotonic_s()
             await act(cmd.ConfirmTime(self._now_ms, now_s, first=len(self._seen) == 1), "fleet")
+            await act(cmd.NoteFleet(hears=True), "fleet")
         inbox.time_is_known()
         self._publish()
 
@@ -138,7 +142,9 @@ class Fleet:
 
     def order(self, lives_s: int, text: str) -> None:
         """Send an order, or the same bytes once more."""
-        order = Order.of(lives_s, text)
+        self._order(Order.of(lives_s, text))
+
+    def _order(self, order: Order) -> None:
         sent = self._sent.get(order.id)
         if sent is None:
             sent = self._sent[order.id] = self._signed(order)
@@ -202,7 +208,8 @@ class Fleet:
         def done() -> bool:
             nonlocal asked_ms
             now = self._now_ms
-            if not self._lost and any(sent.expires_ms > now for sent in self._open.values()):
+            on_its_way = any(sent.expires_ms > now for sent in self._open.values())
+            if not self._lost and (on_its_way or self._elsewhere.waiting):
                 return False
             if self._machine.state.orders.lock is None:
                 return True
@@ -224,6 +231,7 @@ class Fleet:
             self._findings.append(f"record {record.seq} came to the fleet behind {self._last}")
         self._last, self._boot = record.seq, record.boot
         self._fold.take(record)
+        self._elsewhere.recorded(record)
         match record.data:
             case rec.CommandStarted(id=id_, kind=kind, target=target, counter=counter):
                 self._started[id_] += 1
@@ -247,7 +255,8 @@ class Fleet:
         """Return everything that is wrong with what was ordered, and with the books."""
         if self._lost:
             return []
-        found, self._findings = [*self._findings, *self._orders(), *self._books()], []
+        found = [*self._findings, *self._orders(), *self._elsewhere.check(), *self._books()]
+        self._findings = []
         self._fold.changed = Changed()
         return found
 

@@ -291,6 +291,8 @@ class Judge:
             and claimed.isdisjoint(((auth.item, auth.amount), (NO_ITEM, auth.amount)))
         )
         discounts += now.given - mark.given
+        # What another machine owes its customer, and the fleet has taken over (``elsewhere``).
+        discounts += sum(one.amount for one in evidence.of(rec.ClaimGranted))
         goods += self._repriced(evidence)
         kept = now.credit - mark.credit + now.claims - mark.claims + now.escrow - mark.escrow
         # Without escrow a bill may get stuck on its way, before anybody is told of it.
@@ -326,6 +328,8 @@ class Judge:
         mark, accounts = self.mark, self.machine.world.truth.accounts.values()
         brought = sum(account.inserted - account.returned for account in accounts)
         brought -= now.transit - mark.transit
+        granted = evidence.of(rec.ClaimGranted)
+        brought += sum(one.amount for one in granted if one.tender == "cash")
         used = sum(data.cash for data in evidence.of(rec.VendSettled))
         owed = now.cash_owed + now.escrow - mark.cash_owed - mark.escrow
         more = used + owed - brought

@@ -19,7 +19,8 @@ class Act:
 
     Args:
         what: coin, bill, keys, chord (two keys at once), card, pull (the card), lever, app and free
-            (a grant), order (the fleet sends one), wait.
+            (a grant), order (the fleet sends one), elsewhere (a claim of another machine is keyed
+            in), wait.
         value: Of the coin or bill, minor units.
         text: Keys, or the card's name.
         after_s: How long they let pass before it.

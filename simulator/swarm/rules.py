@@ -74,6 +74,7 @@ class Rules:
             rec.ClaimOpened: self._claims,
             rec.ClaimRedeemed: self._redeemed,
             rec.ClaimRefused: self._refused,
+            rec.ClaimGranted: self._redeemed,
             rec.RightGranted: self._granted,
             rec.RightUsed: self._used,
             rec.RightEnded: self._ended,
@@ -286,7 +287,9 @@ class Rules:
         if self._is_of_this_life(record):
             self._unshown.add(claim.code)
 
-    def _redeemed(self, record: Record, data: rec.ClaimRedeemed, evidence: Evidence) -> None:
+    def _redeemed(
+        self, record: Record, data: rec.ClaimRedeemed | rec.ClaimGranted, evidence: Evidence
+    ) -> None:
         del data
         self._judged(record, evidence)
         self._guesses = 0

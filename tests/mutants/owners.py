@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from controller.domain.credit import Credit, Order, Picked
@@ -119,6 +120,43 @@ def let_codes_be_guessed(soil: Soil) -> None:
     soil.put(redeem, "paused", lambda desk: False)
 
 
+def give_a_granted_claim_with_each_answer(soil: Soil) -> None:
+    """The fleet says once more that it has granted a claim of another machine."""
+
+    def make(real: Any) -> Any:
+        def answered(desk: Desk, told: Any) -> Any:
+            asked = desk.live.asked
+            answer = real(desk, told)
+            if told.answer == "granted":
+                desk.live.asked = asked
+            return answer
+
+        return answered
+
+    soil.wrap(redeem, "answered", make)
+
+
+def take_a_grant_and_give_nothing(soil: Soil) -> None:
+    _writes(soil, lambda data: None if isinstance(data, rec.ClaimGranted) else data)
+
+
+def give_a_claim_behind_its_time(soil: Soil) -> None:
+    soil.put(redeem, "ASK_S", 300.0)
+
+
+def give_a_claim_on_a_code_s_word(soil: Soil) -> None:
+    """Whatever the fleet says of it, as long as the check digits fit."""
+
+    def make(real: Any) -> Any:
+        def answered(desk: Desk, told: Any) -> Any:
+            worth = {"amount": told.amount or 100, "machine": "lobby-2"}
+            return real(desk, replace(told, answer="granted", **worth))
+
+        return answered
+
+    soil.wrap(redeem, "answered", make)
+
+
 def give_what_a_command_grants_twice(soil: Soil) -> None:
     """A command that comes again, because its answer was lost, is run again."""
 
@@ -163,6 +201,10 @@ MUTANTS: Final = (
     Mutant("show no claim's code", show_no_claim_s_code),
     Mutant("let codes be guessed", let_codes_be_guessed),
     Mutant("give what a command grants twice", give_what_a_command_grants_twice),
+    Mutant("give a granted claim with each answer", give_a_granted_claim_with_each_answer),
+    Mutant("take a grant and give nothing", take_a_grant_and_give_nothing),
+    Mutant("give a claim behind its time", give_a_claim_behind_its_time),
+    Mutant("give a claim on a code's word", give_a_claim_on_a_code_s_word),
     Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
     Mutant("book a card's refund as earned", book_a_card_s_refund_as_earned),
 )

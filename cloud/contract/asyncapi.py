@@ -14,10 +14,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cloud.contract.batch import BatchHead
+from cloud.contract.batch import MAX_BYTES, BatchHead
 from cloud.contract.commands import KINDS, CommandBody
 from cloud.contract.events import DomainEvent
-from cloud.contract.https import Answer, Question, Renewal, RenewalRequest
+from cloud.contract.https import DOWN, LENGTHS, Answer, Question, Renewal, RenewalRequest
+from cloud.contract.https import PREFIX as PATHS
 from cloud.contract.messages import (
     Ack,
     Checkpoint,
@@ -30,7 +31,7 @@ from cloud.contract.messages import (
     Telemetry,
     Urgent,
 )
-from cloud.contract.signing import KeyBody
+from cloud.contract.signing import COMMAND, COUNTERSIGNED, DESIRED, KEY, KeyBody
 from cloud.contract.topics import PREFIX, RETAINED, UP, Topic
 
 VERSION: Final = "1.0.0"
@@ -44,6 +45,28 @@ class _Channel:
     model: type[BaseModel]
     summary: str
     content_type: str = _JSON
+    description: str = ""
+
+
+_CHAIN: Final = (
+    "A record's hash is SHA-256(the hash before it, 32 bytes ‖ the journal's id, 16 bytes ‖ seq ‖ "
+    "boot ‖ body), seq and boot as 8 bytes each, unsigned and big-endian; before the first record "
+    f"stand 32 zero bytes. A batch is {MAX_BYTES} bytes at most. Its bodies are joined by a line "
+    "feed, with none behind the last. A body is JSON in one line, its keys in this order, without "
+    'blanks: {"at":…,"tc":…,"mono_ms":…,"type":"…","v":…,"vend":…,"data":{…},"postings":[["account"'
+    ",n],…]}: UTC in ms, whether that time was confirmed, ms of this boot's clock, the type, the "
+    "version of its data, the seq of the record that opened its saga or null, the data, and lines "
+    "in minor units that sum to zero. One that is chained and not understood is stored and "
+    "acknowledged all the same."
+)
+
+
+def _signed(purpose: bytes, more: str = "") -> str:
+    return (
+        f"Ed25519 (RFC 8032) over `{purpose.decode()}` and the exact bytes of the body, with the "
+        f"key that `key` vouches for: that one's signature is the root key's over `{KEY.decode()}` "
+        "and the bytes of a `KeyBody`." + more
+    )
 
 
 CHANNELS: Final = (
@@ -53,6 +76,7 @@ CHANNELS: Final = (
         "A batch of the journal: this head as one line of JSON, then the records, one a line, as a "
         "zstd frame.",
         _BATCH,
+        _CHAIN,
     ),
     _Channel(Topic.URGENT, Urgent, "A copy of one record that overtakes the backlog."),
     _Channel(Topic.STATE, State, "How the machine is now."),
@@ -60,9 +84,29 @@ CHANNELS: Final = (
     _Channel(
         Topic.TELEMETRY, Telemetry, "What nobody waits for: samples, and how far long commands are."
     ),
-    _Channel(Topic.ACK, Ack, "What the fleet has committed."),
-    _Channel(Topic.DESIRED, Signed, "Signed configuration; its body is a `Desired`."),
-    _Channel(Topic.CMD, Signed, "A signed command; its body is a `CommandBody`."),
+    _Channel(
+        Topic.ACK,
+        Ack,
+        "What the fleet has committed.",
+        description="`countersigned`: " + _signed(COUNTERSIGNED),
+    ),
+    _Channel(
+        Topic.DESIRED,
+        Signed,
+        "Signed configuration; its body is a `Desired`.",
+        description=_signed(DESIRED),
+    ),
+    _Channel(
+        Topic.CMD,
+        Signed,
+        "A signed command; its body is a `CommandBody`.",
+        description=_signed(
+            COMMAND,
+            " An `id` runs at most once; of one kind and target none runs behind a higher "
+            "`counter`, where a later one takes an earlier one's place. What becomes of it are "
+            "records, `command.started` and `command.finished`.",
+        ),
+    ),
 )
 
 INSIDE: Final[tuple[type[BaseModel], ...]] = (
@@ -107,6 +151,7 @@ def document() -> dict[str, Any]:
         channels[name] = {
             "address": f"{PREFIX}/{{tenant}}/{{machine}}/{name}",
             "summary": channel.summary,
+            **({"description": channel.description} if channel.description else {}),
             "parameters": {
                 "tenant": {"description": "whose machine"},
                 "machine": {"description": "which machine"},
@@ -132,7 +177,9 @@ def document() -> dict[str, Any]:
             "title": "vendd: machine and fleet",
             "version": VERSION,
             "description": "What machines and their fleet say to each other, as the fleet sees it. "
-            "Generated from `cloud/contract`.",
+            "Generated from `cloud/contract`. Over HTTPS a machine posts the same bytes to "
+            f"`{PATHS}/<topic>`, and a `Question` to `{DOWN}`; each is answered by an `Answer`. "
+            f"Several batches in one request tell their lengths in `{LENGTHS}`, with commas.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": _JSON,

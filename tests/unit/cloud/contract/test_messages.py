@@ -1,19 +1,25 @@
 """Messages: what is written is read, what is added is kept, and what is wrong is named."""
 
 import json
+import re
+import struct
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from backports import zstd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.contract import asyncapi, batch, https, messages, signing
 from cloud.contract.commands import KINDS as COMMANDS
-from cloud.contract.commands import CommandBody, arguments_of
+from cloud.contract.commands import CommandBody, Role, arguments_of
 from cloud.contract.events import Aggregate, event_id, event_of
 from cloud.contract.journal import REGISTRY, RecordData, decode
 from cloud.contract.journal import records as rec
 from cloud.contract.messages import Ack, Message, MessageError, Position, Presence, Range, read
+from cloud.contract.topics import Address
 from controller.journal.envelope import encode_body
 from tests.unit.cloud.contract.kit import JOURNAL, NOW, body, chain
 
@@ -133,6 +139,40 @@ def test_the_document_names_every_topic_once_in_its_direction() -> None:
         assert f"#/components/schemas/{name}" in text or name in {
             model.__name__ for model in asyncapi.INSIDE
         } | {kind.__name__ for kind in COMMANDS.values()}
+
+
+def test_what_the_document_says_of_chain_and_signatures_is_how_they_are_made() -> None:
+    """By code of its own, from the words alone."""
+    channels = asyncapi.document()["channels"]
+    said = {name: channel.get("description", "") for name, channel in channels.items()}
+    assert "32 zero bytes" in said["events"]
+    bodies = [b'{"any":1}', b"not understood"]
+    digest = bytes(32)
+    for seq, text in enumerate(bodies, 1):
+        digest = sha256(digest + JOURNAL + struct.pack(">QQ", seq, 7) + text).digest()
+    head = {
+        "journal": JOURNAL.hex(), "first": 1, "count": 2, "boots": [[7, 2]], "prev": "00" * 32,
+        "last": digest.hex(), "raw": len(b"\n".join(bodies)),
+    }  # fmt: skip
+    message = json.dumps(head).encode() + b"\n" + zstd.compress(b"\n".join(bodies))
+    assert [row.body for row in batch.unpack(message).rows] == bodies
+
+    root, key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    purpose, root_purpose = re.findall("over `([^`]+)`", said["cmd"])
+    vouched = signing.KeyBody(
+        kid="k1", tenant="acme", public=key.public_key().public_bytes_raw().hex(),
+        roles=(Role.OPERATOR,), not_after=NOW + 1,
+    ).to_bytes()  # fmt: skip
+    order = CommandBody(
+        tenant="acme", machine="lobby-1", id="c1", counter=1, kind="echo", args={"text": "hi"},
+        issued_at=NOW, expires_at=NOW + 1,
+    ).to_bytes()  # fmt: skip
+    made = messages.Signed(
+        body=order, kid="k1", sig=key.sign(purpose.encode() + order),
+        key=messages.SignedKey(body=vouched, sig=root.sign(root_purpose.encode() + vouched)),
+    )  # fmt: skip
+    verifier = signing.Verifier(root.public_key().public_bytes_raw(), Address("acme", "lobby-1"))
+    assert verifier.command(made, NOW).id == "c1"
 
 
 def test_a_records_event_has_a_derived_id_that_is_a_uuid_of_version_8() -> None:

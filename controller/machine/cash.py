@@ -157,6 +157,7 @@ class CashHandling:
                 product=all_of_it.product,
             )
         )
+        desk.live.notice = None  # what was said a moment ago of their credit is over
 
     # ------------------------------------------------------------------------------- bills
 

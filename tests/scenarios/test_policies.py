@@ -103,6 +103,20 @@ def test_forgotten_coins_may_be_kept_with_a_record(link: Link) -> None:
     play(scenario, link, settings=settings, judged=False)
 
 
+def test_the_panel_tells_of_no_credit_that_was_just_kept(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(50)
+        stage.press("B9")
+        await stage.shows("B9")
+        assert "Credit €0.50" in stage.screen
+        await stage.until(lambda: stage.credit == 0, within_s=5.0)
+        await stage.passes(0.1)
+        assert "Credit" not in stage.screen, stage.screen
+
+    settings = with_policy(credit_timeout_s=3.0, on_credit_timeout="keep")
+    play(scenario, link, settings=settings, judged=False)
+
+
 def test_whose_vend_has_just_failed_has_not_forgotten_the_credit(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks("A3", "jam")

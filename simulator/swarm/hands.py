@@ -101,8 +101,11 @@ class DiskHand:
         return True
 
 
+YEAR_S: Final = 3.0e7
+
+
 class ClockHand:
-    """The wall clock jumps, and what it says stays wrong; or nobody keeps it right any more."""
+    """The wall clock jumps, and only an error of years is seen; or nobody keeps it right."""
 
     def strike(self, machine: Whole, trouble: Trouble) -> bool:
         """Jump."""
@@ -114,9 +117,11 @@ class ClockHand:
         return True
 
     def mend(self, machine: Whole, trouble: Trouble) -> bool:
-        """Nobody sets it; but somebody may keep it right again."""
+        """Set it, if it was years off; somebody may keep it right again."""
         if trouble.name == "unknown":
             machine.time_known = True
+        elif isinstance(trouble.value, float) and abs(trouble.value) > YEAR_S:
+            machine.clock.jump_wall(-trouble.value)
         return True
 
 

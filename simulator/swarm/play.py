@@ -77,6 +77,8 @@ class Player(Lives):
         self._motors = {
             column.motor.pin.number for column in settings.columns if column.motor.type == "direct"
         } | {pin.number for pin in settings.gpio.rows}
+        door = settings.door
+        self._door = None if door is None else door.pin.number
         self.machine.world.truth.on_fact = self._fact
         self.machine.world.board.on_edge = self._edge
         self.machine.world.panel.on_frame = lambda _: self._stir()
@@ -334,6 +336,8 @@ class Player(Lives):
         if self._counting:
             self._instant(f"pin {edge.pin} {'up' if edge.level else 'down'}")
         self.trace.edge(edge)
+        if edge.pin == self._door:
+            self.rules.manners.door(self.machine.world.cabinet.door_open)
         if edge.driven and edge.level and edge.pin in self._motors:
             self.watch.motor_on(edge.pin)
         elif self.relays is not None:

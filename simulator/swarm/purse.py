@@ -77,6 +77,11 @@ class Purse:
         """Return what the customer may spend, a bill that waits left out."""
         return self._cash + self._product
 
+    @property
+    def product(self) -> int:
+        """Return what of it only buys."""
+        return self._product
+
     def post(self, record: Record) -> None:
         """Take a record's lines, behind its rules."""
         before = self.credit

@@ -42,6 +42,7 @@ class TokenSlot:
         return plan
 
 
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat")  # which a night's offer begins on
 ZONES: Final = ("UTC", "UTC", "Asia/Tokyo", "America/New_York")
 
 
@@ -78,7 +79,10 @@ class HappyHours:
         """Set them."""
         less = Offer(name="less", percent=30, start="00:00", end="12:00", products=("cola", "nuts"))
         free = Offer(name="free", percent=100, start="00:30", end="01:30", columns=("B4",))
-        late = Offer(name="late", percent=20, start="20:00", end="06:00", products=("water", "gum"))
+        late = Offer(
+            name="late", percent=20, start="20:00", end="06:00", products=("water", "gum"),
+            days=WEEKDAYS,
+        )  # fmt: skip
         if not build.offers:
             return settings.model_copy(update={"offers": ()})
         where = settings.machine.model_copy(update={"timezone": build.zone})

@@ -18,6 +18,7 @@ from controller.journal.envelope import Record
 from controller.saga.claims import well_formed
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.grants import Grants
+from simulator.swarm.manners import Manners
 from simulator.swarm.prices import Prices, within
 from simulator.swarm.purse import Purse
 from simulator.truth import Fact
@@ -60,6 +61,7 @@ class Rules:
         prices = Prices(machine)
         self.purse = Purse(machine, prices)
         self._rights = Grants(machine)
+        self.manners = Manners(machine, self.purse)
         # By the type of a record's data: most are none of these, and asking one by one takes time.
         own: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
             rec.VendOpened: self._opens,
@@ -85,7 +87,9 @@ class Rules:
             rec.MachineUnlocked: self._unlocks,
         }
         self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
-        for rules in (prices.rules, self._rights.rules, self.purse.rules, own):
+        for rules in (
+            prices.rules, self._rights.rules, self.purse.rules, self.manners.rules, own
+        ):  # fmt: skip
             for kind, rule in rules.items():
                 self._rules[kind].append(rule)
 
@@ -131,6 +135,7 @@ class Rules:
             )
         self._rights.check(evidence)
         self.purse.check(evidence)
+        self.manners.check(evidence)
         self._refunds.clear()
         self._inherited = 0
         self._unshown.clear()
@@ -142,6 +147,7 @@ class Rules:
             rule(record, record.data, evidence)
         if record.postings:
             self.purse.post(record)
+        self.manners.label(record, evidence)
 
     def _is_of_this_life(self, record: Record) -> bool:
         """Tell whether it was written under the settings that hold now."""

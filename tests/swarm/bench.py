@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from config.machine import MachineSettings
 from controller.journal import records as rec
@@ -25,6 +25,9 @@ def settings(**sections: Any) -> MachineSettings:
     return build.base_settings().model_copy(update=sections)
 
 
+LATE: Final = datetime(2100, 1, 1, tzinfo=UTC)  # no record is labelled later
+
+
 @dataclass
 class Bench:
     """A machine as far as a rule looks at it: settings, time, boot and panel."""
@@ -41,6 +44,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.loop = SimpleNamespace(time=lambda: self.now_s)
+        self.clock = SimpleNamespace(wall_utc=lambda: LATE)
         self.running = SimpleNamespace(machine=self)
         self.world = SimpleNamespace(readers=self.readers, changer=object())
         self.rules = Rules(cast("Whole", self))
@@ -52,6 +56,7 @@ class Bench:
             previous=None,
             tube_coins=lambda: list(self.tubes),
             recycler_bills=list,
+            escrow=None,
             prices={},
         )
 

@@ -185,7 +185,7 @@ def test_a_bill_is_kept_where_the_owner_keeps_it(way: str, told: int) -> None:
 
 
 def test_a_reader_that_can_t_refund_is_asked_behind_the_bill() -> None:
-    mute = SimpleNamespace(settings=SimpleNamespace(can_refund=False, level=3))
+    mute = SimpleNamespace(settings=SimpleNamespace(can_refund=False, level=3), cash_sales=())
     bench = Bench(tubes=FULL, readers={"cashless1": mute})
     request = rec.ApprovalRequested(device="cashless1", amount=20, item=1)
     bench.bill(500)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
+from benchmarks.children import killed_fleet
 from benchmarks.children.killed_books import Compared
 from cloud.contract.topics import Address
 from cloud.fleet import schema as t
@@ -81,3 +82,14 @@ async def test_books_that_differ_and_a_disk_that_lost_what_was_durable_are_told(
     sold.told.append((1_000, "ab"))
     sold.accounts["cash.cashbox"] += 5
     assert await sold.found() == (1, 0, 3), "the account, as either end has it"
+
+
+@pytest.mark.timeout(900)  # beside others on a slow machine
+async def test_two_of_bridge_broker_server_and_machine_are_killed_and_both_ends_are_equal(
+    tmp_path: Path,
+) -> None:
+    found = await killed_fleet.measure("two", tmp_path, kills=1, seconds=60, seed=3)
+
+    assert (found["lost"], found["doubled"], found["differ"]) == (0, 0, 0)
+    assert found["kills"] == 1
+    assert found["waiting"] > 0, "records were on their way"

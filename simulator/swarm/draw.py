@@ -17,7 +17,7 @@ from simulator.swarm.elsewhere import keyed_in
 from simulator.swarm.fittings import FITTINGS
 from simulator.swarm.guided import misfortune
 from simulator.swarm.orders import ordered
-from simulator.swarm.people import guesser, somebody
+from simulator.swarm.people import guesser, refused_by_its_reader, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.shelf import Shelf
 from simulator.swarm.troubles import ANY, KINDS, Kind
@@ -26,6 +26,7 @@ from simulator.world import Link
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
 FINALE: Final = 0.2  # of the lives end with a damaged journal
 GUESSES: Final = 0.004  # of the customers try to guess the code of a claim
+DENIALS: Final = 0.004  # meet a reader that denies what it approved, and a vendd that dies over it
 RESTARTED: Final = 0.6  # of those meet an end in between
 BETWEEN_CODES: Final = 1_500  # instants behind the first wrong code: some of them
 RECORD: Final = 0.6  # of those with a damaged log do so while a motor turns
@@ -148,6 +149,9 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
     if fate.guided and rng.random() < fate.guided:
         met = misfortune(_rng(seed, f"{number}/cell"), shelf, machine)
         return Step(number, met.acts, met.troubles, met.end)
+    denying = _rng(seed, f"{number}/denial")
+    if "kill" in fate.ends and fate.kinds and denying.random() < DENIALS:
+        return denial(denying, number, machine)
     acts = somebody(rng, shelf, machine)
     guessing = _rng(seed, f"{number}/guess")
     guesses = guessing.random() < GUESSES
@@ -166,6 +170,16 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
         after = guessing.randint(1, BETWEEN_CODES)
         end = End(guessing.choice(fate.ends), "claim.refused", after, guessing.choice((0.6, 5.0)))
     return Step(number, tuple(acts), found, end)
+
+
+def denial(rng: random.Random, number: int, machine: Build) -> Step:
+    """Draw the moment in which a refund error is told to nobody: a kill around a VEND FAILURE."""
+    denies = Trouble("cashless1", "denies_approved", "stays", when="approval.requested")
+    asked = rng.random() < 0.5
+    when = "approval.requested" if asked else "approval.cancel_intended"
+    after = rng.randint(30, 60) if asked else rng.randint(1, 28)
+    end = End("kill", when, after, rng.choice((0.6, 5.0)))
+    return Step(number, tuple(refused_by_its_reader(machine)), (denies,), end)
 
 
 def troubles(

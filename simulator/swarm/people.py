@@ -165,6 +165,15 @@ def guesser(rng: random.Random) -> list[Act]:
     return [Act("keys", text=f"#{code}", after_s=0.5) for code in codes]
 
 
+def refused_by_its_reader(build: Build) -> list[Act]:
+    """Pays by a card that takes nothing back, and is about to be denied what was approved."""
+    card = Act("card", text="one-way", after_s=0.3)
+    keys = Act("keys", text="B4#" if build.basket else "B4", after_s=0.3)
+    if build.always_idle:
+        return [keys, replace(card, until="card")]
+    return [card, Act("wait", after_s=1.5), keys]
+
+
 def _any_machine(build: Build) -> bool:
     del build
     return True

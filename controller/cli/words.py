@@ -122,7 +122,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "credit.restored": lambda d, m: f"{m(d['coins'] + d['bills'])} unlocked",
     "credit.granted": lambda d, m: f"{m(d['amount'])} by {d['by']}: {d['reason']}",
     "approval.requested": lambda d, m: f"{d['device']}: VEND REQUEST {m(d['amount'])}",
-    "approval.cancel_intended": lambda d, _: f"{d['device']}: VEND CANCEL",
+    "approval.cancel_intended": lambda d, _: f"{d['device']}: the request is ended",
     "approval.finished": lambda d, m: f"{d['device']}: {d['outcome']} {m(d['amount'])}",
     "dispense.intended": lambda d, _: f"{d['column']}, turn {d['attempt']}",
     "dispense.finished": lambda d, _: f"{d['column']}: {d['outcome']} after {d['run_ms']} ms",

@@ -21,7 +21,10 @@ class ApprovalRequested(RecordData):
 
 
 class ApprovalCancelIntended(RecordData):
-    """VEND CANCEL is about to be sent, and VEND FAILURE if the approval has overtaken it."""
+    """VEND CANCEL is about to be sent; or VEND FAILURE, if the approval has overtaken it.
+
+    By whom, it does not say: a customer, a time limit, a driver behind a denial, or a start.
+    """
 
     type: ClassVar[str] = "approval.cancel_intended"
     device: str

@@ -54,6 +54,7 @@ class Purse:
             rec.JournalBegun: self._begins,
             rec.CoinsDeposited: self._coins,
             rec.BillEscrowed: self._escrowed,
+            rec.ClaimGranted: self._granted,
             rec.StackIntended: self._stacks,
             rec.BillStacked: self._stacked,
             rec.VendOpened: self._opens,
@@ -139,6 +140,11 @@ class Purse:
             evidence.findings.append(
                 f"a coin of {max(values)} was taken beside {before}, and {most} is the most"
             )
+
+    def _granted(self, record: Record, data: rec.ClaimGranted, evidence: Evidence) -> None:
+        del record, data, evidence
+        for vend in self._vends.values():
+            vend.more = True  # the fleet's word comes at any time
 
     def _escrowed(self, record: Record, data: rec.BillEscrowed, evidence: Evidence) -> None:
         del evidence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,16 @@ def test_an_end_around_an_answer_gives_it_once_or_not_yet(how: str, when: str, a
     verdict, told = lived(*keys_in(TWICE, 1.0, waits_s=15.0), *keys_in(GRANTED), CHOICE, end=end)
     assert verdict.findings == []
     assert told.count("granted") == 1
+
+
+def test_what_is_granted_in_mid_vend_is_no_change_that_was_promised_before() -> None:
+    """35 came beside a card's vend, and the tubes have no coin of 5 for it (seed 8134, dense)."""
+    text = f"{CODE} cash {GRANTED} 3.5"
+    come = Act("elsewhere", 35, text, after_s=0.5)
+    card = Act("card", text="card", after_s=0.3, until="card")
+    verdict, told = lived(come, replace(CHOICE, until=""), card, tubes=(0, 9, 9, 9, 9))
+    assert (verdict.findings, verdict.vends) == ([], 1)
+    assert told == ["asked", "granted"]
 
 
 @pytest.mark.parametrize("seed", range(301, 305))

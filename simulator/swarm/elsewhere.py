@@ -80,6 +80,7 @@ class _Claim:
 class _Question:
     record: Record
     claim: _Claim | None  # None: nobody has promised that
+    heard_s: float  # on the loop's clock: durable, which is when its timer is set
     granted: set[str] = field(default_factory=set)  # the orders that say so
     outcomes: list[str] = field(default_factory=list)  # of those
     given: bool = False
@@ -141,7 +142,7 @@ class Elsewhere:
 
     def _asked(self, record: Record, claim: _Claim | None) -> None:
         self._over()
-        question = self._questions[record.seq] = _Question(record, claim)
+        question = self._questions[record.seq] = _Question(record, claim, self._machine.loop.time())
         if claim is None:
             self._later(AGAIN_S, question, "unknown")
         elif claim.given:
@@ -199,9 +200,9 @@ class Elsewhere:
                 yield f"the claim of question {seq} is told as given, and was not"
             elif question.given and question.outcomes and not done:
                 yield f"the claim of question {seq} was given, and is told as {question.outcomes}"
-            waited_s = now_s - question.record.mono_ms / 1_000
             if question.over:
                 continue
+            waited_s = now_s - question.heard_s
             if waited_s > WAITS_S + LATE_S or question.record.boot != self._machine.state.boot:
                 yield f"question {seq} is open, and nobody waits for its answer"
                 question.over = True

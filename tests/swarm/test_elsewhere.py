@@ -13,7 +13,7 @@ from controller.saga.claims import mint
 from simulator.swarm import build, elsewhere
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.elsewhere import DELAYS_S, FATES, GRANTED, SILENT, TWICE
-from simulator.swarm.plan import Act, Build, End, Life, Step
+from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.swarm.verdict import Verdict
 from tests.mutants import owners
@@ -75,6 +75,14 @@ def test_an_end_around_an_answer_gives_it_once_or_not_yet(how: str, when: str, a
     verdict, told = lived(*keys_in(TWICE, 1.0, waits_s=15.0), *keys_in(GRANTED), CHOICE, end=end)
     assert verdict.findings == []
     assert told.count("granted") == 1
+
+
+def test_a_question_behind_a_slow_disk_ends_by_its_timer() -> None:
+    """Its answers come when its time is over, and are refused (seed 8190, dense)."""
+    slow = Trouble("disk", "latency_s", 30.0, for_s=20.0)
+    step = Step(1, tuple(keys_in(GRANTED, 1.0)), (slow,))
+    verdict, _ = play(BASE, Life(7, Build(ordered=True), (step, Step(2, (STAR,)))))
+    assert verdict.findings == []
 
 
 def test_what_is_granted_in_mid_vend_is_no_change_that_was_promised_before() -> None:

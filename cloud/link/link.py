@@ -96,7 +96,8 @@ class Link:
         on_fork: Told the last record that both chains share; the machine begins a new journal.
         on_time: Told the fleet's time in ms, at which monotonic instant it was true, and whether
             this is the machine's first disk (None: only the answer to our greeting says that).
-        on_use: Told whether the fleet has commands run here; None: it has not said so yet.
+        on_use: Told whether the fleet has commands run here; None: it has not said so yet, or has
+            nothing of this start.
         on_down: Takes signed configuration and commands; returns when they are durable.
         on_word: Told the fleet's word for a checkpoint.
         on_ack: Told each acknowledgement.
@@ -137,6 +138,9 @@ class Link:
         self._on_ack = on_ack
         self._beside = beside
         self._window = win.Window(books.acked_seq)
+        # No copy of this disk that starts as well has the records of this start.
+        self._begun = books.durable_seq
+        self._used: bool | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._lane = Lane(books)
@@ -216,6 +220,7 @@ class Link:
     async def _session(self, state: RetryCallState) -> None:
         self._nonces.clear()
         self._answered = False
+        self._used = None
         self._on_use(None)
         async with self._transport.connect() as connection:
             state.attempt_number = 1  # it works: the next loss is a first one again
@@ -356,7 +361,7 @@ class Link:
             if not (isinstance(meaning, Forked | Ahead) or (own and ack.seq > books.durable_seq)):
                 self._on_time(ack.time, at_s, ack.first if greeting else None)
                 if own and (greeting or ack.in_use is not None):
-                    self._on_use(ack.in_use is not False)  # an older fleet says nothing
+                    self._used = ack.in_use is not False  # an older fleet says nothing
             self._answered |= greeting
             # Who was not known yet when it greeted has no answer, and only that says all.
             if not self._answered and now - self._greeted_s > GREET_AGAIN_S:
@@ -387,7 +392,17 @@ class Link:
                     return
             case Ignored():
                 pass
+        self._judge_use()
         self._judge_phase()
+
+    def _judge_use(self) -> None:
+        """Have commands wait until the fleet has what this start has written.
+
+        Before that a copy of this disk, or this disk as it was, shows the same chain: what one of
+        them ran the other would run again. A journal in quarantine gets no further.
+        """
+        here = self._books.acked_seq >= self._begun or self.status.why_quarantined
+        self._on_use(self._used if here else self._used and None)
 
     def _want(self, first: int, asked: float | None, now: float) -> None:
         """Send from ``first`` on again; from what is left, when that was pruned.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -25,6 +26,7 @@ from cloud.fleet.ingest.verdict import Fate, Verdict
 from cloud.fleet.now import now_ms
 from cloud.fleet.worker import Worker
 from cloud.link.assembly import Fleet
+from cloud.link.link import Phase
 from cloud.mqtt import Broker
 from config.models import Cloud
 from controller.clock import SystemClock
@@ -62,17 +64,21 @@ class Signs:
 
 
 class Deaf(Ingest):
-    """Hears who is there; no record comes in."""
+    """Hears who is there; no record comes in, or none any more."""
+
+    hears = False
 
     async def take(self, address: Address, message: bytes, now_ms: int) -> Verdict:
-        del address, message, now_ms
+        if self.hears:
+            return await super().take(address, message, now_ms)
         return Verdict(Fate.REFUSED)
 
     async def take_run(self, address: Address, messages: Any, now_ms: int) -> list[Verdict]:
         return [await self.take(address, message, now_ms) for message in messages]
 
     async def copied(self, address: Address, copy: Urgent, now_ms: int) -> None:
-        del address, copy, now_ms
+        if self.hears:
+            await super().copied(address, copy, now_ms)
 
 
 class Dying(Ingest):
@@ -282,22 +288,56 @@ async def outcome(database: FleetDatabase, command: str) -> str:
 async def test_what_ran_on_a_disk_that_is_gone_runs_on_no_other_one(
     database: FleetDatabase, way: Way, *, ntp: bool
 ) -> None:
-    """Nothing of the first disk ever came but its greeting. Its clock may have been right."""
-    early = await sent(database)
+    """Nothing of what it ran ever came. Its clock may have been right."""
     await orders.set_desired(
         database, Signs(), MACHINE, dict(WANTED), issuer="anna", now_ms=now_ms()
     )
-    async with way.open(database, Deaf), disk(way, "first", ntp=ntp) as first:
-        assert await first.ends(early) == ("done", 1), "sent before its first start"
+    server = Deaf(database)
+    server.hears = True
+    async with way.open(database, lambda _: server), disk(way, "first", ntp=ntp) as first:
         await first.until(lambda: first.revision == 1, "configured")
+        await in_sync(first.fleet.link)
+        server.hears = False
+        early = await sent(database)
+        assert await first.ends(early) == ("done", 1), "its first start"
 
     async with way.open(database, Ingest), disk(way, "empty", ntp=ntp) as empty:
+        await in_sync(empty.fleet.link)
+        uid = empty.shop.journal.journal_id
+        await registry.adopt_journal(database, MACHINE, uid, now_ms())
         assert await empty.ends(early) == ("refused", 0)
         await empty.until(lambda: empty.revision == 1, "a configuration is no command")
         assert await outcome(database, early) == "refused"
         later = await sent(database)
         assert await empty.ends(later) == ("done", 1)
         assert await outcome(database, later) == "done"
+
+
+async def test_of_a_disk_and_its_copy_only_one_takes_a_command(
+    database: FleetDatabase, way: Way
+) -> None:
+    """As they start both show the same chain; so does a disk that is set back to that image."""
+    async with way.open(database, Ingest), disk(way, "first") as first:
+        await in_sync(first.fleet.link)
+    shutil.copytree(way.folder / "first", way.folder / "copy")
+    command = await sent(database)
+    async with way.open(database, Deaf), disk(way, "first") as first:
+        await first.until(
+            lambda: len(first.fleet._inbox) or first.began(command), "it hears the command"
+        )
+        # What is sent behind it is there, so the command has had its turn.
+        await orders.set_desired(
+            database, Signs(), MACHINE, dict(WANTED), issuer="anna", now_ms=now_ms()
+        )
+        await first.until(lambda: first.revision == 1, "configured")
+        assert first.began(command) == 0, "nothing that the fleet has tells it from its copy"
+    async with way.open(database, Ingest):
+        async with disk(way, "copy") as copy:
+            assert await copy.ends(command) == ("done", 1)
+            assert await outcome(database, command) == "done"
+        async with disk(way, "first") as first:
+            await first.until(lambda: first.fleet.link.status.phase is Phase.FORKED, "it is told")
+            assert first.began(command) == 0
 
 
 async def test_of_two_machines_with_one_name_only_the_one_in_use_takes_commands(

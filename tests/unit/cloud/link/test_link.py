@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -314,3 +315,30 @@ async def test_somebody_in_a_hurry_has_a_lost_batch_sent_again() -> None:
 
     assert read_head(await way.next(Topic.EVENTS))[0].first == 1
     task.cancel()
+
+
+async def test_commands_wait_until_the_fleet_has_what_this_start_wrote() -> None:
+    """A copy of the disk shows the same chain up to there."""
+    books, way = Books(chain(3)[0]), Way()
+    uses: list[bool | None] = []
+    link = Link(books, way, SystemClock(), lambda: "n1", on_use=uses.append)
+    told = asyncio.Event()
+    link.watch(told.set)
+    task = asyncio.create_task(link.run())
+
+    async def hears(**words: Any) -> bool | None:
+        told.clear()
+        ack: dict[str, Any] = {"journal": JOURNAL.hex(), "time": NOW, "in_use": True, **words}
+        way.tell(Ack(**{"seq": 2, "hash": books.rows[1][3].hex(), **ack}))
+        async with asyncio.timeout(60):
+            await told.wait()
+        return uses[-1]
+
+    try:
+        await way.next(Topic.PRESENCE)
+        assert await hears(echo="n1") is None, "it has two of three records"
+        assert await hears(quarantined="why") is True, "it will never have more"
+        assert await hears() is None
+        assert await hears(seq=3, hash=books.rows[2][3].hex()) is True
+    finally:
+        task.cancel()

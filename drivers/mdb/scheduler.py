@@ -18,7 +18,8 @@ from typing import Final
 
 from controller.faults import FaultCode, LinkError
 from controller.ports import DeviceSink, FaultCleared, FaultRaised
-from drivers.links.mdb_link import ACKED, AnswerKind, MdbLink
+from drivers.links.mdb_link import ACKED, Answer, AnswerKind, MdbLink
+from drivers.mdb.ftl_codec import FtlCode
 from drivers.mdb.slots import NEVER, Command, Foresight, Listener, Slot
 
 BUS_PART: Final = "mdb"
@@ -36,6 +37,12 @@ EXCHANGE_S: Final = 0.015
 
 GIVE_WAY_S: Final = 0.005
 """Behind another device's poll: its transaction is over by then, or the next look finds it due."""
+
+_ACTIVITY_MOST: Final = {0x0B: 16, 0x33: 16}
+"""Bytes of activity in one poll answer, by the poll: changer's and bill validator's."""
+
+_FILLS_ALL: Final = frozenset(FtlCode)
+"""What such an answer begins with that may be longer: a file's blocks."""
 
 REOPEN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to open a lost port; the last one repeats. A USB plug that is put back
@@ -307,6 +314,9 @@ class MdbBus:
             slot.listener.on_quiet()
             return
         slot.quiet = slot.missed = False
+        if _is_none_of(slot, answer.data):
+            told = not self.link.capabilities.withholds_ack
+            answer = Answer(AnswerKind.GARBLED, answer.data, "more than it can tell", told)
         if answer.kind is AnswerKind.DATA:
             slot.heard_at = now
             slot.lost = False
@@ -421,6 +431,16 @@ class MdbBus:
         for slot in self._slots:
             if slot.polling:
                 self._missed(slot)
+
+
+def _is_none_of(slot: Slot, data: bytes) -> bool:
+    """Tell whether a poll's answer is longer than activity of this device can be.
+
+    Another device's answer that comes late meets the next one's poll, and a reader's serial number
+    reads like coins. Unacknowledged, its owner tells it again.
+    """
+    most = _ACTIVITY_MOST.get(slot.poll[0])
+    return most is not None and len(data) > most and data[0] not in _FILLS_ALL
 
 
 def _count(slot: Slot, kind: AnswerKind) -> None:

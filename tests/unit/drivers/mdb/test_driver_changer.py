@@ -468,3 +468,24 @@ async def test_tubes_report_counts_full_and_defective() -> None:
     assert found.full == frozenset({0})
     assert found.defective == frozenset({1})
     await it.die()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_readers_late_answer_to_a_poll_of_the_changer_is_no_coins(kind: LinkKind) -> None:
+    """34 bytes of PERIPHERAL ID, whose letters and digits read like deposits."""
+    it = await changer(kind=kind).up()
+    real = it.bench.changer._answer_poll
+    late = bytes.fromhex("09414243") + b"000000123456TAP-1       " + bytes.fromhex("021000000000")
+
+    def crossed() -> bytes:
+        it.bench.changer._answer_poll = real  # type: ignore[method-assign]  # once
+        return late
+
+    it.bench.changer._answer_poll = crossed  # type: ignore[method-assign]
+    await asyncio.sleep(3)
+    told = [report for report in it.sink.reports if isinstance(report, CoinsReport)]
+    assert [report.deposited for report in told if report.deposited] == []
+    assert bool(told) == (kind == "adapter")  # which has acknowledged it: flagged
+    assert it.changer.ready
+    await it.die()

@@ -131,6 +131,7 @@ class Peripheral(ABC):
         self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
         self.on_items_lost: Callable[[str, list[bytes]], None] | None = None  # by which reset
         self.on_command: Callable[[bytes], None] | None = None  # told of each that it carries out
+        self.on_unheard: Callable[[bytes], None] | None = None  # told of what it is silent to
         self._queue: list[Item] = []
         self._offered: list[Item] = []
         self._on_ack: Callable[[], None] | None = None
@@ -163,6 +164,8 @@ class Peripheral(ABC):
             self._mute_until = now + faults.mute_s
             faults.mute_s = 0.0
         if not self.powered or faults.silent or now < self._mute_until:
+            if self.on_unheard is not None:
+                self.on_unheard(block[:-1])
             return None
         if faults.silent_commands > 0:
             faults.silent_commands -= 1

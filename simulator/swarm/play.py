@@ -69,7 +69,7 @@ class Player(Lives):
         self.technician = Technician(machine)
         self.health = HealthOracle.of(machine)
         self.relays = Relays.of(machine, lambda: self.watch.evidence)
-        self.times = Times(machine, self._finds)
+        self.times = Times(machine, self._finds, self._devices_are_heard)
         self.intents = Intents(machine, self._finds, self._readers_are_heard, self.times.heard)
         self._rng = random.Random(f"{life.seed}/play")
         self._open_vends: set[int] = set()
@@ -97,6 +97,10 @@ class Player(Lives):
     def _readers_are_heard(self) -> bool:
         evidence = self.watch.evidence
         return not evidence.ends and not evidence.excused(Excuse.APPROVAL, Excuse.REFUND)
+
+    def _devices_are_heard(self) -> bool:
+        evidence = self.watch.evidence
+        return len(evidence.struck) <= 1 and not evidence.ends and not evidence.excused(Excuse.LINE)
 
     def _new_judge(self) -> Judge:
         return Judge(self.machine)

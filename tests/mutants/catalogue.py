@@ -36,7 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
-from tests.mutants import cabinets, owners, policies, strangers
+from tests.mutants import cabinets, lines, owners, policies, strangers
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -522,4 +522,5 @@ MUTANTS: Final = (
     *policies.MUTANTS,
     *cabinets.MUTANTS,
     *strangers.MUTANTS,
+    *lines.MUTANTS,
 )

@@ -405,7 +405,8 @@ def test_an_answer_is_acknowledged_in_time_and_the_line_is_never_broken() -> Non
         world = World(running, VirtualClock(running), build.base_settings(), link="native")
         now = [10.0]
         loop = SimpleNamespace(time=lambda: now[0])
-        times = Times(cast("Whole", SimpleNamespace(world=world, loop=loop)), found.append)
+        machine = SimpleNamespace(world=world, loop=loop, boots=1)
+        times = Times(cast("Whole", machine), found.append)
         wire = world.wire
         assert isinstance(wire, NativeWire)
         assert wire.on_ack is not None
@@ -490,3 +491,45 @@ def test_a_compressor_runs_and_rests_as_long_as_it_must(
     machine.now += rested
     oracle.switched(evidence, on=True)
     assert len(evidence.findings) == told
+
+
+def test_a_device_has_its_time_behind_a_reset_and_before_one() -> None:
+    found: list[str] = []
+    now = [100.0]
+    changer = SimpleNamespace(on_unheard=None)
+    world = SimpleNamespace(wire=None, devices={"changer": changer})
+    machine = SimpleNamespace(world=world, loop=SimpleNamespace(time=lambda: now[0]), boots=1)
+    times = Times(cast("Whole", machine), found.append)
+    reset, setup, poll = b"\x08", b"\x09", b"\x0b"
+
+    def is_set_up() -> None:
+        times.heard("changer", reset)
+        now[0] += 0.5
+        times.heard("changer", setup)
+
+    def is_silent(seconds: float) -> None:
+        silent: Any = changer.on_unheard
+        silent(poll)
+        now[0] += seconds
+        times.heard("changer", reset)
+
+    is_set_up()
+    is_silent(2.1)
+    now[0] += 0.19
+    times.heard("changer", poll)
+    now[0] += 1.0
+    is_set_up()
+    is_silent(1.5)
+    now[0] += 0.5
+    machine.boots = 2  # and whatever another life found
+    is_silent(1.0)
+    silent: Any = changer.on_unheard
+    for pause_s in (1.0, 5.0, 9.9, 9.9, 8.9):
+        now[0] += pause_s
+        silent(reset)
+        silent(poll)
+    assert found == [
+        "changer is talked to 0.190 s after its RESET",
+        "changer is RESET after 1.5 s of silence, and has 2.0 s",
+        "changer is silent, and RESET again after 8.9 s",
+    ]

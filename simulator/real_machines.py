@@ -1,7 +1,9 @@
 """The machines on which a real vendd is killed at each call, and the scenes of each.
 
-Every way to pay has one; pulses alone have none: a train of them is a matter of milliseconds, which
-two processes on a busy computer don't keep (``simulator.stories`` ends those in virtual time).
+Every way to pay has one; pulses alone have none. A pulse is as long as it takes vendd to hear of
+its two edges (``drivers.gpio.lines`` drops an edge's own time), so whatever delays vendd, as a
+tracer does, may make another pulse of it, and nothing repeats one. ``simulator.stories`` ends
+those in virtual time.
 """
 
 from __future__ import annotations

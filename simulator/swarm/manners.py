@@ -157,6 +157,8 @@ class Manners:
             return
         if evidence.ends or any(trouble.part != "door" for trouble in evidence.struck):
             return  # whoever was to take none may not have heard it
+        if self._vends:
+            return  # one that began before may ask for the rest in coins
         for since_s, why in ((self._door_s, "its door is open"), (self._locked_s, "it is locked")):
             if since_s is not None and record.mono_ms / 1_000 - since_s > ON_ITS_WAY_S:
                 evidence.findings.append(f"a coin is taken by a machine that sells nothing: {why}")

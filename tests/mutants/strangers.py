@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from controller.domain import climate, offers
+from controller.domain import climate
 from controller.domain.credit import Credit, Order, Picked, Pocket
-from controller.domain.offers import Offer
 from controller.journal import records as rec
 from controller.journal.wall_label import WallLabel
 from controller.machine import effects as fx
@@ -202,19 +201,6 @@ def raise_the_clock_s_floor_by_any_time(soil: Soil) -> None:
     soil.wrap(WallLabel, "stamp", make)
 
 
-def hold_a_night_s_offer_on_the_wrong_morning(soil: Soil) -> None:
-    def make(real: Any) -> Any:
-        def holds(self: Offer, local: Any) -> bool:
-            minute, day = local.hour * 60 + local.minute, local.weekday()
-            if self.start < self.end:
-                return bool(real(self, local))
-            return day in self.days and (minute >= self.start or minute < self.end)
-
-        return holds
-
-    soil.wrap(offers.Offer, "holds", make)
-
-
 def try_a_refund_for_an_hour(soil: Soil) -> None:
     soil.put(patience, "limit_s", lambda desk: 3_600.0)
 
@@ -300,7 +286,6 @@ MUTANTS: Final = (
     Mutant("take the last customer's proof of age", take_the_last_customer_s_proof_of_age),
     Mutant("take money while nothing is sold", take_money_while_nothing_is_sold, "door"),
     Mutant("raise the clock's floor by any time", raise_the_clock_s_floor_by_any_time, "clock"),
-    Mutant("hold a night's offer on the wrong morning", hold_a_night_s_offer_on_the_wrong_morning),
     Mutant("try a refund for an hour", try_a_refund_for_an_hour),
     Mutant("give a refund up at once", give_a_refund_up_at_once),
     Mutant("turn twice whatever the owner says", turn_twice_whatever_the_owner_says),

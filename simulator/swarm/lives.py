@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SETTLE_S: Final = 400.0  # after the last fault has gone: everything has ended by then
 RECOUNTED_S: Final = RECOUNT_S + 1.0  # a doubt that is older has been settled
 CALM_S: Final = 0.5  # longer than one round of polls: nothing was about to be said
+READS_S: Final = 40.0  # what is keyed and told comes before a code: half of another one for 30 s
 LOOK_S: Final = 3.0  # between two looks when nothing is told
 LOOK_LATE_S: Final = 5.0  # where whatever matters is told
 RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has ended
@@ -132,6 +133,18 @@ class Lives:
             since = now if since is None else since
             self._wait_s = max(0.01, since + CALM_S - now)
             return now - since >= CALM_S
+
+        return done
+
+    def _read(self) -> Callable[[], bool]:
+        """Return what tells whether whoever is owed a code has read it, or waits no longer."""
+        loop = self.machine.loop
+        until = loop.time() + READS_S
+
+        def done() -> bool:
+            left = until - loop.time()
+            self._wait_s = min(LOOK_S, max(0.01, left))
+            return left <= 0 or not self.rules.owes_a_code
 
         return done
 

@@ -181,6 +181,9 @@ class Player(Lives):
             await self._while_alive(self._calm())
         if any(trouble.part == "config" for trouble in self.watch.evidence.struck):
             await self._list_prices()
+        if self.judge is not None and self.rules.owes_a_code:
+            await self._while_alive(self._read())
+            await self._while_alive(self._calm())
         self._end = None
         self._counting = False
         machine.world.take_product()

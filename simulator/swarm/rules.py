@@ -113,13 +113,18 @@ class Rules:
         self._unshown -= shown
         self._shown |= shown
 
+    @property
+    def owes_a_code(self) -> bool:
+        """Whether somebody has yet to read what they are owed."""
+        return bool(self._unshown) and not self._shown
+
     def life_ended(self) -> None:
         """What was not shown by now, its customer will be shown by the next life, or a person."""
         self._unshown.clear()
 
     def check(self, evidence: Evidence) -> None:
         """A customer has left: whoever is owed something has seen the code."""
-        if not self._shown:
+        if self.owes_a_code:
             evidence.findings += [
                 f"the panel never showed the claim's code {code}" for code in sorted(self._unshown)
             ]

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 
 from controller.app import BUILT
-from controller.machine.desk import CLAIM_NOTICE_S
+from controller.machine.desk import CLAIM_NOTICE_S, NOTICE_S
 from controller.machine.promises import TURN_S
 from controller.ports import DeviceName, ReaderDisplay
 from simulator.oracles import Allowance
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
+from tests.scenarios.test_baskets import BASKET, CLASSIC
 
 BLIND = Allowance(blind=True)
 
@@ -399,6 +400,23 @@ def test_a_code_that_a_vend_has_hidden_too_soon_is_shown_behind_it(link: Link) -
         assert not on_panel(stage, code)
 
     play(scenario, link)
+
+
+def test_what_a_basket_lacks_puts_a_code_off_that_came_while_it_was_filled(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        code = await promised(stage)
+        stage.press("A1")
+        await stage.shows("Items 1")
+        stage.press("A3")
+        await stage.shows("Items 2")
+        stage.press("#")
+        await stage.shows("Missing")
+        assert not on_panel(stage, code)
+        await stage.until(lambda: on_panel(stage, code), within_s=NOTICE_S + 1.0)
+        await stage.passes(TURN_S)
+        assert on_panel(stage, code)
+
+    play(scenario, link, settings=BASKET, plan=CLASSIC)
 
 
 def test_on_a_small_glass_a_code_has_its_turn_when_all_its_pages_were_seen(link: Link) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from controller.machine import promises
 from controller.saga import redeem
 from controller.saga.claims import mint
 from simulator.swarm import build, elsewhere
@@ -83,6 +84,32 @@ def test_a_question_behind_a_slow_disk_ends_by_its_timer() -> None:
     step = Step(1, tuple(keys_in(GRANTED, 1.0)), (slow,))
     verdict, _ = play(BASE, Life(7, Build(ordered=True), (step, Step(2, (STAR,)))))
     assert verdict.findings == []
+
+
+HASTY: Final[Any] = {"basket": True, "credit_timeout": 3.0, "reader_level": 2, "always_idle": True}
+ECHO: Final = Act("order", 600, 'c-1 good echo {"text": "hello"}', after_s=0.2)
+FILLS: Final = (  # behind a slow disk: its keys come in the very turn of the credit's end
+    *keys_in(GRANTED, 1.0, "card", 2.5),
+    ECHO,
+    *(Act("keys", text=text, after_s=0.2) for text in ("B3", "B3", "#")),
+)
+
+
+def fills_a_basket() -> Verdict:
+    slow = Trouble("disk", "latency_s", 1.0, at_s=7.0, for_s=3.0)
+    life = Life(7, Build(ordered=True, **HASTY), (Step(1, FILLS, (slow,)), Step(2, (STAR,))))
+    return play(BASE, life)[0]
+
+
+def test_who_fills_a_basket_as_the_credit_ends_reads_its_code_behind_the_basket() -> None:
+    """What is missing stands on the panel when nothing moves any more (seed 8170, dense)."""
+    assert fills_a_basket().findings == []
+
+
+def test_a_code_that_stays_away_behind_a_basket_is_found() -> None:
+    with planted(Mutant("no look", lambda soil: soil.put(promises, "look", lambda desk: None))):
+        found = fills_a_basket().findings
+    assert any("never showed the claim's code" in one for one in found), found
 
 
 def test_what_is_granted_in_mid_vend_is_no_change_that_was_promised_before() -> None:

@@ -2,7 +2,8 @@
 
 No sale behind an open door, no turn under a blind light barrier, none more than the owner allows,
 no coin while nothing is sold; what only buys is spent first; a refund that came out short is tried
-again; a stop waits for the vend; the panel tells the credit, and a reader hears the truth.
+again; a stop waits for the vend; the panel tells the credit, a reader hears the truth, and none is
+left in a session that nobody has.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from controller.app import BUILT
 from controller.journal import records as rec
 from controller.journal.envelope import Record, to_ms
 from controller.ports import DispenseOutcome
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.plan import Trouble
 from simulator.swarm.purse import ON_ITS_WAY_S, Purse
@@ -51,6 +53,7 @@ class Manners:
         self._settled: set[tuple[int, int]] = set()  # cash and item
         self._told = {name: len(r.cash_sales) for name, r in machine.world.readers.items()}
         self._known_ms = to_ms(BUILT)  # or the last time that somebody confirmed
+        self._clouded: set[str] = set()  # readers whose session two may tell differently
         self.rules: dict[type[Any], Any] = {
             rec.VendOpened: self._opens,
             rec.CreditReturnOpened: self._returns,
@@ -234,6 +237,7 @@ class Manners:
                     )
         self._settled.clear()
         self._look(evidence)
+        self._sessions(evidence)
 
     def _look(self, evidence: Evidence) -> None:
         """What the panel calls the credit is the credit."""
@@ -249,3 +253,15 @@ class Manners:
                 evidence.findings.append(
                     f"the panel says {line.strip()!r}, and the credit is {self._purse.credit}"
                 )
+
+    def _sessions(self, evidence: Evidence) -> None:
+        """A card's session that vendd does not have would pay for the next customer's selection."""
+        running, readers = self._machine.running, self._machine.world.readers
+        if running is None or evidence.ends or evidence.struck:
+            self._clouded.update(readers)  # what began or ended may have been heard by one side
+            return
+        for name, reader in readers.items():
+            if reader.state is not ReaderState.IDLE:
+                self._clouded.discard(name)
+            elif running.machine.desk.live.session != name and name not in self._clouded:
+                evidence.findings.append(f"{name} is left in a session that nobody ends")

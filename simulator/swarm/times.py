@@ -1,9 +1,9 @@
 """The oracle of MDB's own times, at the line and at the devices (MDB/ICP 4.2, sections 2 and 5).
 
 An acknowledgement leaves within 5 ms of an answer or not at all, and nobody breaks the line while a
-machine lives. A device that was RESET is left alone while it
-sets itself up, and no changer is asked for its tubes right behind that. One that falls silent is
-RESET when its non-response time is over and not before, and then every ten seconds.
+machine lives. A device that was RESET is left alone while it sets itself up (but for the word of a
+vendd that ends, to take nothing), and no changer is asked for its tubes right behind that. One that
+falls silent is RESET when its non-response time is over and not before, and then every ten seconds.
 
 Three times are not held here. The pauses within a block: it is written as one piece. The time that
 a device has for its answer: behind one that does not come, the next block is a beat away. And the
@@ -33,6 +33,7 @@ CHANGER: Final = "changer"
 RESET: Final = 0
 SETUP: Final = 1
 TUBE_STATUS: Final = 2
+ENABLE: Final = 4  # COIN TYPE, BILL TYPE, READER ENABLE; with nothing but zeros: take nothing
 SET_UP_S: Final = 0.2  # that a device needs behind a RESET, before anybody talks to it
 SILENCE_S: Final[Mapping[str, float]] = {
     CHANGER: NON_RESPONSE_CHANGER_S,
@@ -109,7 +110,9 @@ class Times:
         told, now = self._told(name), self._machine.loop.time()
         command = payload[0] & COMMAND_MASK
         since = now - told.reset_s
-        if since < SET_UP_S - EPSILON_S:
+        # Whoever ends says so to all, without a driver that knows of the RESET.
+        takes_nothing = command == ENABLE and not any(payload[1:])
+        if since < SET_UP_S - EPSILON_S and not takes_nothing:
             self._tell(f"{name} is talked to {since:.3f} s after its RESET")
         if command == RESET:
             self._judge(name, told, now)

@@ -153,6 +153,7 @@ class Relays:
             self._longest["heating"] = heating.max_on_s
         self._names = {pin.number: key.removesuffix(".pin") for key, pin in climate.pins()}
         plan = climate_plan(machine.settings)
+        self._misled_s = float("-inf")  # when the clock was last wrong, and the light may follow it
         self._light: Light | None = None if plan is None else plan.light
         door = machine.settings.door
         self._door = None if door is None else door.pin.number
@@ -388,9 +389,11 @@ class Relays:
         if machine.world.cabinet.door_open or light.when == "door":
             return machine.world.cabinet.door_open
         if any(trouble.part == "clock" for trouble in evidence.struck):
+            self._misled_s = self._now  # the customer's trouble ends with the customer
+        late_s = LOOKS_S + self._spare_s(evidence)
+        if self._now - self._misled_s <= late_s:
             return None
         wall = machine.clock.wall_utc()
-        late_s = LOOKS_S + self._spare_s(evidence)
         times = (wall, wall - timedelta(seconds=late_s))
         before, after = (_within(light, each) for each in times)
         return before if before == after else None

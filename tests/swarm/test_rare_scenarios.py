@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from simulator.swarm import build
+from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.swarm.verdict import Verdict
@@ -298,3 +299,13 @@ def test_a_coin_that_a_full_disk_let_no_life_write_down_is_lost_behind_five_othe
     verdict = lived(Build("native", cctalk=True), Step(1, coins(10, 50, *[5] * 7), (full,)))
     assert verdict.findings == []
     assert verdict.hits["journal failed"] == 1
+
+
+def test_a_light_has_a_minute_to_follow_a_clock_that_is_right_again() -> None:
+    # The judge's mistake: the clock's trouble ended with its customer, and the light, which looks
+    # at the clock once a minute, was asked for at once (seed 20051).
+    base = build.base_settings()
+    life = draw(base, 20051, 40, luck("all"))
+    assert life.build.light == "schedule"
+    assert any(trouble.part == "clock" for step in life.steps for trouble in step.troubles)
+    assert play(base, life)[0].findings == []

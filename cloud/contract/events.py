@@ -68,9 +68,12 @@ def event_id(journal: bytes, seq: int) -> UUID:
 
 
 def _aggregate(record: Record, payload: dict[str, object], machine: str) -> tuple[Aggregate, str]:
+    refund = record.type.startswith(_CLAIM_OR_REFUND)
     if record.vend is not None:
-        kind = Aggregate.REFUND if record.type.startswith(_CLAIM_OR_REFUND) else Aggregate.VEND
-        return kind, str(record.vend)
+        return Aggregate.REFUND if refund else Aggregate.VEND, str(record.vend)
+    if refund:
+        # Outside a vend it has the name of what is owed: the claim's record, an app's grant.
+        return Aggregate.REFUND, str(payload.get("claim") or payload.get("reference") or record.seq)
     column = payload.get("column")
     if isinstance(column, str):
         return Aggregate.COLUMN, column

@@ -198,6 +198,16 @@ def test_a_records_event_has_a_derived_id_that_is_a_uuid_of_version_8() -> None:
             None,
             (Aggregate.COLUMN, "A1"),
         ),
+        (
+            rec.ClaimClosed(claim=7, amount=50, tender="cash", how="cash"),
+            None,
+            (Aggregate.REFUND, "7"),
+        ),
+        (
+            rec.RefundRequested(tender="app", reference="grant-1", amount=50, reason="expired"),
+            None,
+            (Aggregate.REFUND, "grant-1"),
+        ),
         (rec.BootStarted(boot=1, software="0.1.0"), None, (Aggregate.MACHINE, "m")),
     ],
     ids=lambda value: getattr(value, "type", None),

@@ -175,7 +175,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="the swarm ends after so long at the latest")
     parser.add_argument("--seed", type=int, default=1, help="the swarm's first seed")
     parser.add_argument("--stride", type=int, default=1, help="take every N-th instant (1: all)")
-    parser.add_argument("--images", type=int, default=3, help="disk images of each power cut")
+    parser.add_argument(
+        "--images", type=int, default=3, help="disk images of each power cut (0: kills alone)"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--fleet-minutes", type=float, default=30.0, help="of kills around a fleet")
     parser.add_argument("--write", type=Path, help="put the figures into this page")

@@ -67,7 +67,8 @@ def swarm_lines(tally: Tally, seconds: float, customers: int, workers: int) -> I
 def instants_lines(instants: Instants, seconds: float, stride: int, images: int) -> Iterator[str]:
     """Yield what the ends at every instant came to."""
     every = "every instant" if stride == 1 else f"one instant in {stride}"
-    yield f"{instants.total} ends, {every} of each story, {images} disk image(s) of each power cut,"
+    cuts = f"{images} disk image(s) of each power cut" if images else "kills alone"
+    yield f"{instants.total} ends, {every} of each story, {cuts},"
     yield f"in {seconds:.0f} s: {len(instants.broken)} broken promises."
     yield ""
     yield "| story | link | end | instants | broken promises |"

@@ -68,6 +68,9 @@ def test_ends_at_instants_are_counted_by_story_and_findings_are_named() -> None:
     assert lines[0].startswith("2 ends, every instant of each story, 2 disk image(s)")
     assert "a coin is gone" in lines[-1]
     assert "image 2, at 2 (bus)" in lines[-1]
+    assert next(instants_lines(done, 3.0, 9, 0)).endswith(
+        "one instant in 9 of each story, kills alone,"
+    )
 
 
 def test_planted_bugs_are_told_with_the_words_of_their_oracle() -> None:

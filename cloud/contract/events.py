@@ -19,7 +19,8 @@ from cloud.contract.batch import HexId, Seq, TraceParent
 from cloud.contract.journal import Record, UnknownData
 
 _PURPOSE: Final = b"vendd event 1|"
-_CLAIM_OR_REFUND: Final = ("claim.", "credit_return.", "payout.", "shortfall.", "refund.")
+_OWED: Final = ("claim.", "refund.")
+_CLAIM_OR_REFUND: Final = (*_OWED, "credit_return.", "payout.", "shortfall.")
 
 
 class Aggregate(StrEnum):
@@ -68,10 +69,10 @@ def event_id(journal: bytes, seq: int) -> UUID:
 
 
 def _aggregate(record: Record, payload: dict[str, object], machine: str) -> tuple[Aggregate, str]:
-    refund = record.type.startswith(_CLAIM_OR_REFUND)
     if record.vend is not None:
-        return Aggregate.REFUND if refund else Aggregate.VEND, str(record.vend)
-    if refund:
+        kind = Aggregate.REFUND if record.type.startswith(_CLAIM_OR_REFUND) else Aggregate.VEND
+        return kind, str(record.vend)
+    if record.type.startswith(_OWED):
         # Outside a vend it has the name of what is owed: the claim's record, an app's grant.
         return Aggregate.REFUND, str(payload.get("claim") or payload.get("reference") or record.seq)
     column = payload.get("column")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, or_, select
 
 from cloud.contract.journal import records as rec
 from cloud.contract.topics import Address
@@ -96,6 +96,11 @@ def _of(query: Select[Any], address: Address | None) -> Select[Any]:
     if address is None:
         return query
     return query.where(t.machine.c.tenant == address.tenant, t.machine.c.name == address.machine)
+
+
+def _sum(amount: ColumnElement[int]) -> ColumnElement[int]:
+    """Return a sum of minor units; PostgreSQL's own is a decimal, which is no money and no JSON."""
+    return cast(func.coalesce(func.sum(amount), 0), BigInteger)
 
 
 async def machines(database: FleetDatabase, address: Address | None = None) -> list[Line]:
@@ -202,9 +207,9 @@ async def totals(database: FleetDatabase, address: Address | None = None) -> lis
             sold.label("sold"),
             func.count().filter(t.saga.c.result.in_(("refunded", "claimed"))).label("failed"),
             func.count().filter(t.saga.c.closed_ms.is_(None)).label("open"),
-            func.coalesce(func.sum(t.saga.c.cash), 0).label("cash"),
-            func.coalesce(func.sum(t.saga.c.card), 0).label("card"),
-            func.coalesce(func.sum(t.saga.c.app), 0).label("app"),
+            _sum(t.saga.c.cash).label("cash"),
+            _sum(t.saga.c.card).label("card"),
+            _sum(t.saga.c.app).label("app"),
             sold_for("token").label("tokens"),
             sold_for("free").label("free"),
         )
@@ -212,12 +217,7 @@ async def totals(database: FleetDatabase, address: Address | None = None) -> lis
         .group_by(t.machine.c.tenant, t.machine.c.name, t.machine.c.currency)
         .order_by(t.machine.c.tenant, t.machine.c.name)
     )
-    lines = await _lines(database, _of(query, address))
-    for (
-        line
-    ) in lines:  # a sum of PostgreSQL's is a decimal, which is no money and no number in JSON
-        line.update({name: int(line[name]) for name in ("cash", "card", "app")})
-    return lines
+    return await _lines(database, _of(query, address))
 
 
 async def stock(database: FleetDatabase, address: Address | None = None) -> list[Line]:

@@ -401,8 +401,8 @@ class Link:
         Before that a copy of this disk, or this disk as it was, shows the same chain: what one of
         them ran the other would run again. A journal in quarantine gets no further.
         """
-        here = self._books.acked_seq >= self._begun or self.status.why_quarantined
-        self._on_use(self._used if here else self._used and None)
+        waits = self._books.acked_seq < self._begun and not self.status.why_quarantined
+        self._on_use(None if waits and self._used else self._used)
 
     def _want(self, first: int, asked: float | None, now: float) -> None:
         """Send from ``first`` on again; from what is left, when that was pruned.

@@ -244,6 +244,8 @@ class InlineDatabase:
             return work(self._connection)
         except apsw.Error as error:
             raise _from_sqlite(error) from error
+        except UnicodeDecodeError as error:
+            raise DiskCorruptError(f"a damaged byte made text of a value: {error}") from error
 
     def __del__(self) -> None:
         """Close quietly what nobody closed: the disk may refuse, and nobody is left to ask."""

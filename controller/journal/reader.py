@@ -31,12 +31,26 @@ START: Final = Position(0, 0, chain.GENESIS, None)
 
 
 async def rows_after(database: Database, seq: int, limit: int = CHUNK) -> list[StoredRow]:
-    """Return up to ``limit`` rows behind ``seq`` as they stand in the file, unchecked."""
+    """Return up to ``limit`` rows behind ``seq`` as they stand in the file, their chain unchecked.
+
+    Less where one of them is none that was ever written: the next call finds it first.
+
+    Raises:
+        DiskCorruptError: The first of them is damaged. SQLite takes a changed byte of a row's head
+            for another type of the value behind it.
+    """
     if seq > _LARGEST:
         return []
-    return await database.query(
+    rows: list[StoredRow] = await database.query(
         "SELECT seq, boot, body, hash FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
     )
+    for index, (_, boot, body, digest) in enumerate(rows):
+        if type(body) is not bytes or type(digest) is not bytes or type(boot) is not int:
+            if index:
+                return rows[:index]
+            found = ", ".join(type(value).__name__ for value in (boot, body, digest))
+            raise DiskCorruptError(f"record {rows[0][0]} holds {found}, not int, bytes, bytes")
+    return rows
 
 
 async def row_at(database: Database, seq: int) -> StoredRow | None:

@@ -48,6 +48,7 @@ _BY_CODE: Final[dict[int, type[DiskError]]] = {
     sqlite3.SQLITE_BUSY: DiskBusyError,
     sqlite3.SQLITE_LOCKED: DiskBusyError,
 }
+_NO_TEXT: Final = "Could not decode to UTF-8"  # Python's own word; we store no such text
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 # Where SQLite keeps its locks in a database file (its file format, section 1.5): the shared range.
@@ -58,6 +59,8 @@ _LOCK_LENGTH: Final = 510
 def _from_sqlite(error: sqlite3.Error) -> Exception:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
+        if str(error).startswith(_NO_TEXT):
+            return DiskCorruptError(f"a damaged byte made text of a value: {error}")
         return InvariantError(f"SQLite was misused: {error}")
     kind = _BY_CODE.get(code & 0xFF)
     name = getattr(error, "sqlite_errorname", "")

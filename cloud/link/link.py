@@ -26,6 +26,7 @@ from cloud.link.packing import packed
 from cloud.link.transport import Connection, Heard, LinkLostError, Transport
 from cloud.sessions import first_of, in_a_task_of_its_own
 from controller.clock import Clock
+from controller.faults import JournalError
 from controller.journal.envelope import to_ms
 
 log = structlog.get_logger("link")
@@ -320,7 +321,14 @@ class Link:
             await asyncio.sleep(GATHER_S)
 
     async def _pack(self, first: int) -> bytes:
-        message, last = await packed(self._books, first, self._new_nonce())
+        try:
+            message, last = await packed(self._books, first, self._new_nonce())
+        except JournalError as error:  # nothing behind it can be sent: somebody must be told where
+            self.status.last_error = f"the journal can't be read: {error}"
+            self.status.phase = Phase.OFFLINE
+            self.status.connected = False
+            self._changed()
+            raise
         self._window.sent(first, last, self._clock.monotonic_s())
         return message
 

@@ -1,7 +1,8 @@
 """A claim's code is keyed in: at its own machine without a network, elsewhere by the fleet's word.
 
-Cash claims become credit that can be paid out, card claims credit that only buys. Check digits
-catch slips of the finger, which do not count; five codes that are whole and wrong make a pause.
+Cash claims become credit that can be paid out, card claims credit that only buys. Five wrong codes
+make a pause. Check digits tell a slip of the finger without asking anybody; it counts all the same,
+for whoever guesses makes slips as well.
 
 A code that is none of ours may be another machine's of the same owner: the fleet is asked, closes
 the claim there, and only then has us give its credit, while our customer still waits. One that
@@ -38,8 +39,7 @@ def redeem(desk: Desk, keyed: str) -> None:
         desk.tell(Message.CODE_PAUSE)
         return
     if not claims.well_formed(keyed):
-        desk.tell(Message.CODE_WRONG)
-        desk.do(Beep(Tone.ERROR))
+        _wrong(desk, "unknown")
         return
     if desk.live.asked is not None:
         if desk.live.asked.digest == _digest(keyed):

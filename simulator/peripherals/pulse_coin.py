@@ -1,4 +1,8 @@
-"""A coin acceptor that tells its coins by pulses on a pin, edge for edge."""
+"""A coin acceptor that tells its coins by pulses on a pin, edge for edge.
+
+It has a clock of its own: an edge is stamped with the instant for which it was set, as a kernel
+would, when this process comes to play it later.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +68,7 @@ class SimPulseAcceptor:
         self._rolling: set[asyncio.TimerHandle] = set()
         self._edges: deque[tuple[float, bool]] = deque()  # (after seconds, level)
         self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0  # when the next edge is, or the last one was
         self._pulsing = False
         board.wire(plan.pin.number, active_low=plan.pin.active_low)
         for pin in (plan.enable, plan.return_lever):
@@ -148,6 +153,7 @@ class SimPulseAcceptor:
                 pause_s /= 2
         self._edges.append((self.plan.gap_ms / 1000 + BETWEEN_S, False))
         if self._timer is None:
+            self._due_s = self._timeline.now()
             self._next()
 
     def _pulse(self, pause_s: float, lasts_s: float, *, bouncing: bool) -> None:
@@ -167,15 +173,16 @@ class SimPulseAcceptor:
         if not self._edges:
             return
         seconds, level = self._edges.popleft()
-        self._timer = self._timeline.loop.call_later(seconds, self._step, level)
+        self._due_s += seconds
+        self._timer = self._timeline.loop.call_at(self._due_s, self._step, level)
 
     def _step(self, level: bool) -> None:
-        self._show(on=level)
+        self._show(on=level, at_s=self._due_s)
         self._next()
 
-    def _show(self, *, on: bool) -> None:
+    def _show(self, *, on: bool, at_s: float | None = None) -> None:
         self._pulsing = on
-        self._board.switch(self.plan.pin.number, on or self.faults.stuck_on)
+        self._board.switch(self.plan.pin.number, on or self.faults.stuck_on, at_s)
 
     def faults_changed(self) -> None:
         """Show on the line what is broken now."""

@@ -144,16 +144,23 @@ class PinBoard:
         line.traced = traced
         self.settle(pin)
 
-    def drive(self, pin: int, level: bool | None) -> None:
-        """Put a level on a pin from outside; None lets go."""
+    def drive(self, pin: int, level: bool | None, at_s: float | None = None) -> None:
+        """Put a level on a pin from outside; None lets go.
+
+        Args:
+            pin: Which one.
+            level: High or low.
+            at_s: When that came about, for what has a clock of its own and is played by a process
+                that may be late; None: now.
+        """
         line = self.line(pin)
         if line.world is not level:
             line.world = level
-            self.settle(pin)
+            self.settle(pin, at_s)
 
-    def switch(self, pin: int, on: bool) -> None:
-        """Drive a pin to what stands for on or off."""
-        self.drive(pin, on != self.line(pin).active_low)
+    def switch(self, pin: int, on: bool, at_s: float | None = None) -> None:
+        """Drive a pin to what stands for on or off; see ``drive``."""
+        self.drive(pin, on != self.line(pin).active_low, at_s)
 
     def watch(self, pin: int, watcher: Watcher) -> None:
         """Call ``watcher`` with each new level of a pin."""
@@ -209,7 +216,7 @@ class PinBoard:
             raise PinUseError(f"pin {pin} does not exist; allowed: 0 to {PIN_COUNT - 1}")
         return self.lines[pin]
 
-    def settle(self, pin: int) -> None:
+    def settle(self, pin: int, at_s: float | None = None) -> None:
         """Work out the level of a pin, and of all that are bridged to it, and tell who listens."""
         line = self.lines[pin]
         if not line.bridges:
@@ -220,14 +227,14 @@ class PinBoard:
             else:
                 level = self._weak((line,))
             if level is not line.level:
-                self._change(pin, line, level)
+                self._change(pin, line, level, at_s)
             return
         net = self._net(pin)
         level = self._net_level([self.lines[p] for p in net])
         for member in net:
             line = self.lines[member]
             if level is not line.level:
-                self._change(member, line, level)
+                self._change(member, line, level, at_s)
 
     def _net(self, pin: int) -> list[int]:
         found = [pin]
@@ -256,8 +263,9 @@ class PinBoard:
             bias = bias or line.bias
         return bias
 
-    def _change(self, pin: int, line: Line, level: bool) -> None:
-        at_s = self.now_s()
+    def _change(self, pin: int, line: Line, level: bool, at_s: float | None) -> None:
+        if at_s is None:
+            at_s = self.now_s()
         line.level = level
         if line.output and level != line.active_low:
             line.on_since_s = at_s

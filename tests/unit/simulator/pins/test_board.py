@@ -92,6 +92,20 @@ def test_wanted_edges_of_inputs_are_told(board: PinBoard) -> None:
     assert len(told) == 2
 
 
+def test_an_edge_that_is_played_late_has_the_time_at_which_it_was(
+    board: PinBoard, time: Time
+) -> None:
+    told: list[tuple[bool, float]] = []
+    session = board.session()
+    session.claim_input(4)
+    session.listen(4, Edges.BOTH, lambda pin, level, at_s: told.append((level, at_s)))
+    time.now = 7.0
+    board.switch(4, True, 5.0)
+    board.switch(4, False)
+    assert told == [(True, 5.0), (False, 7.0)]
+    assert [edge.at_s for edge in board.edges] == [5.0, 7.0]
+
+
 def test_pins_keep_their_level_when_a_process_dies(board: PinBoard) -> None:
     board.wire(4)
     session = board.session()

@@ -50,9 +50,9 @@ class Ring:
         """Take bytes of another line (``cctalk>`` sent, ``cctalk<`` heard)."""
         self.events.append((self._now(), what, data))
 
-    def edge(self, owner: str, on: bool) -> None:
-        """Take a pin's edge."""
-        self.events.append((self._now(), "pin", owner, on))
+    def edge(self, owner: str, on: bool, at_s: float | None = None) -> None:
+        """Take a pin's edge, with its own time where it has one: it may be heard late."""
+        self.events.append((self._now() if at_s is None else at_s, "pin", owner, on))
 
     def since(self, begun_s: float) -> list[Event]:
         """Return what happened since an instant."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from drivers.gpio.lines import InputLine
+from drivers.gpio.lines import EdgeListener, InputLine
 
 
 class CurrentSense:
@@ -22,6 +22,6 @@ class CurrentSense:
         """Read it."""
         return self._line.active
 
-    def listen(self, changed: Callable[[bool], None]) -> Callable[[], None]:
+    def listen(self, changed: EdgeListener) -> Callable[[], None]:
         """Call ``changed`` at each edge; returns what ends it."""
         return self._line.listen(changed)

@@ -155,7 +155,7 @@ class GpioDispenser:
         changed = Stir()
         door_opened = False
 
-        def on_door(is_open: bool) -> None:
+        def on_door(is_open: bool, _at_s: float) -> None:
             nonlocal door_opened
             door_opened = door_opened or is_open
             changed.set()
@@ -166,10 +166,10 @@ class GpioDispenser:
                 home = Debounced(hardware.home, HOME_DEBOUNCE_S, lambda _: changed.set())
                 stack.callback(home.stop)
             if self._current is not None:
-                stack.callback(self._current.listen(lambda _: changed.set()))
+                stack.callback(self._current.listen(lambda *_: changed.set()))
             sensor = self._sensor
             if sensor is not None:
-                stack.callback(sensor.listen(lambda _: changed.set()))
+                stack.callback(sensor.listen(lambda *_: changed.set()))
             if self._door is not None:
                 stack.callback(self._door.listen(on_door))
             motor = hardware.motor
@@ -222,7 +222,7 @@ class GpioDispenser:
 
     async def _drops_within(self, sensor: DropSensor, seconds: float) -> bool:
         fallen = Stir()
-        forget: Callable[[], None] = sensor.listen(lambda _: fallen.set())
+        forget: Callable[[], None] = sensor.listen(lambda *_: fallen.set())
         try:
             if not sensor.latched:
                 await _wait(fallen, seconds)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.ports import SensorCheck
-from drivers.gpio.lines import InputLine, OutputLine
+from drivers.gpio.lines import EdgeListener, InputLine, OutputLine
 
 # A photo transistor and its filter answer within some milliseconds; ten times that is dead.
 ANSWER_S: Final = 0.05
@@ -52,7 +52,7 @@ class DropSensor:
         """Read the latch."""
         return self._lines.latch.active
 
-    def listen(self, changed: Callable[[bool], None]) -> Callable[[], None]:
+    def listen(self, changed: EdgeListener) -> Callable[[], None]:
         """Call ``changed`` at each edge of the latch; returns what ends it."""
         return self._lines.latch.listen(changed)
 
@@ -142,7 +142,7 @@ class DropSensor:
         if self.latched is latched:
             return True  # the usual case: the level is there before we can ask
         changed = asyncio.Event()
-        forget = self.listen(lambda _: changed.set())
+        forget = self.listen(lambda *_: changed.set())
         try:
             async with asyncio.timeout(ANSWER_S):
                 while self.latched is not latched:

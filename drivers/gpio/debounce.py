@@ -42,7 +42,9 @@ class Debounced:
             self._forget()
             self._forget = None
 
-    def _edge(self, active: bool) -> None:
+    def _edge(self, active: bool, at_s: float) -> None:
+        # Counted from the hearing: behind an edge that was heard late others may be on their way.
+        del at_s
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

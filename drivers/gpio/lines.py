@@ -14,14 +14,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from controller.faults import ConfigError, EffectUnknownError, HardwareError, InvariantError
+from drivers.gpio.edge_time import EdgeTimes
 from drivers.gpio.on_time import OnTimeWatch
 from drivers.gpio.pin_shape import PinShape
 
 _GPIOZERO_PULLS: Final = {"none": "floating", "up": "up", "down": "down"}
 
-EdgeListener = Callable[[bool], None]
-Tap = Callable[[str, bool], None]
-"""Takes an edge: whose line, and whether it is on now."""
+EdgeListener = Callable[[bool, float], None]
+"""Takes an edge: whether the line is on now, and when that came about, on the loop's clock."""
+
+Tap = Callable[[str, bool, float | None], None]
+"""Takes an edge: whose line, whether it is on now, and since when; None: this moment."""
 
 
 class OutputLine:
@@ -78,14 +81,14 @@ class OutputLine:
             self._is_on = True
             self._write(on=True)
             if self._tap is not None:
-                self._tap(self.owner, True)
+                self._tap(self.owner, True, None)
 
     def off(self) -> None:
         """Switch off; harmless when off. Raises EffectUnknownError."""
         with self._lock:
             self._write(on=False)
             if self._tap is not None and self._is_on:
-                self._tap(self.owner, False)
+                self._tap(self.owner, False, None)
             self._is_on = False
             self._on_cut = None
             if self.max_on_s is not None:
@@ -134,8 +137,11 @@ def _on_loop(callback: Callable[[], None] | None) -> Callable[[], None] | None:
 class InputLine:
     """An input: its level now, and its edges."""
 
-    def __init__(self, pin: Any, owner: str, shape: PinShape, tap: Tap | None = None) -> None:
+    def __init__(
+        self, pin: Any, owner: str, shape: PinShape, times: EdgeTimes, tap: Tap | None = None
+    ) -> None:
         self._pin = pin
+        self._times = times
         self._tap = tap
         self.owner = owner
         self.shape = shape
@@ -143,6 +149,7 @@ class InputLine:
         self._listeners: list[EdgeListener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
+        self._last_s = 0.0  # of the last edge
 
     @property
     def active(self) -> bool:
@@ -154,14 +161,17 @@ class InputLine:
         return bool(self._pin.state)
 
     def listen(self, listener: EdgeListener) -> Callable[[], None]:
-        """Call ``listener`` with on or off at each edge, on the running loop.
+        """Call ``listener`` at each edge, on the running loop: with on or off, and since when.
+
+        The time is the edge's own and never before that of the edge before. It may be well past
+        when a busy loop gets to hear of it, and the line may have changed again since.
 
         Returns:
             What ends it.
         """
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._thread = loop, threading.get_ident()
+            self._loop, self._thread, self._last_s = loop, threading.get_ident(), 0.0
         if not self._listeners:
             self._pin.edges = "both"
             self._pin.when_changed = self._edge  # gpiozero keeps a weak reference; we live in Lines
@@ -175,22 +185,23 @@ class InputLine:
 
         return forget
 
-    def _edge(self, _ticks: float, state: float) -> None:
+    def _edge(self, ticks: float, state: float) -> None:
         active = bool(state) == self._active_level
-        if threading.get_ident() == self._thread:
-            self._deliver(active)
-            return
         assert self._loop is not None, "edges come to listeners only"
+        at_s = self._last_s = max(self._last_s, self._times.of(ticks, self._loop.time()))
+        if threading.get_ident() == self._thread:
+            self._deliver(active, at_s)
+            return
         try:
-            self._loop.call_soon_threadsafe(self._deliver, active)
+            self._loop.call_soon_threadsafe(self._deliver, active, at_s)
         except RuntimeError:  # the loop is closed: nobody listens any more
             return
 
-    def _deliver(self, active: bool) -> None:
+    def _deliver(self, active: bool, at_s: float) -> None:
         if self._tap is not None:
-            self._tap(self.owner, active)
+            self._tap(self.owner, active, at_s)
         for listener in tuple(self._listeners):
-            listener(active)
+            listener(active, at_s)
 
 
 class Lines:
@@ -212,6 +223,7 @@ class Lines:
         tap: Tap | None = None,
     ) -> None:
         self._factory = factory
+        self._times = EdgeTimes(factory)
         self._tap = tap
         self._watch = watch
         self._outputs: dict[int, OutputLine] = {}
@@ -265,7 +277,7 @@ class Lines:
                 pin.pull = pull
         except Exception as error:
             raise _unfit(shape, owner, error) from error
-        line = InputLine(pin, owner, shape, self._tap)
+        line = InputLine(pin, owner, shape, self._times, self._tap)
         self._inputs[shape.number] = line
         return line
 

@@ -2,8 +2,9 @@
 
 Nothing acknowledges a pulse and nothing repeats it: a coin is handed over the moment its group has
 ended, and what falls while nobody listens is never heard of. So the acceptor takes coins only
-while its enable output is on, which is off whenever vendd does not run. Its coins fall into the
-cash box; it pays nothing out.
+while its enable output is on, which is off whenever vendd does not run. A pulse is as long as the
+edges' own times say, whenever vendd gets to hear of them. Its coins fall into the cash box; it
+pays nothing out.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ from drivers.gpio.pulse_train import Group, PulseShape, PulseTrain, value_of
 
 LEVER_S: Final = 0.05
 """A lever is held for longer."""
+
+HELD_UP_S: Final = 0.01
+"""A timer that rings later than this says that vendd has stood still (a busy processor)."""
+
+HEARING_S: Final = 0.05
+"""Then edges of that time are on their way yet: what hands them over has stood still as well."""
 
 LEVEL: Final = 1
 """It has none; a coin changer's begin with 2."""
@@ -93,6 +100,9 @@ class PulseAcceptor:
         self._every = frozenset(self._types.values())
         self._train: PulseTrain | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due_s = 0.0  # when it rings
+        self._late_s = 0.0  # how long after it came the last edge was heard
+        self._waited = False  # for edges of a time in which vendd stood still
         self._forget: Callable[[], None] | None = None
         self._stuck = False
         self._noise = 0  # of the trains that have ended
@@ -187,25 +197,34 @@ class PulseAcceptor:
     def _listen(self) -> None:
         if self._forget is not None:
             return
+        self._forget = self._pulses.listen(self._edge)
         now = asyncio.get_running_loop().time()
         self._train = PulseTrain(self._plan.shape, now, active=self._pulses.active)
-        self._forget = self._pulses.listen(self._edge)
         if self._lever is not None:
             self._lever.start()
         self._plan_tick()
 
-    def _edge(self, active: bool) -> None:
+    def _edge(self, active: bool, at_s: float) -> None:
         if self._train is None:
             return
-        now = asyncio.get_running_loop().time()
-        self._ended(self._train.edge(now, active=active))
+        # As late as this one may be the next one, too: so long a group is not over.
+        self._late_s = max(0.0, asyncio.get_running_loop().time() - at_s)
+        self._waited = False
+        self._ended(self._train.edge(at_s, active=active))
         self._plan_tick()
 
     def _tick(self) -> None:
         self._timer = None
         if self._train is None:
             return
-        self._ended(self._train.tick(asyncio.get_running_loop().time()))
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now > self._due_s + HELD_UP_S and not self._waited:
+            self._waited, self._due_s = True, now + HEARING_S
+            self._timer = loop.call_at(self._due_s, self._tick)
+            return
+        self._waited = False
+        self._ended(self._train.tick(now))
         self._plan_tick()
 
     def _plan_tick(self) -> None:
@@ -225,7 +244,8 @@ class PulseAcceptor:
             )
         due = train.due()
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._tick)
+            self._due_s = due + self._late_s
+            self._timer = asyncio.get_running_loop().call_at(self._due_s, self._tick)
 
     def _ended(self, group: Group | None) -> None:
         if group is None:

@@ -3,6 +3,9 @@
 Pure: no pin, no clock, no timer; who feeds it says when it is. A pulse counts when the line has
 stood on for its least time after it stopped bouncing; pulses that follow each other within the gap
 are one group, and a group is one coin, or nothing that anybody knows.
+
+Edges come with their own times and may be heard late, all at once even: what a level came to is
+judged by the next edge, and by time alone only where a group ends or a line is stuck.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class Spoilt(StrEnum):
 
     NO = ""
     STUCK = "a pulse was too long"
-    CUT = "it had begun before anybody listened"
+    CUT = "it had begun before anybody listened, or was heard when its group had ended"
     ENDLESS = "it never ended"
 
 
@@ -67,7 +70,7 @@ class PulseTrain:
         self._pulses = 0
         self._spoilt = Spoilt.CUT if active else Spoilt.NO
         self._overdue = False  # it has been on for longer than any pulse
-        self._began_s = now_s
+        self._whole_from_s = now_s + shape.gap_s  # what begins before is the rest of something
         self.noise = 0  # pulses too short to be one
 
     @property
@@ -75,15 +78,15 @@ class PulseTrain:
         """Tell whether the line has been on for longer than any pulse, as far as was told."""
         return self._level and self._overdue
 
-    def edge(self, now_s: float, *, active: bool) -> Group | None:
-        """Hear an edge; the group that had ended before it, if one had."""
-        ended = self.tick(now_s)
+    def edge(self, at_s: float, *, active: bool) -> Group | None:
+        """Hear of an edge; the group that had ended before it, if one had."""
+        ended = self.tick(at_s)
         if active != self._raw:
-            self._raw, self._raw_since = active, now_s
+            self._raw, self._raw_since = active, at_s
         return ended
 
     def tick(self, now_s: float) -> Group | None:
-        """Let time have passed; the group that has ended by now, if one has."""
+        """Let time have passed, its edges heard; the group that has ended by now, if one has."""
         settled_s = self._raw_since + self._shape.bounce_s
         if self._raw != self._level and settled_s <= now_s:
             self._settle()
@@ -94,11 +97,12 @@ class PulseTrain:
 
     def due(self) -> float | None:
         """Return when ``tick`` has something to do; None: not before the next edge."""
-        if self._raw != self._level:
-            return self._raw_since + self._shape.bounce_s
-        if self._level:
-            return None if self._overdue else self._since + self._shape.longest_s + 1e-6
-        return self._since + self._shape.gap_s if self._pending else None
+        bounces = self._raw != self._level
+        since = self._raw_since if bounces else self._since
+        if self._raw:
+            overdue = self._overdue and not bounces
+            return None if overdue else since + self._shape.longest_s + 1e-6
+        return since + self._shape.gap_s if bounces or self._pending else None
 
     @property
     def _pending(self) -> bool:
@@ -108,8 +112,8 @@ class PulseTrain:
         """The line stands on its other level since its last edge."""
         on, at_s = self._raw, self._raw_since
         if on:
-            if not self._pending and at_s - self._began_s < self._shape.gap_s:
-                self._spoil(Spoilt.CUT)  # the rest of a group whose beginning nobody heard
+            if not self._pending and at_s < self._whole_from_s:
+                self._spoil(Spoilt.CUT)  # the rest of a group that nobody heard from its beginning
             self._level, self._since, self._overdue = True, at_s, False
             return
         lasted_s = at_s - self._since
@@ -135,7 +139,7 @@ class PulseTrain:
             return None
         group = Group(self._pulses, self._spoilt)
         self._pulses, self._spoilt = 0, Spoilt.NO
-        self._began_s = float("-inf")
+        self._whole_from_s = self._since + self._shape.gap_s  # else it was heard too late
         return group if group.pulses or group.spoilt is Spoilt.STUCK else None
 
 

@@ -60,15 +60,15 @@ class GpioKeypad:
             row.on()
         self._forget = [column.listen(self._wake) for column in self._columns]
         if any(column.active for column in self._columns):  # pressed before we listened
-            self._wake(True)
+            self._wake(True, asyncio.get_running_loop().time())
 
     def _end_rest(self) -> None:
         for forget in self._forget:
             forget()
         self._forget = []
 
-    def _wake(self, active: bool) -> None:
-        del active
+    def _wake(self, active: bool, at_s: float) -> None:
+        del active, at_s
         if self._timer is not None:
             return
         self._end_rest()

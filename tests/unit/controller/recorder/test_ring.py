@@ -24,3 +24,11 @@ def test_the_same_coin_twice_is_told_twice() -> None:
         ring.mdb(at, b"\x0b", "data", b"\x45\x00")
         ring.mdb(at, b"\x33", "data", b"\x90")
     assert len(ring.events) == 4
+
+
+def test_an_edge_that_was_heard_late_has_its_own_time() -> None:
+    ring = Ring(lambda: 5.0)
+    ring.edge("pulse.pin", True, 3.5)
+    ring.edge("motor", True)
+    assert [event[0] for event in ring.events] == [3.5, 5.0]
+    assert ring.since(4.0) == [(5.0, "pin", "motor", True)]

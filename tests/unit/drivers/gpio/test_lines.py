@@ -100,7 +100,8 @@ async def test_edges_come_as_on_and_off_until_forgotten(lines: Lines, factory: A
     line = lines.input(Line(7, active_low=True, pull="up"), "key")
     one: list[bool] = []
     other: list[bool] = []
-    forget_one, forget_other = line.listen(one.append), line.listen(other.append)
+    forget_one = line.listen(lambda active, _: one.append(active))
+    forget_other = line.listen(lambda active, _: other.append(active))
     factory.pin(7).drive_low()
     forget_one()
     forget_one()
@@ -110,6 +111,25 @@ async def test_edges_come_as_on_and_off_until_forgotten(lines: Lines, factory: A
     assert (one, other) == ([True], [True, False])
 
 
+async def test_an_edge_comes_with_its_own_time_and_never_before_the_one_before(
+    lines: Lines, factory: Any
+) -> None:
+    loop = asyncio.get_running_loop()
+    line, pin = lines.input(Line(7, pull="down"), "key"), factory.pin(7)
+    seen: list[float] = []
+    line.listen(lambda _, at_s: seen.append(at_s))
+    stamped, heard_from = factory.ticks(), loop.time()
+    # As gpiozero's pins call it, with what a kernel stamped a while ago.
+    pin.when_changed(stamped - 2.0, True)
+    pin.when_changed(stamped - 1.5, False)
+    pin.when_changed(stamped - 20.0, True)
+    pin.drive_high()
+    assert seen[0] == pytest.approx(heard_from - 2.0, abs=0.1)
+    assert seen[1] - seen[0] == pytest.approx(0.5, abs=0.1)
+    assert seen[2] == seen[1]
+    assert heard_from <= seen[3] <= loop.time()
+
+
 async def test_an_edge_in_another_thread_is_delivered_on_the_loop(
     lines: Lines, factory: Any
 ) -> None:
@@ -117,7 +137,7 @@ async def test_an_edge_in_another_thread_is_delivered_on_the_loop(
     seen: list[tuple[bool, int]] = []
     arrived = asyncio.Event()
 
-    def listener(active: bool) -> None:
+    def listener(active: bool, _at_s: float) -> None:
         seen.append((active, threading.get_ident()))
         arrived.set()
 
@@ -132,7 +152,7 @@ def test_an_edge_after_the_loops_end_is_nobodys(lines: Lines, factory: Any) -> N
     seen: list[bool] = []
 
     async def listen() -> None:
-        line.listen(seen.append)
+        line.listen(lambda active, _: seen.append(active))
 
     asyncio.run(listen())
     thread = threading.Thread(target=factory.pin(7).drive_high)

@@ -137,14 +137,15 @@ class Lives:
         return done
 
     def _read(self) -> Callable[[], bool]:
-        """Return what tells whether whoever is owed a code has read it, or waits no longer."""
+        """Return what tells whether whoever is owed codes has copied them, or waits no longer."""
         loop = self.machine.loop
-        until = loop.time() + READS_S
+        codes = self.rules.codes
+        until = loop.time() + READS_S + codes.waits_s
 
         def done() -> bool:
             left = until - loop.time()
             self._wait_s = min(LOOK_S, max(0.01, left))
-            return left <= 0 or not self.rules.owes_a_code
+            return left <= 0 or not codes.owed
 
         return done
 
@@ -344,7 +345,7 @@ class Lives:
 
     def _life_ended(self, *, power: bool) -> None:
         self.watch.life_ended(power=power)
-        self.rules.life_ended()
+        self.rules.codes.life_ended()
         if self.fleet is not None:
             self.fleet.life_ended()
 

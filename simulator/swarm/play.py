@@ -12,6 +12,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk
+from simulator.panel import Frame
 from simulator.pins.board import Edge
 from simulator.plan import WorldPlan
 from simulator.swarm import build
@@ -81,7 +82,7 @@ class Player(Lives):
         self._door = None if door is None else door.pin.number
         self.machine.world.truth.on_fact = self._fact
         self.machine.world.board.on_edge = self._edge
-        self.machine.world.panel.on_frame = lambda _: self._stir()
+        self.machine.world.panel.on_frame = self._frame
         self.watch.on_told = self._stir
         self.watch.on_seen = self.coverage.seen
         self.watch.on_record.append(self._recorded)
@@ -181,7 +182,7 @@ class Player(Lives):
             await self._while_alive(self._calm())
         if any(trouble.part == "config" for trouble in self.watch.evidence.struck):
             await self._list_prices()
-        if self.judge is not None and self.rules.owes_a_code:
+        if self.judge is not None and self.rules.codes.owed:
             await self._while_alive(self._read())
             await self._while_alive(self._calm())
         self._end = None
@@ -338,6 +339,10 @@ class Player(Lives):
             self.health.fact(fact, self.watch.evidence)
         self.rules.fact(fact)
         self.trace.fact(fact)
+
+    def _frame(self, frame: Frame) -> None:
+        self.rules.codes.look(frame.lines)
+        self._stir()
 
     def _edge(self, edge: Edge) -> None:
         if self._counting:

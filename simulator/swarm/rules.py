@@ -16,6 +16,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.saga.claims import well_formed
+from simulator.swarm.codes import Codes
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.grants import Grants
 from simulator.swarm.manners import Manners
@@ -51,8 +52,6 @@ class Rules:
         self._paid: dict[int, tuple[str, int]] = {}  # by an app's open right: its id and amount
         self._refunds: Counter[str] = Counter()  # by id: what its app has yet to be asked for
         self._inherited = 0  # the same of rights that an older journal granted
-        self._unshown: set[str] = set()  # codes that the panel has not shown yet
-        self._shown: set[str] = set()  # for this customer; several come in turn
         self._codes: set[str] = set()
         self._guesses = 0
         self._paused_until_s = float("-inf")
@@ -62,6 +61,7 @@ class Rules:
         self.purse = Purse(machine, prices)
         self._rights = Grants(machine)
         self.manners = Manners(machine, self.purse)
+        self.codes = Codes(machine)
         # By the type of a record's data: most are none of these, and asking one by one takes time.
         own: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
             rec.VendOpened: self._opens,
@@ -88,7 +88,8 @@ class Rules:
         }
         self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
         for rules in (
-            prices.rules, self._rights.rules, self.purse.rules, self.manners.rules, own
+            prices.rules, self._rights.rules, self.purse.rules, self.manners.rules,
+            self.codes.rules, own,
         ):  # fmt: skip
             for kind, rule in rules.items():
                 self._rules[kind].append(rule)
@@ -105,29 +106,12 @@ class Rules:
     def look(self) -> None:
         """Look at the panel: the machine has had a turn."""
         self.purse.look()
-        running = self._machine.running
-        if not self._unshown or running is None:
-            return
-        digits = "".join(key for line in running.machine.screen for key in line if key.isdigit())
-        shown = {code for code in self._unshown if code in digits}
-        self._unshown -= shown
-        self._shown |= shown
-
-    @property
-    def owes_a_code(self) -> bool:
-        """Whether somebody has yet to read what they are owed."""
-        return bool(self._unshown) and not self._shown
-
-    def life_ended(self) -> None:
-        """What was not shown by now, its customer will be shown by the next life, or a person."""
-        self._unshown.clear()
+        machine = self._machine
+        if machine.running is not None and machine.settings.display is None:
+            self.codes.look(machine.running.machine.screen)
 
     def check(self, evidence: Evidence) -> None:
-        """A customer has left: whoever is owed something has seen the code."""
-        if self.owes_a_code:
-            evidence.findings += [
-                f"the panel never showed the claim's code {code}" for code in sorted(self._unshown)
-            ]
+        """A customer has left."""
         evidence.findings += [
             f"an app paid for {id_}, and {left} of it was neither used nor asked back"
             for id_, left in self._refunds.items()
@@ -141,10 +125,9 @@ class Rules:
         self._rights.check(evidence)
         self.purse.check(evidence)
         self.manners.check(evidence)
+        self.codes.check(evidence)
         self._refunds.clear()
         self._inherited = 0
-        self._unshown.clear()
-        self._shown.clear()
 
     def record(self, record: Record, evidence: Evidence) -> None:
         """Hold a record against the rules."""
@@ -290,13 +273,12 @@ class Rules:
         self._locked = False
 
     def _claims(self, record: Record, claim: rec.ClaimOpened, evidence: Evidence) -> None:
+        del record
         if claim.code in self._codes:
             evidence.findings.append(f"two claims have the code {claim.code}")
         elif not well_formed(claim.code):
             evidence.findings.append(f"{claim.code} is no code that anybody could key in")
         self._codes.add(claim.code)
-        if self._is_of_this_life(record):
-            self._unshown.add(claim.code)
 
     def _redeemed(
         self, record: Record, data: rec.ClaimRedeemed | rec.ClaimGranted, evidence: Evidence

@@ -10,7 +10,7 @@ from controller.domain.credit import Credit, Order, Picked, Pocket
 from controller.journal import records as rec
 from controller.journal.wall_label import WallLabel
 from controller.machine import effects as fx
-from controller.machine import runner, selling
+from controller.machine import promises, runner, selling
 from controller.machine.brain import Brain
 from controller.machine.performing import Performer
 from controller.machine.screen import Acceptor
@@ -268,6 +268,17 @@ def stop_the_compressor_at_once(soil: Soil) -> None:
     soil.wrap(climate, "_while_cooling", make)
 
 
+def leave_a_code_no_time_to_be_copied(soil: Soil) -> None:
+    soil.put(promises, "TURN_S", 2.0)
+
+
+def have_the_next_coin_take_a_code_away(soil: Soil) -> None:
+    def left(desk: Any) -> None:
+        desk.live.promises, desk.live.notice = [], None
+
+    soil.put(promises, "left", left)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -295,4 +306,6 @@ MUTANTS: Final = (
     ),
     Mutant("tell a reader of twice the cash", tell_a_reader_of_twice_the_cash),
     Mutant("stop the compressor at once", stop_the_compressor_at_once),
+    Mutant("leave a code no time to be copied", leave_a_code_no_time_to_be_copied),
+    Mutant("have the next coin take a code away", have_the_next_coin_take_a_code_away),
 )

@@ -196,21 +196,60 @@ def claim(code: str = CODE) -> rec.ClaimOpened:
     return rec.ClaimOpened(amount=200, tender="cash", code=code, reason="not enough coins")
 
 
-def test_a_claim_is_shown_before_its_customer_leaves(bench: Bench) -> None:
+GLASS = ("You get 2.00", "0000 0203 1714", "1242 4254", "")
+WORDS = ("One moment, please",)
+
+
+def looks(bench: Bench, glass: tuple[str, ...], for_s: float) -> None:
+    bench.rules.codes.look(glass)
+    bench.now_s += for_s
+
+
+def test_a_code_stands_on_the_panel_for_a_turn_before_its_customer_leaves(bench: Bench) -> None:
     bench.told(claim(), 1)
-    bench.screen = ("You get 2.00", "0000 0203 1714", "1242 4254")
-    bench.rules.look()
+    looks(bench, GLASS, 10.0)
     bench.rules.check(bench.evidence)
     assert bench.findings == []
-    bench.told(claim("00000177294033431702"), 1)
-    bench.rules.look()
+
+
+def test_a_code_that_the_panel_never_showed_is_told(bench: Bench) -> None:
+    bench.told(claim(), 1)
+    looks(bench, WORDS, 40.0)
     bench.rules.check(bench.evidence)
-    assert bench.findings == ["the panel never showed the claim's code 00000177294033431702"]
+    assert bench.findings == [f"the panel never showed the claim's code {CODE}"]
+
+
+def test_a_code_that_is_hidden_stands_once_more_and_without_a_break(bench: Bench) -> None:
+    bench.told(claim(), 1)
+    for _ in range(4):
+        looks(bench, GLASS, 6.0)
+        looks(bench, WORDS, 1.0)
+    assert bench.rules.codes.owed
+    bench.rules.check(bench.evidence)
+    assert bench.findings == [f"the panel showed for 6.0 s the claim's code {CODE}"]
+
+
+def test_on_a_small_glass_a_code_is_away_while_its_words_are_read() -> None:
+    small = build.base_settings().display
+    assert small is not None
+    bench = Bench(settings(display=small.model_copy(update={"cols": 16, "rows": 2})))
+    bench.told(claim(), 1)
+    for _ in range(2):
+        looks(bench, ("You get", "2.00"), 2.0)
+        looks(bench, ("0000 0203 1714", "1242 4254"), 3.0)
+    assert not bench.rules.codes.owed
+
+
+def test_a_code_that_was_keyed_in_has_been_read(bench: Bench) -> None:
+    seq = bench.told(claim(), 1)
+    bench.told(rec.ClaimRedeemed(claim=seq, amount=200, tender="cash"))
+    bench.rules.check(bench.evidence)
+    assert bench.findings == []
 
 
 def test_an_end_takes_the_panel_with_it(bench: Bench) -> None:
     bench.told(claim(), 1)
-    bench.rules.life_ended()
+    bench.rules.codes.life_ended()
     bench.rules.check(bench.evidence)
     assert bench.findings == []
 

@@ -23,6 +23,7 @@ from simulator.swarm.damage import (
     damage,
     last_customer,
 )
+from simulator.swarm.folded import Folded
 from simulator.swarm.health import HealthOracle
 from simulator.swarm.intents import Intents
 from simulator.swarm.judge import Judge
@@ -68,6 +69,7 @@ class Player(Lives):
         self.verdict = Verdict(life)
         self.judge: Judge | None = None
         self.technician = Technician(machine)
+        self.folded = Folded(machine)
         self.health = HealthOracle.of(machine)
         self.relays = Relays.of(machine, lambda: self.watch.evidence)
         self.times = Times(machine, self._finds, self._devices_are_heard)
@@ -317,6 +319,7 @@ class Player(Lives):
             self.verdict.vends += 1
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
+        self.folded.record(record, self.watch.evidence)
         self.rules.record(record, self.watch.evidence)
         self.intents.record(record)
         if self.relays is not None:

@@ -201,6 +201,31 @@ def raise_the_clock_s_floor_by_any_time(soil: Soil) -> None:
     soil.wrap(WallLabel, "stamp", make)
 
 
+def forget_in_snapshots_what_failed(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def decode(cls: Any, raw: bytes) -> State:
+            found: State = real(raw)
+            found.failures, found.failures_machine, found.wrong_codes = {}, 0, 0
+            return found
+
+        return classmethod(decode)
+
+    soil.wrap(State, "decode", make)
+
+
+def leave_grants_out_of_snapshots(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def encode(self: State) -> bytes:
+            grants, self.grants = self.grants, {}
+            raw: bytes = real(self)
+            self.grants = grants
+            return raw
+
+        return encode
+
+    soil.wrap(State, "encode", make)
+
+
 def try_a_refund_for_an_hour(soil: Soil) -> None:
     soil.put(patience, "limit_s", lambda desk: 3_600.0)
 
@@ -297,6 +322,8 @@ MUTANTS: Final = (
     Mutant("take the last customer's proof of age", take_the_last_customer_s_proof_of_age),
     Mutant("take money while nothing is sold", take_money_while_nothing_is_sold, "door"),
     Mutant("raise the clock's floor by any time", raise_the_clock_s_floor_by_any_time, "clock"),
+    Mutant("forget in snapshots what failed", forget_in_snapshots_what_failed),
+    Mutant("leave grants out of snapshots", leave_grants_out_of_snapshots),
     Mutant("try a refund for an hour", try_a_refund_for_an_hour),
     Mutant("give a refund up at once", give_a_refund_up_at_once),
     Mutant("turn twice whatever the owner says", turn_twice_whatever_the_owner_says),

@@ -13,13 +13,15 @@ from typing import Final
 
 from config.climate import Climate
 from controller.climate_plan import climate_plan
-from controller.domain.climate import Light, Thermometer
+from controller.domain.climate import Light
+from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from simulator.oracles import WATCHED_S
 from simulator.pins.board import Edge
 from simulator.swarm.cooling import SOON_S, CoolingOracle
 from simulator.swarm.evidence import Evidence
+from simulator.swarm.plan import Trouble
 from simulator.swarm.troubles import Excuse
 from simulator.thermal import Cabin, Span
 from simulator.whole import Whole
@@ -32,7 +34,10 @@ ICY_C: Final = 4.0  # an evaporator's own
 LOOKS_S: Final = 61.0  # what nothing else changes is looked at once a minute
 SWINGS_S: Final = 0.2  # a door's switch, and the turn that follows
 REST_S: Final = 60.0  # of the heater, after a run that was as long as may be
+LOST_S: Final = 60.0  # a thermometer that says nothing for so long is given up
 SENSOR: Final = ("climate", "sensor")
+SAYS_NOTHING: Final = ("gone", "checksum", "open", "power_up")
+THERMOMETER: Final = "thermometer:"
 TOLD_WRONG: Final = "stuck"  # the one such trouble that no controller can see
 COOLING: Final = "cooling"
 DEFROSTING: Final = "defrosting"
@@ -215,6 +220,7 @@ class Relays:
             yield from self._lasted(name, since_s, now, evidence)
         if evidence.excused(Excuse.WARM):
             self._blind_s = now
+        yield self._given_up(now, evidence)
         yield self._light_right(now, evidence)
         self._was_slow_s = evidence.slowest_commit_s()
         if self._is_blind(evidence):
@@ -281,13 +287,32 @@ class Relays:
         if before_s is not None and self._unmeasured(before_s, now, evidence):
             evidence.findings.append("the heater is on, and nobody can say how warm it is")
 
+    def _given_up(self, now: float, evidence: Evidence) -> str:
+        """A thermometer that says nothing is told of, and no longer believed."""
+        limit_s = LOST_S + STALE_S + 2.0 * self._slow_s(evidence)
+        for window in evidence.windows:
+            trouble = window.why
+            if not isinstance(trouble, Trouble) or (trouble.part, trouble.name) != SENSOR:
+                continue
+            silent_s = min(now, window.ends_s) - max(window.begins_s, self._began_s)
+            if trouble.value in SAYS_NOTHING and silent_s > limit_s and not self._told(evidence):
+                return f"the thermometer has said nothing for {silent_s:.0f} s, and is believed"
+        return ""
+
+    def _told(self, evidence: Evidence) -> bool:
+        """Tell whether a thermometer is, or was just now, on record as out of order."""
+        changed = evidence.of(rec.FaultRaised, rec.FaultCleared)
+        parts = [data.part for data in changed if data.code == FaultCode.TEMPERATURE_SENSOR.value]
+        parts += self._machine.state.faults
+        return any(part.startswith(THERMOMETER) for part in parts)
+
     def _new(self, heats: Thermostat) -> bool:
         """Tell whether this life knows nothing of its last run."""
         return self._began_s >= heats.off_s
 
     def _unmeasured(self, since_s: float, until_s: float, evidence: Evidence) -> bool:
         """Tell whether no thermometer could be read for too long while it was on."""
-        lost_s = Thermometer.LOST_AFTER_S + LATE_S + 2.0 * self._slow_s(evidence)
+        lost_s = LOST_S + LATE_S + 2.0 * self._slow_s(evidence)
         for window in evidence.windows:
             trouble = window.why
             key = (getattr(trouble, "part", ""), getattr(trouble, "name", ""))

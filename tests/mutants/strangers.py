@@ -168,6 +168,10 @@ def show_less_credit_than_there_is(soil: Soil) -> None:
     soil.wrap(runner, "view", make)
 
 
+def believe_a_dead_thermometer(soil: Soil) -> None:
+    soil.put(climate.Thermometer, "LOST_AFTER_S", 3_600.0)
+
+
 def take_the_last_customer_s_proof_of_age(soil: Soil) -> None:
     soil.put(age, "HOLDS_S", 3_600.0)
 
@@ -319,6 +323,7 @@ MUTANTS: Final = (
     Mutant("leave a late approval to its reader", leave_a_late_approval_to_its_reader, "reader"),
     Mutant("stop in the middle of a vend", stop_in_the_middle_of_a_vend, "stop"),
     Mutant("show less credit than there is", show_less_credit_than_there_is),
+    Mutant("believe a dead thermometer", believe_a_dead_thermometer),
     Mutant("take the last customer's proof of age", take_the_last_customer_s_proof_of_age),
     Mutant("take money while nothing is sold", take_money_while_nothing_is_sold, "door"),
     Mutant("raise the clock's floor by any time", raise_the_clock_s_floor_by_any_time, "clock"),

@@ -53,6 +53,7 @@ class Manners:
         self._settled: set[tuple[int, int]] = set()  # cash and item
         self._told = {name: len(r.cash_sales) for name, r in machine.world.readers.items()}
         self._known_ms = to_ms(BUILT)  # or the last time that somebody confirmed
+        self._asked: dict[int, float] = {}  # by vend: since when a reader is asked
         self._clouded: set[str] = set()  # readers whose session two may tell differently
         self.rules: dict[type[Any], Any] = {
             rec.VendOpened: self._opens,
@@ -69,6 +70,9 @@ class Manners:
             rec.MachineLocked: self._locks,
             rec.MachineUnlocked: self._unlocks,
             rec.StopRequested: self._stops,
+            rec.ApprovalRequested: self._asks,
+            rec.ApprovalCancelIntended: self._gives_up,
+            rec.ApprovalFinished: self._gives_up,
         }
 
     def door(self, is_open: bool) -> None:
@@ -152,6 +156,28 @@ class Manners:
         del record
         if self._vends:
             evidence.findings.append(f"it stops ({data.reason}) in the middle of a vend")
+
+    def _asks(self, record: Record, data: rec.ApprovalRequested, evidence: Evidence) -> None:
+        del data, evidence
+        if record.vend is not None:
+            self._asked[record.vend] = record.mono_ms / 1_000
+
+    def _gives_up(
+        self,
+        record: Record,
+        data: rec.ApprovalCancelIntended | rec.ApprovalFinished,
+        evidence: Evidence,
+    ) -> None:
+        """Nobody waits for a card for longer than the owner lets them."""
+        since_s = self._asked.pop(record.vend or 0, None)
+        if since_s is None or evidence.ends or not self._now(record):
+            return
+        waited_s = record.mono_ms / 1_000 - since_s
+        most_s = self._machine.settings.policy.approval_timeout_s
+        if waited_s > most_s + LATE_S + 2.0 * evidence.slowest_commit_s():
+            evidence.findings.append(
+                f"{data.device} was asked for {waited_s:.0f} s, and the owner gives it {most_s:.0f}"
+            )
 
     # ---------------------------------------------------------------------------- what comes in
 

@@ -308,6 +308,10 @@ def have_the_next_coin_take_a_code_away(soil: Soil) -> None:
     soil.put(promises, "left", left)
 
 
+def never_give_a_request_up(soil: Soil) -> None:
+    soil.put(vend, "approval_timed_out", lambda desk, saga: None)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -340,4 +344,5 @@ MUTANTS: Final = (
     Mutant("stop the compressor at once", stop_the_compressor_at_once),
     Mutant("leave a code no time to be copied", leave_a_code_no_time_to_be_copied),
     Mutant("have the next coin take a code away", have_the_next_coin_take_a_code_away),
+    Mutant("never give a request up", never_give_a_request_up),
 )

@@ -6,6 +6,7 @@ import pytest
 
 from config.models import Offer
 from controller.journal import records as rec
+from controller.journal.envelope import RecordData
 from simulator.swarm import build
 from simulator.truth import Fact
 from tests.swarm.bench import Bench, noon, settings
@@ -187,6 +188,27 @@ def test_an_unknown_drop_is_decided_as_the_owner_says(bench: Bench) -> None:
     assert bench.findings == []
     bench.told(rec.DispenseDecided(column="A3", policy="charge"), vend)
     assert len(bench.findings) == 1
+
+
+# ------------------------------------------------------------------------------------- readers
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        rec.ApprovalCancelIntended(device="cashless1"),
+        rec.ApprovalFinished(device="cashless1", outcome="denied"),
+    ],
+)
+@pytest.mark.parametrize(("waits_s", "told"), [(61.0, 0), (75.0, 1)])
+def test_no_card_is_waited_for_longer_than_the_owner_says(
+    waits_s: float, told: int, ends: RecordData, bench: Bench
+) -> None:
+    vend = bench.opens()
+    bench.told(rec.ApprovalRequested(device="cashless1", amount=200, item=1), vend)
+    bench.now_s += waits_s
+    bench.told(ends, vend)
+    assert len(bench.findings) == told
 
 
 # ------------------------------------------------------------------------------------- claims

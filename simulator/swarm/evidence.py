@@ -193,6 +193,7 @@ class Watch:
         self._pulsed: Counter[int] = Counter()  # coins that were pulsed, and in no record yet
         self._hushed: Counter[int] = Counter()  # those of a life that ended
         self._refusals: set[str] = set()  # acknowledged by an adapter, and not on record yet
+        self._refused: set[str] = set()  # readers that told this life of a refund error
         if machine.world.pulse is not None:
             machine.world.pulse.on_coin = self._pulse_coin
 
@@ -228,9 +229,19 @@ class Watch:
             self._pulsed[value] += 1
 
     def end_step(self) -> None:
-        """What spoilt pulses told of is in the cash box, and nobody can know it."""
+        """What spoilt pulses told of is in the cash box; what a reader told of is on record."""
         if self.evidence.excused(Excuse.PULSE):
             self.evidence.lost += self._unpulsed()
+        written = {data.device for data in self.evidence.of(rec.RefundRefused)}
+        self.evidence.findings += [
+            f"{name} told that it could not give back, and nobody wrote it down"
+            for name in sorted(self._refused - written)
+        ]
+        self._refused.clear()
+
+    def _spoiling(self, name: str) -> bool:
+        """Tell whether what a device says may not arrive, though it is acknowledged."""
+        return self.machine.loop.time() - self.spoilt.get(name, NEVER) < SPOILT_S
 
     def _unpulsed(self) -> int:
         lost = sum(value * count for value, count in self._pulsed.items())
@@ -252,6 +263,8 @@ class Watch:
             money = money_in(self.machine.world, name, item)
             if is_refund_error(name, item) and self.machine.link == "adapter":
                 (self.evidence.unrefunded if self._dead else self._refusals).add(name)
+            if is_refund_error(name, item) and not self._dead and not self._spoiling(name):
+                self._refused.add(name)
             if self._dead and self.machine.link == "adapter":
                 # Asked for just before the end: the adapter acknowledges, and tells nobody.
                 self.evidence.lost += money
@@ -396,6 +409,7 @@ class Watch:
         evidence.lost += told
         evidence.unrefunded |= self._refusals
         self._refusals.clear()
+        self._refused.clear()
         if power and self.machine.world.cctalk is not None:
             # Its devices forget the credits that nobody has read yet.
             held = self.machine.held_by_an_answer()

@@ -312,6 +312,10 @@ def never_give_a_request_up(soil: Soil) -> None:
     soil.put(vend, "approval_timed_out", lambda desk, saga: None)
 
 
+def overhear_a_reader_s_refund_error(soil: Soil) -> None:
+    soil.put(vend, "refund_refused", lambda desk, report: None)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -345,4 +349,5 @@ MUTANTS: Final = (
     Mutant("leave a code no time to be copied", leave_a_code_no_time_to_be_copied),
     Mutant("have the next coin take a code away", have_the_next_coin_take_a_code_away),
     Mutant("never give a request up", never_give_a_request_up),
+    Mutant("overhear a reader's refund error", overhear_a_reader_s_refund_error),
 )

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from controller.saga import vend
 from drivers.mdb.cashless import MdbCardReader
 from simulator.swarm import build
 from simulator.swarm import draw as drawing
 from simulator.swarm.draw import denial, draw, luck
-from simulator.swarm.plan import Act, Build, End, Life, Step
+from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.swarm.verdict import Verdict
+from simulator.world import Link
 
 BASE = build.base_settings()
 NEXT = Step(2, (Act("coin", 50), Act("keys", text="B4", until="credit")))
@@ -47,6 +49,20 @@ def test_a_driver_that_tells_nobody_before_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(MdbCardReader, "_intend", nothing)
     found = [died(End("kill", "approval.requested", after))[0].findings for after in range(36, 48)]
     assert any("out of pocket by 50" in one for findings in found for one in findings)
+
+
+@pytest.mark.parametrize("link", ["adapter", "native"])
+def test_a_refund_error_that_nobody_writes_down_is_found(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts = Act("keys", text="A3"), Act("card", text="card", until="card")
+    fails = Trouble("A3", "jam", when="approval.requested", for_s=20.0)
+    keeps = Trouble("cashless1", "refund", "error", when="approval.requested")
+    life = Life(9, Build(link=link), (Step(1, acts, (fails, keeps)), NEXT))
+    assert play(BASE, life)[0].findings == []
+    monkeypatch.setattr(vend, "refund_refused", lambda desk, report: None)
+    found = play(BASE, life)[0].findings
+    assert found == ["cashless1 told that it could not give back, and nobody wrote it down"]
 
 
 def test_it_is_drawn_where_vendd_may_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:

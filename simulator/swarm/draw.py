@@ -19,6 +19,7 @@ from simulator.swarm.guided import misfortune
 from simulator.swarm.orders import ordered
 from simulator.swarm.people import guesser, refused_by_its_reader, somebody
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
+from simulator.swarm.seldom import seldom
 from simulator.swarm.shelf import Shelf
 from simulator.swarm.troubles import ANY, KINDS, Kind
 from simulator.world import Link
@@ -146,6 +147,10 @@ def _step(seed: int, number: int, shelf: Shelf, machine: Build, fate: Luck) -> S
     rng = _rng(seed, number)
     if rng.random() < 1 / VISIT_EVERY:
         return Step(number, visit=True)
+    if fate.guided:
+        one = seldom(lambda what: _rng(seed, f"{number}/{what}"), shelf, machine)
+        if one is not None:
+            return Step(number, one.acts, one.troubles, one.end)
     if fate.guided and rng.random() < fate.guided:
         met = misfortune(_rng(seed, f"{number}/cell"), shelf, machine)
         return Step(number, met.acts, met.troubles, met.end)

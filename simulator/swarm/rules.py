@@ -30,6 +30,7 @@ GUESSES_MAX: Final = 5  # wrong codes until no code is taken
 ACCEPTOR: Final = "acceptor"
 WRONG: Final = ("unknown", "expired")
 PAUSE_S: Final = 15 * 60.0
+DAY_MS: Final = 86_400_000
 FAULTY: Final = ("jammed", "no_start", "no_home", "not_seen")  # turns that tell of a fault
 OFF_FOR: Final = tuple(f"column.{fault}" for fault in FAULTY)
 
@@ -53,6 +54,7 @@ class Rules:
         self._refunds: Counter[str] = Counter()  # by id: what its app has yet to be asked for
         self._inherited = 0  # the same of rights that an older journal granted
         self._codes: set[str] = set()
+        self._dated: list[int] = []  # when claims were made, where somebody confirmed that time
         self._guesses = 0
         self._paused_until_s = float("-inf")
         self._locked = False
@@ -273,7 +275,8 @@ class Rules:
         self._locked = False
 
     def _claims(self, record: Record, claim: rec.ClaimOpened, evidence: Evidence) -> None:
-        del record
+        if record.confirmed:
+            self._dated.append(record.at_ms)
         if claim.code in self._codes:
             evidence.findings.append(f"two claims have the code {claim.code}")
         elif not well_formed(claim.code):
@@ -290,8 +293,16 @@ class Rules:
     def _refused(self, record: Record, data: rec.ClaimRefused, evidence: Evidence) -> None:
         self._judged(record, evidence)
         self._guesses += data.reason in WRONG
+        if data.reason == "expired" and self._machine.state.previous is None:
+            self._expires(record, evidence)
         if data.reason in WRONG and self._guesses % GUESSES_MAX == 0:
             self._paused_until_s = self._machine.loop.time() + PAUSE_S - 1.0
+
+    def _expires(self, record: Record, evidence: Evidence) -> None:
+        """A code is too old only by two times that somebody has confirmed."""
+        born_ms = record.at_ms - self._machine.settings.policy.claim_days * DAY_MS
+        if not (record.confirmed and any(at_ms < born_ms for at_ms in self._dated)):
+            evidence.findings.append("a code is taken for expired, and nobody knows its age")
 
     def _judged(self, record: Record, evidence: Evidence) -> None:
         """Five wrong codes in a row, and none is taken for a quarter of an hour."""

@@ -21,6 +21,7 @@ from controller.saga import (
     dispensing,
     late_card,
     patience,
+    redeem,
     vend,
 )
 from controller.state import state, table
@@ -316,6 +317,13 @@ def overhear_a_reader_s_refund_error(soil: Soil) -> None:
     soil.put(vend, "refund_refused", lambda desk, report: None)
 
 
+def judge_a_claim_s_age_by_any_clock(soil: Soil) -> None:
+    def expired(desk: Any, claim: Any) -> bool:
+        return bool(desk.wall_ms - claim.at_ms > desk.policy.claim_days * redeem._DAY_MS)
+
+    soil.put(redeem, "_expired", expired)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -350,4 +358,5 @@ MUTANTS: Final = (
     Mutant("have the next coin take a code away", have_the_next_coin_take_a_code_away),
     Mutant("never give a request up", never_give_a_request_up),
     Mutant("overhear a reader's refund error", overhear_a_reader_s_refund_error),
+    Mutant("judge a claim's age by any clock", judge_a_claim_s_age_by_any_clock),
 )

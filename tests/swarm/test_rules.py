@@ -269,6 +269,20 @@ def test_a_code_that_was_keyed_in_has_been_read(bench: Bench) -> None:
     assert bench.findings == []
 
 
+@pytest.mark.parametrize(
+    ("days", "born", "now", "told"),
+    [(91, True, True, 0), (91, False, True, 1), (91, True, False, 1), (89, True, True, 1)],
+)
+def test_a_code_expires_by_two_times_that_somebody_has_confirmed(
+    days: int, born: bool, now: bool, told: int, bench: Bench
+) -> None:
+    at_ms = noon()
+    bench.told(claim(), 1, at_ms=at_ms, confirmed=born)
+    expired = rec.ClaimRefused(reason="expired")
+    bench.told(expired, at_ms=at_ms + days * 86_400_000, confirmed=now)
+    assert len(bench.findings) == told
+
+
 def test_an_end_takes_the_panel_with_it(bench: Bench) -> None:
     bench.told(claim(), 1)
     bench.rules.codes.life_ended()

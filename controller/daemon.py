@@ -49,6 +49,7 @@ EXIT_BUG: Final = 70  # sysexits.h EX_SOFTWARE
 EXIT_CONFIG: Final = 78  # sysexits.h EX_CONFIG
 EXIT_HARDWARE: Final = 69  # sysexits.h EX_UNAVAILABLE: not there now; start again and look
 PINS_EVERY_S: Final = 1.0  # between two looks whether the pins are still there
+JOURNAL_EVERY_S: Final = 10.0  # a folder in memory is looked at; nothing is written
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
 PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
@@ -204,6 +205,7 @@ async def _sell(
     asyncio.get_running_loop().set_exception_handler(surprised)
 
     pins = asyncio.get_running_loop().create_task(end_without_pins())
+    journal = asyncio.get_running_loop().create_task(_look_for_the_journal(running))
 
     async def until_end() -> None:
         await asyncio.wait({machine})
@@ -213,9 +215,9 @@ async def _sell(
     finally:
         if machine.done() and not machine.cancelled() and machine.exception() is None:
             beat.start(END_S)  # it ended in order; a guard that finds another end switches off
-        for task in (stopper, link, house, pins, machine):
+        for task in (stopper, link, house, pins, journal, machine):
             task.cancel()
-        await asyncio.gather(stopper, link, house, pins, machine, return_exceptions=True)
+        await asyncio.gather(stopper, link, house, pins, journal, machine, return_exceptions=True)
     if why := running.lines.lost():
         raise HardwareError(f"gpio: the pins have vanished: {why}; vendd ends, to be started again")
     if machine.cancelled():
@@ -239,6 +241,18 @@ async def _keep_house(settings: MachineSettings, running: app.Running) -> None:
             await asyncio.sleep(PRUNE_EVERY_S)
     except JournalError as error:
         log.error("journal.not_pruned", error=str(error))  # the next record ends the machine
+
+
+async def _look_for_the_journal(running: app.Running) -> None:
+    """Notice before somebody pays that its file was taken away: no record may come for days."""
+    if running.journal.read_only:
+        return
+    try:
+        while True:
+            await asyncio.sleep(JOURNAL_EVERY_S)
+            await running.journal.look()
+    except JournalError as error:
+        log.error("journal.lost", error=str(error))  # which ends the machine
 
 
 async def _keep_in_touch(

@@ -23,6 +23,7 @@ from controller.journal.database import (
     Row,
     Statement,
     Value,
+    kept_log_of,
     log_of,
 )
 from controller.journal.errors import (
@@ -78,11 +79,36 @@ def _from_os(error: OSError) -> DiskError:
     return kind(str(error))
 
 
+class _Places:
+    """Where the files of an open database stand: under a name, or the next start finds nothing.
+
+    SQLite writes on to a file that was deleted, replaced or moved away, and syncs it: all of it is
+    gone when this process ends. Asked behind each commit, two looks at a folder in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._logs = path.with_name(log_of(path.name)), path.with_name(kept_log_of(path.name))
+        self._file = _identity(path)
+        self._log: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Raise DiskIoError if the file, or both names of its log, lead elsewhere or nowhere."""
+        if _identity(self._path) != self._file:
+            raise DiskIoError(f"{self._path} was taken away while it was in use")
+        log, kept = self._logs
+        if self._log is None:
+            self._log = _identity(log)  # which the first commit made
+        elif _identity(log) != self._log and _identity(kept) != self._log:
+            raise DiskIoError(f"{log} was taken away while it was in use")
+
+
 class AioDatabase:
     """A ``Database`` over aiosqlite."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection: aiosqlite.Connection | None = connection
+        self.places: _Places | None = None  # of one that is written
         self._lock = asyncio.Lock()  # nobody reads between BEGIN and COMMIT
         self._failed = ""
 
@@ -113,7 +139,7 @@ class AioDatabase:
                 # One trip to the thread and back: it offers no other way for a whole transaction,
                 # and each trip is a tenth of what a customer waits for beside the syncs.
                 raw = connection._conn  # noqa: SLF001 - see above
-                work = connection._execute(_transact, raw, statements)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as above
+                work = connection._execute(_transact, raw, statements, self.places)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as above
                 await self._run(work)
             except BaseException as error:
                 # Whether a cancelled caller's transaction ends, the reopened file will say.
@@ -177,6 +203,8 @@ class DirectoryStorage:
             raise _from_sqlite(error) from error
         database = AioDatabase(connection)
         try:
+            if access is Access.WRITE:
+                database.places = await asyncio.to_thread(_Places, path)
             for pragma in pragmas:
                 await database.query(pragma)
             # Nothing has been read yet, perhaps: take the lock, find out what the file is.
@@ -228,15 +256,30 @@ class DirectoryStorage:
 # ------------------------------------------------------------ what runs in a thread, blocking
 
 
-def _transact(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+def _transact(
+    connection: sqlite3.Connection, statements: Sequence[Statement], places: _Places | None
+) -> None:
     """Run the statements as one transaction; a single one is one by itself."""
     if len(statements) == 1:
         connection.execute(*statements[0])
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in statements:
-        connection.execute(*statement)
-    connection.execute("COMMIT")
+    else:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(*statement)
+        connection.execute("COMMIT")
+    if places is not None:
+        places.check()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file stands there, None when there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _from_os(error) from error
+    return found.st_dev, found.st_ino
 
 
 def _probe(path: Path) -> None:

@@ -102,6 +102,7 @@ class Journal(ReadableJournal[S]):
         self._staged: list[Record] = []
         self._flight: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[int] | None = None
         self._prune_no_more = False
         self._checkpointer = Checkpointer(opened.database, folded.at.seq, self._poison)
@@ -433,6 +434,24 @@ class Journal(ReadableJournal[S]):
             raise
         self._acked_seq = seq
 
+    async def look(self) -> None:
+        """Find out now, not with the next customer's money, that no record could be kept.
+
+        Raises:
+            JournalError: Somebody took the file away; it ends the machine as a failed commit does.
+        """
+        self._check()
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+        await asyncio.shield(self._looking)  # a transaction that is cut off poisons the journal
+
+    async def _look(self) -> None:
+        try:
+            await self._database.transaction([])
+        except JournalError as error:
+            self._poison(error)
+            raise
+
     async def verify_life(self, root: bytes | None = None) -> LifeReport:
         """Check this journal and those before it; ``root`` is the fleet's key that is pinned."""
         report = await self.verify(root=root)
@@ -458,6 +477,8 @@ class Journal(ReadableJournal[S]):
         try:
             if self._pruning is not None:
                 await asyncio.wait({self._pruning})  # what is wrong with it is in ``failed``
+            if self._looking is not None:
+                await asyncio.wait({self._looking})  # as above
             if not self.read_only and self._failed is None:
                 await self.commit()
                 if self._noting is not None:
@@ -478,7 +499,7 @@ class Journal(ReadableJournal[S]):
         """
         self._closed = True
         self._checkpointer.abandon()
-        for task in (self._flight, self._noting, self._pruning):
+        for task in (self._flight, self._noting, self._looking, self._pruning):
             if task is not None:
                 task.cancel()
 

@@ -298,5 +298,20 @@ async def test_a_journal_that_cannot_be_written_shows_what_is_owed_and_takes_not
     await in_order(rig)
 
 
+async def test_a_journal_that_is_deleted_under_a_running_vendd_sells_nothing_more(
+    rig: Rig,
+) -> None:
+    """Before anybody pays: Linux lets a process go on writing to a file that has no name."""
+    assert rig.vendd is not None
+    for file in rig.settings.journal.folder.glob("journal-*"):
+        file.unlink()
+    assert await rig.vendd.ended() != 0
+    assert "was taken away while it was in use" in (rig.home / VENDD_LOG).read_text("utf-8")
+    await rig.start_vendd(selling=False)
+    await rig.sim.wait_for(display="Out of service", timeout_s=PLENTY_S)
+    await rig.sim.insert_coin(100)
+    await rig.sim.wait_for(totals={"returned": 100}, timeout_s=PLENTY_S)
+
+
 def files_below(folder: Path) -> list[Path]:
     return [folder, *folder.rglob("*")]

@@ -69,6 +69,80 @@ async def test_a_link_that_is_lost_while_an_ack_is_noted_harms_no_journal(tmp_pa
     await journal.close()
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced", "folder moved", "both logs deleted"])
+async def test_nothing_is_durable_in_a_file_that_somebody_took_away(
+    tmp_path: Path, how: str
+) -> None:
+    """Linux lets us go on writing to a file without a name; all of it ends with this process."""
+    folder = tmp_path / "journal"
+    journal = await open_journal(DirectoryStorage(folder))
+    ended: list[bool] = []
+    journal.on_failed = lambda: ended.append(True)
+    await put_in(journal, 100)
+    file = folder / journal_file(journal.journal_id)
+    match how:
+        case "deleted":
+            file.unlink()
+        case "replaced":
+            copy = folder / "copy"
+            copy.write_bytes(file.read_bytes())
+            copy.rename(file)
+        case "folder moved":
+            folder.rename(tmp_path / "elsewhere")
+        case _:
+            for log in folder.glob("*-wal*"):
+                log.unlink()
+    with pytest.raises(DiskIoError, match="away"):
+        await put_in(journal, 50)
+    assert ended == [True]
+    with pytest.raises(JournalPoisonedError):
+        await put_in(journal, 50)
+    await journal.close()
+
+
+async def test_a_file_that_was_taken_away_is_missed_before_there_is_anything_to_write(
+    tmp_path: Path,
+) -> None:
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    ended: list[bool] = []
+    journal.on_failed = lambda: ended.append(True)
+    before = bytes_in(tmp_path)
+    await journal.look()
+    assert (bytes_in(tmp_path), ended) == (before, [])
+    (tmp_path / journal_file(journal.journal_id)).unlink()
+    with pytest.raises(DiskIoError, match="away"):
+        await journal.look()
+    assert ended == [True]
+    await journal.close()
+
+
+async def test_a_stop_in_the_middle_of_a_look_harms_no_journal(tmp_path: Path) -> None:
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    for steps in range(8):
+        looking = asyncio.ensure_future(journal.look())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        await put_in(journal, 1)
+    await journal.close()
+    again = await open_journal(DirectoryStorage(tmp_path))
+    assert again.state.balances["cash.box"] == 8
+    await again.close()
+
+
+async def test_one_name_of_the_log_is_enough(tmp_path: Path) -> None:
+    journal = await open_journal(DirectoryStorage(tmp_path))
+    await put_in(journal, 100)
+    (log,) = tmp_path.glob("*-wal")
+    log.unlink()
+    await put_in(journal, 50)
+    await journal.close()
+    again = await open_journal(DirectoryStorage(tmp_path))
+    assert again.state.balances["cash.box"] == 150
+    await again.close()
+
+
 async def test_a_whole_life_on_a_real_disk(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "lib"
     for boot in (1, 2, 3):

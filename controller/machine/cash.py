@@ -21,7 +21,7 @@ from controller.ports import (
     DeviceName,
     StackerCount,
 )
-from controller.saga import escrow, give_back, rights, vend
+from controller.saga import basket_rules, escrow, give_back, rights, vend
 from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state.cash import Escrow
 
@@ -138,6 +138,7 @@ class CashHandling:
         if (early_s := desk.live.forgotten_at - desk.now) > 0:
             desk.do(Wake("credit", early_s))
             return
+        basket_rules.give_up(desk)  # what it lacks would be bought with the next customer's money
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
             return

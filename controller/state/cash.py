@@ -124,6 +124,7 @@ def _credit_granted(s: State, r: Record, d: rec.CreditGranted) -> None:
 
 def _credit_kept(s: State, _r: Record, d: rec.CreditKept) -> None:
     s.credit.withdraw(d.lots)
+    s.basket_due = s.basket_due and bool(s.credit.total)
 
 
 FOLDS: Final[dict[type[RecordData], Callable[[State, Record, Any], None]]] = {

@@ -304,6 +304,7 @@ class Purse:
 
     def _keeps(self, record: Record, data: rec.CreditKept, evidence: Evidence) -> None:
         del data
+        self._kept = 0  # all of it is kept
         if self._now(record):
             self._timed_out(record, evidence, "keep")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import Final
 
 from simulator.rig import Rig
 
@@ -149,3 +150,53 @@ async def coin_and_hopper(rig: Rig) -> None:
     await rig.sim.insert_coin(200)
     await credited(rig, 200)
     await rig.sim.press_keys("A1")
+
+
+PULSES: Final = 24
+"""The pin on which coins are pulsed."""
+
+
+async def _pulsed(rig: Rig, *values: int) -> None:
+    """Put coins in that are told by pulses, and wait until the first one is being told."""
+    rig.coins_told += values
+    mark = await rig.sim.mark()
+    for value in values:
+        await rig.sim.insert_coin(value)
+    await rig.sim.wait_for(pin=PULSES, since=mark)
+
+
+async def _heard(rig: Rig, *values: int) -> None:
+    """Wait until they are credited, each as the coin that it is."""
+    await credited(rig, sum(values))
+    found = [
+        coin[1]
+        for record in rig.api.records
+        if record["type"] == "coins.deposited"
+        for coin in record["data"]["coins"]
+    ]
+    assert found == list(values), f"heard as {found}"
+    rig.coins_told.clear()
+
+
+async def pulsed_coins(rig: Rig) -> None:
+    """Two coins pay what water costs."""
+    await _pulsed(rig, 100, 50)
+    await _heard(rig, 100, 50)
+    await rig.sim.press_keys("A1")
+
+
+async def pulsed_jam(rig: Rig) -> None:
+    """A coin is told, and nothing falls; there are no coins to pay it back from."""
+    await rig.sim.jam("B4")
+    await _pulsed(rig, 50)
+    await _heard(rig, 50)
+    await rig.sim.press_keys("B4")
+
+
+async def pulsed_meanwhile(rig: Rig) -> None:
+    """A coin is being told while the one before it is spent."""
+    await _pulsed(rig, 50)
+    await _heard(rig, 50)
+    await _pulsed(rig, 200)
+    await rig.sim.press_keys("B4")
+    await _heard(rig, 50, 200)

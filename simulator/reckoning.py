@@ -71,6 +71,7 @@ def reckon(
     by_hand: int = 0,
     left_behind: int = 0,
     by_app: int = 0,
+    unheard: int = 0,
 ) -> Reckoning:
     """Hold one against the other.
 
@@ -82,6 +83,7 @@ def reckon(
         by_hand: What staff have paid of claims from their own pockets, less credit they gave away.
         left_behind: Credit that customers never came back for, and that the machine kept.
         by_app: What was paid in an app, which the world knows nothing of.
+        unheard: Coins in the cash box that were told to nobody who lived to write them down.
     """
     balance = dict.fromkeys(acc.ALL, 0)
     for row in ledger["accounts"]:
@@ -96,7 +98,12 @@ def reckon(
 
     lines: tuple[Line, ...] = (
         Line(acc.CASH_TUBES, "coins in the tubes", balance[acc.CASH_TUBES], totals.tubes),
-        Line(acc.CASH_CASHBOX, "coins in the cash box", balance[acc.CASH_CASHBOX], totals.cashbox),
+        Line(
+            acc.CASH_CASHBOX,
+            "coins in the cash box",
+            balance[acc.CASH_CASHBOX],
+            totals.cashbox - unheard,
+        ),
         Line(acc.CASH_STACKER, "bills in the stacker", balance[acc.CASH_STACKER], totals.stacker),
         Line(
             acc.CASH_RECYCLER, "bills in the recycler", balance[acc.CASH_RECYCLER], totals.recycler
@@ -121,7 +128,7 @@ def reckon(
                 *acc.CREDIT, acc.CREDIT_APP, acc.ESCROW_OWED, acc.HELD_CASH, acc.HELD_CARD,
                 acc.HELD_APP, acc.PAYOUT_OWED, *acc.CLAIMS,
             ),
-            spent + by_app - sold - by_hand - left_behind,
+            spent + by_app - sold - by_hand - left_behind - unheard,
         ),
         Line(acc.OPERATOR, "put in by staff", owed(acc.OPERATOR), staff + by_hand),
         Line(

@@ -160,6 +160,8 @@ class Rig:
         self._by_hand = 0
         self._kept = 0
         self._by_app = 0
+        self._unheard = 0
+        self.coins_told: list[int] = []  # by pulses, once, and not known to be on record yet
 
     # ----------------------------------------------------------------------------- processes
 
@@ -377,7 +379,10 @@ class Rig:
         self, ledger: Mapping[str, Any], stock: Mapping[str, Any], truth: TruthView
     ) -> Reckoning:
         """Return what anybody believes of this machine, in vendd's words, beside what is so."""
-        return reckon(ledger, stock, truth, self._opening, self._by_hand, self._kept, self._by_app)
+        return reckon(
+            ledger, stock, truth, self._opening, self._by_hand, self._kept, self._by_app,
+            self._unheard,
+        )  # fmt: skip
 
     def staff_paid_claim(self, amount: int) -> None:
         """Remember a claim that staff paid out of their own pocket."""
@@ -390,6 +395,10 @@ class Rig:
     def paid_in_app(self, amount: int) -> None:
         """Remember credit that was paid in an app."""
         self._by_app += amount
+
+    def fell_unheard(self, amount: int) -> None:
+        """Remember coins that a pulse acceptor told a vendd that died, and tells nobody again."""
+        self._unheard += amount
 
     def left_behind(self, amount: int) -> None:
         """Remember credit that nobody came back for, on a machine that keeps it."""

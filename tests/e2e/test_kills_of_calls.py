@@ -26,7 +26,8 @@ StartRig = Callable[..., Awaitable[Rig]]
 
 
 OF_MONEY = 3  # scenes of the first machine a day; one of the others has all of its own played
-OTHERS = ["rights", "claims", "line"]  # the rest has two items or two payouts: for ./run soak
+# The rest has two items or two payouts: for ./run soak.
+OTHERS = ["rights", "claims", "line", "pulses"]
 
 
 def of_the_day(machine: str, day: int) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
+from config.machine import MachineSettings
 from controller.domain.commands import (
     Command,
     DisableColumn,
@@ -167,6 +168,9 @@ class ConfigHand:
             case "column":
                 names = [column.selection for column in machine.settings.columns]
                 return _tell(machine, *(DisableColumn(name, SWITCHED_OFF) for name in names))
+            case "tokens":
+                names = _tokened(machine.settings)
+                return _tell(machine, *(DisableColumn(name, SWITCHED_OFF) for name in names))
             case "reader":
                 return _tell(machine, EnableReader("cashless1", on=False))
             case _:
@@ -177,7 +181,7 @@ class ConfigHand:
         match trouble.name:
             case "price":
                 _set_prices(machine, 0)
-            case "column" if machine.running is not None:
+            case "column" | "tokens" if machine.running is not None:
                 names = [column.selection for column in machine.settings.columns]
                 off = [n for n in names if machine.state.stock.of(n).disabled == SWITCHED_OFF]
                 _tell(machine, *(EnableColumn(name) for name in off))
@@ -188,6 +192,16 @@ class ConfigHand:
             case _:
                 pass
         return True
+
+
+def _tokened(settings: MachineSettings) -> list[str]:
+    """Return the columns of what a token buys."""
+    tokens = settings.tokens
+    return [
+        column.selection
+        for column in settings.columns
+        if column.selection in tokens.columns or column.product in tokens.products
+    ]
 
 
 def _tell(machine: Whole, *orders: Command) -> bool:

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from simulator.swarm import rights
 from simulator.swarm.guided import Misfortune
 from simulator.swarm.payers import anyones
 from simulator.swarm.plan import Act, Build, Trouble
 from simulator.swarm.shelf import Shelf
 
 YEARS_S: Final = 3.2e8  # a clock that is wrong by ten years
+ALIKE: Final = ("A1", "A2")  # of one product
 
 
 def _owed(first: str, build: Build) -> tuple[list[Act], tuple[Trouble, ...]]:
@@ -45,6 +47,33 @@ def back_with_a_code(rng: random.Random, shelf: Shelf, build: Build) -> Misfortu
     return Misfortune(tuple(acts), (*troubles, ahead))
 
 
+def with_a_token(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Puts a token in where nothing is left that it buys, and wants something else for it."""
+    del shelf
+    wait = Act("wait", after_s=rng.choice((7.0, 9.0)))
+    keys = Act("keys", text="B3#" if build.basket else "B3", after_s=0.5, until="credit")
+    off = Trouble("config", "tokens", for_s=30.0)
+    return Misfortune((wait, Act("coin", 0, "token"), keys), (off,))
+
+
+def behind_an_app(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Wants what several have paid for in their apps, of another column, which jams.
+
+    Where few are left all are set aside, and there is none for anybody else.
+    """
+    first, second = rng.sample(ALIKE, 2)
+    price, sure = shelf.prices[first], "#" if build.basket else ""
+    acts = [
+        Act("app", price, f"app-{rng.getrandbits(48):012x} {first} 30", after_s=0.2)
+        for _ in range(rng.choice((2, 8, 8, 8)))
+    ]
+    keys = Act("keys", text=second + sure, after_s=0.5, until="credit")
+    acts += [Act("coin", 200, after_s=0.4), keys]
+    if rng.random() < 0.5:
+        acts.append(Act("keys", text=first + sure, after_s=1.0, until="end"))
+    return Misfortune(tuple(acts), (Trouble(second, "jam", when="vend.opened", for_s=20.0),))
+
+
 @dataclass(frozen=True, slots=True)
 class Seldom:
     """One sort of customer.
@@ -67,7 +96,11 @@ def _any_machine(build: Build) -> bool:
     return True
 
 
-SORTS: Final[tuple[Seldom, ...]] = (Seldom("back", back_with_a_code, 0.008, _any_machine),)
+SORTS: Final[tuple[Seldom, ...]] = (
+    Seldom("back", back_with_a_code, 0.008, _any_machine),
+    Seldom("token", with_a_token, 0.01, rights.takes_tokens),
+    Seldom("aside", behind_an_app, 0.008, _any_machine),
+)
 
 
 def seldom(

@@ -332,6 +332,8 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("column", (True,), TURN, NONE, 10.0, 0.0),
             ("reader", (True,), CARD, NONE, 10.0, 0.0),
             ("service", (True,), (*CARD, *TURN), NONE, 10.0, 0.0),
+            # Nothing is left that a token buys: drawn only where somebody comes with one.
+            ("tokens", (True,), (), NONE, 30.0, 0.0),
         ],
     ),
     *_kinds(

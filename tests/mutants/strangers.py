@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from controller.domain import climate
+from controller.domain import rights as domain_rights
 from controller.domain.credit import Credit, Order, Picked, Pocket
 from controller.journal import records as rec
 from controller.journal.wall_label import WallLabel
 from controller.machine import effects as fx
-from controller.machine import promises, runner, selling
+from controller.machine import promises, runner, screen, selling
 from controller.machine.brain import Brain
 from controller.machine.performing import Performer
 from controller.machine.screen import Acceptor
@@ -288,6 +289,14 @@ def tell_a_reader_of_twice_the_cash(soil: Soil) -> None:
     soil.wrap(Performer, "_card", make)
 
 
+def sell_what_is_set_aside(soil: Soil) -> None:
+    soil.put(domain_rights, "reserved", lambda rights: {})
+
+
+def take_tokens_that_buy_nothing(soil: Soil) -> None:
+    soil.put(screen, "takes_tokens", lambda desk: True)
+
+
 def stop_the_compressor_at_once(soil: Soil) -> None:
     def make(real: Any) -> Any:
         def on(plan: Any, cooling: Any, *more: Any) -> Any:
@@ -353,6 +362,8 @@ MUTANTS: Final = (
         "turn another column behind an open door", turn_another_column_behind_an_open_door, "door"
     ),
     Mutant("tell a reader of twice the cash", tell_a_reader_of_twice_the_cash),
+    Mutant("sell what is set aside", sell_what_is_set_aside),
+    Mutant("take tokens that buy nothing", take_tokens_that_buy_nothing),
     Mutant("stop the compressor at once", stop_the_compressor_at_once),
     Mutant("leave a code no time to be copied", leave_a_code_no_time_to_be_copied),
     Mutant("have the next coin take a code away", have_the_next_coin_take_a_code_away),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from config.machine import MachineSettings
+from controller.domain.stock import ColumnStock, Stock
 from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData
 from simulator.swarm import build
@@ -39,6 +40,7 @@ class Bench:
     mode: str = "credit"
     tubes: tuple[tuple[int, int, int], ...] = ()  # (type, value, coins) that the books know of
     readers: dict[str, Any] = field(default_factory=dict)
+    there: dict[str, int] = field(default_factory=dict)  # products of a column; 8 unless named
     seq: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -58,6 +60,12 @@ class Bench:
             recycler_bills=list,
             escrow=None,
             prices={},
+            stock=Stock(
+                {
+                    column.selection: ColumnStock(self.there.get(column.selection, 8))
+                    for column in self.settings.columns
+                }
+            ),
         )
 
     def told(

@@ -95,7 +95,11 @@ def _with_paths_below(settings: MachineSettings, home: Path) -> MachineSettings:
             "update": update,
             "climate": climate,
             "machine": settings.machine.model_copy(
-                update={"home": home, "system_boot": below(settings.machine.system_boot)}
+                update={
+                    "home": home,
+                    "ntp_marker": below(settings.machine.ntp_marker),
+                    "system_boot": below(settings.machine.system_boot),
+                }
             ),
             "journal": settings.journal.model_copy(
                 update={"folder": below(settings.journal.folder)}

@@ -61,8 +61,18 @@ def test_relative_paths_stand_below_home_and_home_can_be_moved(tmp_path: Path) -
     assert settings.keypad.path == tmp_path / "keypad"
 
 
+@pytest.mark.parametrize("key", ["ntp_marker", "system_boot"])
+def test_files_of_the_machine_itself_stand_below_home_as_well(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "machine.toml"
+    told = DEMO.read_text("utf-8").replace("[machine]", f'[machine]\n{key} = "told"', 1)
+    file.write_text(told, "utf-8")
+    assert getattr(load(file, home=tmp_path).machine, key) == tmp_path / "told"
+
+
 def test_absolute_paths_stay_where_they_are() -> None:
     settings = load(PI)
+
+    assert settings.machine.ntp_marker == Path("/run/systemd/timesync/synchronized")
 
     assert settings.api.socket == Path("/run/vendd/vendd.sock")
     assert settings.journal.folder == Path("/var/lib/vendd/journal")

@@ -359,6 +359,7 @@ class Player(Lives):
             self.relays.edge(edge)
 
     def _acts(self, act: Act) -> None:
+        self.rules.baskets.acts(act)
         if act.what == "keys":
             self.rules.purse.keyed(act.text)
         readers = sorted(self.machine.world.readers)

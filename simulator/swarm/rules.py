@@ -16,6 +16,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from controller.saga.claims import well_formed
+from simulator.swarm.baskets import Baskets
 from simulator.swarm.codes import Codes
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.grants import Grants
@@ -64,6 +65,7 @@ class Rules:
         self._rights = Grants(machine)
         self.manners = Manners(machine, self.purse)
         self.codes = Codes(machine)
+        self.baskets = Baskets(machine)
         # By the type of a record's data: most are none of these, and asking one by one takes time.
         own: dict[type[Any], Callable[[Record, Any, Evidence], None]] = {
             rec.VendOpened: self._opens,
@@ -91,7 +93,7 @@ class Rules:
         self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
         for rules in (
             prices.rules, self._rights.rules, self.purse.rules, self.manners.rules,
-            self.codes.rules, own,
+            self.codes.rules, self.baskets.rules, own,
         ):  # fmt: skip
             for kind, rule in rules.items():
                 self._rules[kind].append(rule)
@@ -128,6 +130,7 @@ class Rules:
         self.purse.check(evidence)
         self.manners.check(evidence)
         self.codes.check(evidence)
+        self.baskets.check(evidence)
         self._refunds.clear()
         self._inherited = 0
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from simulator.swarm import rights
 from simulator.swarm.guided import Misfortune
-from simulator.swarm.payers import anyones
+from simulator.swarm.payers import FOOD, anyones
 from simulator.swarm.plan import Act, Build, Trouble
 from simulator.swarm.shelf import Shelf
 
@@ -20,14 +20,15 @@ YEARS_S: Final = 3.2e8  # a clock that is wrong by ten years
 ALIKE: Final = ("A1", "A2")  # of one product
 
 
-def _owed(first: str, build: Build) -> tuple[list[Act], tuple[Trouble, ...]]:
+def _owed(first: str, build: Build, *more: str) -> tuple[list[Act], tuple[Trouble, ...]]:
     """Return somebody whose card keeps the money of a vend that fails: a claim is made of it."""
-    sure = "#" if build.basket else ""
-    keys = Act("keys", text=first + sure, after_s=0.3)
+    keys = [Act("keys", text=one, after_s=0.6) for one in (first, *more)]
+    if build.basket:
+        keys.append(Act("keys", text="#", after_s=0.6))
     if build.always_idle:
-        acts = [keys, Act("card", text="card", after_s=0.5, until="card")]
+        acts = [*keys, Act("card", text="card", after_s=0.5, until="card")]
     else:
-        acts = [Act("card", text="card", after_s=0.3), Act("wait", after_s=1.5), keys]
+        acts = [Act("card", text="card", after_s=0.3), Act("wait", after_s=1.5), *keys]
     return [*acts, Act("wait", until="end")], (
         Trouble("cashless1", "refund", "error", when="approval.requested", for_s=90.0),
         Trouble(first, "jam", when="approval.requested", for_s=20.0),
@@ -74,6 +75,27 @@ def behind_an_app(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
     return Misfortune(tuple(acts), (Trouble(second, "jam", when="vend.opened", for_s=20.0),))
 
 
+def basket_with_a_claim(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Wants two things on a card, which keeps what the first of them cost."""
+    first, second = rng.sample([one for one in anyones(shelf, build) if one not in ALIKE], 2)
+    acts, troubles = _owed(first, build, second)
+    return Misfortune(tuple(acts), troubles)
+
+
+def basket_with_a_right(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Was promised one for nothing, and wants two: with too little money, and perhaps with more."""
+    wanted = rng.choice([one for one in anyones(shelf, build) if one not in FOOD])
+    acts = [
+        Act("free", 0, f"free-{rng.getrandbits(48):012x} {rng.choice((wanted, '-'))} 60"),
+        *(Act("keys", text=wanted, after_s=0.6) for _ in range(2)),
+        Act("keys", text="#", after_s=0.8, until="credit"),
+    ]
+    if rng.random() < 0.5:
+        coins = [Act("coin", 50, after_s=0.4)] * -(-shelf.prices[wanted] // 50)
+        acts += [*coins, Act("keys", text="#", after_s=1.0, until="credit")]
+    return Misfortune(tuple(acts))
+
+
 @dataclass(frozen=True, slots=True)
 class Seldom:
     """One sort of customer.
@@ -96,10 +118,20 @@ def _any_machine(build: Build) -> bool:
     return True
 
 
+def _has_baskets(build: Build) -> bool:
+    return build.basket
+
+
+def _asks_for_money(build: Build) -> bool:
+    return build.basket and not (build.always_idle or build.offers)
+
+
 SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("back", back_with_a_code, 0.008, _any_machine),
     Seldom("token", with_a_token, 0.01, rights.takes_tokens),
     Seldom("aside", behind_an_app, 0.008, _any_machine),
+    Seldom("basket with a claim", basket_with_a_claim, 0.05, _has_baskets),
+    Seldom("basket with a right", basket_with_a_right, 0.12, _asks_for_money),
 )
 
 

@@ -19,10 +19,13 @@ from controller.machine.table import Mode
 from controller.ports import DispenseOutcome, SensorCheck
 from controller.saga import (
     age,
+    basket,
+    basket_rules,
     dispensing,
     late_card,
     patience,
     redeem,
+    rights,
     vend,
 )
 from controller.state import state, table
@@ -333,6 +336,34 @@ def judge_a_claim_s_age_by_any_clock(soil: Soil) -> None:
     soil.put(redeem, "_expired", expired)
 
 
+def count_a_right_for_every_item_of_a_basket(soil: Soil) -> None:
+    def price_of(desk: Any, items: list[str]) -> int:
+        total = 0
+        for item in items:
+            price = desk.planogram.columns[item].price
+            right = rights.best(desk, item)
+            total += price - (0 if right is None else right.worth(price))
+        return total
+
+    soil.put(basket, "price_of", price_of)
+
+
+def go_on_with_a_basket_behind_a_claim(soil: Soil) -> None:
+    soil.put(basket_rules, "codes_of", lambda desk, saga: [])
+
+    def make(real: Any) -> Any:
+        def goes_on(desk: Any, saga: Any) -> Any:
+            claimed, saga.claimed = saga.claimed, 0
+            try:
+                return real(desk, saga)
+            finally:
+                saga.claimed = claimed
+
+        return goes_on
+
+    soil.wrap(basket_rules, "goes_on", make)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -370,4 +401,6 @@ MUTANTS: Final = (
     Mutant("never give a request up", never_give_a_request_up),
     Mutant("overhear a reader's refund error", overhear_a_reader_s_refund_error),
     Mutant("judge a claim's age by any clock", judge_a_claim_s_age_by_any_clock),
+    Mutant("count a right for every item of a basket", count_a_right_for_every_item_of_a_basket),
+    Mutant("go on with a basket behind a claim", go_on_with_a_basket_behind_a_claim),
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from controller.saga import redeem
+from controller.saga import basket, basket_rules, redeem
 from simulator.swarm import build, seldom
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Build, Life, Step
@@ -39,6 +40,36 @@ def test_a_code_is_no_older_for_a_clock_that_went_ahead(
     )
     assert "a code is taken for expired, and nobody knows its age" in lives(
         seldom.back_with_a_code, machine
+    )
+
+
+BASKET = Build(basket=True, always_idle=False)
+
+
+def test_nothing_is_bought_behind_a_basket_s_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = replace(BASKET, always_idle=True)
+    assert lives(seldom.basket_with_a_claim, BASKET) == []
+    assert lives(seldom.basket_with_a_claim, idle) == []
+    monkeypatch.setattr(basket_rules, "codes_of", lambda desk, saga: [])
+    goes_on = basket_rules.goes_on
+
+    def at_any_rate(desk: Any, saga: Any) -> bool:
+        claimed, saga.claimed = saga.claimed, 0
+        try:
+            return goes_on(desk, saga)
+        finally:
+            saga.claimed = claimed
+
+    monkeypatch.setattr(basket_rules, "goes_on", at_any_rate)
+    found = lives(seldom.basket_with_a_claim, idle)
+    assert any("is bought behind a claim" in one for one in found), found
+
+
+def test_a_right_is_counted_once_in_a_basket(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lives(seldom.basket_with_a_right, BASKET) == []
+    monkeypatch.setattr(basket, "price_of", lambda desk, items: 0)
+    assert "a basket of 2 was begun, and what was there paid for 1" in lives(
+        seldom.basket_with_a_right, BASKET
     )
 
 

@@ -294,7 +294,7 @@ def _close(desk: Desk, saga: Saga) -> None:
         ),
         saga.vend,
     )
-    if desk.state.credit.total:
+    if desk.state.credit.total or rights.tokens(desk):
         desk.credit_is_new()  # its customer was here just now
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)

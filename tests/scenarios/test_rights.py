@@ -143,6 +143,23 @@ def test_a_token_whose_vend_fails_buys_something_else(link: Link) -> None:
     play(scenario, link, settings=WITH_TOKENS)
 
 
+def test_whose_vend_has_just_failed_has_not_forgotten_the_token(link: Link) -> None:
+    """Its time for being forgotten begins anew, as that of credit does (seed 5586)."""
+
+    async def scenario(stage: Stage) -> None:
+        await token(stage)
+        await stage.passes(16.0)
+        stage.breaks("A3", "jam")
+        await stage.buys("A3")
+        await stage.passes(15.0)
+        assert stage.state.rights, "they may choose again"
+        await stage.until(lambda: not stage.state.rights, within_s=10.0)
+        assert stage.last.result == "claimed"
+
+    policy = SETTINGS.policy.model_copy(update={"credit_timeout_s": 20.0})
+    play(scenario, link, settings=WITH_TOKENS.model_copy(update={"policy": policy}))
+
+
 def test_a_token_that_is_not_wanted_becomes_a_claim_that_buys_later(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await token(stage)

@@ -1,7 +1,8 @@
 """Proof of age before a flagged product is sold: asked of a reader, before any money is locked.
 
 The machine refuses the product, not the reader. A proof holds for some seconds, and for the basket
-or the vend that is begun within them; it is forgotten with the process, as is who stood there.
+or the vend that is begun within them. Whoever gave it goes with what was bought or given back: it
+is no good to the next one. It is forgotten with the process, as is who stood there.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ def forget(desk: Desk) -> bool:
     desk.do(CancelAge(check.device))
     _write(desk, check.device.value, check.age, check.selection, "cancelled")
     return True
+
+
+def gone(desk: Desk) -> None:
+    """Who stood there has the product, or the money: the next one has proved nothing."""
+    if not desk.live.basket.items:
+        desk.live.age_proved = 0, 0.0
 
 
 def answered(desk: Desk, asked: VerifyAge, result: AgeAnswer | Failed) -> str:

@@ -44,7 +44,7 @@ from controller.ports import (
     Tone,
     TubeCounts,
 )
-from controller.saga import basket_rules, escrow, jackpot, patience, rights
+from controller.saga import age, basket_rules, escrow, jackpot, patience, rights
 from controller.saga.payout import reconcile
 from controller.saga.strategy import REFUSALS, Strategy, strategy_of
 from controller.state.saga import Saga
@@ -296,6 +296,8 @@ def _close(desk: Desk, saga: Saga) -> None:
     )
     if desk.state.credit.total or rights.tokens(desk):
         desk.credit_is_new()  # its customer was here just now
+    if saga.dispensed or saga.kind == "return":
+        age.gone(desk)
     patience.forget(desk, saga)
     desk.live.asks_after_bill.pop(saga.vend, None)
     desk.live.cancelling.discard(saga.vend)

@@ -52,6 +52,29 @@ def test_an_identity_card_proves_it_and_coins_pay(link: Link) -> None:
     play(scenario, link, settings=flagged())
 
 
+@pytest.mark.parametrize(("paid", "bought"), [(200, ["cola"]), (100, [])])
+def test_a_proof_is_no_good_to_whoever_comes_next(paid: int, bought: list[str], link: Link) -> None:
+    """The older one goes with the product, or the coins; a child stands there at once."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(paid)
+        stage.press("A3")
+        await shows_card(stage, "identity")
+        if paid < 200:
+            await stage.shows("Missing")
+            stage.press("*")
+            await stage.until(lambda: not stage.state.sagas)
+            stage.press("*")
+        await stage.until(lambda: stage.credit == 0 and not stage.state.sagas)
+        await stage.quiet()
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.shows("reader to prove")
+        assert stage.products == bought
+
+    play(scenario, link, settings=flagged())
+
+
 def test_a_bank_card_proves_it_and_pays(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.press("A3")

@@ -21,6 +21,7 @@ CASH: Final = (acc.CREDIT_COINS, acc.CREDIT_BILLS)
 ON_ITS_WAY_S: Final = 6.0  # money that was let in may come to be credit so much later
 TELLS_REFUNDS: Final = 2  # the level from which a reader can say that it could not refund
 LATE_S: Final = 5.0
+ALONE_S: Final = 40.0  # behind the last key nothing is half keyed, or waited for, any more
 SHORT: Final = "not enough coins"
 
 
@@ -46,6 +47,11 @@ class Purse:
         self._levels: deque[tuple[float, int]] = deque([(float("-inf"), 0)], maxlen=32)
         self._raised_s = self._touched_s = float("-inf")
         self._escrow: tuple[int, int, int] = (0, 0, 0)  # boot, time (ms), credit with it
+        self._bill = 0  # that waits in escrow, of this life: nothing was asked about it
+        self._bill_seq = 0
+        self._wanted = 0  # of it what its customer has asked for
+        self._returning: set[int] = set()  # sagas that give credit back
+        self._keyed_s = float("-inf")
         self._vends: dict[int, _Vend] = {}
         self._kept = 0  # the basket for whose rest credit waits
         self._load = 0  # the open saga that puts cash on a card
@@ -56,6 +62,11 @@ class Purse:
             rec.BillEscrowed: self._escrowed,
             rec.ClaimGranted: self._granted,
             rec.StackIntended: self._stacks,
+            rec.BillReturnIntended: self._waits_no_more,
+            rec.BillReturned: self._waits_no_more,
+            rec.BootStarted: self._waits_no_more,
+            rec.ServiceEntered: self._leaves,
+            rec.StopRequested: self._leaves,
             rec.BillStacked: self._stacked,
             rec.VendOpened: self._opens,
             rec.RevalueOpened: self._loads,
@@ -106,9 +117,14 @@ class Purse:
 
     def keyed(self, text: str) -> None:
         """A customer has keyed something, which may be a selection that can't be had now."""
+        policy = self._machine.settings.policy
         self._tried = self._tried or any(
             c.selection in text for c in self._machine.settings.columns
         )
+        now_s = self._machine.loop.time()
+        if text == "*" and now_s - self._keyed_s > ALONE_S and self._machine.mode == "credit":
+            self._wanted = 0 if policy.must_vend or policy.basket else self._bill
+        self._keyed_s = now_s
 
     def _begins(self, record: Record, data: rec.JournalBegun, evidence: Evidence) -> None:
         del record, evidence
@@ -149,8 +165,24 @@ class Purse:
     def _escrowed(self, record: Record, data: rec.BillEscrowed, evidence: Evidence) -> None:
         del evidence
         self._escrow = record.boot, record.mono_ms, self.credit + data.value
+        self._bill, self._bill_seq, self._wanted = data.value, record.seq, 0
+
+    def _waits_no_more(self, record: Record, data: object, evidence: Evidence) -> None:
+        del record, data, evidence
+        self._bill = self._wanted = 0
+
+    def _leaves(
+        self, record: Record, data: rec.ServiceEntered | rec.StopRequested, evidence: Evidence
+    ) -> None:
+        self._keeps_bill(record, f"{data.type} is on record", evidence)
+
+    def _keeps_bill(self, record: Record, why: str, evidence: Evidence) -> None:
+        """A bill that waits goes back to its customer before that."""
+        if self._bill and self._now(record) and not evidence.struck and not evidence.ends:
+            evidence.findings.append(f"{why}, and a bill of {self._bill} waits in escrow")
 
     def _stacks(self, record: Record, data: rec.StackIntended, evidence: Evidence) -> None:
+        self._bill = self._wanted = 0
         boot, at_ms, credit = self._escrow
         vend = self._vends.get(record.vend or 0)
         if vend is not None:
@@ -184,6 +216,8 @@ class Purse:
         return coins + bills
 
     def _stacked(self, record: Record, data: rec.BillStacked, evidence: Evidence) -> None:
+        if data.escrowed:
+            self._bill = self._wanted = 0
         for vend in self._vends.values():
             vend.more = vend.more or not vend.stacked
         if data.escrowed or not self._now(record) or evidence.struck or evidence.ends:
@@ -274,6 +308,10 @@ class Purse:
     def _closes(self, record: Record, closed: rec.VendClosed, evidence: Evidence) -> None:
         self._touched_s = self._machine.loop.time()
         self._load = 0 if record.vend == self._load else self._load
+        if record.vend in self._returning:
+            self._returning.discard(record.vend)
+            if self._bill_seq < record.vend:
+                self._keeps_bill(record, "credit has gone back", evidence)
         vend = self._vends.pop(record.vend or 0, None)
         basket = self._kept if vend is None else vend.opened.basket
         self._kept = basket if closed.kept else 0
@@ -289,10 +327,13 @@ class Purse:
                 f"{vend.opened.selection} was {closed.result}, and {self._cash} of its customer's"
                 " money stays in the machine"
             )
+        if returns and self._bill_seq < (record.vend or 0):
+            self._keeps_bill(record, f"{vend.opened.selection} was {closed.result}", evidence)
 
     # ------------------------------------------------------------------------ credit without one
 
     def _returns(self, record: Record, data: rec.CreditReturnOpened, evidence: Evidence) -> None:
+        self._returning.add(record.seq)
         if not self._now(record):
             return
         policy, tell = self._machine.settings.policy, evidence.findings.append
@@ -319,6 +360,9 @@ class Purse:
     def check(self, evidence: Evidence) -> None:
         """A customer has left, and nothing moves."""
         policy = self._machine.settings.policy
+        if self._wanted and not evidence.struck and not evidence.ends:
+            evidence.findings.append(f"a bill of {self._bill} waits, and was asked back")
+        self._wanted = 0
         limit_s = policy.credit_timeout_s
         waited_s = self._machine.loop.time() - self._touched_s
         # Until then a card may pay for the rest.

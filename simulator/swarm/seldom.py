@@ -96,6 +96,15 @@ def basket_with_a_right(rng: random.Random, shelf: Shelf, build: Build) -> Misfo
     return Misfortune(tuple(acts))
 
 
+def wants_a_bill_back(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Puts a bill in, perhaps a coin beside it, and has all of it back."""
+    del shelf, build
+    acts = [Act("bill", rng.choice((500, 500, 1_000)), after_s=0.3)]
+    if rng.random() < 0.4:
+        acts.insert(rng.randrange(2), Act("coin", rng.choice((50, 200)), after_s=0.4))
+    return Misfortune((*acts, Act("keys", text="*", after_s=1.0, until="credit")))
+
+
 @dataclass(frozen=True, slots=True)
 class Seldom:
     """One sort of customer.
@@ -126,12 +135,18 @@ def _asks_for_money(build: Build) -> bool:
     return build.basket and not (build.always_idle or build.offers)
 
 
+def _holds_bills(build: Build) -> bool:
+    """Tell whether a bill may wait in escrow."""
+    return build.escrow and build.bill_waits != "keep"
+
+
 SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("back", back_with_a_code, 0.008, _any_machine),
     Seldom("token", with_a_token, 0.01, rights.takes_tokens),
     Seldom("aside", behind_an_app, 0.008, _any_machine),
     Seldom("basket with a claim", basket_with_a_claim, 0.05, _has_baskets),
     Seldom("basket with a right", basket_with_a_right, 0.12, _asks_for_money),
+    Seldom("bill back", wants_a_bill_back, 0.01, _holds_bills),
 )
 
 

@@ -22,6 +22,7 @@ from controller.saga import (
     basket,
     basket_rules,
     dispensing,
+    escrow,
     late_card,
     patience,
     redeem,
@@ -179,6 +180,10 @@ def believe_a_dead_thermometer(soil: Soil) -> None:
 
 def take_the_last_customer_s_proof_of_age(soil: Soil) -> None:
     soil.put(age, "HOLDS_S", 3_600.0)
+
+
+def keep_the_bill_that_waits(soil: Soil) -> None:
+    soil.put(escrow, "hand_back", lambda desk, reason: 0)
 
 
 def take_money_while_nothing_is_sold(soil: Soil) -> None:
@@ -381,6 +386,7 @@ MUTANTS: Final = (
     Mutant("show less credit than there is", show_less_credit_than_there_is),
     Mutant("believe a dead thermometer", believe_a_dead_thermometer),
     Mutant("take the last customer's proof of age", take_the_last_customer_s_proof_of_age),
+    Mutant("keep the bill that waits", keep_the_bill_that_waits),
     Mutant("take money while nothing is sold", take_money_while_nothing_is_sold, "door"),
     Mutant("raise the clock's floor by any time", raise_the_clock_s_floor_by_any_time, "clock"),
     Mutant("forget in snapshots what failed", forget_in_snapshots_what_failed),

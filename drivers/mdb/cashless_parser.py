@@ -60,6 +60,10 @@ from drivers.mdb.money import decode_currency
 SELECTION_REQUEST_BYTES: Final = 12
 """The only form of 14 we know (16-bit); a shorter rest is consumed whole."""
 
+_OF_AN_AGE: Final = (
+    (AGE_FEATURES_HEAD, AGE_FEATURES_TAG),
+    (AGE_RESULT_HEAD, AGE_RESULT_TAG),
+)
 _BEGIN_SHORT: Final = 3
 _BEGIN_LONG_16: Final = 10
 _BEGIN_EXPANDED: Final = 17
@@ -195,7 +199,17 @@ def message_lengths(payload: bytes, at: int, context: CashlessContext) -> tuple[
         case Code.SELECTION_REQUEST:
             return (min(left, SELECTION_REQUEST_BYTES),)
         case _:
-            return (left,) if code == Code.DIAGNOSTICS else ()
+            return _diagnostics_lengths(payload, at) if code == Code.DIAGNOSTICS else ()
+
+
+def _diagnostics_lengths(payload: bytes, at: int) -> tuple[int, ...]:
+    """What is said of an age says how long it is; where another one ends only its maker knows."""
+    left = len(payload) - at
+    for head, tag in _OF_AN_AGE:
+        raw = payload[at : at + len(head) + head[-1]]
+        if raw.startswith(head) and raw.endswith(tag) and len(raw) < left:
+            return (len(raw), left)
+    return (left,)
 
 
 _FIXED: Final[dict[int, int]] = {

@@ -98,6 +98,11 @@ BLOCKS: list[tuple[str, CashlessContext, list[ReaderMessage]]] = [
     ("FF 41 42 82", L3, [DiagnosticsResponse(b"AB")]),
     ("FF 05 06 01 44 52 41 56 50 88", L3, [AgeFeatures(features=1)]),
     ("FF 06 07 12 01 44 52 41 56 53 9F", L3, [AgeResult(status=0x12, feature=1)]),
+    ("FF 05 06 01 44 52 41 56 50 03 07 D0 00 12 34 56 00 00 00 FE", L3, [
+        AgeFeatures(features=1), BeginSession(2000, media_id=0x123456)]),
+    ("FF 06 07 12 01 44 52 41 56 53 FF 06 07 12 01 44 52 41 56 53 04 42", L3, [
+        AgeResult(status=0x12, feature=1), AgeResult(status=0x12, feature=1),
+        SessionCancelRequest()]),
 ]  # fmt: skip
 
 

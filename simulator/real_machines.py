@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Final
 
 from controller.domain import accounts as acc
 from simulator import real_scenes as scenes
 from simulator.real_scenes import Scene
 from simulator.rig import Rig
+from simulator.truth import CASHBOX
 
 HOPPER: Final = 500  # coins, as many as it holds: what is paid out of it is not put back
 
@@ -83,19 +83,14 @@ async def rights_agree(rig: Rig) -> list[str]:
 async def pulses_agree(rig: Rig) -> list[str]:
     """Return where ledger and truth differ, coins aside that were told to a vendd that died.
 
-    Those alone whose record no vendd had told anybody of, and each of them whole: what it paid is
-    missing in the books as it is, and no part of it was taken for another coin.
+    Each of those is missing whole, and no part of it is another coin.
     """
-    reckoning = await rig.reckoning()
-    if rig.coins_told and not reckoning.agrees:
-        box = next(line for line in reckoning.lines if line.name == acc.CASH_CASHBOX)
-        count = len(rig.coins_told)
-        maybe = {sum(some) for n in range(1, count + 1) for some in combinations(rig.coins_told, n)}
-        if box.truth - box.ledger in maybe:
-            rig.fell_unheard(box.truth - box.ledger)
-            reckoning = await rig.reckoning()
-    rig.coins_told.clear()
-    return reckoning.differences
+    pulsed = rig.pulsed
+    while records := (await rig.api.call("journal.records", after=pulsed.last))["records"]:
+        pulsed.read(records)
+    lost, problems = pulsed.judge((await rig.sim.truth()).places.get(CASHBOX, {}))
+    rig.fell_unheard(lost)
+    return problems + (await rig.reckoning()).differences
 
 
 async def empty_tubes(rig: Rig) -> None:

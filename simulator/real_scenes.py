@@ -158,7 +158,7 @@ PULSES: Final = 24
 
 async def _pulsed(rig: Rig, *values: int) -> None:
     """Put coins in that are told by pulses, and wait until the first one is being told."""
-    rig.coins_told += values
+    rig.pulsed.put_in += values
     mark = await rig.sim.mark()
     for value in values:
         await rig.sim.insert_coin(value)
@@ -175,7 +175,7 @@ async def _heard(rig: Rig, *values: int) -> None:
         for coin in record["data"]["coins"]
     ]
     assert found == list(values), f"heard as {found}"
-    rig.coins_told.clear()
+    rig.pulsed.safe = len(values)
 
 
 async def pulsed_coins(rig: Rig) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Final, Self
 from config.machine import MachineSettings
 from config.settings import load
 from simulator.async_client import AsyncSimClient
+from simulator.pulsed import PulsedCoins
 from simulator.reckoning import Reckoning, reckon
 from simulator.shapes import Hello, TruthView
 from simulator.vendd_client import VenddClient
@@ -161,7 +162,7 @@ class Rig:
         self._kept = 0
         self._by_app = 0
         self._unheard = 0
-        self.coins_told: list[int] = []  # by pulses, once, and not known to be on record yet
+        self.pulsed = PulsedCoins()
 
     # ----------------------------------------------------------------------------- processes
 

@@ -127,6 +127,7 @@ class Peripheral(ABC):
         self._boot_s = boot_s
         self._mute_until = 0.0
         self.polled_at = float("-inf")  # loop time of the last POLL, heard or not
+        self.busy_since: float | None = None  # when it first left a command without an answer
         self._silence_watch: asyncio.TimerHandle | None = None
         self.on_item_acked: Callable[[bytes], None] | None = None  # told of each item once
         self.on_items_lost: Callable[[str, list[bytes]], None] | None = None  # by which reset
@@ -183,7 +184,9 @@ class Peripheral(ABC):
             self.on_command(block[:-1])
         reply = self._handle(block[:-1])
         if reply is None:
+            self.busy_since = now if self.busy_since is None else self.busy_since
             return None
+        self.busy_since = None
         if faults.lost_answers > 0:
             faults.lost_answers -= 1
             return None
@@ -271,6 +274,7 @@ class Peripheral(ABC):
         if not self.quiet or self._common.unpolled_reset_s:
             return None
         self.polled_at = self._now()
+        self.busy_since = None
         self._offered = []
         self._on_ack = None
         self._last = ACK_ONLY

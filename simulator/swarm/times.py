@@ -125,7 +125,10 @@ class Times:
 
     def _judge(self, name: str, told: Told, now: float) -> None:
         """A device is RESET, whether it hears that or not."""
-        silent_s = 0.0 if told.silent_s is None else now - told.silent_s
+        since, busy = told.silent_s, self._machine.world.devices[name].busy_since
+        if since is not None and busy is not None:
+            since = min(since, busy)  # nobody hears the difference
+        silent_s = 0.0 if since is None else now - since
         early = ANSWERS_S < silent_s < SILENCE_S[name] - POLLED_S
         if told.served and early and self._sound():
             self._tell(

@@ -126,7 +126,7 @@ def test_nor_does_it_stay_when_the_basket_is_over(waits: float, told: int, bench
     closes(bench, bench.opens(basket=2, place=1, of=2), kept=True)
     bench.now_s += waits  # a card may pay for the rest
     bench.rules.check(bench.evidence)
-    assert len(bench.findings) == told
+    assert sum("stays" in finding for finding in bench.findings) == told
 
 
 def test_no_more_credit_is_taken_than_the_owner_wants() -> None:
@@ -496,7 +496,7 @@ def test_a_compressor_runs_and_rests_as_long_as_it_must(
 def test_a_device_has_its_time_behind_a_reset_and_before_one() -> None:
     found: list[str] = []
     now = [100.0]
-    changer = SimpleNamespace(on_unheard=None)
+    changer = SimpleNamespace(on_unheard=None, busy_since=None)
     world = SimpleNamespace(wire=None, devices={"changer": changer})
     machine = SimpleNamespace(world=world, loop=SimpleNamespace(time=lambda: now[0]), boots=1)
     times = Times(cast("Whole", machine), found.append)
@@ -520,6 +520,11 @@ def test_a_device_has_its_time_behind_a_reset_and_before_one() -> None:
     now[0] += 0.09
     times.heard("changer", poll)
     now[0] += 1.0
+    is_set_up()
+    changer.busy_since = now[0] - 0.6  # it paid before, and said nothing either
+    is_silent(1.5)
+    changer.busy_since = None
+    now[0] += 0.5
     is_set_up()
     is_silent(1.5)
     now[0] += 0.5

@@ -20,7 +20,7 @@ from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
 from simulator.swarm.recorded import BlackBox
-from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, TokenSlot
+from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, Nights, TokenSlot
 
 DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
@@ -301,6 +301,7 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     CcTalkCash(),
     NewOwners(),
     HappyHours(),
+    Nights(),
     GrownUps(),
     BlackBox(),
     Ordered(),

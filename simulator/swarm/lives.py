@@ -18,7 +18,7 @@ from simulator.swarm.damage import (
 from simulator.swarm.evidence import Watch
 from simulator.swarm.fittings import of_the_other_owner
 from simulator.swarm.plan import End, Life
-from simulator.swarm.rights import SINCE
+from simulator.swarm.rights import since
 from simulator.swarm.rules import Rules
 from simulator.swarm.trace import Trace
 from simulator.whole import NotQuietError, Whole
@@ -66,7 +66,7 @@ class Lives:
         self._doubted_at = 0.0
         if life.build.offers or life.build.ordered:
             # Nobody believes a clock that stands before the software was built.
-            self.machine.clock.set_wall(SINCE)
+            self.machine.clock.set_wall(since(life.build))
         self.fleet = self._with_a_fleet() if life.build.ordered else None
 
     def _with_a_fleet(self) -> Fleet:

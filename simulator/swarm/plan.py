@@ -130,6 +130,7 @@ class Build:
     basket: bool = False
     offers: bool = False
     brief: bool = False  # they hold every other minute
+    night: str = ""  # the day in whose small hours the life begins: sun, mon
     zone: str = "UTC"
     flagged: bool = False  # a product is for grown-ups
     checks_age: bool = True

@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.plan import WorldPlan
 from simulator.swarm.plan import Act, Build
+from simulator.swarm.prices import DAYS
 from simulator.swarm.shelf import Shelf
 from simulator.whole import Whole
 
@@ -48,6 +49,7 @@ ZONES: Final = ("UTC", "UTC", "Asia/Tokyo", "America/New_York")
 
 SINCE: Final = BUILT + timedelta(days=36, hours=8)  # a time that somebody may confirm
 BRIEF: Final = 16  # hours of a minute each: they end in somebody's vend now and then
+SMALL_HOUR: Final = 2  # in the middle of the night's offer
 FREE_COLUMN: Final = "B4"  # in its hours
 
 
@@ -94,6 +96,39 @@ class HappyHours:
         """Nothing: it is only a decision."""
         del build
         return plan
+
+
+class Nights:
+    """A life begins in a small hour, when an offer holds that began on the evening before, or not.
+
+    That it depends on yesterday shows only where a week's days differ: on a Sunday and on a Monday.
+    """
+
+    name = "nights"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Half of those whose hours are long."""
+        night = rng.choice(("", "", "sun", "mon"))
+        return replace(build, night=night if build.offers and not build.brief else "")
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Nothing: it is only a time."""
+        del build
+        return settings
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """Nothing: the wall clock is set when the life begins."""
+        del build
+        return plan
+
+
+def since(build: Build) -> datetime:
+    """Return what the wall clock of a machine with offers says when its life begins."""
+    if not build.night:
+        return SINCE
+    there = SINCE.astimezone(ZoneInfo(build.zone))
+    days = (DAYS.index(build.night) - there.weekday()) % len(DAYS)
+    return (there + timedelta(days=days)).replace(hour=SMALL_HOUR)
 
 
 class GrownUps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from controller.domain import climate
+from controller.domain import climate, offers
 from controller.domain import rights as domain_rights
 from controller.domain.credit import Credit, Order, Picked, Pocket
 from controller.journal import records as rec
@@ -215,6 +215,19 @@ def raise_the_clock_s_floor_by_any_time(soil: Soil) -> None:
     soil.wrap(WallLabel, "stamp", make)
 
 
+def hold_a_night_s_offer_on_the_wrong_morning(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def holds(self: offers.Offer, local: Any) -> bool:
+            minute, day = local.hour * 60 + local.minute, local.weekday()
+            if self.start < self.end:
+                return bool(real(self, local))
+            return day in self.days and (minute >= self.start or minute < self.end)
+
+        return holds
+
+    soil.wrap(offers.Offer, "holds", make)
+
+
 def forget_in_snapshots_what_failed(soil: Soil) -> None:
     def make(real: Any) -> Any:
         def decode(cls: Any, raw: bytes) -> State:
@@ -389,6 +402,7 @@ MUTANTS: Final = (
     Mutant("keep the bill that waits", keep_the_bill_that_waits),
     Mutant("take money while nothing is sold", take_money_while_nothing_is_sold, "door"),
     Mutant("raise the clock's floor by any time", raise_the_clock_s_floor_by_any_time, "clock"),
+    Mutant("hold a night's offer on the wrong morning", hold_a_night_s_offer_on_the_wrong_morning),
     Mutant("forget in snapshots what failed", forget_in_snapshots_what_failed),
     Mutant("leave grants out of snapshots", leave_grants_out_of_snapshots),
     Mutant("try a refund for an hour", try_a_refund_for_an_hour),

@@ -18,6 +18,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record, to_ms
 from controller.ports import DispenseOutcome
 from simulator.peripherals.reader_settings import ReaderState
+from simulator.swarm.codes import WHOLE
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.plan import Trouble
 from simulator.swarm.purse import ON_ITS_WAY_S, Purse
@@ -26,6 +27,7 @@ from simulator.whole import Whole
 LATE_S: Final = 6.0  # two looks for a changer that is away
 AHEAD_MS: Final = 5_000
 SEEN_S: Final = 1.0  # an edge, and the turn that it waits behind
+STOOD_S: Final = 700.0  # a code that was hidden comes back for ten minutes, and stays for one
 TURNS_MAX: Final = 2  # of one column in one vend
 CODE: Final = re.compile(r"\d{4} \d{4}")
 CREDIT: Final = re.compile(r"(?:Credit|Guthaben|Crédito)\D*(\d+)[.,](\d\d)(?!\d)")
@@ -53,6 +55,7 @@ class Manners:
         self._settled: set[tuple[int, int]] = set()  # cash and item
         self._told = {name: len(r.cash_sales) for name, r in machine.world.readers.items()}
         self._known_ms = to_ms(BUILT)  # or the last time that somebody confirmed
+        self._claimed_s = float("-inf")  # when a code was made last
         self._asked: dict[int, float] = {}  # by vend: since when a reader is asked
         self._clouded: set[str] = set()  # readers whose session two may tell differently
         self.rules: dict[type[Any], Any] = {
@@ -229,6 +232,7 @@ class Manners:
 
     def _claims(self, record: Record, claim: rec.ClaimOpened, evidence: Evidence) -> None:
         del claim
+        self._claimed_s = self._machine.loop.time()
         vend = self._vends.get(record.vend or 0)
         if vend is not None:
             self._owes(vend, record, evidence)
@@ -271,7 +275,7 @@ class Manners:
         if machine.running is None or machine.state.escrow is not None:
             return
         lines = machine.running.machine.screen
-        if evidence.of(rec.ClaimOpened) or any(map(CODE.search, lines)):
+        if evidence.of(rec.ClaimOpened) or any(map(CODE.search, lines)) or self._claim_has_pages():
             return  # a claim's amount has the same name
         for line in lines:
             told = CREDIT.search(line)
@@ -279,6 +283,13 @@ class Manners:
                 evidence.findings.append(
                     f"the panel says {line.strip()!r}, and the credit is {self._purse.credit}"
                 )
+
+    def _claim_has_pages(self) -> bool:
+        """Tell whether a claim may stand there whose amount is shown without its code."""
+        display = self._machine.settings.display
+        if display is None or (display.cols, display.rows) == WHOLE:
+            return False
+        return self._machine.loop.time() - self._claimed_s < STOOD_S
 
     def _sessions(self, evidence: Evidence) -> None:
         """A card's session that vendd does not have would pay for the next customer's selection."""

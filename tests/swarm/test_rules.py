@@ -8,6 +8,7 @@ from config.models import Offer
 from controller.journal import records as rec
 from controller.journal.envelope import RecordData
 from simulator.swarm import build
+from simulator.swarm.evidence import Evidence
 from simulator.truth import Fact
 from tests.swarm.bench import Bench, noon, settings
 
@@ -260,6 +261,19 @@ def test_on_a_small_glass_a_code_is_away_while_its_words_are_read() -> None:
         looks(bench, ("You get", "2.00"), 2.0)
         looks(bench, ("0000 0203 1714", "1242 4254"), 3.0)
     assert not bench.rules.codes.owed
+
+
+@pytest.mark.parametrize(("cols", "rows", "told"), [(16, 2, 0), (20, 4, 1)])
+def test_on_a_small_glass_a_claim_s_amount_is_no_credit(cols: int, rows: int, told: int) -> None:
+    glass = build.base_settings().display
+    assert glass is not None
+    bench = Bench(settings(display=glass.model_copy(update={"cols": cols, "rows": rows})))
+    bench.told(claim(), 1)
+    bench.evidence = Evidence()  # its customer has gone
+    bench.now_s += 30.0
+    bench.screen = ("Guthaben", "Guthaben  2,00 €")
+    bench.rules.manners.check(bench.evidence)
+    assert len(bench.findings) == told
 
 
 def test_a_code_that_was_keyed_in_has_been_read(bench: Bench) -> None:

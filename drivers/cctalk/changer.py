@@ -370,12 +370,14 @@ class CcTalkChanger:
         return news.reset
 
     async def _recount(self, acceptor: Acceptor) -> None:
-        """See whether coins went with a reset that no counter shows: from 0 to 0.
+        """See whether coins went with a reset that no counter shows.
+
+        From 0 to 0, or because as many of the same coins came since as had come before.
 
         Raises:
             LinkError: The line is down.
         """
-        if self._seen is None or self._seen.counter or self._count.accepted is None:
+        if self._seen is None or self._count.accepted is None:
             return
         try:
             accepted = await acceptor.accepted_until(self._seen)

@@ -42,6 +42,7 @@ class AcceptorSettings:
         dummy_event: Moves its counter to 1 by a null event after the first read.
         tells_options: It answers header 213, which is no must.
         keeps_count: It counts the coins that it took (header 225), without power as well.
+        keeps_inhibits: What it may take, and where to, outlives a reset of its own.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -60,6 +61,7 @@ class AcceptorSettings:
     dummy_event: bool = False
     tells_options: bool = True
     keeps_count: bool = True
+    keeps_inhibits: bool = False
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ class SimCoinAcceptor(CcTalkDevice):
         """Told of the worth of coins whose events went unread: by its reset, or behind others."""
         self._untold: list[_Coin] = []
         self._happened = 0  # events ever
+        self._anew = False  # reset since its events were read last
         self._rolling: list[Thing] = []
         self._generation = 0
         self._read_at = float("-inf")
@@ -151,7 +154,12 @@ class SimCoinAcceptor(CcTalkDevice):
         match header:
             case Header.READ_BUFFERED_CREDIT:
                 self._read_at = self._timeline.now()
-                self._told = answer = self.log.read()
+                last, answer = self._told, self.log.read()
+                if self._anew and answer == last:
+                    # As many of the same coins came since a reset as had come before: nobody can
+                    # tell them from those.
+                    self._forget(self._untold)
+                self._told, self._anew = answer, False
                 for coin in self._untold:
                     coin.read = True
                 if self._dummy_due:
@@ -205,10 +213,11 @@ class SimCoinAcceptor(CcTalkDevice):
         self._timeline.after(self.settings.transport_s, self._arrive, thing, self._generation)
 
     def has_counted(self, events: int) -> None:
-        """Have told of so many events since its power came, the last five of them coins refused."""
+        """Have told somebody else of so many events, the last five of them coins that it took."""
         self.log.counter = events - EVENTS_KEPT
-        for _ in range(EVENTS_KEPT):
-            self.log.add(0, _REJECTED)
+        self.taken = events
+        for position in range(1, EVENTS_KEPT + 1):
+            self.log.add(position, 0)
         self.log.read()
 
     def press_lever(self) -> None:
@@ -290,7 +299,11 @@ class SimCoinAcceptor(CcTalkDevice):
         """Reset by itself, at any moment: what nobody has read yet is forgotten."""
         if self.powered:
             self._forget([coin for coin in self._untold if not coin.read])
+            self._anew = True
+        kept, routes = self.accepted, self.routes
         super().self_reset()
+        if self.powered and self.settings.keeps_inhibits:
+            self.accepted, self.routes, self._read_at = kept, routes, self._timeline.now()
 
     def _reset_state(self) -> None:
         self.log.clear()

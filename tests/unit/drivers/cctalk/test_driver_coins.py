@@ -13,6 +13,7 @@ from controller.ports import (
     DeviceReady,
     EscrowLever,
 )
+from drivers.cctalk.acceptor import REMIND_S
 from drivers.cctalk.coin_count import LOST, UNREAD
 from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
@@ -486,6 +487,23 @@ async def test_a_coin_unread_at_a_power_cut_is_told_by_the_accept_counter() -> N
     await it.die()
     await it.up()
     assert it.suspects == 1, "flagged once"
+    await it.die()
+
+
+@virtual
+async def test_a_reset_behind_which_the_same_coin_comes_is_told_by_the_count_alone() -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(keeps_inhibits=True)))
+    it.acceptor.self_reset()
+    await asyncio.sleep(1.0)
+    await it.insert(100)
+    await until(lambda: len(it.sink.durable) >= 2, 5, "recorded")
+    it.acceptor.self_reset()
+    await it.insert(100)
+    await asyncio.sleep(2.0)
+    assert it.acceptor.taken == 2
+    assert it.suspects == 0, "its events are the same as before"
+    await asyncio.sleep(REMIND_S)
+    assert it.suspects == 1
     await it.die()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,17 @@ def dispense(device: SimHopper, count: int) -> bytes | None:
     serial = ask(device, Header.REQUEST_SERIAL_NUMBER)
     assert serial is not None
     return ask(device, Header.DISPENSE_HOPPER_COINS, (serial + bytes((count,))).hex())
+
+
+@virtual
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_some_take_coins_right_behind_a_reset_of_their_own(keeps: bool) -> None:
+    device = acceptor()
+    device.settings = replace(device.settings, keeps_inhibits=keeps)
+    device.self_reset()
+    device.insert_coin(50)
+    await asyncio.sleep(0.4)
+    assert device.taken == keeps
 
 
 @virtual

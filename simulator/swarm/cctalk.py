@@ -34,7 +34,10 @@ class CcTalkCash:
         if build.pulse or rng.random() >= SHARE:
             return build
         events = rng.choice((0, 0, 240, 250, 254))
-        return replace(build, cctalk=True, recycler=False, tokens=False, events=events)
+        keeps = rng.random() < 0.7
+        return replace(
+            build, cctalk=True, recycler=False, tokens=False, events=events, keeps_inhibits=keeps
+        )
 
     def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
         """Wire it."""

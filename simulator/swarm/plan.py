@@ -161,6 +161,7 @@ class Build:
     reconfigured: bool = False  # every second start finds other policies
     cctalk: bool = False  # coins and bills on a line of their own
     events: int = 0  # that its acceptor has counted before: behind 255 comes 1
+    keeps_inhibits: bool = False  # it takes coins right behind a reset of its own
     ordered: bool = False  # a fleet sends it commands, and gets its records
     loads: bool = False  # cash may be put on cards
     load_limit: int = 5_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from config.machine import MachineSettings
@@ -63,8 +64,12 @@ class Player(Lives):
         )
         machine.time_known = life.build.offers
         line = machine.world.cctalk
-        if life.build.events and line is not None and line.acceptor is not None:
-            line.acceptor.has_counted(life.build.events)
+        if line is not None and line.acceptor is not None:
+            line.acceptor.settings = replace(
+                line.acceptor.settings, keeps_inhibits=life.build.keeps_inhibits
+            )
+            if life.build.events:
+                line.acceptor.has_counted(life.build.events)
         super().__init__(life, machine, keep=keep)
         self.verdict = Verdict(life)
         self.judge: Judge | None = None
@@ -117,9 +122,10 @@ class Player(Lives):
             await self._boot()
             await self._while_alive(self._calm())
             self.judge = self._new_judge()
+            verdict.findings = self._opened()
             self.watch.begin()
             middle = self.life.steps[len(self.life.steps) // 2 :][:1]
-            for step in self.life.steps:
+            for step in () if verdict.findings else self.life.steps:
                 verdict.step = step.number
                 if self.life.finale and step in middle:
                     self._copy = copy_of(self.machine.disk, self._rng)
@@ -135,6 +141,11 @@ class Player(Lives):
             verdict.broke = not isinstance(error, NotQuietError)
         await self._close()
         return verdict
+
+    def _opened(self) -> list[str]:
+        """Nobody has come yet: nobody has any money in it."""
+        credit = self.machine.state.credit.total
+        return [f"a new machine says that a customer has {credit} in it"] if credit else []
 
     async def _close(self) -> None:
         verdict, machine = self.verdict, self.machine

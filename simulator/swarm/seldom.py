@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.swarm import rights
-from simulator.swarm.guided import Misfortune
+from simulator.swarm.guided import RECOUNTED_S, Misfortune
 from simulator.swarm.payers import FOOD, anyones
 from simulator.swarm.plan import Act, Build, Trouble
 from simulator.swarm.shelf import Shelf
 
 YEARS_S: Final = 3.2e8  # a clock that is wrong by ten years
 ALIKE: Final = ("A1", "A2")  # of one product
+BEHIND_S: Final = (0.1, 0.4)  # a reset loses the next question, and is deaf for a moment
 
 
 def _owed(first: str, build: Build, *more: str) -> tuple[list[Act], tuple[Trouble, ...]]:
@@ -127,6 +128,15 @@ def _any_machine(build: Build) -> bool:
     return True
 
 
+def coin_behind_a_reset(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Puts a coin in just behind a reset of the acceptor, before anybody has asked it again."""
+    del build
+    resets = Trouble("acceptor", "resets", 1, at_s=1.0, for_s=10.0)
+    coin = Act("coin", 200, after_s=1.0 + rng.uniform(*BEHIND_S))
+    wanted = Act("keys", text=rng.choice(shelf.selections), after_s=1.0, until="credit")
+    return Misfortune((coin, Act("wait", after_s=RECOUNTED_S), wanted), (resets,))
+
+
 def _has_baskets(build: Build) -> bool:
     return build.basket
 
@@ -140,10 +150,15 @@ def _holds_bills(build: Build) -> bool:
     return build.escrow and build.bill_waits != "keep"
 
 
+def _takes_at_once(build: Build) -> bool:
+    return build.keeps_inhibits
+
+
 SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("back", back_with_a_code, 0.008, _any_machine),
     Seldom("token", with_a_token, 0.01, rights.takes_tokens),
     Seldom("aside", behind_an_app, 0.008, _any_machine),
+    Seldom("coin behind a reset", coin_behind_a_reset, 0.12, _takes_at_once),
     Seldom("basket with a claim", basket_with_a_claim, 0.05, _has_baskets),
     Seldom("basket with a right", basket_with_a_right, 0.12, _asks_for_money),
     Seldom("bill back", wants_a_bill_back, 0.01, _holds_bills),

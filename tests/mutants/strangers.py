@@ -31,7 +31,9 @@ from controller.saga import (
 )
 from controller.state import state, table
 from controller.state.state import State
-from drivers.cctalk import bus, frames
+from drivers.cctalk import bus, changer, frames
+from drivers.cctalk.changer import CcTalkChanger
+from drivers.cctalk.events import BUFFER_EVENTS, EventBuffer
 from drivers.links.mdb_link import Answer, AnswerKind
 from drivers.links.ninth_bit import NinthBitLink
 from tests.mutants.planting import Mutant, Soil
@@ -382,6 +384,30 @@ def go_on_with_a_basket_behind_a_claim(soil: Soil) -> None:
     soil.wrap(basket_rules, "goes_on", make)
 
 
+def credit_what_an_acceptor_told_somebody_else(soil: Soil) -> None:
+    nothing = EventBuffer(0, ((0, 0),) * BUFFER_EVENTS)
+
+    def make(real: Any) -> Any:
+        async def read(self: Any, acceptor: Any) -> bool:
+            self._seen = self._seen or nothing  # a first read is no baseline any more
+            return bool(await real(self, acceptor))
+
+        return read
+
+    soil.wrap(CcTalkChanger, "_read", make)
+
+
+def overlook_an_acceptor_s_reset(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def news(last: Any, now: Any) -> Any:
+            found = real(last, now)
+            return replace(found, events=(), lost=0) if found.reset else found
+
+        return news
+
+    soil.wrap(changer, "news_between", make)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -423,4 +449,8 @@ MUTANTS: Final = (
     Mutant("judge a claim's age by any clock", judge_a_claim_s_age_by_any_clock),
     Mutant("count a right for every item of a basket", count_a_right_for_every_item_of_a_basket),
     Mutant("go on with a basket behind a claim", go_on_with_a_basket_behind_a_claim),
+    Mutant(
+        "credit what an acceptor told somebody else", credit_what_an_acceptor_told_somebody_else
+    ),
+    Mutant("overlook an acceptor's reset", overlook_an_acceptor_s_reset),
 )

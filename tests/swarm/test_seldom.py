@@ -14,6 +14,8 @@ from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Build, Life, Step
 from simulator.swarm.play import play
 from simulator.swarm.shelf import Shelf
+from tests.mutants import strangers
+from tests.mutants.planting import Mutant, planted
 
 BASE = build.base_settings()
 
@@ -71,6 +73,23 @@ def test_a_right_is_counted_once_in_a_basket(monkeypatch: pytest.MonkeyPatch) ->
     assert "a basket of 2 was begun, and what was there paid for 1" in lives(
         seldom.basket_with_a_right, BASKET
     )
+
+
+def test_a_coin_just_behind_a_reset_is_read() -> None:
+    machine = Build(cctalk=True, events=240, keeps_inhibits=True)
+    assert lives(seldom.coin_behind_a_reset, machine) == []
+    with planted(Mutant("none", strangers.overlook_an_acceptor_s_reset)):
+        found = lives(seldom.coin_behind_a_reset, machine)
+    assert "cash.cashbox: off by 200; excused is 0 to 0" in found, found
+
+
+def test_what_an_acceptor_told_somebody_else_is_nobody_s_credit() -> None:
+    machine = Build(cctalk=True, events=240)
+    life = Life(7, machine, ())
+    assert play(BASE, life)[0].findings == []
+    with planted(Mutant("none", strangers.credit_what_an_acceptor_told_somebody_else)):
+        found = play(BASE, life)[0].findings
+    assert found == ["a new machine says that a customer has 185 in it"]
 
 
 def test_they_come_only_where_everything_may_go_wrong() -> None:

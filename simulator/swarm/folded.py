@@ -25,6 +25,10 @@ class Folded:
         self._state: State | None = None  # None: a journal that was not followed from its start
         self._boot = 0  # the last one that was looked at
 
+    def give_up(self) -> None:
+        """The journal's file is damaged: what is read of it may say anything."""
+        self._state = None
+
     def record(self, record: Record, evidence: Evidence) -> None:
         """Fold it in; look at a start's state as soon as it stands at a record that is durable."""
         if record.seq == 1:

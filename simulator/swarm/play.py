@@ -330,7 +330,10 @@ class Player(Lives):
             self.verdict.vends += 1
         if self.health is not None:
             self.health.record(record, self.watch.evidence)
-        self.folded.record(record, self.watch.evidence)
+        if self._damaged:
+            self.folded.give_up()
+        else:
+            self.folded.record(record, self.watch.evidence)
         self.rules.record(record, self.watch.evidence)
         self.intents.record(record)
         if self.relays is not None:

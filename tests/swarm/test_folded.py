@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import re
+from dataclasses import replace
+
 import pytest
 
 from controller.journal import snapshots
 from controller.state.state import State
-from simulator.swarm import build
+from simulator.disk import Disk
+from simulator.swarm import build, damage
 from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import play
 
@@ -58,3 +63,21 @@ def test_what_a_snapshot_has_no_place_for_is_told_before_one_is_taken(
     monkeypatch.setattr(State, "encode", encode)
     findings = play(build.base_settings(), LIFE)[0].findings
     assert findings == ["a snapshot knows otherwise than all records say: failures"]
+
+
+def test_a_record_that_damage_has_changed_below_a_snapshot_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A flipped bit may leave a record that can be read, and says something else (seed 10018)."""
+
+    def flip(disk: Disk, suffix: str, rng: random.Random, *, last: bool) -> None:
+        del rng, last
+        (name,) = (name for name in disk.files if name.endswith(suffix))
+        settled = re.search(rb'"vend.settled".*?"lots":\[\[(\d)', bytes(disk.files[name].data))
+        assert settled is not None, "somebody has bought"
+        disk.corrupt(name, settled.start(1))
+
+    monkeypatch.setattr(snapshots, "SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(damage, "_flip", flip)
+    life = replace(LIFE, finale="page")
+    assert play(build.base_settings(), life)[0].findings == []

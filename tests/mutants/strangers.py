@@ -16,7 +16,7 @@ from controller.machine.brain import Brain
 from controller.machine.performing import Performer
 from controller.machine.screen import Acceptor
 from controller.machine.table import Mode
-from controller.ports import DispenseOutcome, SensorCheck
+from controller.ports import DispenseOutcome, RefundOutcome, SensorCheck
 from controller.saga import (
     age,
     basket,
@@ -408,6 +408,18 @@ def overlook_an_acceptor_s_reset(soil: Soil) -> None:
     soil.wrap(changer, "news_between", make)
 
 
+def take_a_reset_reader_for_one_that_gave_back(soil: Soil) -> None:
+    def make(real: Any) -> Any:
+        def book(desk: Any, saga: Any, *, success: bool, result: Any) -> Any:
+            if result is RefundOutcome.CHARGED:
+                result = RefundOutcome.REFUNDED
+            return real(desk, saga, success=success, result=result)
+
+        return book
+
+    soil.wrap(vend, "book_settle", make)
+
+
 MUTANTS: Final = (
     Mutant("spend cash before credit that only buys", spend_cash_before_credit_that_only_buys),
     Mutant("sell with the door open", sell_with_the_door_open, "door"),
@@ -453,4 +465,7 @@ MUTANTS: Final = (
         "credit what an acceptor told somebody else", credit_what_an_acceptor_told_somebody_else
     ),
     Mutant("overlook an acceptor's reset", overlook_an_acceptor_s_reset),
+    Mutant(
+        "take a reset reader for one that gave back", take_a_reset_reader_for_one_that_gave_back
+    ),
 )

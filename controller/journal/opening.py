@@ -13,6 +13,7 @@ from typing import Final, Generic
 from controller.faults import JournalError
 from controller.journal import base as bases
 from controller.journal import reader
+from controller.journal.ballast import BALLAST_FILE
 from controller.journal.chain import ID_BYTES
 from controller.journal.database import Access, Database, Storage, kept_log_of, log_of
 from controller.journal.envelope import EnvelopeError, Record, Registry, UnknownData, decode
@@ -70,7 +71,7 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
     """Return the id of the journal in use and its witness; None before the first start.
 
     Raises:
-        JournalMissingError: The id file is there and its journal is not.
+        JournalMissingError: The id file, or the ballast, is there and the journal is not.
         JournalBrokenError: The id file is gone, and which of several journals was in use is open.
     """
     names = await storage.names()
@@ -86,6 +87,8 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
         raise JournalBrokenError(f"{len(found)} journals and no readable {ID_FILE}")
     if ID_FILE in names:
         raise JournalMissingError(f"{ID_FILE} cannot be read and there is no journal")
+    if BALLAST_FILE in names:  # which is made when the first start has its journal
+        raise JournalMissingError(f"the journal is gone, and {ID_FILE} with it")
     return None
 
 

@@ -397,6 +397,27 @@ async def test_a_record_that_does_not_fold_any_more_is_broken() -> None:
         await reopened(disk)
 
 
+async def test_a_folder_that_had_a_journal_is_no_first_start() -> None:
+    """Somebody deleted all that is named after a journal, the id file among it."""
+    disk = Disk()
+    await sold(disk, 5)
+    for name in [name for name in disk.files if name.startswith("journal")]:
+        disk.remove(name)
+    with pytest.raises(JournalMissingError, match="gone"):
+        await reopened(disk)
+    await begin_new(
+        DiskStorage(disk),
+        fold=PurseFold(),
+        registry=REGISTRY,
+        clock=HandClock(),
+        entropy=random.Random(8).randbytes,
+        boot=boot_info(),
+        reason="somebody deleted it",
+    )
+    again = await reopened(disk)
+    assert (again.state.seq, again.state.balances) == (2, {})
+
+
 # ---------------------------------------------------------------------- the write-ahead log
 
 

@@ -113,7 +113,8 @@ class HealthOracle:
         now = self._machine.loop.time()
         # Behind a slow disk a reading waits for the commit before its own, which took as long.
         stale_s = STALE_S + 2.0 * (now - decided_s)
-        if evidence.excused(Excuse.WARM):
+        blind = data.reason == UNKNOWN and now - self._blind_s <= stale_s  # as somebody before left
+        if blind or evidence.excused(Excuse.WARM):
             return
         for name in data.columns:
             span = self._spans[name]

@@ -12,7 +12,7 @@ from config.machine import MachineSettings
 from config.models import Offer
 from controller.domain.health import HealthRule
 from controller.journal import records as rec
-from controller.machine.health import TOO_LONG
+from controller.machine.health import TOO_LONG, UNKNOWN
 from simulator.clock import VirtualClock, VirtualLoop, run_virtual
 from simulator.native_wire import NativeWire
 from simulator.peripherals.reader_settings import ReaderState
@@ -23,6 +23,7 @@ from simulator.swarm.evidence import Evidence
 from simulator.swarm.health import LATE_S, HealthOracle
 from simulator.swarm.intents import Intents
 from simulator.swarm.times import Times
+from simulator.swarm.troubles import Excuse
 from simulator.thermal import Span
 from simulator.truth import Fact
 from simulator.whole import Whole
@@ -461,6 +462,27 @@ def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
     machine.now += 3.0
     assert oracle.check(Evidence()) == ["A3 has been too warm for too long, and is not held back"]
     assert exceeds() == ["A3 is held back 2 s later than its health timer allows"]
+
+
+@pytest.mark.parametrize(("later_s", "told"), [(4.0, 0), (20.0, 1)])
+def test_a_thermometer_that_was_blind_until_somebody_left_is_judged_a_reading_later(
+    later_s: float, told: int
+) -> None:
+    machine = SimpleNamespace(now=100.0)
+    machine.loop = SimpleNamespace(time=lambda: machine.now)
+    span = Span(5.0, hot=False)
+    cabin = SimpleNamespace(watch=lambda limit_c, hot: span, celsius=3.0)
+    machine.world = SimpleNamespace(cabin=cabin)
+    rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
+    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    blind = Evidence()
+    blind.hide("a thermometer", 40.0, Excuse.WARM)
+    oracle.check(blind)  # its customer has left
+    machine.now += later_s
+    evidence, data = Evidence(), rec.HealthExceeded(columns=("A3",), reason=UNKNOWN)
+    record = SimpleNamespace(data=data, mono_ms=round(machine.now * 1000))
+    oracle.record(cast("Any", record), evidence)
+    assert evidence.findings == ["A3 is held back, and its thermometer works"] * told
 
 
 def cold() -> tuple[CoolingOracle, SimpleNamespace, Evidence]:

@@ -99,8 +99,13 @@ class Codes:
 
     @property
     def waits_s(self) -> float:
-        """Return for how long whoever is owed codes may have to look; 0: they are copied."""
-        return EACH_S * len(self._owed)
+        """Return for how long whoever is owed codes may have to look; 0: they are copied.
+
+        A basket that waits for a card to pay for its rest says so until it is over.
+        """
+        policy = self._machine.settings.policy
+        basket_s = policy.approval_timeout_s if policy.basket else 0.0
+        return EACH_S * len(self._owed) + basket_s if self._owed else 0.0
 
     @property
     def owed(self) -> bool:

@@ -309,3 +309,16 @@ def test_a_light_has_a_minute_to_follow_a_clock_that_is_right_again() -> None:
     assert life.build.light == "schedule"
     assert any(trouble.part == "clock" for step in life.steps for trouble in step.troubles)
     assert play(base, life)[0].findings == []
+
+
+def test_a_code_is_read_behind_a_basket_that_waits_for_a_card_in_vain() -> None:
+    # The oracle's mistake: whoever waited to copy it had left before that wait was over (seed
+    # 980000541).
+    machine = Build(reader_level=1, tube_fill=0, basket=True, ordered=True)
+    card = Act("card", text="card", after_s=0.5, until="card")
+    first = *coins(10), Act("keys", text="B1#", until="credit"), card
+    order = Act("order", 3, "c-1 good refund.local {}", 0.0)
+    second = order, Act("keys", text="A2#", after_s=1.0, until="credit")
+    verdict = lived(machine, Step(1, first), Step(2, second))
+    assert verdict.findings == []
+    assert verdict.hits["vend sold"] == 1

@@ -65,15 +65,17 @@ def luck(faults: str) -> Luck:
     Raises:
         UnknownFaultsError: A word of the list is none of them.
     """
-    if faults == "all":
-        return Luck(guided=0.3)
-    if faults == "none":
-        return Luck((), (), 0.0, 0.0)
     words = [word.strip() for word in faults.split(",") if word.strip()]
+    if words == ["all"]:
+        return Luck(guided=0.3)
+    if words == ["none"]:
+        return Luck((), (), 0.0, 0.0)
     known = {kind.part for kind in KINDS} | {kind.key for kind in KINDS} | set(HOW_TO_END)
     unknown = [word for word in words if word not in known]
     if not words:
         raise UnknownFaultsError("no fault is named; none asks for none, all for all of them")
+    if alone := [word for word in unknown if word in ("all", "none")]:
+        raise UnknownFaultsError(f"{alone[0]!r} stands alone, without other faults beside it")
     if unknown:
         parts = sorted({kind.part for kind in KINDS})
         raise UnknownFaultsError(

@@ -78,6 +78,8 @@ def test_a_list_of_faults_is_read_or_refused() -> None:
     assert luck("line.loss").kinds[0].name == "loss"
     with pytest.raises(UnknownFaultsError, match="no fault 'chnger'; there are: all, none"):
         luck("chnger")
+    with pytest.raises(UnknownFaultsError, match="'all' stands alone"):
+        luck("changer,all")
 
 
 def test_a_fault_that_chance_never_draws_is_drawn_when_it_is_asked_for_by_name() -> None:

@@ -49,6 +49,12 @@ UNHEARD = {
 LONG = {"e2e", "fleet", "mutants"}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: a third of the time tests wait for real time."""
+    processors = len(os.sched_getaffinity(0))
+    return processors + processors // 2
+
+
 def place_of(item: pytest.Item) -> tuple[str, str]:
     """The folder of a test, and its file there."""
     folder, *rest = item.path.parts[len(TESTS.parts) :]

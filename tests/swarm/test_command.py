@@ -43,7 +43,7 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, st
         (("--seeds", "1..2..3"), "is no seed and no range"),
         (("--faults", ""), "no fault is named"),
         (("--faults", " , "), "no fault is named"),
-        (("--faults", "none,jam"), "no fault 'none'"),
+        (("--faults", "none,jam"), "'none' stands alone"),
         (("--only", "3,99", "--vends", "10"), "there is no customer 99"),
         (("--only", "0"), "there is no customer 0"),
         (("--only", "a"), "is no list of numbers"),

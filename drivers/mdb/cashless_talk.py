@@ -428,7 +428,8 @@ class ReaderTalk(MdbDriver):
         if not self._same_reset():
             self._reset_since = self._reset_since or not self._reset_expected
             self._end_expectations(Gone.RESET)
-            self._disowned = False  # it has forgotten the vend as well
+            if self._reset_expected:
+                self._disowned = False  # it has forgotten the vend as well
         super()._note_just_reset()
 
     def _chore(self, command: CashlessCommand) -> None:

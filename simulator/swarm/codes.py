@@ -21,6 +21,7 @@ STANDS_S: Final = 9.7  # ten seconds, and the display is written letter by lette
 COPIED_S: Final = 5.7  # the time of a code's own page on any other glass
 PAGES_S: Final = 6.5  # of what is said beside it, page by page
 FORGOTTEN_S: Final = 590.0  # whoever stands there by then is somebody else
+TURN_S: Final = 10.0  # of a code among others
 EACH_S: Final = 25.0  # a turn each, and whatever else is said
 
 
@@ -101,11 +102,13 @@ class Codes:
     def waits_s(self) -> float:
         """Return for how long whoever is owed codes may have to look; 0: they are copied.
 
-        A basket that waits for a card to pay for its rest says so until it is over.
+        A basket that waits for a card to pay for its rest says so until it is over, and codes that
+        nobody has keyed in since they were promised are shown in turn.
         """
         policy = self._machine.settings.policy
         basket_s = policy.approval_timeout_s if policy.basket else 0.0
-        return EACH_S * len(self._owed) + basket_s if self._owed else 0.0
+        turns_s = TURN_S * len(self._machine.state.claims)
+        return EACH_S * len(self._owed) + basket_s + turns_s if self._owed else 0.0
 
     @property
     def owed(self) -> bool:

@@ -322,3 +322,29 @@ def test_a_code_is_read_behind_a_basket_that_waits_for_a_card_in_vain() -> None:
     verdict = lived(machine, Step(1, first), Step(2, second))
     assert verdict.findings == []
     assert verdict.hits["vend sold"] == 1
+
+
+def test_a_code_among_many_is_read_when_its_turn_comes() -> None:
+    # The oracle's mistake: whoever waited to copy it had left while those of customers before were
+    # shown, page by page, as nobody has keyed them in yet (seed 990000477).
+    machine = Build(reader_level=2, glass=(20, 2), credit_timeout=3.0, pulse=True)
+    card = Act("card", text="card", after_s=0.5, until="card")
+    chooses = Act("keys", text="B4", after_s=1.0, until="credit")
+    pulls = (
+        Act("keys", text="B2"),
+        Act("card", text="discount", until="card"),
+        Act("pull", after_s=3.7),
+    )
+    before = [
+        Step(8, (Act("coin", 50, after_s=0.6),)),
+        Step(9),
+        Step(10, (*coins(50), card)),
+        Step(11, (Act("coin", 200, after_s=0.6),)),
+        Step(15),
+        Step(16, (*coins(50), Act("keys", text="*", after_s=1.33))),
+        Step(17, (*coins(20, 50, 20), chooses)),
+        Step(18, pulls),
+    ]
+    selects = Act("keys", text="A2", after_s=0.1, until="credit")
+    last = Step(22, (Act("coin", 50, after_s=0.6), selects, *coins(50, 100)))
+    assert lived(machine, *before, last).findings == []

@@ -107,6 +107,21 @@ def test_two_answers_that_collide_are_no_reset_of_a_reader_that_approves_afterwa
     assert verdict.findings == []
 
 
+def test_nor_are_collisions_one_behind_the_other() -> None:
+    # The second one had the request forgotten that the first one had left to be failed, and a
+    # RESET charged the approval (seed 990000835).
+    chatter = Trouble("cashless1", "chatter", 3, "approval.requested", 0.0, 2.5)
+    machine = Build("adapter", second_reader=True, cctalk=True)
+    asks = (
+        Act("keys", text="B2", after_s=1.0, until="credit"),
+        Act("wait", after_s=3.0, until="end"),
+    )
+    card = Act("card", 1, "card", 0.5, until="card")
+    steps = Step(25, (card,)), Step(26, asks, (chatter,))
+    verdict = play(build.base_settings(), Life(990000835, machine, steps))[0]
+    assert verdict.findings == []
+
+
 def test_a_changer_that_comes_back_right_before_its_reset_is_heard_all_the_same() -> None:
     # Between the last poll that it missed and its RESET a tenth of a second went by; in it the
     # changer was back, with coins that a RESET makes it forget.

@@ -72,7 +72,7 @@ class Acceptor:
         choosing = saga is not None and saga.intent == "approval" and live.session is None
         if not (mode.selling or choosing):
             asked = live.session is not None or bool(live.asks_after_bill)
-            return _NONE, _NONE, mode.vending and asked, False
+            return _NONE, self._bills_of_a_jam(), mode.vending and asked, False
         credit = desk.credit
         coins = bills = _NONE
         changer = live.ready.get(DeviceName.CHANGER)
@@ -88,6 +88,21 @@ class Acceptor:
         ):
             bills = self._bills_taken(validator, credit, jammed=jammed)
         return coins, bills, True, False
+
+    def _bills_of_a_jam(self) -> frozenset[int]:
+        """Return what a jammed validator is enabled for where nothing is sold: nothing is kept.
+
+        A machine that has shut itself waits for days: who frees the bill meanwhile has the claim
+        as well.
+        """
+        desk = self._desk
+        validator = desk.live.ready.get(DeviceName.BILL)
+        hears = desk.mode is Mode.OUT_OF_SERVICE and not desk.journal.read_only
+        if not (hears and isinstance(validator, BillInfo) and validator.has_escrow):
+            return _NONE
+        if not (jam_is_claimed(desk) and desk.live.stacker_checked):
+            return _NONE
+        return frozenset([b.type for b in validator.bills])
 
     def _coins_taken(self, changer: ChangerInfo, credit: int) -> frozenset[int]:
         desk, policy = self._desk, self._desk.policy

@@ -179,6 +179,30 @@ def test_a_jam_is_seen_to_be_mended_when_the_owner_takes_bills_no_more(link: Lin
     play(scenario, link)
 
 
+def test_a_jam_is_seen_to_be_mended_while_the_machine_has_shut_itself(link: Link) -> None:
+    """Whoever got the bill back had the claim for days as well (swarm, seed 990001825)."""
+
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        stage.breaks(BILL, "jam_on_stack")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        stage.breaks("A3", "jam")
+        await stage.coins(200)
+        await stage.buys("A3")
+        await stage.until(lambda: stage.has_fault("machine", FaultCode.MACHINE_REFUNDS))
+        await stage.quiet()
+        missing = stage.state.ledger.balance(acc.MISSING)
+        bill.clear_jam("technician")
+        await stage.until(lambda: stage.state.escrow is None, within_s=3.0)
+        assert stage.state.ledger.balance(acc.MISSING) == missing + 1000
+        await stage.passes(1.0)
+        assert not offers(stage, 500)
+
+    play(scenario, link, settings=with_policy(machine_refunds_max=1))
+
+
 @pytest.mark.parametrize("takes", [True, False])
 @pytest.mark.parametrize("into", ["technician", "stacker"])
 def test_a_bill_that_comes_before_the_freed_one_was_asked_after_is_not_taken_for_it(

@@ -182,6 +182,7 @@ def believe_a_dead_thermometer(soil: Soil) -> None:
 
 def take_the_last_customer_s_proof_of_age(soil: Soil) -> None:
     soil.put(age, "HOLDS_S", 3_600.0)
+    soil.put(age, "gone", lambda desk: None)
 
 
 def keep_the_bill_that_waits(soil: Soil) -> None:

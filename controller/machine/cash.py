@@ -138,10 +138,10 @@ class CashHandling:
         if (early_s := desk.live.forgotten_at - desk.now) > 0:
             desk.do(Wake("credit", early_s))
             return
-        basket_rules.give_up(desk)  # what it lacks would be bought with the next customer's money
         if desk.policy.on_credit_timeout == "pay":
             vend.give_credit_back(desk, "timeout")
             return
+        basket_rules.give_up(desk)  # as behind any credit that goes
         rights.leave_tokens(desk)
         if escrow.waiting(desk) is not None:
             escrow.stack(desk, None)  # as credit it is looked at once more

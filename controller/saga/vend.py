@@ -154,6 +154,7 @@ def open_test(desk: Desk, column: str, by: str) -> Saga:
 
 def give_credit_back(desk: Desk, reason: str) -> Saga | None:
     """Give all credit back without a vend; None when nothing has to be paid out."""
+    basket_rules.give_up(desk)  # what it lacks would be bought with the next customer's money
     amount = desk.state.credit.total
     if not amount and not rights.tokens(desk):
         escrow.hand_back(desk, reason)

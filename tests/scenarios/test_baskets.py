@@ -334,32 +334,59 @@ def test_a_basket_that_left_nothing_takes_nothing_of_the_next_customer_s_credit(
     play(scenario, link, settings=BASKET, plan=CLASSIC)
 
 
+async def waits_with_credit(stage: Stage) -> None:
+    """A basket of two: 50 are left, and the second waits for a card that never comes."""
+    await stage.coins(200)
+    await shows_card(stage)
+    await keys(stage, "A1", "A3")
+    stage.press("#")
+    await stage.until(lambda: bool(stage.records("dispense.intended")))
+    stage.world.remove_card()
+    await stage.until(lambda: len(stage.records("vend.closed")) == 1)
+    assert stage.credit == 50
+
+
+async def is_over(stage: Stage) -> None:
+    """The next customer's coin buys what they choose, and nothing else."""
+    assert stage.credit == 0
+    await stage.coins(200)
+    await stage.passes(8.0)
+    assert (stage.products, stage.credit) == (["water"], 200)
+    await keys(stage, "A1")
+    await buys_all(stage, 1)
+    assert stage.products == ["water", "water"]
+
+
 @pytest.mark.parametrize("then", ["pay", "keep"])
 def test_a_basket_whose_credit_was_forgotten_takes_nothing_of_the_next_customer_s(
     then: str, link: Link
 ) -> None:
     # Swarm, seed 970000897: it waited for a card that would pay for its rest.
     async def scenario(stage: Stage) -> None:
-        await stage.coins(200)
-        await shows_card(stage)
-        await keys(stage, "A1", "A3")
-        stage.press("#")
-        await stage.until(lambda: bool(stage.records("dispense.intended")))
-        stage.world.remove_card()
-        await stage.until(lambda: len(stage.records("vend.closed")) == 1)
-        assert stage.credit == 50
+        await waits_with_credit(stage)
         await stage.passes(15.0)  # no second card comes
         await stage.until(lambda: stage.credit == 0)
         await stage.quiet()
         assert len(stage.records("credit.kept")) == (then == "keep")
-        await stage.coins(200)
-        await stage.passes(8.0)
-        assert (stage.products, stage.credit) == (["water"], 200)
-        await keys(stage, "A1")
-        await buys_all(stage, 1)
-        assert stage.products == ["water", "water"]
+        await is_over(stage)
 
     settings = with_policy(
         basket=True, credit_timeout_s=12.0, on_credit_timeout=then, approval_timeout_s=40.0
     )
     play(scenario, link, settings=settings, plan=CLASSIC, judged=then == "pay")
+
+
+@pytest.mark.parametrize("why", ["staff", "lock"])
+def test_nor_does_one_whose_credit_was_given_back_by_others(why: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await waits_with_credit(stage)
+        if why == "staff":
+            await stage.act(cmd.ReturnCredit())
+        else:
+            await stage.act(cmd.LockMachine("recall"))
+            await stage.quiet()
+            await stage.act(cmd.UnlockMachine())
+        await stage.quiet()
+        await is_over(stage)
+
+    play(scenario, link, settings=BASKET, plan=CLASSIC)

@@ -102,7 +102,7 @@ class Acceptor:
             return _NONE
         if not (jam_is_claimed(desk) and desk.live.stacker_checked):
             return _NONE
-        return frozenset([b.type for b in validator.bills])
+        return _each(validator)
 
     def _coins_taken(self, changer: ChangerInfo, credit: int) -> frozenset[int]:
         desk, policy = self._desk, self._desk.policy
@@ -138,8 +138,12 @@ class Acceptor:
             ]
         )
         if jammed and not bills and validator.has_escrow:
-            return frozenset([b.type for b in validator.bills])
+            return _each(validator)
         return bills
+
+
+def _each(validator: BillInfo) -> frozenset[int]:
+    return frozenset([bill.type for bill in validator.bills])
 
 
 def jam_is_claimed(desk: Desk) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
+from simulator.peripherals.bill import SimBill
 from simulator.world import Link
 from tests.scenarios.bill_kit import BILL, offer, offers, plan, right_after
 from tests.scenarios.stage import Stage, play, with_mdb, with_policy
@@ -128,16 +129,22 @@ def test_a_bill_that_jams_becomes_a_claim_and_the_mended_machine_takes_bills_aga
     play(scenario, link)
 
 
+async def jams(stage: Stage) -> SimBill:
+    """A bill jams on its way to the stacker, and its customer gets a claim."""
+    bill = stage.world.bill
+    assert bill is not None
+    stage.breaks(BILL, "jam_on_stack")
+    await offer(stage, 1000)
+    await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+    return bill
+
+
 @pytest.mark.parametrize("why", ["no change", "credit limit"])
 def test_a_jam_is_seen_to_be_mended_where_no_bill_would_be_taken(why: str, link: Link) -> None:
     """One that we disabled for another reason could not tell that it is free again."""
 
     async def scenario(stage: Stage) -> None:
-        bill = stage.world.bill
-        assert bill is not None
-        stage.breaks(BILL, "jam_on_stack")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        bill = await jams(stage)
         if why == "no change":
             for value in (5, 10, 20, 50, 100):
                 stage.world.empty_tube(value)
@@ -161,11 +168,7 @@ def test_a_jam_is_seen_to_be_mended_where_no_bill_would_be_taken(why: str, link:
 
 def test_a_jam_is_seen_to_be_mended_when_the_owner_takes_bills_no_more(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
-        bill = stage.world.bill
-        assert bill is not None
-        stage.breaks(BILL, "jam_on_stack")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        bill = await jams(stage)
         await stage.kill()
         stage.settings = with_mdb("bill", max_value=100)
         await stage.opens()
@@ -183,11 +186,7 @@ def test_a_jam_is_seen_to_be_mended_while_the_machine_has_shut_itself(link: Link
     """Whoever got the bill back had the claim for days as well (swarm, seed 990001825)."""
 
     async def scenario(stage: Stage) -> None:
-        bill = stage.world.bill
-        assert bill is not None
-        stage.breaks(BILL, "jam_on_stack")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        bill = await jams(stage)
         stage.breaks("A3", "jam")
         await stage.coins(200)
         await stage.buys("A3")
@@ -211,11 +210,7 @@ def test_a_bill_that_comes_before_the_freed_one_was_asked_after_is_not_taken_for
     """It is in escrow when the count of the stacker tells where the one before it went."""
 
     async def scenario(stage: Stage) -> None:
-        bill = stage.world.bill
-        assert bill is not None
-        stage.breaks(BILL, "jam_on_stack")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        bill = await jams(stage)
         if not takes:
             await stage.coins(200, 200, 200)
         await stage.passes(5.0)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from controller.journal import records as rec
 from controller.journal.envelope import Record
 from simulator.swarm.evidence import Evidence
+from simulator.swarm.rights import bought_by_tokens
 from simulator.whole import Whole
 
 LATE_S: Final = 0.5  # a timer's turn
@@ -37,13 +38,7 @@ class Grants:
         self._held: set[int] = set()  # by a vend
         self._vends: dict[int, rec.VendOpened] = {}
         self._turned: set[tuple[int, str]] = set()  # what has turned for a vend
-        settings = machine.settings
-        self._tokened = [
-            column
-            for column in settings.columns
-            if column.selection in settings.tokens.columns
-            or column.product in settings.tokens.products
-        ]
+        self._tokened = bought_by_tokens(machine.settings)
         self._bare_s: float | None = None  # since when no token would buy anything
         self.rules: dict[type[Any], Any] = {
             rec.RightGranted: self._granted,

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
 
-from config.machine import MachineSettings
 from controller.domain.commands import (
     Command,
     DisableColumn,
@@ -24,6 +23,7 @@ from controller.domain.commands import (
 from controller.machine.inputs import CommandRefused
 from simulator.disk import Io
 from simulator.swarm.plan import Trouble
+from simulator.swarm.rights import bought_by_tokens
 from simulator.whole import Whole
 
 TECHNICIAN: Final = "technician"
@@ -169,7 +169,7 @@ class ConfigHand:
                 names = [column.selection for column in machine.settings.columns]
                 return _tell(machine, *(DisableColumn(name, SWITCHED_OFF) for name in names))
             case "tokens":
-                names = _tokened(machine.settings)
+                names = [column.selection for column in bought_by_tokens(machine.settings)]
                 return _tell(machine, *(DisableColumn(name, SWITCHED_OFF) for name in names))
             case "reader":
                 return _tell(machine, EnableReader("cashless1", on=False))
@@ -192,16 +192,6 @@ class ConfigHand:
             case _:
                 pass
         return True
-
-
-def _tokened(settings: MachineSettings) -> list[str]:
-    """Return the columns of what a token buys."""
-    tokens = settings.tokens
-    return [
-        column.selection
-        for column in settings.columns
-        if column.selection in tokens.columns or column.product in tokens.products
-    ]
 
 
 def _tell(machine: Whole, *orders: Command) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from config.machine import MachineSettings
-from config.models import Offer, Tokens
+from config.models import Column, Offer, Tokens
 from controller.app.books import BUILT
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
@@ -231,6 +231,16 @@ def confirmed(acts: list[Act], shelf: Shelf) -> list[Act]:
         else act
         for act in acts
     ]
+
+
+def bought_by_tokens(settings: MachineSettings) -> tuple[Column, ...]:
+    """Return the columns of what a token buys."""
+    tokens = settings.tokens
+    return tuple(
+        column
+        for column in settings.columns
+        if column.selection in tokens.columns or column.product in tokens.products
+    )
 
 
 def takes_tokens(build: Build) -> bool:

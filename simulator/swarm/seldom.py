@@ -106,6 +106,15 @@ def wants_a_bill_back(rng: random.Random, shelf: Shelf, build: Build) -> Misfort
     return Misfortune((*acts, Act("keys", text="*", after_s=1.0, until="credit")))
 
 
+def coin_behind_a_reset(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Puts a coin in just behind a reset of the acceptor, before anybody has asked it again."""
+    del build
+    resets = Trouble("acceptor", "resets", 1, at_s=1.0, for_s=10.0)
+    coin = Act("coin", 200, after_s=1.0 + rng.uniform(*BEHIND_S))
+    wanted = Act("keys", text=rng.choice(shelf.selections), after_s=1.0, until="credit")
+    return Misfortune((coin, Act("wait", after_s=RECOUNTED_S), wanted), (resets,))
+
+
 @dataclass(frozen=True, slots=True)
 class Seldom:
     """One sort of customer.
@@ -126,15 +135,6 @@ class Seldom:
 def _any_machine(build: Build) -> bool:
     del build
     return True
-
-
-def coin_behind_a_reset(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
-    """Puts a coin in just behind a reset of the acceptor, before anybody has asked it again."""
-    del build
-    resets = Trouble("acceptor", "resets", 1, at_s=1.0, for_s=10.0)
-    coin = Act("coin", 200, after_s=1.0 + rng.uniform(*BEHIND_S))
-    wanted = Act("keys", text=rng.choice(shelf.selections), after_s=1.0, until="credit")
-    return Misfortune((coin, Act("wait", after_s=RECOUNTED_S), wanted), (resets,))
 
 
 def _has_baskets(build: Build) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from controller.saga import basket, basket_rules, redeem
 from simulator.swarm import build, seldom
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Build, Life, Step
@@ -32,47 +31,31 @@ def lives(sort: Any, machine: Build, numbers: int = 4) -> list[str]:
 
 
 @pytest.mark.parametrize("always_idle", [False, True])
-def test_a_code_is_no_older_for_a_clock_that_went_ahead(
-    always_idle: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_code_is_no_older_for_a_clock_that_went_ahead(always_idle: bool) -> None:
     machine = Build(always_idle=always_idle)
     assert lives(seldom.back_with_a_code, machine) == []
-    monkeypatch.setattr(
-        redeem, "_expired", lambda desk, claim: desk.wall_ms - claim.at_ms > 90 * 86_400_000
-    )
-    assert "a code is taken for expired, and nobody knows its age" in lives(
-        seldom.back_with_a_code, machine
-    )
+    with planted(Mutant("none", strangers.judge_a_claim_s_age_by_any_clock)):
+        found = lives(seldom.back_with_a_code, machine)
+    assert "a code is taken for expired, and nobody knows its age" in found
 
 
 BASKET = Build(basket=True, always_idle=False)
 
 
-def test_nothing_is_bought_behind_a_basket_s_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_bought_behind_a_basket_s_claim() -> None:
     idle = replace(BASKET, always_idle=True)
     assert lives(seldom.basket_with_a_claim, BASKET) == []
     assert lives(seldom.basket_with_a_claim, idle) == []
-    monkeypatch.setattr(basket_rules, "codes_of", lambda desk, saga: [])
-    goes_on = basket_rules.goes_on
-
-    def at_any_rate(desk: Any, saga: Any) -> bool:
-        claimed, saga.claimed = saga.claimed, 0
-        try:
-            return goes_on(desk, saga)
-        finally:
-            saga.claimed = claimed
-
-    monkeypatch.setattr(basket_rules, "goes_on", at_any_rate)
-    found = lives(seldom.basket_with_a_claim, idle)
+    with planted(Mutant("none", strangers.go_on_with_a_basket_behind_a_claim)):
+        found = lives(seldom.basket_with_a_claim, idle)
     assert any("is bought behind a claim" in one for one in found), found
 
 
-def test_a_right_is_counted_once_in_a_basket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_right_is_counted_once_in_a_basket() -> None:
     assert lives(seldom.basket_with_a_right, BASKET) == []
-    monkeypatch.setattr(basket, "price_of", lambda desk, items: 0)
-    assert "a basket of 2 was begun, and what was there paid for 1" in lives(
-        seldom.basket_with_a_right, BASKET
-    )
+    with planted(Mutant("none", strangers.count_a_right_for_every_item_of_a_basket)):
+        found = lives(seldom.basket_with_a_right, BASKET)
+    assert "a basket of 2 was begun, and what was there paid for 1" in found
 
 
 def test_a_coin_just_behind_a_reset_is_read() -> None:

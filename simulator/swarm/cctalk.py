@@ -9,7 +9,7 @@ from typing import Final
 
 from config.machine import MachineSettings
 from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper
-from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Build
 
 LINE: Final = CcTalk(
@@ -24,7 +24,7 @@ LINE: Final = CcTalk(
 )
 
 
-class CcTalkCash:
+class CcTalkCash(Fitting):
     """Acceptor, hoppers and validator on a line of their own; the card reader stays on the MDB."""
 
     name = "cctalk"
@@ -49,11 +49,6 @@ class CcTalkCash:
             "bill": mdb.bill.model_copy(update={"enabled": False}),
         }
         return settings.model_copy(update={"mdb": mdb.model_copy(update=off), "cctalk": LINE})
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the plan follows the settings."""
-        del build
-        return plan
 
 
 SHARE: Final = 0.12

@@ -11,6 +11,7 @@ from config.climate import Climate, Cooling, Health, Thermometer
 from config.machine import MachineSettings
 from config.pins import Pin
 from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Build
 from simulator.thermal import ThermalPlan
 
@@ -19,7 +20,7 @@ THERMOMETER: Final = Path("/nonexistent/w1/28-cabin/w1_slave")
 FOOD: Final = ("cola", "nuts")
 
 
-class Cold:
+class Cold(Fitting):
     """A refrigerated cabinet with food under the health timer; hours pass in a minute."""
 
     name = "cold"

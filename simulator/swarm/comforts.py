@@ -11,6 +11,7 @@ from config.machine import MachineSettings
 from config.pins import Pin
 from simulator.plan import WorldPlan
 from simulator.swarm.cold import FOOD, THERMOMETER
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Build
 from simulator.thermal import ThermalPlan
 
@@ -24,7 +25,7 @@ BEGINS: Final = 8  # o'clock, in Greenwich; a life takes some minutes
 ZONES: Final = {"UTC": 0, "Etc/GMT-5": 5}  # the latter is five hours ahead
 
 
-class Comforts:
+class Comforts(Fitting):
     """Defrosting where it is cold, hot food where it is not, a light; hours pass in a minute."""
 
     name = "comforts"

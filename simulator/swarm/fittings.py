@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from config.machine import MachineSettings
-from simulator.plan import WorldPlan
 from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
 from simulator.swarm.comforts import Comforts
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.loading import Loads
 from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
@@ -26,28 +26,7 @@ DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
 
 
-class Fitting(Protocol):
-    """One thing that a machine may have."""
-
-    @property
-    def name(self) -> str:
-        """Return what it is called; the seed draws by it."""
-        ...
-
-    def draw(self, rng: random.Random, build: Build) -> Build:
-        """Return the build with or without it."""
-        ...
-
-    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
-        """Return what the controller is told."""
-        ...
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Return what stands around it."""
-        ...
-
-
-class Habits:
+class Habits(Fitting):
     """What the owner has decided about credit."""
 
     name = "habits"
@@ -61,13 +40,8 @@ class Habits:
         policy = settings.policy.model_copy(update={"after_failure": build.after_failure})
         return settings.model_copy(update={"policy": policy})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: it is only a decision."""
-        del build
-        return plan
 
-
-class Purses:
+class Purses(Fitting):
     """How much money the owner has in the machine of a customer, and for how long."""
 
     name = "purses"
@@ -97,13 +71,8 @@ class Purses:
         )
         return settings.model_copy(update={"policy": policy})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: they are only decisions."""
-        del build
-        return plan
 
-
-class WaitingBills:
+class WaitingBills(Fitting):
     """What the owner does with a bill in escrow, and what may be dearer than one."""
 
     name = "waiting bills"
@@ -124,13 +93,8 @@ class WaitingBills:
         )
         return settings.model_copy(update={"policy": policy, "columns": columns})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the validator is the same."""
-        del build
-        return plan
 
-
-class Recycler:
+class Recycler(Fitting):
     """A validator that pays fives and tens out again."""
 
     name = "recycler"
@@ -146,13 +110,8 @@ class Recycler:
         mdb = settings.mdb.model_copy(update={"bill": bill})
         return settings.model_copy(update={"mdb": mdb})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the plan follows the settings."""
-        del build
-        return plan
 
-
-class SecondReader:
+class SecondReader(Fitting):
     """A second card reader; customers take either."""
 
     name = "second reader"
@@ -169,13 +128,8 @@ class SecondReader:
         mdb = settings.mdb.model_copy(update={"cashless2": second})
         return settings.model_copy(update={"mdb": mdb})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the plan follows the settings."""
-        del build
-        return plan
 
-
-class NewOwners:
+class NewOwners(Fitting):
     """Every second start finds the policies of another owner in the file."""
 
     name = "new owners"
@@ -183,16 +137,6 @@ class NewOwners:
     def draw(self, rng: random.Random, build: Build) -> Build:
         """A few change hands."""
         return replace(build, reconfigured=rng.random() < 0.2)
-
-    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
-        """Nothing: the first start is the first owner's."""
-        del build
-        return settings
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the machine is the same."""
-        del build
-        return plan
 
 
 def of_the_other_owner(settings: MachineSettings) -> MachineSettings:
@@ -215,7 +159,7 @@ def of_the_other_owner(settings: MachineSettings) -> MachineSettings:
 RECYCLED: Final = (500, 1_000)
 
 
-class Shelves:
+class Shelves(Fitting):
     """When a column is sold out, and how soon one that fails is off."""
 
     name = "shelves"
@@ -256,13 +200,8 @@ class Shelves:
             update={"policy": policy, "columns": columns, "products": products}
         )
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: they are only decisions."""
-        del build
-        return plan
 
-
-class OtherGlass:
+class OtherGlass(Fitting):
     """A display of another size: what does not fit it comes page by page."""
 
     name = "other glass"
@@ -278,11 +217,6 @@ class OtherGlass:
         cols, rows = build.glass
         display = settings.display.model_copy(update={"cols": cols, "rows": rows})
         return settings.model_copy(update={"display": display})
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the plan follows the settings."""
-        del build
-        return plan
 
 
 GLASSES: Final = ((16, 2), (16, 4), (20, 2), (20, 4), (40, 2))  # all that a file may name

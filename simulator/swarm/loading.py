@@ -9,6 +9,7 @@ from typing import Final
 from config.machine import MachineSettings
 from simulator.peripherals.reader_settings import AtOnce
 from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Act, Build
 from simulator.swarm.shelf import Shelf
 
@@ -17,7 +18,7 @@ CARDS: Final = ("prepaid", "prepaid", "card", "empty", "declined")
 LIMITS: Final = (5_000, 5_000, 5_000, 300, 0)  # 0: the reader knows it, and never wants to
 
 
-class Loads:
+class Loads(Fitting):
     """A reader's cards take cash, up to a limit."""
 
     name = "loads"

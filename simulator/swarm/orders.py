@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from config.machine import MachineSettings
-from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Act, Build
 from simulator.whole import Whole
 
@@ -36,7 +35,7 @@ REPLACED: Final = frozenset({"message.show", "price.set", "planogram.apply", "ma
 PATIENT: Final = frozenset({"planogram.apply"})
 
 
-class Ordered:
+class Ordered(Fitting):
     """A fleet, at the other end of a link."""
 
     name = "fleet"
@@ -44,16 +43,6 @@ class Ordered:
     def draw(self, rng: random.Random, build: Build) -> Build:
         """Some have one."""
         return replace(build, ordered=rng.random() < SHARE)
-
-    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
-        """Nothing: what comes down is read beside the machine."""
-        del build
-        return settings
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: it is far away."""
-        del build
-        return plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from config.machine import MachineSettings
 from config.models import Pulse
 from config.pins import Pin
-from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Build
 
 # Even numbers only: one pulse that is lost makes no coin of another.
@@ -22,7 +22,7 @@ PULSE: Final = Pulse(
 )
 
 
-class PulseCoins:
+class PulseCoins(Fitting):
     """A pulse acceptor instead of the changer: coins go to the cash box, and none comes out."""
 
     name = "pulse coins"
@@ -38,8 +38,3 @@ class PulseCoins:
         changer = settings.mdb.changer.model_copy(update={"enabled": False})
         mdb = settings.mdb.model_copy(update={"changer": changer})
         return settings.model_copy(update={"mdb": mdb, "pulse": PULSE})
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the plan follows the settings."""
-        del build
-        return plan

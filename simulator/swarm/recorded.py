@@ -14,14 +14,14 @@ from config.machine import MachineSettings
 from config.models import Recorder
 from controller.recorder.keeping import MemoryKeeper
 from controller.recorder.replay import ReplayError, replay
-from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Build
 
 SHARE: Final = 0.06  # of all machines: packing costs as much as some vends
 GAPS: Final = ("a part is missing",)  # what can't be replayed says so
 
 
-class BlackBox:
+class BlackBox(Fitting):
     """A flight recorder."""
 
     name = "black box"
@@ -34,11 +34,6 @@ class BlackBox:
         """Switch it on or off."""
         wanted = Recorder() if build.recorded else None
         return settings.model_copy(update={"recorder": wanted})
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: it sees what is there."""
-        del build
-        return plan
 
 
 def replays(keeper: MemoryKeeper) -> Iterator[str]:

@@ -16,13 +16,14 @@ from controller.app.books import BUILT
 from controller.domain import commands as cmd
 from controller.machine.inputs import CommandRefused
 from simulator.plan import WorldPlan
+from simulator.swarm.fitting import Fitting
 from simulator.swarm.plan import Act, Build
 from simulator.swarm.prices import DAYS
 from simulator.swarm.shelf import Shelf
 from simulator.whole import Whole
 
 
-class TokenSlot:
+class TokenSlot(Fitting):
     """Tokens that buy some of the products."""
 
     name = "tokens"
@@ -36,11 +37,6 @@ class TokenSlot:
         if not build.tokens:
             return settings
         return settings.model_copy(update={"tokens": Tokens(products=("water", "cola", "gum"))})
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the changer of such a machine knows them."""
-        del build
-        return plan
 
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat")  # which a night's offer begins on
@@ -67,7 +63,7 @@ def brief_hours(zone: str) -> tuple[Offer, ...]:
     )  # fmt: skip
 
 
-class HappyHours:
+class HappyHours(Fitting):
     """Something costs less for half of the day, or nothing; NTP confirms the time after a while."""
 
     name = "offers"
@@ -92,13 +88,8 @@ class HappyHours:
         offers = brief_hours(build.zone) if build.brief else (less, free, late)
         return settings.model_copy(update={"offers": offers, "machine": where})
 
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: it is only a decision."""
-        del build
-        return plan
 
-
-class Nights:
+class Nights(Fitting):
     """A life begins in a small hour, when an offer holds that began on the evening before, or not.
 
     That it depends on yesterday shows only where a week's days differ: on a Sunday and on a Monday.
@@ -111,16 +102,6 @@ class Nights:
         night = rng.choice(("", "", "sun", "mon"))
         return replace(build, night=night if build.offers and not build.brief else "")
 
-    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
-        """Nothing: it is only a time."""
-        del build
-        return settings
-
-    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
-        """Nothing: the wall clock is set when the life begins."""
-        del build
-        return plan
-
 
 def since(build: Build) -> datetime:
     """Return what the wall clock of a machine with offers says when its life begins."""
@@ -131,7 +112,7 @@ def since(build: Build) -> datetime:
     return (there + timedelta(days=days)).replace(hour=SMALL_HOUR)
 
 
-class GrownUps:
+class GrownUps(Fitting):
     """A product is not for everybody; most readers can check an age."""
 
     name = "age"
@@ -176,7 +157,7 @@ def grown_up(rng: random.Random, shelf: Shelf) -> list[Act]:
     return acts
 
 
-class BasketShop:
+class BasketShop(Fitting):
     """Several selections, then "#"."""
 
     name = "basket"

@@ -165,15 +165,20 @@ async def _pulsed(rig: Rig, *values: int) -> None:
     await rig.sim.wait_for(pin=PULSES, since=mark)
 
 
-async def _heard(rig: Rig, *values: int) -> None:
-    """Wait until they are credited, each as the coin that it is."""
-    await credited(rig, sum(values))
-    found = [
+def coins_on_record(rig: Rig) -> list[int]:
+    """Return what each coin was worth that vendd has told of, in their order."""
+    return [
         coin[1]
         for record in rig.api.records
         if record["type"] == "coins.deposited"
         for coin in record["data"]["coins"]
     ]
+
+
+async def _heard(rig: Rig, *values: int) -> None:
+    """Wait until they are credited, each as the coin that it is."""
+    await credited(rig, sum(values))
+    found = coins_on_record(rig)
     assert found == list(values), f"heard as {found}"
     rig.pulsed.safe = len(values)
 

@@ -6,22 +6,13 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from simulator.real_machines import PULSED
-from simulator.real_scenes import credited
+from simulator.real_scenes import coins_on_record, credited
 from simulator.rig import Rig
 
 StartRig = Callable[..., Awaitable[Rig]]
 
 # As fast as acceptors are: a vendd that stood still hears of all edges of several coins at once.
 QUICK = {old: new.replace("gap_ms = 1_000", "gap_ms = 300") for old, new in PULSED.items()}
-
-
-def coins_on_record(rig: Rig) -> list[int]:
-    return [
-        coin[1]
-        for record in rig.api.records
-        if record["type"] == "coins.deposited"
-        for coin in record["data"]["coins"]
-    ]
 
 
 async def test_coins_that_were_pulsed_while_vendd_stood_still_are_those_coins(

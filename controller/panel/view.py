@@ -47,7 +47,7 @@ class Message(StrEnum):
     REFUND_CARD = "refund_card"
     CODE_ENTRY = "code_entry"  # digits of a claim's code so far, in ``code``
     CODE_WRONG = "code_wrong"
-    CODE_PAID = "code_paid"  # the operator has paid this claim otherwise
+    CODE_PAID = "code_paid"  # honoured here before, or paid by the operator otherwise
     CODE_FLEET = "code_fleet"  # only the operator can say whether it is still owed
     CODE_ASKED = "code_asked"  # the fleet is asked about another machine's code
     CODE_LATER = "code_later"  # owed, or nobody could say; not to be had here now

@@ -70,11 +70,11 @@ def redeem(desk: Desk, keyed: str) -> None:
 def _not_ours(desk: Desk, keyed: str) -> None:
     """Ask the fleet about a code of no open claim of ours, if it can be asked."""
     ended = {one.how for one in desk.state.ended.values() if one.code == keyed}
-    if rec.MOVED not in ended and any(ended):
+    if ended and rec.MOVED not in ended:
         _not_here(desk, "paid", Message.CODE_PAID)
-    elif desk.live.fleet and (not ended or rec.MOVED in ended):
+    elif desk.live.fleet:
         _ask(desk, keyed)
-    elif rec.MOVED in ended:
+    elif ended:
         _not_here(desk, "fleet", Message.CODE_LATER)
     else:
         _wrong(desk, "unknown")

@@ -115,7 +115,7 @@ class ClaimRefused(RecordData):
     """A code was keyed in that is none of ours, was honoured before, or is too old."""
 
     type: ClassVar[str] = "claim.refused"
-    reason: Literal["unknown", "expired", "paid", "fleet"]  # paid otherwise; only by the fleet
+    reason: Literal["unknown", "expired", "paid", "fleet"]  # paid before; only by the fleet
 
 
 ALL: Final[tuple[type[RecordData], ...]] = (

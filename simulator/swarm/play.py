@@ -285,6 +285,7 @@ class Player(Lives):
             await self._while_alive(self.fleet.settled())
         await self._while_alive(self._calm())
         self._damaged = False
+        self.rules.purse.begin()
         self.coverage.customer_left()
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"

@@ -110,6 +110,11 @@ class Purse:
                 self._raised_s = now_s
         self._tried = self._tried and bool(self.credit or self._vends or self._load)
 
+    def begin(self) -> None:
+        """Some records can't be read any more, or say something else: what is there is given."""
+        credit = self._machine.state.credit
+        self._cash, self._product = credit.cash, credit.product
+
     def look(self) -> None:
         """The machine has had a turn: nothing is forgotten while it does not sell."""
         if self._machine.settings.policy.credit_timeout_s and self._machine.mode != "credit":

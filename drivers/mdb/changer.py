@@ -23,7 +23,13 @@ from drivers.mdb.changer_faults import (
     PAYOUT_CLEARS,
 )
 from drivers.mdb.changer_life import ChangerLife
-from drivers.mdb.changer_payout import ask_status, pay_coins, pay_value, wait_idle
+from drivers.mdb.changer_payout import (
+    ask_status,
+    late_coins,
+    pay_coins,
+    pay_value,
+    wait_idle,
+)
 from drivers.mdb.fields import mask_of
 from drivers.mdb.money import ScaleError
 from drivers.mdb.payout_evidence import evidence_of
@@ -46,6 +52,7 @@ class MdbChanger(ChangerLife):
             self._payable()
             self._paying = True
             jams, resets = self._jams, self.resets
+            before = await self.held()
             try:
                 await self._inhibit()
                 status = None
@@ -57,6 +64,7 @@ class MdbChanger(ChangerLife):
                 if not idle and await self._end_stuck():
                     resets -= 1  # a RESET like any other: the tubes alone can tell
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
+                evidence = await self._with_late_coins(order, before, evidence, jams)
             finally:
                 self._paying = False
                 self._applied = None  # restored by the service loop
@@ -104,6 +112,43 @@ class MdbChanger(ChangerLife):
         if self._slot.lost or not self._slot.polling:
             return Turn.LOST
         return await self._turn_or(seconds)
+
+    @property
+    def jams(self) -> int:
+        """Return how often it reported that a tube jammed."""
+        return self._jams
+
+    async def held(self) -> TubeCounts | None:
+        """Ask what the tubes hold; None where that is not answered."""
+        try:
+            return await self.tubes()
+        except LinkError:
+            return None
+
+    async def _with_late_coins(
+        self, order: PayoutOrder, before: TubeCounts | None, evidence: PayoutEvidence, jams: int
+    ) -> PayoutEvidence:
+        """Wait for coins that may still fall, though the payout is said to be over."""
+        after = evidence.tubes
+        if before is None or after is None or not evidence.idle or evidence.was_reset:
+            return evidence
+        if max(before.counts) >= before.cap:
+            return evidence  # which can't tell how many fell
+
+        def lacks(now: TubeCounts) -> bool:
+            fallen = sum(
+                kind.value * (before.counts[kind.type] - now.counts[kind.type])
+                for kind in self._kinds.values()
+                if kind.in_tube
+            )
+            return fallen < order.amount
+
+        resets = self.resets
+        held = await late_coins(self, after, lacks, jams)
+        if held is not None and held.counts == after.counts:
+            return evidence
+        # PAYOUT STATUS was told too early then
+        return await self._evidence(idle=await wait_idle(self), status=None, resets=resets)
 
     def _payable(self) -> None:
         if self._served and not self._ready:

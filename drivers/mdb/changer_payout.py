@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from controller.faults import LinkError
+from controller.ports import TubeCounts
 from drivers.links.mdb_link import Answer, AnswerKind
 from drivers.mdb.blocks import PAYOUT_ANSWER_S, MdbBlockError
 from drivers.mdb.changer_codec import PayoutStatus, decode_payout_status
@@ -38,6 +39,10 @@ UNHEARD_VALUE_POLLS: Final = 5
 
 STILL_VALUE_POLLS: Final = 20
 """Value polls that bring nothing while POLL says "not busy" (5 s): it ended without saying so."""
+
+LATE_COIN_S: Final = 2.0
+"""Coins that lack are waited for so long, the changer's non-response time. Some answer the first
+polls of a payout by ACK, before their motor runs, or all of them: by the standard it has ended."""
 
 LAST_LOOK_S: Final = 2.0
 """After the limit is over: the changer's non-response time, for one more answer."""
@@ -73,7 +78,20 @@ class PayingChanger(Protocol):
         ...
 
 
-async def pay_coins(changer: PayingChanger, coins: tuple[tuple[int, int], ...]) -> bool:
+class CountingChanger(PayingChanger, Protocol):
+    """What paying by coins needs beyond that: what is left in the tubes."""
+
+    @property
+    def jams(self) -> int:
+        """Return how often it reported that a tube jammed."""
+        ...
+
+    async def held(self) -> TubeCounts | None:
+        """Ask TUBE STATUS; None where it is not answered."""
+        ...
+
+
+async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]) -> bool:
     """DISPENSE each (type, count), at most 15 coins at a time, waiting for each to end.
 
     Stops at the first command whose ACK was not seen, at a reset and at a loss: the evidence then
@@ -86,24 +104,70 @@ async def pay_coins(changer: PayingChanger, coins: tuple[tuple[int, int], ...]) 
         LinkError: The first command never left; nothing was paid.
     """
     started = changer.resets
-    first = True
-    for coin_type, count in coins:
-        left = count
-        while left > 0:
-            part = min(left, MAX_DISPENSE_COUNT)
-            left -= part
-            try:
-                answer = await changer.send(encode_command(Dispense(coin_type, part)), Retry.ONCE)
-            except LinkError:
-                if first:
-                    raise
-                return await wait_idle(changer)
-            first = False
-            if not await wait_idle(changer):
-                return False
-            if not answer.heard or changer.resets != started:
-                return True
+    parts = _parts_of(coins)
+    held: TubeCounts | None = None
+    for number, (coin_type, count) in enumerate(parts):
+        if len(parts) > 1 and not number:
+            held = await changer.held()
+        jams = changer.jams
+        try:
+            answer = await changer.send(encode_command(Dispense(coin_type, count)), Retry.ONCE)
+        except LinkError:
+            if not number:
+                raise
+            return await wait_idle(changer)
+        if not await wait_idle(changer):
+            return False
+        if not answer.heard or changer.resets != started:
+            return True
+        if number + 1 < len(parts):
+            held = await _fallen(changer, held, coin_type, count, jams)
     return True
+
+
+def _parts_of(coins: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
+    """Return (type, count) of each command."""
+    return [
+        (coin_type, min(count - paid, MAX_DISPENSE_COUNT))
+        for coin_type, count in coins
+        for paid in range(0, count, MAX_DISPENSE_COUNT)
+    ]
+
+
+async def _fallen(
+    changer: CountingChanger, before: TubeCounts | None, coin_type: int, count: int, jams: int
+) -> TubeCounts | None:
+    """Count the tubes, and wait for coins of this type that may still fall."""
+    held = await changer.held()
+
+    def lacks(now: TubeCounts) -> bool:
+        assert before is not None
+        return before.counts[coin_type] - now.counts[coin_type] < count
+
+    if before is None or held is None or before.counts[coin_type] >= before.cap:
+        return held
+    return await late_coins(changer, held, lacks, jams)
+
+
+async def late_coins(
+    changer: CountingChanger, held: TubeCounts, lacks: Callable[[TubeCounts], bool], jams: int
+) -> TubeCounts | None:
+    """Wait while coins lack and fall; returns what is left in the tubes then.
+
+    What lacks is ordered anew. So nobody may take a payout that has not begun for one that ended,
+    unless the changer says itself that it jammed.
+    """
+    resets = changer.resets
+    while lacks(held) and changer.jams == jams:
+        before = held
+        await asyncio.sleep(LATE_COIN_S)
+        if not await wait_idle(changer) or changer.resets != resets:
+            return None
+        now = await changer.held()
+        if now is None or now.counts == before.counts:
+            return now
+        held = now
+    return held
 
 
 async def pay_value(changer: PayingChanger, value: int) -> tuple[bool, tuple[int, ...] | None]:

@@ -141,7 +141,7 @@ class SimChanger(Peripheral):
 
     def _conditions(self) -> tuple[int, ...]:
         found: list[int] = []
-        if self._payout.running:
+        if self._payout.running and self.settings.busy is not BusyStyle.NEVER:
             found.append(ChangerStatus.PAYOUT_BUSY)
         if self._now() < self._busy_until:
             found.append(ChangerStatus.CHANGER_BUSY)
@@ -179,7 +179,7 @@ class SimChanger(Peripheral):
         return bytes(min(MAX_COUNT, max(0, counts.get(kind, 0))) for kind in range(size))
 
     def _dispense(self, kind: int, count: int) -> Reply:
-        if self._payout.running:
+        if self._payout.ordered:
             return None
         self._begin_payout([kind] * count if self.tubes.has_tube(kind) else [], remembered=False)
         return ACK_ONLY
@@ -213,7 +213,7 @@ class SimChanger(Peripheral):
     def _alternative_payout(self, sub: int, data: bytes) -> Reply:
         payout = self._payout
         if sub == 0x02:
-            if payout.running:
+            if payout.ordered:
                 return None
             self._begin_payout(payout.plan_value(data[0]), remembered=True)
             return ACK_ONLY

@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from simulator.peripherals.base import Timeline
-from simulator.peripherals.changer_settings import ChangerFaults, ChangerSettings, CoinSpec
+from simulator.peripherals.changer_settings import (
+    BusyStyle,
+    ChangerFaults,
+    ChangerSettings,
+    CoinSpec,
+)
 from simulator.truth import TRAY, Kind, Thing, Truth, tube
 
 MAX_COUNT: Final = 255
@@ -116,6 +121,11 @@ class Payout:
             plan += [kind] * count
         return plan
 
+    @property
+    def ordered(self) -> bool:
+        """Tell whether it runs, or is about to."""
+        return self.running or self._timer is not None
+
     def begin(self, coins: Sequence[int], *, remembered: bool) -> None:
         """Start to pay coins, given by type.
 
@@ -136,8 +146,14 @@ class Payout:
         if remembered:
             self.paid = {}
             self.units_since_poll = 0
-        self.running = True
         self._remembered = remembered
+        if self._settings.busy is BusyStyle.LATE:
+            self._timer = self._timeline.after(self._settings.late_s, self._start)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self.running = True
         self._wait()
 
     def abort(self) -> None:

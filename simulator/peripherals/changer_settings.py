@@ -26,6 +26,8 @@ class BusyStyle(StrEnum):
 
     REPORT = "report"  # 02 in each answer
     SILENCE = "silence"  # nothing, for less than the non-response time, then one 02
+    NEVER = "never"  # an ACK, as if nothing ran
+    LATE = "late"  # an ACK until its motor runs, 02 then
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class ChangerSettings:
     transport_s: float = 0.30  # from the slot to the gate
     gap_s: float = 0.25  # at the gate, between coins; it tells no closer ones apart; bus time
     payout_s: float = 0.15  # for each coin
+    late_s: float = 0.5  # from the command to the motor, where it tells busy late
     pays_first: tuple[int, ...] = ()  # order of types in a payout; (): the highest first
     detects_empty: bool = True  # sees that no coin left the tube
     full_without_tube: int = 0  # bits of the full mask set for types that have no tube

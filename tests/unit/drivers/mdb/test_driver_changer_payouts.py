@@ -16,7 +16,7 @@ from tests.unit.drivers.mdb.changer_kit import ALL_COINS, BOTH, VALUES, changer,
 
 
 @pytest.mark.parametrize("kind", BOTH)
-@pytest.mark.parametrize("busy", list(BusyStyle))
+@pytest.mark.parametrize("busy", [BusyStyle.REPORT, BusyStyle.SILENCE])
 @pytest.mark.parametrize("by_value", [False, True])
 @virtual
 async def test_a_payout_pays_and_restores_acceptance(
@@ -38,6 +38,37 @@ async def test_a_payout_pays_and_restores_acceptance(
     assert evidence.tubes.counts == counts(it)
     assert evidence.status == ((1, 1, 1, 1, 3, *[0] * 11) if by_value else None)
     await until(lambda: (it.bench.changer.accepted, it.bench.changer.manual) == (0x3F, 0xFFFF))
+    await it.die()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@pytest.mark.parametrize("coins", [((4, 3),), ((4, 2), (3, 1), (0, 10)), ((2, 15),)])
+@virtual
+async def test_coins_of_a_changer_that_acks_its_polls_while_it_pays_are_waited_for(
+    coins: tuple[tuple[int, int], ...], by_value: bool
+) -> None:
+    """What is not told as fallen is ordered anew: nothing may fall behind the evidence."""
+    it = await changer(ChangerSettings(busy=BusyStyle.NEVER, payout_s=0.5)).up()
+    order = PayoutOrder(300, coins, by_value)
+    evidence, fell = await pay(it, order)
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    assert not it.bench.changer.paying
+    assert fell == 300
+    await it.die()
+
+
+@virtual
+async def test_a_payout_that_is_told_before_it_begins_is_told_by_the_tubes() -> None:
+    """PAYOUT VALUE POLL and PAYOUT STATUS are answered by "finished" and "nothing"."""
+    it = await changer(ChangerSettings(busy=BusyStyle.LATE)).up()
+    evidence, fell = await pay(it, PayoutOrder(300, ((4, 3),), by_value=True))
+    assert fell == 300
+    assert evidence.idle
+    assert evidence.status is None
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
     await it.die()
 
 

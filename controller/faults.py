@@ -124,3 +124,9 @@ TAKES_NOTHING: Final = (
 diagnostics 11 10 and 11 11; the validator's codes that disable it; a reader's class 3: 8, 9 and A).
 What clears by a coin that passes, as a jam in the acceptor, is none of them: somebody has to be let
 try."""
+
+
+def part_and_code(fault: str) -> tuple[str, str]:
+    """Tell the part and the code of a fault as a state names it: a part may be of several words."""
+    part, _, code = fault.rpartition(" ")
+    return part, code

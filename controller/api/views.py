@@ -10,7 +10,7 @@ from controller.api import shapes
 from controller.api.service import JournalView, Live, MachineService, WatchEvent
 from controller.domain import accounts as acc
 from controller.domain.stock import Refusal
-from controller.faults import FaultCode
+from controller.faults import FaultCode, part_and_code
 from controller.journal.envelope import Record
 from controller.state.claims import Claim
 from controller.state.config import drift
@@ -130,7 +130,7 @@ def faults(state: State) -> list[shapes.FaultShape]:
     """Return what is wrong now."""
     found = []
     for key, detail in sorted(state.faults.items()):
-        part, _, code = key.partition(" ")
+        part, code = part_and_code(key)
         found.append(shapes.FaultShape(part=part, code=code, detail=detail))
     return found
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.domain.tubes import plan_payout
-from controller.faults import FaultCode
+from controller.faults import FaultCode, part_and_code
 from controller.journal import records as rec
 from controller.machine import checkpoints, health, orders
 from controller.machine import effects as fx
@@ -233,7 +233,7 @@ def _stock(desk: Desk, command: cmd.FillStock | cmd.SetStock, by: str) -> dict[s
 def _enable(desk: Desk, column: str, by: str) -> dict[str, Any]:
     _column(desk, column)
     desk.write(rec.ColumnEnabled(column=column, by=by))
-    for part, code in [key.split(" ", 1) for key in desk.state.faults]:
+    for part, code in list(map(part_and_code, desk.state.faults)):
         if part == column and code != FaultCode.HEALTH_EXCEEDED.value:  # that is `health served`'s
             desk.write(rec.FaultCleared(part=part, code=code, by=by))
     return {"column": column, "disabled": ""}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from controller.faults import FaultCode
+from controller.faults import FaultCode, part_and_code
 from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.cash import CashHandling
@@ -43,7 +43,8 @@ class Incidents:
         self._doubtful = {
             key
             for key in self._desk.state.faults
-            if _part(key) not in columns and _part(key) != "sensor" and _code(key) not in _KEPT
+            for part, code in [part_and_code(key)]
+            if part not in columns and part != "sensor" and code not in _KEPT
         } - self._told
 
     def raised(self, part: str, code: FaultCode, detail: str = "") -> None:
@@ -84,18 +85,12 @@ class Incidents:
             self._desk.do(fx.Wake("sensor", FIRST_LOOK_S))
 
     def _close_doubtful(self, told: Callable[[str], bool]) -> None:
-        for key in sorted(key for key in self._doubtful if told(_part(key))):
-            part, code = _part(key), _code(key)
+        for key in sorted(self._doubtful):
+            part, code = part_and_code(key)
+            if not told(part):
+                continue
             if code in _KNOWN:
                 self.cleared(part, FaultCode(code))
             else:  # another version's: it has no consequence here
                 self._doubtful.discard(key)
                 self._desk.write(rec.FaultCleared(part=part, code=code))
-
-
-def _part(key: str) -> str:
-    return key.split(" ", 1)[0]
-
-
-def _code(key: str) -> str:
-    return key.split(" ", 1)[1]

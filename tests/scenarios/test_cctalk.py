@@ -10,6 +10,7 @@ import pytest
 
 from config.machine import MachineSettings
 from config.models import CcTalk, CcTalkAcceptor, CcTalkBill, CcTalkHopper, Tokens
+from controller.api import views
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
@@ -250,6 +251,22 @@ def test_a_hopper_that_resets_itself_in_mid_payout_is_found_out() -> None:
         stage.breaks("hopper3", "reset_after", 1)
         await stage.buys("A1")
         right(stage)
+
+    play(scenario, settings=MACHINE)
+
+
+def test_a_hopper_that_was_away_and_is_back_at_the_next_start_ends_its_own_incident() -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.world.unplug("hopper3")
+        await stage.until(lambda: stage.has_fault("hopper 3", FaultCode.DEVICE_SILENT))
+        told = [(one["part"], one["code"]) for one in views.faults(stage.state)]
+        assert told == [("hopper 3", "device.silent")]
+        await stage.kill()
+        stage.world.plug("hopper3")
+        await stage.opens()
+        await stage.until(lambda: not stage.state.faults)
+        (raised,), (cleared,) = stage.records("fault.raised"), stage.records("fault.cleared")
+        assert (cleared.part, cleared.code) == (raised.part, raised.code)
 
     play(scenario, settings=MACHINE)
 

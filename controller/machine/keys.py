@@ -36,6 +36,8 @@ class Keys:
         desk = self._desk
         desk.do(Beep(Tone.KEY))
         languages.stays(desk)
+        if desk.credit:
+            desk.credit_is_new()  # whoever chooses has not forgotten it
         if key == CANCEL:
             self.cancel()
             return

@@ -375,6 +375,7 @@ class Player(Lives):
 
     def _acts(self, act: Act) -> None:
         self.rules.baskets.acts(act)
+        self.rules.purse.acts()
         if act.what == "keys":
             self.rules.purse.keyed(act.text)
         readers = sorted(self.machine.world.readers)

@@ -21,6 +21,8 @@ CASH: Final = (acc.CREDIT_COINS, acc.CREDIT_BILLS)
 ON_ITS_WAY_S: Final = 6.0  # money that was let in may come to be credit so much later
 TELLS_REFUNDS: Final = 2  # the level from which a reader can say that it could not refund
 LATE_S: Final = 5.0
+SLOW_S: Final = 65.0  # behind two turns of a disk that takes half a minute
+HEARD_S: Final = 1.0  # until a key that was pressed is heard, and what it says is done
 ALONE_S: Final = 40.0  # behind the last key nothing is half keyed, or waited for, any more
 SHORT: Final = "not enough coins"
 
@@ -51,7 +53,7 @@ class Purse:
         self._bill_seq = 0
         self._wanted = 0  # of it what its customer has asked for
         self._returning: set[int] = set()  # sagas that give credit back
-        self._keyed_s = float("-inf")
+        self._keyed_s = self._chose_s = float("-inf")  # any key; one beside credit
         self._vends: dict[int, _Vend] = {}
         self._kept = 0  # the basket for whose rest credit waits
         self._load = 0  # the open saga that puts cash on a card
@@ -120,6 +122,10 @@ class Purse:
         if self._machine.settings.policy.credit_timeout_s and self._machine.mode != "credit":
             self._touched_s = self._machine.loop.time()
 
+    def acts(self) -> None:
+        """A customer does something, which may be keys: nobody has forgotten anything."""
+        self._touched_s = self._machine.loop.time()
+
     def keyed(self, text: str) -> None:
         """A customer has keyed something, which may be a selection that can't be had now."""
         policy = self._machine.settings.policy
@@ -130,6 +136,8 @@ class Purse:
         if text == "*" and now_s - self._keyed_s > ALONE_S and self._machine.mode == "credit":
             self._wanted = 0 if policy.must_vend or policy.basket else self._bill
         self._keyed_s = now_s
+        if self._machine.mode == "credit":
+            self._chose_s = now_s
 
     def _begins(self, record: Record, data: rec.JournalBegun, evidence: Evidence) -> None:
         del record, evidence
@@ -361,6 +369,10 @@ class Purse:
             tell(f"forgotten credit: {what}, and the owner wants {policy.on_credit_timeout!r}")
         elif waited_s < policy.credit_timeout_s - LATE_S / 10:
             tell(f"credit was taken for forgotten {waited_s:.1f} s after it was put in")
+        elif not evidence.struck and not evidence.ends:
+            keyed_s = record.mono_ms / 1_000 - self._chose_s
+            if HEARD_S < keyed_s < policy.credit_timeout_s - LATE_S / 10:
+                tell(f"credit was taken for forgotten {keyed_s:.1f} s after its customer keyed")
 
     def check(self, evidence: Evidence) -> None:
         """A customer has left, and nothing moves."""
@@ -373,7 +385,8 @@ class Purse:
         # Until then a card may pay for the rest.
         if self._kept and self._cash and waited_s > policy.approval_timeout_s + LATE_S:
             evidence.findings.append(f"a basket is over, and {self._cash} of it stays")
-        if limit_s and self.credit and waited_s > 2 * limit_s + LATE_S:
+        late_s = SLOW_S if evidence.struck else LATE_S
+        if limit_s and self.credit and waited_s > 2 * limit_s + late_s:
             evidence.findings.append(
                 f"{self.credit} was forgotten {waited_s:.0f} s ago, and nobody gives it back"
             )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
+
 from controller.domain.credit import Credit, Order, Picked
 from controller.domain.offers import Offer
 from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import promises
 from controller.machine.desk import Desk
+from controller.machine.keys import Keys
 from controller.ports import AgeAnswer
 from controller.saga import age, dispensing, jackpot, redeem, rights
 from controller.state.climate import ClimateState
@@ -187,6 +190,20 @@ def _earned(real: Any) -> Any:
     return postings
 
 
+def forget_credit_while_its_customer_keys(soil: Soil) -> None:
+    """The owner's time runs from the last coin, whatever its customer does."""
+
+    def make(pressed: Any) -> Any:
+        def wrong(self: Keys, key: str) -> None:
+            with pytest.MonkeyPatch.context() as deaf:
+                deaf.setattr(Desk, "credit_is_new", lambda _: None)
+                pressed(self, key)
+
+        return wrong
+
+    soil.wrap(Keys, "pressed", make)
+
+
 MUTANTS: Final = (
     Mutant("make cash of a claim on a card", make_cash_of_a_claim_on_a_card),
     Mutant("pay out credit that only buys", pay_out_credit_that_only_buys),
@@ -207,4 +224,5 @@ MUTANTS: Final = (
     Mutant("give a claim on a code's word", give_a_claim_on_a_code_s_word),
     Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
     Mutant("book a card's refund as earned", book_a_card_s_refund_as_earned),
+    Mutant("forget credit while its customer keys", forget_credit_while_its_customer_keys),
 )

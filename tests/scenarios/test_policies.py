@@ -131,6 +131,25 @@ def test_whose_vend_has_just_failed_has_not_forgotten_the_credit(link: Link) -> 
     play(scenario, link, settings=settings, judged=False)
 
 
+@pytest.mark.parametrize("keys", ["A1", "B9", "A", "#", "*"])
+def test_whoever_keys_has_not_forgotten_the_credit(keys: str, link: Link) -> None:
+    """A basket is filled one by one, a price asked for, and a code copied digit by digit."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        await stage.passes(16.0)
+        stage.press(keys)
+        await stage.passes(16.0)
+        assert stage.credit == 100
+        await stage.until(lambda: stage.credit == 0, within_s=10.0)
+        assert [data.coins for data in stage.records("credit.kept")] == [100]
+
+    settings = with_policy(
+        credit_timeout_s=20.0, on_credit_timeout="keep", basket=True, must_vend=True
+    )
+    play(scenario, link, settings=settings, judged=False)
+
+
 def test_a_coin_that_comes_over_a_slow_disk_is_not_forgotten_with_the_one_before(
     link: Link,
 ) -> None:

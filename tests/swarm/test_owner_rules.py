@@ -226,6 +226,17 @@ def test_forgotten_credit_goes_back_in_its_time(waits: float, reason: str, told:
     assert len(bench.findings) == told
 
 
+@pytest.mark.parametrize(("waits", "told"), [(0.5, 0), (12.0, 1), (31.0, 0)])
+def test_credit_is_not_forgotten_while_its_customer_keys(waits: float, told: int) -> None:
+    bench = Bench(policy(credit_timeout_s=30.0))
+    bench.coins(100)
+    bench.now_s += 29.0
+    bench.rules.purse.keyed("A1")
+    bench.now_s += waits
+    returns(bench, "timeout")
+    assert len(bench.findings) == told
+
+
 def test_nobody_keeps_it_where_the_owner_does_not() -> None:
     bench = Bench(policy(credit_timeout_s=30.0))
     bench.coins(100)

@@ -15,7 +15,7 @@ from controller.faults import FaultCode
 from controller.money import exponent
 from controller.ports import CoinKind
 from drivers.cctalk.addresses import Category
-from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.coin_codec import MASTER_ON, OPTION_CVF, CoinCredit, decode_coin_event
 from drivers.cctalk.coin_count import COUNT_STEPS
 from drivers.cctalk.coin_words import INHIBITED_FIRST, INHIBITED_LAST
@@ -98,6 +98,7 @@ class Acceptor(Unit):
         self._currency = currency
         self._routes: dict[int, int] = {}
         self._knows_master = True
+        self._sorts = True
 
     async def buffer(self) -> EventBuffer:
         """Read the credit buffer. Raises Silent or LinkError."""
@@ -193,25 +194,30 @@ class Acceptor(Unit):
         if not await self.tell(Header.MODIFY_INHIBIT_STATUS, mask):
             self.applied = None
             return False
-        if self._knows_master:
+        if self._knows_master or now >= self.applied_at + REMIND_S:
             # some know no master inhibit and stay silent: the mask alone decides there
-            self._knows_master = await self.tell(Header.MODIFY_MASTER_INHIBIT, bytes((MASTER_ON,)))
+            tries = TRIES if self._knows_master else 1
+            on = bytes((MASTER_ON,))
+            self._knows_master = await self.tell(Header.MODIFY_MASTER_INHIBIT, on, tries)
         self.applied, self.applied_at = types, now
         return True
 
     async def route(self, routes: Mapping[int, int]) -> None:
-        """Send the coins of each position to its sorter path. Raises LinkError."""
+        """Send the coins of each position to its sorter path. Raises LinkError.
+
+        One without a sorter is silent, and not asked again: a coin's event tells where it went.
+        """
         for position, path in routes.items():
-            if self._routes.get(position) != path and await self.tell(
-                Header.MODIFY_SORTER_PATHS, bytes((position, path))
-            ):
+            if self._routes.get(position) != path and self._sorts:
+                order = bytes((position, path))
+                self._sorts = await self.try_ask(Header.MODIFY_SORTER_PATHS, order) is not None
                 self._routes[position] = path
 
     def forget(self) -> None:
         """It was reset: what it was told is lost."""
         self.applied = None
         self._routes.clear()
-        self._knows_master = True
+        self._knows_master = self._sorts = True
 
     def hear(self, news: News) -> Coins:
         """Sort new events; notes what is odd."""

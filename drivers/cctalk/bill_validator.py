@@ -41,7 +41,7 @@ from controller.ports import (
 )
 from drivers.cctalk import bill_codec as codec
 from drivers.cctalk.addresses import Category
-from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.changer import GREET_S, RETRY_S, UNNOTED_EVENTS
 from drivers.cctalk.coin_codec import MASTER_ON
 from drivers.cctalk.countries import countries_of
@@ -66,6 +66,8 @@ TYPES: Final = 16
 MASK_BYTES: Final = 2
 FAULT_POLL_S: Final = 1.0
 """Between two self-checks while something is wrong: events tell only that it began."""
+MAX_UNCHECKED: Final = 3
+"""Self-checks without an answer, before it is taken to know none."""
 ROUTE_S: Final = 31.0
 """For an order that is not heard: by then a validator has given the bill back by itself (30 s)."""
 EXTEND_S: Final = 10.0
@@ -140,8 +142,13 @@ class CcTalkBillValidator(PaysNothing):
         self._applied: frozenset[int] | None = None
         self._applied_at = float("-inf")
         self._check_at: float | None = None
+        self._unchecked = 0
+        """Self-checks in a row without an answer."""
+        self._knows_master = True
         self._full = False
         self._serving = False
+        self._away = False
+        """It fell silent, or was of no use."""
         self._routing = asyncio.Lock()
         self._held = False
         """A bill is in escrow: only then "returned" speaks of it, not of one that was refused."""
@@ -197,6 +204,8 @@ class CcTalkBillValidator(PaysNothing):
         """Identify, enable, poll; find again what went away; for ever."""
         while True:
             try:
+                if self._away:
+                    await self._unit.back()
                 self._take(await self._learn())
                 await self._serve()
             except Silent as silent:
@@ -331,7 +340,8 @@ class CcTalkBillValidator(PaysNothing):
             return None
 
     def _lost(self, why: str) -> None:
-        self._applied = None
+        self._away, self._applied = True, None
+        self._unchecked = 0
         self._faults.raise_(FaultCode.DEVICE_SILENT, why)
         if self._serving:
             self._serving = False
@@ -344,12 +354,14 @@ class CcTalkBillValidator(PaysNothing):
         await self._settle()
         await self._enable()
         self._faults.clear(FaultCode.DEVICE_SILENT, FaultCode.DEVICE_UNSUITABLE)
-        self._serving = True
+        self._serving, self._away = True, False
         self._sink.notify(DeviceReady(DeviceName.BILL, self._info))
         loop = asyncio.get_running_loop()
         while True:
             self._rest.settle()
             if await self._read():
+                if self._mute:
+                    self._mended()  # what lasts it tells again
                 await self._settle()
                 await self._enable()
             if self._check_at is not None and loop.time() >= self._check_at:
@@ -413,6 +425,7 @@ class CcTalkBillValidator(PaysNothing):
 
     async def _enable(self) -> None:
         """After a reset: how it works, then what it may take."""
+        self._knows_master = True
         assert self._info is not None, "learnt before"
         mode = codec.MODE_STACKER | codec.MODE_ESCROW
         await self._unit.tell(Header.MODIFY_BILL_OPERATING_MODE, bytes((mode,)))
@@ -426,20 +439,40 @@ class CcTalkBillValidator(PaysNothing):
     async def _apply(self) -> None:
         wanted = self._effective
         mask = mask_of((kind + 1 for kind in wanted), MASK_BYTES)
-        taken = await self._unit.tell(Header.MODIFY_INHIBIT_STATUS, mask)
-        if taken and await self._unit.tell(Header.MODIFY_MASTER_INHIBIT, bytes((MASTER_ON,))):
-            self._applied = wanted
-            self._applied_at = asyncio.get_running_loop().time()
+        if not await self._unit.tell(Header.MODIFY_INHIBIT_STATUS, mask):
+            return
+        now, on = asyncio.get_running_loop().time(), bytes((MASTER_ON,))
+        if self._knows_master or now >= self._applied_at + REMIND_S:
+            # some know no master inhibit and stay silent: the mask alone decides there
+            tries = TRIES if self._knows_master else 1
+            self._knows_master = await self._unit.tell(Header.MODIFY_MASTER_INHIBIT, on, tries)
+        self._applied, self._applied_at = wanted, now
 
     async def _self_check(self) -> None:
-        """Find out whether what was told of still lasts."""
-        fault = await self._unit.try_ask(Header.PERFORM_SELF_CHECK)
+        """Find out whether what was told of still lasts.
+
+        Asked once, and not for ever: an answer may take seconds, and as long as one may come nobody
+        else is heard on this line. Of one that knows no self-check its events alone tell.
+        """
+        fault = await self._unit.try_ask(Header.PERFORM_SELF_CHECK, tries=1)
+        self._unchecked = 0 if fault is not None else self._unchecked + 1
         if fault is not None and (not fault.data or fault.data[0] == 0):
+            self._mended()
+        elif self._mute:
             self._check_at = None
-            self._full = False
-            self._faults.clear(*_LASTING)
-            return
-        self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
+        else:
+            self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
+
+    @property
+    def _mute(self) -> bool:
+        """Whether it seems to know no self-check."""
+        return self._unchecked >= MAX_UNCHECKED
+
+    def _mended(self) -> None:
+        """Nothing that was told of lasts any more."""
+        self._check_at = None
+        self._full = False
+        self._faults.clear(*_LASTING)
 
     # ---------------------------------------------------------------------------- the events
 
@@ -488,6 +521,8 @@ class CcTalkBillValidator(PaysNothing):
                     bills.append(self._bill_event(BillEventKind.STACKED, event.bill_type))
                     self._held, self._escrow, self._extend_at = False, None, None
                     self._faults.clear(FaultCode.BILL_REMOVED)
+                    if self._mute:
+                        self._mended()  # nothing else would tell: this one has passed
                 case codec.BillWord.ESCROWED:
                     bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
                     self._held = True
@@ -509,7 +544,8 @@ class CcTalkBillValidator(PaysNothing):
 
     def _status(self, status: codec.BillStatus, words: str) -> None:
         if status is codec.BillStatus.MASTER_INHIBIT:
-            self._applied = None  # it inhibited itself; only a command lifts that
+            # it inhibited itself; only a command lifts that
+            self._applied, self._knows_master = None, True
         elif status in _CLEARS:
             self._faults.clear(*_CLEARS[status])
             self._full = False
@@ -517,7 +553,8 @@ class CcTalkBillValidator(PaysNothing):
         elif status in _RAISES:
             self._faults.raise_(_RAISES[status], words)
             self._full |= status is codec.BillStatus.STACKER_FULL
-            self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
+            if not self._mute:
+                self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
         else:
             self._unit.oddities.note(words)
 

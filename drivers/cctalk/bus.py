@@ -162,11 +162,14 @@ class CcTalkBus:
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 
-    async def ask(self, peer: Peer, header: Header, data: bytes = b"") -> Reply | None:
+    async def ask(
+        self, peer: Peer, header: Header, data: bytes = b"", tries: int = TRIES
+    ) -> Reply | None:
         """Ask, and bring the reply; None when none came that can be understood.
 
-        What may be repeated is tried three times. None for anything else means: it may have been
-        heard.
+        What may be repeated is tried three times, or as often as said, and others get their turn
+        between two tries: who waits for a silent device must not keep an acceptor from its polls.
+        None for anything else means: it may have been heard.
 
         Raises:
             LinkError: The line is down; this question never left.
@@ -177,29 +180,32 @@ class CcTalkBus:
             reply = await self._look(foresight, peer, header)
             if reply is not None:
                 return reply
-        repeat = repeat_of(header)
-        tries = TRIES if repeat is Repeat.FREE else 1
+        if repeat_of(header) is not Repeat.FREE:
+            tries = 1
         raw = _question(peer.address, peer.checksum, header, data)
         limit = answer_time_s(header) + len(raw) * BYTE_TIME_S + ADAPTER_S
         reply = None
-        async with self._line:
-            if foresight is not None and waits:  # whoever spoke has ended
-                reply = await self._look(foresight, peer, header)
-                if reply is not None:
-                    return reply
-            self.counters.asked += 1
-            for attempt in range(tries):
+        for attempt in range(tries):
+            async with self._line:
                 if attempt:
                     self.counters.repeated += 1
                     if self._port is None:
                         return None  # it left, and then the line went
+                else:
+                    if foresight is not None and waits:  # whoever spoke has ended
+                        reply = await self._look(foresight, peer, header)
+                        if reply is not None:
+                            return reply
+                    self.counters.asked += 1
                 reply = await self._exchange(peer, raw, limit)
                 if reply is None:
                     await self._settle()
-                elif reply.kind is not ReplyKind.BUSY:
-                    return reply
-                elif attempt + 1 < tries:
-                    await asyncio.sleep(BUSY_S)
+            if reply is None:
+                continue
+            if reply.kind is not ReplyKind.BUSY:
+                return reply
+            if attempt + 1 < tries:
+                await asyncio.sleep(BUSY_S)
         return reply
 
     async def _look(self, foresight: Foresight, peer: Peer, header: Header) -> Reply | None:

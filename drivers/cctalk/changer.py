@@ -286,9 +286,10 @@ class CcTalkChanger:
             self._rest.settle()
             if acceptor is not None:
                 await self._poll(acceptor)
-            if loop.time() >= look_at and not self._hoppers.paying:
-                look_at = loop.time() + HOPPER_S
-                await self._hoppers.look_and_revive()
+            now = loop.time()
+            due = now >= look_at and not self._hoppers.paying
+            if due and await self._hoppers.look_and_revive():
+                look_at = now + HOPPER_S
             await self._rest.pause(POLL_S, self._nothing_due(look_at))
         self._lost("silent")
 

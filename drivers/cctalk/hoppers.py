@@ -28,6 +28,8 @@ from drivers.cctalk.unit import Silent
 from drivers.fault_book import FaultBook
 
 TYPES: Final = 16
+LOOKS_S: Final = 0.25
+"""For looks at idle hoppers between two reads of the acceptor: then no further one is asked."""
 
 
 class Hoppers:
@@ -55,6 +57,7 @@ class Hoppers:
         self.serving = False
         """Whether the changer has said that it is there: what changes from then on is news."""
         self._payouts = asyncio.Lock()
+        self._next = 0  # whose turn it is to be asked how it is
 
     def __iter__(self) -> Iterator[Hopper]:
         return iter(self._all)
@@ -75,19 +78,32 @@ class Hoppers:
         for hopper in self._all:
             await self._look_at(hopper)
 
-    async def look_and_revive(self) -> None:
-        """Ask each how it is, and reset one that is blocked.
+    async def look_and_revive(self) -> bool:
+        """Ask each how it is, and reset one that is blocked; whether each has had its turn.
+
+        One that is silent or slow takes its time, and an acceptor that nobody reads takes no coins
+        after a second: so the next ones are asked when this is called again.
 
         Raises:
             LinkError: The line is down.
         """
-        for hopper in self._all:
-            await self._look_at(hopper)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOOKS_S
+        for at in range(self._next, len(self._all)):
+            hopper = self._all[at]
+            await self._look_at(hopper, was_away=not hopper.alive)
             await self._revive(hopper)
+            if loop.time() >= end and at + 1 < len(self._all):
+                self._next = at + 1
+                return False
+        self._next = 0
+        return True
 
-    async def _look_at(self, hopper: Hopper) -> None:
+    async def _look_at(self, hopper: Hopper, *, was_away: bool = False) -> None:
         book = self.books[hopper.part]
         try:
+            if was_away:
+                await hopper.back()
             await hopper.look()
         except Silent as silent:
             hopper.alive = False

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from controller.faults import DeviceFault, FaultCode
 from controller.ports import Identity
 from drivers.cctalk.addresses import Category, category_of
-from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.fields import text
 from drivers.cctalk.frames import CcTalkError, Reply, ReplyKind
 from drivers.cctalk.headers import Header
@@ -46,9 +46,9 @@ class Unit:
         self.serial = b""
         """The serial number's bytes as they came."""
 
-    async def try_ask(self, header: Header, data: bytes = b"") -> Reply | None:
+    async def try_ask(self, header: Header, data: bytes = b"", tries: int = TRIES) -> Reply | None:
         """Ask; None when no reply came. Raises LinkError."""
-        reply = await self.bus.ask(self.peer, header, data)
+        reply = await self.bus.ask(self.peer, header, data, tries)
         self.unanswered += reply is None
         return reply
 
@@ -79,14 +79,20 @@ class Unit:
         except CcTalkError as wrong:
             raise Silent(f"{self.part}: {wrong}") from wrong
 
-    async def tell(self, header: Header, data: bytes = b"") -> bool:
+    async def tell(self, header: Header, data: bytes = b"", tries: int = TRIES) -> bool:
         """Send a setting; whether it was acknowledged. Raises LinkError."""
-        reply = await self.try_ask(header, data)
+        reply = await self.try_ask(header, data, tries)
         return reply is not None and reply.kind is ReplyKind.ACK
 
-    async def present(self) -> bool:
-        """Whether it answers a simple poll. Raises LinkError."""
-        return await self.try_ask(Header.SIMPLE_POLL) is not None
+    async def back(self) -> None:
+        """See whether one that was away answers again; asked once, for others wait for the line.
+
+        Raises:
+            Silent: It does not.
+            LinkError: The line is down.
+        """
+        if await self.try_ask(Header.SIMPLE_POLL, tries=1) is None:
+            raise Silent(f"{self.part} does not answer")
 
     async def identify(self, wanted: Category) -> None:
         """Learn who it is; only the category must be answered.

@@ -112,6 +112,8 @@ class CcTalkDevice(ABC):
         self._told: bytes | None = None  # the events that were read last
         self.asked: list[int] = []
         """Headers heard, for tests."""
+        self.unknown: frozenset[int] = frozenset()
+        """Headers that it does not know: it stays silent. The shortest real lists miss many."""
         self.on_command: Callable[[bytes], None] | None = None
         """Told of each that it carries out: header and data."""
 
@@ -169,6 +171,8 @@ class CcTalkDevice(ABC):
         return delay, raw
 
     def _core(self, header: int, data: bytes) -> Reply:
+        if header in self.unknown:
+            return None
         told = self._identity.get(header)
         if told is not None:
             return told

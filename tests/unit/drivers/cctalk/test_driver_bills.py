@@ -208,6 +208,49 @@ async def test_a_jam_ends_when_a_self_check_says_so() -> None:
     await it.die()
 
 
+@virtual
+async def test_of_a_validator_without_self_check_a_bill_that_passes_ends_a_jam() -> None:
+    it = await rig(with_bill=True).up()
+    it.validator.unknown = frozenset({Header.PERFORM_SELF_CHECK})
+    it.bill.accept(ALL)
+    it.changer.accept(ALL)
+    await until(lambda: it.validator.accepted and it.acceptor.accepted, 5)
+    it.validator.log.add(0, 6)
+    await until(lambda: ("bill", "bill.jam") in it.sink.faults, 5)
+    await asyncio.sleep(20)
+    assert ("bill", "bill.jam") in it.sink.faults
+    asked = it.validator.asked.count(Header.PERFORM_SELF_CHECK)
+    await it.insert(*[10] * 20)
+    await until(lambda: len(it.sink.coins) == 20, 2, "nobody waits for what never comes")
+    assert it.validator.asked.count(Header.PERFORM_SELF_CHECK) == asked
+    await escrowed(it)
+    await it.bill.stack()
+    await until(lambda: ("stacked", 1_000) in it.sink.bills, 5)
+    assert ("bill", "bill.jam") not in it.sink.faults
+    it.validator.log.add(0, 14)
+    await until(lambda: not it.validator.accepted, 5)
+    it.validator.power_off()
+    it.validator.power_on()
+    await until(lambda: it.validator.accepted, 5)
+    assert ("bill", "bill.stacker_full") not in it.sink.faults
+    await it.die()
+
+
+@virtual
+async def test_a_validator_without_master_inhibit_works_by_its_mask() -> None:
+    it = rig(with_bill=True)
+    it.validator.unknown = frozenset({Header.MODIFY_MASTER_INHIBIT})
+    await it.up()
+    it.bill.accept(ALL)
+    it.changer.accept(ALL)
+    await until(lambda: it.validator.accepted and it.acceptor.accepted, 5)
+    it.validator.asked.clear()
+    await it.insert(*[10] * 20)
+    await until(lambda: len(it.sink.coins) == 20, 2, "all coins")
+    assert Header.MODIFY_INHIBIT_STATUS not in it.validator.asked, "it was told once"
+    await it.die()
+
+
 @pytest.mark.parametrize("stacked", [True, False])
 @virtual
 async def test_what_became_of_a_bill_while_nobody_ran_is_told_by_events(stacked: bool) -> None:

@@ -19,6 +19,7 @@ from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
 from drivers.cctalk.headers import Header
 from simulator.peripherals.cctalk_coin import AcceptorSettings
+from simulator.peripherals.cctalk_hopper import HopperSettings
 from simulator.truth import CASHBOX, tube
 from tests.cctalk_kit import Rig, rig, until, virtual
 
@@ -424,6 +425,22 @@ async def test_a_silent_acceptor_is_a_fault_and_comes_back() -> None:
 
 
 @virtual
+async def test_an_acceptor_takes_coins_whoever_else_is_silent() -> None:
+    hoppers = tuple(HopperSettings(value) for value in (200, 100, 50, 20))
+    it = await taking(rig(hoppers=hoppers, with_bill=True))
+    for device in (*it.hoppers, it.validator):
+        device.power_off()
+    silent = [("bill", "device.silent"), *((f"hopper {n}", "device.silent") for n in range(3, 7))]
+    await until(lambda: all(fault in it.sink.faults for fault in silent), 30)
+    await it.insert(*[10] * 50)
+    await until(lambda: len(it.sink.coins) == 50, 2, "it was read in time, every second")
+    for device in (*it.hoppers, it.validator):
+        device.power_on()
+    await until(lambda: it.sink.faults == {}, 30)
+    await it.die()
+
+
+@virtual
 async def test_everything_silent_is_a_lost_changer_and_comes_back() -> None:
     it = await taking(rig())
     it.cut_power()
@@ -546,4 +563,22 @@ async def test_a_reset_while_running_counts_what_was_not_read() -> None:
     it.restore_power()
     await asyncio.sleep(3.0)
     assert it.suspects == 0, "everything had been read"
+    await it.die()
+
+
+@virtual
+async def test_an_acceptor_without_a_sorter_is_asked_for_it_once() -> None:
+    it = rig(paths=True)
+    it.acceptor.unknown = frozenset({Header.MODIFY_SORTER_PATHS})
+    await taking(it)
+    for _ in range(3):
+        it.changer.accept(frozenset())
+        await until(lambda: not it.acceptor.accepted, 2)
+        it.changer.accept(ALL)
+        await until(lambda: it.acceptor.accepted, 2)
+    assert it.acceptor.asked.count(Header.MODIFY_SORTER_PATHS) == 3, "one order, three tries"
+    await it.insert(100)
+    await until(lambda: it.sink.coins == [100], 2)
+    coins = [c for r in it.sink.reports if isinstance(r, CoinsReport) for c in r.deposited]
+    assert [coin.route for coin in coins] == [CoinRoute.CASHBOX]
     await it.die()

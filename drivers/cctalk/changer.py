@@ -47,7 +47,7 @@ from drivers.cctalk.acceptor import (
 )
 from drivers.cctalk.bus import CcTalkBus
 from drivers.cctalk.coin_codec import CoinCredit
-from drivers.cctalk.coin_count import LOST, UNREAD, CoinCount
+from drivers.cctalk.coin_count import LOST, UNPRICED, UNREAD, CoinCount
 from drivers.cctalk.cursor import Cursor, decode_cursor
 from drivers.cctalk.events import BUFFER_EVENTS, NOTHING_NEW, EventBuffer, News, news_between
 from drivers.cctalk.hopper import Hopper, HopperPlan
@@ -359,13 +359,16 @@ class CcTalkChanger:
         self._seen = buffer
         heard = acceptor.hear(news)
         self._tell(acceptor, heard, news)
-        deposited = tuple(map(self._deposit, heard.credits))
+        deposited = tuple(coin for coin in map(self._deposit, heard.credits) if coin is not None)
+        unpriced = len(heard.credits) - len(deposited)
         self._unnoted += len(news.events)
-        self._count.told(len(deposited))
+        self._count.told(len(heard.credits))
         untold = self._count.untold(accepted, news) if gap else 0
-        if deposited or untold:
-            doubt = "" if not untold else LOST if news.lost else UNREAD
-            await self._report(deposited, suspect=untold, doubt=doubt)
+        if deposited or untold or unpriced:
+            doubt = UNPRICED if unpriced else ""
+            if untold:
+                doubt = LOST if news.lost else UNREAD
+            await self._report(deposited, suspect=untold + unpriced, doubt=doubt)
         elif gap or self._unnoted > UNNOTED_EVENTS:
             await self._note()
         return news.reset
@@ -401,15 +404,16 @@ class CcTalkChanger:
         if heard.levers:
             self._sink.notify(EscrowLever(DeviceName.CHANGER))
 
-    def _deposit(self, credit: CoinCredit) -> DepositedCoin:
+    def _deposit(self, credit: CoinCredit) -> DepositedCoin | None:
+        """Tell what a credited coin is, and where it fell; None: nobody knows its value."""
         kind = self._kinds.get(credit.code - 1)
-        value = kind.value if kind else 0
-        token = bool(kind and kind.token)
-        hopper = self._hoppers.sorted_into(credit.path, value)
+        if kind is None or kind.in_tube:
+            return None
+        hopper = self._hoppers.sorted_into(credit.path, kind.value)
         if hopper is not None:
             hopper.add(1)
-            return DepositedCoin(hopper.coin_type, value, CoinRoute.TUBE, hopper.mark.content)
-        return DepositedCoin(credit.code - 1, value, CoinRoute.CASHBOX, 0, token)
+            return DepositedCoin(hopper.coin_type, kind.value, CoinRoute.TUBE, hopper.mark.content)
+        return DepositedCoin(kind.type, kind.value, CoinRoute.CASHBOX, 0, kind.token)
 
     async def _apply(self, acceptor: Acceptor) -> None:
         """Have the acceptor take what is wanted, and sort it where it belongs."""

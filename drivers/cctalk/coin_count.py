@@ -16,6 +16,8 @@ COUNT_STEPS: Final = 1 << 24
 """Different values of an accept counter."""
 UNREAD: Final = "coins taken before the acceptor's power went, and not read"
 """The flag of coins whose number its accept counter tells, and nothing their value."""
+UNPRICED: Final = "coins taken of positions whose value nobody knows"
+"""The flag of coins that an acceptor credits though it was never told to take them."""
 LOST: Final = "coins that the acceptor took, and has no event of any more"
 """The flag of coins whose events others have pushed out of its buffer, unread."""
 

@@ -14,7 +14,7 @@ from controller.ports import (
     EscrowLever,
 )
 from drivers.cctalk.acceptor import REMIND_S
-from drivers.cctalk.coin_count import LOST, UNREAD
+from drivers.cctalk.coin_count import LOST, UNPRICED, UNREAD
 from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
 from drivers.cctalk.headers import Header
@@ -95,6 +95,21 @@ async def test_coins_become_credit_once() -> None:
     assert it.sink.coins == [50, 200, 5]
     assert it.truth.value(CASHBOX) == 255
     assert it.suspects == 0
+    await it.die()
+
+
+@pytest.mark.parametrize("position", [14, 15, 16, 17, 255])
+@virtual
+async def test_a_coin_of_a_position_that_has_no_value_is_told_as_suspect(position: int) -> None:
+    """14 is empty; 15 and 16 are where the hoppers' coins are told, which never come this way."""
+    it = await taking(rig())
+    it.acceptor.log.add(2, 0)
+    it.acceptor.log.add(position, 0)
+    await until(lambda: it.suspects == 1, 2)
+    assert it.sink.coins == [10]
+    assert [r.doubt for r in it.sink.reports if isinstance(r, CoinsReport) and r.suspect] == [
+        UNPRICED
+    ]
     await it.die()
 
 

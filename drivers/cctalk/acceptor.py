@@ -27,6 +27,8 @@ from drivers.cctalk.headers import Header
 from drivers.cctalk.money_ids import MoneyId, coin_minor, decode_coin_id
 from drivers.cctalk.unit import Silent, Unit
 
+_PATHS: Final = range(1, 9)
+"""Of a sorter."""
 POSITIONS: Final = 16
 """Coin positions we use; a larger acceptor's others stay inhibited."""
 
@@ -98,7 +100,12 @@ class Acceptor(Unit):
         self._currency = currency
         self._routes: dict[int, int] = {}
         self._knows_master = True
+        self.sorted: tuple[Mapping[int, int], frozenset[int]] | None = None
+        """How it was told to sort; None when that is not known."""
         self._sorts = True
+        self._overrides = True
+        self._overridden: frozenset[int] | None = None
+        self._default: int | None = None
 
     async def buffer(self) -> EventBuffer:
         """Read the credit buffer. Raises Silent or LinkError."""
@@ -202,10 +209,21 @@ class Acceptor(Unit):
         self.applied, self.applied_at = types, now
         return True
 
-    async def route(self, routes: Mapping[int, int]) -> None:
-        """Send the coins of each position to its sorter path. Raises LinkError.
+    async def sort(self, routes: Mapping[int, int], full: frozenset[int]) -> None:
+        """Send each position's coins to its path, and past it while that is full.
 
-        One without a sorter is silent, and not asked again: a coin's event tells where it went.
+        Raises LinkError.
+        """
+        self.sorted = routes, full
+        await self._route(routes)
+        if routes and not await self._override(full):
+            past = await self._past()
+            await self._route({at: past for at, path in routes.items() if past and path in full})
+
+    async def _route(self, routes: Mapping[int, int]) -> None:
+        """One without a sorter is silent, and not asked again: a coin's event tells where it went.
+
+        Raises LinkError.
         """
         for position, path in routes.items():
             if self._routes.get(position) != path and self._sorts:
@@ -213,11 +231,28 @@ class Acceptor(Unit):
                 self._sorts = await self.try_ask(Header.MODIFY_SORTER_PATHS, order) is not None
                 self._routes[position] = path
 
+    async def _override(self, full: frozenset[int]) -> bool:
+        """Have what is sorted into these paths go to the default one; whether it knows how."""
+        if self._overridden != full and self._overrides and self._sorts:
+            mask = mask_of((path for path in _PATHS if path not in full), 1)
+            self._overrides = await self.tell(Header.MODIFY_SORTER_OVERRIDE, mask)
+            self._overridden = full
+        return self._overrides
+
+    async def _past(self) -> int:
+        """Ask for the default path; 0 where that is not told."""
+        if self._default is None:
+            reply = await self.try_ask(Header.REQUEST_DEFAULT_SORTER_PATH)
+            self._default = reply.data[0] if reply is not None and reply.data else 0
+        return self._default
+
     def forget(self) -> None:
         """It was reset: what it was told is lost."""
         self.applied = None
         self._routes.clear()
-        self._knows_master = self._sorts = True
+        self.sorted, self._default = None, None
+        self._overridden = None
+        self._knows_master = self._sorts = self._overrides = True
 
     def hear(self, news: News) -> Coins:
         """Sort new events; notes what is odd."""

@@ -420,10 +420,12 @@ class CcTalkChanger:
         now = asyncio.get_running_loop().time()
         wanted = self._acceptable
         due = now >= acceptor.applied_at + REMIND_S
+        sorting = self._hoppers.routes(self._kinds.values()), self._hoppers.full_paths
+        if acceptor.sorted != sorting:
+            await acceptor.sort(*sorting)
         if acceptor.applied != wanted or due:
             if due:
                 await self._recount(acceptor)
-            await acceptor.route(self._hoppers.routes(self._kinds.values()))
             if await acceptor.apply(wanted, now):
                 self._books[acceptor.part].clear(FaultCode.DEVICE_RESET_BY_ITSELF)
 

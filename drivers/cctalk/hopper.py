@@ -141,6 +141,11 @@ class Hopper(Unit):
         return self.alive and sound and not self.empty
 
     @property
+    def room(self) -> bool:
+        """Whether it may take a coin more."""
+        return self.mark.content < self.plan.capacity
+
+    @property
     def stalled(self) -> str:
         """Why the others are asked instead for a while, in words; empty when it is asked."""
         now = asyncio.get_running_loop().time()

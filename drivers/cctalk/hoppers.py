@@ -251,16 +251,22 @@ class Hoppers:
         return None
 
     def routes(self, kinds: Iterable[CoinKind]) -> dict[int, int]:
-        """Return the sorter path of each position whose coin a hopper takes."""
+        """Return the sorter path of each position whose coin a hopper takes, with room if any."""
         routes = {}
         for kind in kinds:
             if kind.in_tube or not kind.value:
                 continue
-            for hopper in self._all:
-                room = hopper.mark.content < hopper.plan.capacity
-                if hopper.plan.path is not None and hopper.plan.value == kind.value and room:
+            for hopper in sorted(self._all, key=lambda one: one.room):
+                if hopper.plan.path is not None and hopper.plan.value == kind.value:
                     routes[kind.type + 1] = hopper.plan.path
         return routes
+
+    @property
+    def full_paths(self) -> frozenset[int]:
+        """Return the sorter paths that end in hoppers without room."""
+        paths = {hopper.plan.path for hopper in self._all if not hopper.room}
+        paths -= {hopper.plan.path for hopper in self._all if hopper.room}
+        return frozenset(path for path in paths if path is not None)
 
     # ------------------------------------------------------------------------------- journal
 

@@ -24,6 +24,8 @@ from simulator.truth import CASHBOX, CUSTOMER, SLOT, TRAY, Kind, Thing, Truth
 
 WATCHDOG_S: Final = 1.0
 """Without a read of the credit buffer it takes no coins; the next read lifts that."""
+DEFAULT_PATH: Final = 8
+"""Of the sorter: what is full or not sorted falls past the hoppers, into the cash box."""
 _POSITIONS: Final = 16
 _INHIBITED: Final = 2
 _REJECTED: Final = 1
@@ -122,6 +124,7 @@ class SimCoinAcceptor(CcTalkDevice):
         self.accepted = 0
         self.master = True
         self.routes: dict[int, int] = {}
+        self.override = 0xFF  # a path whose bit is 0 is full: its coins take the default one
         self.taken = 0
         """Coins ever taken; kept without power."""
         self.on_forgotten: Callable[[int], None] | None = None
@@ -176,6 +179,8 @@ class SimCoinAcceptor(CcTalkDevice):
                 return bytes((2, 20))
             case Header.PERFORM_SELF_CHECK:
                 return b"\0"
+            case Header.REQUEST_DEFAULT_SORTER_PATH:
+                return bytes((DEFAULT_PATH,))
             case Header.REQUEST_OPTION_FLAGS if self.settings.tells_options:
                 return b"\0"
             case _:
@@ -196,6 +201,8 @@ class SimCoinAcceptor(CcTalkDevice):
                 self.master = bool(data[0] & 1)
             case Header.MODIFY_SORTER_PATHS:
                 self.routes[data[0]] = data[1]
+            case Header.MODIFY_SORTER_OVERRIDE:
+                self.override = data[0]
             case _:
                 return None
         return ACK
@@ -252,6 +259,8 @@ class SimCoinAcceptor(CcTalkDevice):
             self._event(0, 36)
         else:
             path = self.routes.get(position, 0)
+            if path and not self.override >> path - 1 & 1:
+                path = DEFAULT_PATH
             self._truth.move(thing, SLOT, self.paths.get(path, CASHBOX))
             self.taken += 1
             if not self.faults.frozen:
@@ -300,10 +309,11 @@ class SimCoinAcceptor(CcTalkDevice):
         if self.powered:
             self._forget([coin for coin in self._untold if not coin.read])
             self._anew = True
-        kept, routes = self.accepted, self.routes
+        kept, routes, override = self.accepted, self.routes, self.override
         super().self_reset()
         if self.powered and self.settings.keeps_inhibits:
-            self.accepted, self.routes, self._read_at = kept, routes, self._timeline.now()
+            self.accepted, self.routes, self.override = kept, routes, override
+            self._read_at = self._timeline.now()
 
     def _reset_state(self) -> None:
         self.log.clear()
@@ -311,7 +321,7 @@ class SimCoinAcceptor(CcTalkDevice):
         self._happened += EVENTS_KEPT  # which none of them outlives
         self.accepted = 0
         self.master = True
-        self.routes = {}
+        self.routes, self.override = {}, 0xFF
         self._read_at = float("-inf")
         self._dummy_due = self.settings.dummy_event
 

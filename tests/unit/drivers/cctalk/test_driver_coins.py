@@ -1,6 +1,7 @@
 """Coins over ccTalk: counted once, journaled with the counter, whatever breaks."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from controller.ports import (
     DeviceName,
     DeviceReady,
     EscrowLever,
+    PayoutOrder,
 )
 from drivers.cctalk.acceptor import REMIND_S
 from drivers.cctalk.coin_count import LOST, UNPRICED, UNREAD
@@ -369,6 +371,50 @@ async def test_sorted_coins_fill_the_hopper_until_it_is_full() -> None:
     assert (coins[1].type, coins[1].route) == (3, CoinRoute.CASHBOX)
     assert it.truth.count(tube(15)) == 101
     assert (await it.changer.tubes()).counts[15] == 101
+    await it.die()
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        frozenset(),
+        frozenset({Header.MODIFY_SORTER_OVERRIDE}),  # then the default path tells where to
+    ],
+)
+@virtual
+async def test_what_a_hopper_has_no_room_for_falls_past_it(unknown: frozenset[int]) -> None:
+    it = rig(paths=True)
+    it.acceptor.unknown = unknown
+    plans = it.plan.hoppers
+    it.plan = replace(it.plan, hoppers=(replace(plans[0], capacity=102), plans[1]))
+    await taking(it)
+    for _ in range(4):
+        await it.insert(100)
+        await asyncio.sleep(1)
+    assert it.sink.coins == [100] * 4
+    assert (it.truth.count(tube(15)), it.truth.count(CASHBOX)) == (102, 2)
+    coins = [c for r in it.sink.reports if isinstance(r, CoinsReport) for c in r.deposited]
+    assert [coin.route for coin in coins] == [CoinRoute.TUBE] * 2 + [CoinRoute.CASHBOX] * 2
+    await it.changer.payout(PayoutOrder(100, ((15, 1),)))
+    await asyncio.sleep(3)  # it is looked at again
+    await it.insert(100)
+    await until(lambda: it.truth.count(tube(15)) == 102, 2, "there is room again")
+    await it.die()
+
+
+@virtual
+async def test_the_second_of_two_hoppers_takes_what_the_first_has_no_room_for() -> None:
+    it = rig(hoppers=(HopperSettings(100), HopperSettings(100)), paths=True)
+    first, second = it.plan.hoppers
+    it.plan = replace(it.plan, hoppers=(replace(first, capacity=101), second))
+    await taking(it)
+    first_coins, second_coins = it.truth.count(tube(15)), it.truth.count(tube(14))
+    for _ in range(4):
+        await it.insert(100)
+        await asyncio.sleep(1)
+    came = it.truth.count(tube(15)) - first_coins, it.truth.count(tube(14)) - second_coins
+    assert sum(came) == 4, "none into the cash box"
+    assert it.truth.count(tube(15)) <= 101
     await it.die()
 
 

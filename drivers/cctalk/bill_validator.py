@@ -152,6 +152,8 @@ class CcTalkBillValidator(PaysNothing):
         self._routing = asyncio.Lock()
         self._held = False
         """A bill is in escrow: only then "returned" speaks of it, not of one that was refused."""
+        self._pulled = self._out = False
+        """It told of a fraud with the bill in escrow; and that none is there any more."""
         self._extend_at: float | None = None
         """When the bill in escrow, about which nobody has decided, is to be held on."""
         self._counts = False
@@ -258,8 +260,12 @@ class CcTalkBillValidator(PaysNothing):
                     self._rest.stir()
                     return
                 case codec.Routed.EMPTY:
-                    # a repeated order whose first answer was lost looks the same: events tell
                     self._unit.oddities.note("escrow empty")
+                    if route is codec.Route.RETURN and self._pulled:
+                        self._out = True  # the customer has it: it told so, and of no credit
+                        self._rest.stir()
+                        return
+                    # a repeated order whose first answer was lost looks the same: events tell
                     raise LinkError("the bill validator says that nothing is in escrow")
                 case codec.Routed.FAILED:
                     raise LinkError("the bill validator could not route the bill")
@@ -364,6 +370,10 @@ class CcTalkBillValidator(PaysNothing):
                     self._mended()  # what lasts it tells again
                 await self._settle()
                 await self._enable()
+            if self._out and self._held:
+                self._out = self._held = False
+                self._escrow, self._results = None, self._results + 1
+                await self._report((BillEvent(BillEventKind.RETURNED, 0, 0),))
             if self._check_at is not None and loop.time() >= self._check_at:
                 await self._self_check()
             await self._hold_on()
@@ -525,7 +535,7 @@ class CcTalkBillValidator(PaysNothing):
                         self._mended()  # nothing else would tell: this one has passed
                 case codec.BillWord.ESCROWED:
                     bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
-                    self._held = True
+                    self._held, self._pulled, self._out = True, False, False
                     self._extend_at = asyncio.get_running_loop().time() + EXTEND_S
                 case codec.BillWord.UNKNOWN:
                     self._unit.oddities.note(event.words)
@@ -553,6 +563,7 @@ class CcTalkBillValidator(PaysNothing):
         elif status in _RAISES:
             self._faults.raise_(_RAISES[status], words)
             self._full |= status is codec.BillStatus.STACKER_FULL
+            self._pulled |= self._held and _RAISES[status] is FaultCode.BILL_REMOVED
             if not self._mute:
                 self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
         else:

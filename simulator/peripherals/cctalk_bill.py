@@ -64,6 +64,9 @@ class ValidatorFaults(CcTalkFaults):
 
     rejects: int = counter("the next N bills are not recognised")
     lost_routes: int = counter("the next N routing orders are not heard")
+    pulled: int = counter(
+        "the next N bills are pulled out of its mouth on their way to the stacker"
+    )
     jam: bool = switch("bills jam in the transport")
     stacker_out: bool = switch("the stacker is removed")
 
@@ -249,6 +252,14 @@ class SimCcTalkBill(CcTalkDevice):
 
     def _stack(self) -> None:
         self._motion = None
+        if self.faults.pulled > 0:
+            self.faults.pulled -= 1
+            assert self.held is not None, "a bill is pulled at"
+            thing, _ = self.held
+            self.held, self._routed = None, False
+            self._truth.move(thing, ESCROW, TRAY, why="pulled out")
+            self.log.add(0, 8)  # and no word that it was returned
+            return
         if self.faults.jam:
             self._routed = False  # it stays where it is, until somebody pulls at it
             self.log.add(0, 6)

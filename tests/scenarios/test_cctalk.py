@@ -165,6 +165,22 @@ def test_a_power_cut_with_a_bill_in_escrow_loses_nobody_a_bill(counts: bool) -> 
     play(scenario, settings=MACHINE, ends=False)
 
 
+def test_who_pulls_a_bill_out_again_has_the_bill_and_no_claim() -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(2.0)
+        stage.breaks("billcc", "pulled", 1)
+        assert stage.world.insert_bill(500)
+        await stage.until(lambda: "bill.returned" in {record.type for record in stage.told})
+        await stage.quiet()
+        assert (stage.account.returned, stage.claimed, stage.credit) == (500, 0, 0)
+        assert check(stage) == []
+        assert stage.has_fault("bill", FaultCode.BILL_REMOVED)
+        await stage.bill(500)
+        assert stage.credit == 500
+
+    play(scenario, settings=MACHINE, ends=False)
+
+
 def test_a_card_on_the_mdb_sells_beside_them() -> None:
     async def scenario(stage: Stage) -> None:
         await stage.pays_by_card("A1")

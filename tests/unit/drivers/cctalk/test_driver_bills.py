@@ -208,6 +208,44 @@ async def test_a_jam_ends_when_a_self_check_says_so() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("counts", [True, False])
+@virtual
+async def test_a_bill_that_was_pulled_out_again_is_returned_when_it_is_asked_back(
+    counts: bool,
+) -> None:
+    it = await taking(ValidatorSettings(counts=counts))
+    it.validator.faults.pulled = 1
+    await escrowed(it)
+    await it.bill.stack()
+    await until(lambda: ("bill", "bill.removed") in it.sink.faults, 5)
+    assert it.sink.bills == [("escrowed", 1_000)], "it may have stayed there"
+    await it.bill.return_bill()
+    await until(lambda: it.sink.bills[1:] == [("returned", 0)], 2)
+    await escrowed(it, 500)
+    await it.bill.stack()
+    await until(lambda: ("stacked", 500) in it.sink.bills, 5)
+    assert ("bill", "bill.removed") not in it.sink.faults
+    await it.die()
+
+
+@virtual
+async def test_a_bill_is_not_out_because_nothing_else_is_in_escrow() -> None:
+    it = await taking()
+    it.validator.faults.pulled = 1
+    await escrowed(it)
+    await it.bill.stack()
+    await until(lambda: ("bill", "bill.removed") in it.sink.faults, 5)
+    await it.bill.return_bill()
+    await until(lambda: len(it.sink.bills) == 2, 2)
+    await escrowed(it, 500)
+    it.validator.held = None
+    with pytest.raises(LinkError):
+        await it.bill.return_bill()
+    await asyncio.sleep(1)
+    assert it.sink.bills[2:] == [("escrowed", 500)], "nobody pulled at this one"
+    await it.die()
+
+
 @virtual
 async def test_of_a_validator_without_self_check_a_bill_that_passes_ends_a_jam() -> None:
     it = await rig(with_bill=True).up()

@@ -129,7 +129,12 @@ class DropSensor:
         return await self._pulse_clear() and seen
 
     async def _pulse_clear(self) -> bool:
-        """Clear the latch; tell whether it stays off."""
+        """Clear the latch; tell whether it stays off.
+
+        A receiver takes a while to see the emitter again. The rest of a test's own darkness would
+        set a latch anew that was cleared before, and this kind can't be asked when it is over.
+        """
+        await asyncio.sleep(ANSWER_S)
         self._lines.clear.on()
         try:
             cleared = await self._becomes(latched=False)

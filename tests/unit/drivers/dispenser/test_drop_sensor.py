@@ -24,26 +24,43 @@ class Kind(Enum):
     DARK_WINS = "dark wins"
     CLEAR_WINS = "clear wins"
     CLEAR_AT_EDGE = "cleared at an edge"
+    SET_AT_EDGE = "set at an edge"
 
 
 class Latch:
-    """A latch that answers after a while."""
+    """A latch that answers after a while, behind a receiver that sees after a while."""
 
-    def __init__(self, board: PinBoard, kind: Kind, answer_s: float) -> None:
+    def __init__(
+        self, board: PinBoard, kind: Kind, answer_s: float, receiver_s: float = 0.0
+    ) -> None:
         self.board = board
         self.kind = kind
         self.answer_s = answer_s
+        self.receiver_s = receiver_s
+        self.emitter_off = False  # as the receiver sees it
+        self.was_dark = False
         self.on = False
         self.blind = False
         self.dark = False
         board.drive(LATCH, False)
-        board.watch(TEST, lambda _: self._later())
+        board.watch(TEST, self._tested)
         board.watch(CLEAR, self._cleared)
 
     def falls(self) -> None:
         self.dark = True
         self._settle()
         self.dark = False
+        self._settle()
+
+    def _tested(self, level: bool) -> None:
+        if self.receiver_s:
+            asyncio.get_running_loop().call_later(self.receiver_s, self._sees, level)
+        else:
+            self.emitter_off = level
+            self._later()
+
+    def _sees(self, level: bool) -> None:
+        self.emitter_off = level
         self._settle()
 
     def _cleared(self, level: bool) -> None:
@@ -58,9 +75,12 @@ class Latch:
             self._settle()
 
     def _settle(self) -> None:
-        dark = (self.dark or self.board.level(TEST)) and not self.blind
+        dark = (self.dark or self.emitter_off) and not self.blind
+        darkened, self.was_dark = dark and not self.was_dark, dark
         clear = self.board.level(CLEAR)
-        if self.kind is Kind.CLEAR_WINS and clear:
+        if self.kind is Kind.SET_AT_EDGE:
+            self.on = (self.on or darkened) and not clear
+        elif self.kind is Kind.CLEAR_WINS and clear:
             self.on = False
         elif dark:
             self.on = True
@@ -72,10 +92,17 @@ class Latch:
 Story = Callable[[DropSensor, Latch], Awaitable[Any]]
 
 
-def play(kind: Kind, story: Story, *, answer_s: float = 0.005, latch_lost: bool = False) -> Any:
+def play(
+    kind: Kind,
+    story: Story,
+    *,
+    answer_s: float = 0.005,
+    receiver_s: float = 0.0,
+    latch_lost: bool = False,
+) -> Any:
     async def run() -> Any:
         board = PinBoard(asyncio.get_running_loop().time)
-        latch = Latch(board, kind, answer_s)
+        latch = Latch(board, kind, answer_s, receiver_s)
         lines = Lines(SimulatorFactory(board=board), LoopWatch())
         wires = DropLines(
             latch=lines.input(Line(LATCH), "latch"),
@@ -106,6 +133,31 @@ def test_any_latch_passes_its_check_and_is_clear_after(kind: Kind, answer_s: flo
 
 
 @KINDS
+@pytest.mark.parametrize("receiver_s", [0.0005, 0.008, 0.04])
+def test_the_receiver_may_take_its_time_to_see_the_emitter_again(
+    kind: Kind, receiver_s: float
+) -> None:
+    async def story(sensor: DropSensor, latch: Latch) -> SensorCheck:
+        latch.falls()
+        result = await sensor.check()
+        await asyncio.sleep(1)
+        assert not sensor.latched
+        return result
+
+    assert play(kind, story, answer_s=0.0, receiver_s=receiver_s) is SensorCheck.READY
+
+
+@KINDS
+def test_a_slow_receiver_leaves_no_false_drop_behind_a_restarts_question(kind: Kind) -> None:
+    async def story(sensor: DropSensor, latch: Latch) -> None:
+        assert not await sensor.evidence()
+        await asyncio.sleep(1)
+        assert not latch.on
+
+    play(kind, story, answer_s=0.0, receiver_s=0.008)
+
+
+@KINDS
 def test_a_latch_that_answers_too_late_is_blind(kind: Kind) -> None:
     async def story(sensor: DropSensor, latch: Latch) -> SensorCheck:
         return await sensor.check()
@@ -123,8 +175,9 @@ def test_a_receiver_that_sees_nothing_is_blind(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "sees"), [(Kind.DARK_WINS, True), (Kind.CLEAR_WINS, None), (Kind.CLEAR_AT_EDGE, None)]
-)
+    ("kind", "sees"), [(Kind.DARK_WINS, True), (Kind.CLEAR_WINS, None), (Kind.CLEAR_AT_EDGE, None),
+     (Kind.SET_AT_EDGE, None)],
+)  # fmt: skip
 def test_only_the_best_latch_is_tested_after_a_turn(kind: Kind, sees: bool | None) -> None:
     async def story(sensor: DropSensor, latch: Latch) -> bool | None:
         await sensor.check()
@@ -135,8 +188,9 @@ def test_only_the_best_latch_is_tested_after_a_turn(kind: Kind, sees: bool | Non
 
 @pytest.mark.parametrize(
     ("kind", "latched"),
-    [(Kind.DARK_WINS, False), (Kind.CLEAR_WINS, None), (Kind.CLEAR_AT_EDGE, None)],
-)
+    [(Kind.DARK_WINS, False), (Kind.CLEAR_WINS, None), (Kind.CLEAR_AT_EDGE, None),
+     (Kind.SET_AT_EDGE, None)],
+)  # fmt: skip
 def test_no_drop_is_evidence_only_if_the_sensor_could_have_seen_one(
     kind: Kind, latched: bool | None
 ) -> None:

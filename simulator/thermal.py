@@ -31,8 +31,8 @@ class ClimateFaults:
     compressor_dead: bool = switch("its relay clicks and nothing gets cold")
     heater_dead: bool = switch("its relay clicks and nothing gets warm")
     sensor: str = word(
-        "every thermometer: gone (no file), checksum, open (wire broken), power_up (85 °C), stuck,"
-        " or high (140 °C)"
+        "every thermometer: gone (no file), checksum, open (wire broken), shorted (to ground),"
+        " power_up (85 °C), stuck, or high (140 °C)"
     )
     off_by_c: float = amount("every thermometer is off by so many degrees")
 
@@ -246,6 +246,9 @@ class Cabin:
                 return w1_slave(celsius).replace("YES", "NO")
             case "open":
                 return w1_slave(-0.0625, raw="ff ff ff ff ff ff ff ff ff")
+            case "shorted":  # nine zeros have the checksum zero
+                text = "00 00 00 00 00 00 00 00 00"
+                return f"{text} : crc=00 YES\n{text} t=0\n"
             case "power_up":
                 return w1_slave(85.0)
             case "stuck":

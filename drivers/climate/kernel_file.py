@@ -18,8 +18,9 @@ _PLAIN: Final = re.compile(r"-?\d{1,6}")
 # What a DS18B20's scratchpad holds between power-up and its first measurement; no cabinet is so
 # hot, and a bus with a loose contact tells it again and again.
 _POWER_UP: Final = 85_000
-# All bits one: the wire is open and nobody answered.
-_OPEN: Final = "ff ff ff ff ff ff ff ff ff"
+# All bits one: the wire is open and nobody answered. All bits zero: it is shorted to ground, which
+# reads like freezing point with a right checksum; a chip's own bytes 5 and 7 are never zero.
+_NOBODY: Final = ("ff ff ff ff ff ff ff ff ff", "00 00 00 00 00 00 00 00 00")
 
 
 class NoTemperatureError(ValueError):
@@ -41,7 +42,9 @@ def temperature(text: str) -> float:
     verdict, value = _CHECKSUM.search(stripped), _THOUSANDTHS.search(stripped)
     if verdict is None or value is None:
         raise NoTemperatureError(f"no temperature file: {stripped[:40]!r}")
-    if verdict[1] != "YES" or stripped.startswith(_OPEN):
+    if stripped.startswith(_NOBODY):
+        raise NoTemperatureError("its wire is open or shorted")
+    if verdict[1] != "YES":
         raise NoTemperatureError("its checksum is wrong")
     if int(value[1]) == _POWER_UP:
         raise NoTemperatureError("it has been without power and has not measured")

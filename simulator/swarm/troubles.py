@@ -308,7 +308,7 @@ KINDS: Final[tuple[Kind, ...]] = (
             # Drawn only where a cell of the failure table is looked for.
             ("heater_dead", (True,), (), NONE, 120.0, 0.0),
             (
-                "sensor", ("gone", "checksum", "open", "power_up", "stuck", "high"), ANY,
+                "sensor", ("gone", "checksum", "open", "shorted", "power_up", "stuck", "high"), ANY,
                 frozenset({Excuse.WARM}), 120.0, 2.0,
             ),
         ],

@@ -134,7 +134,7 @@ def test_the_time_beyond_a_limit_is_known_to_the_second_though_nobody_looked() -
     in_time(story)
 
 
-@pytest.mark.parametrize("fault", ["checksum", "open", "power_up"])
+@pytest.mark.parametrize("fault", ["checksum", "open", "shorted", "power_up"])
 def test_a_thermometer_in_trouble_tells_no_temperature(fault: str) -> None:
     async def story() -> None:
         cabin = Kitchen().cabin

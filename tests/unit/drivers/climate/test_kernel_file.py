@@ -11,6 +11,9 @@ from simulator.thermal import w1_slave
 
 # Documentation/w1/slaves/w1_therm.rst and the DS18B20's data sheet, table 1.
 PAGE = "50 05 4b 46 7f ff 0c 10 1c : crc=1c YES\n50 05 4b 46 7f ff 0c 10 1c t=85000\n"
+# A data line that touches ground: nine zeros, whose checksum is zero as well.
+ZEROS = "00 00 00 00 00 00 00 00 00"
+SHORTED = f"{ZEROS} : crc=00 YES\n{ZEROS} t=0\n"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,8 @@ def test_every_step_of_the_chip_comes_through(steps: int) -> None:
     [
         (PAGE, "has not measured"),
         (PAGE.replace("YES", "NO"), "checksum"),
-        (w1_slave(-0.0625, raw="ff ff ff ff ff ff ff ff ff"), "checksum"),
+        (w1_slave(-0.0625, raw="ff ff ff ff ff ff ff ff ff"), "open or shorted"),
+        (SHORTED, "open or shorted"),
         ("", "does not answer"),
         ("\n", "does not answer"),
         ("hello", "no temperature file"),

@@ -195,4 +195,4 @@ class LineFaults:
 
 def _tells(text: bytes) -> bool:
     """Tell whether an adapter's text is an answer with data."""
-    return text.startswith(b"p,") and text[2:3] not in b"AN"
+    return text.startswith(b"p,") and not text.startswith((b"p,ACK", b"p,NACK"))

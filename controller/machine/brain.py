@@ -57,6 +57,7 @@ from controller.ports import (
     DeviceRestarts,
     DeviceWasReset,
     DoorChanged,
+    EscrowEmpty,
     EscrowLever,
     FaultCleared,
     FaultRaised,
@@ -271,6 +272,8 @@ class Brain:
                 self.keys.pressed(key)
             case EscrowLever():
                 self.keys.lever()
+            case EscrowEmpty():
+                self.cash.escrow_empty()
             case TubesTouched():
                 self._count_tubes()
             case DoorChanged(open=is_open):

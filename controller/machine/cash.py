@@ -39,6 +39,8 @@ class CashHandling:
         """Bind the desk."""
         self._desk = desk
         self._escrow_tries = 0
+        self._empty = False  # its validator says that it holds no bill, since it was last asked
+        self._unread = False  # it told something since the bill came, and that came damaged
         self._losses = 0  # of the validator, since it has held this bill
         self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
         self._replaced = False  # no count has told yet where the bill before this one went
@@ -167,6 +169,7 @@ class CashHandling:
         answer = report.answer.hex()
         if report.doubt:
             damage.heard(self._desk, report.doubt)
+            self._unread = True
         for event in report.events:
             match event.kind:
                 case BillEventKind.ESCROWED:
@@ -201,6 +204,7 @@ class CashHandling:
         )
         refusal = self._refuses(event.value)
         self._escrow_tries, self._away_since, self._losses = 0, None, 0
+        self._empty = self._unread = False
         if refusal:
             desk.write(
                 rec.BillReturnIntended(
@@ -385,17 +389,7 @@ class CashHandling:
                 if not held.claimed:
                     give_back.claim_escrow(desk, held.value)
             elif after_reset:
-                desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-                desk.write(
-                    rec.BillReturned(
-                        device=held.device,
-                        answer="",
-                        bill=held.bill,
-                        value=held.value,
-                        proof="counted",
-                        claimed=held.claimed,
-                    )
-                )
+                self._came_out(held)
             elif held.claimed:  # nobody counts; it is ours, and may be there still
                 if was_reset:
                     escrow.stack(desk, None)
@@ -420,6 +414,20 @@ class CashHandling:
                 )
             )
 
+    def _came_out(self, held: Escrow) -> None:
+        """Book a bill as returned that is neither in escrow nor counted."""
+        self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
+        self._desk.write(
+            rec.BillReturned(
+                device=held.device,
+                answer="",
+                bill=held.bill,
+                value=held.value,
+                proof="counted",
+                claimed=held.claimed,
+            )
+        )
+
     def _went_into(self, held: Escrow, result: StackerCount) -> str:
         """Tell where the bill that was in escrow is, if a count has gone up by one."""
         state = self._desk.state
@@ -442,6 +450,11 @@ class CashHandling:
         if held is not None and not held.claimed and not held.waits:
             self._desk.do(Wake("escrow", TROUBLE_S))
 
+    def escrow_empty(self) -> None:
+        """The validator says that it holds no bill."""
+        self._empty = True
+        self.escrow_in_trouble()
+
     def look_again(self) -> None:
         """A person has been inside: what was stuck in escrow, and claimed, is out or stacked."""
         held = self._desk.state.escrow
@@ -451,12 +464,17 @@ class CashHandling:
     def _ask_again(self, *, counts: bool) -> None:
         """The bill may still be in escrow: return it; if it stays, its customer gets a claim.
 
+        Unless its validator has answered that it holds none, and what it told before came damaged:
+        by the count it was not stacked.
         Where nothing counts it may as well be out or stacked: it is booked as gone, and flagged.
         """
         desk = self._desk
         held = desk.state.escrow
         assert held is not None, "asked about a bill"
         self._escrow_tries += 1
+        if self._escrow_tries > 1 and counts and self._empty and self._unread:
+            self._came_out(held)
+            return
         if self._escrow_tries > 1:
             give_back.claim_escrow(desk, held.value)
             if not counts:
@@ -468,6 +486,7 @@ class CashHandling:
                 device=held.device, bill=held.bill, value=held.value, reason="unsure"
             )
         )
+        self._empty = False
         desk.do(ReturnBill())
         desk.do(Wake("escrow", ESCROW_DEADLINE_S))
 

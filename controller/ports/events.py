@@ -89,6 +89,13 @@ class EscrowLever:
 
 
 @dataclass(frozen=True, slots=True)
+class EscrowEmpty:
+    """The validator says that no bill is in its escrow: it was told what to do with one."""
+
+    device: DeviceName
+
+
+@dataclass(frozen=True, slots=True)
 class SessionBegun:
     """A card was presented. ``funds`` is None when unknown or not to be shown.
 
@@ -167,7 +174,7 @@ class OutputCut:
 
 DeviceEvent = (
     DeviceReady | DeviceLost | DeviceWasReset | DeviceRestarts | FaultRaised | FaultCleared
-    | TubesTouched | EscrowLever
+    | TubesTouched | EscrowLever | EscrowEmpty
     | SessionBegun | SessionCancelRequested | SessionEnded | ReaderDisplay
     | KeyPressed | DoorChanged | TemperatureRead | OutputCut
 )  # fmt: skip

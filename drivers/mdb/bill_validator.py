@@ -28,6 +28,7 @@ from controller.ports import (
     DeviceName,
     DeviceRestarts,
     DeviceSink,
+    EscrowEmpty,
     Greeting,
     Known,
     StackerCount,
@@ -533,6 +534,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             # result follows and clears the fault.
             self._end_escrow()
             self._faults.raise_(FaultCode.BILL_REMOVED, "no bill was in escrow")
+            self._sink.notify(EscrowEmpty(self._name))
         else:
             self.oddities.note(status)
 

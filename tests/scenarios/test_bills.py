@@ -281,6 +281,27 @@ def test_a_stacked_bill_whose_text_was_damaged_is_told_by_the_count() -> None:
     play(scenario, "adapter")
 
 
+def test_a_returned_bill_whose_text_was_damaged_is_back_and_no_claim() -> None:
+    """The validator says that none is in escrow, and its count that none was stacked."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: stage.world.insert_bill(1_000))
+        await stage.until(lambda: stage.state.escrow is not None)
+        spoils(stage, "escrow -> tray")
+        stage.press("*")
+        await stage.until(lambda: stage.account.returned == 1_000)
+        await stage.until(lambda: stage.state.escrow is None, within_s=120.0)
+        assert (stage.credit, stage.claimed, stage.flags) == (0, 0, [SPOILT])
+        assert [record.proof for record in stage.records("bill.returned")] == ["counted"]
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: stage.state.escrow is not None)  # it takes bills again
+        stage.press("*")
+        await stage.until(lambda: stage.state.escrow is None, within_s=45.0)
+        assert stage.claimed == 0
+
+    play(scenario, "adapter", settings=with_policy(escrow="hold"))
+
+
 def test_a_bill_stacked_without_escrow_whose_text_was_damaged_is_found_by_the_count() -> None:
     async def scenario(stage: Stage) -> None:
         spoils(stage, "-> stacker")

@@ -24,6 +24,7 @@ from controller.ports import (
     SettleOutcome,
 )
 from drivers.mdb.cashless_codec import (
+    BeginSession,
     EndSession,
     Malfunction,
     OutOfSequence,
@@ -540,14 +541,20 @@ class MdbCardReader(ReaderRevalue):
             raise LinkError(f"{self._name.value} does not answer")
         if self._untouched or (self._reset_since and not self._session):
             return  # the reset has ended it, and a fresh reader would never answer
-        expectation = self.expect(EndSession, OutOfSequence)
+        nothing_to_end, self._nothing_to_end = self._nothing_to_end, False
+        began = (BeginSession,) if nothing_to_end and not self._session else ()
+        expectation = self.expect(EndSession, OutOfSequence, *began)
         answer, _ = await self.send(SessionComplete(), expectation, Retry.REPEAT)
         if not answer.heard and expectation.message is None:
             self.drop(expectation)
             self._want_restart()
             raise LinkError(f"{self._name.value} never acknowledged SESSION COMPLETE")
         message = await self.wait_for(expectation, self.response_s)
-        if message is Gone.TIMEOUT:
+        if isinstance(message, BeginSession):
+            return  # there was none before this one
+        if message is Gone.TIMEOUT and nothing_to_end:
+            self._note_untouched()  # one that is in no session need not answer
+        elif message is Gone.TIMEOUT:
             self._want_restart()  # the standard's answer to a missing END SESSION
         self._close_session()
         self._dialogue_ended()

@@ -139,7 +139,8 @@ class ReaderLife(ReaderTalk):
         self._take(info)
         await self._say(self._price_range())
         self._prices_sent = True
-        self._untouched = not self._session
+        if not self._session:
+            self._note_untouched()
         return info
 
     async def _identify(self) -> tuple[Identity, int]:

@@ -138,6 +138,8 @@ class ReaderTalk(MdbDriver):
         self._reset_since = False  # reset since the request: what was approved is charged
         # Initialised, or its END SESSION came, and no session or request since: nothing to end.
         self._untouched = False
+        self._whole_until = 0  # damaged answers until then
+        self._nothing_to_end = False  # it asked for an end of what by its own words had ended
         self._asked = False  # a request was made by this life
         self._disowned = False  # a request was given up: its approval must be failed
         self._late = False  # its approval came, was reported, and waits for its VEND FAILURE
@@ -472,12 +474,22 @@ class ReaderTalk(MdbDriver):
         elif self._served and self._ready:
             now = asyncio.get_running_loop().time()
             if now >= self._ended_at + LATE_CANCEL_S:  # else it said so before it heard us
+                self._nothing_to_end = self._surely_idle
                 self._foreign, self._untouched = True, False
                 self._stir.set()
 
+    def _note_untouched(self) -> None:
+        """Nothing is open in it: it would never answer another SESSION COMPLETE."""
+        self._untouched, self._whole_until = True, self._slot.damaged
+
+    @property
+    def _surely_idle(self) -> bool:
+        """Whether no session is open by all that it has said, and nothing of that was lost."""
+        return self._untouched and self._slot.damaged == self._whole_until
+
     def _end(self) -> None:
         if self._phase is Phase.NONE:
-            self._untouched = True  # it would never answer another SESSION COMPLETE
+            self._note_untouched()
         self._close_session()
         self._stir.set()
 

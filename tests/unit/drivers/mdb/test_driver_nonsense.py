@@ -7,9 +7,11 @@ import pytest
 
 from controller.faults import EffectUnknownError, JournalError, LinkError
 from controller.ports import (
+    Approved,
     CancelOutcome,
     Denied,
     DeviceName,
+    DeviceRestarts,
     FaultRaised,
     PayoutOrder,
     SettleOutcome,
@@ -20,6 +22,7 @@ from simulator.bench import BenchSettings
 from simulator.peripherals.base import Peripheral
 from simulator.peripherals.reader_settings import Card, ReaderSettings, ReaderState
 from tests.mdb_kit import FakeSink, Rig, rig, until, virtual
+from tests.unit.drivers.mdb.cashless_kit import selling, session
 
 Handler = Callable[[bytes], bytes | None]
 
@@ -276,3 +279,28 @@ async def test_ports_that_do_not_exist_are_link_errors() -> None:
     for link in (native_link("/dev/does-not-exist"), adapter_link("/dev/does-not-exist")):
         with pytest.raises(LinkError, match="does-not-exist"):
             await link.open()
+
+
+@pytest.mark.parametrize("begins_s", [0.5, 10.0])
+@pytest.mark.parametrize("again", [False, True])
+@virtual
+async def test_a_reader_in_no_session_that_wants_one_ended_sells_on(
+    again: bool, begins_s: float
+) -> None:
+    """It need not answer SESSION COMPLETE: it is not RESET for that, and the next card counts."""
+    it = await selling()
+    if again:
+        await session(it)
+        await it.reader.end_session()
+        await asyncio.sleep(2.0)
+    mend = answer(it.bench.reader, b"\x13\x04", b"")
+    it.bench.reader.say(b"\x04")
+    await asyncio.sleep(begins_s)
+    mend()
+    await session(it, Card("later"))
+    assert isinstance(await it.reader.request_vend(100, 1), Approved)
+    await it.reader.vend_success(1)
+    await it.reader.end_session()
+    await asyncio.sleep(10.0)
+    assert it.sink.told(DeviceRestarts) == []
+    await it.die()

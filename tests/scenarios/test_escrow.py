@@ -260,6 +260,29 @@ def test_a_bill_that_its_validator_gives_up_is_no_credit_any_more(link: Link) ->
     play(scenario, link, settings=machine("hold"))
 
 
+@pytest.mark.parametrize("asks", ["A3", "*"])
+def test_a_bill_that_a_reset_nobody_heard_of_gave_back_is_not_owed_as_well(asks: str) -> None:
+    """JUST RESET came damaged behind the adapter's own ACK; ESCROW is told that there is no bill.
+
+    So it went while nobody could hear it: a RESET gives nothing back any more, and the count behind
+    it tells whether it is in the stacker.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.breaks("line", "cut_texts", 3)
+        stage.breaks(BILL, "resets", 1)
+        await stage.passes(1.0)
+        stage.press(asks)
+        await stage.until(lambda: stage.state.escrow is None, within_s=60.0)
+        await stage.quiet()
+        assert stage.spent == stage.claimed == stage.credit == 0
+        assert stage.records("bill.returned")[0].proof == "counted"
+        assert not stage.records("claim.opened")
+
+    play(scenario, "adapter", settings=machine("hold"))
+
+
 def test_a_validator_that_dies_with_the_bill_leaves_a_claim(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await bill(stage)

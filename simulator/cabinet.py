@@ -23,6 +23,7 @@ from simulator.truth import column as column_place
 
 FALL_S: Final = 0.25  # from the edge to the beam
 IN_BEAM_S: Final = 0.03  # a tin of 15 cm at 5 m/s
+SENSED_S: Final = 0.002  # a matrix's cams are heard behind an opto-coupler and a filter
 BETWEEN_DROPS_S: Final = 0.12  # two products that fall in one turn are seen one after the other
 
 # The cam's switch is on for this part of a turn.
@@ -221,18 +222,22 @@ class Cabinet:
             self._board.wire(plan.empty.number, active_low=plan.empty.active_low)
 
     def _home_changed(self, plan: Column) -> None:
-        if plan.home is not None:
+        if plan.home is None:
+            return
+        if len(self._homes[plan.home.number]) > 1:
+            self._timeline.after(SENSED_S, self._show_home, plan.home.number)
+        else:
             self._show_home(plan.home.number)
 
     def _show_home(self, number: int) -> None:
         """Put a cam's switch on its pin.
 
-        Several motors of a matrix share a line: the one that has current is heard alone; at rest
-        the switches are in series, so that the line is on when all are at home.
+        Several motors of a matrix share a line: the one that has current is heard alone, and at
+        rest nothing is, for the switches get their current from the motors' lines.
         """
         spirals = self._homes[number]
-        heard = [spiral for spiral in spirals if spiral.running] or spirals
-        self._board.switch(number, all(spiral.at_home for spiral in heard))
+        heard = [s for s in spirals if s.running] if len(spirals) > 1 else spirals
+        self._board.switch(number, bool(heard) and all(spiral.at_home for spiral in heard))
 
     def _show_empty(self, column: str) -> None:
         plan = self._plans[column]

@@ -179,7 +179,10 @@ class GpioDispenser:
                 home.start()
             motor.on(on_cut=changed.set)
             if home is not None and hardware.home_is_shared:
-                home.start()  # a cam on a shared wire is seen while its own motor is selected
+                # A cam on a shared wire is seen while its own motor is selected, and not at once:
+                # taken for off home, the motor would be stopped when its cam is heard.
+                await self._clock.sleep(HOME_DEBOUNCE_S)
+                home.start()
             turn = Turn(
                 hardware.times,
                 started,

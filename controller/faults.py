@@ -111,6 +111,7 @@ class FaultCode(StrEnum):
 TAKES_NOTHING: Final = (
     FaultCode.CHANGER_ACCEPTOR_UNPLUGGED,
     FaultCode.CHANGER_COIN_PATH_OPEN,
+    FaultCode.CHANGER_CASSETTE_REMOVED,
     FaultCode.BILL_MOTOR,
     FaultCode.BILL_SENSOR,
     FaultCode.BILL_ROM,
@@ -121,7 +122,8 @@ TAKES_NOTHING: Final = (
     FaultCode.READER_JAM,
 )
 """As long as one of these stands, its device takes no money (MDB/ICP 4.2: the changer's 06, and its
-diagnostics 11 10 and 11 11; the validator's codes that disable it; a reader's class 3: 8, 9 and A).
+diagnostics 11 10, 11 11 and 15 02; the validator's codes that disable it; a reader's class 3: 8, 9
+and A).
 What clears by a coin that passes, as a jam in the acceptor, is none of them: somebody has to be let
 try."""
 

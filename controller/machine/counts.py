@@ -27,7 +27,7 @@ def tubes_counted(
         if not proof and not _told_twice(desk, cause, result):
             desk.do(fx.Wake(f"recount {cause}", RECOUNT_S))
             return
-        if not proof:
+        if not proof and not desk.tubes_out:  # counted when they are back
             if desk.live.staff_counts:
                 cause = "fill"  # whoever asked first: the door closes as the visit ends
             first = not desk.state.tubes_counted

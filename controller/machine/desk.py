@@ -320,6 +320,14 @@ class Desk:
         bills = self._works(DeviceName.BILL) and not self.live.stacker_full
         return bills or self._works(DeviceName.CHANGER)
 
+    @property
+    def tubes_out(self) -> bool:
+        """Tell whether the changer says that its cassette is out: no count of it means anything."""
+        return (
+            f"{DeviceName.CHANGER.value} {FaultCode.CHANGER_CASSETTE_REMOVED.value}"
+            in self.state.faults
+        )
+
     def _works(self, device: DeviceName) -> bool:
         """Tell whether a money device is there and does not say that it takes nothing."""
         if device not in self.live.ready:
@@ -372,6 +380,8 @@ class Desk:
     def coins(self) -> list[TubeCoins]:
         """Return the coins that can be paid from now, as ``tubes`` does."""
         if DeviceName.CHANGER not in self.live.ready or not self.live.tubes_checked:
+            return []
+        if self.tubes_out:
             return []
         kept = dict(self.policy.tubes_kept)
         bad = self.live.defective_tubes

@@ -76,7 +76,8 @@ class Acceptor:
         credit = desk.credit
         coins = bills = _NONE
         changer = live.ready.get(DeviceName.CHANGER)
-        if isinstance(changer, ChangerInfo) and live.tubes_checked:
+        # Without its cassette a coin falls into the cash box, and nothing gives it back.
+        if isinstance(changer, ChangerInfo) and live.tubes_checked and not desk.tubes_out:
             coins = self._coins_taken(changer, credit)
         validator = live.ready.get(DeviceName.BILL)
         if (

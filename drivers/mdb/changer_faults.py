@@ -45,6 +45,8 @@ BY_HAND: Final = DiagnosticPair(0x05, 0x10)
 """Stands while the tubes are filled or emptied by hand; it is told at least once."""
 NEW_INVENTORY: Final = DiagnosticPair(0x05, 0x20)
 """The tubes hold something else, outside of that mode."""
+CASSETTE_OUT: Final = DiagnosticPair(0x15, 0x02)
+"""Stands while the tubes are out; whoever brings them back may have filled them."""
 
 _MAIN_FAULTS: Final[dict[int, FaultCode]] = {
     0x10: FaultCode.CHANGER_FAILURE,

@@ -41,7 +41,12 @@ from drivers.mdb.changer_commands import (
     FeatureEnable,
     encode_command,
 )
-from drivers.mdb.changer_faults import BY_HAND, NEW_INVENTORY, diagnostic_fault
+from drivers.mdb.changer_faults import (
+    BY_HAND,
+    CASSETTE_OUT,
+    NEW_INVENTORY,
+    diagnostic_fault,
+)
 from drivers.mdb.changer_talk import ChangerTalk, one_shots
 from drivers.mdb.denominations import COINS, refuse_odd_money
 from drivers.mdb.identity import identity_of, refuse_other_currency
@@ -235,7 +240,7 @@ class ChangerLife(ChangerTalk):
         if FaultCode.CHANGER_ACCEPTOR_UNPLUGGED in self._faults:
             found.pop(FaultCode.CHANGER_ACCEPTOR, None)  # what is not there can't be in order
         self._faults.stand(found)
-        if BY_HAND in before - now or NEW_INVENTORY in now - before:
+        if {BY_HAND, CASSETTE_OUT} & (before - now) or NEW_INVENTORY in now - before:
             self._sink.notify(TubesTouched(self._name))
 
     def _not_ready(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from config.machine import MachineSettings
+from controller.domain import accounts as acc
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play
 
@@ -55,6 +56,10 @@ TROUBLES: dict[str, tuple[Callable[[Stage], None], Callable[[Stage], None]]] = {
         lambda stage: stage.breaks("changer", "diagnostic", 0x1110),
         lambda stage: stage.mends("changer", "diagnostic"),
     ),
+    "changer whose cassette is out": (
+        lambda stage: stage.breaks("changer", "diagnostic", 0x1502),
+        lambda stage: stage.mends("changer", "diagnostic"),
+    ),
 }
 
 
@@ -80,6 +85,7 @@ def test_where_nothing_takes_money_the_panel_says_so_and_takes_it_back(
         ("cashless1", ("cashless1", "changer"), "Cash only"),
         ("changer", ("cashless1", "changer"), "Cards only"),
         ("changer whose flight deck is open", ("cashless1", "changer"), "Cards only"),
+        ("changer whose cassette is out", ("cashless1", "changer"), "Cards only"),
         ("bill", ("cashless1", "bill"), "Cards only"),
         ("bill by itself", ("cashless1", "bill"), "Cards only"),
     ],
@@ -109,3 +115,33 @@ def test_a_reader_that_does_not_work_is_asked_for_nothing(code: int, link: Link)
         _mend_reader(stage)
 
     play(scenario, link, settings=only("cashless1", "changer"))
+
+
+def test_a_cassette_that_is_out_is_not_counted_and_takes_no_coin(link: Link) -> None:
+    """Its counts are zeros then. Who brings it back may have filled it."""
+
+    async def scenario(stage: Stage) -> None:
+        changer = stage.world.changer
+        assert changer is not None
+        tubes = range(len(changer.tubes.coins))
+        held = {kind: changer.tubes.told(kind) for kind in tubes}
+        stage.breaks("changer", "count_error", {kind: -count for kind, count in held.items()})
+        stage.breaks("changer", "diagnostic", 0x1502)
+        await stage.until(lambda: changer.accepted == 0)
+        stage.world.cabinet.set_door(True)
+        await stage.passes(2.0)
+        stage.world.cabinet.set_door(False)
+        await stage.passes(10.0)
+        assert stage.world.insert_bill(500) is False, "nothing can be paid back"
+        assert len(stage.records("tubes.counted")) == 1, "the first start's"
+        changer.fill_tube(1, 5)
+        stage.mends("changer", "count_error")
+        stage.mends("changer", "diagnostic")
+        await stage.until(lambda: changer.accepted != 0)
+        await stage.until(lambda: len(stage.records("tubes.counted")) == 2)
+        await stage.coins(200)
+        await stage.buys("A1")
+        assert stage.account.returned == 50
+        assert stage.state.ledger.balance(acc.MISSING) == 0
+
+    play(scenario, link, judged=False)

@@ -384,7 +384,9 @@ async def test_an_acceptor_that_is_unplugged_is_one_incident() -> None:
 
 
 @virtual
-@pytest.mark.parametrize(("pair", "told"), [(0x0520, [0, 1, 1]), (0x0510, [0, 0, 1])])
+@pytest.mark.parametrize(
+    ("pair", "told"), [(0x0520, [0, 1, 1]), (0x0510, [0, 0, 1]), (0x1502, [0, 0, 1])]
+)
 async def test_new_inventory_is_told_when_it_is_there_and_a_fill_by_hand_at_its_end(
     pair: int, told: list[int]
 ) -> None:

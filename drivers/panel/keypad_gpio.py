@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from controller.ports import DeviceEvent, KeyPressed
 from drivers.gpio.lines import InputLine, OutputLine
 from drivers.panel.keypad_scan import Crossing, KeypadScan
+
+# A column's pull needs some 0.1 ms to charge its cable once a row is off, about as long as one to
+# ten readings take: read before, a key stands in the next row, too. What is still on after these
+# is shorted.
+READINGS: Final = 25
 
 
 class GpioKeypad:
@@ -41,6 +47,7 @@ class GpioKeypad:
         self._notify = notify
         self._timer: asyncio.TimerHandle | None = None
         self._forget: list[Callable[[], None]] = []
+        self._shorted = False  # a column is on without any row
 
     def start(self) -> None:
         """Begin to listen, on the running loop."""
@@ -80,7 +87,7 @@ class GpioKeypad:
         pressed = self._pressed()
         for key in self._scan.feed(loop.time(), pressed):
             self._notify(KeyPressed(key))
-        if self._scan.at_rest and not pressed:
+        if self._scan.at_rest and not pressed and not self._shorted:
             self._timer = None
             self._rest()
         else:
@@ -90,8 +97,20 @@ class GpioKeypad:
         for row in self._rows:
             row.off()
         found: set[Crossing] = set()
+        shorted = self._let_go()
         for number, row in enumerate(self._rows):
             row.on()
             found.update((number, c) for c, line in enumerate(self._columns) if line.active)
             row.off()
-        return frozenset(found)
+            shorted |= self._let_go()
+        self._shorted = bool(shorted)
+        return frozenset(crossing for crossing in found if crossing[1] not in shorted)
+
+    def _let_go(self) -> set[int]:
+        """Wait until no column is on, every row being off; return those that stay so."""
+        on = set(range(len(self._columns)))
+        for _ in range(READINGS):
+            on = {column for column in on if self._columns[column].active}
+            if not on:
+                break
+        return on

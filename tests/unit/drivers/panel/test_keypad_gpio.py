@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from config.models import MatrixKeypad
 from config.pins import Pin
 from controller.ports import DeviceEvent, KeyPressed
-from drivers.gpio.lines import Lines
+from drivers.gpio import lines as lines_module
+from drivers.gpio.lines import InputLine, Lines
 from drivers.gpio.on_time import LoopWatch
 from drivers.panel.assembly import build_keypad
 from simulator.clock import VirtualLoop, run_virtual
@@ -24,6 +27,21 @@ PULLED_DOWN = MatrixKeypad(
     rows=ROWS,
     columns=tuple(Pin(number, pull="down") for number in (14, 15, 16, 17)),
 )
+
+
+class Cable(InputLine):
+    """A column at the end of a cable: its pull takes some readings to charge it."""
+
+    readings = 0
+    _left = 0
+
+    @property
+    def active(self) -> bool:
+        if super().active:
+            self._left = self.readings
+            return True
+        self._left = max(0, self._left - 1)
+        return self._left > 0
 
 
 def keys_of(
@@ -127,3 +145,36 @@ def test_two_fingers_one_after_the_other() -> None:
         await asyncio.sleep(0.1)
 
     assert keys_of(PULLED_UP, story)[0] == ["1", "8"]
+
+
+@pytest.mark.parametrize("readings", [1, 2, 5, 20])
+def test_a_column_that_lets_go_slowly_makes_no_key_of_the_next_row(
+    readings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines_module, "InputLine", Cable)
+    monkeypatch.setattr(Cable, "readings", readings)
+
+    async def story(fingers: MatrixKeys) -> None:
+        for key in "1A58#0":
+            await tap(fingers, key)
+
+    assert keys_of(PULLED_UP, story)[0] == list("1A58#0")
+
+
+def test_a_column_that_touches_ground_is_no_key_and_leaves_the_others() -> None:
+    async def run() -> list[DeviceEvent]:
+        events: list[DeviceEvent] = []
+        board = PinBoard(asyncio.get_running_loop().time)
+        fingers = MatrixKeys(board, PULLED_UP)
+        lines = Lines(SimulatorFactory(board=board), LoopWatch())
+        keypad = build_keypad(lines, PULLED_UP, events.append)
+        keypad.start()
+        board.drive(15, False)
+        await asyncio.sleep(1)
+        await tap(fingers, "7")
+        board.drive(15, True)
+        await tap(fingers, "8")
+        keypad.stop()
+        return events
+
+    assert run_virtual(run()) == [KeyPressed("7"), KeyPressed("8")]

@@ -25,6 +25,13 @@ from drivers.waiting import Stir
 # Cam switches bounce for some milliseconds.
 HOME_DEBOUNCE_S: Final = 0.01
 
+DOOR_DEBOUNCE_S: Final = 0.01
+"""A motor's start is heard on every long cable; a door that opens stays open for longer."""
+
+EMPTY_STANDS_S: Final = 0.1
+"""A sold-out switch counts when it stands still: it rattles when somebody knocks at the machine,
+and a column that is taken for empty sells no more until it is filled."""
+
 LATE_S: Final = 3.0
 """How long after its turn a product that was not seen may still fall. One that falls while the
 next vend's motor turns would be taken for that vend's own."""
@@ -115,7 +122,7 @@ class GpioDispenser:
         """
         hardware = self._hardware(column)
         async with self._one_at_a_time:
-            if hardware.empty is not None and hardware.empty.active:
+            if hardware.empty is not None and await _stands(hardware.empty, EMPTY_STANDS_S):
                 return DispenseResult(DispenseOutcome.EMPTY)
             sensor = self._sensor
             if sensor is not None and sensor.latched:
@@ -155,7 +162,7 @@ class GpioDispenser:
         changed = Stir()
         door_opened = False
 
-        def on_door(is_open: bool, _at_s: float) -> None:
+        def on_door(is_open: bool) -> None:
             nonlocal door_opened
             door_opened = door_opened or is_open
             changed.set()
@@ -171,7 +178,9 @@ class GpioDispenser:
             if sensor is not None:
                 stack.callback(sensor.listen(lambda *_: changed.set()))
             if self._door is not None:
-                stack.callback(self._door.listen(on_door))
+                door = Debounced(self._door, DOOR_DEBOUNCE_S, on_door)
+                door.start()
+                stack.callback(door.stop)
             motor = hardware.motor
             stack.callback(motor.off)  # last in, first out: the motor stops before anything else
             started = self._clock.monotonic_s()
@@ -232,6 +241,18 @@ class GpioDispenser:
             return sensor.latched
         finally:
             forget()
+
+
+async def _stands(line: InputLine, seconds: float) -> bool:
+    """Tell whether a line is on, and stays on without an edge for so long."""
+    if not line.active:
+        return False
+    moved = Stir()
+    forget = line.listen(lambda *_: moved.set())
+    try:
+        return not await moved.wait(seconds)
+    finally:
+        forget()
 
 
 async def _wait(stir: Stir, seconds: float) -> None:

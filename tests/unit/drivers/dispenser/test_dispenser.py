@@ -280,7 +280,7 @@ def test_a_door_that_opens_stops_the_motor(direct: Any, play: Play) -> None:
 
     result = play(direct, story)
     assert result.outcome is Outcome.DOOR_OPENED
-    assert result.run_s == pytest.approx(0.7)
+    assert result.run_s == pytest.approx(0.71)
 
 
 def test_a_drop_before_the_door_opened_counts(direct: Any, play: Play) -> None:

@@ -24,6 +24,7 @@ def inherit(old: State, new: State) -> None:
     """Make ``new``, a copy of ``old``, the beginning of another journal."""
     new.seq, new.journal, new.sagas, new.recovered = 0, "", {}, False
     new.proved_seq = 0
+    new.power_boot = 0  # starts are counted anew, and no saga is left that a cut could be behind
     earned: Counter[int] = Counter()
     owed: list[tuple[int, Pocket, int]] = []
     for saga in old.sagas.values():
@@ -80,6 +81,7 @@ def _card(saga: Saga, new: State) -> None:
         return
     if asked:  # no record holds it yet
         new.ledger.post(((acc.CARD_RECEIVABLE, amount), (acc.HELD_CARD, -amount)))
+        new.cards_asked.pop(saga.device, None)  # approved yet, it is not owed once more
     if saga.dispensed:
         new.ledger.post(((acc.HELD_CARD, amount), (acc.REVENUE_CARD, -amount)))
     else:

@@ -83,6 +83,19 @@ def test_card_money_of_a_broken_journal_is_owed_unless_it_was_earned(
     assert new.ledger.balance(acc.REVENUE_CARD) == (-200 if saga.dispensed else 0)
 
 
+def test_a_card_that_a_broken_journal_had_asked_for_is_owed_once() -> None:
+    old = State(seq=90, currency="EUR", cards_asked={"cashless1": (80, 200), "cashless2": (70, 50)})
+    old.sagas[80] = _asked(intent="approval")
+    # What cashless1 approves yet is only given back; cashless2's request was given up before.
+    assert StateFold().inherit(old).cards_asked == {"cashless2": (70, 50)}
+
+
+def test_a_power_cut_of_a_broken_journal_is_behind_no_vend_of_the_next_one() -> None:
+    old = State(seq=90, currency="EUR", boot=7, power_boot=6)
+    new = StateFold().inherit(old)
+    assert not new.power_cut_since(Saga(3, "vend", intent="dispense", intent_boot=2))
+
+
 def test_cash_of_a_vend_that_was_delivered_is_earned_when_the_journal_breaks() -> None:
     old = State(seq=90, currency="EUR")
     old.credit.deposit(10, Pocket.COINS, 300)

@@ -26,6 +26,14 @@ DAMAGES: Final = ("deleted", "page", "log", "old")
 IN_A_TURN: Final = "record"  # the last one, of a life that ended while a motor turned
 SOON: Final = 25  # instants into that turn
 MIXED: Final = 3.0  # times as often as any other way to pay: it seldom comes to that
+LATER: Final = 0.8  # of them end at another moment of the vend, by what was paid with
+MOMENTS: Final = {
+    Tender.COINS: ("payout.intended",),
+    Tender.BILL: ("payout.intended",),
+    Tender.CARD: ("approval.requested", "settle.intended"),
+    Tender.MIXED: ("approval.requested", "settle.intended", "settle.intended"),
+}
+BEHIND: Final = 0.6  # of the last records were being written: what is damaged stands behind all
 
 
 def copy_of(disk: Disk, rng: random.Random) -> Disk:
@@ -61,17 +69,28 @@ def last_customer(life: Life, settings: MachineSettings, number: int) -> Step:
     failure = "the last record is corrupt"
     cells = [cell for cell in TABLE if cell.failure == failure and cell.phase is Phase.TURN]
     wanted = [MIXED if cell.tender is Tender.MIXED else 1.0 for cell in cells]
-    acts, _ = payer(rng, Shelf(settings), life.build, rng.choices(cells, wanted)[0])
-    end = End(rng.choice(("kill", "power")), "dispense.intended", rng.randint(1, SOON), 0.6)
-    return Step(number, tuple(acts), end=end)
+    cell = rng.choices(cells, wanted)[0]
+    acts, _ = payer(rng, Shelf(settings), life.build, cell)
+    how, after = rng.choice(("kill", "power")), rng.randint(1, SOON)
+    moment = random.Random(f"{life.seed}/{IN_A_TURN}/moment")
+    others = MOMENTS.get(cell.tender, ())
+    later = bool(others) and moment.random() < LATER
+    when = moment.choice(others) if later else "dispense.intended"
+    return Step(number, tuple(acts), end=End(how, when, after, 0.6))
 
 
-async def spoil_last_record(disk: Disk) -> None:
-    """Change a byte of the last record that a start finds: its hash says so."""
+async def spoil_last_record(disk: Disk, rng: random.Random) -> None:
+    """Damage the last record, by a byte, or the one that was being written behind it."""
     name = next(name for name in sorted(disk.files) if name.endswith(DATABASE))
     database = await DiskStorage(disk).open(name, Access.WRITE)
     last = "(SELECT max(seq) FROM record)"
-    change = f"UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = {last}"  # noqa: S608 - no words of others
+    if rng.random() < BEHIND:
+        change = (
+            "INSERT INTO record (seq, boot, body, hash)"  # noqa: S608 - no words of others
+            f" SELECT seq + 1, boot, body, hash FROM record WHERE seq = {last}"
+        )
+    else:
+        change = f"UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = {last}"  # noqa: S608 - no words of others
     await database.transaction([(change, ())])
     await database.close()
 

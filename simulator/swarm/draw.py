@@ -26,6 +26,7 @@ from simulator.world import Link
 
 VISIT_EVERY: Final = 12  # customers between two visits of a technician, on average
 FINALE: Final = 0.2  # of the lives end with a damaged journal
+IN_TURNS: Final = 0.6  # of the others do so while somebody is served, by numbers of their own
 GUESSES: Final = 0.004  # of the customers try to guess the code of a claim
 DENIALS: Final = 0.004  # meet a reader that denies what it approved, and a vendd that dies over it
 RESTARTED: Final = 0.6  # of those meet an end in between
@@ -104,8 +105,10 @@ def draw(
 def _finale(seed: int, fate: Luck) -> str:
     rng = _rng(seed, "finale")
     may = any(kind.part == "disk" for kind in fate.kinds)
-    if not may or rng.random() >= FINALE:
+    if not may:
         return ""
+    if rng.random() >= FINALE:
+        return IN_A_TURN if _rng(seed, "finale/turn").random() < IN_TURNS else ""
     damage = rng.choice(DAMAGES)
     return IN_A_TURN if damage == "log" and rng.random() < RECORD else damage
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -333,7 +334,7 @@ class Lives:
         if self._spoils:
             self._spoils = False
             self.coverage.happens(f"damage.{IN_A_TURN}")
-            await spoil_last_record(machine.disk)
+            await spoil_last_record(machine.disk, random.Random(f"{self.life.seed}/spoilt"))
         await asyncio.sleep(end.dark_s)
         if end.how == "power":
             await machine.restore_power()

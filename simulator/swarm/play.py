@@ -26,6 +26,7 @@ from simulator.swarm.damage import (
 )
 from simulator.swarm.folded import Folded
 from simulator.swarm.health import HealthOracle
+from simulator.swarm.inherited import Inherited
 from simulator.swarm.intents import Intents
 from simulator.swarm.judge import Judge
 from simulator.swarm.lives import Lives
@@ -75,6 +76,7 @@ class Player(Lives):
         self.judge: Judge | None = None
         self.technician = Technician(machine)
         self.folded = Folded(machine)
+        self.inherited = Inherited() if life.finale else None
         self.health = HealthOracle.of(machine)
         self.relays = Relays.of(machine, lambda: self.watch.evidence)
         self.times = Times(machine, self._finds, self._devices_are_heard)
@@ -290,7 +292,8 @@ class Player(Lives):
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
-        findings = await self._visit(hoppers=True)
+        findings = [] if self.inherited is None else self.inherited.findings
+        findings += await self._visit(hoppers=True)
         if findings:
             return findings
         await self._list_prices()  # one that was set may stand again
@@ -335,6 +338,8 @@ class Player(Lives):
             self.folded.give_up()
         else:
             self.folded.record(record, self.watch.evidence)
+        if self.inherited is not None:
+            self.inherited.record(record)
         self.rules.record(record, self.watch.evidence)
         self.intents.record(record)
         if self.relays is not None:

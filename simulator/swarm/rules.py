@@ -47,6 +47,7 @@ class Rules:
         self._turns: dict[int, dict[str, str]] = {}  # by open vend: each column's last outcome
         self._failed: Counter[str] = Counter()  # vends in a row that failed, by column
         self._failed_machine = 0
+        self._unknown: dict[int, str] = {}  # by open vend: a turn of which nobody knows the end
         self._faulty: Counter[str] = Counter()  # of them those whose last turn told of a fault
         self._ages: list[int] = []  # that a reader has truly seen proved
         self._proved: tuple[int, int, float] = (0, 0, 0.0)  # boot, years, when
@@ -213,9 +214,13 @@ class Rules:
         del evidence
         seen = data.trouble or data.outcome  # it may have delivered, and yet not come home
         seen = seen if data.proof == "watched" else ""  # an end is no column's fault
-        self._turns.setdefault(record.vend or 0, {})[data.column] = seen
+        turns = self._turns.setdefault(record.vend or 0, {})
+        if data.outcome == "unknown" or (data.outcome == "blind" and (data.run_ms or turns)):
+            self._unknown[record.vend or 0] = data.column
+        turns[data.column] = seen
 
     def _decided(self, record: Record, data: rec.DispenseDecided, evidence: Evidence) -> None:
+        self._unknown.pop(record.vend or 0, None)
         wanted = self._machine.settings.policy.on_unknown
         if data.policy != wanted and self._is_of_this_life(record):
             evidence.findings.append(
@@ -223,9 +228,12 @@ class Rules:
             )
 
     def _closes(self, record: Record, data: rec.VendClosed, evidence: Evidence) -> None:
-        del evidence
         vend = record.vend or 0
         opened, turns = self._opened.pop(vend, None), self._turns.pop(vend, {})
+        if column := self._unknown.pop(vend, ""):
+            evidence.findings.append(
+                f"nobody knows whether {column} let something fall, and no rule has decided that"
+            )
         if opened is None:
             return
         for column, outcome in turns.items():
@@ -263,7 +271,19 @@ class Rules:
     # --------------------------------------------------------------------------- claims, grants
 
     def _fails(self, record: Record, data: rec.FaultRaised, evidence: Evidence) -> None:
-        del record
+        ours = self._is_of_this_life(record) and self._machine.state.previous is None
+        policy = self._machine.settings.policy
+        if data.code == FaultCode.MACHINE_REFUNDS.value and ours:
+            if not 0 < policy.machine_refunds_max <= self._failed_machine:
+                evidence.findings.append(
+                    f"the machine is off, and {self._failed_machine} vends have failed in a row"
+                )
+        elif data.code == FaultCode.COLUMN_REFUNDS.value and ours:
+            failed = self._failed[data.part]
+            if not 0 < policy.column_refunds_max <= failed:
+                evidence.findings.append(
+                    f"{data.part} is off, and has failed {failed} times in a row"
+                )
         if (data.part, data.code) == (ACCEPTOR, FaultCode.DEVICE_RESET_BY_ITSELF.value):
             if not self._began_anew:
                 evidence.findings.append("an acceptor is said to have been reset, and was not")

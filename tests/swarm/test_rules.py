@@ -191,6 +191,44 @@ def test_an_unknown_drop_is_decided_as_the_owner_says(bench: Bench) -> None:
     assert len(bench.findings) == 1
 
 
+@pytest.mark.parametrize(("run_ms", "told"), [(2_000, 1), (0, 0)])
+def test_a_turn_of_which_nobody_knows_the_end_is_decided(
+    run_ms: int, told: int, bench: Bench
+) -> None:
+    blind = rec.DispenseFinished(column="A3", outcome="blind", run_ms=run_ms)
+    for decided in (True, False):
+        vend = bench.opens()
+        bench.turns(vend)
+        bench.told(blind, vend)
+        if decided:
+            bench.told(rec.DispenseDecided(column="A3", policy="refund"), vend)
+        else:  # one that has not turned is only refused
+            bench.told(rec.DispenseRefused(column="A3", reason="sensor blind"), vend)
+        bench.told(rec.VendClosed(result="refunded"), vend)
+    words = "nobody knows whether A3 let something fall, and no rule has decided that"
+    assert bench.findings == [words] * told
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "most", "words"),
+    [
+        ("machine", "machine.refunds", 6, "the machine is off, and 5 vends have failed in a row"),
+        ("A3", "column.refunds", 3, "A3 is off, and has failed 2 times in a row"),
+    ],
+)
+def test_nothing_is_off_that_has_not_refunded_too_often(
+    part: str, code: str, most: int, words: str
+) -> None:
+    off = rec.FaultRaised(part=part, code=code)
+    for times, told in ((most, []), (most - 1, [words])):
+        bench = Bench()
+        for _ in range(times):
+            bench.fails(outcome="door_opened")
+        bench.findings.clear()  # a column that had failed too often did not have to turn
+        bench.told(off)
+        assert bench.findings == told
+
+
 # ------------------------------------------------------------------------------------- readers
 
 

@@ -106,7 +106,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
         plan = _last_coins(desk, saga, total)
     if _wait_for_payers(desk, saga, plan, total):
         return
-    device, order = _next_order(desk, plan)
+    device, order = _next_order(desk, saga, plan)
     picked = desk.state.credit.pick_cash() if credit else NOTHING
     if not order.amount:
         if credit:
@@ -153,10 +153,12 @@ def _last_coins(desk: Desk, saga: Saga, total: int) -> PayoutPlan:
     return NO_PLAN
 
 
-def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
+def _next_order(desk: Desk, saga: Saga, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
     """Return what to order first: the bills of greatest value, and coins when no bill is left.
 
-    One command an order: after a restart PAYOUT STATUS tells of the last one alone.
+    One command an order: after a restart PAYOUT STATUS tells of the last one alone. Where a changer
+    that picks coins itself paid too little it is told which, every other time: it may offer what
+    it does not do, and it may know of a tube what we don't.
     """
     values = {type_: value for type_, value, _ in desk.state.recycler_bills()}
     for type_, count in plan.bills:
@@ -171,7 +173,9 @@ def _next_order(desk: Desk, plan: PayoutPlan) -> tuple[DeviceName, PayoutOrder]:
     part = plan
     if plan.amount > most:
         part = _part_of(plan, most, {coins.type: coins.value for coins in desk.tubes()})
-    by_value = _picks_well(desk, part.amount, plan.amount - part.amount)
+    by_value = not saga.short_payouts % 2 and _picks_well(
+        desk, part.amount, plan.amount - part.amount
+    )
     pays = part if by_value else plan
     return DeviceName.CHANGER, PayoutOrder(pays.amount, pays.coins, by_value=by_value)
 

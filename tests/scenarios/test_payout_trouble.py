@@ -271,6 +271,30 @@ def test_a_changer_that_does_not_say_that_it_pays_is_waited_for(
     play(scenario, link, plan=plan(level, busy=busy, payout_s=0.6))
 
 
+@pytest.mark.parametrize("reply", [None, b""], ids=["silence", "ack"])
+def test_a_changer_that_does_not_pay_by_value_pays_by_coins(
+    reply: bytes | None, link: Link
+) -> None:
+    """It offers the alternative payout, and does not do it."""
+
+    async def scenario(stage: Stage) -> None:
+        changer = stage.world.changer
+        assert changer is not None
+        handle = changer._handle
+
+        def refuses(payload: bytes) -> bytes | None:
+            return reply if payload.startswith(b"\x0f\x02") else handle(payload)
+
+        changer._handle = refuses  # type: ignore[method-assign] # a firmware with this flaw
+        await stage.coins(100, 100)
+        await stage.buys("B4")
+        right(stage)
+        assert stage.claimed == 0
+        assert [order.by_value for order in stage.records("payout.intended")] == [True, False]
+
+    play(scenario, link, plan=plan("by value"))
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_payout_that_never_ends_is_ended_by_a_reset_and_paid_again(
     level: str, link: Link

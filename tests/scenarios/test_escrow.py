@@ -144,6 +144,25 @@ def test_a_bill_that_does_not_suffice_makes_room_for_another_once_a_selection_te
     play(scenario, link, settings=settings, plan=reader(settings, options=0))
 
 
+@pytest.mark.parametrize("fault", [("reset_in_stack", "before"), ("return_when_stacking", True)])
+def test_a_bill_that_comes_back_as_it_makes_room_is_shown_as_credit_no_more(
+    fault: tuple[str, object], link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(1.0)
+        stage.breaks(BILL, *fault)
+        await bill(stage)
+        stage.press("B2")
+        await stage.shows("Missing")
+        await stage.until(lambda: stage.state.escrow is None)
+        await stage.passes(0.1)
+        assert "Credit" not in stage.screen, stage.screen
+        await stage.until(lambda: stage.spent == 0)
+
+    settings = machine()
+    play(scenario, link, settings=settings, plan=reader(settings, options=0))
+
+
 def test_a_card_may_still_pay_the_rest_of_a_bill_that_made_room(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.passes(1.0)

@@ -362,7 +362,9 @@ class ReaderTalk(MdbDriver):
     def _decode(self, data: bytes) -> tuple[ReaderMessage, ...]:
         answer = decode_messages(data, self._context)
         if answer.error is not None:
-            self.oddities.note(f"unread {answer.leftover.hex(' ')}"[:40])
+            # Not the bytes themselves: they may hold a card's id.
+            code = data[:1].hex().upper()
+            self.oddities.note(f"unread {code} {answer.error.reason.value}, {len(data)} bytes")
         return answer.messages
 
     def _malfunctions(self, messages: tuple[ReaderMessage, ...]) -> None:

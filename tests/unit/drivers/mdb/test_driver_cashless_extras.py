@@ -172,6 +172,16 @@ async def test_nonsense_in_an_answer_is_counted_and_the_rest_kept() -> None:
 
 
 @virtual
+async def test_what_is_counted_of_an_unread_answer_holds_no_card_s_id() -> None:
+    """BEGIN SESSION of a reader that cuts it short: media id DE AD BE EF."""
+    it = await selling()
+    it.bench.reader._tell(bytes.fromhex("03 07 D0 DE AD BE EF"))
+    await until(lambda: it.reader.oddities)
+    assert dict(it.reader.oddities) == {"unread 03 truncated, 7 bytes": 1}
+    await it.die()
+
+
+@virtual
 async def test_an_approval_of_before_a_restart_is_reported_and_waits_for_its_failure() -> None:
     it = await selling()
     it.bench.reader._tell(b"\x05\x00\x64")

@@ -71,7 +71,10 @@ class CcTalkWire:
                 self.collisions -= 1
                 returned = bytes((data[0] ^ 0x10,)) + data[1:]
                 heard = b""
-            self._send(self._free_at, returned)
+            # Our own bytes come back while they are sent, however late somebody's answer is.
+            self._to_host_at = max(self._free_at, self._to_host_at)
+            for chunk in self.line.chunks(returned):
+                self._loop.call_at(self._free_at, self._to_host, chunk)
         if heard:
             self._loop.call_at(self._free_at, self._take, heard)
 
@@ -85,7 +88,7 @@ class CcTalkWire:
             self._take(data)
             return
         if self.echo:
-            self._loop.call_at(self._to_host_at, self._to_host, data)
+            self._loop.call_at(self._free_at, self._to_host, data)
         self._loop.call_at(self._free_at, self._take, data)
 
     feed = host_write

@@ -63,6 +63,13 @@ LOOKS: Final = frozenset(
 )
 """What is asked again and again, and changes nothing."""
 
+LATE_S: Final = 1.0
+"""For an answer that did not come in time (part 4: none within a second). Where a question was
+repeated one answer more may follow, and would be taken for that to the next question."""
+
+UNMISTAKABLE: Final = frozenset({Header.READ_BUFFERED_CREDIT, Header.READ_BUFFERED_BILL_EVENTS})
+"""No other answer is as long as these; and a device that waits for them takes no money."""
+
 BUSY_S: Final = 0.1
 """Pause after BUSY."""
 
@@ -125,6 +132,8 @@ class CcTalkBus:
         self._answer: asyncio.Future[Reply | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._asked = Peer(HOST)
+        self._talks: dict[int, asyncio.Lock] = {}
+        self._owed: dict[int, tuple[bytes, float]] = {}  # until when answers may come, and to what
         self._heard_at = float("-inf")
         self.down: str | None = "not open yet"
         self.counters = BusCounters()
@@ -174,17 +183,25 @@ class CcTalkBus:
         Raises:
             LinkError: The line is down; this question never left.
         """
+        if repeat_of(header) is not Repeat.FREE:
+            tries = 1
+        raw = _question(peer.address, peer.checksum, header, data)
+        # Nothing in an answer tells the question: until one is over, no other one to its device.
+        async with self._talks.setdefault(_answers_as(peer), asyncio.Lock()):
+            if self._owed and header not in UNMISTAKABLE:
+                await self._outlast(peer, raw)
+            return await self._ask(peer, header, raw, tries)
+
+    async def _ask(self, peer: Peer, header: Header, raw: bytes, tries: int) -> Reply | None:
         foresight = self._foresight if header in LOOKS else None
         waits = self._line.locked()
         if foresight is not None and not waits:
             reply = await self._look(foresight, peer, header)
             if reply is not None:
                 return reply
-        if repeat_of(header) is not Repeat.FREE:
-            tries = 1
-        raw = _question(peer.address, peer.checksum, header, data)
         limit = answer_time_s(header) + len(raw) * BYTE_TIME_S + ADAPTER_S
-        reply = None
+        loop = asyncio.get_running_loop()
+        reply, unanswered, sent, heard = None, 0, 0.0, self.counters.stray_bytes
         for attempt in range(tries):
             async with self._line:
                 if attempt:
@@ -197,16 +214,26 @@ class CcTalkBus:
                         if reply is not None:
                             return reply
                     self.counters.asked += 1
+                sent = loop.time()
                 reply = await self._exchange(peer, raw, limit)
                 if reply is None:
+                    unanswered += 1
                     await self._settle()
-            if reply is None:
-                continue
-            if reply.kind is not ReplyKind.BUSY:
-                return reply
-            if attempt + 1 < tries:
+            if reply is not None and reply.kind is not ReplyKind.BUSY:
+                break
+            if reply is not None and attempt + 1 < tries:
                 await asyncio.sleep(BUSY_S)
+        # One that was silent to every try would have answered the first by now.
+        silent = reply is None and unanswered == TRIES and heard == self.counters.stray_bytes
+        if unanswered and not silent:
+            self._owed[_answers_as(peer)] = raw, sent + LATE_S
         return reply
+
+    async def _outlast(self, peer: Peer, raw: bytes) -> None:
+        """Wait for answers to another question that may still come."""
+        asked, until = self._owed.get(_answers_as(peer), (raw, 0.0))
+        if asked != raw and until > asyncio.get_running_loop().time():
+            await sleep_until(until)
 
     async def _look(self, foresight: Foresight, peer: Peer, header: Header) -> Reply | None:
         """Ask a simulator that knows the answer; None, and no time has passed: ask the line."""
@@ -330,6 +357,11 @@ class CcTalkBus:
         if tell and not self._fault_told:
             self._fault_told = True
             self._sink.notify(FaultRaised(BUS_PART, FaultCode.DEVICE_SILENT, why))
+
+
+def _answers_as(peer: Peer) -> int:
+    """Who an answer may be of: with a CRC it names nobody."""
+    return peer.address if peer.checksum is Checksum.SUM else HOST
 
 
 @lru_cache(FRAMES_KEPT)

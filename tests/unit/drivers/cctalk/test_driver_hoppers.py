@@ -1,16 +1,23 @@
 """Payouts from hoppers: paid once, proved by the running count, also across restarts and cuts."""
 
 import asyncio
+from random import Random
 
 import pytest
 
 from controller.faults import FaultCode, LinkError
-from controller.ports import DeviceName, PayoutEvidence, PayoutOrder, TubesTouched
+from controller.ports import (
+    DeviceName,
+    FaultRaised,
+    PayoutEvidence,
+    PayoutOrder,
+    TubesTouched,
+)
 from controller.saga.payout import Reconciled, reconcile
 from drivers.cctalk.headers import Header
 from drivers.cctalk.hopper import STALLED_S
 from drivers.cctalk.hopper_codec import DispenseKind
-from simulator.peripherals.cctalk_hopper import HopperSettings
+from simulator.peripherals.cctalk_hopper import HopperSettings, SimHopper
 from simulator.truth import tube
 from tests.cctalk_kit import Rig, rig, until, virtual
 
@@ -412,4 +419,39 @@ async def test_whatever_the_line_does_what_is_certain_is_true(seed: int) -> None
     await asyncio.sleep(5)
     counts = (await it.changer.tubes()).counts
     assert (counts[14], counts[15]) == (believed[14], believed[15])
+    await it.die()
+
+
+@pytest.mark.parametrize("seed", range(20))
+@virtual
+async def test_an_answer_that_comes_late_answers_no_other_question(seed: int) -> None:
+    """Three bytes of flags, told late, are no dispense count: that is three bytes, too."""
+    it = await rig().up()
+    draw = Random(seed)
+
+    def dawdle(hopper: SimHopper) -> None:
+        if draw.random() < 0.3:
+            hopper.faults.late_answers, hopper.faults.late_s = 1, draw.uniform(0.28, 0.6)
+
+    for hopper in it.hoppers:
+        hopper.on_command = lambda _, hopper=hopper: dawdle(hopper)
+    paid = 0
+    believed = {14: 100, 15: 100}
+    for _ in range(4):
+        evidence = await it.changer.payout(ORDER)
+        tubes = [(14, 20, believed[14]), (15, 100, believed[15])]
+        done = reconcile(340, tubes, evidence, ASKED)
+        fell, paid = it.tray - paid, it.tray
+        assert fell <= 340
+        assert done.amount == fell if done.certain else done.amount <= fell
+        believed = {15 - index: it.truth.count(tube(15 - index)) for index in range(2)}
+        await asyncio.sleep(10)
+    for hopper in it.hoppers:
+        hopper.on_command = None
+    await asyncio.sleep(10)
+    counts = (await it.changer.tubes()).counts
+    assert (counts[14], counts[15]) == (believed[14], believed[15])
+    assert it.sink.faults == {}
+    misread = {FaultCode.CHANGER_TUBE_JAM, FaultCode.DEVICE_UNSUITABLE}
+    assert not [event for event in it.sink.told(FaultRaised) if event.code in misread]
     await it.die()

@@ -16,7 +16,7 @@ from typing import Final
 
 from controller.faults import DeviceFault, FaultCode, LinkError
 from drivers.cctalk.addresses import Category
-from drivers.cctalk.bus import CcTalkBus, Peer
+from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.cursor import HopperMark
 from drivers.cctalk.events import next_counter
 from drivers.cctalk.frames import Checksum, Reply, ReplyKind
@@ -122,6 +122,8 @@ class Hopper(Unit):
         self.counted = False
         """Whether the mark's count was read from the hopper, now or before."""
         self.alive = False
+        self.missed = False
+        """It did not answer the last look, which asks once."""
         self.blocked = ""
         """Why it can't pay, in words; empty when it can."""
         self.empty = False
@@ -187,11 +189,12 @@ class Hopper(Unit):
 
     # ------------------------------------------------------------------------------- looking
 
-    async def look(self) -> Look:
+    async def look(self, tries: int = TRIES) -> Look:
         """Read status, running count and flags; sets the mark. Raises Silent or LinkError."""
-        status = await self.read(Header.REQUEST_HOPPER_STATUS, decode_hopper_status)
-        dispensed = await self.read(Header.REQUEST_DISPENSE_COUNT, decode_dispense_count)
-        flags = await self.read(Header.TEST_HOPPER, decode_hopper_flags)
+        status = await self.read(Header.REQUEST_HOPPER_STATUS, decode_hopper_status, tries)
+        dispensed = await self.read(Header.REQUEST_DISPENSE_COUNT, decode_dispense_count, tries)
+        flags = await self.read(Header.TEST_HOPPER, decode_hopper_flags, tries)
+        self.missed = False
         self._note(status.event, dispensed)
         told = [flag for flag in flags.blocking if flag != DISABLED]
         self.blocked = flags.words if told else ""

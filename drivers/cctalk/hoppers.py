@@ -91,13 +91,31 @@ class Hoppers:
         end = loop.time() + LOOKS_S
         for at in range(self._next, len(self._all)):
             hopper = self._all[at]
-            await self._look_at(hopper, was_away=not hopper.alive)
+            await self._glance_at(hopper)
             await self._revive(hopper)
             if loop.time() >= end and at + 1 < len(self._all):
                 self._next = at + 1
                 return False
         self._next = 0
         return True
+
+    async def _glance_at(self, hopper: Hopper) -> None:
+        """Look at one that is idle, and ask once: for an acceptor is waiting for its next read.
+
+        Only one that misses two looks in a row is asked as often as may be.
+
+        Raises:
+            LinkError: The line is down.
+        """
+        if hopper.missed or not hopper.alive:
+            await self._look_at(hopper, was_away=not hopper.alive)
+            return
+        try:
+            await hopper.look(tries=1)
+        except Silent:
+            hopper.missed = True
+            return
+        self._seen(hopper)
 
     async def _look_at(self, hopper: Hopper, *, was_away: bool = False) -> None:
         book = self.books[hopper.part]
@@ -111,8 +129,12 @@ class Hoppers:
             if self.serving:
                 book.raise_(FaultCode.DEVICE_SILENT, str(silent))
             return
+        self._seen(hopper)
+
+    def _seen(self, hopper: Hopper) -> None:
+        """Take that one answers."""
         hopper.alive = True
-        book.clear(FaultCode.DEVICE_SILENT)
+        self.books[hopper.part].clear(FaultCode.DEVICE_SILENT)
         self.judge(hopper)
         if hopper.better() and self.serving:
             self._notify(TubesTouched(DeviceName.CHANGER))

@@ -57,23 +57,23 @@ class Unit:
         """Return what went wrong between us and it, counted since the start."""
         return {"unanswered": self.unanswered}
 
-    async def ask(self, header: Header, data: bytes = b"") -> bytes:
+    async def ask(self, header: Header, data: bytes = b"", tries: int = TRIES) -> bytes:
         """Ask for data that the device owes.
 
         Raises:
             Silent: None came.
             LinkError: The line is down.
         """
-        reply = await self.try_ask(header, data)
+        reply = await self.try_ask(header, data, tries)
         if reply is None or reply.kind is not ReplyKind.DATA:
             raise Silent(f"{self.part} gave no data for header {header.value}")
         return reply.data
 
     async def read(
-        self, header: Header, decode: Callable[[bytes], Value], data: bytes = b""
+        self, header: Header, decode: Callable[[bytes], Value], tries: int = TRIES
     ) -> Value:
         """Ask and decode. Data of a wrong form counts as none. Raises as `ask`."""
-        raw = await self.ask(header, data)
+        raw = await self.ask(header, tries=tries)
         try:
             return decode(raw)
         except CcTalkError as wrong:

@@ -19,6 +19,7 @@ LINE_LIMIT: Final = 256
 
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _TOLD: Final = re.compile(r"p?,?([0-9A-Fa-f]+)")
+_HALF: Final = re.compile(r"p?,?[0-9A-Fa-f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,14 @@ LINES_KEPT: Final = 64
 
 @lru_cache(LINES_KEPT)
 def may_tell(text: str) -> bool:
-    """Whether a line, whole or not, reads like an answer with data: `p,4500`, `p,450`, `,4500`."""
+    """Whether a line, whole or not, reads like an answer with data: `p,4500`, `p,450`, `p,A`.
+
+    Letters alone are what is left of an ACK, but for one: half of a returned bill's `A0`.
+    """
     told = _TOLD.match(text)
-    return told is not None and any(digit.isdigit() for digit in told[1])
+    if told is None:
+        return False
+    return any(digit.isdigit() for digit in told[1]) or _HALF.fullmatch(text) is not None
 
 
 @lru_cache(LINES_KEPT)

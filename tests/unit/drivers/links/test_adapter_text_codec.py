@@ -88,12 +88,14 @@ def test_data_in_either_case_reads_back(payload: bytes) -> None:
     assert decode_line(f"p,{payload.hex().upper()}") == Data(payload)
 
 
-@pytest.mark.parametrize("whole", ["p,4500", "p,0A51"])
+@pytest.mark.parametrize("whole", ["p,4500", "p,0A51", "p,A0", "p,B1"])
 def test_an_answer_with_data_that_lost_any_of_its_characters_is_known_for_one(whole: str) -> None:
     for gone in range(len(whole)):
         assert may_tell(whole[:gone] + whole[gone + 1 :])
 
 
-@pytest.mark.parametrize("text", ["p,ACK", "p,AK", "p,AC", "p,NACK", "v,4.0.3.0,2c00", "m,ACK", ""])
+@pytest.mark.parametrize(
+    "text", ["p,ACK", "p,AK", "p,AC", "p,CK", "p,NACK", "p,NAK", "v,4.0.3.0,2c00", "m,ACK", ""]
+)
 def test_what_was_no_data_is_not_taken_for_a_damaged_answer_with_data(text: str) -> None:
     assert not may_tell(text)

@@ -153,6 +153,11 @@ class SimCoinAcceptor(CcTalkDevice):
         """Tell whether every event has been read."""
         return self.log.told or not self.powered
 
+    @property
+    def noted(self) -> bool:
+        """Tell whether its reader has every coin on record that it can tell of."""
+        return not self._untold
+
     def _handle(self, header: int, data: bytes) -> Reply:
         match header:
             case Header.READ_BUFFERED_CREDIT:

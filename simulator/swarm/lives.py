@@ -162,6 +162,7 @@ class Lives:
             and (running.machine.desk.mode.selling or self._off() or self._in_service())
             and not self._recounting()
             and not self._unnoticed()
+            and self._noted()
             and not state.sagas
             and (state.escrow is None or state.escrow.claimed or state.escrow.waits)
             and machine.world.quiet
@@ -174,6 +175,11 @@ class Lives:
             hopper.fit and SILENT.format(hopper.address) in self.machine.state.faults
             for hopper in line.hoppers
         )
+
+    def _noted(self) -> bool:
+        """Tell whether every coin of a ccTalk acceptor is on record; a slow disk takes its time."""
+        line = self.machine.world.cctalk
+        return line is None or line.acceptor is None or line.acceptor.noted
 
     def _off(self) -> bool:
         """Tell whether it has stopped itself until a technician has looked."""

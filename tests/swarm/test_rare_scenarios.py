@@ -278,6 +278,15 @@ def test_a_bill_over_a_slow_disk_is_not_overdue_by_the_time_of_the_one_before() 
             assert verdict.hits.get("bill.return_intended", 0) == 0
 
 
+def test_a_coin_that_waits_for_a_slow_disk_is_judged_when_it_is_on_record() -> None:
+    # The judge's mistake: while the first coin's record was being written the second one was not
+    # read, or on no record yet, and nothing else moved (seed 7700036).
+    slow = Trouble("disk", "latency_s", 30.0, for_s=8.8)
+    coins_ = Act("coin", 50), Act("coin", 100, after_s=0.6)
+    verdict = lived(Build(cctalk=True), Step(18, coins_, (slow,)))
+    assert verdict.findings == []
+
+
 def test_a_claim_over_one_item_of_a_basket_is_none_over_the_one_before_it() -> None:
     # The judge's mistake: both had the same discount, and the one that was sold was taken for the
     # one that was claimed (seed 500007830).

@@ -34,6 +34,9 @@ POSITIONS: Final = 16
 
 MASK_BYTES: Final = 2
 COUNT_BYTES: Final = 3
+HIGH_BYTE_FIRST: Final = "ALB"
+"""Makers whose counters begin with the high byte, against the specification (Alberici's manuals of
+the AL55 and AL66)."""
 RECOUNTS: Final = 3
 """Looks at the accept counter between two reads that tell of no new coin, before giving up."""
 POLL_S: Final = 0.2
@@ -116,7 +119,8 @@ class Acceptor(Unit):
         reply = await self.try_ask(Header.REQUEST_ACCEPT_COUNTER)
         if reply is None or len(reply.data) != COUNT_BYTES:
             return None
-        return int.from_bytes(reply.data, "little")
+        high_first = self.identity.manufacturer.upper().startswith(HIGH_BYTE_FIRST)
+        return int.from_bytes(reply.data, "big" if high_first else "little")
 
     async def accepted_until(self, buffer: EventBuffer) -> int | None:
         """Ask how many coins it had ever taken when it answered with this buffer.

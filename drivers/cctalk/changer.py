@@ -174,6 +174,8 @@ class CcTalkChanger:
     def _adopt(self, known: Known) -> None:
         if isinstance(known.info, ChangerInfo):
             self._take(known.info)
+            if self._acceptor is not None:
+                self._acceptor.identity = known.info.identity
         cursor = decode_cursor(known.last_answer)
         self._seen = cursor.buffer
         self._count.accepted = cursor.accepted

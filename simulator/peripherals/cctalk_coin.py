@@ -45,6 +45,7 @@ class AcceptorSettings:
         tells_options: It answers header 213, which is no must.
         keeps_count: It counts the coins that it took (header 225), without power as well.
         keeps_inhibits: What it may take, and where to, outlives a reset of its own.
+        maker: What it answers to header 246; ALB sends that count's high byte first.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -64,6 +65,7 @@ class AcceptorSettings:
     tells_options: bool = True
     keeps_count: bool = True
     keeps_inhibits: bool = False
+    maker: str = "SIM"
 
 
 @dataclass(slots=True)
@@ -120,6 +122,7 @@ class SimCoinAcceptor(CcTalkDevice):
             "acceptor", address, "Coin Acceptor", timeline, truth, self.faults, model="SIM-COIN"
         )
         self.paths = dict(paths or {})
+        self._identity[Header.REQUEST_MANUFACTURER_ID] = self.settings.maker.encode()
         self.log = EventLog()
         self.accepted = 0
         self.master = True
@@ -179,7 +182,7 @@ class SimCoinAcceptor(CcTalkDevice):
             case Header.REQUEST_COIN_ID if data and 1 <= data[0] <= _POSITIONS:
                 return self.settings.ids.get(data[0], ("......", 0))[0].encode()
             case Header.REQUEST_ACCEPT_COUNTER if self.settings.keeps_count:
-                return self.taken.to_bytes(3, "little")
+                return self.taken.to_bytes(3, "big" if self.settings.maker == "ALB" else "little")
             case Header.REQUEST_POLLING_PRIORITY:
                 return bytes((2, 20))
             case Header.PERFORM_SELF_CHECK:

@@ -565,9 +565,10 @@ def test_anothers_answer_is_no_cursor(data: str) -> None:
 # ----------------------------------------------------------- coins that nobody read in time
 
 
+@pytest.mark.parametrize("maker", ["SIM", "ALB"])
 @virtual
-async def test_a_coin_unread_at_a_power_cut_is_told_by_the_accept_counter() -> None:
-    it = await taking(rig())
+async def test_a_coin_unread_at_a_power_cut_is_told_by_the_accept_counter(maker: str) -> None:
+    it = await taking(rig(acceptor=AcceptorSettings(maker=maker)))
     await it.insert(100)
     await until(lambda: len(it.sink.durable) >= 2, 5, "the first is recorded")
     await it.die()

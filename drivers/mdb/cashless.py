@@ -73,6 +73,9 @@ class MdbCardReader(ReaderRevalue):
     _refused = False
     """The reader has denied the last request: nothing of it is open."""
 
+    _untold = False
+    """VEND SUCCESS was never acknowledged: the reader waits for it, or has charged."""
+
     _no_vend = False
     """The reader took the last VEND FAILURE for out of sequence."""
 
@@ -105,7 +108,7 @@ class MdbCardReader(ReaderRevalue):
             self._approved_units = None
             self._damaged_before = self._slot.damaged
             self._cancelling = None
-            self._granted = False
+            self._granted = self._untold = False
             decision = self._decision = self.expect(VendApproved, VendDenied)
             wrong = self.expect(OutOfSequence)
             try:
@@ -415,6 +418,7 @@ class MdbCardReader(ReaderRevalue):
 
     def _never_told(self) -> SettleOutcome:
         """The reader still waits for an outcome: a RESET ends its vend, and charges it."""
+        self._untold = True
         self._want_restart()
         return SettleOutcome.UNKNOWN
 
@@ -541,6 +545,14 @@ class MdbCardReader(ReaderRevalue):
             raise LinkError(f"{self._name.value} does not answer")
         if self._untouched or (self._reset_since and not self._session):
             return  # the reset has ended it, and a fresh reader would never answer
+        untold, self._untold = self._untold, False
+        if untold and not self._reset_since:
+            # Some readers take SESSION COMPLETE in VEND SUCCESS's place for a cancel, and charge
+            # nothing of what was delivered. The RESET that is due ends the session as well.
+            self._close_session()
+            self._dialogue_ended()
+            self._stir.set()
+            return
         nothing_to_end, self._nothing_to_end = self._nothing_to_end, False
         began = (BeginSession,) if nothing_to_end and not self._session else ()
         expectation = self.expect(EndSession, OutOfSequence, *began)

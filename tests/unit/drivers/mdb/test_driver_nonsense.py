@@ -22,7 +22,7 @@ from simulator.bench import BenchSettings
 from simulator.peripherals.base import Peripheral
 from simulator.peripherals.reader_settings import Card, ReaderSettings, ReaderState
 from tests.mdb_kit import FakeSink, Rig, rig, until, virtual
-from tests.unit.drivers.mdb.cashless_kit import selling, session
+from tests.unit.drivers.mdb.cashless_kit import selling, sent, session
 
 Handler = Callable[[bytes], bytes | None]
 
@@ -303,4 +303,21 @@ async def test_a_reader_in_no_session_that_wants_one_ended_sells_on(
     await it.reader.end_session()
     await asyncio.sleep(10.0)
     assert it.sink.told(DeviceRestarts) == []
+    await it.die()
+
+
+@virtual
+async def test_a_reader_that_never_hears_of_the_success_is_told_no_session_complete() -> None:
+    """Some take it for a cancel. RESET instead: it charges what is approved."""
+    it = await selling()
+    await session(it)
+    assert isinstance(await it.reader.request_vend(100, 1), Approved)
+    mend = answer(it.bench.reader, b"\x13\x02", None)
+    assert await it.reader.vend_success(1) is SettleOutcome.UNKNOWN
+    await it.reader.end_session()
+    await until(lambda: bool(it.sink.told(DeviceRestarts)), 10)
+    mend()
+    await until(lambda: it.reader.ready, 20)
+    assert sent(it, b"\x13\x04") == []
+    assert sum(entry.charged for entry in it.bench.truth.authorisations.values()) == 100
     await it.die()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.clock import Clock
@@ -17,7 +17,7 @@ from controller.ports import DispenseEvidence, DispenseOutcome, DispenseResult, 
 from drivers.dispenser.column_motor import ColumnMotor
 from drivers.dispenser.current_sense import CurrentSense
 from drivers.dispenser.drop_sensor import DropSensor
-from drivers.dispenser.turn import Turn, TurnEnd, TurnInputs, TurnTimes
+from drivers.dispenser.turn import START_PART_OF_TURN, Turn, TurnEnd, TurnInputs, TurnTimes
 from drivers.gpio.debounce import Debounced
 from drivers.gpio.lines import InputLine, Lines
 from drivers.waiting import Stir
@@ -64,6 +64,7 @@ class _Run:
     end: TurnEnd
     run_s: float
     detail: str
+    only_home: bool  # it began off home and soon ended there: what was left of an earlier turn
 
 
 class GpioDispenser:
@@ -119,6 +120,9 @@ class GpioDispenser:
         product, a hand in the bin): it is cleared once more, and if it stays on: BLIND, not turned.
         So it is where another column's product may still fall for this vend. On before the extra
         turn, the product fell late: DROPPED, not turned.
+
+        A spiral that stands off home is brought home by the first half turn at most, which delivers
+        what an earlier turn owed, or nothing: then its own turn follows.
         """
         hardware = self._hardware(column)
         async with self._one_at_a_time:
@@ -132,8 +136,15 @@ class GpioDispenser:
                 late = self._clock.monotonic_s() < self._fallen_by
                 if late or await sensor.check() is SensorCheck.BLIND or sensor.latched:
                     return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
+            was_open = self._door is not None and self._door.active
             run = await self._run(hardware)
-            return await self._judge(run)
+            result = await self._judge(run)
+            if not run.only_home or result.outcome is not DispenseOutcome.NOT_SEEN:
+                return result
+            if self._door is not None and self._door.active and not was_open:
+                return replace(result, outcome=DispenseOutcome.DOOR_OPENED)
+            result = await self._judge(await self._run(hardware))
+            return replace(result, run_s=run.run_s + result.run_s)
 
     async def evidence(self, column: str) -> DispenseEvidence:
         """Read latch and home switch; nothing moves.
@@ -192,12 +203,8 @@ class GpioDispenser:
                 # taken for off home, the motor would be stopped when its cam is heard.
                 await self._clock.sleep(HOME_DEBOUNCE_S)
                 home.start()
-            turn = Turn(
-                hardware.times,
-                started,
-                at_home=None if home is None else home.active,
-                sensed=self._current is not None,
-            )
+            at_home = None if home is None else home.active
+            turn = Turn(hardware.times, started, at_home=at_home, sensed=self._current is not None)
             while True:
                 now = self._clock.monotonic_s()
                 inputs = TurnInputs(
@@ -212,7 +219,10 @@ class GpioDispenser:
                     break
                 await _wait(changed, turn.look_by() - now)
             motor.off()
-            return _Run(end, self._clock.monotonic_s() - started, motor.cut_why or "")
+            run_s = self._clock.monotonic_s() - started
+            soon = run_s < START_PART_OF_TURN * hardware.times.turn_s
+            only_home = end is TurnEnd.TURNED and at_home is False and soon
+            return _Run(end, run_s, motor.cut_why or "", only_home)
 
     async def _judge(self, run: _Run) -> DispenseResult:
         sensor = self._sensor

@@ -1,4 +1,4 @@
-"""Switches that chatter and cables that catch spikes: what is no news changes nothing."""
+"""Switches that chatter, cables that catch spikes, spirals that stopped short: no news, no harm."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,3 +46,37 @@ def test_a_sold_out_switch_that_rattles_says_nothing(
 
     assert play(direct, story).outcome is Outcome.DROPPED
     assert direct.turns("A2") == 1
+
+
+def test_a_spiral_that_stands_just_before_home_is_turned_once_more(direct: Any, play: Play) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.cabinet.spirals["A1"].put(0.93)
+        return await vend(bench, "A1")
+
+    result = play(direct, story)
+    assert (result.outcome, result.detail) == (Outcome.DROPPED, "")
+    assert result.run_s == pytest.approx(0.14 + 2.0, abs=0.03)
+    assert direct.fallen == 1
+
+
+def test_what_falls_on_the_way_home_is_all_that_is_given(direct: Any, play: Play) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.cabinet.spirals["A1"].put(0.85)
+        return await vend(bench, "A1")
+
+    assert play(direct, story).outcome is Outcome.DROPPED
+    assert (direct.fallen, direct.turns("A1")) == (1, 1)
+
+
+def test_a_door_that_opens_between_home_and_the_turn_keeps_the_motor_off(
+    direct: Any, play: Play
+) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.cabinet.spirals["A1"].put(0.93)
+        assert await bench.dispenser.check_sensor("A1") is SensorCheck.READY
+        asyncio.get_running_loop().call_later(0.3, bench.cabinet.set_door, True)
+        result: DispenseResult = await bench.dispenser.turn("A1")
+        return result
+
+    assert play(direct, story).outcome is Outcome.DOOR_OPENED
+    assert direct.turns("A1") == 1

@@ -149,6 +149,7 @@ def cards() -> tuple[Card, ...]:
         Card("grown-up", age=30),
         Card("child", age=12),
         Card("identity", age=44, pays=False),
+        Card("youth", age=17, pays=False),
     )
 
 

@@ -44,6 +44,7 @@ class SimReader(ReaderVends):
             assert self._auth is not None
             self._auth.card = card.name
             self._auth.customer = self._truth.customer
+            self.told_of_card = False
             self._think()
         elif self.state is ReaderState.ENABLED:
             self._tell(
@@ -53,6 +54,7 @@ class SimReader(ReaderVends):
 
     def _session_begun(self) -> None:
         self.state = ReaderState.IDLE
+        self.told_of_card = self.expanded  # BEGIN SESSION says more of it in that mode
         self._vended = False
         self._start_session_timer()
         self._happens("session")

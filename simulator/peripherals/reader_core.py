@@ -81,6 +81,7 @@ class ReaderCore(Peripheral):
         self.prices: tuple[int, int] | None = None
         """Highest and lowest price told, minor units."""
         self.card: Card | None = None
+        self.told_of_card = False  # whether it can be refunded
         self.cash_sales: deque[tuple[int, int]] = deque(maxlen=CASH_SALES_KEPT)
         self.keys = b""
         self.age_asked = 0

@@ -199,6 +199,8 @@ class ReaderVends(ReaderCore):
         self._refunding = False
         card = self.card
         can = self.settings.can_refund and (card is None or card.refundable)
+        if self.told_of_card and card is not None:
+            can = card.refundable  # what was told of it overrides what the reader says of itself
         if self.faults.refund == "error":
             self._truth.set_card(auth, AuthState.CAPTURED, "refund error")
             if self.level >= 2:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from config.machine import MachineSettings
+from simulator.peripherals.reader_settings import OPTION_32_BIT, OPTION_MULTI_CURRENCY
+from simulator.plan import WorldPlan
 from simulator.swarm.cctalk import CcTalkCash
 from simulator.swarm.cold import Cold
 from simulator.swarm.comforts import Comforts
@@ -20,8 +22,9 @@ from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
 from simulator.swarm.recorded import BlackBox
-from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, Nights, TokenSlot
+from simulator.swarm.rights import BasketShop, GrownUps, HappyHours, Nights, TokenSlot, Youths
 
+EXPANDS: Final = 3  # the level of readers that have options
 DEAREST: Final = "B2"  # of the demo machine
 DEAR: Final = 740  # more than a bill of 5.00
 
@@ -129,6 +132,26 @@ class SecondReader(Fitting):
         return settings.model_copy(update={"mdb": mdb})
 
 
+class WideReaders(Fitting):
+    """Readers in expanded currency mode, where they are of level 3."""
+
+    name = "wide readers"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Some know it."""
+        return replace(build, wide=build.reader_level >= EXPANDS and rng.random() < 0.4)
+
+    def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
+        """They offer it, and are told to use it."""
+        if not build.wide:
+            return plan
+        readers = {
+            name: replace(reader, options=reader.options | OPTION_32_BIT | OPTION_MULTI_CURRENCY)
+            for name, reader in plan.readers.items()
+        }
+        return replace(plan, readers=readers)
+
+
 class NewOwners(Fitting):
     """Every second start finds the policies of another owner in the file."""
 
@@ -228,6 +251,7 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     Shelves(),
     Recycler(),
     SecondReader(),
+    WideReaders(),
     TokenSlot(),
     BasketShop(),
     Cold(),
@@ -237,6 +261,7 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     HappyHours(),
     Nights(),
     GrownUps(),
+    Youths(),
     BlackBox(),
     Ordered(),
     OtherGlass(),

@@ -32,6 +32,7 @@ PAYERS: Final[Mapping[str, Draws]] = {
 TRIES: Final = 12  # draws of somebody who pays as wanted, before the last one has to do
 STRAY: Final = 0.1  # of them do whatever else comes to their mind
 SWITCHED: Final = "A3"  # the demo machine's column that can tell that it is empty; cola, in it
+YOUNG: Final = "B1"  # crisps, which some owners sell from sixteen on
 TOKENED: Final = ("A1", "A3")  # what a token buys
 FOOD: Final = ("A3", "B2")  # under the health timer
 SHORT_S: Final = "8"  # how long a promise is good for that is to lapse
@@ -129,7 +130,9 @@ def _wanting(
 
 def anyones(shelf: Shelf, build: Build) -> list[str]:
     """Return the selections that ask for no age."""
-    return [one for one in shelf.selections if not (build.flagged and one == SWITCHED)]
+    asked = {SWITCHED} if build.flagged else set()
+    asked |= {YOUNG} if build.youths else set()
+    return [one for one in shelf.selections if one not in asked]
 
 
 def _waiting(acts: list[Act]) -> list[Act]:

@@ -133,6 +133,7 @@ class Build:
     night: str = ""  # the day in whose small hours the life begins: sun, mon
     zone: str = "UTC"
     flagged: bool = False  # a product is for grown-ups
+    youths: bool = False  # and another one for who is sixteen
     checks_age: bool = True
     multivend_reader: bool = False
     on_unknown: str = "refund"
@@ -152,6 +153,7 @@ class Build:
     by_itself: bool = False  # no column stands in for another
     recycler: bool = False  # of fives and tens
     second_reader: bool = False
+    wide: bool = False  # its readers of level 3 count in 32 bits, and tell more of a card
     recorded: bool = False  # it has a flight recorder, and what it kept is replayed
     cooled: float = 0.0  # its food may be too warm for so many seconds; 0: nothing is cooled
     heated: float = 0.0  # the same of hot food that is not hot enough

@@ -230,7 +230,9 @@ class Player(Lives):
     async def _visit(self, *, hoppers: bool = False) -> list[str]:
         self.machine.world.truth.customer = "technician"
         assert self.judge is not None, "judged since the first boot"
-        findings = await self.technician.visit(hoppers=hoppers or self.judge.must_count_hoppers)
+        rng = random.Random(f"{self.life.seed}/{self.verdict.step}/visit")
+        hoppers = hoppers or self.judge.must_count_hoppers
+        findings = await self.technician.visit(rng, hoppers=hoppers)
         if self.health is not None:
             self.health.attended()
         await self._while_alive(self._calm())
@@ -289,10 +291,13 @@ class Player(Lives):
         self._damaged = False
         self.rules.purse.begin()
         self.coverage.customer_left()
+        told = len(self.watch.evidence.findings)
+        self.watch.end_step()
+        findings = self.watch.evidence.findings[told:]
         self.watch.begin()
         assert self.judge is not None, "judged since the first boot"
         self.judge.reset()
-        findings = [] if self.inherited is None else self.inherited.findings
+        findings += [] if self.inherited is None else self.inherited.findings
         findings += await self._visit(hoppers=True)
         if findings:
             return findings

@@ -13,6 +13,7 @@ from controller.domain import accounts as acc
 from controller.domain.tubes import BILLS_FROM, TubeCoins, can_change
 from controller.journal import records as rec
 from controller.journal.envelope import Record
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.prices import Prices
 from simulator.whole import Whole
@@ -268,8 +269,12 @@ class Purse:
         vend = self._vends.get(record.vend or 0)
         if vend is None or not vend.opened.bill or vend.stacked or evidence.struck:
             return
-        settings = self._machine.world.readers[data.device].settings
-        if not settings.can_refund or settings.level < TELLS_REFUNDS:
+        reader = self._machine.world.readers[data.device]
+        settings, card = reader.settings, reader.card
+        # Of its card a reader tells when its session begins; one that is asked first has none yet.
+        told = reader.told_of_card and reader.state is ReaderState.IDLE
+        one_way = told and card is not None and not card.refundable
+        if one_way or not settings.can_refund or settings.level < TELLS_REFUNDS:
             evidence.findings.append(
                 f"{data.device} can't refund, and is asked before the bill beside it is stacked"
             )

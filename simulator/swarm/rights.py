@@ -139,6 +139,26 @@ class GrownUps(Fitting):
         return replace(plan, readers=readers)
 
 
+class Youths(Fitting):
+    """Another product is for those who are sixteen: a proof of that is none of being grown up."""
+
+    name = "youths"
+
+    def draw(self, rng: random.Random, build: Build) -> Build:
+        """Half of those with a product for grown-ups."""
+        return replace(build, youths=build.flagged and rng.random() < 0.5)
+
+    def settings(self, settings: MachineSettings, build: Build) -> MachineSettings:
+        """Flag it as well."""
+        if not build.youths:
+            return settings
+        products = tuple(
+            product.model_copy(update={"min_age": 16}) if product.id == "crisps" else product
+            for product in settings.products
+        )
+        return settings.model_copy(update={"products": products})
+
+
 def is_flagged(build: Build) -> bool:
     """Tell whether something is for grown-ups alone."""
     return build.flagged

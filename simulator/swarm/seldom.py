@@ -12,7 +12,7 @@ from typing import Final
 
 from simulator.swarm import rights
 from simulator.swarm.guided import RECOUNTED_S, Misfortune
-from simulator.swarm.payers import FOOD, anyones
+from simulator.swarm.payers import FOOD, SWITCHED, YOUNG, anyones
 from simulator.swarm.plan import Act, Build, Trouble
 from simulator.swarm.shelf import Shelf
 
@@ -106,6 +106,31 @@ def wants_a_bill_back(rng: random.Random, shelf: Shelf, build: Build) -> Misfort
     return Misfortune((*acts, Act("keys", text="*", after_s=1.0, until="credit")))
 
 
+def old_enough_for_one(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Proves to be sixteen, for one product, and wants another that is for grown-ups."""
+    del shelf, build
+    return Misfortune(
+        (
+            Act("keys", text=YOUNG, after_s=0.3),
+            Act("card", text="youth", after_s=0.5, until="proof"),
+            *(Act("coin", 100, after_s=0.4) for _ in range(2)),
+            Act("keys", text=SWITCHED, after_s=rng.choice((0.6, 3.0)), until="credit"),
+            Act("keys", text="*", after_s=2.0, until="end"),
+        )
+    )
+
+
+def one_way_beside_a_bill(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Pays the rest of what a bill does not suffice for by a card that takes nothing back."""
+    del shelf
+    dear = "B2#" if build.basket else "B2"
+    card = Act("card", text="one-way", after_s=0.3), Act("wait", after_s=1.5)
+    bill = Act("bill", 500, after_s=0.5), Act("wait", after_s=3.0)
+    first, then = rng.choice(((card, bill), (bill, card)))
+    acts = (*first, *then, Act("keys", text=dear, after_s=0.5, until="credit"))
+    return Misfortune((*acts, Act("wait", until="end")))
+
+
 def coin_behind_a_reset(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
     """Puts a coin in just behind a reset of the acceptor, before anybody has asked it again."""
     del build
@@ -150,6 +175,15 @@ def _holds_bills(build: Build) -> bool:
     return build.escrow and build.bill_waits != "keep"
 
 
+def _checks_two_ages(build: Build) -> bool:
+    return build.youths and build.checks_age and not (build.always_idle or build.basket)
+
+
+def _knows_cards(build: Build) -> bool:
+    """Tell whether a reader says, before it is asked, that a card takes nothing back."""
+    return _holds_bills(build) and build.dear and build.wide and not build.always_idle
+
+
 def _takes_at_once(build: Build) -> bool:
     return build.keeps_inhibits
 
@@ -162,6 +196,8 @@ SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("basket with a claim", basket_with_a_claim, 0.05, _has_baskets),
     Seldom("basket with a right", basket_with_a_right, 0.12, _asks_for_money),
     Seldom("bill back", wants_a_bill_back, 0.01, _holds_bills),
+    Seldom("sixteen", old_enough_for_one, 0.2, _checks_two_ages),
+    Seldom("one way", one_way_beside_a_bill, 0.15, _knows_cards),
 )
 
 

@@ -11,11 +11,14 @@ from controller.domain.credit import Credit, Order, Picked
 from controller.domain.offers import Offer
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.machine import promises
+from controller.machine import commands, promises
+from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
 from controller.machine.keys import Keys
+from controller.machine.table import Mode
 from controller.ports import AgeAnswer
-from controller.saga import age, dispensing, jackpot, redeem, rights
+from controller.saga import age, dispensing, escrow, jackpot, redeem, rights
+from controller.state import state, table
 from controller.state.climate import ClimateState
 from tests.mutants.planting import Mutant, Soil
 
@@ -204,6 +207,73 @@ def forget_credit_while_its_customer_keys(soil: Soil) -> None:
     soil.wrap(Keys, "pressed", make)
 
 
+def take_one_age_for_another(soil: Soil) -> None:
+    """Who has proved any age has proved all."""
+
+    def missing(desk: Desk, selection: str) -> bool:
+        proved, until = desk.live.age_proved
+        holds = proved > 0 and (desk.now < until or desk.live.basket.buying)
+        return desk.planogram.min_age(selection) > 0 and not holds
+
+    soil.put(age, "missing", missing)
+
+
+def overlook_that_a_card_takes_nothing_back(soil: Soil) -> None:
+    """A reader that can refund is asked before the bill beside it is stacked, whatever the card."""
+
+    def make(real: Any) -> Any:
+        def first(desk: Desk, reader: Any) -> bool:
+            told, desk.live.session_refundable = desk.live.session_refundable, None
+            try:
+                return bool(real(desk, reader))
+            finally:
+                desk.live.session_refundable = told
+
+        return first
+
+    soil.wrap(escrow, "stacked_first", make)
+
+
+def take_coins_for_the_operator_s_behind_a_visit(soil: Soil) -> None:
+    """A technician had the slot take coins for the operator; nobody ends that when they leave."""
+
+    def make(real: Any) -> Any:
+        def coins(self: CashHandling, report: Any) -> None:
+            desk = self._desk
+            mode, desk.mode = desk.mode, Mode.SERVICE if desk.live.fill_mode else desk.mode
+            try:
+                real(self, report)
+            finally:
+                desk.mode = mode
+
+        return coins
+
+    def stays(real: Any) -> Any:
+        def leave(desk: Desk, by: str) -> Any:
+            on = desk.live.fill_mode
+            answer = real(desk, by)
+            desk.live.fill_mode = on
+            return answer
+
+        return leave
+
+    soil.wrap(commands, "_leave_service", stays)
+    soil.wrap(CashHandling, "coins", make)
+
+
+def forget_that_the_recycler_was_emptied(soil: Soil) -> None:
+    """Its money is booked as taken, and its bills are believed to be there."""
+    folds = table.FOLDS
+    real = folds[rec.CashCollected.type]
+
+    def collected(s: Any, r: Any, d: Any) -> None:
+        held = dict(s.recycler)
+        real(s, r, d)
+        s.recycler = held
+
+    soil.put(state, "FOLDS", {**folds, rec.CashCollected.type: collected})
+
+
 MUTANTS: Final = (
     Mutant("make cash of a claim on a card", make_cash_of_a_claim_on_a_card),
     Mutant("pay out credit that only buys", pay_out_credit_that_only_buys),
@@ -225,4 +295,12 @@ MUTANTS: Final = (
     Mutant("keep what an app paid too much", keep_what_an_app_paid_too_much, "none"),
     Mutant("book a card's refund as earned", book_a_card_s_refund_as_earned),
     Mutant("forget credit while its customer keys", forget_credit_while_its_customer_keys),
+    Mutant("take one age for another", take_one_age_for_another),
+    Mutant("overlook that a card takes nothing back", overlook_that_a_card_takes_nothing_back),
+    Mutant(
+        "take coins for the operator's behind a visit",
+        take_coins_for_the_operator_s_behind_a_visit,
+        "none",
+    ),
+    Mutant("forget that the recycler was emptied", forget_that_the_recycler_was_emptied, "none"),
 )

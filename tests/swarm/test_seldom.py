@@ -10,10 +10,10 @@ import pytest
 
 from simulator.swarm import build, seldom
 from simulator.swarm.draw import draw, luck
-from simulator.swarm.plan import Build, Life, Step
+from simulator.swarm.plan import Act, Build, Life, Step
 from simulator.swarm.play import play
 from simulator.swarm.shelf import Shelf
-from tests.mutants import strangers
+from tests.mutants import owners, strangers
 from tests.mutants.planting import Mutant, planted
 
 BASE = build.base_settings()
@@ -82,3 +82,37 @@ def test_they_come_only_where_everything_may_go_wrong() -> None:
 
     assert drawn("all")
     assert not drawn("none")
+
+
+def test_a_proof_of_one_age_is_none_of_another() -> None:
+    machine = Build(always_idle=False, flagged=True, youths=True)
+    assert lives(seldom.old_enough_for_one, machine) == []
+    with planted(Mutant("none", owners.take_one_age_for_another)):
+        found = lives(seldom.old_enough_for_one, machine)
+    assert "A3 is sold to somebody who proved no age" in found
+
+
+def test_a_card_that_takes_nothing_back_is_asked_behind_the_bill() -> None:
+    machine = Build(always_idle=False, dear=True, wide=True)
+    assert lives(seldom.one_way_beside_a_bill, machine) == []
+    with planted(Mutant("none", owners.overlook_that_a_card_takes_nothing_back)):
+        found = lives(seldom.one_way_beside_a_bill, machine)
+    words = "cashless1 can't refund, and is asked before the bill beside it is stacked"
+    assert words in found
+
+
+@pytest.mark.parametrize(
+    ("bug", "told"),
+    [
+        (owners.take_coins_for_the_operator_s_behind_a_visit, "customers are out of pocket by 50"),
+        (owners.forget_that_the_recycler_was_emptied, "cash.recycler: 0 is there after a visit"),
+    ],
+)
+def test_a_technician_takes_the_recycler_s_bills_and_puts_coins_in(bug: Any, told: str) -> None:
+    coin = Act("coin", 50), Act("keys", text="B4", until="credit")
+    steps = [Step(n, coin if n % 2 else (), visit=not n % 2) for n in range(1, 12)]
+    life = Life(1, Build("native", recycler=True), tuple(steps))
+    assert play(BASE, life)[0].findings == []
+    with planted(Mutant("none", bug)):
+        (found, *_) = play(BASE, life)[0].findings
+    assert found.startswith(told)

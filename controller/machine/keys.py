@@ -14,7 +14,7 @@ from controller.machine.effects import Beep, CancelReading, EndSession, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import age, basket, basket_rules, revalue, vend
+from controller.saga import age, basket, basket_rules, revalue, rights, vend
 from controller.saga.claims import CODE_DIGITS
 from controller.saga.redeem import redeem
 
@@ -36,7 +36,7 @@ class Keys:
         desk = self._desk
         desk.do(Beep(Tone.KEY))
         languages.stays(desk)
-        if desk.credit:
+        if desk.credit or rights.tokens(desk):
             desk.credit_is_new()  # whoever chooses has not forgotten it
         if key == CANCEL:
             self.cancel()

@@ -160,6 +160,19 @@ def test_whose_vend_has_just_failed_has_not_forgotten_the_token(link: Link) -> N
     play(scenario, link, settings=WITH_TOKENS.model_copy(update={"policy": policy}))
 
 
+def test_whoever_keys_has_not_forgotten_the_token(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await token(stage)
+        await stage.passes(16.0)
+        stage.press("B9")
+        await stage.passes(16.0)
+        assert stage.state.rights
+        await stage.until(lambda: not stage.state.rights, within_s=10.0)
+
+    policy = SETTINGS.policy.model_copy(update={"credit_timeout_s": 20.0})
+    play(scenario, link, settings=WITH_TOKENS.model_copy(update={"policy": policy}))
+
+
 def test_a_token_that_is_not_wanted_becomes_a_claim_that_buys_later(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await token(stage)

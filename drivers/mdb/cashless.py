@@ -546,7 +546,7 @@ class MdbCardReader(ReaderRevalue):
         if self._untouched or (self._reset_since and not self._session):
             return  # the reset has ended it, and a fresh reader would never answer
         untold, self._untold = self._untold, False
-        if untold and not self._reset_since:
+        if untold and self._restart_due is not None:
             # Some readers take SESSION COMPLETE in VEND SUCCESS's place for a cancel, and charge
             # nothing of what was delivered. The RESET that is due ends the session as well.
             self._close_session()

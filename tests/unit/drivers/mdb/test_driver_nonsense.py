@@ -321,3 +321,19 @@ async def test_a_reader_that_never_hears_of_the_success_is_told_no_session_compl
     assert sent(it, b"\x13\x04") == []
     assert sum(entry.charged for entry in it.bench.truth.authorisations.values()) == 100
     await it.die()
+
+
+@virtual
+async def test_a_success_that_was_never_heard_ends_no_later_session() -> None:
+    it = await selling()
+    await session(it)
+    assert isinstance(await it.reader.request_vend(100, 1), Approved)
+    mend = answer(it.bench.reader, b"\x13\x02", None)
+    assert await it.reader.vend_success(1) is SettleOutcome.UNKNOWN
+    await until(lambda: bool(it.sink.told(DeviceRestarts)), 20)
+    mend()
+    await until(lambda: it.bench.reader.state is ReaderState.ENABLED, 20)
+    await session(it, Card("later"))
+    await it.reader.end_session()
+    assert len(sent(it, b"\x13\x04")) == 1
+    await it.die()

@@ -18,7 +18,7 @@ from drivers.dispenser.column_motor import ColumnMotor
 from drivers.dispenser.current_sense import CurrentSense
 from drivers.dispenser.drop_sensor import DropSensor
 from drivers.dispenser.turn import START_PART_OF_TURN, Turn, TurnEnd, TurnInputs, TurnTimes
-from drivers.gpio.debounce import Debounced
+from drivers.gpio.debounce import Debounced, stands
 from drivers.gpio.lines import InputLine, Lines
 from drivers.waiting import Stir
 
@@ -31,6 +31,8 @@ DOOR_DEBOUNCE_S: Final = 0.01
 EMPTY_STANDS_S: Final = 0.1
 """A sold-out switch counts when it stands still: it rattles when somebody knocks at the machine,
 and a column that is taken for empty sells no more until it is filled."""
+
+SENSE_STUCK: Final = "current sense on before the start"
 
 LATE_S: Final = 3.0
 """How long after its turn a product that was not seen may still fall. One that falls while the
@@ -126,7 +128,7 @@ class GpioDispenser:
         """
         hardware = self._hardware(column)
         async with self._one_at_a_time:
-            if hardware.empty is not None and await _stands(hardware.empty, EMPTY_STANDS_S):
+            if hardware.empty is not None and await stands(hardware.empty, EMPTY_STANDS_S):
                 return DispenseResult(DispenseOutcome.EMPTY)
             sensor = self._sensor
             if sensor is not None and sensor.latched:
@@ -179,19 +181,22 @@ class GpioDispenser:
             changed.set()
 
         with ExitStack() as stack:
-            home = None
-            if hardware.home is not None:
-                home = Debounced(hardware.home, HOME_DEBOUNCE_S, lambda _: changed.set())
-                stack.callback(home.stop)
-            if self._current is not None:
-                stack.callback(self._current.listen(lambda *_: changed.set()))
-            sensor = self._sensor
-            if sensor is not None:
-                stack.callback(sensor.listen(lambda *_: changed.set()))
             if self._door is not None:
                 door = Debounced(self._door, DOOR_DEBOUNCE_S, on_door)
                 door.start()
                 stack.callback(door.stop)
+            current, detail = self._current, ""
+            if current is not None and await current.stuck():
+                current, detail = None, SENSE_STUCK
+            home = None
+            if hardware.home is not None:
+                home = Debounced(hardware.home, HOME_DEBOUNCE_S, lambda _: changed.set())
+                stack.callback(home.stop)
+            if current is not None:
+                stack.callback(current.listen(lambda *_: changed.set()))
+            sensor = self._sensor
+            if sensor is not None:
+                stack.callback(sensor.listen(lambda *_: changed.set()))
             motor = hardware.motor
             stack.callback(motor.off)  # last in, first out: the motor stops before anything else
             started = self._clock.monotonic_s()
@@ -204,12 +209,12 @@ class GpioDispenser:
                 await self._clock.sleep(HOME_DEBOUNCE_S)
                 home.start()
             at_home = None if home is None else home.active
-            turn = Turn(hardware.times, started, at_home=at_home, sensed=self._current is not None)
+            turn = Turn(hardware.times, started, at_home=at_home, sensed=current is not None)
             while True:
                 now = self._clock.monotonic_s()
                 inputs = TurnInputs(
                     home=None if home is None else home.active,
-                    stalled=None if self._current is None else self._current.stalled,
+                    stalled=None if current is None else current.stalled,
                     door_open=door_opened,
                     cut=motor.cut_why is not None,
                     seen=sensor is not None and sensor.latched,
@@ -222,7 +227,7 @@ class GpioDispenser:
             run_s = self._clock.monotonic_s() - started
             soon = run_s < START_PART_OF_TURN * hardware.times.turn_s
             only_home = end is TurnEnd.TURNED and at_home is False and soon
-            return _Run(end, run_s, motor.cut_why or "", only_home)
+            return _Run(end, run_s, motor.cut_why or detail, only_home)
 
     async def _judge(self, run: _Run) -> DispenseResult:
         sensor = self._sensor
@@ -251,18 +256,6 @@ class GpioDispenser:
             return sensor.latched
         finally:
             forget()
-
-
-async def _stands(line: InputLine, seconds: float) -> bool:
-    """Tell whether a line is on, and stays on without an edge for so long."""
-    if not line.active:
-        return False
-    moved = Stir()
-    forget = line.listen(lambda *_: moved.set())
-    try:
-        return not await moved.wait(seconds)
-    finally:
-        forget()
 
 
 async def _wait(stir: Stir, seconds: float) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from drivers.gpio.lines import InputLine
+from drivers.waiting import Stir
 
 
 class Debounced:
@@ -59,3 +60,15 @@ class Debounced:
         if level != self.active:
             self.active = level
             self._changed(level)
+
+
+async def stands(line: InputLine, seconds: float) -> bool:
+    """Tell whether a line is on, and stays on without an edge for so long."""
+    if not line.active:
+        return False
+    moved = Stir()
+    forget = line.listen(lambda *_: moved.set())
+    try:
+        return not await moved.wait(seconds)
+    finally:
+        forget()

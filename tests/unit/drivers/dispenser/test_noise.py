@@ -10,7 +10,7 @@ from controller.ports import DispenseOutcome as Outcome
 from controller.ports import DispenseResult, SensorCheck
 
 Play = Callable[[Any, Any], Any]
-MOTOR, EMPTY, DOOR = 5, 18, 24
+MOTOR, EMPTY, STALL, DOOR = 5, 18, 23, 24
 
 
 async def vend(bench: Any, column: str) -> DispenseResult:
@@ -80,3 +80,32 @@ def test_a_door_that_opens_between_home_and_the_turn_keeps_the_motor_off(
 
     assert play(direct, story).outcome is Outcome.DOOR_OPENED
     assert direct.turns("A1") == 1
+
+
+def test_a_current_sense_that_is_on_at_rest_makes_no_jam_of_every_column(
+    direct: Any, play: Play
+) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.breaks("A2", stuck_on=True, seized=True)
+        return await vend(bench, "A1")
+
+    result = play(direct, story)
+    assert result.outcome is Outcome.DROPPED
+    assert result.detail == "current sense on before the start"
+    assert direct.turns("A1") == 1
+
+
+def test_a_current_sense_that_lets_go_late_is_believed_in_the_next_run(
+    direct: Any, play: Play
+) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        assert await bench.dispenser.check_sensor("A1") is SensorCheck.READY
+        bench.breaks("A1", seized=True)
+        bench.board.drive(STALL, True)
+        asyncio.get_running_loop().call_later(0.05, bench.board.drive, STALL, False)
+        result: DispenseResult = await bench.dispenser.turn("A1")
+        return result
+
+    result = play(direct, story)
+    assert result.outcome is Outcome.JAMMED
+    assert result.run_s < 0.5

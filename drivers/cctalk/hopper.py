@@ -135,6 +135,8 @@ class Hopper(Unit):
         """Why its counts prove nothing; empty when they do."""
         self._kind: DispenseKind | None = None
         """How it wants a dispense proved; None until it has told who it is."""
+        self._proved = False
+        """It has taken an order of that kind."""
 
     @property
     def pays(self) -> bool:
@@ -231,7 +233,7 @@ class Hopper(Unit):
             LinkError: The line is down.
             DeviceFault: It is no hopper.
         """
-        self._kind = None
+        self._kind, self._proved = None, False
         await self.identify(Category.PAYOUT)
         numbered = len(self.serial) >= SERIAL_BYTES
         kind = self.plan.kind
@@ -242,6 +244,12 @@ class Hopper(Unit):
         if kind is DispenseKind.SERIAL and not numbered:
             raise Silent(f"{self.part} does not tell the serial number that its dispenses need")
         self._kind = kind
+
+    def _guess_again(self) -> None:
+        """One that took no order, and was never told how, may want the other kind."""
+        if self.plan.kind is None and not self._proved and len(self.serial) >= SERIAL_BYTES:
+            serial = self._kind is DispenseKind.SERIAL
+            self._kind = DispenseKind.NO_CIPHER if serial else DispenseKind.SERIAL
 
     async def wait_idle(self) -> Look | None:
         """Wait until no payout runs; None when that never becomes known. Raises LinkError."""
@@ -303,8 +311,11 @@ class Hopper(Unit):
                 if verdict is None:
                     return Paid(0, idle=False)
                 if verdict:
+                    self._proved = True
                     return await self._finish(before, coins)
+                self._guess_again()
             self._stalls(f"it took none of {SENDS} orders to pay")
+            await self.tell(Header.ENABLE_HOPPER, b"\0")
             return Paid(0, 0)
         except LinkError:
             if not sent:

@@ -47,6 +47,23 @@ async def test_a_payout_is_paid_and_proved_twice(kind: DispenseKind) -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("kind", list(DispenseKind))
+@virtual
+async def test_a_hopper_whose_name_tells_nothing_is_paid_from_as_it_wants(
+    kind: DispenseKind,
+) -> None:
+    it = rig(hoppers=(HopperSettings(100, kind=kind), HopperSettings(20, kind=kind)))
+    for hopper in it.hoppers:
+        hopper._identity[Header.REQUEST_PRODUCT_CODE] = b"HOPPER"
+    await it.up()
+    assert judged(await it.changer.payout(ORDER)).certain
+    assert it.tray == 340
+    asked = dispenses(it)
+    await it.changer.payout(ORDER)
+    assert (it.tray, dispenses(it)) == (680, asked + 2), "found out once"
+    await it.die()
+
+
 @virtual
 async def test_more_coins_than_one_command_holds_are_paid_in_several() -> None:
     it = await rig(hoppers=(HopperSettings(20, coins=400, coin_s=0.05),)).up()
@@ -92,6 +109,7 @@ async def test_a_dispense_that_is_never_heard_pays_nothing_for_certain() -> None
     it.hoppers[0].faults.lost_dispenses = 99
     evidence = await it.changer.payout(PayoutOrder(300, ((15, 3),)))
     assert judged(evidence, 300) == Reconciled((), "both", certain=True)
+    assert not it.hoppers[0].enabled
     await it.die()
 
 

@@ -167,6 +167,19 @@ def _blocks(count: int) -> str:
     return f"{count or 256} blocks"
 
 
+def _block(size: int) -> str:
+    return str(size) if size else "none: there is no such storage"
+
+
+def _revision(scribe: Scribe) -> None:
+    """Three numbers; some makers answer a text, such as 132-IT."""
+    told = scribe.data[scribe.at :]
+    if len(told) > 3 and all(0x20 <= byte < 0x7F for byte in told):
+        scribe.string(len(told), "revision")
+    else:
+        seq(number("release"), number("issue"), optional(number("minor issue")))(scribe)
+
+
 def _pin(scribe: Scribe) -> None:
     scribe.blob(4, "PIN", "four digits of a PIN; 0 switches it off")
 
@@ -209,9 +222,9 @@ TALKS: Final[dict[int, Talk]] = {
         answer=seq(
             choice("memory type", _STORAGE),
             number("read blocks", _blocks),
-            number("bytes per read block"),
+            number("bytes per read block", _block),
             number("write blocks", _blocks),
-            number("bytes per write block"),
+            number("bytes per write block", _block),
         )
     ),
     Header.READ_DATA_BLOCK: Talk(number("block"), rest("data", "stored by the host")),
@@ -310,9 +323,7 @@ TALKS: Final[dict[int, Talk]] = {
     ),
     Header.SWITCH_ENCRYPTION_CODE: Talk(rest("code", "three bytes of BCD digits")),
     Header.STORE_ENCRYPTION_CODE: NO_DATA,
-    Header.REQUEST_COMMS_REVISION: Talk(
-        answer=seq(number("release"), number("issue"), optional(number("minor issue")))
-    ),
+    Header.REQUEST_COMMS_REVISION: Talk(answer=_revision),
     Header.CLEAR_COMMS_STATUS: NO_DATA,
     Header.REQUEST_COMMS_STATUS: Talk(
         answer=seq(

@@ -254,8 +254,9 @@ class InstantReader(_Sink):
         self.log.append(f"request {price} {item}")
         return Approved(price) if self.approves else Denied("declined")
 
-    async def cancel_vend(self) -> CancelOutcome | Charged:
+    async def cancel_vend(self, refundable: bool | None = None) -> CancelOutcome | Charged:
         """Answer as told."""
+        del refundable
         self.log.append("cancel")
         return self.cancel
 
@@ -264,8 +265,9 @@ class InstantReader(_Sink):
         self.log.append(f"success {item}")
         return SettleOutcome.DONE
 
-    async def vend_failure(self) -> RefundOutcome:
+    async def vend_failure(self, refundable: bool | None = None) -> RefundOutcome:
         """Refund, or not, as told."""
+        del refundable
         self.log.append("failure")
         return self.refund
 

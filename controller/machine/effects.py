@@ -101,23 +101,26 @@ class CancelApproval:
 
     ``after_restart``: nobody waits for the request any more; this effect's outcome decides.
     ``begun``: a life before had begun to cancel it, and told nobody how that ended.
+    ``refundable``: the card's own word, which a life before may have heard.
     """
 
     vend: int
     device: DeviceName
     after_restart: bool = False
     begun: bool = False
+    refundable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """VEND SUCCESS or VEND FAILURE."""
+    """VEND SUCCESS or VEND FAILURE; ``refundable`` as in `CancelApproval`."""
 
     vend: int
     device: DeviceName
     success: bool
     item: int
     after_restart: bool = False
+    refundable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

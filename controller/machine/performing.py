@@ -141,12 +141,12 @@ class Performer:
         match effect:
             case fx.RequestApproval(device=device, amount=amount, item=item):
                 return await self._reader(device).request_vend(amount, item)
-            case fx.CancelApproval(device=device):
-                return await self._reader(device).cancel_vend()
+            case fx.CancelApproval(device=device, refundable=refundable):
+                return await self._reader(device).cancel_vend(refundable)
             case fx.Settle(device=device, success=True, item=item):
                 return await self._reader(device).vend_success(item)
-            case fx.Settle(device=device):
-                return await self._reader(device).vend_failure()
+            case fx.Settle(device=device, refundable=refundable):
+                return await self._reader(device).vend_failure(refundable)
             case fx.VerifyAge(device=device, age=age):
                 return await self._reader(device).verify_age(age)
             case fx.CancelAge(device=device):

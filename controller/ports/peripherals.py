@@ -180,10 +180,14 @@ class CardReader(MdbDevice, Protocol):
         """
         ...
 
-    async def cancel_vend(self) -> CancelOutcome | Charged:
+    async def cancel_vend(self, refundable: bool | None = None) -> CancelOutcome | Charged:
         """End a request that has no answer yet (VEND CANCEL); also after a restart.
 
         Charged: it had been approved, and the reader does not give the money back.
+
+        Args:
+            refundable: What a life before has heard of the card, which overrides the reader's own
+                word; None for nothing.
         """
         ...
 
@@ -191,8 +195,12 @@ class CardReader(MdbDevice, Protocol):
         """Report the product as delivered; repeated within the non-response time."""
         ...
 
-    async def vend_failure(self) -> RefundOutcome:
-        """Report the failed delivery and learn whether the money went back."""
+    async def vend_failure(self, refundable: bool | None = None) -> RefundOutcome:
+        """Report the failed delivery and learn whether the money went back.
+
+        Args:
+            refundable: As in ``cancel_vend``.
+        """
         ...
 
     async def end_session(self) -> None:

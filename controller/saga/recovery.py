@@ -212,7 +212,15 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
                 begun = saga.cancel_intended
                 if not begun:
                     desk.write(rec.ApprovalCancelIntended(device=saga.device), saga.vend)
-                desk.do(CancelApproval(saga.vend, reader, after_restart=True, begun=begun))
+                desk.do(
+                    CancelApproval(
+                        saga.vend,
+                        reader,
+                        after_restart=True,
+                        begun=begun,
+                        refundable=saga.card_refundable,
+                    )
+                )
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
         case "settle":
@@ -260,7 +268,8 @@ def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
         return False
     if _can_tell(desk, saga, reader):
-        desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True))
+        card = saga.card_refundable
+        desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True, refundable=card))
         return True
     if success:
         vend.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
@@ -354,7 +363,8 @@ def _cancelled_before(desk: Desk, saga: Saga) -> rec.ApprovalFinished:
     One that can't has charged what it had approved.
     """
     info = desk.state.devices.get(saga.device) or {}
-    refunds = info.get("can_refund", False) and info.get("level", 1) > 1
+    card = saga.card_refundable
+    refunds = (info.get("can_refund", False) if card is None else card) and info.get("level", 1) > 1
     if refunds:
         desk.flag("card refund already", saga.vend, saga.card_amount)
         return rec.ApprovalFinished(

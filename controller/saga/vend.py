@@ -200,7 +200,11 @@ def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceNa
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
     amount = due(saga)
-    desk.write(rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item), saga.vend)
+    card = desk.live.session_refundable if desk.live.session is reader else None
+    desk.write(
+        rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item, refundable=card),
+        saga.vend,
+    )
     desk.step(Trigger.AUTHORISE)
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
     if desk.live.session is None:

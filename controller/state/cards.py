@@ -17,6 +17,7 @@ def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
     saga = s.saga_of(r)
     saga.intent, saga.intent_boot = "approval", r.boot
     saga.device, saga.card_amount = d.device, d.amount
+    saga.card_refundable = d.refundable
     saga.cancel_intended = saga.refund_refused = False
     s.cards_asked[d.device] = r.seq if r.vend is None else r.vend, d.amount
 

@@ -47,6 +47,7 @@ class Saga:
     card_amount: int = 0
     card: Literal["", "approved", "denied", "settled", "refunded", "lost"] = ""
     card_token: bool = False
+    card_refundable: bool | None = None  # the card's own word, as its session told
     cancel_intended: bool = False  # the request is being ended before it has an answer
     refund_refused: bool = False  # the reader has told a refund error, whatever it says later
     revalued: int = 0  # put on the card

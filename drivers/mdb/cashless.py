@@ -93,7 +93,8 @@ class MdbCardReader(ReaderRevalue):
                 if not (info is not None and info.always_idle):
                     return Denied("no session")
                 await self._be_enabled()
-            waits_for_card = not self._session
+            if waits_for_card := not self._session:
+                self._card_refundable = None
             units = self.to_units(price)
             if units is None:
                 self._faults.raise_(
@@ -282,8 +283,9 @@ class MdbCardReader(ReaderRevalue):
 
     # --------------------------------------------------------------------------------- cancel
 
-    async def cancel_vend(self) -> CancelOutcome | Charged:
+    async def cancel_vend(self, refundable: bool | None = None) -> CancelOutcome | Charged:
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
+        self._recall(refundable)
         if self._gone() or self._granted:
             return CancelOutcome.UNKNOWN
         if self._is_refused:
@@ -422,8 +424,9 @@ class MdbCardReader(ReaderRevalue):
         self._want_restart()
         return SettleOutcome.UNKNOWN
 
-    async def vend_failure(self) -> RefundOutcome:
+    async def vend_failure(self, refundable: bool | None = None) -> RefundOutcome:
         """Report the failed delivery; see `CardReader.vend_failure`."""
+        self._recall(refundable)
         async with self.dialogue():
             # One that resets itself would acknowledge a repeat before it has said JUST RESET.
             _, outcome = await self._fail(Retry.ALIVE)

@@ -465,6 +465,11 @@ class ReaderTalk(MdbDriver):
             SessionBegun(self._name, funds, message.language or "", message.refundable)
         )
 
+    def _recall(self, refundable: bool | None) -> None:
+        """Take what a life before has heard of the card; of its session this one heard nothing."""
+        if self._card_refundable is None and not self._asked:
+            self._card_refundable = refundable
+
     def _cancel_asked(self) -> None:
         """The reader wants its session ended, also one that we know nothing of any more."""
         if self._phase is Phase.APPROVED:

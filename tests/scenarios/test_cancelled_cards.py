@@ -102,10 +102,10 @@ def test_the_coin_return_key_does_not_interfere_with_recovery(link: Link) -> Non
         reader = running.machine.hands.readers[DeviceName.CASHLESS1]
         cancel, cancels = reader.cancel_vend, 0
 
-        async def counted() -> CancelOutcome | Charged:
+        async def counted(refundable: bool | None = None) -> CancelOutcome | Charged:
             nonlocal cancels
             cancels += 1
-            return await cancel()
+            return await cancel(refundable)
 
         reader.cancel_vend = counted  # type: ignore[method-assign]  # listens, and passes on
         while not stage.state.recovered:

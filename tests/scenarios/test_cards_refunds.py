@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.peripherals.reader_settings import OPTION_32_BIT
 from simulator.world import Link
 from tests.scenarios.card_kit import (
     READER,
     ask,
+    begin,
     charged,
+    plan,
 )
 from tests.scenarios.stage import Stage, play
 
@@ -72,3 +75,31 @@ def test_a_refund_error_on_a_line_that_loses_everything_is_never_taken_for_a_ref
         assert stage.claimed == 200
 
     play(scenario, link)
+
+
+@pytest.mark.parametrize("dies_in", ["approval", "dispense", "settle"])
+@pytest.mark.parametrize(("reader", "card"), [(False, "card"), (True, "one-way")])
+def test_what_a_card_says_of_refunds_is_known_to_the_life_that_follows(
+    reader: bool, card: str, dies_in: str, link: Link
+) -> None:
+    """In expanded currency mode the card's own word overrides the reader's (seed 993000029)."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.breaks("A3", "jam")
+        await begin(stage, card)
+        stage.press("A3")
+        await stage.until(lambda: dies_in in stage.intents)
+        await stage.passes(0.05)
+        await stage.kill()
+        await stage.passes_without(2.0)
+        await stage.opens()
+        await stage.quiet()
+        stays = 0 if card == "card" else 200
+        assert stage.account.charged == stays
+        assert stage.claimed == stays
+        # A refund error may have been told to the life that died.
+        told_before = dies_in == "settle" and not stays
+        assert stage.flags == (["card refund already"] if told_before else [])
+
+    wide = plan("expanded", options=OPTION_32_BIT, can_refund=reader)
+    play(scenario, link, plan=wide)

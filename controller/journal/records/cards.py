@@ -18,6 +18,7 @@ class ApprovalRequested(RecordData):
     device: str
     amount: int
     item: int
+    refundable: bool | None = None  # the card's own word; None: it has none, the reader's holds
 
 
 class ApprovalCancelIntended(RecordData):

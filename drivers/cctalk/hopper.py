@@ -44,6 +44,8 @@ STATUS_S: Final = 0.2
 """Between two reads of the status while it pays."""
 STALL_S: Final = 30.0
 """Without a coin: a motor that jams reverses and tries again before it gives up by itself."""
+LINE_BACK_S: Final = 15.0
+"""For a line that goes while a hopper pays: an interface that a motor disturbs is back sooner."""
 SENDS: Final = 3
 """Dispense commands for one order that were proved not to be received, before giving up."""
 STALLED_S: Final = 600.0
@@ -318,9 +320,9 @@ class Hopper(Unit):
             await self.tell(Header.ENABLE_HOPPER, b"\0")
             return Paid(0, 0)
         except LinkError:
-            if not sent:
+            if not sent or before is None:
                 raise
-            return Paid(0, idle=False)  # the count tells once the line is back
+            return await self._pays_on(before, coins)
 
     @property
     def _proof(self) -> bytes:
@@ -379,6 +381,19 @@ class Hopper(Unit):
             return counted_on and not refused
         return None
 
+    async def _pays_on(self, before: Look, coins: int) -> Paid:
+        """The line went in the middle: the hopper pays on alone, and its count tells afterwards."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LINE_BACK_S
+        while (left := end - loop.time()) > 0:
+            await asyncio.sleep(STATUS_S)
+            if await self.bus.up(left):
+                try:
+                    return await self._finish(before, coins)
+                except LinkError:
+                    continue  # it has gone again
+        return Paid(0, idle=False)
+
     async def _finish(self, before: Look, coins: int) -> Paid:
         """Wait for the end of a payout that has begun."""
         after = await self.wait_idle()
@@ -396,6 +411,7 @@ class Hopper(Unit):
         await self.tell(Header.ENABLE_HOPPER, b"\0")
         if paid < coins and after.flags.has(TIMEOUT):
             self.empty = True
-        was_reset = after.status.event == 0
-        told = None if was_reset or not after.trusted else after.status.paid
+        # else its status tells of another payout than this one
+        other = after.status.event in (0, before.status.event)
+        told = None if other or not after.trusted else after.status.paid
         return Paid(paid, told, idle=not after.status.running)

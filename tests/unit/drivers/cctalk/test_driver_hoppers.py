@@ -15,7 +15,7 @@ from controller.ports import (
 )
 from controller.saga.payout import Reconciled, reconcile
 from drivers.cctalk.headers import Header
-from drivers.cctalk.hopper import STALLED_S
+from drivers.cctalk.hopper import LINE_BACK_S, STALLED_S
 from drivers.cctalk.hopper_codec import DispenseKind
 from simulator.peripherals.cctalk_hopper import HopperSettings, SimHopper
 from simulator.truth import tube
@@ -329,6 +329,40 @@ async def test_a_hopper_that_dies_in_mid_payout_is_unknown() -> None:
     evidence = await paying
     assert not evidence.idle
     assert not judged(evidence, 300).certain
+    await it.die()
+
+
+@pytest.mark.parametrize("dark_s", [0.3, 3.0, 20.0])
+@virtual
+async def test_a_hopper_whose_line_goes_in_mid_payout_pays_on_and_is_counted(dark_s: float) -> None:
+    it = await rig().up()
+    payout = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((15, 5),))))
+    await until(lambda: it.tray >= 200, 10)
+    it.unplug()
+    await asyncio.sleep(dark_s)
+    it.plugged = True
+    done = judged(await payout, 500)
+    assert it.tray == 500
+    if dark_s < LINE_BACK_S:
+        assert (done.paid, done.certain) == (((15, 100, 5),), True)
+    else:
+        assert not done.certain
+    await it.die()
+
+
+@virtual
+async def test_a_line_that_goes_before_an_order_was_heard_pays_nothing_for_certain() -> None:
+    it = await rig().up()
+    assert judged(await it.changer.payout(ORDER)).certain
+    hopper = it.hoppers[0]
+    hopper.on_command = lambda raw: it.unplug() if raw[0] == Header.ENABLE_HOPPER else None
+    payout = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((15, 5),))))
+    await until(lambda: not it.plugged, 10)
+    hopper.on_command = None
+    it.plugged = True
+    with pytest.raises(LinkError):
+        await payout
+    assert it.tray == 340
     await it.die()
 
 

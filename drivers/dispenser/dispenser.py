@@ -240,6 +240,8 @@ class GpioDispenser:
             trouble = None if turned else _OUTCOMES[run.end]
             detail = run.detail or ("" if trouble is None else trouble.value)
             return DispenseResult(DispenseOutcome.DROPPED, run.run_s, 1, detail, trouble)
+        if run.end is not TurnEnd.NO_START:  # a spiral that was stopped lets go of its product, too
+            self._fallen_by = self._clock.monotonic_s() + LATE_S
         if not turned:
             return DispenseResult(_OUTCOMES[run.end], run.run_s, detail=run.detail)
         blind = sensor.last_check is SensorCheck.BLIND or await sensor.still_sees() is False

@@ -109,3 +109,16 @@ def test_a_current_sense_that_lets_go_late_is_believed_in_the_next_run(
     result = play(direct, story)
     assert result.outcome is Outcome.JAMMED
     assert result.run_s < 0.5
+
+
+def test_what_a_jam_lets_go_of_falls_before_the_next_vend_looks(direct: Any, play: Play) -> None:
+    async def story(bench: Any) -> DispenseResult:
+        bench.breaks("A1", jam=True)
+        assert (await vend(bench, "A1")).outcome is Outcome.JAMMED
+        loop = asyncio.get_running_loop()
+        loop.call_later(1.5, bench.cabinet.sensor.enter)  # the spiral's tension has gone
+        loop.call_later(1.6, bench.cabinet.sensor.leave)
+        bench.breaks("A2", hang=1)
+        return await vend(bench, "A2")
+
+    assert play(direct, story).outcome is Outcome.NOT_SEEN

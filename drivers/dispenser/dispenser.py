@@ -38,6 +38,10 @@ LATE_S: Final = 3.0
 """How long after its turn a product that was not seen may still fall. One that falls while the
 next vend's motor turns would be taken for that vend's own."""
 
+AFTER_DROP_S: Final = 1.0
+"""How long a product goes on to darken the beam: a large one lingers, one bounces on the flap, a
+second one comes behind it. The next of a basket would be told blind, or dropped for nothing."""
+
 _OUTCOMES: Final[Mapping[TurnEnd, DispenseOutcome]] = {
     TurnEnd.NO_START: DispenseOutcome.NO_START,
     TurnEnd.JAMMED: DispenseOutcome.JAMMED,
@@ -103,6 +107,7 @@ class GpioDispenser:
         self._settle_s = settle_s
         self._one_at_a_time = asyncio.Lock()
         self._fallen_by = float("-inf")  # by then a product that was not seen has fallen, or hangs
+        self._quiet_by = float("-inf")  # by then one that was seen lies still
 
     async def check_sensor(self, column: str, *, again: bool = False) -> SensorCheck:
         """Self-test the drop sensor, clear its latch and read it back; see the port."""
@@ -110,8 +115,9 @@ class GpioDispenser:
         if self._sensor is None:
             return SensorCheck.NOT_FITTED
         async with self._one_at_a_time:
-            left_s = self._fallen_by - self._clock.monotonic_s()
-            if left_s > 0 and not again:
+            ready_s = self._quiet_by if again else max(self._quiet_by, self._fallen_by)
+            left_s = ready_s - self._clock.monotonic_s()
+            if left_s > 0:
                 await self._clock.sleep(left_s)
             return await self._sensor.check()
 
@@ -237,6 +243,7 @@ class GpioDispenser:
             return DispenseResult(outcome, run.run_s, detail=run.detail)
         if await self._drops_within(sensor, self._settle_s):
             # A product that fell has been delivered, whatever else went wrong.
+            self._quiet_by = self._clock.monotonic_s() + AFTER_DROP_S
             trouble = None if turned else _OUTCOMES[run.end]
             detail = run.detail or ("" if trouble is None else trouble.value)
             return DispenseResult(DispenseOutcome.DROPPED, run.run_s, 1, detail, trouble)

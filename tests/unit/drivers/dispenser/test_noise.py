@@ -122,3 +122,22 @@ def test_what_a_jam_lets_go_of_falls_before_the_next_vend_looks(direct: Any, pla
         return await vend(bench, "A2")
 
     assert play(direct, story).outcome is Outcome.NOT_SEEN
+
+
+@pytest.mark.parametrize(("dark_s", "again_s"), [(0.5, None), (0.03, 0.15), (0.03, 0.6)])
+def test_a_product_that_lingers_or_bounces_is_not_the_next_ones(
+    direct: Any, play: Play, dark_s: float, again_s: float | None
+) -> None:
+    async def story(bench: Any) -> tuple[DispenseResult, DispenseResult]:
+        first = await vend(bench, "A1")
+        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
+        sensor.enter()
+        loop.call_later(dark_s, sensor.leave)
+        if again_s is not None:
+            loop.call_later(again_s, sensor.enter)
+            loop.call_later(again_s + 0.03, sensor.leave)
+        bench.breaks("A2", hang=1)
+        return first, await vend(bench, "A2")
+
+    first, second = play(direct, story)
+    assert (first.outcome, second.outcome) == (Outcome.DROPPED, Outcome.NOT_SEEN)

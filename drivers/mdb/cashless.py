@@ -566,6 +566,7 @@ class MdbCardReader(ReaderRevalue):
             raise LinkError(f"{self._name.value} never acknowledged SESSION COMPLETE")
         message = await self.wait_for(expectation, self.response_s)
         if isinstance(message, BeginSession):
+            self._foreign = False
             return  # there was none before this one
         if message is Gone.TIMEOUT and nothing_to_end:
             self._note_untouched()  # one that is in no session need not answer

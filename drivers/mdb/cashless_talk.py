@@ -478,7 +478,7 @@ class ReaderTalk(MdbDriver):
             if not self._cancel_told:
                 self._cancel_told = True
                 self._sink.notify(SessionCancelRequested(self._name))
-        elif self._served and self._ready:
+        elif self._served and self._ready and not self._foreign:
             now = asyncio.get_running_loop().time()
             if now >= self._ended_at + LATE_CANCEL_S:  # else it said so before it heard us
                 self._nothing_to_end = self._surely_idle

@@ -180,11 +180,11 @@ def _was_reset(desk: Desk, saga: Saga, name: DeviceName) -> bool:
     return told or desk.state.power_cut_since(saga)
 
 
-def _can_tell(desk: Desk, saga: Saga, reader: DeviceName) -> bool:
+def _can_tell(desk: Desk, reader: DeviceName, *, reset: bool) -> bool:
     """Tell whether a reader can still know of a saga, and is there to be asked."""
     if reader.value in desk.live.approved_again:
         return True
-    return _present(desk, reader) and not _was_reset(desk, saga, reader)
+    return _present(desk, reader) and not reset
 
 
 def _ask(desk: Desk, recovery: Recovery) -> bool:
@@ -208,7 +208,7 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             return True
         case "approval":
             reader = DeviceName(saga.device)
-            if _can_tell(desk, saga, reader):
+            if _can_tell(desk, reader, reset=_was_reset(desk, saga, reader)):
                 begun = saga.cancel_intended
                 if not begun:
                     desk.write(rec.ApprovalCancelIntended(device=saga.device), saga.vend)
@@ -224,7 +224,8 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
                 return True
             cancelled(desk, saga, CancelOutcome.UNKNOWN)
         case "settle":
-            return _settle_again(desk, saga, success=saga.intent_success, told_before=True)
+            reset = _was_reset(desk, saga, DeviceName(saga.device))
+            return _settle_again(desk, saga, saga.intent_success, reset=reset, told_before=True)
         case "revalue":
             reader = DeviceName(saga.device)
             if _present(desk, reader) and not _was_reset(desk, saga, reader):
@@ -244,7 +245,9 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
         # Before the (next) dispense intent: compensate everything.
         desk.write(rec.DispenseRefused(column=saga.column, reason="restart"), saga.vend)
     if saga.card == "approved":
-        # The reader must hear it before any RESET, which would charge the card.
+        # The reader must hear it before any RESET, which would charge the card. Whether the power
+        # went is asked before the intent, which is one of this start.
+        reset = _was_reset(desk, saga, DeviceName(saga.device))
         desk.write(
             rec.SettleIntended(
                 device=saga.device,
@@ -254,11 +257,11 @@ def _ask_about(desk: Desk, saga: Saga) -> bool:
             ),
             saga.vend,
         )
-        return _settle_again(desk, saga, success=saga.dispensed, told_before=False)
+        return _settle_again(desk, saga, saga.dispensed, reset=reset, told_before=False)
     return False
 
 
-def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -> bool:
+def _settle_again(desk: Desk, saga: Saga, success: bool, *, reset: bool, told_before: bool) -> bool:
     """Tell the reader (again), unless it can't know the vend any more.
 
     A reader that was reset has charged, unless it had heard VEND FAILURE before.
@@ -267,13 +270,13 @@ def _settle_again(desk: Desk, saga: Saga, *, success: bool, told_before: bool) -
     if not success and saga.refund_refused:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
         return False
-    if _can_tell(desk, saga, reader):
+    if _can_tell(desk, reader, reset=reset):
         card = saga.card_refundable
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True, refundable=card))
         return True
     if success:
         vend.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
-    elif _was_reset(desk, saga, reader) and not told_before:
+    elif reset and not told_before:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.CHARGED)
     else:
         vend.book_settle(desk, saga, success=False, result=RefundOutcome.UNKNOWN)

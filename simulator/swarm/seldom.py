@@ -13,11 +13,12 @@ from typing import Final
 from simulator.swarm import rights
 from simulator.swarm.guided import RECOUNTED_S, Misfortune
 from simulator.swarm.payers import FOOD, SWITCHED, YOUNG, anyones
-from simulator.swarm.plan import Act, Build, Trouble
+from simulator.swarm.plan import Act, Build, End, Trouble
 from simulator.swarm.shelf import Shelf
 
 YEARS_S: Final = 3.2e8  # a clock that is wrong by ten years
 ALIKE: Final = ("A1", "A2")  # of one product
+HEARD: Final = (68, 92)  # instants of a start: devices have told of a cut, and nothing is on record
 BEHIND_S: Final = (0.1, 0.4)  # a reset loses the next question, and is deaf for a moment
 
 
@@ -104,6 +105,17 @@ def wants_a_bill_back(rng: random.Random, shelf: Shelf, build: Build) -> Misfort
     if rng.random() < 0.4:
         acts.insert(rng.randrange(2), Act("coin", rng.choice((50, 200)), after_s=0.4))
     return Misfortune((*acts, Act("keys", text="*", after_s=1.0, until="credit")))
+
+
+def cut_and_killed(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
+    """Pays by card as the power goes; the life that hears of the cut dies before it has told."""
+    wanted = rng.choice([one for one in anyones(shelf, build) if one not in FOOD])
+    acts, _ = _owed(wanted, build)
+    then = End("kill", "boot.started", rng.randint(*HEARD), 0.6)
+    when = rng.choice(("approval.finished", "dispense.intended", "settle.intended"))
+    cut = End("power", when, rng.randint(1, 12), 0.6, (then,))
+    jams = Trouble(wanted, "jam", when="approval.requested", for_s=20.0)
+    return Misfortune(tuple(acts), (jams,), cut)
 
 
 def old_enough_for_one(rng: random.Random, shelf: Shelf, build: Build) -> Misfortune:
@@ -196,6 +208,7 @@ SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("basket with a claim", basket_with_a_claim, 0.05, _has_baskets),
     Seldom("basket with a right", basket_with_a_right, 0.12, _asks_for_money),
     Seldom("bill back", wants_a_bill_back, 0.01, _holds_bills),
+    Seldom("cut and killed", cut_and_killed, 0.015, _any_machine),
     Seldom("sixteen", old_enough_for_one, 0.2, _checks_two_ages),
     Seldom("one way", one_way_beside_a_bill, 0.15, _knows_cards),
 )

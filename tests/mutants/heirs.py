@@ -1,11 +1,15 @@
-"""Planted bugs against what is handed on: from a broken journal to the next one."""
+"""Planted bugs against what is handed on: from a life, or a broken journal, to the next one."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from controller.domain import accounts as acc
+from controller.machine.desk import Desk
+from controller.ports import DeviceName
+from controller.saga import recovery
 from controller.state import fold, inherit
+from controller.state.saga import Saga
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -50,11 +54,26 @@ def forget_the_card_that_a_broken_journal_had_asked_for(soil: Soil) -> None:
     soil.wrap(inherit, "_card", make)
 
 
+def forget_the_power_cut_that_a_dead_life_heard_of(soil: Soil) -> None:
+    """A device says only once that it was reset."""
+
+    def was_reset(desk: Desk, saga: Saga, name: DeviceName) -> bool:
+        del saga
+        greeting = desk.live.greetings.get(name)
+        return greeting is not None and greeting.just_reset
+
+    soil.put(recovery, "_was_reset", was_reset)
+
+
 MUTANTS: Final = (
     Mutant("owe what fell before the journal broke", owe_what_fell_before_the_journal_broke),
     Mutant("earn what a broken journal was paying out", earn_what_a_broken_journal_was_paying_out),
     Mutant(
         "forget the card that a broken journal had asked for",
         forget_the_card_that_a_broken_journal_had_asked_for,
+    ),
+    Mutant(
+        "forget the power cut that a dead life heard of",
+        forget_the_power_cut_that_a_dead_life_heard_of,
     ),
 )

@@ -13,7 +13,7 @@ from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Act, Build, Life, Step
 from simulator.swarm.play import play
 from simulator.swarm.shelf import Shelf
-from tests.mutants import owners, strangers
+from tests.mutants import heirs, owners, strangers
 from tests.mutants.planting import Mutant, planted
 
 BASE = build.base_settings()
@@ -117,3 +117,12 @@ def test_a_technician_takes_the_recycler_s_bills_and_puts_coins_in(bug: Any, tol
     with planted(Mutant("none", bug)):
         (found, *_) = play(BASE, life)[0].findings
     assert found.startswith(told)
+
+
+@pytest.mark.parametrize("always_idle", [False, True])
+def test_a_power_cut_is_known_though_the_life_that_heard_of_it_died(always_idle: bool) -> None:
+    machine = Build("native", always_idle=always_idle)
+    assert lives(seldom.cut_and_killed, machine, 8) == []
+    with planted(Mutant("none", heirs.forget_the_power_cut_that_a_dead_life_heard_of)):
+        found = lives(seldom.cut_and_killed, machine, 8)
+    assert any("card refund unknown" in one for one in found)

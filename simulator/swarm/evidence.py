@@ -18,6 +18,7 @@ from controller.ports import DeviceName
 from simulator.adapter_wire import AdapterWire
 from simulator.swarm.plan import Trouble
 from simulator.swarm.troubles import Excuse, Kind
+from simulator.truth import TRANSPORT
 from simulator.whole import Whole
 from simulator.world import World
 
@@ -377,11 +378,12 @@ class Watch:
     def _could_pay(self, amount: int) -> bool:
         """Tell whether what is known to be in the tubes now, the reserve left alone, pays some.
 
-        So do the recycler's bills, unless one is jammed in it.
+        So do the recycler's bills, unless one is jammed in it, or stands in the way that all take.
         """
         machine = self.machine
         changer, bill = machine.world.changer, machine.world.bill
         kept = machine.settings.mdb.changer.keep
+        stuck = machine.world.truth.value(TRANSPORT) > 0
         tubes = [
             TubeCoins(
                 kind, value, max(0, min(believed, changer.tubes.real(kind)) - kept.get(value, 0))
@@ -392,7 +394,7 @@ class Watch:
         bills = [
             TubeCoins(BILLS_FROM + kind, value, min(believed, bill.recycler.real(kind)))
             for kind, value, believed in machine.state.recycler_bills()
-            if bill is not None and not bill.recycler.jammed
+            if bill is not None and not bill.recycler.jammed and not stuck
         ]
         return best_partial(amount, [*tubes, *bills]).amount > 0
 

@@ -19,7 +19,7 @@ from simulator.swarm.plan import Act, Build, Life, Step, Trouble
 from simulator.swarm.play import Player
 from simulator.swarm.troubles import BY_KEY, Excuse
 from simulator.swarm.verdict import Verdict
-from simulator.truth import CASHBOX, CUSTOMER, TECHNICIAN, tube
+from simulator.truth import CASHBOX, CUSTOMER, TECHNICIAN, TRANSPORT, tube
 
 BUYS = Step(1, (Act("coin", 50), Act("keys", text="B4", until="credit")))
 Spoil = Callable[[Player], None]
@@ -229,3 +229,22 @@ def test_a_payment_is_in_doubt_where_a_flag_asks_about_it() -> None:
     assert not doubts.cards(evidence)
     evidence.hide("the end of a life", 1.0, Excuse.REFUND)
     assert doubts.cards(evidence)
+
+
+def test_a_bill_that_stands_in_its_way_is_why_a_recycler_pays_nothing() -> None:
+    # The oracle's mistake: one that an earlier customer left there (seed 8700046).
+    could: list[bool] = []
+
+    def stand_in_the_way(player: Player) -> None:
+        bill, truth = player.machine.world.bill, player.machine.world.truth
+        assert bill is not None
+        kind = bill.settings.recycles[0]
+        bill.fill_recycler(kind, 2)
+        player.machine.state.recycler[kind] = 2
+        player.machine.state.tubes.clear()
+        could.append(player.watch._could_pay(2_000))
+        truth.move(bill._thing(2), CUSTOMER, TRANSPORT, why="stuck")
+        could.append(player.watch._could_pay(2_000))
+
+    judged(stand_in_the_way, Build("native", recycler=True, tube_fill=0))
+    assert could == [True, False]

@@ -139,7 +139,7 @@ class WideReaders(Fitting):
 
     def draw(self, rng: random.Random, build: Build) -> Build:
         """Some know it."""
-        return replace(build, wide=build.reader_level >= EXPANDS and rng.random() < 0.4)
+        return replace(build, wide=build.reader_level >= EXPANDS and rng.random() < 0.6)
 
     def plan(self, plan: WorldPlan, build: Build) -> WorldPlan:
         """They offer it, and are told to use it."""

@@ -210,7 +210,7 @@ SORTS: Final[tuple[Seldom, ...]] = (
     Seldom("bill back", wants_a_bill_back, 0.01, _holds_bills),
     Seldom("cut and killed", cut_and_killed, 0.015, _any_machine),
     Seldom("sixteen", old_enough_for_one, 0.2, _checks_two_ages),
-    Seldom("one way", one_way_beside_a_bill, 0.15, _knows_cards),
+    Seldom("one way", one_way_beside_a_bill, 0.25, _knows_cards),
 )
 
 

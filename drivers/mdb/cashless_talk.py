@@ -365,7 +365,7 @@ class ReaderTalk(MdbDriver):
             # Not the bytes themselves: they may hold a card's id.
             code = data[:1].hex().upper()
             self.oddities.note(f"unread {code} {answer.error.reason.value}, {len(data)} bytes")
-        return answer.messages
+        return _without_collision(answer.messages)
 
     def _malfunctions(self, messages: tuple[ReaderMessage, ...]) -> None:
         """Raise what is told, clear what is told no more."""
@@ -562,3 +562,15 @@ class ReaderTalk(MdbDriver):
         self._close_session()
         self._foreign = False
         self._chores.clear()
+
+
+def _without_collision(messages: tuple[ReaderMessage, ...]) -> tuple[ReaderMessage, ...]:
+    """Drop JUST RESET before an approval: a reader that was reset approves nothing.
+
+    Another's ACK collided with the answer, behind an adapter.
+    """
+    approved = next((n for n, one in enumerate(messages) if isinstance(one, VendApproved)), 0)
+    if not approved:
+        return messages
+    before = (one for one in messages[:approved] if not isinstance(one, JustReset))
+    return (*before, *messages[approved:])

@@ -122,6 +122,22 @@ def test_nor_are_collisions_one_behind_the_other() -> None:
     assert verdict.findings == []
 
 
+def test_nor_is_one_that_heads_the_approval_itself() -> None:
+    # Another's ACK stood before the approval in one text: the request was taken for reset away, the
+    # approval was never failed, and no RESET came, which would have charged it (seed 993000144).
+    chatter = Trouble("cashless2", "chatter", 3, at_s=3.531, for_s=10.45)
+    acts = (
+        Act("card", text="token"),
+        Act("wait", after_s=1.5),
+        Act("keys", text="B2", until="credit"),
+    )
+    step = Step(38, acts, (chatter,))
+    life = Life(993000144, Build("adapter", second_reader=True), (step,))
+    verdict = play(build.base_settings(), life)[0]
+    assert verdict.findings == []
+    assert verdict.hits["vend sold"] == 1
+
+
 def test_a_changer_that_comes_back_right_before_its_reset_is_heard_all_the_same() -> None:
     # Between the last poll that it missed and its RESET a tenth of a second went by; in it the
     # changer was back, with coins that a RESET makes it forget.

@@ -308,6 +308,7 @@ class Brain:
             case SessionEnded(device=device):
                 if live.session is device:
                     sessions.over(desk)
+                vend.wait_for_card(desk, device)
             case ReaderDisplay(text=text, seconds=seconds):
                 desk.tell(Message.CARD_TEXT, text=text, seconds=min(seconds, 60.0))
             case _:

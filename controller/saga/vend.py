@@ -221,6 +221,13 @@ def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
     return saga
 
 
+def wait_for_card(desk: Desk, reader: DeviceName) -> None:
+    """A session ended as its reader was asked: it may wait for a card now, as long as for any."""
+    for saga in desk.state.sagas.values():
+        if saga.intent == "approval" and saga.device == reader and saga.boot == desk.state.boot:
+            desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
+
+
 # ---------------------------------------------------------------------------------- advance
 
 

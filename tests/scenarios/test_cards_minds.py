@@ -216,3 +216,25 @@ def test_whoever_does_not_want_that_has_the_coins_back_by_the_coin_return(link: 
         assert (stage.spent, stage.credit, stage.products) == (0, 0, [])
 
     play(scenario, link)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.04, 0.08, 0.1, 0.12, 0.16])
+def test_a_card_that_is_gone_as_its_selection_is_keyed_is_waited_for_as_any_other(
+    late_s: float, link: Link
+) -> None:
+    """The reader, always idle, took the request as one without a card (seed 997004003)."""
+
+    async def scenario(stage: Stage) -> None:
+        await begin(stage, "empty")
+        await stage.passes(1.0)
+        stage.world.remove_card()
+        await stage.passes(late_s)
+        stage.press("A1")
+        began = stage.loop.time()
+        await stage.until(lambda: bool(stage.state.closed), within_s=100.0)
+        await stage.quiet()
+        assert stage.loop.time() - began < 75.0
+        await pay(stage, "A1")
+        assert stage.products == ["water"]
+
+    play(scenario, link, plan=plan())

@@ -117,6 +117,7 @@ class CashHandling:
         desk = self._desk
         if desk.mode.selling:
             promises.left(desk)
+        self._reckoned_anew()
         desk.credit_is_new()
         saga = desk.customer_saga()
         if (
@@ -294,15 +295,15 @@ class CashHandling:
             )
         )
 
-    def _makes_no_room(self) -> None:
-        """What was told to lack was reckoned with a bill that has come out again."""
+    def _reckoned_anew(self) -> None:
+        """What was told to lack was reckoned with other credit."""
         notice = self._desk.live.notice
         if notice is not None and notice.message is Message.INSERT_MORE:
             self._desk.live.notice = None
 
     def _returned(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
-        self._makes_no_room()
+        self._reckoned_anew()
         held = desk.state.escrow
         desk.write(
             rec.BillReturned(
@@ -423,7 +424,7 @@ class CashHandling:
 
     def _came_out(self, held: Escrow) -> None:
         """Book a bill as returned that is neither in escrow nor counted."""
-        self._makes_no_room()
+        self._reckoned_anew()
         self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
         self._desk.write(
             rec.BillReturned(

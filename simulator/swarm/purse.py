@@ -182,8 +182,10 @@ class Purse:
         self._bill, self._bill_seq, self._wanted = data.value, record.seq, 0
 
     def _waits_no_more(self, record: Record, data: object, evidence: Evidence) -> None:
-        del record, data, evidence
+        del record, evidence
         self._bill = self._wanted = 0
+        if isinstance(data, rec.BillReturned) and not self.credit:
+            self._kept = 0  # that bill was all that there was for its rest
 
     def _leaves(
         self, record: Record, data: rec.ServiceEntered | rec.StopRequested, evidence: Evidence

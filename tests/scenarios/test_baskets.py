@@ -390,3 +390,23 @@ def test_nor_does_one_whose_credit_was_given_back_by_others(why: str, link: Link
         await is_over(stage)
 
     play(scenario, link, settings=BASKET, plan=CLASSIC)
+
+
+def test_a_bill_that_comes_as_the_door_is_opened_is_no_missing_credit(link: Link) -> None:
+    """What lacked was told a moment before the bill was in the stacker (seed 997002645)."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: bool(stage.records("bill.escrowed")))
+        stage.press("B3#")
+        await stage.shows("Missing")
+        stage.world.cabinet.set_door(True)
+        await stage.until(lambda: stage.credit == 500)
+        stage.world.cabinet.set_door(False)
+        await stage.passes(0.3)
+        assert "0.00" not in stage.screen, stage.screen
+
+    devices = plan_for(SETTINGS)
+    readers = {name: replace(one, options=0) for name, one in devices.readers.items()}
+    settings = with_policy(basket=True)
+    play(scenario, link, settings=settings, plan=replace(devices, readers=readers))

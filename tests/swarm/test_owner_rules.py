@@ -121,6 +121,14 @@ def test_what_waits_for_the_rest_of_a_basket_buys_nothing_else(bench: Bench) -> 
     assert bench.findings == ["a basket is over, and its 400 buys something else"]
 
 
+def test_a_basket_whose_bill_went_back_leaves_nothing_to_the_next_customer(bench: Bench) -> None:
+    closes(bench, bench.opens(basket=3, place=1, of=2), kept=True)
+    bench.told(rec.BillReturned(device="bill", answer="", bill=0, value=500))
+    bench.coins(200)
+    bench.opens(basket=9, place=1, of=1)
+    assert bench.findings == []
+
+
 @pytest.mark.parametrize(("waits", "told"), [(50.0, 0), (70.0, 1)])
 def test_nor_does_it_stay_when_the_basket_is_over(waits: float, told: int, bench: Bench) -> None:
     bench.coins(200)

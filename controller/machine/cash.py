@@ -401,6 +401,8 @@ class CashHandling:
             elif held.claimed:  # nobody counts; it is ours, and may be there still
                 if was_reset:
                     escrow.stack(desk, None)
+            elif was_reset and desk.live.escrow_asked:
+                pass  # it was told just now what to do, and has its time for that
             elif was_reset or not held.waits:
                 self._ask_again(counts=counts)
         self.bill_moved()

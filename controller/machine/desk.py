@@ -105,6 +105,7 @@ class Live:
     staff_counts: bool = False  # what they filled or took is theirs, until the tubes were counted
     recycler_doubt: tuple[tuple[int, int, int, int], ...] = ()  # as ``tubes_doubt``
     stacker_checked: bool = False
+    escrow_asked: bool = False  # for the bill, since its validator is there
     defective_tubes: frozenset[int] = frozenset()
     defective_recycler: frozenset[int] = frozenset()  # bill types
     stacker_full: bool = False

@@ -62,7 +62,7 @@ def gone(desk: Desk, device: DeviceName) -> None:
     if device is DeviceName.CHANGER:
         live.tubes_checked = False
     elif device is DeviceName.BILL:
-        live.stacker_checked = False
+        live.stacker_checked = live.escrow_asked = False
     if live.session is device:
         sessions.over(desk)
 

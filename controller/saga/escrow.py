@@ -77,6 +77,7 @@ def hand_back(desk: Desk, reason: str) -> int:
         rec.BillReturnIntended(device=bill.device, bill=bill.bill, value=bill.value, reason=reason)
     )
     desk.do(ReturnBill())
+    desk.live.escrow_asked = True
     desk.do(Wake("escrow", ESCROW_DEADLINE_S))
     desk.tell(Message.BILL_BACK, amount=bill.value)
     return bill.value
@@ -93,6 +94,7 @@ def stack(desk: Desk, saga: Saga | None) -> None:
         None if saga is None else saga.vend,
     )
     desk.do(StackBill())
+    desk.live.escrow_asked = True
     desk.do(Wake("escrow", ESCROW_DEADLINE_S))
 
 

@@ -490,3 +490,16 @@ def test_a_product_that_falls_late_is_not_taken_for_the_next_one_of_a_basket() -
     verdict = told(machine, *acts, troubles=troubles)
     assert verdict.findings == []
     assert verdict.hits["vend sold"] == 2  # another column had the second one
+
+
+def test_a_bill_that_is_told_to_be_stacked_as_its_validator_is_back_is_not_asked_back() -> None:
+    # Counted behind its return, it was asked back as well, in the same turn (seed 992001522).
+    machine = Build("native", cctalk=True, basket=True, bill_waits="hold", always_idle=False)
+    silent = Trouble("billcc", "silent", when="bill.escrowed", for_s=200.0)
+    steps = (
+        Step(1, (keys("B4#"),)),
+        Step(3, (*coins(100), keys("B3#"))),
+        Step(4, (Act("bill", 500), keys("B4#")), (silent,)),
+    )
+    verdict = play(build.base_settings(), Life(992001522, machine, steps))[0]
+    assert verdict.findings == []

@@ -27,6 +27,7 @@ from simulator.whole import Whole
 LATE_S: Final = 6.0  # two looks for a changer that is away
 AHEAD_MS: Final = 5_000
 SEEN_S: Final = 1.0  # an edge, and the turn that it waits behind
+DOOR_STOPS_S: Final = 0.1  # until a motor stands still behind a door that is opened
 STOOD_S: Final = 700.0  # a code that was hidden comes back for ten minutes, and stays for one
 TURNS_MAX: Final = 2  # of one column in one vend
 CODE: Final = re.compile(r"\d{4} \d{4}")
@@ -51,6 +52,7 @@ class Manners:
         self._extra = {c.selection: c.extra_turn for c in machine.settings.columns}
         self._vends: dict[int, _Vend] = {}
         self._door_s: float | None = None  # since when it has stood open
+        self._motor_s: float | None = None  # since when a motor turns
         self._locked_s: float | None = None
         self._settled: set[tuple[int, int]] = set()  # cash and item
         self._told = {name: len(r.cash_sales) for name, r in machine.world.readers.items()}
@@ -84,6 +86,17 @@ class Manners:
             self._door_s = None
         elif self._door_s is None:
             self._door_s = self._machine.loop.time()
+
+    def motor(self, *, on: bool, evidence: Evidence) -> None:
+        """A motor got current, or has none any more."""
+        now_s, began_s = self._machine.loop.time(), self._motor_s
+        self._motor_s = now_s if on else None
+        if on or began_s is None or self._door_s is None or self._door_s <= began_s:
+            return  # one that turned behind an open door already is a technician's test
+        if now_s - self._door_s > DOOR_STOPS_S:
+            evidence.findings.append(
+                f"a motor turns on for {now_s - self._door_s:.1f} s as the door is opened"
+            )
 
     def _now(self, record: Record) -> bool:
         """Tell whether it was written under the settings that hold now."""

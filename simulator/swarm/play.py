@@ -378,8 +378,10 @@ class Player(Lives):
         self.trace.edge(edge)
         if edge.pin == self._door:
             self.rules.manners.door(self.machine.world.cabinet.door_open)
-        if edge.driven and edge.level and edge.pin in self._motors:
-            self.watch.motor_on(edge.pin)
+        if edge.driven and edge.pin in self._motors:
+            self.rules.manners.motor(on=edge.level, evidence=self.watch.evidence)
+            if edge.level:
+                self.watch.motor_on(edge.pin)
         elif self.relays is not None:
             self.relays.edge(edge)
 

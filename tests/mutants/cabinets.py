@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from controller.domain import climate
+from drivers.dispenser import dispenser
 from tests.mutants.planting import Mutant, Soil
 
 COLDEST: Final = -273.0
@@ -76,6 +77,10 @@ def light_by_greenwich(soil: Soil) -> None:
     soil.wrap(climate, "light_on", make)
 
 
+def turn_on_as_the_door_is_opened(soil: Soil) -> None:
+    soil.put(dispenser, "DOOR_DEBOUNCE_S", 60.0)
+
+
 MUTANTS: Final = (
     Mutant("cool without a hysteresis", cool_without_a_hysteresis),
     Mutant("defrost by the clock alone", defrost_by_the_clock_alone),
@@ -85,4 +90,5 @@ MUTANTS: Final = (
     Mutant("heat without a rest", heat_without_a_rest),
     Mutant("leave the light on", leave_the_light_on),
     Mutant("light by Greenwich", light_by_greenwich),
+    Mutant("turn on as the door is opened", turn_on_as_the_door_is_opened, "door"),
 )

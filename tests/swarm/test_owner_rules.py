@@ -193,8 +193,12 @@ def test_a_bill_is_kept_where_the_owner_keeps_it(way: str, told: int) -> None:
     assert len(bench.findings) == told
 
 
-def test_a_reader_that_can_t_refund_is_asked_behind_the_bill() -> None:
-    mute = SimpleNamespace(settings=SimpleNamespace(can_refund=False, level=3), cash_sales=())
+@pytest.mark.parametrize("card", [None, SimpleNamespace(refundable=False)])
+def test_a_reader_that_can_t_refund_is_asked_behind_the_bill(card: object) -> None:
+    told = SimpleNamespace(can_refund=card is not None, level=3)
+    mute = SimpleNamespace(
+        settings=told, cash_sales=(), card=card, told_of_card=True, state=ReaderState.IDLE
+    )
     bench = Bench(tubes=FULL, readers={"cashless1": mute})
     request = rec.ApprovalRequested(device="cashless1", amount=20, item=1)
     bench.bill(500)
@@ -581,3 +585,22 @@ def test_a_device_has_its_time_behind_a_reset_and_before_one() -> None:
         "changer is RESET after 1.5 s of silence, and has 2.0 s",
         "changer is silent, and RESET again after 8.9 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("opened_s", "stops_s", "told"), [(1.0, 0.05, 0), (1.0, 0.4, 1), (-1.0, 2.0, 0)]
+)
+def test_a_motor_stands_still_once_the_door_is_opened(
+    bench: Bench, opened_s: float, stops_s: float, told: int
+) -> None:
+    manners = bench.rules.manners
+    if opened_s < 0:  # a technician's test
+        manners.door(True)
+        bench.now_s -= opened_s
+    manners.motor(on=True, evidence=bench.evidence)
+    if opened_s > 0:
+        bench.now_s += opened_s
+        manners.door(True)
+    bench.now_s += stops_s
+    manners.motor(on=False, evidence=bench.evidence)
+    assert len(bench.findings) == told

@@ -119,7 +119,7 @@ async def _takes_money(play: Play) -> None:
 
 async def _resets(play: Play) -> None:
     acceptor(play).self_reset()
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(3.0)
 
 
 async def _fact(play: Play, text: str) -> None:

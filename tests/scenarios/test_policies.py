@@ -292,7 +292,7 @@ def test_a_turn_that_was_cut_off_is_no_fault_of_its_column(link: Link) -> None:
             await stage.kill()
             await stage.opens()
             await stage.quiet()
-        stage.breaks("A3", "hang", 2)
+        stage.breaks("A3", "hang", 3)
         await stage.coins(100, 100)
         await stage.buys("A3")
         assert stage.has_fault("A3", FaultCode.COLUMN_NOT_SEEN)

@@ -114,7 +114,7 @@ def happened(trace: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", (1, *range(3, 10)))
+@pytest.mark.parametrize("seed", [1, *range(3, 10)])
 def test_the_same_happens_when_every_idle_poll_is_sent(seed: int) -> None:
     base = build.base_settings()
     drawn = draw(base, seed, 12, luck("none"))

@@ -180,6 +180,12 @@ class GpioDispenser:
     async def _run(self, hardware: ColumnHardware) -> _Run:
         changed = Stir()
         door_opened = False
+        turn: Turn | None = None
+
+        def on_home(at_home: bool) -> None:
+            if turn is not None:
+                turn.note_home(at_home=at_home)
+            changed.set()
 
         def on_door(is_open: bool) -> None:
             nonlocal door_opened
@@ -196,7 +202,7 @@ class GpioDispenser:
                 current, detail = None, SENSE_STUCK
             home = None
             if hardware.home is not None:
-                home = Debounced(hardware.home, HOME_DEBOUNCE_S, lambda _: changed.set())
+                home = Debounced(hardware.home, HOME_DEBOUNCE_S, on_home)
                 stack.callback(home.stop)
             if current is not None:
                 stack.callback(current.listen(lambda *_: changed.set()))

@@ -78,18 +78,24 @@ class Turn:
         self._has_home = at_home is not None
         # Off home at the start (an earlier run was broken off): this run ends at home.
         self._left_home = at_home is False
+        self._came_home = False
         self._sensed = sensed
         self._stalled_since: float | None = None
         self._longest_s = times.max_on_s
+
+    def note_home(self, *, at_home: bool) -> None:
+        """Take a settled level of the home switch, each in its order: a look may come too late."""
+        self._left_home |= not at_home
+        self._came_home |= at_home and self._left_home
 
     def look(self, now: float, inputs: TurnInputs) -> TurnEnd | None:
         """Judge the inputs of this instant; None means: go on."""
         if inputs.door_open:
             return TurnEnd.DOOR
+        if inputs.home is not None:
+            self.note_home(at_home=inputs.home)
         if self._has_home:
-            if inputs.home is False:
-                self._left_home = True
-            elif self._left_home:
+            if self._came_home:
                 return TurnEnd.TURNED
         elif now >= self._started + self._times.turn_s:
             return TurnEnd.TURNED

@@ -18,6 +18,8 @@ class Debounced:
         changed: Called on the loop with the new level each time it settles on another one.
 
     Use ``start`` and ``stop`` around the time in which it matters; ``active`` is the settled level.
+    A level that stood still and was over before anybody heard of it is told all the same: the edges
+    say themselves when they were, however late a busy process hears them.
     """
 
     def __init__(self, line: InputLine, hold_s: float, changed: Callable[[bool], None]) -> None:
@@ -25,6 +27,8 @@ class Debounced:
         self._hold_s = hold_s
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None
+        self._level = False  # as the last edge said
+        self._since_s = float("-inf")  # when that was
         self._forget: Callable[[], None] | None = None
         self.active = False
 
@@ -32,7 +36,7 @@ class Debounced:
         """Take the present level as settled and listen from now on."""
         if self._forget is None:
             self._forget = self._line.listen(self._edge)
-            self.active = self._line.active
+            self.active = self._level = self._line.active
 
     def stop(self) -> None:
         """Listen no more."""
@@ -44,12 +48,17 @@ class Debounced:
             self._forget = None
 
     def _edge(self, active: bool, at_s: float) -> None:
-        # Counted from the hearing: behind an edge that was heard late others may be on their way.
-        del at_s
+        stood_s, before = at_s - self._since_s, self._level
+        self._level, self._since_s = active, at_s
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if before not in (self.active, active) and stood_s >= self._hold_s:
+            self.active = before
+            self._changed(before)
         if active != self.active:
+            # Counted from the hearing: behind an edge that was heard late others may be on their
+            # way.
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._hold_s, self._settle)
 

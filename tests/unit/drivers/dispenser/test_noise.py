@@ -10,7 +10,7 @@ from controller.ports import DispenseOutcome as Outcome
 from controller.ports import DispenseResult, SensorCheck
 
 Play = Callable[[Any, Any], Any]
-MOTOR, EMPTY, STALL, DOOR = 5, 18, 23, 24
+MOTOR, HOME, EMPTY, STALL, DOOR = 5, 16, 18, 23, 24
 
 
 async def vend(bench: Any, column: str) -> DispenseResult:
@@ -141,3 +141,39 @@ def test_a_product_that_lingers_or_bounces_is_not_the_next_ones(
 
     first, second = play(direct, story)
     assert (first.outcome, second.outcome) == (Outcome.DROPPED, Outcome.NOT_SEEN)
+
+
+@pytest.mark.parametrize("deaf_s", [(1.7, 2.3), (1.9, 2.6)])
+def test_a_home_that_was_passed_before_anybody_heard_of_it_ends_the_turn(
+    direct: Any, play: Play, deaf_s: tuple[float, float]
+) -> None:
+    """A busy vendd heard both edges of the cam at once: a second turn, and another product fell."""
+
+    async def story(bench: Any) -> DispenseResult:
+        loop, switch = asyncio.get_running_loop(), bench.board.switch
+        late: list[tuple[bool, float]] = []
+
+        def started(level: bool) -> None:
+            if not level:
+                return
+            begins_s, ends_s = (loop.time() + at_s for at_s in deaf_s)
+
+            def busy(pin: int, on: bool, at_s: float | None = None) -> None:
+                if pin == HOME and begins_s <= loop.time() < ends_s:
+                    late.append((on, loop.time()))
+                else:
+                    switch(pin, on, at_s)
+
+            bench.board.switch = busy
+            loop.call_at(ends_s, hears)
+
+        def hears() -> None:
+            for on, at_s in late:
+                switch(HOME, on, at_s)
+
+        bench.board.watch(MOTOR, started)
+        return await vend(bench, "A1")
+
+    result = play(direct, story)
+    assert (result.outcome, direct.fallen) == (Outcome.DROPPED, 1)
+    assert result.run_s == pytest.approx(deaf_s[1], abs=0.05)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
@@ -230,8 +230,13 @@ class CashHandling:
         self._replaced = True
         self._gone_unseen(held)
 
-    def _gone_unseen(self, held: Escrow) -> None:
-        """Book a bill that is claimed as out of escrow, though nothing proves where it went."""
+    def _gone_unseen(self, held: Escrow, proof: Literal["counted", "none"] = "none") -> None:
+        """Book a bill as out of escrow of which nobody told.
+
+        "counted": it was not stacked, and so it came back. "none": nothing proves where it went,
+        and it is claimed.
+        """
+        self._reckoned_anew()
         self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
         self._desk.write(
             rec.BillReturned(
@@ -239,8 +244,8 @@ class CashHandling:
                 answer="",
                 bill=held.bill,
                 value=held.value,
-                proof="none",
-                claimed=True,
+                proof=proof,
+                claimed=held.claimed,
             )
         )
 
@@ -397,7 +402,7 @@ class CashHandling:
                 if not held.claimed:
                     give_back.claim_escrow(desk, held.value)
             elif after_reset:
-                self._came_out(held)
+                self._gone_unseen(held, "counted")
             elif held.claimed:  # nobody counts; it is ours, and may be there still
                 if was_reset:
                     escrow.stack(desk, None)
@@ -423,21 +428,6 @@ class CashHandling:
                     {"cause": cause, "counted": result.bills, "believed": state.stacker}
                 )
             )
-
-    def _came_out(self, held: Escrow) -> None:
-        """Book a bill as returned that is neither in escrow nor counted."""
-        self._reckoned_anew()
-        self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
-        self._desk.write(
-            rec.BillReturned(
-                device=held.device,
-                answer="",
-                bill=held.bill,
-                value=held.value,
-                proof="counted",
-                claimed=held.claimed,
-            )
-        )
 
     def _went_into(self, held: Escrow, result: StackerCount) -> str:
         """Tell where the bill that was in escrow is, if a count has gone up by one."""
@@ -484,7 +474,7 @@ class CashHandling:
         assert held is not None, "asked about a bill"
         self._escrow_tries += 1
         if self._escrow_tries > 1 and counts and self._empty and self._unread:
-            self._came_out(held)
+            self._gone_unseen(held, "counted")
             return
         if self._escrow_tries > 1:
             give_back.claim_escrow(desk, held.value)

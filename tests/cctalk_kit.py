@@ -203,3 +203,14 @@ def rig(
     )
     wire = CcTalkWire(loop, [coin, *sims, bill], LineFaults(), echo=echo)
     return Rig(truth, wire, plan, coin, sims, bill, FakeSink(delay_s))
+
+
+ALL = frozenset(range(16))
+
+
+async def taking(it: Rig) -> Rig:
+    """Up, and every coin accepted."""
+    await it.up()
+    it.changer.accept(ALL)
+    await until(lambda: it.acceptor.accepted, 5, "mask applied")
+    return it

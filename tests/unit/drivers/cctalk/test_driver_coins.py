@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from random import Random
 
 import pytest
 
@@ -10,7 +9,6 @@ from controller.ports import (
     CoinKind,
     CoinRoute,
     CoinsReport,
-    DeviceLost,
     DeviceName,
     DeviceReady,
     EscrowLever,
@@ -22,20 +20,9 @@ from drivers.cctalk.cursor import Cursor, HopperMark, decode_cursor
 from drivers.cctalk.events import decode_events
 from drivers.cctalk.headers import Header
 from simulator.peripherals.cctalk_coin import AcceptorSettings
-from simulator.peripherals.cctalk_hopper import HopperSettings, SimHopper
+from simulator.peripherals.cctalk_hopper import HopperSettings
 from simulator.truth import CASHBOX, tube
-from tests.cctalk_kit import Rig, rig, until, virtual
-
-ALL = frozenset(range(16))
-
-
-async def taking(it: Rig) -> Rig:
-    """Up, and every coin accepted."""
-    await it.up()
-    it.changer.accept(ALL)
-    await until(lambda: it.acceptor.accepted, 5, "mask applied")
-    return it
-
+from tests.cctalk_kit import ALL, rig, taking, until, virtual
 
 # ------------------------------------------------------------------------------------ identity
 
@@ -416,132 +403,6 @@ async def test_the_second_of_two_hoppers_takes_what_the_first_has_no_room_for() 
     came = it.truth.count(tube(15)) - first_coins, it.truth.count(tube(14)) - second_coins
     assert sum(came) == 4, "none into the cash box"
     assert it.truth.count(tube(15)) <= 101
-    await it.die()
-
-
-# ------------------------------------------------------------------------------------ the line
-
-
-@virtual
-async def test_an_adapter_without_echo_serves_as_well() -> None:
-    it = await taking(rig(echo=False))
-    await it.insert(50)
-    await until(lambda: it.sink.coins == [50], 5)
-    await it.die()
-
-
-@pytest.mark.parametrize("fault", ["lost_answers", "silent_commands", "bad_checksums", "busies"])
-@virtual
-async def test_a_lost_or_broken_answer_loses_no_coin(fault: str) -> None:
-    it = await taking(rig())
-    for _ in range(5):
-        setattr(it.acceptor.faults, fault, 2)
-        await it.insert(10)
-        await asyncio.sleep(1)
-    await asyncio.sleep(1)
-    assert sum(it.sink.coins) == it.truth.value(CASHBOX) > 0
-    assert it.suspects == 0
-    assert it.sink.told(DeviceLost) == []
-    await it.die()
-
-
-@virtual
-async def test_a_noisy_line_counts_every_coin_once() -> None:
-    it = await taking(rig())
-    it.wire.line.flip, it.wire.line.loss, it.wire.line.chop = 0.002, 0.001, True
-    inserted = 0
-    for _ in range(40):
-        before = it.truth.value(CASHBOX)
-        await it.insert(10)
-        inserted += it.truth.value(CASHBOX) - before
-    it.wire.line.heal()
-    await asyncio.sleep(30)
-    assert inserted > 200
-    assert sum(it.sink.coins) == inserted
-    await it.die()
-
-
-@virtual
-async def test_a_collision_is_heard_and_the_question_repeated() -> None:
-    it = await taking(rig())
-    assert it.parts is not None
-    it.wire.collisions = 2
-    await it.insert(10)
-    await until(lambda: it.sink.coins == [10], 10)
-    assert it.parts.bus.counters.collisions == 2
-    await it.die()
-
-
-@virtual
-async def test_a_silent_acceptor_is_a_fault_and_comes_back() -> None:
-    it = await taking(rig())
-    it.acceptor.power_off()
-    await until(lambda: ("acceptor", "device.silent") in it.sink.faults, 10)
-    assert it.sink.told(DeviceLost) == []  # the hoppers still pay
-    it.acceptor.power_on()
-    await until(lambda: ("acceptor", "device.silent") not in it.sink.faults, 20)
-    await until(lambda: it.acceptor.accepted, 5)
-    await it.insert(50)
-    await until(lambda: it.sink.coins == [50], 5)
-    await it.die()
-
-
-@pytest.mark.parametrize("seed", range(5))
-@virtual
-async def test_an_acceptor_takes_coins_though_answers_of_others_are_lost(seed: int) -> None:
-    it = await taking(rig())
-    draw = Random(seed)
-
-    def lose(hopper: SimHopper) -> None:
-        hopper.faults.lost_answers = int(draw.random() < 0.05)
-
-    for hopper in it.hoppers:
-        hopper.on_command = lambda _, hopper=hopper: lose(hopper)
-    await it.insert(*[10] * 100)
-    await until(lambda: len(it.sink.coins) >= 98, 2, "almost always it is read in time")
-    assert ("hopper 3", "device.silent") not in it.sink.faults
-    await it.die()
-
-
-@virtual
-async def test_an_acceptor_takes_coins_whoever_else_is_silent() -> None:
-    hoppers = tuple(HopperSettings(value) for value in (200, 100, 50, 20))
-    it = await taking(rig(hoppers=hoppers, with_bill=True))
-    for device in (*it.hoppers, it.validator):
-        device.power_off()
-    silent = [("bill", "device.silent"), *((f"hopper {n}", "device.silent") for n in range(3, 7))]
-    await until(lambda: all(fault in it.sink.faults for fault in silent), 30)
-    await asyncio.sleep(1)
-    await it.insert(*[10] * 50)
-    await until(lambda: len(it.sink.coins) == 50, 2, "it was read in time, every second")
-    for device in (*it.hoppers, it.validator):
-        device.power_on()
-    await until(lambda: it.sink.faults == {}, 30)
-    await it.die()
-
-
-@virtual
-async def test_everything_silent_is_a_lost_changer_and_comes_back() -> None:
-    it = await taking(rig())
-    it.cut_power()
-    await until(lambda: it.sink.told(DeviceLost), 20)
-    it.restore_power()
-    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 30)
-    await until(lambda: it.acceptor.accepted, 5)
-    assert it.sink.faults == {}
-    await it.die()
-
-
-@virtual
-async def test_a_pulled_port_is_opened_again() -> None:
-    it = await taking(rig())
-    it.unplug()
-    await until(lambda: ("cctalk", "device.silent") in it.sink.faults, 5)
-    it.plugged = True
-    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 30)
-    assert it.sink.faults == {}
-    await it.insert(50)
-    await until(lambda: it.sink.coins == [50], 10)
     await it.die()
 
 

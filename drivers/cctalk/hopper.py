@@ -270,6 +270,30 @@ class Hopper(Unit):
                 return None
             await asyncio.sleep(STATUS_S)
 
+    async def settle(self) -> Look | None:
+        """Wait until no payout runs, and end one that brings no coin any more.
+
+        What is left of it may not fall behind a claim, or behind an order for the same money.
+
+        Returns:
+            How it stands; None when nobody knows.
+
+        Raises:
+            LinkError: The line is down.
+        """
+        look = await self.wait_idle()
+        if look is not None:
+            return look
+        # it turns for ever, or fell silent: stop it, and see once more
+        await self.try_ask(Header.EMERGENCY_STOP)
+        await asyncio.sleep(STATUS_S)
+        try:
+            look = await self.look()
+        except Silent:
+            return None
+        self._stalls(f"its motor turned for {STALL_S:.0f} s without a coin, and was stopped")
+        return look
+
     # -------------------------------------------------------------------------------- paying
 
     async def pay(self, coins: int) -> Paid:
@@ -338,8 +362,8 @@ class Hopper(Unit):
             if self._kind is None:
                 await self.learn()
             if look.status.running:
-                again = await self.wait_idle()
-                if again is None:
+                again = await self.settle()
+                if again is None or again.status.running:
                     return None
                 look = again
             if self.blocked:
@@ -396,17 +420,10 @@ class Hopper(Unit):
 
     async def _finish(self, before: Look, coins: int) -> Paid:
         """Wait for the end of a payout that has begun."""
-        after = await self.wait_idle()
+        after = await self.settle()
         if after is None:
-            # it turns for ever, or fell silent: stop it, and see once more
-            await self.try_ask(Header.EMERGENCY_STOP)
-            await asyncio.sleep(STATUS_S)
-            try:
-                after = await self.look()
-            except Silent:
-                self.alive = False
-                return Paid(dispensed_between(before.dispensed, self.mark.dispensed), idle=False)
-            self._stalls(f"its motor turned for {STALL_S:.0f} s without a coin, and was stopped")
+            self.alive = False
+            return Paid(dispensed_between(before.dispensed, self.mark.dispensed), idle=False)
         paid = dispensed_between(before.dispensed, after.dispensed)
         await self.tell(Header.ENABLE_HOPPER, b"\0")
         if paid < coins and after.flags.has(TIMEOUT):

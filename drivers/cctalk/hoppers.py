@@ -218,8 +218,9 @@ class Hoppers:
                 try:
                     # a hopper that goes on paying without us needs its coins' time
                     await self._look_at(hopper)
-                    if hopper.alive and await hopper.wait_idle() is None:
-                        idle = False
+                    if hopper.alive:
+                        look = await hopper.settle()
+                        idle = idle and look is not None and not look.status.running
                 except LinkError:
                     idle = False
                 idle = idle and hopper.alive

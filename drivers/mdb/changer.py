@@ -5,6 +5,8 @@ Source: MDB/ICP 4.2, section 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from controller.faults import LinkError
@@ -64,7 +66,9 @@ class MdbChanger(ChangerLife):
                 if not idle and await self._end_stuck():
                     resets -= 1  # a RESET like any other: the tubes alone can tell
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
-                evidence = await self._with_late_coins(order, before, evidence, jams)
+                if before is not None and max(before.counts) < before.cap:
+                    lacks = partial(self._lacks, order.amount, before)
+                    evidence = await self._with_late_coins(evidence, lacks, jams)
             finally:
                 self._paying = False
                 self._applied = None  # restored by the service loop
@@ -87,7 +91,11 @@ class MdbChanger(ChangerLife):
                 if status is not None and not any(status):
                     # Nothing held: paid by DISPENSE, or told already. Only the tubes know.
                     status = None
-            return await self._evidence(idle=idle, status=status, resets=resets)
+            evidence = await self._evidence(idle=idle, status=status, resets=resets)
+            if status is not None:
+                return evidence
+            # The order may have left a moment ago, and its motor may not have begun.
+            return await self._with_late_coins(evidence, lambda _: True, self._jams)
 
     async def pour(self, type_: int, count: int) -> TubeCounts:
         """Raise LinkError: tubes count what is in them; see `Changer.pour`."""
@@ -125,24 +133,22 @@ class MdbChanger(ChangerLife):
         except LinkError:
             return None
 
+    def _lacks(self, amount: int, before: TubeCounts, now: TubeCounts) -> bool:
+        """Tell whether less than this has left the tubes, minor units."""
+        fallen = sum(
+            kind.value * (before.counts[kind.type] - now.counts[kind.type])
+            for kind in self._kinds.values()
+            if kind.in_tube
+        )
+        return fallen < amount
+
     async def _with_late_coins(
-        self, order: PayoutOrder, before: TubeCounts | None, evidence: PayoutEvidence, jams: int
+        self, evidence: PayoutEvidence, lacks: Callable[[TubeCounts], bool], jams: int
     ) -> PayoutEvidence:
         """Wait for coins that may still fall, though the payout is said to be over."""
         after = evidence.tubes
-        if before is None or after is None or not evidence.idle or evidence.was_reset:
+        if after is None or not evidence.idle or evidence.was_reset:
             return evidence
-        if max(before.counts) >= before.cap:
-            return evidence  # which can't tell how many fell
-
-        def lacks(now: TubeCounts) -> bool:
-            fallen = sum(
-                kind.value * (before.counts[kind.type] - now.counts[kind.type])
-                for kind in self._kinds.values()
-                if kind.in_tube
-            )
-            return fallen < order.amount
-
         resets = self.resets
         held = await late_coins(self, after, lacks, jams)
         if held is not None and held.counts == after.counts:

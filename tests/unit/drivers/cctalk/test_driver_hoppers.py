@@ -398,6 +398,24 @@ async def test_a_crash_in_mid_payout_is_cleared_by_the_count(fallen: int) -> Non
     await it.die()
 
 
+@virtual
+async def test_a_motor_that_a_crash_left_turning_in_vain_is_stopped() -> None:
+    """What is left of that payout may not fall behind the claim for it (seed 1795408672)."""
+    it = await rig().up()
+    it.hoppers[0].faults.stall = True
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(300, ((15, 3),))))
+    await until(lambda: it.hoppers[0].remaining, 30)
+    await asyncio.sleep(1)  # longer than a coin takes: it stands
+    it.tasks.append(paying)
+    await it.die()
+    it.hoppers[0].faults.stall = False
+    await it.greet()
+    evidence = await it.changer.payout_evidence()
+    assert judged(evidence, 300) == Reconciled((), "tubes", certain=True)
+    assert it.hoppers[0].quiet, "nothing of it is left to fall"
+    await it.die()
+
+
 @pytest.mark.parametrize("fallen", [0, 2, 3])
 @virtual
 async def test_a_power_cut_in_mid_payout_is_cleared_by_the_count(fallen: int) -> None:

@@ -13,6 +13,7 @@ from controller.ports import (
 )
 from drivers.mdb.slots import Retry
 from simulator.bench import LinkKind
+from simulator.peripherals.changer_settings import BusyStyle, ChangerSettings
 from tests.mdb_kit import at_least, now, until, virtual
 from tests.unit.drivers.mdb.changer_kit import ALL_COINS, BOTH, changer, counts
 
@@ -43,6 +44,31 @@ async def test_the_evidence_of_a_payout_survives_a_kill(
     assert evidence.tubes.counts == counts(it)
     assert evidence.status == ((0, 0, 0, 0, 5, *[0] * 11) if by_value else None)
     assert it.tap.times(0x08) == []  # nobody reset it
+    await it.die()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+@pytest.mark.parametrize("busy", [BusyStyle.LATE, BusyStyle.NEVER])
+@virtual
+async def test_a_payout_that_has_not_begun_at_a_restart_is_waited_for(
+    busy: BusyStyle, by_value: bool
+) -> None:
+    """It says that nothing runs; its coins would be ordered twice (seed 980000056)."""
+    it = await changer(ChangerSettings(busy=busy, late_s=1.5, payout_s=1.0)).up()
+    info, before = it.changer.info, counts(it)
+    orders = len(it.tap.times(0x0D)) + len(it.tap.times(0x0F))
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(300, ((4, 3),), by_value)))
+    await until(lambda: len(it.tap.times(0x0D)) + len(it.tap.times(0x0F)) > orders)
+    await until(lambda: it.tap.log[-1].control)  # the changer's ACK
+    it.cut()
+    paying.cancel()
+    await it.die()
+    await asyncio.gather(paying, return_exceptions=True)
+    await it.greet(changer=Known(info))
+    evidence = await it.changer.payout_evidence()
+    assert counts(it)[4] == before[4] - 3
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
     await it.die()
 
 

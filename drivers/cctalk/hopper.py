@@ -102,7 +102,7 @@ class Paid:
     told: int | None = None
     """By its status; None when the hopper was reset meanwhile, or could not say."""
     idle: bool = True
-    """Whether it is known to have stopped."""
+    """Whether it is known to have stopped, and its count tells."""
 
 
 class Hopper(Unit):
@@ -219,6 +219,7 @@ class Hopper(Unit):
             self.doubt = "its dispense count fits no record of it: another hopper?"
             mark, left = HopperMark(event, dispensed, self.believed or mark.content), 0
         self.counted = True
+        self.believed = 0  # from here on the mark knows better: the books go on without it
         self.mark = HopperMark(event, dispensed, max(0, mark.content - left))
 
     def add(self, coins: int) -> None:
@@ -426,6 +427,8 @@ class Hopper(Unit):
             return Paid(dispensed_between(before.dispensed, self.mark.dispensed), idle=False)
         paid = dispensed_between(before.dispensed, after.dispensed)
         await self.tell(Header.ENABLE_HOPPER, b"\0")
+        if paid > IMPLAUSIBLE or (before.trusted and not after.trusted):
+            return Paid(0, idle=False)  # its count went with its supply: nobody knows what fell
         if paid < coins and after.flags.has(TIMEOUT):
             self.empty = True
         # else its status tells of another payout than this one

@@ -271,6 +271,29 @@ def test_a_hopper_that_resets_itself_in_mid_payout_is_found_out() -> None:
     play(scenario, settings=MACHINE)
 
 
+def test_what_a_hopper_paid_that_lost_its_count_is_promised_and_looked_at() -> None:
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        hopper = line.hoppers[0]
+        await stage.coins(200, 200)
+        stage.press("A1")
+        await stage.until(lambda: stage.account.returned == 100)
+        hopper.power_off()
+        hopper.dispensed = 0
+        await stage.passes(1.0)
+        hopper.power_on()
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["water"]
+        assert (stage.account.returned, stage.claimed, stage.credit) == (150, 200, 0)
+        assert [claim.flagged for claim in stage.state.claims.values()] == [True]
+        assert stage.flags == ["payout unknown"]
+        assert all(data.amount <= 250 for data in stage.records("payout.finished"))
+
+    play(scenario, settings=MACHINE, judged=False)
+
+
 def test_a_hopper_that_was_away_and_is_back_at_the_next_start_ends_its_own_incident() -> None:
     async def scenario(stage: Stage) -> None:
         stage.world.unplug("hopper3")

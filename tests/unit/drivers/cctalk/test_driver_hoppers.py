@@ -266,6 +266,23 @@ async def test_a_reset_in_mid_payout_is_found_by_the_count() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("count", [0, 2_999, 900_000])
+@virtual
+async def test_a_hopper_that_loses_its_count_in_mid_payout_proves_nothing(count: int) -> None:
+    """A dip of its supply may take it: what fell nobody knows, and it is no fortune."""
+    it = await rig(hoppers=(HopperSettings(100, coin_s=1.0), HopperSettings(20))).up()
+    paying = asyncio.create_task(it.changer.payout(ORDER))
+    await until(lambda: it.tray == 100, 30)
+    it.hoppers[0].power_off()
+    it.hoppers[0].dispensed = count
+    await asyncio.sleep(1)
+    it.hoppers[0].power_on()
+    assert judged(await paying) == Reconciled(((14, 20, 2),), "tubes", certain=False)
+    assert it.tray == 140
+    assert ("hopper 3", "device.unsuitable") in it.sink.faults
+    await it.die()
+
+
 @virtual
 async def test_a_coin_too_many_that_nobody_counted_is_found_at_the_next_count() -> None:
     it = await rig().up()
@@ -466,6 +483,19 @@ async def test_an_exchanged_hopper_is_doubted_until_somebody_was_there() -> None
     assert ("hopper 3", "device.unsuitable") in it.sink.faults
     it.changer.accept(frozenset(), manual=True)
     assert (await it.changer.tubes()).counts[15] == 97
+    await it.die()
+
+
+@virtual
+async def test_a_hopper_exchanged_while_vendd_runs_holds_what_was_left_by_then() -> None:
+    it = rig()
+    it.tubes = (0,) * 14 + (100, 100)
+    await it.up()
+    await it.changer.payout(ORDER)
+    it.hoppers[0].dispensed = 900_000
+    assert (await it.changer.tubes()).defective == {15}
+    it.changer.accept(frozenset(), manual=True)
+    assert (await it.changer.tubes()).counts[15] == 97, "and not what the books said at the start"
     await it.die()
 
 

@@ -136,6 +136,8 @@ class Live:
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
     owing_since: dict[int, float] = field(default_factory=dict)  # since the first order
     again_at: dict[int, float] = field(default_factory=dict)  # the next order after a short one
+    # Pieces believed as its payout was ordered.
+    held_then: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
     seen: dict[int, tuple[object, ...]] = field(default_factory=dict)  # sagas at the last look
     watching: bool = False
     timed_out: set[int] = field(default_factory=set)  # vends of which a deadline ended an act

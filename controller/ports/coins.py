@@ -110,3 +110,4 @@ class PayoutEvidence:
     status: tuple[int, ...] | None = None
     tubes: TubeCounts | None = None
     was_reset: bool = False
+    before: TubeCounts | None = None  # as ``tubes``, read before the order; None: it was not

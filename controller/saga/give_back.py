@@ -135,6 +135,7 @@ def give_back(desk: Desk, saga: Saga) -> None:
         saga.vend,
     )
     patience.ordered(desk, saga)
+    desk.live.held_then[saga.vend] = tuple(desk.state.pieces_of(device.value))
     desk.do(Payout(saga.vend, order, device))
     desk.tell(_on_payout(saga), amount=plan.amount, seconds=_PAYING_S)
 
@@ -490,7 +491,10 @@ def book_payout(desk: Desk, saga: Saga, evidence: PayoutEvidence, *, seen: bool 
     """
     asked = None if saga.by_value else frozenset(type_ for type_, _ in saga.plan)
     bills = saga.paying == DeviceName.BILL.value
-    done = reconcile(saga.ordered, desk.state.pieces_of(saga.paying), evidence, asked)
+    pieces = desk.state.pieces_of(saga.paying)
+    then = {type_: count for type_, _, count in desk.live.held_then.pop(saga.vend, pieces)}
+    since = {type_: count - then.get(type_, count) for type_, _, count in pieces}
+    done = reconcile(saga.ordered, pieces, evidence, asked, since)
     if done.amount > saga.ordered:
         desk.flag("payout paid too much", saga.vend, done.amount - saga.ordered)
     elif not done.certain:

@@ -75,6 +75,7 @@ def forget(desk: Desk, saga: Saga) -> None:
         times.pop(saga.vend, None)
     live.timed_out.discard(saga.vend)
     live.seen.pop(saga.vend, None)
+    live.held_then.pop(saga.vend, None)
 
 
 # -------------------------------------------------------------------------------------- watch

@@ -1,20 +1,23 @@
 """What a payout did: the changer's own account against the difference of its tubes. Pure.
 
 Two proofs exist: PAYOUT STATUS (level 3) and the tube counts before and after, corrected by what
-was deposited and released meanwhile, which the believed counts already are. Where they disagree,
-or a tube can't tell (capped, defective), nobody knows: the least that is proved is booked as paid,
-the rest becomes a flagged claim.
+was deposited and released meanwhile. What is believed of a tube is so already, and stands for its
+count before where that is not known (behind a restart). Where they disagree, or a tube can't tell
+(capped, defective), nobody knows: the least that is proved is booked as paid, the rest becomes a
+flagged claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from controller.ports import PayoutEvidence, TubeCounts
 
 Tube = tuple[int, int, int]  # (type, value, believed count, the payout under way not taken out)
+NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +35,42 @@ class Reconciled:
 
 
 def _by_tubes(
-    tubes: Sequence[Tube], after: TubeCounts, asked: frozenset[int] | None
+    tubes: Sequence[Tube],
+    evidence: PayoutEvidence,
+    after: TubeCounts,
+    asked: frozenset[int] | None,
+    since: Mapping[int, int],
 ) -> tuple[dict[int, int], bool]:
-    """Return coins gone per type, and whether every tube that was asked to pay could tell."""
+    """Return coins gone per type, and whether every tube that was asked to pay could tell.
+
+    Where the tube was counted before the order as well, what is believed of it may differ: a
+    changer tells of coins that it is certain of, and may get certain of more, or of less, while
+    nobody asks. Then the two counts bound what left, for coins that came in meanwhile hide some.
+    """
     gone: dict[int, int] = {}
     whole = True
     for type_, _, believed in tubes:
         counted = after.counts[type_] if type_ < len(after.counts) else 0
-        if counted == believed:
-            continue
-        if counted >= after.cap or believed > after.cap or type_ in after.defective:
+        tells = counted < after.cap and type_ not in after.defective
+        before = _told(evidence.before, type_) if tells else None
+        if before is None and counted != believed and (not tells or believed > after.cap):
             whole = whole and asked is not None and type_ not in asked
             continue
-        gone[type_] = believed - counted
+        left = believed - counted
+        if before is not None:
+            low, high = sorted((before - counted, before - counted + since.get(type_, 0)))
+            left = min(max(left, low), high)
+        if left:
+            gone[type_] = left
     return gone, whole
+
+
+def _told(counts: TubeCounts | None, type_: int) -> int | None:
+    """Return what a tube held, None where its count does not tell."""
+    if counts is None or type_ >= len(counts.counts) or type_ in counts.defective:
+        return None
+    count = counts.counts[type_]
+    return count if count < counts.cap else None
 
 
 def reconcile(
@@ -53,6 +78,7 @@ def reconcile(
     tubes: Sequence[Tube],
     evidence: PayoutEvidence,
     asked: frozenset[int] | None = None,
+    since: Mapping[int, int] = NOTHING,
 ) -> Reconciled:
     """Decide what a payout of ``ordered`` minor units paid.
 
@@ -61,6 +87,7 @@ def reconcile(
         tubes: Every tube with the count believed now, deposits since the intent included.
         evidence: What the changer told afterwards.
         asked: The coin types that were ordered; None when the changer picked them.
+        since: Coins that came into each tube since the order, less those that staff let out.
     """
     values = {type_: value for type_, value, _ in tubes}
     status = None
@@ -71,7 +98,7 @@ def reconcile(
     diff: dict[int, int] | None = None
     whole = False
     if evidence.tubes is not None:
-        diff, whole = _by_tubes(tubes, evidence.tubes, asked)
+        diff, whole = _by_tubes(tubes, evidence, evidence.tubes, asked, since)
     if diff is not None and any(n < 0 for n in diff.values()):
         # A tube grew: coins arrived that were not reported yet. What shrank is still gone.
         diff = {t: n for t, n in diff.items() if n > 0} if status is None else diff

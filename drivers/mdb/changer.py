@@ -6,6 +6,7 @@ Source: MDB/ICP 4.2, section 5.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -69,6 +70,7 @@ class MdbChanger(ChangerLife):
                 if before is not None and max(before.counts) < before.cap:
                     lacks = partial(self._lacks, order.amount, before)
                     evidence = await self._with_late_coins(evidence, lacks, jams)
+                evidence = replace(evidence, before=before)
             finally:
                 self._paying = False
                 self._applied = None  # restored by the service loop

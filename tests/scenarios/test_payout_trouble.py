@@ -374,3 +374,24 @@ def test_change_that_a_greedy_changer_cannot_pay_is_paid_coin_by_coin(
     coins = (CoinSpec(10), CoinSpec(20, 80, 3), CoinSpec(50, 80, 1), CoinSpec(100))
     settings = with_mdb("changer", keep={})
     play(scenario, link, settings=settings, plan=plan(level, coins=coins))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("more", [-12, -2, 2, 12])
+def test_coins_that_a_hand_puts_into_a_tube_or_takes_out_hide_no_payment(
+    level: str, more: int, link: Link
+) -> None:
+    """No switch tells of it; and a changer may get certain of more coins, or of less, by itself."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100, 100)
+        if more > 0:
+            stage.world.fill_tube(100, more)
+        else:
+            stage.world.empty_tube(100, leave=stage.world.tubes()[100] + more)
+        await stage.buys("B4")
+        assert stage.account.returned == 150
+        assert (stage.claimed, stage.flags) == (0, [])
+        right(stage)
+
+    play(scenario, link, plan=plan(level))

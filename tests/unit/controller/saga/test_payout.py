@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller.ports import PayoutEvidence, TubeCounts
 from controller.saga.payout import reconcile
 
@@ -103,3 +105,42 @@ def test_counts_above_255_prove_where_the_device_counts_further() -> None:
     assert (done.paid, done.certain) == (((3, 50, 2),), True)
     capped = reconcile(100, tubes, PayoutEvidence(True, None, TubeCounts((0, 0, 0, 255))))
     assert not capped.certain
+
+
+@pytest.mark.parametrize("really", [5, 19, 20, 21, 60])
+def test_what_a_tube_held_before_the_order_proves_more_than_what_was_believed_of_it(
+    really: int,
+) -> None:
+    before, after = counts(20, 20, really), counts(20, 20, really - 2)
+    for told in (None, status(t3=2)):
+        evidence = PayoutEvidence(True, told, after, before=before)
+        done = reconcile(100, TUBES, evidence)
+        assert (done.paid, done.certain) == (((3, 50, 2),), True)
+
+
+@pytest.mark.parametrize(
+    ("before", "came", "after"),
+    [
+        (20, 1, 19),  # in the tube behind the first count, and told
+        (21, 1, 19),  # in the tube before it, and told behind it
+        (20, 0, 18),  # none
+        (20, -1, 17),  # staff let one out
+    ],
+)
+def test_coins_that_move_beside_a_payout_are_none_of_it(before: int, came: int, after: int) -> None:
+    tubes = [(3, 50, 20 + came)]
+    evidence = PayoutEvidence(
+        True, None, TubeCounts((0, 0, 0, after)), before=TubeCounts((0, 0, 0, before))
+    )
+    done = reconcile(100, tubes, evidence, frozenset({3}), {3: came})
+    assert (done.paid, done.certain) == (((3, 50, 2),), True)
+
+
+def test_a_tube_that_was_full_beyond_counting_before_the_order_is_believed() -> None:
+    tubes = [(3, 50, 256)]
+    evidence = PayoutEvidence(
+        True, None, TubeCounts((0, 0, 0, 254)), before=TubeCounts((0, 0, 0, 255))
+    )
+    assert not reconcile(100, tubes, evidence, frozenset({3})).certain
+    known = reconcile(50, [(3, 50, 255)], evidence, frozenset({3}))
+    assert (known.paid, known.certain) == (((3, 50, 1),), True)

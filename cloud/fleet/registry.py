@@ -15,6 +15,7 @@ from cloud.fleet import alerts, certificates
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.home import Home
+from cloud.fleet.projections import tables
 from cloud.fleet.projections.rebuild import project_journal
 
 
@@ -42,8 +43,12 @@ async def add(database: FleetDatabase, home: Home, address: Address, now: dateti
     return certificates.hand_out(home, address, issued)
 
 
-async def _locked(connection: AsyncConnection, address: Address, uid: bytes) -> Row[Any]:
+async def _locked(
+    database: FleetDatabase, connection: AsyncConnection, address: Address, uid: bytes
+) -> Row[Any]:
     """Return a machine's journal and which of its journals is in use, locked.
+
+    Nobody else projects any journal of that machine until the transaction ends.
 
     Raises:
         RegistryError: No such machine, or no such journal of it.
@@ -56,12 +61,13 @@ async def _locked(connection: AsyncConnection, address: Address, uid: bytes) -> 
             t.machine.c.name == address.machine,
             t.journal.c.uid == uid,
         )
-        .with_for_update(of=t.journal)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
+    found = (await connection.execute(query)).one_or_none()
+    if found is None:
         raise RegistryError(f"{address} has no journal {uid.hex()}")
-    return row
+    await database.alone(connection, found.machine_id)
+    await tables.end_kept(connection, found.machine_id)
+    return (await connection.execute(query.with_for_update(of=t.journal))).one()
 
 
 async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, now_ms: int) -> int:
@@ -71,7 +77,7 @@ async def adopt_journal(database: FleetDatabase, address: Address, uid: bytes, n
         RegistryError: No such machine, or no such journal of it.
     """
     async with database.writing() as connection:
-        row = await _locked(connection, address, uid)
+        row = await _locked(database, connection, address, uid)
         if row.adopted:
             await _is_active(connection, row.machine_id, row.id, address, uid)
             return 0
@@ -144,7 +150,7 @@ async def take_back(database: FleetDatabase, address: Address, uid: bytes) -> in
         RegistryError: No such machine or journal, or it is the one in use.
     """
     async with database.writing() as connection:
-        row = await _locked(connection, address, uid)
+        row = await _locked(database, connection, address, uid)
         if not row.adopted:
             raise RegistryError(f"{uid.hex()} waits for `vendcloud machine adopt-journal`")
         if row.active_journal == row.id:

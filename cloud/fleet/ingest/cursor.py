@@ -68,6 +68,10 @@ async def locked(database: FleetDatabase, connection: AsyncConnection, uid: byte
         number, found, machine_id, next_seq, last_hash, projected_seq, quarantine, bad, folded,
         adopted, has_waiting, has_copies, taken_back, active,
     ) = rows[0]  # fmt: skip
+    if not folded or active != number:
+        # PostgreSQL has read which journal is in use before it waited for the lock. Who changes
+        # that takes its token from the one that was, and only the one that is gets another.
+        active = await _in_use(connection, machine_id)
     return Cursor(
         id=number,
         uid=bytes(found),
@@ -86,6 +90,12 @@ async def locked(database: FleetDatabase, connection: AsyncConnection, uid: byte
         if taken_back
         else None,
     )
+
+
+async def _in_use(connection: AsyncConnection, machine_id: int) -> int | None:
+    query = select(t.machine.c.active_journal).where(t.machine.c.id == machine_id)
+    number: int | None = (await connection.execute(query)).scalar_one()
+    return number
 
 
 def ack_of(

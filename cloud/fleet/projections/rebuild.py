@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.batch import Row
@@ -84,12 +84,16 @@ async def rebuild_machine(
 
     Dead letters of records that are understood by now are marked as replayed.
     """
+    await database.alone(connection, machine_id)  # no journal is adopted meanwhile
+    in_use = t.machine.c.active_journal == t.journal.c.id
     journals = (
         await connection.execute(
             select(t.journal.c.id, t.journal.c.uid, t.journal.c.projected_seq)
+            .join(t.machine, t.machine.c.id == t.journal.c.machine_id)
             .where(t.journal.c.machine_id == machine_id, t.journal.c.adopted)
-            .order_by(t.journal.c.id)
-            .with_for_update()
+            # An older one may have been adopted last: the books are those of the one in use.
+            .order_by(case((in_use, 1), else_=0), t.journal.c.id)
+            .with_for_update(of=t.journal)
         )
     ).all()
     await tables.forget(connection, machine_id, now_ms)

@@ -98,7 +98,7 @@ async def save(
             .values(result="inherited", closed_ms=t.saga.c.opened_ms)
         )
     if not kept:
-        await _end_kept(connection, machine_id)
+        await end_kept(connection, machine_id)
     if changed.currency:
         await connection.execute(
             update(t.machine).where(t.machine.c.id == machine_id).values(currency=changed.currency)
@@ -173,8 +173,11 @@ async def _save_revisions(connection: AsyncConnection, fold: Fold, machine_id: i
         )
 
 
-async def _end_kept(connection: AsyncConnection, machine_id: int) -> None:
-    """Make whoever keeps a fold of this machine load it again."""
+async def end_kept(connection: AsyncConnection, machine_id: int) -> None:
+    """Make whoever keeps a fold of this machine load it again; holds up ingest until we are done.
+
+    A batch that waits for that looks again which of its journals is in use: see ``cursor.locked``.
+    """
     await connection.execute(
         update(t.journal).where(t.journal.c.machine_id == machine_id).values(folded="")
     )
@@ -228,7 +231,7 @@ async def forget(connection: AsyncConnection, machine_id: int, now_ms: int) -> N
 
     Its letters count as replayed, until the fold meets their records and does not understand them.
     """
-    await _end_kept(connection, machine_id)
+    await end_kept(connection, machine_id)
     for table in t.PROJECTIONS:
         await connection.execute(delete(table).where(table.c.machine_id == machine_id))
     await connection.execute(

@@ -156,7 +156,10 @@ class Moves:
             await self._once(address, kind, json.loads(args), _answer_id(asked), now_ms, life_ms)
             async with self._database.writing() as connection:
                 await connection.execute(
-                    update(t.claim_question).where(*_which(asked)).values(sent=True)
+                    # Its machine may have told meanwhile that it gave it: still to be noted.
+                    update(t.claim_question)
+                    .where(*_which(asked), _Q.answer == word)
+                    .values(sent=True)
                 )
             log.info("claim.answered", machine=asked.name, asked=asked.seq, answer=word)
 
@@ -195,7 +198,7 @@ class Moves:
         async with self._database.writing() as connection:
             await connection.execute(
                 update(t.claim_question)
-                .where(*_which(asked))
+                .where(*_which(asked), _Q.answer == asked.answer)
                 .values(sent=True, answer=asked.answer or "late")
             )
 
@@ -524,7 +527,8 @@ async def end(
                     and_(_Q.journal_uid == _M.grant_journal_uid, _Q.seq == _M.grant_seq),
                 )
                 .where(_C.machine_id == machine_id, _C.seq == claim, _C.how == rec.MOVED)
-                .order_by(_C.journal_id.desc())
+                # Another journal's may have the same number.
+                .order_by(_M.paid_ms.is_not(None), _C.journal_id.desc())
             )
         ).first()
         if found is None:

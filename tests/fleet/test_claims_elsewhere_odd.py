@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from cloud.contract.journal import records as rec
-from cloud.fleet import moves, reports
+from cloud.fleet import moves, orders, reports
 from cloud.fleet import schema as t
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.orders import OrderRefusedError
@@ -197,3 +197,27 @@ async def test_what_was_given_before_the_database_was_put_back_is_not_given_agai
     await site.look()
     assert all(one.sent for one in await questions(site))
     assert (await site.line())["how"] == "at lobby-2"
+
+
+async def test_a_machine_that_gives_it_while_its_answer_is_being_noted_has_given_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.asks(site.b)
+    await site.look()
+    await site.closes()
+
+    async def quick(*args: Any, **more: Any) -> Any:
+        order = await orders.send(*args, **more)
+        given = rec.ClaimGranted(
+            asked=args[4]["asked"], amount=200, tender="cash", machine="lobby-1"
+        )
+        await site.ends(site.b, "claim.answer", before=given)
+        return order
+
+    monkeypatch.setattr("cloud.fleet.moves.send", quick)
+    for _ in range(2):
+        await site.look()
+
+    assert ((await site.line())["state"], (await site.line())["how"]) == ("closed", "at lobby-2")
+    assert await open_alerts(site) == []
+    assert all(one.sent for one in await questions(site))

@@ -200,13 +200,16 @@ class Desk:
             raise SignerError(f"{body.kind}: a command lives up to {self._policy.max_hours} h here")
 
     def _key(self, what: str, tenant: str, allowed: frozenset[Role]) -> Signer:
-        held = []
+        held, able = [], []
         for key in self._keys(tenant):
             body = read(KeyBody, key.key.body)
             if not allowed.isdisjoint(body.roles) and self._now_ms() <= body.not_after:
-                return key
+                able.append((body.not_after, key))
             ended = " (ended)" if self._now_ms() > body.not_after else ""
             held.append(f"{key.kid!r} for {', '.join(body.roles)}{ended}")
+        if able:
+            # What is signed now is judged when it comes: a machine may be away for weeks.
+            return max(able, key=lambda one: one[0])[1]
         wanted = " or ".join(sorted(allowed))
         raise SignerError(
             f"{what} wants a key for {wanted}; {tenant} has {'; '.join(held) or 'none'}: "

@@ -16,7 +16,7 @@ from cloud.contract.signing import Verifier, public_of
 from cloud.contract.topics import Address
 from cloud.fleet.home import Home
 from cloud.fleet.signatory import Caller, Desk, Embedded, Log, Policy, callers, signatory_of
-from cloud.fleet.signer import SignerError, keys_of, make_key, make_root
+from cloud.fleet.signer import KEY_DAYS, SignerError, keys_of, make_key, make_root
 from cloud.fleet.signer_client import LINE_MAX, RemoteSigner
 from cloud.fleet.signer_service import SignerServer
 from config.fleet import FleetSigner
@@ -141,6 +141,17 @@ def test_a_second_key_signs_what_the_first_one_may_not(home: Home) -> None:
     signed = desk(home).command(update, ALL)
 
     assert (signed.kid, taken(signed).kind) == ("acme-2", "software.update")
+
+
+def test_of_two_keys_that_may_the_one_signs_that_lives_longer(home: Home) -> None:
+    roles = (Role.OPERATOR, Role.SUPPORT, Role.CONFIG)
+    make_key(home, "acme-2", "acme", roles, b"2" * 32, START + 48 * HOUR)
+
+    signed = desk(home).command(body(), ALL)
+
+    ended = START + (KEY_DAYS * 24 + 1) * HOUR  # the first key, and a machine was away till now
+    assert signed.kid == "acme-2"
+    assert Verifier(public_of(ROOT), LOBBY).command(signed, ended).id == "c1"
 
 
 async def test_the_embedded_signer_serves_its_own_process(home: Home) -> None:

@@ -359,7 +359,8 @@ class Journal(ReadableJournal[S]):
         cancelling a caller, or closing the journal, ends it between two steps.
 
         Raises:
-            JournalError: The journal is broken, poisoned or read-only.
+            JournalError: The journal is poisoned or read-only, or can't be written any more. Or
+                some of it can't be read: then nothing is dropped, and nothing else has changed.
         """
         self._check()
         if self._pruning is not None and not self._pruning.done():
@@ -380,19 +381,20 @@ class Journal(ReadableJournal[S]):
             return 0
         cutoff_ms = now_ms - retention // _MS
         before = self._base_seq
+        # It only reads, and what it may read is in no state that is still needed.
+        base = await pruning.make_base(
+            self._database,
+            self._id,
+            self._key,
+            self._fold,
+            self._registry,
+            limit=limit,
+            cutoff_ms=cutoff_ms,
+            ended=lambda: self._prune_no_more,
+        )
+        if base is None:
+            return 0
         try:
-            base = await pruning.make_base(
-                self._database,
-                self._id,
-                self._key,
-                self._fold,
-                self._registry,
-                limit=limit,
-                cutoff_ms=cutoff_ms,
-                ended=lambda: self._prune_no_more,
-            )
-            if base is None:
-                return 0
             await pruning.replace(self._database, base)
             self._base_seq = base.at.seq
             await pruning.drop_records(

@@ -219,6 +219,20 @@ async def test_a_disk_that_fails_while_pruning_poisons_the_journal() -> None:
     assert isinstance(journal.failed, DiskIoError)
 
 
+async def test_a_damaged_record_that_the_fleet_has_ends_no_machine() -> None:
+    shop, journal = await old_journal()
+    await journal.close()
+    database = await DiskStorage(shop.disk).open(journal_file(journal.journal_id), Access.WRITE)
+    await database.transaction([("UPDATE record SET boot = 9 WHERE seq = 700", ())])
+    await database.close()
+    again = await shop.start()
+    with pytest.raises(JournalBrokenError, match="record 700: fails its hash"):
+        await again.prune(WEEK)
+    await shop.sell(again, 1)
+    assert (again.failed, again.base_seq) == (None, 0)
+    await again.close()
+
+
 async def test_selling_goes_on_while_records_are_dropped() -> None:
     _, journal = await old_journal()
     journal.stage(NoteLeft(text="before"))

@@ -188,7 +188,7 @@ class Tracer:
         """Earn a card payment or give it back; else it stays held until the claim that follows."""
         if data.success:
             self.settle_card(record, EARNED, f"product delivered, {data.device}: {data.outcome}")
-        elif data.outcome == "refunded":
+        elif data.outcome in rec.REFUNDED:
             self.settle_card(record, REFUNDED, f"vend failed, {data.device} refunded")
 
     def settle_card(self, record: Record, target: str, words: str) -> tuple[int, int] | None:
@@ -377,7 +377,7 @@ def _vend(saga: Iterable[Record]) -> shapes.VendShape | None:
         elif isinstance(data, rec.PayoutFinished):
             shape["paid_back"] += data.amount
         elif isinstance(data, rec.SettleFinished):
-            refunded = not data.success and data.outcome == "refunded"
+            refunded = not data.success and data.outcome in rec.REFUNDED
             shape["paid_back"] += data.amount if refunded else 0
         elif isinstance(data, rec.ClaimOpened):
             shape["claimed"] += data.amount

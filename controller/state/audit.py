@@ -88,7 +88,8 @@ def _parts(saga: Saga) -> dict[str, int]:
     """Return what paid for a vend; the first is the tender that it counts for."""
     card = saga.card_amount if saga.card == "settled" else 0
     given = saga.right_worth
-    cash = max(0, saga.price - card - given)
+    # Not what a card leaves of the price: it may have a discount of its own, or vend for nothing.
+    cash = sum(amount for _, amount in saga.lots) if saga.cash_settled else 0
     parts: dict[str, int] = {}
     if saga.right_kind:
         parts[saga.right_kind] = given if saga.right_kind == "app" else 0

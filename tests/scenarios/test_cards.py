@@ -84,6 +84,11 @@ def test_a_discount_is_the_amount_that_is_booked(kind: str, link: Link) -> None:
         await pay(stage, "A3", "discount")
         assert stage.spent == 180
         assert stage.records("settle.finished")[0].amount == 180
+        assert stage.state.audit.life.tenders == {"card": (1, 180)}
+        await stage.coins(50)
+        await pay(stage, "A3", "discount")
+        assert stage.spent == 180 + 50 + 135
+        assert stage.state.audit.life.tenders == {"card": (2, 180 + 135), "cash": (0, 50)}
 
     play(scenario, link, plan=plan(kind))
 

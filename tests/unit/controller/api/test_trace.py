@@ -98,6 +98,22 @@ async def test_a_card_that_cannot_be_refunded_becomes_a_claim(machine: Any) -> N
     assert way["now"] == {"claimed": 150}
 
 
+async def test_a_card_whose_reader_had_refunded_it_by_then_is_followed_to_that(
+    machine: Any,
+) -> None:
+    vend = machine.open(
+        rec.VendOpened(selection="A1", column="A1", product="water", price=150, item=1)
+    )
+    machine.write(rec.ApprovalFinished(device="cashless1", outcome="approved", amount=150), vend)
+    machine.write(
+        rec.SettleFinished(device="cashless1", success=False, outcome="already", amount=150), vend
+    )
+    shape = await traced(machine, vend)
+    assert shape["ways"][0]["now"] == {"refunded to card": 150}
+    assert shape["vend"] is not None
+    assert shape["vend"]["paid_back"] == 150
+
+
 async def test_an_approved_card_that_was_delivered_is_earned(machine: Any) -> None:
     vend = machine.open(
         rec.VendOpened(selection="A1", column="A1", product="water", price=150, item=1)

@@ -33,9 +33,6 @@ from drivers.mdb.cashless_codec import (
     VendDenied,
 )
 from drivers.mdb.cashless_commands import (
-    CASH_SALE_ITEM_MASK,
-    CashSale,
-    ReaderEnable,
     SessionComplete,
     VendCancel,
     VendFailure,
@@ -44,7 +41,6 @@ from drivers.mdb.cashless_commands import (
 )
 from drivers.mdb.cashless_expect import Expectation, Gone, Phase
 from drivers.mdb.cashless_revalue import ReaderRevalue
-from drivers.mdb.money import iso_currency
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
 from drivers.mdb.turns import Turn
 
@@ -55,8 +51,11 @@ _IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
 class MdbCardReader(ReaderRevalue):
     """Drives one reader; constructed as `ReaderLife`."""
 
-    _cancelled = False
-    """`cancel_vend` has ended the request that waits."""
+    _unsent = False
+    """A request waits for its turn: its reader has not heard of it."""
+
+    _withdrawn = False
+    """That one is cancelled."""
 
     _damaged_before = 0
     """Damaged answers before the request."""
@@ -83,67 +82,67 @@ class MdbCardReader(ReaderRevalue):
 
     async def request_vend(self, price: int, item: int) -> Approved | Denied | Charged:
         """Ask for approval; see `CardReader.request_vend`."""
-        async with self.dialogue():
-            if not self._ready or self._gone():
-                raise LinkError(f"{self._name.value} is not ready; nothing was asked")
-            if self._phase is Phase.APPROVED:
-                raise LinkError(f"{self._name.value} has an earlier approval; nothing was asked")
-            info = self._info
-            if not self._session:
-                if not (info is not None and info.always_idle):
-                    return Denied("no session")
-                await self._be_enabled()
-            if waits_for_card := not self._session:
-                self._card_refundable = None
-            units = self.to_units(price)
-            if units is None:
-                self._faults.raise_(
-                    FaultCode.DEVICE_UNSUITABLE,
-                    f"{Money(price, self._currency)} is no whole number of its units",
-                )
-                return Denied("the price can't be told to the reader")
-            self._phase = Phase.REQUESTED
-            self._asked = True
-            self._reset_since = self._disowned = self._cancelled = self._refused = False
-            self._approval_seen = self._untouched = self._refund_error = False
-            self._approved_units = None
-            self._damaged_before = self._slot.damaged
-            self._cancelling = None
-            self._granted = self._untold = False
-            decision = self._decision = self.expect(VendApproved, VendDenied)
-            wrong = self.expect(OutOfSequence)
-            try:
-                answer = await self._request(
-                    VendRequest(units, item & _ITEM_MASK, self._context.expanded),
-                    decision,
-                    wrong,
-                    NEVER if waits_for_card else self.response_s,
-                )
-                self._granted = isinstance(answer, Approved)
-                return answer
-            except asyncio.CancelledError:
-                self._disown()
-                raise
-            finally:
-                self._decision = None
-                self.drop(decision)
-                self.drop(wrong)
-                if self._phase is Phase.REQUESTED:
-                    self._phase = Phase.NONE
-                self._dialogue_ended()
+        self._unsent, self._withdrawn = True, False
+        try:
+            async with self.dialogue():
+                return await self._in_turn(price, item)
+        finally:
+            self._unsent = False
 
-    async def _be_enabled(self) -> None:
-        """Enable the reader first: it was off while the item before this one fell.
-
-        Raises:
-            LinkError: It does not answer, or is being reset: nothing was asked.
-        """
-        if self._applied_on:
-            return
-        answer, _ = await self.send(ReaderEnable(), None, Retry.REPEAT)
-        if not self._ready or not (answer.heard or self._session):
-            raise LinkError(f"{self._name.value} was not enabled; nothing was asked")
-        self._applied_on = True
+    async def _in_turn(self, price: int, item: int) -> Approved | Denied | Charged:
+        if self._foreign:
+            self._foreign = False
+            await self._complete()  # what is asked in its session would be in its currency
+        if not self._ready or self._gone():
+            raise LinkError(f"{self._name.value} is not ready; nothing was asked")
+        if self._phase is Phase.APPROVED:
+            raise LinkError(f"{self._name.value} has an earlier approval; nothing was asked")
+        info = self._info
+        if not self._session:
+            if not (info is not None and info.always_idle):
+                return Denied("no session")
+            await self._be_enabled()
+        if self._withdrawn:
+            return Denied("cancelled")
+        self._unsent = False
+        if waits_for_card := not self._session:
+            self._card_refundable = None
+        units = self.to_units(price)
+        if units is None:
+            self._faults.raise_(
+                FaultCode.DEVICE_UNSUITABLE,
+                f"{Money(price, self._currency)} is no whole number of its units",
+            )
+            return Denied("the price can't be told to the reader")
+        self._phase = Phase.REQUESTED
+        self._asked = True
+        self._reset_since = self._disowned = self._refused = False
+        self._approval_seen = self._untouched = self._refund_error = False
+        self._approved_units = None
+        self._damaged_before = self._slot.damaged
+        self._cancelling = None
+        self._granted = self._untold = False
+        decision = self._decision = self.expect(VendApproved, VendDenied)
+        wrong = self.expect(OutOfSequence)
+        try:
+            answer = await self._request(
+                VendRequest(units, item & _ITEM_MASK, self._context.expanded),
+                decision,
+                wrong,
+                NEVER if waits_for_card else self.response_s,
+            )
+            self._granted = isinstance(answer, Approved)
+            return answer
+        except asyncio.CancelledError:
+            self._disown()
+            raise
+        finally:
+            self._decision = None
+            self.drop(decision)
+            self.drop(wrong)
+            if self._phase is Phase.REQUESTED:
+                self._phase = Phase.NONE
+            self._dialogue_ended()
 
     async def _request(
         self, command: VendRequest, decision: Expectation, wrong: Expectation, seconds: float
@@ -160,7 +159,7 @@ class MdbCardReader(ReaderRevalue):
             # Its denial may stand right behind it, in the next answer at the latest.
             await self._turn_or(2 * POLL_LATEST_S)
         match message:
-            case VendApproved() | Gone.TIMEOUT if self._cancelling is not None:
+            case VendApproved() | VendDenied() | Gone.TIMEOUT if self._cancelling is not None:
                 return await self._ended_by(self._cancelling)
             case VendApproved() if self._taken_back:
                 return await self._denied_after_all()
@@ -169,7 +168,7 @@ class MdbCardReader(ReaderRevalue):
             case VendDenied():
                 self._refused = True
                 self._disowned = True  # an approval after all would have to be failed
-                return Denied("cancelled" if self._cancelled else "declined")
+                return Denied("declined")
             case OutOfSequence(state_code=code) if code is not None:
                 self._disowned = True
                 return Denied("out of sequence")
@@ -193,6 +192,7 @@ class MdbCardReader(ReaderRevalue):
         nothing = self._nothing_told
         self._disown()
         if outcome is CancelOutcome.CANCELLED:
+            self._refused = True
             return Denied("cancelled")
         self._want_restart()
         if nothing:
@@ -286,11 +286,13 @@ class MdbCardReader(ReaderRevalue):
     async def cancel_vend(self, refundable: bool | None = None) -> CancelOutcome | Charged:
         """End a request that has no answer yet; see `CardReader.cancel_vend`."""
         self._recall(refundable)
+        if self._unsent and self._decision is None:
+            self._withdrawn = True
+            return CancelOutcome.CANCELLED
         if self._gone() or self._granted:
             return CancelOutcome.UNKNOWN
         if self._is_refused:
             return CancelOutcome.CANCELLED  # a cancel now would be out of sequence
-        self._cancelled = True
         if self._cancelling is not None and not self._cancelling.done():
             return await asyncio.shield(self._cancelling)  # two would see each other's VEND FAILURE
         decision = self._decision
@@ -327,6 +329,10 @@ class MdbCardReader(ReaderRevalue):
                 return await self._fail_approved(retry=Retry.ASK, surely=False)
             match message := await self.wait_for(expectation, self.response_s):
                 case VendDenied():
+                    # A refund error over it may stand in the next answer.
+                    await self._turn_or(2 * POLL_LATEST_S)
+                    if self._phase is Phase.APPROVED:
+                        return await self._fail_approved()
                     return CancelOutcome.CANCELLED
                 case VendApproved():
                     # What it says to a cancel at a wrong moment must not be taken for what it says
@@ -540,6 +546,8 @@ class MdbCardReader(ReaderRevalue):
     async def end_session(self) -> None:
         """SESSION COMPLETE and END SESSION; see `CardReader.end_session`."""
         async with self.dialogue():
+            if self._phase is Phase.APPROVED:
+                return  # its vend is owed an outcome first, and ends the session behind it
             await self._complete()
 
     async def _complete(self) -> None:
@@ -581,19 +589,3 @@ class MdbCardReader(ReaderRevalue):
             await self._complete()
         except LinkError:
             self._want_restart()
-
-    async def cash_sale(self, price: int, item: int) -> None:
-        """Report a cash sale; see `CardReader.cash_sale`."""
-        info = self._info
-        if info is None or not info.cash_sale:
-            return
-        async with self.dialogue():
-            units = self.to_units(price)
-            if units is None or not self._ready or self._gone() or self._phase is not Phase.NONE:
-                return
-            currency = iso_currency(self._currency) if self._context.expanded else None
-            sale = CashSale(units, item & CASH_SALE_ITEM_MASK, currency)
-            try:
-                await self.send(sale, None, Retry.ASK)
-            except LinkError:
-                return  # only the reader's own audit misses it

@@ -55,7 +55,9 @@ class ReaderAge(ReaderLife):
                 self._age_asked = None
                 self.drop(features)
                 self.drop(result)
+                foreign = self._foreign and self._session  # nobody else ends that one
                 self._dialogue_ended()
+                self._foreign = foreign
 
     async def _judge(self, result: Expectation, question: int) -> AgeAnswer:
         """Wait for a card, and turn the check off again."""

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from controller.faults import DeviceFault, FaultCode, PeerProtocolError
+from controller.faults import DeviceFault, FaultCode, LinkError, PeerProtocolError
 from controller.money import Money
 from controller.ports import (
     BillInfo,
@@ -35,9 +35,11 @@ from drivers.mdb.cashless_codec import (
     ReaderConfig,
 )
 from drivers.mdb.cashless_commands import (
+    CASH_SALE_ITEM_MASK,
     PRICE_UNKNOWN_MAX,
     PRICE_UNKNOWN_MIN,
     CashlessCommand,
+    CashSale,
     EnableOptions,
     ReaderCancel,
     ReaderDisable,
@@ -86,6 +88,22 @@ class ReaderLife(ReaderTalk):
         self._prices = tuple(sorted(prices)) or (0,)
         self._prices_sent = False
         self._stir.set()
+
+    async def cash_sale(self, price: int, item: int) -> None:
+        """Report a cash sale; see `CardReader.cash_sale`."""
+        info = self._info
+        if info is None or not info.cash_sale:
+            return
+        async with self.dialogue():
+            units = self.to_units(price)
+            if units is None or not self._ready or self._gone() or self._phase is not Phase.NONE:
+                return
+            currency = iso_currency(self._currency) if self._context.expanded else None
+            sale = CashSale(units, item & CASH_SALE_ITEM_MASK, currency)
+            try:
+                await self.send(sale, None, Retry.ASK)
+            except LinkError:
+                return  # only the reader's own audit misses it
 
     # ------------------------------------------------------------------------- initialisation
 
@@ -137,8 +155,9 @@ class ReaderLife(ReaderTalk):
             identity=identity,
         )
         self._take(info)
+        prices = self._prices
         await self._say(self._price_range())
-        self._prices_sent = True
+        self._prices_sent = prices is self._prices
         if not self._session:
             self._note_untouched()
         return info
@@ -201,10 +220,10 @@ class ReaderLife(ReaderTalk):
         if self._dialogue.locked():
             return NEVER  # its end stirs us
         async with self._dialogue:
-            if self._foreign:
+            if self._foreign and self._phase is Phase.NONE:
                 self._foreign = False
                 await self._end_foreign()
-            while self._chores:
+            while self._chores and self._phase is Phase.NONE:  # nothing interrupts a vend
                 await self._ask(self._encode(self._chores.popleft()), Retry.ASK)
             if not self._session and self._phase is Phase.NONE:
                 await self._cancel_reading()
@@ -239,13 +258,28 @@ class ReaderLife(ReaderTalk):
     async def _apply(self) -> None:
         """Send what is wanted and not yet told; a session that begins meanwhile comes first."""
         if not self._prices_sent:
-            self._prices_sent = await self._say_idle(self._price_range())
+            prices = self._prices
+            told = await self._say_idle(self._price_range())
+            self._prices_sent = told and prices is self._prices  # else they have changed meanwhile
             self._judge_prices()
         wanted = self._wanted_on
         if self._applied_on is not wanted and await self._say_idle(
             ReaderEnable() if wanted else ReaderDisable()
         ):
             self._applied_on = wanted
+
+    async def _be_enabled(self) -> None:
+        """Enable the reader first: it was off while the item before this one fell.
+
+        Raises:
+            LinkError: It does not answer, or is being reset: nothing was asked.
+        """
+        if self._applied_on:
+            return
+        answer, _ = await self.send(ReaderEnable(), None, Retry.REPEAT)
+        if not self._ready or not (answer.heard or self._session):
+            raise LinkError(f"{self._name.value} was not enabled; nothing was asked")
+        self._applied_on = True
 
     async def _say_idle(self, command: CashlessCommand) -> bool:
         """Send what belongs outside a session; False when one began before it was heard.

@@ -504,7 +504,7 @@ class ReaderTalk(MdbDriver):
         if self._session:
             self._session = False
             self._cancel_told = False
-            self._card_refundable = self._card_revaluable = None
+            self._card_revaluable = None  # what it said of refunds holds for what it has paid
             self._dialogue_ended()
             self._sink.notify(SessionEnded(self._name))
 

@@ -180,6 +180,23 @@ async def test_always_idle_asks_first_and_waits_for_the_card(kind: LinkKind) -> 
     await it.die()
 
 
+@pytest.mark.parametrize("kind", BOTH)
+@virtual
+async def test_a_request_that_waits_for_its_turn_is_cancelled_as_well(kind: LinkKind) -> None:
+    """Its reader is about to end a session: it hears of neither."""
+    it = await selling(replace(IDLE, session_end_s=3.0), kind)
+    await session(it)
+    ending = asyncio.create_task(it.reader.end_session())
+    await asyncio.sleep(0.5)
+    asking = asyncio.create_task(it.reader.request_vend(120, 7))
+    await asyncio.sleep(0.5)
+    assert await it.reader.cancel_vend() is CancelOutcome.CANCELLED
+    assert await asking == Denied("cancelled")
+    assert ending.done()
+    assert it.bench.truth.authorisations == {}
+    await it.die()
+
+
 @virtual
 async def test_always_idle_ends_by_the_readers_own_time_out() -> None:
     it = await selling(replace(IDLE, card_wait_s=45.0))

@@ -92,6 +92,17 @@ async def test_a_refundable_card_overrides_its_reader() -> None:
     await it.die()
 
 
+@virtual
+async def test_what_a_card_says_holds_though_its_session_is_said_to_be_over_in_mid_vend() -> None:
+    it = await selling(replace(EXPANDED, can_refund=False))
+    await approved(it, Card("c", balance=2000, refundable=True))
+    it.bench.reader.faults.unasked_ends = 1
+    await until(lambda: not it.reader.in_session)
+    assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+    assert auth(it).state is AuthState.REFUNDED
+    await it.die()
+
+
 @pytest.mark.parametrize("refund", ["silent", "silent_paid"])
 @virtual
 async def test_silence_after_vend_failure_leaves_the_refund_unknown(refund: str) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from controller.faults import LinkError
 from controller.ports import (
+    AgeAnswer,
     Approved,
+    Denied,
     DeviceLost,
     DeviceReady,
     DeviceRestarts,
@@ -15,6 +17,7 @@ from controller.ports import (
     SessionBegun,
     SessionCancelRequested,
     SessionEnded,
+    SettleOutcome,
 )
 from drivers.mdb.cashless_expect import RESTART_NOTICE_S
 from simulator.bench import LinkKind
@@ -25,12 +28,14 @@ from simulator.peripherals.reader_settings import (
     ReaderSettings,
     ReaderState,
 )
+from simulator.truth import AuthState
 from tests.mdb_kit import now, until, virtual
 from tests.unit.drivers.mdb.cashless_kit import (
     BOTH,
     CLASSIC,
     EXPANDED,
     IDLE,
+    auth,
     selling,
     sent,
     session,
@@ -219,4 +224,63 @@ async def test_a_session_that_begins_comes_before_the_cancel() -> None:
             await it.reader.vend_success(7)
             await it.reader.end_session()
         await until(lambda: it.bench.reader.state is ReaderState.ENABLED)
+    await it.die()
+
+
+@virtual
+async def test_an_end_that_waited_for_a_request_ends_no_vend() -> None:
+    it = await selling(replace(CLASSIC, complete_cancels=True))
+    await session(it)
+    requesting = asyncio.create_task(it.reader.request_vend(120, 7))
+    await until(lambda: it.bench.reader.state is ReaderState.VEND)
+    ending = asyncio.create_task(it.reader.end_session())
+    assert await requesting == Approved(120)
+    await ending
+    assert await it.reader.vend_success(7) is SettleOutcome.DONE
+    assert auth(it).state is AuthState.CAPTURED
+    await it.reader.end_session()
+    assert it.bench.reader.state is ReaderState.ENABLED
+    await it.die()
+
+
+@virtual
+async def test_a_card_of_another_currency_is_sent_away_behind_a_question_for_an_age() -> None:
+    it = await selling(EXPANDED)
+    it.bench.reader.settings = replace(it.bench.reader.settings, currency=0x1840)
+    asking = asyncio.create_task(it.reader.verify_age(18))
+    await until(lambda: it.bench.reader.age_asked == 18)
+    assert it.bench.reader.present_card(Card("c", balance=2000, age=20))
+    assert await asking is AgeAnswer.PROVED
+    await until(lambda: not it.reader.in_session, 5.0)
+    assert it.bench.reader.state is ReaderState.ENABLED
+    await it.die()
+
+
+@virtual
+async def test_nothing_is_asked_for_in_a_session_of_another_currency() -> None:
+    it = await selling(EXPANDED)
+    it.bench.reader.settings = replace(it.bench.reader.settings, currency=0x1840)
+    async with it.reader.dialogue():
+        assert it.bench.reader.present_card(Card("c", balance=2000))
+        await until(lambda: it.reader.in_session)
+        requesting = asyncio.create_task(it.reader.request_vend(120, 7))
+        await asyncio.sleep(0.01)
+    await until(lambda: it.bench.reader.state is ReaderState.VEND)
+    assert it.bench.reader.card is None, "its session is over: another card is waited for"
+    await it.reader.cancel_vend()
+    assert await requesting == Denied("cancelled")
+    await it.die()
+
+
+@virtual
+async def test_what_a_reader_asks_for_besides_waits_for_the_end_of_its_vend() -> None:
+    """A vend is not to be interrupted: it would be taken for out of sequence."""
+    it = await selling()
+    await session(it)
+    assert isinstance(await it.reader.request_vend(120, 7), Approved)
+    it.bench.reader.request_time()
+    await asyncio.sleep(1.0)
+    assert sent(it, b"\x17\x03") == []
+    await it.reader.vend_success(7)
+    await until(lambda: len(sent(it, b"\x17\x03")) == 1)
     await it.die()

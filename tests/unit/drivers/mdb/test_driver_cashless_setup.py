@@ -102,6 +102,18 @@ async def test_prices_are_told_in_both_forms_and_again_when_they_change(
 
 
 @virtual
+async def test_prices_that_change_while_the_last_ones_are_told_are_told_as_well() -> None:
+    it = await selling()
+    it.bench.reader.faults.silent = True
+    it.reader.set_prices((100, 300))
+    await asyncio.sleep(0.5)
+    it.reader.set_prices((100, 400))
+    it.bench.reader.faults.silent = False
+    await until(lambda: it.bench.reader.prices == (400, 100), 10.0)
+    await it.die()
+
+
+@virtual
 async def test_prices_a_reader_cannot_tell_are_a_fault_and_never_rounded() -> None:
     it = await reader(replace(CLASSIC, scale=10)).up()
     it.reader.set_prices((55, 500))

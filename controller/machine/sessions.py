@@ -13,9 +13,9 @@ from controller.state.saga import Saga
 def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
     """A card was put in: let it pay, or send it away."""
     live = desk.live
-    asked = _asked_in_vain(desk, device)
+    asked, mine = _asked_in_vain(desk, device), _asked_here(desk, device)
     taken = live.session is not None and live.session is not device
-    if taken or not (desk.mode.selling or asked is not None):
+    if taken or not (desk.mode.selling or asked is not None or mine is not None):
         desk.do(fx.EndSession(device))
         return
     live.session_ends = live.session_unwanted = live.revalue_asked = False
@@ -28,7 +28,20 @@ def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
     )  # fmt: skip
     live.session_refundable = session.refundable
     live.notice = None
+    if mine is not None:
+        vend.reader_decides(desk, mine)
     desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
+
+
+def _asked_here(desk: Desk, device: DeviceName) -> Saga | None:
+    """Return a vend for which this reader is being asked: its card was read at that moment.
+
+    The session is that vend's, which ends it.
+    """
+    saga = desk.customer_saga()
+    if saga is None or saga.intent != "approval" or saga.device != device.value:
+        return None
+    return saga if desk.mode is Mode.AUTHORISING else None
 
 
 def _asked_in_vain(desk: Desk, device: DeviceName) -> Saga | None:
@@ -63,7 +76,9 @@ def timed_out(desk: Desk, device: str) -> None:
     session = desk.live.session
     if session is None or session.value != device:
         return
-    if desk.mode.vending:  # its own vend ends it; one that is paid in cash does not
+    saga = desk.customer_saga()
+    if desk.mode.vending or (saga is not None and saga.device == device):
+        # Its own vend ends it, also as the machine stops; one that is paid in cash does not.
         desk.do(fx.Wake(f"session {device}", desk.policy.session_timeout_s))
     else:
         desk.do(fx.EndSession(session))

@@ -183,9 +183,14 @@ def enough(desk: Desk, selection: str) -> bool:
 
 def _reader_for(desk: Desk) -> DeviceName | None:
     """Return the reader to ask: the one with a session, else one that is always idle."""
-    if desk.live.session is not None:
+    if _in_session(desk):
         return desk.live.session
     return next(iter(readers_that_wait(desk, always_idle=True)), None)
+
+
+def _in_session(desk: Desk) -> bool:
+    """Tell whether a card is in, and its session is not about to end."""
+    return desk.live.session is not None and not desk.live.session_ends
 
 
 def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceName]:
@@ -200,31 +205,46 @@ def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceNa
 
 def _request_approval(desk: Desk, saga: Saga, reader: DeviceName) -> Saga:
     amount = due(saga)
-    card = desk.live.session_refundable if desk.live.session is reader else None
+    card = desk.live.session_refundable if _in_session(desk) else None
     desk.write(
         rec.ApprovalRequested(device=reader.value, amount=amount, item=saga.item, refundable=card),
         saga.vend,
     )
     desk.step(Trigger.AUTHORISE)
     desk.do(RequestApproval(saga.vend, reader, amount, saga.item))
-    if desk.live.session is None:
-        desk.tell(
-            Message.CARD_PRESENT, selection=saga.selection, price=saga.price, amount=amount,
-            seconds=desk.policy.approval_timeout_s,
-        )  # fmt: skip
-        desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
+    if _in_session(desk):
+        reader_decides(desk, saga)
     else:
-        desk.tell(
-            Message.CARD_WAIT, selection=saga.selection, price=saga.price, amount=amount,
-            seconds=60.0,
-        )  # fmt: skip
+        _wants_card(desk, saga)
     return saga
+
+
+def _wants_card(desk: Desk, saga: Saga) -> None:
+    desk.tell(
+        Message.CARD_PRESENT, selection=saga.selection, price=saga.price, amount=saga.card_amount,
+        seconds=desk.policy.approval_timeout_s,
+    )  # fmt: skip
+    desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
+
+
+def reader_decides(desk: Desk, saga: Saga) -> None:
+    """Say that a card is there, and its reader is being asked."""
+    desk.tell(
+        Message.CARD_WAIT, selection=saga.selection, price=saga.price, amount=saga.card_amount,
+        seconds=60.0,
+    )  # fmt: skip
 
 
 def wait_for_card(desk: Desk, reader: DeviceName) -> None:
     """A session ended as its reader was asked: it may wait for a card now, as long as for any."""
+    info = desk.live.ready.get(reader)
+    waits = isinstance(info, ReaderInfo) and info.always_idle
     for saga in desk.state.sagas.values():
-        if saga.intent == "approval" and saga.device == reader and saga.boot == desk.state.boot:
+        if saga.intent != "approval" or saga.device != reader or saga.boot != desk.state.boot:
+            continue
+        if waits and saga.vend not in desk.live.cancelling:
+            _wants_card(desk, saga)
+        else:
             desk.do(Wake(f"approval {saga.vend}", desk.policy.approval_timeout_s))
 
 
@@ -371,6 +391,15 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charge
         )
         desk.write(data, saga.vend)
         desk.tell(Message.CARD_APPROVED, selection=saga.selection, amount=amount, seconds=30.0)
+    elif saga.refund_refused and _may_be_kept(saga, result):
+        # It is over, and by its own words the reader has kept what it had taken.
+        detail = result.detail if isinstance(result, Failed) else result.reason
+        desk.write(
+            rec.ApprovalFinished(
+                device=device, outcome="charged", amount=saga.card_amount, detail=detail[:100]
+            ),
+            saga.vend,
+        )
     elif isinstance(result, Denied):
         cancelled = result.reason == "cancelled"
         if result.review:
@@ -385,16 +414,6 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charge
         )
     elif isinstance(result, Charged):
         desk.write(charged(saga, result), saga.vend)
-    elif result.unknown and saga.refund_refused:
-        desk.write(
-            rec.ApprovalFinished(
-                device=device,
-                outcome="charged",
-                amount=saga.card_amount,
-                detail=result.detail[:100],
-            ),
-            saga.vend,
-        )
     elif result.unknown:
         # It may have been charged, and the reader's own reset will make that final.
         desk.flag("approval unknown", saga.vend, saga.card_amount)
@@ -413,6 +432,13 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charge
             saga.vend,
         )
     advance(desk, saga)
+
+
+def _may_be_kept(saga: Saga, result: Denied | Charged | Failed) -> bool:
+    """Tell whether a refund error would be of this request: a cancelled vend has them as well."""
+    if isinstance(result, Failed):
+        return result.unknown
+    return isinstance(result, Denied) and saga.cancel_intended
 
 
 def charged(saga: Saga, result: Charged) -> rec.ApprovalFinished:

@@ -1,0 +1,158 @@
+"""Cards and keys that cross: a session begins, ends or is wanted ended as something else begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.peripherals.base import ACK_ONLY, Reply
+from simulator.peripherals.reader_messages import VEND_DENIED
+from simulator.truth import AuthState
+from simulator.world import Link
+from tests.scenarios.card_kit import KINDS, READER, ask, begin, charged, pay, plan
+from tests.scenarios.stage import Stage, play, with_policy
+
+REFUND_ERROR = bytes((0x0A, 0xC1))
+
+
+def resets(stage: Stage) -> int:
+    return sum(fact.what == "reset" for fact in stage.world.truth.log)
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_a_card_that_is_read_as_its_selection_is_written_down_pays_for_it(
+    cancels: bool, link: Link
+) -> None:
+    """The reader, always idle, begins a session before it is asked: it is that vend's, to its end.
+
+    Some take SESSION COMPLETE in VEND SUCCESS's place for a cancel, and give the money back.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        before = resets(stage)
+        stage.disk.sync_latency = lambda: 2.0
+        await pay(stage, "A3")
+        stage.disk.sync_latency = lambda: 0.0
+        assert stage.products == ["cola"]
+        assert stage.spent == charged(stage) == 200
+        assert stage.records("approval.cancel_intended") == []
+        await stage.passes(5.0)
+        await pay(stage, "B4")  # its session has ended, and another one begins
+        assert stage.spent == charged(stage) == 250
+        assert resets(stage) == before
+
+    play(scenario, link, plan=plan(complete_cancels=cancels))
+
+
+def test_a_stop_amid_a_vend_leaves_its_session_to_the_vend(link: Link) -> None:
+    """The time of its session is over while the motor turns: it ends behind VEND SUCCESS."""
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        await begin(stage)
+        began = stage.loop.time()
+        await stage.passes(7.5)
+        stage.press("A3")
+        await stage.until(lambda: "dispense" in stage.intents)
+        stage.running.machine.stop("test")
+        assert stage.loop.time() < began + 10.0
+        await stage.ends()
+        assert stage.loop.time() > began + 10.0, "a vend that was too short"
+        assert stage.products == ["cola"]
+        assert stage.spent == charged(stage) == 200
+        await stage.kill()
+        await stage.opens()
+
+    play(
+        scenario,
+        link,
+        settings=with_policy(session_timeout_s=10.0),
+        plan=plan("classic", complete_cancels=True),
+    )
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.5, 2.0])
+def test_a_selection_that_is_cancelled_before_its_reader_hears_of_it_charges_nobody(
+    late_s: float, link: Link
+) -> None:
+    """The reader takes its time over the end of the last session."""
+
+    async def scenario(stage: Stage) -> None:
+        before = resets(stage)
+        await ask(stage, "B4")
+        await stage.until(lambda: len(stage.records("vend.closed")) == 1)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(late_s)
+        stage.press("*")
+        await stage.until(lambda: len(stage.records("vend.closed")) == 2, within_s=6.0)
+        await stage.passes(10.0)
+        stage.world.present_card("card")
+        await stage.passes(10.0)
+        assert charged(stage) == 50
+        assert stage.products == ["gum"]
+        assert resets(stage) == before
+
+    play(scenario, link, plan=plan(session_end_s=4.0))
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_what_a_reader_keeps_of_a_cancelled_vend_is_owed(behind: bool, link: Link) -> None:
+    """VEND DENIED to the cancel, and a refund error beside it or in the next answer."""
+
+    async def scenario(stage: Stage) -> None:
+        reader = stage.world.readers[READER]
+
+        def keeps() -> Reply:
+            asked, truth = reader._auth, stage.world.truth
+            assert asked is not None
+            truth.set_card(asked, AuthState.APPROVED, "not told", amount=asked.requested)
+            truth.set_card(asked, AuthState.CAPTURED, "refund error")
+            reader._auth, reader._deciding = None, False
+            reader._tell(VEND_DENIED, on_sent=denied)
+            if not behind:
+                reader._tell(REFUND_ERROR)
+            return ACK_ONLY
+
+        def denied() -> None:
+            reader._back_to_idle()
+            if behind:
+                reader._tell(REFUND_ERROR)
+
+        reader._cancel_request = keeps  # type: ignore[method-assign]  # it keeps what it has taken
+        stage.breaks(READER, "extra_approve_s", 5.0)
+        await ask(stage, "A3")
+        await stage.passes(2.0)
+        stage.press("*")
+        await stage.until(lambda: bool(stage.state.closed))
+        await stage.quiet()
+        assert stage.spent == charged(stage) == stage.claimed == 200
+        assert stage.flags == []
+        [claim] = stage.state.claims.values()
+        assert claim.tender == "card"
+
+    play(scenario, link, plan=plan())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_keys_while_the_last_session_ends_is_told_what_to_do(kind: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await begin(stage)
+        stage.press("B4")
+        await stage.closes()
+        seen = len(stage.shown)
+        stage.press("A3")
+        await stage.passes(1.0)
+        assert stage.running is not None
+        assert stage.running.machine.desk.live.session is not None, "it has not ended yet"
+        told = " ".join(stage.shown[seen:]).lower()
+        assert "declined" not in told
+        assert "please wait" not in told
+        if kind == "always idle":
+            await stage.shows("hold your card")
+            await stage.until(lambda: stage.world.present_card("card"), within_s=30.0)
+            await stage.closes()
+            assert charged(stage) == 250
+        await stage.quiet()
+
+    play(scenario, link, plan=plan(kind, session_end_s=4.0))
+

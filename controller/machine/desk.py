@@ -71,6 +71,7 @@ class AgeCheck:
     device: DeviceName
     age: int
     number: int = 0  # of the question
+    tried: frozenset[DeviceName] = frozenset()  # readers that can't tell
 
 
 @dataclass(frozen=True, slots=True)

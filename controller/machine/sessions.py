@@ -6,7 +6,7 @@ from controller.machine import effects as fx
 from controller.machine.desk import Desk
 from controller.machine.table import Mode
 from controller.ports import DeviceName, SessionBegun
-from controller.saga import vend
+from controller.saga import age, vend
 from controller.state.saga import Saga
 
 
@@ -60,6 +60,9 @@ def cancel_requested(desk: Desk, device: DeviceName) -> None:
         desk.live.session_unwanted = saga.kind == "revalue"  # which ends it, once it has ended
         vend.cancel_approval(desk, saga)  # a request is cancelled, a vend is finished
         return
+    check = desk.live.age_check
+    if check is not None and check.device is device:
+        age.forget(desk)  # its reader hears of no end before that question has one
     desk.do(fx.EndSession(device))
 
 

@@ -13,7 +13,7 @@ from controller.journal.records import AgeChecked
 from controller.machine.desk import READERS, AgeCheck, Desk
 from controller.machine.effects import Beep, CancelAge, Failed, VerifyAge, Wake
 from controller.panel.view import Message
-from controller.ports import AgeAnswer, Tone
+from controller.ports import AgeAnswer, DeviceName, Tone
 
 HOLDS_S: Final = 30.0  # an answer is good for about so long (MDB/ICP 4.2, section 7)
 
@@ -25,20 +25,28 @@ def missing(desk: Desk, selection: str) -> bool:
     return age > 0 and not (proved >= age and (desk.now < until or desk.live.basket.buying))
 
 
-def ask(desk: Desk, selection: str) -> None:
+def ask(desk: Desk, selection: str, tried: frozenset[DeviceName] = frozenset()) -> None:
     """Have the customer prove it, or say that nobody can here."""
     age = desk.planogram.min_age(selection)
-    device = desk.live.session or next((name for name in READERS if desk.takes_cards(name)), None)
+    device = _next_reader(desk, tried)
     if device is None:
         _refuse(desk, "", age, selection, "unsupported")
         return
     seconds = desk.policy.approval_timeout_s
     desk.live.ages_asked += 1
     number = desk.live.ages_asked
-    desk.live.age_check = AgeCheck(selection, device, age, number)
+    desk.live.age_check = AgeCheck(selection, device, age, number, tried)
     desk.do(VerifyAge(device, age, number))
     desk.do(Wake("age", seconds))
     desk.tell(Message.AGE_PROVE, selection=selection, code=str(age), seconds=seconds)
+
+
+def _next_reader(desk: Desk, tried: frozenset[DeviceName]) -> DeviceName | None:
+    """Return who is asked: where a card is in, then one after the other."""
+    there = [name for name in READERS if desk.takes_cards(name)]
+    if desk.live.session is not None:
+        there.insert(0, desk.live.session)
+    return next((name for name in there if name not in tried), None)
 
 
 def forget(desk: Desk) -> bool:
@@ -67,6 +75,11 @@ def answered(desk: Desk, asked: VerifyAge, result: AgeAnswer | Failed) -> str:
     desk.live.age_check = None
     desk.live.notice = None
     outcome = "unsupported" if isinstance(result, Failed) else result.value
+    tried = check.tried | {device}
+    if outcome == "unsupported" and desk.mode.selling and _next_reader(desk, tried):
+        _write(desk, device.value, check.age, check.selection, outcome)
+        ask(desk, check.selection, tried)  # of two readers the other one may be able to
+        return ""
     if outcome != AgeAnswer.PROVED.value:
         _refuse(desk, device.value, check.age, check.selection, outcome)
         return ""

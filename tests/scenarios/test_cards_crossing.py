@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from simulator.peripherals.base import ACK_ONLY, Reply
 from simulator.peripherals.reader_messages import VEND_DENIED
+from simulator.plan import plan_for, reader_for
 from simulator.truth import AuthState
 from simulator.world import Link
 from tests.scenarios.card_kit import KINDS, READER, ask, begin, charged, pay, plan
-from tests.scenarios.stage import Stage, play, with_policy
+from tests.scenarios.stage import Stage, play, with_mdb, with_policy
+from tests.scenarios.test_age import flagged, outcomes, reader
 
 REFUND_ERROR = bytes((0x0A, 0xC1))
 
@@ -156,3 +160,46 @@ def test_whoever_keys_while_the_last_session_ends_is_told_what_to_do(kind: str, 
 
     play(scenario, link, plan=plan(kind, session_end_s=4.0))
 
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_takes_the_card_back_is_asked_for_no_age(kind: str, link: Link) -> None:
+    """The reader that is asked for a proof hears SESSION COMPLETE all the same, and soon."""
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        live = stage.running.machine.desk.live
+        await begin(stage)
+        stage.press("A3")
+        await stage.shows("reader to prove")
+        await stage.passes(1.0)
+        stage.world.remove_card()
+        await stage.until(lambda: live.session is None, within_s=5.0)
+        assert outcomes(stage) == ["cancelled"]
+        await stage.passes(5.0)
+        assert "prove" not in stage.screen
+        await pay(stage, "B4")
+        assert charged(stage) == 50
+
+    options = {} if kind == "always idle" else {"options": 0}
+    play(scenario, link, settings=flagged(), plan=reader(age_check_s=30.0, **options))
+
+
+def test_of_two_readers_the_one_that_can_checks_the_age(link: Link) -> None:
+    settings = flagged(with_mdb("cashless2", enabled=True))
+    readers = {
+        name: replace(reader_for("EUR"), serial=f"{n:012d}", checks_age=name != READER)
+        for n, name in enumerate((READER, "cashless2"), 1)
+    }
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.until(lambda: stage.world.readers["cashless2"].age_asked == 18, within_s=10.0)
+        await stage.shows("reader to prove")
+        await stage.until(lambda: stage.world.present_card("identity", "cashless2"))
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["cola"]
+        assert outcomes(stage) == ["unsupported", "proved"]
+
+    play(scenario, link, settings=settings, plan=replace(plan_for(settings), readers=readers))

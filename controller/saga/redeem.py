@@ -128,9 +128,14 @@ def _ask(desk: Desk, keyed: str) -> None:
 
 
 def boot(desk: Desk) -> None:
-    """End a question that the last life asked: whoever restarts us gets no guess for nothing."""
+    """End a question that the last life asked: whoever restarts us gets no guess for nothing.
+
+    Nor does a restart end a pause. It begins anew now, and not with the next code: that may be a
+    right one, keyed in days later.
+    """
     if desk.state.asked:
         desk.write(rec.ClaimRefused(reason="unknown"))
+    paused(desk)
 
 
 def _wait(desk: Desk, asked: AskedClaim) -> None:

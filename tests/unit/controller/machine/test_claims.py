@@ -134,6 +134,24 @@ def test_five_wrong_codes_make_a_pause_that_a_restart_does_not_shorten() -> None
     virtually(story())
 
 
+def test_a_pause_that_a_restart_begins_anew_is_over_for_whoever_comes_later() -> None:
+    """Else whoever came first behind any restart with a code in hand had to wait for it."""
+
+    async def story() -> None:
+        till = Till()
+        shop, code = await with_cash_claim(till)
+        for seq in range(500, 500 + MAX_WRONG):
+            await key(shop, "#" + mint(b"x" * 32, "m1", seq, 100))
+        await shop.stop()
+        shop = await till.open(shop.hardware)
+        await asyncio.sleep(PAUSE_S + 1)
+        await key(shop, "#" + code)
+        assert shop.state.credit.cash == 200
+        await shop.stop()
+
+    virtually(story())
+
+
 def test_a_code_with_a_wrong_digit_is_a_wrong_code_as_any_other() -> None:
     """Who keys in digits at random seldom hits the check digits: that is a guess all the same."""
 

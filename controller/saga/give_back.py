@@ -182,12 +182,17 @@ def _next_order(desk: Desk, saga: Saga, plan: PayoutPlan) -> tuple[DeviceName, P
 
 
 def _picks_well(desk: Desk, amount: int, later: int) -> bool:
-    """Tell whether a changer that picks coins itself pays this, and leaves what pays the rest."""
-    bad = desk.live.defective_tubes
+    """Tell whether a changer that picks coins itself pays this, and leaves what pays the rest.
+
+    It knows nothing of the owner's reserve.
+    """
+    bad, kept = desk.live.defective_tubes, dict(desk.policy.tubes_kept)
     pieces = desk.state.pieces_of(DeviceName.CHANGER.value)
     tubes = [TubeCoins(*piece) for piece in pieces if piece[0] not in bad]
+    reserve = {coins.type: min(coins.count, kept.get(coins.value, 0)) for coins in tubes}
     unpaid, left = left_by_greatest_first(amount, tubes)
-    return not unpaid and can_change(later, left)
+    spare = [TubeCoins(one.type, one.value, one.count - reserve[one.type]) for one in left]
+    return not unpaid and all(one.count >= 0 for one in spare) and can_change(later, spare)
 
 
 def _part_of(plan: PayoutPlan, most: int, values: Mapping[int, int]) -> PayoutPlan:

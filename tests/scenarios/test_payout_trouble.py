@@ -395,3 +395,21 @@ def test_coins_that_a_hand_puts_into_a_tube_or_takes_out_hide_no_payment(
         right(stage)
 
     play(scenario, link, plan=plan(level))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_changer_that_picks_coins_itself_leaves_the_owners_reserve(
+    level: str, link: Link
+) -> None:
+    """0.50 in two 0.20 and one 0.10 is fewer coins, and takes what the owner keeps."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        await stage.buys("B4")
+        assert (stage.last.paid_back, stage.claimed) == (50, 0)
+        assert stage.world.tubes()[20] == 3
+        right(stage)
+
+    coins = (CoinSpec(10, 80, 10), CoinSpec(20, 80, 4), CoinSpec(50), CoinSpec(100))
+    settings = with_mdb("changer", keep={20: 3})
+    play(scenario, link, settings=settings, plan=plan(level, coins=coins))

@@ -8,6 +8,7 @@ it goes from file to file in pieces.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,7 +19,13 @@ from controller.journal import base as bases
 from controller.journal import chain, reader
 from controller.journal.database import Access, Database, Statement, Storage, companions
 from controller.journal.envelope import Postings, Registry, check_postings, encode_body, to_ms
-from controller.journal.errors import DiskError, JournalRefusedError
+from controller.journal.errors import (
+    DiskError,
+    JournalBrokenError,
+    JournalMissingError,
+    JournalNewerError,
+    JournalRefusedError,
+)
 from controller.journal.fold import Fold, S
 from controller.journal.identity import (
     Entropy,
@@ -36,6 +43,7 @@ from controller.journal.opening import (
     distrust,
     fold_start,
     fold_tail,
+    journals_in,
     locate,
 )
 from controller.journal.reader import Position, StoredRow
@@ -265,6 +273,9 @@ async def begin_new(
 
     With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
     this machine wrote behind it becomes records of the new journal, once.
+
+    Raises:
+        JournalNewerError: A newer software pruned the old one: this one would lose all of it.
     """
     old = await _read_old(storage, fold, registry, fork)
 
@@ -299,10 +310,13 @@ async def _read_old(
         located = await locate(storage)
     except JournalRefusedError:
         witness = await read_witness(storage)
-        return Inheritance(witness.journal, 0, None, None, ()) if witness else None
-    if located is None:
+        if witness is not None:
+            return Inheritance(witness.journal, 0, None, None, ())
+        journal = await _last_of_several(storage, fold, registry)
+    else:
+        journal = None if located is None else located[0]
+    if journal is None:
         return None
-    journal, _ = located
     nothing = Inheritance(journal, 0, None, None, ())
     try:
         database = await storage.open(journal_file(journal), Access.READ)
@@ -311,12 +325,34 @@ async def _read_old(
     try:
         with distrust():
             return await _inherit(database, storage, journal, fold, registry, fork)
+    except JournalNewerError:
+        await database.close()
+        raise
     except JournalError:
         await database.close()
         return nothing
     except BaseException:
         await database.close()
         raise
+
+
+async def _last_of_several(storage: Storage, fold: Fold[S], registry: Registry) -> bytes | None:
+    """Return the journal that no other follows; None where that is not one alone."""
+    key, found = await read_key(storage), await journals_in(storage)
+    followed: set[str] = set()
+    for journal in found:
+        with suppress(JournalError):  # what can't be read follows nobody
+            database = await storage.open(journal_file(journal), Access.READ)
+            try:
+                with distrust():
+                    folded = await _furthest(database, journal, key, fold, registry)
+            finally:
+                await database.close()
+            previous = None if folded is None else fold.previous(folded.state)
+            if previous is not None:
+                followed.add(previous[0])
+    last = [journal for journal in found if journal.hex() not in followed]
+    return last[0] if len(last) == 1 else None
 
 
 async def _inherit(
@@ -327,16 +363,17 @@ async def _inherit(
     registry: Registry,
     fork: int | None,
 ) -> Inheritance:
-    acked = await check_identity(database, journal)
+    problem: JournalError | None = None
+    try:
+        acked = await check_identity(database, journal)
+    except (JournalBrokenError, JournalMissingError) as error:
+        problem, acked = error, await _acked(database, journal)
     key = await read_key(storage)
-    folded: Folded[S] | None = None
     last, confirmed_ms, state = 0, None, None
     balances: Postings = ()
-    try:
-        folded, _, _ = await fold_start(database, journal, key, fold)
-        await fold_tail(database, journal, registry, folded)
-    except JournalRefusedError:
-        pass  # what is wrong with it is known; ``folded`` stands at its last good record
+    folded = await _furthest(database, journal, key, fold, registry)
+    if problem is not None and (folded is None or not folded.at.seq):
+        raise problem
     if folded is not None and folded.at.seq:
         last, confirmed_ms = folded.at.seq, folded.at.confirmed_ms
         inherited = fold.inherit(folded.state)
@@ -352,6 +389,51 @@ async def _inherit(
     return Inheritance(
         journal, last if fork is None else fork, confirmed_ms, state, balances, backlog
     )
+
+
+async def _furthest(
+    database: Database,
+    journal: bytes,
+    key: MachineKey | None,
+    fold: Fold[S],
+    registry: Registry,
+) -> Folded[S] | None:
+    """Return the state after the last good record; None when nothing can be read.
+
+    Behind an update no snapshot is this software's own, and damage that every start has passed over
+    would end the folding there: then an older one's is the better beginning.
+    """
+    best: Folded[S] | None = None
+    for older in (False, True):
+        found: Folded[S] | None = None
+        try:
+            found, _, _ = await fold_start(
+                database, journal, key, fold, forgiving=True, older=older
+            )
+            await fold_tail(database, journal, registry, found)
+        except JournalNewerError:
+            raise
+        except (JournalRefusedError, DiskError):
+            pass  # what is wrong with it is known; ``found`` stands at its last good record
+        else:
+            return found
+        if found is not None and (best is None or found.at.seq > best.at.seq):
+            best = found
+    return best
+
+
+async def _acked(database: Database, journal: bytes) -> int:
+    """Return how far the fleet has a journal whose schema or small tables are damaged.
+
+    A snapshot perhaps: that damages no record, and each of these, and what is pruned, is checked by
+    itself. 0: nobody can say, and all of it is told again.
+    """
+    try:
+        with distrust():
+            ((found, acked),) = await database.query("SELECT id, acked_seq FROM journal")
+    except JournalBrokenError:
+        return 0
+    return acked if found == journal and type(acked) is int else 0
 
 
 async def _hash_of(database: Database, seq: int) -> bytes | None:

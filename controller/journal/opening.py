@@ -23,6 +23,7 @@ from controller.journal.errors import (
     JournalBrokenError,
     JournalForeignError,
     JournalMissingError,
+    JournalNewerError,
 )
 from controller.journal.fold import Fold, S, State
 from controller.journal.identity import (
@@ -158,17 +159,35 @@ async def _identity(database: Database, journal: bytes) -> int:
 
 
 async def fold_start(
-    database: Database, journal: bytes, key: MachineKey | None, fold: Fold[S]
+    database: Database,
+    journal: bytes,
+    key: MachineKey | None,
+    fold: Fold[S],
+    *,
+    forgiving: bool = False,
+    older: bool = False,
 ) -> tuple[Folded[S], int, int]:
     """Return where folding starts, the base's seq, and the highest seq that a snapshot knows.
 
+    ``forgiving``: a snapshot is enough, be the base as it may. ``older``: one of an older software,
+    too, in which what that did not know yet has its default.
+
     Raises:
         JournalBrokenError: The base is not what this machine signed, or cannot be read.
+        JournalNewerError: A newer software wrote it, and pruned what it was made of.
     """
-    base = await bases.load(database, journal, key)
+    base: bases.Base | None = None
+    broken: JournalBrokenError | None = None
+    try:
+        with distrust():
+            base = await bases.load(database, journal, key)
+    except JournalBrokenError as error:
+        if not forgiving:
+            raise
+        broken = error
     base_seq = base.at.seq if base else 0
     highest = 0
-    async for snapshot in snapshots(database, journal, fold.version):
+    async for snapshot in snapshots(database, journal, fold.version, older=older):
         highest = max(highest, snapshot.at.seq)
         row = await _row_or_none(database, snapshot.at.seq)
         if row is None or row[1] != snapshot.at.boot or row[3] != snapshot.at.hash:
@@ -179,8 +198,15 @@ async def fold_start(
             continue
         seq = snapshot.at.seq
         return Folded(state, snapshot.at, snapshot_seq=seq), base_seq, highest
+    if broken is not None:
+        raise broken
     if base is None:
         return Folded(fold.initial(), reader.START), base_seq, highest
+    if base.fold > fold.version:
+        raise JournalNewerError(
+            f"the state before record {base_seq + 1} is of version {base.fold}, this software "
+            f"reads {fold.version}: install the newer one again"
+        )
     try:
         state = fold.decode(base.state, base.fold)
     except ValueError as error:

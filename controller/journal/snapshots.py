@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from controller.faults import InvariantError
 from controller.journal.database import Database, Statement
 from controller.journal.errors import DiskCorruptError
 from controller.journal.reader import Position
@@ -22,6 +23,11 @@ KEPT: Final = 3  # the newest, and two older ones should it be damaged
 _INSERT: Final = (
     "INSERT OR REPLACE INTO snapshot"
     " (seq, boot, hash, confirmed_ms, fold, state, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_UNREADABLE: Final = DiskCorruptError, InvariantError  # of a damaged schema: no such column
+_ROWS: Final = (  # a damaged one may hold anything in its place; its time may be unknown
+    [int, int, bytes, int, int, bytes, bytes],
+    [int, int, bytes, type(None), int, bytes, bytes],
 )
 _DROP_OLD: Final = (
     "DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT ?)"
@@ -59,11 +65,13 @@ def saving(journal: bytes, snapshot: Snapshot) -> list[Statement]:
     ]  # fmt: skip
 
 
-async def snapshots(database: Database, journal: bytes, fold: int) -> AsyncIterator[Snapshot]:
-    """Yield the sound snapshots of this encoding, the newest first."""
+async def snapshots(
+    database: Database, journal: bytes, fold: int, *, older: bool = False
+) -> AsyncIterator[Snapshot]:
+    """Yield the sound snapshots of this encoding, or of older ones as well, the newest first."""
     try:
         found = await database.query("SELECT seq FROM snapshot ORDER BY seq DESC")
-    except DiskCorruptError:
+    except _UNREADABLE:
         return
     for (seq,) in found:
         try:
@@ -72,9 +80,13 @@ async def snapshots(database: Database, journal: bytes, fold: int) -> AsyncItera
                 " WHERE seq = ?",
                 (seq,),
             )
-        except DiskCorruptError:
+        except _UNREADABLE:
             continue
-        for number, boot, hash_, confirmed_ms, version, state, stored in rows:
+        for row in rows:
+            if [type(value) for value in row] not in _ROWS:
+                continue
+            number, boot, hash_, confirmed_ms, version, state, stored = row
             snapshot = Snapshot(Position(number, boot, hash_, confirmed_ms), version, state)
-            if version == fold and digest(journal, snapshot) == stored:
+            known = version == fold or (older and version < fold)
+            if known and digest(journal, snapshot) == stored:
                 yield snapshot

@@ -11,7 +11,7 @@ from controller.domain import accounts as acc
 from controller.journal.beginning import BootInfo, begin_new
 from controller.journal.database import Access
 from controller.journal.errors import JournalBrokenError
-from controller.journal.identity import journal_file
+from controller.journal.identity import ID_FILE, journal_file
 from controller.journal.records import REGISTRY
 from controller.ports import DeviceName
 from controller.state.fold import StateFold
@@ -88,3 +88,20 @@ def test_the_cash_of_a_mixed_tender_comes_back_and_the_card_is_owed(link: Link) 
         await stage.gives_back()
 
     play(scenario, link, allowance=Allowance(blind=True))
+
+
+def test_the_last_of_several_journals_is_found_without_the_file_that_names_it() -> None:
+    async def scenario(stage: Stage) -> None:
+        await breaks_and_begins(stage)
+        await stage.coins(100, 50)
+        await stage.kill()
+        stage.disk.remove(ID_FILE)
+        with pytest.raises(JournalBrokenError, match="2 journals"):
+            await stage.boot()
+        await stage.begin_journal("the id file is gone")
+        await stage.opens()
+        assert stage.credit == 150
+        await stage.buys("A1")
+        assert stage.products == ["water"]
+
+    play(scenario, allowance=Allowance(blind=True))

@@ -164,6 +164,56 @@ async def test_a_long_backlog_goes_over_in_pieces_and_is_the_same(
     assert (len(whole), max(most)) == (202, 10)
 
 
+async def page_of(disk: Disk, name: str, table: str) -> int:
+    """Where the root page of a table begins in its file."""
+    database = await DiskStorage(disk).open(name, Access.READ)
+    ((page,),) = await database.query("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))
+    await database.close()
+    return (int(page) - 1) * PAGE_SIZE
+
+
+@pytest.mark.parametrize("table", ["snapshot", "journal"])
+async def test_a_damaged_page_beside_the_records_loses_none_of_them(table: str) -> None:
+    """A snapshot is a cache: with its page all claims and credit would be gone."""
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4)
+    assert await journal.acknowledge(3, (await journal.read(3))[0].hash)
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    at = await page_of(disk, name, table)
+    disk.files[name].data[at : at + PAGE_SIZE] = bytes(PAGE_SIZE)
+    with pytest.raises(JournalBrokenError):
+        await reopened(disk)
+    await begin(disk)
+    new = await reopened(disk)
+    assert (await first_record(new)).previous == (journal.journal_id.hex(), 5)
+    assert new.state.balances["cash.box"] == 7
+    told = [4, 5] if table == "snapshot" else [1, 2, 3, 4, 5]
+    assert await carried(new) == [(seq, True) for seq in told]
+    assert (await new.verify()).ok
+
+
+USER_VERSION = 63  # its last byte (SQLite file format, 1.3)
+
+
+@pytest.mark.parametrize("where", [b"cked_seq", b"digest BLOB", b"signature BLOB", b""])
+async def test_a_bit_that_is_damaged_in_the_schema_loses_no_record(where: bytes) -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4)
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    data = disk.files[name].data
+    places = [at for at in range(len(data)) if data.startswith(where, at)]
+    for at in places if where else [USER_VERSION]:
+        data[at] ^= 1
+    with pytest.raises(JournalRefusedError):
+        await reopened(disk)
+    await begin(disk)
+    assert (await reopened(disk)).state.balances["cash.box"] == 7
+
+
 async def test_a_journal_that_is_gone_is_named_by_its_id_file() -> None:
     disk = Disk()
     journal = await open_journal(DiskStorage(disk))

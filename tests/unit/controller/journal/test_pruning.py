@@ -6,14 +6,25 @@ from datetime import timedelta
 import pytest
 
 from controller.journal import base as bases
-from controller.journal.database import Access, Value
-from controller.journal.errors import DiskIoError, JournalBrokenError
+from controller.journal.beginning import begin_new
+from controller.journal.database import PAGE_SIZE, Access, Value
+from controller.journal.errors import DiskIoError, JournalBrokenError, JournalNewerError
 from controller.journal.identity import KEY_FILE, journal_file
 from controller.journal.pruning import MIN_STEP
 from controller.journal.store import Journal
 from simulator.disk import Disk, Io
 from simulator.disk_sqlite import DiskStorage
-from tests.journal_kit import HandClock, MoneyTaken, NoteLeft, Purse, open_journal, put_in
+from tests.journal_kit import (
+    REGISTRY,
+    HandClock,
+    MoneyTaken,
+    NoteLeft,
+    Purse,
+    PurseFold,
+    boot_info,
+    open_journal,
+    put_in,
+)
 
 WEEK = timedelta(days=7)
 
@@ -25,10 +36,13 @@ class Shop:
         self.disk = Disk()
         self.clock = HandClock()
 
-    async def start(self, *, confirmed: bool = True) -> Journal[Purse]:
+    async def start(
+        self, *, confirmed: bool = True, fold: PurseFold | None = None
+    ) -> Journal[Purse]:
         storage = DiskStorage(self.disk)
         self.storage = storage
-        journal = await open_journal(storage, clock=self.clock, entropy=random.Random(3).randbytes)
+        entropy = random.Random(3).randbytes
+        journal = await open_journal(storage, clock=self.clock, entropy=entropy, fold=fold)
         if confirmed:
             self.confirm(journal)
         return journal
@@ -44,9 +58,11 @@ class Shop:
         assert await journal.acknowledge(journal.durable_seq, journal.head)
 
 
-async def old_journal(count: int = 2500) -> tuple[Shop, Journal[Purse]]:
+async def old_journal(
+    count: int = 2500, fold: PurseFold | None = None
+) -> tuple[Shop, Journal[Purse]]:
     shop = Shop()
-    journal = await shop.start()
+    journal = await shop.start(fold=fold)
     await shop.sell(journal, count)
     await shop.acknowledge(journal)
     shop.clock.advance(8 * 86_400)
@@ -273,3 +289,75 @@ async def test_an_acknowledgement_that_cannot_be_kept_poisons_the_journal() -> N
     with pytest.raises(DiskIoError):
         await journal.acknowledge(2, journal.head)
     assert isinstance(journal.failed, DiskIoError)
+
+
+# ------------------------------------------------------------------------------- other software
+
+
+async def begun(shop: Shop, fold: PurseFold | None = None) -> None:
+    """A technician begins a new journal."""
+    await begin_new(
+        DiskStorage(shop.disk),
+        fold=fold or PurseFold(),
+        registry=REGISTRY,
+        clock=shop.clock,
+        entropy=random.Random(5).randbytes,
+        boot=boot_info(),
+        reason="it does not start",
+    )
+
+
+async def test_what_a_newer_software_has_pruned_is_refused_and_nothing_is_begun_in_its_place() -> (
+    None
+):
+    """An update that is taken back: all claims and credit are in what only the newer one reads."""
+    shop, journal = await old_journal(fold=PurseFold(2))
+    assert await journal.prune(WEEK)
+    await journal.close()
+    with pytest.raises(JournalNewerError, match="install the newer one again"):
+        await shop.start()
+    before = {name: bytes(file.data) for name, file in shop.disk.files.items()}
+    with pytest.raises(JournalNewerError):
+        await begun(shop)
+    assert {name: bytes(file.data) for name, file in shop.disk.files.items()} == before
+    assert (await shop.start(fold=PurseFold(2))).state.balances["cash.box"] == 25_000
+
+
+@pytest.mark.parametrize("lost", ["key", "signature", "page"])
+async def test_a_base_that_is_not_to_be_believed_loses_nothing_that_a_snapshot_knows(
+    lost: str,
+) -> None:
+    shop, journal = await old_journal()
+    assert await journal.prune(WEEK)
+    await journal.close()
+    name = journal_file(journal.journal_id)
+    if lost == "key":
+        shop.disk.remove(KEY_FILE)
+    else:
+        database = await DiskStorage(shop.disk).open(name, Access.WRITE)
+        if lost == "signature":
+            await database.transaction([("UPDATE base SET signature = zeroblob(64)", ())])
+        table = "SELECT rootpage FROM sqlite_schema WHERE name = 'base'"
+        at = (int((await database.query(table))[0][0]) - 1) * PAGE_SIZE
+        await database.close()
+        if lost == "page":
+            shop.disk.files[name].data[at : at + PAGE_SIZE] = bytes(PAGE_SIZE)
+    with pytest.raises(JournalBrokenError):
+        await shop.start()
+    await begun(shop)
+    journal = await shop.start()
+    assert journal.state.balances["cash.box"] == 25_000
+    assert (await journal.verify()).ok
+
+
+async def test_behind_an_update_an_older_snapshot_knows_what_stands_behind_an_old_damage() -> None:
+    shop, journal = await old_journal(700)
+    await journal.close()
+    database = await DiskStorage(shop.disk).open(journal_file(journal.journal_id), Access.WRITE)
+    await database.transaction([("UPDATE record SET hash = zeroblob(32) WHERE seq = 40", ())])
+    await database.close()
+    await (await shop.start()).close()
+    with pytest.raises(JournalBrokenError, match="record 40"):
+        await shop.start(fold=PurseFold(2))
+    await begun(shop, PurseFold(2))
+    assert (await shop.start(fold=PurseFold(2))).state.balances["cash.box"] == 7_000

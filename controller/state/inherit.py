@@ -35,6 +35,8 @@ def inherit(old: State, new: State) -> None:
         if saga.dispensed and not saga.cash_settled:
             earned.update(dict(saga.lots))
         _card(saga, new)
+        if saga.intent == "dispense":
+            new.stock.question(saga.column)  # nobody asks the latch: one may have fallen
     rows = owed + [
         (lot.seq, lot.pocket, lot.free + lot.held - earned[lot.seq]) for lot in old.credit.lots
     ]
@@ -54,6 +56,19 @@ def inherit(old: State, new: State) -> None:
         f"{old.journal}{known}" if known.startswith(" ") else known: ended
         for known, ended in old.ended.items()
     }
+    _clocks_and_numbers(old, new)
+
+
+def _clocks_and_numbers(old: State, new: State) -> None:
+    """Let nothing of the old journal pass for what its next one counts, or has measured."""
+    past = max((closed.vend for closed in old.closed), default=0) + 1
+    for closed in new.closed:
+        closed.vend -= past
+    for column in new.climate.columns.values():
+        if column.dark_ms is None:
+            column.dark_ms = old.mono_ms  # the next one may be begun hours later
+    if new.orders.shown is not None:
+        new.orders.shown.boot = 0
 
 
 def _cash(saga: Saga) -> Postings:

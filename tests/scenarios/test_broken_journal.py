@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from config.climate import Health
 from controller import app
 from controller.domain import accounts as acc
 from controller.journal.beginning import BootInfo, begin_new
@@ -18,11 +19,12 @@ from controller.state.fold import StateFold
 from simulator.disk_sqlite import DiskStorage
 from simulator.oracles import Allowance
 from simulator.world import Link
+from tests.climate_kit import cooled
 from tests.scenarios.stage import Stage, play
 
 
-async def breaks_and_begins(stage: Stage) -> None:
-    """The last record is damaged; a technician begins a new journal."""
+async def breaks_and_begins(stage: Stage, away_s: float = 0.0) -> None:
+    """The last record is damaged; a technician, who comes then, begins a new journal."""
     assert stage.running is not None
     journal, seq = stage.running.journal.journal_id, stage.state.seq
     await stage.kill()
@@ -36,6 +38,7 @@ async def breaks_and_begins(stage: Stage) -> None:
     await database.close()
     with pytest.raises(JournalBrokenError):
         await stage.boot()
+    await stage.passes_without(away_s)
     await begin_new(
         DiskStorage(stage.disk),
         fold=StateFold(),
@@ -88,6 +91,20 @@ def test_the_cash_of_a_mixed_tender_comes_back_and_the_card_is_owed(link: Link) 
         await stage.gives_back()
 
     play(scenario, link, allowance=Allowance(blind=True))
+
+
+def test_food_that_was_warm_until_a_technician_came_is_not_sold_behind_a_broken_journal() -> None:
+    rule = Health(products=("cola",), above_c=5.0, allowed_s=60.0, after_filling_s=60.0)
+
+    async def scenario(stage: Stage) -> None:
+        await stage.passes(65.0)
+        assert stage.world.cabin is not None
+        stage.world.cabin.put(12.0)
+        await breaks_and_begins(stage, away_s=120.0)
+        await stage.passes(12.0)  # a reading, and the next
+        assert stage.state.climate.unhealthy == ["A3"]
+
+    play(scenario, settings=cooled(health=(rule,)), allowance=Allowance(blind=True))
 
 
 def test_the_last_of_several_journals_is_found_without_the_file_that_names_it() -> None:

@@ -12,8 +12,10 @@ from controller.domain import accounts as acc
 from controller.domain.credit import Pocket
 from controller.domain.rights import Grant, Right
 from controller.state.claims import Claim
+from controller.state.climate import ColumnHealth
 from controller.state.fold import StateFold
-from controller.state.saga import Saga
+from controller.state.orders import Shown
+from controller.state.saga import Closed, Saga
 from controller.state.state import State
 
 SHAPE = {27: "b76ccbd25a1f875a"}  # version -> digest of the shape; a new shape needs a new version
@@ -147,3 +149,18 @@ def test_behind_a_fork_no_code_is_keyed_in_that_the_other_chain_may_have_honoure
 
     assert [(claim.fleet_only, claim.amount) for claim in new.claims.values()] == [(True, 70)]
     assert new.ledger.balance(acc.CLAIMS_CASH) == -70, "it is owed all the same"
+
+
+def test_nothing_of_a_broken_journal_passes_for_what_the_next_one_counts_or_measures() -> None:
+    old = State(seq=90, currency="EUR", mono_ms=5_000)
+    old.closed += [Closed(80, "vend", "A1", "A1", 100, "sold", 0, 0, [])]
+    old.climate.columns = {"A1": ColumnHealth(), "A2": ColumnHealth(dark_ms=4_000)}
+    old.orders.shown = Shown("new prices", until_ms=9, boot=2, until_mono_ms=99_000)
+    old.stock.set("A1", 5)
+    old.sagas[85] = Saga(85, "vend", column="A1", intent="dispense")
+    new = StateFold().inherit(old)
+    assert new.closed[0].vend < 0
+    assert (new.stock.of("A1").count, new.stock.of("A1").uncertain) == (5, True)
+    assert [column.dark_ms for column in new.climate.columns.values()] == [5_000, 4_000]
+    assert new.orders.shown is not None
+    assert new.orders.shown.boot == 0, "the new one's second start is another"

@@ -28,6 +28,7 @@ from controller.api.service import MachineService
 from controller.domain.commands import BeginJournal, Command
 from controller.faults import (
     ConfigError,
+    FaultCode,
     HardwareError,
     InvariantError,
     JournalError,
@@ -35,11 +36,12 @@ from controller.faults import (
 )
 from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
-from controller.journal.errors import DiskBusyError, JournalRefusedError
+from controller.journal.errors import DiskBusyError, JournalBrokenError, JournalRefusedError
 from controller.journal.records import REGISTRY
 from controller.log_level import configure_logging
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
+from controller.ports import FaultRaised
 from controller.state.fold import StateFold
 from controller.stranded import Stranded, StrandedService
 
@@ -239,8 +241,12 @@ async def _keep_house(settings: MachineSettings, running: app.Running) -> None:
             if dropped:
                 log.info("journal.pruned", records=dropped)
             await asyncio.sleep(PRUNE_EVERY_S)
+    except JournalBrokenError as error:
+        log.error("journal.not_pruned", error=str(error))
+        code = FaultCode.JOURNAL_BROKEN  # in what the fleet has: the machine sells on
+        running.machine.inbox.notify(FaultRaised("journal", code, str(error)))
     except JournalError as error:
-        log.error("journal.not_pruned", error=str(error))  # the next record ends the machine
+        log.error("journal.not_pruned", error=str(error))  # which ends the machine
 
 
 async def _look_for_the_journal(running: app.Running) -> None:

@@ -101,7 +101,7 @@ class FaultCode(StrEnum):
     DOOR_OPEN = "door.open"
     PANEL_DISPLAY = "panel.display"
     JOURNAL_FULL = "journal.full"
-    JOURNAL_BROKEN = "journal.broken"  # it can't be read or written, so no record tells of it
+    JOURNAL_BROKEN = "journal.broken"  # no record tells of it, unless an old one alone is damaged
     TEMPERATURE_SENSOR = "temperature.sensor"  # missing, stuck or out of range
     COOLING_WEAK = "cooling.weak"  # runs and runs, and it does not get cold
     OUTPUT_CUT = "output.cut"  # switched off by its watch

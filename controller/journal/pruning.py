@@ -13,7 +13,7 @@ from controller.journal import base as bases
 from controller.journal import reader
 from controller.journal.base import Base
 from controller.journal.database import Database
-from controller.journal.envelope import Registry, read_head
+from controller.journal.envelope import Registry, UnknownData, read_head
 from controller.journal.errors import JournalBrokenError
 from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey
@@ -41,10 +41,14 @@ async def make_base(
     """Fold up to the last record that is at most ``limit`` and old enough, and sign the state.
 
     A record is old enough when its confirmed time is not after ``cutoff_ms``; one whose time was
-    not confirmed goes with the next confirmed one behind it. None: it is not worth it yet, or
-    ``ended`` said so.
+    not confirmed goes with the next confirmed one behind it. What this software does not know
+    stays, for who knows it. None: it is not worth it yet, or ``ended`` said so.
     """
     old = await bases.load(database, journal, key)
+    if old is not None and old.fold > fold.version:
+        return (
+            None  # a newer software's: a snapshot of ours behind it is what this start began with
+        )
     start = old.at if old else reader.START
     target = await _last_old_enough(database, journal, start, limit, cutoff_ms)
     if target - start.seq < MIN_STEP:
@@ -60,6 +64,17 @@ async def make_base(
             record = fold_row(registry, state, (seq, boot, body, digest))
             if record.confirmed:
                 confirmed_ms = record.at_ms
+            if isinstance(record.data, UnknownData):
+                return await make_base(
+                    database,
+                    journal,
+                    key,
+                    fold,
+                    registry,
+                    limit=seq - 1,
+                    cutoff_ms=cutoff_ms,
+                    ended=ended,
+                )
             at = Position(seq, boot, digest, confirmed_ms)
             if seq % BREATH == 0:
                 await asyncio.sleep(0)

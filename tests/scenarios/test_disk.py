@@ -10,14 +10,23 @@ import errno
 
 import pytest
 
+from controller.daemon import _keep_house
 from controller.faults import FaultCode, JournalError
 from controller.journal import checkpoints
 from controller.journal import records as rec
+from controller.journal.database import Access
+from controller.journal.envelope import to_ms
 from controller.journal.errors import JournalReadOnlyError
+from controller.journal.identity import journal_file
+from controller.journal.pruning import MIN_STEP
+from controller.journal.store import Journal
+from controller.state.state import State
 from controller.stranded import Stranded
 from simulator.disk import Io
+from simulator.disk_sqlite import DiskStorage
 from simulator.oracles import Allowance
 from simulator.world import Link
+from tests.scenarios.little_fleet import CLOUD, DAY_MS
 from tests.scenarios.stage import Stage, play
 
 LONGEST_S = 600.0
@@ -26,6 +35,11 @@ LONGEST_S = 600.0
 def lost(link: Link, amount: int) -> Allowance:
     """What an adapter's answer may have held when the record could not be written."""
     return Allowance(lost_answer=amount if link == "adapter" else 0)
+
+
+def journal_of(stage: Stage) -> Journal[State]:
+    assert stage.running is not None
+    return stage.running.journal
 
 
 async def dies(stage: Stage) -> None:
@@ -228,3 +242,30 @@ def test_a_kill_while_the_disk_is_slow_loses_nothing(
             assert stage.spent == 0
 
     play(scenario, link)
+
+
+def test_an_old_record_that_can_t_be_read_is_told_and_the_machine_sells_on() -> None:
+    """Only pruning reads it again: each start would be ended by it a quarter of an hour later."""
+
+    async def scenario(stage: Stage) -> None:
+        journal = journal_of(stage)
+        for _ in range(2 * MIN_STEP):
+            journal.stage(rec.OperatorActed(by="tech", what="nothing"))
+        await journal.commit()
+        assert await journal.acknowledge(journal.durable_seq, journal.head)
+        await stage.kill()
+        file = journal_file(journal.journal_id)
+        database = await DiskStorage(stage.disk).open(file, Access.WRITE)
+        await database.transaction([("UPDATE record SET hash = zeroblob(32) WHERE seq = 99", ())])
+        await database.close()
+        await stage.opens()
+        now_ms = to_ms(stage.clock.wall_utc()) + 400 * DAY_MS
+        journal_of(stage).label.confirm(now_ms, int(stage.loop.time() * 1000))
+        assert stage.running is not None
+        await _keep_house(stage.settings.model_copy(update={"cloud": CLOUD}), stage.running)
+        await stage.coins(100, 50)
+        await stage.buys("A1")
+        assert stage.products == ["water"]
+        assert stage.has_fault("journal", FaultCode.JOURNAL_BROKEN)
+
+    play(scenario, ends=False)

@@ -2,12 +2,14 @@
 
 import random
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
 from controller.journal import base as bases
 from controller.journal.beginning import begin_new
 from controller.journal.database import PAGE_SIZE, Access, Value
+from controller.journal.envelope import RecordData
 from controller.journal.errors import DiskIoError, JournalBrokenError, JournalNewerError
 from controller.journal.identity import KEY_FILE, journal_file
 from controller.journal.pruning import MIN_STEP
@@ -27,6 +29,13 @@ from tests.journal_kit import (
 )
 
 WEEK = timedelta(days=7)
+
+
+class OfTomorrow(RecordData):
+    """A record of a newer software."""
+
+    type: ClassVar[str] = "tomorrow.come"
+    text: str
 
 
 class Shop:
@@ -321,6 +330,34 @@ async def test_what_a_newer_software_has_pruned_is_refused_and_nothing_is_begun_
         await begun(shop)
     assert {name: bytes(file.data) for name, file in shop.disk.files.items()} == before
     assert (await shop.start(fold=PurseFold(2))).state.balances["cash.box"] == 25_000
+
+
+async def test_a_snapshot_of_this_software_behind_what_a_newer_one_has_pruned_is_enough() -> None:
+    shop, journal = await old_journal()
+    await shop.sell(journal, 600)
+    await journal.close()
+    journal = await shop.start(fold=PurseFold(2))
+    assert await journal.prune(WEEK)
+    await journal.close()
+    journal = await shop.start()
+    assert journal.state.balances["cash.box"] == 31_000
+    shop.clock.advance(8 * 86_400)
+    await shop.sell(journal, 1_500)
+    await shop.acknowledge(journal)
+    assert await journal.prune(timedelta(seconds=0)) == 0, "its state is not ours to go on from"
+    assert journal.failed is None
+
+
+async def test_a_record_that_this_software_does_not_know_is_not_folded_away() -> None:
+    shop, journal = await old_journal(1_200)
+    journal.stage(OfTomorrow(text="somebody is owed something"))
+    await shop.sell(journal, 1_500)
+    await shop.acknowledge(journal)
+    shop.clock.advance(8 * 86_400)
+    assert await journal.prune(WEEK) == 1_202
+    assert (await journal.read(1))[0].type == "tomorrow.come"
+    assert await journal.prune(WEEK) == 0
+    assert (await journal.verify()).ok
 
 
 @pytest.mark.parametrize("lost", ["key", "signature", "page"])

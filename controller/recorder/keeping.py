@@ -20,6 +20,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from controller.journal.ballast import BALLAST_BYTES, SPARE_BYTES
+
 KEPT: Final = 20  # recordings; the oldest goes first
 MOST_BYTES: Final = 1 << 20  # of one, compressed: what comes behind is left out
 WAITING_MAX: Final = 2  # stretches that wait to be written; more trouble at once is the same one
@@ -27,10 +29,19 @@ LINES_AT_ONCE: Final = 20  # some ms of a Pi's core, then others are let in
 PAUSE_S: Final = 0.01
 CLOSE_S: Final = 0.15  # nobody beats at the end, and the guard waits for 0.5 s
 LEAST_PRIORITY: Final = 19
+# What the disk has beyond this is ours: the journal goes before, and what it sets aside.
+ROOM_BYTES: Final = BALLAST_BYTES + SPARE_BYTES
 SUFFIX: Final = ".jsonl.gz"
+NEW: Final = ".new"
 log = structlog.get_logger("recorder")
 
 NAME: Final = re.compile(r"\d{6}-[a-z0-9._-]{1,60}\.jsonl\.gz")
+
+
+def room_bytes(folder: Path) -> int:
+    """Return the room that the disk of a folder has left."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
 
 
 def name_of(number: int, word: str) -> str:
@@ -114,11 +125,18 @@ class FolderKeeper:
     Args:
         folder: Made when the first one comes.
         busy: Tells whether the journal is being written now.
+        free: Tells how much room there is on the disk of a folder.
     """
 
-    def __init__(self, folder: Path, busy: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        busy: Callable[[], bool],
+        free: Callable[[Path], int] = room_bytes,
+    ) -> None:
         self._folder = folder
         self._busy = busy
+        self._free = free
         self._waiting: queue.Queue[tuple[str, Iterator[bytes]] | None] = queue.Queue(WAITING_MAX)
         self._pause = threading.Event()  # never set: what a wait waits for
         self._thread: threading.Thread | None = None
@@ -168,16 +186,25 @@ class FolderKeeper:
 
     def _write(self, word: str, lines: Iterator[bytes]) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._folder.glob("*" + NEW):  # by a kill
+            left.unlink(missing_ok=True)
+        if self._free(self._folder) < ROOM_BYTES:
+            log.warning("recorder.no_room", reason=word)
+            return
         there = [name for name, _ in self.names()]
         number = int(there[-1][:6]) + 1 if there else 1
         content = packed(lines, self._give_way)
         self._give_way()
         path = self._folder / name_of(number % 1_000_000, word)
-        new = path.with_suffix(".new")
+        new = path.with_suffix(NEW)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        new.replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            new.replace(path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
         for name in [*there, path.name][:-KEPT]:
             (self._folder / name).unlink(missing_ok=True)
 

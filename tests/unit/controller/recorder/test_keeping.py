@@ -10,6 +10,7 @@ import pytest
 from controller.recorder.keeping import (
     KEPT,
     MOST_BYTES,
+    ROOM_BYTES,
     FolderKeeper,
     MemoryKeeper,
     name_of,
@@ -129,3 +130,32 @@ def test_the_memorys_are_bounded_as_well() -> None:
     assert keeper.read(keeper.names()[0][0]) is not None
     assert keeper.read("none") is None
     keeper.close()
+
+
+def test_the_last_room_of_a_disk_is_the_journal_s(tmp_path: Path) -> None:
+    asked = threading.Event()
+    room = [ROOM_BYTES - 1]
+
+    def free(folder: Path) -> int:
+        assert folder == tmp_path
+        told = room[0]
+        asked.set()
+        return told
+
+    keeper = FolderKeeper(tmp_path, lambda: False, free)
+    keeper.keep("x", iter(LINES))
+    assert asked.wait(5.0)
+    room[0] += 1
+    keeper.keep("y", iter(LINES))
+    assert waits(tmp_path, 1) == ["000001-y.jsonl.gz"]
+    keeper.close()
+
+
+def test_what_a_kill_has_left_half_written_goes(tmp_path: Path) -> None:
+    left = tmp_path / "000007-x.jsonl.new"
+    left.write_bytes(b"half")
+    keeper = FolderKeeper(tmp_path, lambda: False)
+    keeper.keep("x", iter(LINES))
+    waits(tmp_path, 1)
+    keeper.close()
+    assert not left.exists()

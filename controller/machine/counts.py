@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from controller.faults import FaultCode
+from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine import recovering
 from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
-from controller.ports import DeviceName, StackerCount, TubeCounts
+from controller.ports import BillInfo, ChangerInfo, DeviceName, StackerCount, TubeCounts
 from controller.saga import give_back, vend
 from controller.saga import recovery as boot
 
@@ -124,3 +125,23 @@ def _proves_payout(
     elif saga.vend in desk.live.unproved:
         give_back.payout_proved(desk, saga, counts)
     return True
+
+
+def exchanged(desk: Desk, info: ChangerInfo | BillInfo) -> None:
+    """Let go of what another changer or recycler held, before this one is counted.
+
+    A type is a number of the device's own: where it is worth something else now, or has no tube, no
+    count tells of the coins that were there. Whoever exchanged the device has them.
+    """
+    if isinstance(info, ChangerInfo):
+        coins = {kind.type: kind.value for kind in info.coins if kind.in_tube}
+        gone = [(t, v, 0, n) for t, v, n in desk.state.tube_coins() if n and coins.get(t) != v]
+        if gone:
+            desk.write(rec.TubesCounted(cause="fill", tubes=tuple(gone)))
+            desk.live.staff_counts = True
+        return
+    # What is recycled the owner decides, and what is in there stays in there.
+    bills = {kind.type: kind.value for kind in info.bills}
+    gone = [(t, v, 0, n) for t, v, n in desk.state.recycler_bills() if n and bills.get(t, v) != v]
+    if gone:
+        desk.write(rec.RecyclerCounted(cause="fill", bills=tuple(gone)))

@@ -7,8 +7,8 @@ from typing import Any
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
+from controller.machine import counts, sessions
 from controller.machine import effects as fx
-from controller.machine import sessions
 from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
 from controller.machine.incidents import Incidents
@@ -28,6 +28,8 @@ def ready(
     live.ready[device] = info
     described = _plain(asdict(info))
     if desk.state.devices.get(device.value) != described:
+        if isinstance(info, ChangerInfo | BillInfo):
+            counts.exchanged(desk, info)
         desk.write(rec.DeviceIdentified(device=device.value, info=described))
     incidents.ready(device)
     if recovery is not None and recovery.phase is not boot.Phase.DONE:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from config.machine import MachineSettings
+from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import ConfigError, FaultCode
 from controller.journal import records as rec
 from controller.journal.envelope import RecordData
+from simulator.peripherals.changer import SimChanger
+from simulator.peripherals.changer_settings import CoinSpec
+from simulator.plan import changer_for
+from simulator.truth import tube
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
 
@@ -205,5 +212,39 @@ def test_a_machine_that_failed_too_often_for_its_next_owner_waits_for_a_technici
         await stage.act(cmd.LeaveService())
         await stage.sells()
         stage.settings = SETTINGS
+
+    play(scenario, link)
+
+
+def exchange_changer(stage: Stage, *coins: CoinSpec) -> None:
+    """Staff take the changer out, with all coins in it, and put another one in."""
+    world, old = stage.world, stage.world.changer
+    assert old is not None
+    for kind in range(len(old.settings.coin_table())):
+        if count := world.truth.count(tube(kind)):
+            old.empty_tube(kind, count)
+    settings = replace(changer_for("EUR"), coins=coins)
+    world.changer = SimChanger(world.timeline, world.truth, settings)
+    world.devices["changer"] = world.bus.peripherals[old.address] = world.changer
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_another_changer_has_other_coins_under_the_same_types(at_work: bool, link: Link) -> None:
+    """In the books the coins of the one before would be worth what this one's types are."""
+
+    async def scenario(stage: Stage) -> None:
+        if not at_work:
+            await stage.kill()
+        exchange_changer(stage, CoinSpec(10, 80, 25), CoinSpec(20, 70, 7), CoinSpec(100, 60))
+        if not at_work:
+            await stage.opens()
+        await stage.passes(10.0)
+        await stage.quiet()
+        ledger = stage.state.ledger
+        assert ledger.balance(acc.CASH_TUBES) == 25 * 10 + 7 * 20
+        assert ledger.balance(acc.UNCLAIMED) == ledger.balance(acc.MISSING) == 0
+        await stage.coins(100, 100)
+        await stage.buys("A1")
+        assert (stage.products, stage.spent) == (["water"], 150)
 
     play(scenario, link)

@@ -153,3 +153,26 @@ def test_a_stop_has_the_time_that_the_daemon_takes() -> None:
     assert int(said[1]) > STOP_S + END_S
     source = (ROOT / "controller" / "daemon.py").read_text()
     assert f"the unit allows {said[1]} s" in source
+
+
+@pytest.mark.parametrize("call", ["adjtimex", "clock_adjtime"])
+def test_vendd_may_ask_the_kernel_whether_its_clock_is_kept_right(call: str) -> None:
+    """Without a capability that is all that these calls do (`controller.ntp`)."""
+    text = UNIT.read_text()
+    assert not re.search(r"^ProtectClock=", text, re.MULTILINE), "its filter has them fail"
+    assert re.search(r"^CapabilityBoundingSet=$", text, re.MULTILINE)
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", text, re.MULTILINE):
+        names = line.removeprefix("~").split()
+        sets = [name for name in names if name.startswith("@")]
+        calls = set(names).difference(sets).union(*map(_calls_of, sets))
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    assert call in allowed
+
+
+def _calls_of(name: str) -> set[str]:
+    """Return the system calls of one of systemd's sets, and of those in it."""
+    lines = _run("systemd-analyze", "syscall-filter", name).splitlines()
+    found = {line.strip() for line in lines if line.startswith(" ") and "#" not in line}
+    inner = [one for one in found if one.startswith("@")]
+    return found.difference(inner).union(*map(_calls_of, inner))

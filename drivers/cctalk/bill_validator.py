@@ -41,6 +41,7 @@ from controller.ports import (
 )
 from drivers.cctalk import bill_codec as codec
 from drivers.cctalk.addresses import Category
+from drivers.cctalk.bill_faults import CLEARS, LASTING, RAISES
 from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.changer import GREET_S, RETRY_S, UNNOTED_EVENTS
 from drivers.cctalk.coin_codec import MASTER_ON
@@ -68,39 +69,13 @@ FAULT_POLL_S: Final = 1.0
 """Between two self-checks while something is wrong: events tell only that it began."""
 MAX_UNCHECKED: Final = 3
 """Self-checks without an answer, before it is taken to know none."""
-ROUTE_S: Final = 31.0
-"""For an order that is not heard: by then a validator has given the bill back by itself (30 s)."""
+ROUTE_S: Final = 33.0
+"""For an order that is not heard: by then a validator has given the bill back by itself (30 s), and
+told so."""
 EXTEND_S: Final = 10.0
 """Between two requests to hold a bill on, which a validator gives back after 30 s by itself."""
 REMIND_S: Final = 30.0
 """Between two repetitions of what it may take; see `acceptor`."""
-
-_RAISES: Final = {
-    codec.BillStatus.JAM_UNSAFE: FaultCode.BILL_JAM,
-    codec.BillStatus.JAM_STACKER: FaultCode.BILL_JAM,
-    codec.BillStatus.JAM_SAFE: FaultCode.BILL_JAM,
-    codec.BillStatus.STACKER_JAMMED: FaultCode.BILL_JAM,
-    codec.BillStatus.STACKER_REMOVED: FaultCode.BILL_CASHBOX_OUT,
-    codec.BillStatus.STACKER_FULL: FaultCode.BILL_STACKER_FULL,
-    codec.BillStatus.STACKER_FAULTY: FaultCode.BILL_MOTOR,
-    codec.BillStatus.ANTI_STRING_FAULTY: FaultCode.BILL_SENSOR,
-    codec.BillStatus.PULLED_BACK: FaultCode.BILL_REMOVED,
-    codec.BillStatus.TAMPER: FaultCode.BILL_REMOVED,
-    codec.BillStatus.OPTO_FRAUD: FaultCode.BILL_REMOVED,
-    codec.BillStatus.STRING_FRAUD: FaultCode.BILL_REMOVED,
-}
-_CLEARS: Final = {
-    codec.BillStatus.STACKER_OK: tuple(dict.fromkeys(_RAISES.values())),
-    codec.BillStatus.STACKER_INSERTED: (FaultCode.BILL_CASHBOX_OUT, FaultCode.BILL_STACKER_FULL),
-}
-_LASTING: Final = (
-    FaultCode.BILL_JAM,
-    FaultCode.BILL_CASHBOX_OUT,
-    FaultCode.BILL_STACKER_FULL,
-    FaultCode.BILL_MOTOR,
-    FaultCode.BILL_SENSOR,
-)
-"""Ended by a self-check without a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +224,11 @@ class CcTalkBillValidator(PaysNothing):
         order, before = self._orders, self._results
         loop = asyncio.get_running_loop()
         end = loop.time() + ROUTE_S
+        unanswered = False
         while True:
             async with self._routing:
                 self._extend_at = None
-                reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)))
+                reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)), tries=1)
             if self._results != before:
                 return  # the result has come by events: it was heard
             match None if reply is None else codec.decode_route(reply):
@@ -265,12 +241,18 @@ class CcTalkBillValidator(PaysNothing):
                         self._out = True  # the customer has it: it told so, and of no credit
                         self._rest.stir()
                         return
-                    # a repeated order whose first answer was lost looks the same: events tell
+                    if unanswered:  # it may have heard the first one: then the bill moves by now
+                        self._rest.stir()
+                        return
                     raise LinkError("the bill validator says that nothing is in escrow")
+                case codec.Routed.FAILED if unanswered:
+                    self._rest.stir()
+                    return  # as above: events tell
                 case codec.Routed.FAILED:
                     raise LinkError("the bill validator could not route the bill")
                 case _ if self._serving and order == self._orders and loop.time() < end:
                     # it is polled on meanwhile: a bill that it gives back by itself is told
+                    unanswered = unanswered or reply is None
                     await asyncio.sleep(POLL_S)
                 case _:
                     raise EffectUnknownError("the bill validator was told, and did not answer")
@@ -482,7 +464,7 @@ class CcTalkBillValidator(PaysNothing):
         """Nothing that was told of lasts any more."""
         self._check_at = None
         self._full = False
-        self._faults.clear(*_LASTING)
+        self._faults.clear(*LASTING)
 
     # ---------------------------------------------------------------------------- the events
 
@@ -556,14 +538,14 @@ class CcTalkBillValidator(PaysNothing):
         if status is codec.BillStatus.MASTER_INHIBIT:
             # it inhibited itself; only a command lifts that
             self._applied, self._knows_master = None, True
-        elif status in _CLEARS:
-            self._faults.clear(*_CLEARS[status])
+        elif status in CLEARS:
+            self._faults.clear(*CLEARS[status])
             self._full = False
             self._applied = None
-        elif status in _RAISES:
-            self._faults.raise_(_RAISES[status], words)
+        elif status in RAISES:
+            self._faults.raise_(RAISES[status], words)
             self._full |= status is codec.BillStatus.STACKER_FULL
-            self._pulled |= self._held and _RAISES[status] is FaultCode.BILL_REMOVED
+            self._pulled |= self._held and RAISES[status] is FaultCode.BILL_REMOVED
             if not self._mute:
                 self._check_at = asyncio.get_running_loop().time() + FAULT_POLL_S
         else:

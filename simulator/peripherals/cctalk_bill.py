@@ -39,6 +39,7 @@ class ValidatorSettings:
         stack_s: To stack or return one.
         capacity: Bills in the stacker.
         counts: It keeps accept counters without power.
+        empty_in_motion: It says that its escrow is empty while a bill is on its way out of it.
     """
 
     ids: Mapping[int, tuple[str, int]] = field(
@@ -56,6 +57,7 @@ class ValidatorSettings:
     stack_s: float = 0.6
     capacity: int = 500
     counts: bool = True
+    empty_in_motion: bool = False
 
 
 @dataclass(slots=True)
@@ -238,6 +240,8 @@ class SimCcTalkBill(CcTalkDevice):
             self.faults.lost_routes -= 1
             return None
         if self.held is None or not self._truth.count(ESCROW, self.held[0]):
+            return _ESCROW_EMPTY
+        if self._routed and self.settings.empty_in_motion:
             return _ESCROW_EMPTY
         self._halt()
         self._routed = where in (0, 1)

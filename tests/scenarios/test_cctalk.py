@@ -15,6 +15,7 @@ from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.machine.inputs import CommandRefused
+from drivers.cctalk.headers import Header
 from simulator.oracles import check
 from simulator.truth import CASHBOX, STACKER, tube
 from tests.scenarios.stage import SETTINGS, Stage, play
@@ -163,6 +164,36 @@ def test_a_power_cut_with_a_bill_in_escrow_loses_nobody_a_bill(counts: bool) -> 
         assert stage.products == ["water"]
 
     play(scenario, settings=MACHINE, ends=False)
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+def test_a_bill_whose_order_was_heard_and_not_answered_is_credit_and_no_claim(lost: int) -> None:
+    """While it moves the validator says that its escrow is empty; it tells of it when it is in."""
+
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        assert line.bill is not None
+        bill, left = line.bill, lost
+        bill.settings = replace(bill.settings, stack_s=4.0, empty_in_motion=True)
+        before = bill.on_command
+
+        def look(command: bytes) -> None:
+            nonlocal left
+            if before is not None:
+                before(command)
+            if command[0] == Header.ROUTE_BILL and left:
+                left -= 1
+                bill.faults.lost_answers = 1
+
+        bill.on_command = look
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: stage.world.truth.count(STACKER) == 1, within_s=20.0)
+        await stage.passes(60.0)
+        assert (stage.credit, stage.claimed, stage.flags) == (500, 0, [])
+        await stage.buys("A1")
+
+    play(scenario, settings=MACHINE)
 
 
 def test_who_pulls_a_bill_out_again_has_the_bill_and_no_claim() -> None:

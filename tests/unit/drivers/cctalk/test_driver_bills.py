@@ -115,6 +115,37 @@ async def test_a_route_that_is_not_heard_is_repeated() -> None:
     await it.die()
 
 
+def loses_an_answer(it: Rig, times: int = 1) -> None:
+    """The next routing orders are carried out, and their answers are lost."""
+
+    def look(command: bytes) -> None:
+        nonlocal times
+        if command[0] == Header.ROUTE_BILL and times:
+            times -= 1
+            it.validator.faults.lost_answers = 1
+
+    it.validator.on_command = look
+
+
+@pytest.mark.parametrize("order", ["stack", "return"])
+@virtual
+async def test_an_order_whose_answer_was_lost_has_emptied_the_escrow_by_itself(order: str) -> None:
+    """A repeated order that finds the escrow empty usually means that the first was heard."""
+    it = await taking(ValidatorSettings(stack_s=4.0, empty_in_motion=True))
+    await escrowed(it)
+    loses_an_answer(it)
+    if order == "stack":
+        await it.bill.stack()
+    else:
+        await it.bill.return_bill()
+    assert it.truth.value(ESCROW) == 1_000, "it moves yet"
+    await until(lambda: len(it.sink.bills) == 2, 10)
+    assert it.sink.bills[1][0] == ("stacked" if order == "stack" else "returned")
+    with pytest.raises(LinkError):
+        await it.bill.stack()  # of one that was answered it means what it says
+    await it.die()
+
+
 @virtual
 async def test_a_route_that_is_never_heard_ends_with_the_bill_given_back() -> None:
     """It answers every poll but no order: it gives the bill back by itself, and tells so."""

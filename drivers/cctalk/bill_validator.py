@@ -476,8 +476,9 @@ class CcTalkBillValidator(PaysNothing):
             LinkError: The line is down.
         """
         buffer = await self._unit.read(Header.READ_BUFFERED_BILL_EVENTS, decode_events)
-        before, self._seen = self._seen, buffer
+        before = self._seen
         if before is None:
+            self._seen = buffer
             await self._report(())
             return False
         news = news_between(before, buffer)
@@ -485,7 +486,9 @@ class CcTalkBillValidator(PaysNothing):
             return False
         bills = self._hear(news)
         if self._held and self._escrow is None:
+            # Asked before anything is taken as seen: if the line goes, the buffer is heard again.
             await self._remember(buffer)
+        self._seen = buffer
         self._unnoted += len(news.events)
         if bills or news.reset or news.lost or self._unnoted > UNNOTED_EVENTS:
             await self._report(bills)

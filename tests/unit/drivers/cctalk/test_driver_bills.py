@@ -73,6 +73,30 @@ async def test_a_bill_goes_back_when_told() -> None:
 
 
 @virtual
+async def test_a_bill_in_escrow_is_told_though_the_line_goes_as_its_counter_is_asked() -> None:
+    """Nobody would ever know of it, and it would be held on for good."""
+    it = await taking()
+
+    def look(when: str, data: bytes) -> None:
+        told = it.truth.value(ESCROW) and it.validator.log.answer in data
+        if when == "after receiving" and told and it.plugged:
+            it.unplug()
+
+    for port in it.ports:
+        port.on_traffic = look
+    assert it.validator.insert_bill(1_000)
+    await until(lambda: not it.plugged, 5)
+    await asyncio.sleep(1)
+    assert it.sink.bills == []
+    it.plugged = True
+    await until(lambda: it.sink.bills == [("escrowed", 1_000)], 15)
+    await it.bill.stack()
+    await until(lambda: it.sink.bills[-1] == ("stacked", 1_000), 5)
+    assert len(it.sink.bills) == 2
+    await it.die()
+
+
+@virtual
 async def test_a_bill_that_nobody_routes_is_held_on() -> None:
     it = await taking()
     await escrowed(it)

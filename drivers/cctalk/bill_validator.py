@@ -47,7 +47,7 @@ from drivers.cctalk.changer import GREET_S, RETRY_S, UNNOTED_EVENTS
 from drivers.cctalk.coin_codec import MASTER_ON
 from drivers.cctalk.countries import countries_of
 from drivers.cctalk.cursor import Cursor, decode_cursor
-from drivers.cctalk.events import EventBuffer, News, decode_events, news_between
+from drivers.cctalk.events import NOTHING_NEW, EventBuffer, News, decode_events, news_between
 from drivers.cctalk.fields import mask_of
 from drivers.cctalk.frames import CcTalkError, Checksum
 from drivers.cctalk.headers import Header
@@ -76,6 +76,8 @@ EXTEND_S: Final = 10.0
 """Between two requests to hold a bill on, which a validator gives back after 30 s by itself."""
 REMIND_S: Final = 30.0
 """Between two repetitions of what it may take; see `acceptor`."""
+LOST: Final = "events of the bill validator were lost, and may have told of a bill"
+"""The flag of events that five others have pushed out of its buffer, unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,11 +349,14 @@ class CcTalkBillValidator(PaysNothing):
         loop = asyncio.get_running_loop()
         while True:
             self._rest.settle()
-            if await self._read():
+            news = await self._read()
+            if news.reset:
                 if self._mute:
                     self._mended()  # what lasts it tells again
                 await self._settle()
                 await self._enable()
+            elif news.lost:
+                await self._settle(back=False)
             if self._out and self._held:
                 self._out = self._held = False
                 self._escrow, self._results = None, self._results + 1
@@ -378,8 +383,11 @@ class CcTalkBillValidator(PaysNothing):
                 self._extend_at = now + EXTEND_S
                 await self._unit.try_ask(Header.ROUTE_BILL, bytes((codec.Route.EXTEND,)))
 
-    async def _settle(self) -> None:
-        """After a reset: find out what became of a bill that was in escrow.
+    async def _settle(self, *, back: bool = True) -> None:
+        """After a reset, or lost events: find out what became of a bill that was in escrow.
+
+        Args:
+            back: One that was not stacked is asked back, if it is still there.
 
         Raises:
             Silent: It does not answer.
@@ -394,6 +402,8 @@ class CcTalkBillValidator(PaysNothing):
             return  # nobody knows; the controller's deadline decides
         if (accepted - before) % codec.COUNTER_STEPS:
             done = self._bill_event(BillEventKind.STACKED, bill_type)
+        elif not back:
+            return
         else:
             reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((codec.Route.RETURN,)))
             if reply is None or codec.decode_route(reply) is not codec.Routed.EMPTY:
@@ -468,8 +478,8 @@ class CcTalkBillValidator(PaysNothing):
 
     # ---------------------------------------------------------------------------- the events
 
-    async def _read(self) -> bool:
-        """Read the event buffer and have what is new written down; whether it was reset.
+    async def _read(self) -> News:
+        """Read the event buffer and have what is new written down; returns it.
 
         Raises:
             Silent: It does not answer.
@@ -480,10 +490,10 @@ class CcTalkBillValidator(PaysNothing):
         if before is None:
             self._seen = buffer
             await self._report(())
-            return False
+            return NOTHING_NEW
         news = news_between(before, buffer)
         if before == buffer:
-            return False
+            return NOTHING_NEW
         bills = self._hear(news)
         if self._held and self._escrow is None:
             # Asked before anything is taken as seen: if the line goes, the buffer is heard again.
@@ -491,10 +501,10 @@ class CcTalkBillValidator(PaysNothing):
         self._seen = buffer
         self._unnoted += len(news.events)
         if bills or news.reset or news.lost or self._unnoted > UNNOTED_EVENTS:
-            await self._report(bills)
+            await self._report(bills, doubt=LOST if news.lost else "")
         if news.lost:
             self._faults.raise_(FaultCode.DEVICE_PROTOCOL, f"{news.lost} events were lost")
-        return news.reset
+        return news
 
     async def _remember(self, buffer: EventBuffer) -> None:
         """A bill is in escrow: keep its accept counter, which proves later whether it was stacked.
@@ -520,6 +530,7 @@ class CcTalkBillValidator(PaysNothing):
                         self._mended()  # nothing else would tell: this one has passed
                 case codec.BillWord.ESCROWED:
                     bills.append(self._bill_event(BillEventKind.ESCROWED, event.bill_type))
+                    self._escrow = None  # of another one, of which no word came
                     self._held, self._pulled, self._out = True, False, False
                     self._extend_at = asyncio.get_running_loop().time() + EXTEND_S
                 case codec.BillWord.UNKNOWN:
@@ -554,11 +565,11 @@ class CcTalkBillValidator(PaysNothing):
         else:
             self._unit.oddities.note(words)
 
-    async def _report(self, bills: tuple[BillEvent, ...]) -> None:
+    async def _report(self, bills: tuple[BillEvent, ...], doubt: str = "") -> None:
         """Hand bills over, and wait until their record is on disk."""
         self._unnoted = 0
         cursor = Cursor(self._seen, escrow=self._escrow)
-        report = BillsReport(DeviceName.BILL, cursor.encode(), bills, note=True)
+        report = BillsReport(DeviceName.BILL, cursor.encode(), bills, note=True, doubt=doubt)
         try:
             await self._sink.money(report)
         except JournalError as error:

@@ -5,7 +5,15 @@ import asyncio
 import pytest
 
 from controller.faults import EffectUnknownError, LinkError
-from controller.ports import BillInfo, BillKind, DeviceLost, DeviceName, DeviceReady
+from controller.ports import (
+    BillInfo,
+    BillKind,
+    BillsReport,
+    DeviceLost,
+    DeviceName,
+    DeviceReady,
+)
+from drivers.cctalk.bill_validator import LOST
 from drivers.cctalk.headers import Header
 from simulator.peripherals.cctalk_bill import ValidatorSettings
 from simulator.truth import ESCROW, STACKER
@@ -417,4 +425,53 @@ async def test_a_silent_validator_is_lost_and_comes_back() -> None:
     await until(lambda: it.validator.accepted, 10)
     assert it.sink.faults == {}
     assert Header.RESET_DEVICE not in it.validator.asked
+    await it.die()
+
+
+# ------------------------------------------------------------- more events than are kept
+
+
+def crowds(it: Rig) -> None:
+    """Six refused bills push whatever was told before out of the buffer."""
+    for _ in range(6):
+        it.validator.log.add(0, 4)
+
+
+def doubts(it: Rig) -> list[str]:
+    return [r.doubt for r in it.sink.reports if isinstance(r, BillsReport) and r.doubt]
+
+
+@virtual
+async def test_events_that_were_lost_may_have_told_of_a_bill_and_are_flagged() -> None:
+    it = await taking(ValidatorSettings(has_escrow=False))
+    await it.die()
+    assert it.validator.insert_bill(2_000)  # it takes bills for some seconds yet
+    await asyncio.sleep(2)
+    assert it.truth.value(STACKER) == 2_000
+    crowds(it)
+    await it.up()
+    assert it.sink.bills == []
+    assert doubts(it) == [LOST]
+    await it.die()
+
+
+@pytest.mark.parametrize("order", ["stack", "none"])
+@virtual
+async def test_a_bill_whose_word_was_pushed_out_is_told_by_the_accept_counter(order: str) -> None:
+    it = await taking()
+    it.sink.delay_s = 3.0  # a slow disk: nothing is read meanwhile
+    await escrowed(it)
+    if order == "stack":
+        await it.bill.stack()
+    await asyncio.sleep(1)
+    crowds(it)
+    it.sink.delay_s = 0.001
+    await asyncio.sleep(10)
+    stacked = order == "stack"
+    assert it.sink.bills[1:] == ([("stacked", 1_000)] if stacked else [])
+    assert it.truth.value(STACKER if stacked else ESCROW) == 1_000
+    assert doubts(it) == [LOST]
+    if not stacked:
+        await it.bill.stack()
+        await until(lambda: it.sink.bills[-1] == ("stacked", 1_000), 5)
     await it.die()

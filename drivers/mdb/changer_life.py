@@ -122,7 +122,7 @@ class ChangerLife(ChangerTalk):
             self._take(known.info)
         if known.last_answer:
             shots = one_shots(decode_poll(known.last_answer))
-            proved = all(isinstance(item, CoinDeposited) and self._in_tube(item) for item in shots)
+            proved = all(isinstance(item, CoinDeposited) and self._counted(item) for item in shots)
             if self.withholds_ack or (proved and known.tubes):
                 self._known_tubes = known.tubes
                 self._gate.repeats.restore([item.raw for item in shots])

@@ -256,7 +256,7 @@ class ChangerTalk(MdbDriver):
             if isinstance(item, CoinDeposited) and item.route.gives_credit
         }
         found = [coins[raw] for raw in of if raw in coins]
-        proved = any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in found)
+        proved = any(map(self._counted, found))
         return 0 if proved else len(found)
 
     def _money(self, data: bytes, shots: list[PollItem], new: list[bool]) -> None:
@@ -265,7 +265,7 @@ class ChangerTalk(MdbDriver):
         if self._gate.restored or self._doubtful:
             old = [item for item, is_new in zip(shots, new, strict=True) if not is_new]
             coins = [item for item in old if isinstance(item, CoinDeposited)]
-            if not any(self._in_tube(coin) and coin.tube_count < _COUNT_CAP for coin in coins):
+            if not any(map(self._counted, coins)):
                 suspect = sum(coin.route.gives_credit for coin in coins)
             suspect += self._astray
 
@@ -310,12 +310,18 @@ class ChangerTalk(MdbDriver):
     def _in_tube(self, item: CoinDeposited) -> bool:
         return item.route is CoinRoute.TUBE
 
+    def _counted(self, item: CoinDeposited) -> bool:
+        """Tell whether its tube's count says which coin it is.
+
+        0 is the count of a defective tube, the cap that of a very full one.
+        """
+        return self._in_tube(item) and 0 < item.tube_count < _COUNT_CAP
+
     def _only_once(self, item: PollItem) -> bool:
         """Tell whether another coin could not say the same: its tube would hold one more."""
         return (
             isinstance(item, CoinDeposited)
-            and self._in_tube(item)
-            and 0 < item.tube_count < _COUNT_CAP  # 0 of a defective tube, the cap of a full one
+            and self._counted(item)
             and not (self._gate.restored and self._counts_up(item))
         )
 

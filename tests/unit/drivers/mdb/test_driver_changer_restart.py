@@ -6,6 +6,7 @@ import pytest
 
 from controller.faults import LinkError
 from controller.ports import (
+    CoinsReport,
     DeviceLost,
     DeviceWasReset,
     Known,
@@ -155,4 +156,35 @@ async def test_a_question_on_a_healthy_bus_is_answered_at_once() -> None:
     answer = await it.changer.send(b"\x0a", Retry.ASK)
     assert answer.heard
     assert now() - began < 0.2
+    await it.die()
+
+
+@pytest.mark.parametrize(("count", "new"), [(7, False), (0, True), (255, True)])
+@virtual
+async def test_behind_an_adapter_a_tube_that_counts_nothing_tells_no_repeat_after_a_restart(
+    count: int, new: bool
+) -> None:
+    """A defective tube's coins all say 0, and those of a very full one 255."""
+    it = await changer(kind="adapter").up()
+    info = it.changer.info
+    await it.die()
+    told = bytes((0x53, count))
+    it.bench.changer.say(told)
+    await it.greet(changer=Known(info, told, (count,) * 16))
+    await asyncio.sleep(1)
+    assert it.sink.coins == ([50] if new else [])
+    await it.die()
+
+
+@virtual
+async def test_of_such_a_tube_nobody_knows_where_the_device_may_repeat_it() -> None:
+    it = await changer().up()
+    info = it.changer.info
+    await it.die()
+    it.bench.changer.say(b"\x53\x00")
+    await it.greet(changer=Known(info, b"\x53\x00", (0,) * 16))
+    await asyncio.sleep(1)
+    reports = [report for report in it.sink.reports if isinstance(report, CoinsReport)]
+    assert [report.suspect for report in reports] == [1]
+    assert it.sink.coins == []
     await it.die()

@@ -85,6 +85,12 @@ def test_a_withheld_answer_may_come_back_in_parts() -> None:
     assert found.fresh([TUBE_8, TUBE_9]) == [False, True]
 
 
+def test_an_answer_without_one_shot_items_proves_no_ack_that_was_withheld() -> None:
+    found = after([COIN], acked=False)
+    assert found.fresh([]) == []
+    assert found.fresh([COIN, TUBE_8]) == [False, True]
+
+
 def test_an_answer_without_one_shot_items_proves_the_ack() -> None:
     found = after([COIN], acked=True)
     assert found.fresh([]) == []

@@ -49,7 +49,7 @@ from drivers.mdb.changer_faults import (
     STATUS_FAULTS,
 )
 from drivers.mdb.device import NEVER_YET, MdbDriver
-from drivers.mdb.ftl_codec import RetryDeny
+from drivers.mdb.ftl_codec import RetryDeny, is_ftl_code
 from drivers.mdb.money import Scale
 from drivers.mdb.money_gate import MoneyGate
 from drivers.mdb.scheduler import MdbBus
@@ -153,11 +153,14 @@ class ChangerTalk(MdbDriver):
 
     def on_items(self, data: bytes) -> asyncio.Future[None] | None:
         """POLL was answered by activity."""
-        if self._slot.spoilt:
-            self._tell_spoilt()
         answer = decode_poll(data)
         if answer.error is not None:
             self.oddities.note(str(answer.error.reason.value))
+            if not is_ftl_code(data[0]) and data != self._slot.said:
+                # A coin's other half is missing, and nobody tells it again.
+                self._slot.spoilt = True
+        if self._slot.spoilt:
+            self._tell_spoilt()
         self._statuses(answer)
         shots = one_shots(answer)
         new = self._new(shots)

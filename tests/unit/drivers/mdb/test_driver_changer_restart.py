@@ -12,6 +12,7 @@ from controller.ports import (
     Known,
     PayoutOrder,
 )
+from drivers.mdb.changer_talk import SPOILT
 from drivers.mdb.slots import Retry
 from simulator.bench import LinkKind
 from simulator.peripherals.changer_settings import BusyStyle, ChangerSettings
@@ -130,6 +131,8 @@ async def test_undefined_codes_and_cut_items_are_counted_and_the_rest_is_kept() 
     assert it.sink.coins == [200]
     assert it.changer.oddities["status 0E"] == 1
     assert it.changer.oddities["truncated"] >= 1
+    doubts = [r.doubt for r in it.sink.reports if isinstance(r, CoinsReport) and r.doubt]
+    assert doubts == [SPOILT], "a coin of which nobody knows"
     await it.die()
 
 

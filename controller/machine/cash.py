@@ -44,6 +44,7 @@ class CashHandling:
         self._losses = 0  # of the validator, since it has held this bill
         self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
         self._replaced = False  # no count has told yet where the bill before this one went
+        self._word_due: int | None = None  # type of a bill that was booked without its own word
 
     # ------------------------------------------------------------------------------- coins
 
@@ -206,6 +207,7 @@ class CashHandling:
         refusal = self._refuses(event.value)
         self._escrow_tries, self._away_since, self._losses = 0, None, 0
         self._empty = self._unread = False
+        self._word_due = None
         if refusal:
             desk.write(
                 rec.BillReturnIntended(
@@ -236,6 +238,7 @@ class CashHandling:
         "counted": it was not stacked, and so it came back. "none": nothing proves where it went,
         and it is claimed.
         """
+        self._word_due = held.bill if held.claimed else None
         self._reckoned_anew()
         self._desk.clear_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
         self._desk.write(
@@ -272,6 +275,10 @@ class CashHandling:
     def _stacked(self, report: BillsReport, answer: str, event: BillEvent) -> None:
         desk = self._desk
         held = desk.state.escrow
+        if held is None and event.type == self._word_due:
+            self._word_due = None
+            desk.write(rec.DeviceNoted(device=report.device.value, answer=answer))
+            return
         desk.write(
             rec.BillStacked(
                 device=report.device.value,
@@ -374,6 +381,8 @@ class CashHandling:
         """
         desk, state = self._desk, self._desk.state
         counts, was_reset = result.known, after_reset
+        if was_reset:
+            self._word_due = None  # what it had to tell of before is forgotten
         if not counts:
             result, after_reset = StackerCount(state.stacker, result.full), False
         held = state.escrow
@@ -382,6 +391,7 @@ class CashHandling:
         self._replaced = False
         if held is not None:
             if into := self._went_into(held, result):
+                self._word_due = held.bill  # a moment later than its bill is counted
                 desk.write(
                     rec.BillStacked.model_validate(
                         {

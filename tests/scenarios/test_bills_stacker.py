@@ -57,6 +57,40 @@ def test_a_bill_that_nobody_tells_and_nobody_counts_is_a_claim(link: Link) -> No
     play(scenario, link)
 
 
+def hears_one_order_unanswered(stage: Stage) -> None:
+    """The next ESCROW is carried out, and its ACK is lost: it is repeated, to no bill."""
+    bill = stage.world.bill
+    assert bill is not None
+    before, left = bill.on_command, 1
+
+    def look(command: bytes) -> None:
+        nonlocal left
+        if before is not None:
+            before(command)
+        if command[0] == 0x35 and left:
+            left -= 1
+            stage.breaks(BILL, "lost_answers", 1)
+
+    bill.on_command = look
+
+
+def test_a_bill_that_is_counted_before_it_is_told_is_one_bill(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.breaks(BILL, "weak_stacker", "late")
+        stage.breaks(BILL, "weak_late_s", 10.0)
+        hears_one_order_unanswered(stage)
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.credit > 0, within_s=60.0)
+        assert stage.records("bill.stacked")[0].proof == "counted"
+        stage.mends(BILL, "weak_stacker")
+        await stage.passes(20.0)
+        assert (stage.credit, stage.state.stacker) == (1000, 1)
+        await stage.bill(1000)  # another one is
+        await stage.gives_back()
+
+    play(scenario, link)
+
+
 def test_a_late_report_pays_nobody_twice(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.breaks(BILL, "weak_stacker", "late")

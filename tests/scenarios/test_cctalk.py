@@ -196,6 +196,23 @@ def test_a_bill_whose_order_was_heard_and_not_answered_is_credit_and_no_claim(lo
     play(scenario, settings=MACHINE)
 
 
+def test_a_bill_that_is_told_long_after_it_was_owed_is_not_paid_twice() -> None:
+    async def scenario(stage: Stage) -> None:
+        line = stage.world.cctalk
+        assert line is not None
+        assert line.bill is not None
+        line.bill.settings = replace(line.bill.settings, stack_s=60.0, empty_in_motion=True)
+        await stage.until(lambda: stage.world.insert_bill(500))
+        await stage.until(lambda: stage.claimed == 500, within_s=50.0)
+        assert stage.world.truth.count(STACKER) == 0
+        await stage.until(lambda: stage.world.truth.count(STACKER) == 1, within_s=50.0)
+        await stage.passes(5.0)
+        assert (stage.credit, stage.claimed) == (0, 500)
+        assert stage.flags == ["bill in escrow unknown"]
+
+    play(scenario, settings=MACHINE, judged=False)
+
+
 def test_who_pulls_a_bill_out_again_has_the_bill_and_no_claim() -> None:
     async def scenario(stage: Stage) -> None:
         await stage.passes(2.0)

@@ -40,6 +40,7 @@ class CashHandling:
         self._desk = desk
         self._escrow_tries = 0
         self._empty = False  # its validator says that it holds no bill, since it was last asked
+        self._empty_at = 0.0  # monotonic; when it said so
         self._unread = False  # it told something since the bill came, and that came damaged
         self._losses = 0  # of the validator, since it has held this bill
         self._away_since: float | None = None  # monotonic; a validator with a bill in its escrow
@@ -343,6 +344,8 @@ class CashHandling:
         desk = self._desk
         held = desk.state.escrow
         here = DeviceName.BILL in desk.live.ready
+        if held is not None and held.claimed and here and self._empty:
+            desk.do(CountStacker("check"))  # by now no word of it is to come any more
         if held is None or held.claimed or (held.waits and here):
             return
         desk.raise_fault(held.device, FaultCode.BILL_STUCK_IN_ESCROW)
@@ -416,11 +419,19 @@ class CashHandling:
             elif held.claimed:  # nobody counts; it is ours, and may be there still
                 if was_reset:
                     escrow.stack(desk, None)
+                elif counts and self._left():
+                    desk.flag("bill in escrow unknown", None, held.value)
+                    self._gone_unseen(held)
             elif was_reset and desk.live.escrow_asked:
                 pass  # it was told just now what to do, and has its time for that
             elif was_reset or not held.waits:
                 self._ask_again(counts=counts)
         self.bill_moved()
+        self._compared(result)
+
+    def _compared(self, result: StackerCount) -> None:
+        """Write down where the count of the stacker is not ours."""
+        desk, state = self._desk, self._desk.state
         if not state.stacker_counted or result.bills != state.stacker:
             cause = "boot" if state.stacker_counted else "first_start"
             unknown = 0 if state.stacker_counted else result.bills - state.stacker
@@ -449,6 +460,10 @@ class CashHandling:
         believed = state.recycler.get(held.bill, 0)
         return "recycler" if result.recycler.counts[held.bill] == believed + 1 else ""
 
+    def _left(self) -> bool:
+        """Tell whether a bill is in escrow no more by its validator's word, and no other came."""
+        return self._empty and self._desk.now - self._empty_at >= ESCROW_DEADLINE_S
+
     def _jammed(self, device: str) -> bool:
         return f"{device} {FaultCode.BILL_JAM.value}" in self._desk.state.faults
 
@@ -463,7 +478,7 @@ class CashHandling:
 
     def escrow_empty(self) -> None:
         """The validator says that it holds no bill."""
-        self._empty = True
+        self._empty, self._empty_at = True, self._desk.now
         self.escrow_in_trouble()
 
     def look_again(self) -> None:
@@ -491,6 +506,8 @@ class CashHandling:
             if not counts:
                 desk.flag("bill in escrow unknown", None, held.value)
                 self._gone_unseen(held)
+            elif self._empty:
+                desk.do(Wake("escrow", ESCROW_DEADLINE_S))  # then it is out, and others may come
             return
         desk.write(
             rec.BillReturnIntended(

@@ -57,6 +57,41 @@ def test_a_bill_that_nobody_tells_and_nobody_counts_is_a_claim(link: Link) -> No
     play(scenario, link)
 
 
+def test_bills_are_taken_again_behind_one_that_left_escrow_without_a_word(link: Link) -> None:
+    """Its validator says that none is there; when no word of it can come any more, it is out."""
+
+    async def scenario(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        stage.breaks(BILL, "weak_stacker", "uncounted")
+        await offer(stage, 1000)
+        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+        stage.mends(BILL, "weak_stacker")
+        await stage.passes(25.0)
+        assert stage.state.escrow is not None, "a word may come yet"
+        assert not offers(stage, 500)
+        await stage.until(lambda: stage.state.escrow is None, within_s=10.0)
+        assert stage.state.ledger.balance(acc.MISSING) == 1000
+        assert stage.flags == ["bill in escrow unknown"]
+        assert not stage.has_fault(BILL, FaultCode.BILL_STUCK_IN_ESCROW)
+        await stage.passes(1.0)
+        await stage.bill(500)
+        await stage.buys("B2")
+        # A technician finds two bills in the stacker, one that nobody knew of.
+        await stage.act(cmd.EnterService())
+        assert bill.remove_cashbox() == 1500
+        await stage.until(lambda: stage.has_fault(BILL, FaultCode.BILL_CASHBOX_OUT))
+        bill.insert_cashbox()
+        box = stage.world.truth.empty("cashbox", "technician")
+        await stage.act(cmd.Collect(cashbox=box, stacker=1500, bills=1))
+        await stage.act(cmd.LeaveService())
+        await stage.passes(5.0)
+        assert stage.claimed == 1000
+        assert stage.spent == 1240
+
+    play(scenario, link)
+
+
 def hears_one_order_unanswered(stage: Stage) -> None:
     """The next ESCROW is carried out, and its ACK is lost: it is repeated, to no bill."""
     bill = stage.world.bill

@@ -68,7 +68,7 @@ class MdbChanger(ChangerLife):
                     resets -= 1  # a RESET like any other: the tubes alone can tell
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
                 if before is not None and max(before.counts) < before.cap:
-                    lacks = partial(self._lacks, order.amount, before)
+                    lacks = partial(self._lacks, order, before, by_value=value is not None)
                     evidence = await self._with_late_coins(evidence, lacks, jams)
                 evidence = replace(evidence, before=before)
             finally:
@@ -135,14 +135,18 @@ class MdbChanger(ChangerLife):
         except LinkError:
             return None
 
-    def _lacks(self, amount: int, before: TubeCounts, now: TubeCounts) -> bool:
-        """Tell whether less than this has left the tubes, minor units."""
-        fallen = sum(
-            kind.value * (before.counts[kind.type] - now.counts[kind.type])
-            for kind in self._kinds.values()
-            if kind.in_tube
-        )
-        return fallen < amount
+    def _lacks(
+        self, order: PayoutOrder, before: TubeCounts, now: TubeCounts, *, by_value: bool
+    ) -> bool:
+        """Tell whether coins that were ordered have not left the tubes.
+
+        Of one coin too many may have fallen, and another one not yet.
+        """
+        fallen = [was - left for was, left in zip(before.counts, now.counts, strict=True)]
+        if not by_value:
+            return any(fallen[coin_type] < count for coin_type, count in order.coins)
+        kinds = [kind for kind in self._kinds.values() if kind.in_tube]
+        return sum(kind.value * fallen[kind.type] for kind in kinds) < order.amount
 
     async def _with_late_coins(
         self, evidence: PayoutEvidence, lacks: Callable[[TubeCounts], bool], jams: int
@@ -155,8 +159,13 @@ class MdbChanger(ChangerLife):
         held = await late_coins(self, after, lacks, jams)
         if held is not None and held.counts == after.counts:
             return evidence
-        # PAYOUT STATUS was told too early then
-        return await self._evidence(idle=await wait_idle(self), status=None, resets=resets)
+        idle = await wait_idle(self)
+        if not idle and await self._end_stuck():
+            resets -= 1
+        elif idle and self._info is not None and self._info.pays_by_value:
+            # PAYOUT STATUS was told too early: asked again, lest it be told of the next payout.
+            await ask_status(self)
+        return await self._evidence(idle=idle, status=None, resets=resets)
 
     def _payable(self) -> None:
         if self._served and not self._ready:

@@ -73,6 +73,40 @@ async def test_a_payout_that_is_told_before_it_begins_is_told_by_the_tubes() -> 
 
 
 @virtual
+async def test_what_a_late_payout_came_to_is_not_told_of_the_next_one() -> None:
+    """Its PAYOUT STATUS was asked for before it began (seed 980000113)."""
+    it = await changer(ChangerSettings(busy=BusyStyle.LATE)).up()
+    await pay(it, PayoutOrder(300, ((4, 3),), by_value=True))
+    evidence = await it.changer.payout_evidence()
+    assert evidence.status is None, "nothing is held any more"
+    await it.die()
+
+
+@virtual
+async def test_a_late_payout_that_never_ends_is_ended_by_a_reset() -> None:
+    """What is left of it may not fall behind the claim for it (seed 980000560)."""
+    it = await changer(ChangerSettings(busy=BusyStyle.LATE)).up()
+    it.bench.changer.faults.stall = True
+    evidence, fell = await pay(it, PayoutOrder(100, ((4, 1),), by_value=True))
+    assert fell == 0
+    assert evidence.was_reset
+    assert not it.bench.changer.paying
+    await it.die()
+
+
+@virtual
+async def test_a_coin_that_falls_late_behind_one_too_many_is_counted() -> None:
+    """Together they come to more than was ordered before the last one falls (seed 980000049)."""
+    it = await changer(ChangerSettings(level=2, busy=BusyStyle.LATE)).up()
+    it.bench.changer.faults.extra_coins = 1
+    evidence, fell = await pay(it, PayoutOrder(60, ((3, 1), (1, 1))))
+    assert fell == 110
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
+    await it.die()
+
+
+@virtual
 async def test_more_than_15_coins_need_several_commands_one_after_the_other() -> None:
     it = await changer().up()
     evidence, fell = await pay(it, PayoutOrder(185, ((0, 37),)))

@@ -171,7 +171,8 @@ class MdbBus:
     def _pressed(self, now: float) -> Slot | None:
         """Return a device whose poll would be too late behind a block that nobody answers."""
         for slot in self._slots:
-            if slot.due <= now and not slot.missed and slot.latest < now + SILENCE_COST_S:
+            polls = not slot.missed and not slot.commands
+            if polls and slot.due <= now and slot.latest < now + SILENCE_COST_S:
                 return slot
         return None
 

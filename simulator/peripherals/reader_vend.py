@@ -94,7 +94,9 @@ class ReaderVends(ReaderCore):
         card = self.card
         if card is None:
             return self._deny("no card")
-        amount = auth.requested - auth.requested * card.discount_percent // 100
+        discounted = auth.requested - auth.requested * card.discount_percent // 100
+        # nobody charges what their reader can't tell
+        amount = self._money.minor(self._money.wire(discounted))
         if self.faults.declines > 0:
             self.faults.declines -= 1
             return self._deny("declined")

@@ -18,6 +18,7 @@ from simulator.swarm.cold import Cold
 from simulator.swarm.comforts import Comforts
 from simulator.swarm.fitting import Fitting
 from simulator.swarm.loading import Loads
+from simulator.swarm.makes import OtherMakes
 from simulator.swarm.orders import Ordered
 from simulator.swarm.plan import Build
 from simulator.swarm.pulse_coins import PulseCoins
@@ -267,4 +268,5 @@ FITTINGS: Final[tuple[Fitting, ...]] = (
     OtherGlass(),
     Loads(),
     Comforts(),
+    OtherMakes(),
 )

@@ -169,6 +169,7 @@ class Build:
     load_limit: int = 5_000
     load_s: float = 0.4  # that a reader takes for it; 0: it answers at once
     pulse: bool = False  # an acceptor that pulses, instead of the changer
+    makes: tuple[str, ...] = ()  # ways of its devices that the usual ones do not have
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ def goes_on(desk: Desk, saga: Saga) -> bool:
     Not after a refusal: that customer chooses again. Nor after a claim: its code has to be read.
     """
     basket = desk.live.basket
-    refused = saga.failed in REFUSALS and not desk.live.reselect
-    if not (basket.buying and basket.items) or desk.mode is Mode.STOPPING:
+    again = saga.failed in REFUSALS and bool(desk.live.reselect)  # this very item is bought anew
+    refused = saga.failed in REFUSALS and not again
+    if not (basket.buying and (basket.items or again)) or desk.mode is Mode.STOPPING:
         return False
     return not (saga.kind != "vend" or refused or saga.claimed or codes_of(desk, saga))
 

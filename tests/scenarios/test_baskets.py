@@ -13,7 +13,9 @@ from simulator.peripherals.reader_settings import OPTION_ALWAYS_IDLE
 from simulator.plan import WorldPlan, plan_for
 from simulator.truth import AuthState
 from simulator.world import Link
-from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
+from tests.scenarios.card_kit import charged
+from tests.scenarios.stage import SETTINGS, Stage, play, with_mdb, with_policy
+from tests.scenarios.test_cards_two_readers import two_readers
 
 BASKET = with_policy(basket=True)
 
@@ -410,3 +412,43 @@ def test_a_bill_that_comes_as_the_door_is_opened_is_no_missing_credit(link: Link
     readers = {name: replace(one, options=0) for name, one in devices.readers.items()}
     settings = with_policy(basket=True)
     play(scenario, link, settings=settings, plan=replace(devices, readers=readers))
+
+
+def test_coins_that_come_while_a_card_is_asked_buy_the_last_item_of_a_basket(link: Link) -> None:
+    """What the first one left waits on for them; it was given back, and the item was not sold."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(200)
+        await keys(stage, "A1", "A2")  # 1.50 each
+        stage.press("#")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(1.0)
+        await stage.coins(100)
+        await stage.until(lambda: not stage.state.sagas)
+        await stage.quiet()
+        assert (stage.spent, stage.account.returned, stage.claimed) == (300, 0, 0)
+        assert len(stage.products) == 2
+
+    play(scenario, link, settings=BASKET, plan=ALWAYS_IDLE)
+
+
+@pytest.mark.parametrize("coins", [(200,), (200, 20)])
+def test_a_card_at_the_other_reader_pays_what_the_last_item_of_a_basket_lacks(
+    coins: tuple[int, ...], link: Link
+) -> None:
+    settings = with_mdb("cashless2", enabled=True)
+    settings = settings.model_copy(update={"policy": BASKET.policy})
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(*coins)
+        await keys(stage, "A1", "A2")  # 1.50 each
+        stage.press("#")
+        await stage.until(lambda: "approval" in stage.intents)
+        await stage.passes(1.0)
+        assert stage.world.present_card("card", "cashless2")
+        await stage.until(lambda: len(stage.products) == 2)
+        await stage.quiet()
+        assert (stage.spent, stage.account.returned, stage.claimed) == (300, 0, 0)
+        assert charged(stage) == 300 - sum(coins)
+
+    play(scenario, link, settings=settings, plan=two_readers(settings, "cashless1"))

@@ -134,16 +134,17 @@ class GpioDispenser:
         """
         hardware = self._hardware(column)
         async with self._one_at_a_time:
-            if hardware.empty is not None and await stands(hardware.empty, EMPTY_STANDS_S):
-                return DispenseResult(DispenseOutcome.EMPTY)
             sensor = self._sensor
-            if sensor is not None and sensor.latched:
-                if extra:
-                    self._fallen_by = self._clock.monotonic_s()
+            is_empty = hardware.empty is not None and await stands(hardware.empty, EMPTY_STANDS_S)
+            if extra and sensor is not None:
+                if await self._fell_late(sensor, no_turn=is_empty):
                     return DispenseResult(DispenseOutcome.DROPPED, drops=1, detail="fell late")
+            elif sensor is not None and sensor.latched and not is_empty:
                 late = self._clock.monotonic_s() < self._fallen_by
                 if late or await sensor.check() is SensorCheck.BLIND or sensor.latched:
                     return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
+            if is_empty:
+                return DispenseResult(DispenseOutcome.EMPTY)
             was_open = self._door is not None and self._door.active
             run = await self._run(hardware)
             result = await self._judge(run)
@@ -261,6 +262,18 @@ class GpioDispenser:
         self._fallen_by = self._clock.monotonic_s() + LATE_S
         outcome = DispenseOutcome.BLIND if blind else DispenseOutcome.NOT_SEEN
         return DispenseResult(outcome, run.run_s)
+
+    async def _fell_late(self, sensor: DropSensor, *, no_turn: bool) -> bool:
+        """Tell whether what the first turn let go of has fallen before the extra one.
+
+        Where no turn follows, as the column is empty by now, it gets its time.
+        """
+        left_s = self._fallen_by - self._clock.monotonic_s() if no_turn else 0.0
+        if not (sensor.latched or (left_s > 0 and await self._drops_within(sensor, left_s))):
+            return False
+        self._fallen_by = self._clock.monotonic_s()
+        self._quiet_by = self._fallen_by + AFTER_DROP_S  # as behind any drop
+        return True
 
     async def _drops_within(self, sensor: DropSensor, seconds: float) -> bool:
         fallen = Stir()

@@ -177,3 +177,48 @@ def test_a_home_that_was_passed_before_anybody_heard_of_it_ends_the_turn(
     result = play(direct, story)
     assert (result.outcome, direct.fallen) == (Outcome.DROPPED, 1)
     assert result.run_s == pytest.approx(deaf_s[1], abs=0.05)
+
+
+@pytest.mark.parametrize(("dark_s", "again_s"), [(0.5, None), (0.03, 0.15), (0.03, 0.6)])
+def test_a_product_that_fell_late_and_lingers_or_bounces_is_not_the_next_ones(
+    direct: Any, play: Play, dark_s: float, again_s: float | None
+) -> None:
+    async def story(bench: Any) -> tuple[DispenseResult, DispenseResult]:
+        bench.breaks("A1", hang=1)
+        assert (await vend(bench, "A1")).outcome is Outcome.NOT_SEEN
+        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
+        sensor.enter()  # before the extra turn
+        loop.call_later(dark_s, sensor.leave)
+        late: DispenseResult = await bench.dispenser.turn("A1", extra=True)
+        if again_s is not None:
+            loop.call_later(again_s, sensor.enter)
+            loop.call_later(again_s + 0.03, sensor.leave)
+        bench.breaks("A2", hang=1)
+        return late, await vend(bench, "A2")
+
+    late, following = play(direct, story)
+    assert late == DispenseResult(Outcome.DROPPED, drops=1, detail="fell late")
+    assert following.outcome is Outcome.NOT_SEEN
+
+
+@pytest.mark.parametrize("falls_s", [0.0, 1.0, 2.5, None])
+def test_the_last_product_that_falls_late_is_sold_though_its_column_says_empty(
+    direct: Any, play: Play, falls_s: float | None
+) -> None:
+    """No extra turn gives it time, for the column's own switch says that there is nothing left."""
+
+    async def story(bench: Any) -> DispenseResult:
+        bench.breaks("A2", hang=1)
+        assert (await vend(bench, "A2")).outcome is Outcome.NOT_SEEN
+        bench.cabinet.empty("A2")
+        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
+        if falls_s is not None:
+            loop.call_later(falls_s, sensor.enter)
+            loop.call_later(falls_s + 0.03, sensor.leave)
+            await asyncio.sleep(0.0)
+        result: DispenseResult = await bench.dispenser.turn("A2", extra=True)
+        return result
+
+    result = play(direct, story)
+    assert result.outcome is (Outcome.EMPTY if falls_s is None else Outcome.DROPPED)
+    assert direct.turns("A2") == 1

@@ -13,17 +13,24 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from controller.faults import EffectUnknownError
+
 # While an output is on, the loop says that it lives this often, and is given up after the limit:
 # half of the guard's 500 ms, so that the milder of the two acts first.
 FEED_EVERY_S: Final = 0.05
 FEED_LIMIT_S: Final = 0.25
+# A pin that could not be written may be written a moment later; nobody else switches it off.
+RETRY_S: Final = 1.0
 
 
 class Cuttable(Protocol):
     """An output that can be switched off from outside."""
 
     def cut(self, run: int, why: str) -> None:
-        """End run number ``run`` of the output, if it is still on; from any thread."""
+        """End run number ``run`` of the output, if it is still on; from any thread.
+
+        Raises EffectUnknownError: It may be on yet.
+        """
         ...
 
 
@@ -150,16 +157,34 @@ class ThreadWatch:
                 now = self._now()
                 starved = self._fed + self._feed_limit_s
                 due = [
-                    (line, run, f"on for {limit:g} s" if deadline <= now else "the loop hangs")
+                    (line, run, deadline, limit)
                     for line, (run, deadline, limit) in self._armed.items()
                     if deadline <= now or starved <= now
                 ]
-                for line, _, _ in due:
+                for line, *_ in due:
                     del self._armed[line]
                 if not due:
                     first = min(deadline for _, deadline, _ in self._armed.values())
                     self._changed.wait(max(0.0, min(first, starved) - now))
                     continue
             # Outside the lock: a line that is being switched holds its own lock and waits for ours.
-            for line, run, why in due:
-                line.cut(run, why)
+            failed = []
+            for line, run, deadline, limit in due:
+                why = f"on for {limit:g} s" if deadline <= now else "the loop hangs"
+                if not _cut(line, run, why):
+                    failed.append((line, run, limit))
+            if failed:
+                with self._changed:
+                    again = self._now() + RETRY_S
+                    for line, run, limit in failed:
+                        self._armed.setdefault(line, (run, again, limit))
+                    self._changed.wait(FEED_EVERY_S)  # a loop that hangs makes all of them due
+
+
+def _cut(line: Cuttable, run: int, why: str) -> bool:
+    """Cut one output; one that fails takes neither the others along nor their watch."""
+    try:
+        line.cut(run, why)
+    except EffectUnknownError:
+        return False
+    return True

@@ -148,3 +148,29 @@ async def test_the_thread_ends_with_the_pins() -> None:
     lines.close()
     assert threading.active_count() == before
     assert not line.is_on
+
+
+async def test_a_pin_that_cannot_be_written_takes_the_watch_of_the_others_not_along(
+    threaded: tuple[Lines, Any],
+) -> None:
+    lines, factory = threaded
+    stuck = lines.output(Line(5), "heater", max_on_s=0.05)
+    motor = lines.output(Line(6), "motor", max_on_s=0.2)
+    cuts = [asyncio.Event(), asyncio.Event()]
+    stuck.on(on_cut=lambda: next(one for one in cuts if not one.is_set()).set())
+    pin = factory.pin(5)
+    write, tries = pin._set_state, []
+
+    def refuse(value: Any) -> None:
+        tries.append(value)
+        if len(tries) < 2:
+            raise OSError("the line is gone")
+        write(value)
+
+    pin._set_state = refuse
+    cut = asyncio.Event()
+    motor.on(on_cut=cut.set)
+    await asyncio.wait_for(cut.wait(), 5)
+    assert factory.pin(6).state == 0
+    await asyncio.wait_for(cuts[1].wait(), 5)
+    assert (pin.state, stuck.cut_why) == (0, "on for 0.05 s"), "it is tried again"

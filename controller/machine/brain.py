@@ -320,6 +320,8 @@ class Brain:
         if is_open:
             self.incidents.raised("door", FaultCode.DOOR_OPEN)
             self.climate.door()
+            if (saga := desk.customer_saga()) is not None:
+                vend.cancel_approval(desk, saga)  # nothing would turn behind it
         else:
             self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)

@@ -16,6 +16,11 @@ from controller.ports import DispenseOutcome
 from controller.saga import rights
 from controller.state.saga import Saga
 
+# Why a column does not turn, as records have it.
+DOOR: Final = "door open"
+HEALTH: Final = "health timer"
+OFF: Final = "column off"
+
 _COLUMN_FAULTS: Final = {
     DispenseOutcome.JAMMED: FaultCode.COLUMN_JAMMED,
     DispenseOutcome.NO_START: FaultCode.COLUMN_NO_START,
@@ -36,11 +41,28 @@ def turn(desk: Desk, saga: Saga, column: str, sensor: str, *, extra: bool) -> No
     desk.do(Turn(saga.vend, column, extra))
 
 
+def held_back(desk: Desk, saga: Saga, column: str) -> str:
+    """Return why a column may not turn for a vend now, or an empty string.
+
+    A vend may have waited for a card, a bill or the sensor since it was begun, and somebody may
+    have opened the door since, or switched the column off. A technician's test turns all the same.
+    """
+    if saga.test:
+        return ""
+    if desk.live.door_open:
+        return DOOR
+    if column in desk.unhealthy:
+        return HEALTH
+    return OFF if desk.state.stock.of(column).disabled else ""
+
+
 def next_column(desk: Desk, saga: Saga) -> str | None:
     """Return the column to turn: the reserved one, once more, then others of the product."""
+    why = held_back(desk, saga, saga.column)
+    if why == DOOR:
+        return None
     if not saga.turns:
-        held = saga.column in desk.unhealthy and not saga.test
-        return _another_column(desk, saga, {saga.column}) if held else saga.column
+        return _another_column(desk, saga, {saga.column}) if why else saga.column
     column, outcome = saga.turns[-1]
     if _deserves_another(desk, saga, column, outcome):
         return column

@@ -54,7 +54,6 @@ _REFUSED: Final = {
     Refusal.OUT_OF_ORDER: Message.UNAVAILABLE,
     Refusal.UNHEALTHY: Message.TOO_WARM,
 }
-HEALTH: Final = "health timer"
 
 
 # ------------------------------------------------------------------------------------ begin
@@ -297,8 +296,9 @@ def _pay(desk: Desk, saga: Saga) -> None:
 def _dispense(desk: Desk, saga: Saga) -> None:
     column = dispensing.next_column(desk, saga)
     if column is None:
-        last = saga.turns[-1][1] if saga.turns else HEALTH
-        desk.write(rec.DispenseRefused(column=saga.column, reason=last), saga.vend)
+        held = dispensing.held_back(desk, saga, saga.column)
+        reason = saga.turns[-1][1] if saga.turns else held
+        desk.write(rec.DispenseRefused(column=saga.column, reason=reason), saga.vend)
         advance(desk, saga)
         return
     desk.step(Trigger.DISPENSE)
@@ -461,8 +461,8 @@ def sensor_checked(desk: Desk, saga: Saga, column: str, result: SensorCheck | Fa
         desk.write(rec.DispenseRefused(column=column, reason="sensor blind"), saga.vend)
         advance(desk, saga)
         return
-    if column in desk.unhealthy and not saga.test:
-        advance(desk, saga)  # it ran out while the sensor was looked at
+    if dispensing.held_back(desk, saga, column):
+        advance(desk, saga)  # since the sensor was looked at, which may take seconds
         return
     dispensing.turn(desk, saga, column, result.value, extra=False)
 

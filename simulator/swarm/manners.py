@@ -133,6 +133,9 @@ class Manners:
             tell(f"{data.column} turns {again} times in one vend")
         if vend.door and not vend.opened.test:
             tell(f"{data.column} turns behind a turn that the door has ended")
+        open_s = 0.0 if self._door_s is None else record.mono_ms / 1_000 - self._door_s
+        if not vend.opened.test and open_s > SEEN_S + 2.0 * evidence.slowest_commit_s():
+            tell(f"{data.column} turns, and the door has been open for {open_s:.0f} s")
         if again == 1 and self._blind_for_s(record, evidence) > 0:
             tell(f"{data.column} turns, and its light barrier is blind")
 

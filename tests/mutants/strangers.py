@@ -290,14 +290,24 @@ def turn_thrice(soil: Soil) -> None:
 
 
 def turn_another_column_behind_an_open_door(soil: Soil) -> None:
+    def by_the_door(saga: Any) -> bool:
+        return bool(saga.turns) and saga.turns[-1][1] == DispenseOutcome.DOOR_OPENED
+
+    def unheld(real: Any) -> Any:
+        def held_back(desk: Any, saga: Any, column: str) -> Any:
+            return "" if by_the_door(saga) else real(desk, saga, column)
+
+        return held_back
+
     def make(real: Any) -> Any:
         def following(desk: Any, saga: Any) -> Any:
-            if saga.turns and saga.turns[-1][1] == DispenseOutcome.DOOR_OPENED:
+            if by_the_door(saga):
                 return dispensing._another_column(desk, saga, {c for c, _ in saga.turns})
             return real(desk, saga)
 
         return following
 
+    soil.wrap(dispensing, "held_back", unheld)
     soil.wrap(dispensing, "next_column", make)
 
 

@@ -392,8 +392,9 @@ def test_what_a_card_was_asked_for_is_not_bought_in_coins_behind_an_open_door(li
     async def story(stage: Stage) -> None:
         stage.press("B4")
         await stage.until(lambda: "approval" in stage.intents)
-        stage.world.cabinet.set_door(True)
         stage.world.insert_coin(50)
+        await stage.passes(0.25)  # it falls
+        stage.world.cabinet.set_door(True)
         await stage.until(lambda: stage.credit == 50)
         await stage.shows("out of service")
         await stage.passes(5.0)

@@ -31,15 +31,10 @@ def add(desk: Desk, selection: str) -> None:
         desk.tell(Message.INVALID_SELECTION, selection=selection)
         desk.do(Beep(Tone.ERROR))
         return
-    candidates = rights.candidates(desk, selection)
-    there = 0
-    if not isinstance(candidates, Refusal):
-        there = sum(desk.state.stock.of(name).count for name in candidates)
-    wanted = sum(desk.planogram.columns[item].product == column.product for item in basket.items)
-    if there <= wanted:
+    refused = _refused(desk, selection)
+    if refused is not None:
         desk.live.tried = True
-        off = candidates is Refusal.OUT_OF_ORDER
-        message = Message.UNAVAILABLE if off else Message.SOLD_OUT
+        message = vend.REFUSED.get(refused, Message.SOLD_OUT)
         desk.tell(message, selection=selection, price=column.price)
         desk.do(Beep(Tone.ERROR))
         return
@@ -49,6 +44,20 @@ def add(desk: Desk, selection: str) -> None:
     basket.items.append(selection)
     desk.live.notice = None
     desk.do(Wake("basket", desk.policy.session_timeout_s))
+
+
+def _refused(desk: Desk, selection: str) -> Refusal | None:
+    """Tell why one more of this can't be listed; None: it can."""
+    candidates = rights.candidates(desk, selection)
+    if isinstance(candidates, Refusal):
+        return candidates
+    columns = desk.planogram.columns
+    if any(columns[name].sells_on for name in candidates):
+        return None  # until its own switch says that it is empty
+    there = sum(desk.state.stock.of(name).count for name in candidates)
+    served = {selection, *desk.planogram.siblings(selection)}
+    wanted = sum(item in served for item in desk.live.basket.items)
+    return None if wanted < there else Refusal.SOLD_OUT
 
 
 def confirm(desk: Desk) -> None:

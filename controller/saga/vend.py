@@ -50,7 +50,7 @@ from controller.saga.strategy import REFUSALS
 from controller.state.saga import Saga
 
 _CARD_ACTS: Final = ("approval", "settle")  # a refund error may come of either
-_REFUSED: Final = {
+REFUSED: Final = {
     Refusal.OUT_OF_ORDER: Message.UNAVAILABLE,
     Refusal.UNHEALTHY: Message.TOO_WARM,
 }
@@ -70,7 +70,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
     if isinstance(candidates, Refusal):
         desk.live.tried = True
         desk.tell(
-            _REFUSED.get(candidates, Message.SOLD_OUT),
+            REFUSED.get(candidates, Message.SOLD_OUT),
             selection=selection,
             price=column.price,
         )

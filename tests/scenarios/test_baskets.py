@@ -452,3 +452,42 @@ def test_a_card_at_the_other_reader_pays_what_the_last_item_of_a_basket_lacks(
         assert charged(stage) == 300 - sum(coins)
 
     play(scenario, link, settings=settings, plan=two_readers(settings, "cashless1"))
+
+
+def test_a_column_that_sells_until_its_switch_says_empty_is_listed_at_a_count_of_zero(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.SetStock("B1", 0))
+        await stage.coins(200, 100, 50, 10)
+        await keys(stage, "B1", "B1")
+        await buys_all(stage, 2)
+        assert stage.products == ["crisps"] * 2
+        assert stage.spent == 360
+
+    columns = tuple(
+        one.model_copy(update={"sold_out": "sensor"}) if one.selection == "B1" else one
+        for one in BASKET.columns
+    )
+    play(scenario, link, settings=BASKET.model_copy(update={"columns": columns}), judged=False)
+
+
+def test_columns_that_do_not_stand_in_for_each_other_are_each_listed_by_their_own_count(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.SetStock("A1", 1))
+        await stage.act(cmd.SetStock("A2", 1))
+        await stage.coins(200, 100)
+        await keys(stage, "A1", "A2")
+        stage.press("A1")
+        await stage.shows("Sold out")
+        await stage.passes(5.0)
+        await buys_all(stage, 2)
+        assert stage.products == ["water"] * 2
+
+    products = tuple(
+        one.model_copy(update={"sold_out": "column"}) if one.id == "water" else one
+        for one in BASKET.products
+    )
+    play(scenario, link, settings=BASKET.model_copy(update={"products": products}), judged=False)

@@ -452,3 +452,14 @@ def test_customers_are_told_in_their_language(language: str, words: str) -> None
     machine = SETTINGS.machine.model_copy(update={"languages": (language,)})
     settings = SETTINGS.model_copy(update={"machine": machine})
     play(scenario, settings=cooled(health=(COLA,), settings=settings))
+
+
+def test_who_fills_a_basket_reads_why_it_is_not_for_sale() -> None:
+    async def scenario(stage: Stage) -> None:
+        await exceeded(stage)
+        await stage.coins(200)
+        stage.press("A3")
+        await stage.shows("temperature")
+
+    policy = PLAIN.policy.model_copy(update={"basket": True})
+    play(scenario, settings=PLAIN.model_copy(update={"policy": policy}))

@@ -121,16 +121,7 @@ class CashHandling:
             promises.left(desk)
         self._reckoned_anew()
         desk.credit_is_new()
-        saga = desk.customer_saga()
-        if (
-            desk.mode is Mode.AUTHORISING
-            and desk.live.session is None
-            and saga is not None
-            and saga.intent == "approval"
-            and desk.state.credit.total >= vend.due(saga)
-        ):
-            desk.live.reselect = saga.selection
-            vend.cancel_approval(desk, saga)
+        vend.paid_meanwhile(desk)
 
     def credit_timed_out(self) -> None:
         """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""

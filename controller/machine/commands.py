@@ -93,6 +93,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
                 )
             desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
             desk.credit_is_new()
+            vend.paid_meanwhile(desk)
             return {"credit": desk.state.credit.total, "granted": amount}
         case cmd.GrantAppCredit() | cmd.GiveFreeVend():
             return rights.grant(desk, command, by)

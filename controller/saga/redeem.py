@@ -22,7 +22,7 @@ from controller.machine.inputs import CommandRefused
 from controller.machine.promises import kept
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import claims
+from controller.saga import claims, vend
 from controller.state.claims import Claim
 
 MAX_WRONG: Final = 5
@@ -81,9 +81,11 @@ def _not_ours(desk: Desk, keyed: str) -> None:
 
 
 def _honoured(desk: Desk) -> None:
-    desk.live.notice = None
+    if desk.mode.selling:
+        desk.live.notice = None
     desk.do(Beep(Tone.OK))
     desk.credit_is_new()
+    vend.paid_meanwhile(desk)
 
 
 def _wrong(

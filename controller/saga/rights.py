@@ -67,7 +67,8 @@ def grant(desk: Desk, command: cmd.GrantAppCredit | cmd.GiveFreeVend, by: str) -
             by=by,
         )
     )
-    desk.live.notice = None
+    if desk.mode.selling:
+        desk.live.notice = None  # else somebody reads what to do, perhaps to show a card
     desk.do(Beep(Tone.OK))
     desk.do(Wake(f"right {record.seq}", command.lives_s))
     return _answer(command.id, desk.state.grants[command.id], repeat=False)

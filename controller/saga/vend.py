@@ -192,6 +192,20 @@ def _in_session(desk: Desk) -> bool:
     return desk.live.session is not None and not desk.live.session_ends
 
 
+def paid_meanwhile(desk: Desk) -> None:
+    """Credit came while a card is waited for: one that may not be needed any more."""
+    saga = desk.customer_saga()
+    if (
+        desk.mode is Mode.AUTHORISING
+        and desk.live.session is None
+        and saga is not None
+        and saga.intent == "approval"
+        and desk.state.credit.total >= due(saga)
+    ):
+        desk.live.reselect = saga.selection
+        cancel_approval(desk, saga)
+
+
 def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceName]:
     """Return the readers that take a card now, or those of them that can be asked before one."""
     infos = {name: desk.live.ready.get(name) for name in READERS if desk.takes_cards(name)}

@@ -414,3 +414,21 @@ def test_forgotten_tokens_become_claims_when_credit_times_out(link: Link) -> Non
         update={"tokens": Tokens(products=("water",))}
     )
     play(scenario, link, settings=settings)
+
+
+def test_who_is_asked_for_a_card_reads_so_whatever_is_granted_to_the_next_customer(
+    link: Link,
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.press("B4")
+        await stage.shows("Hold your card")
+        await stage.act(cmd.GiveFreeVend("f-1", 300.0, "sorry", "A1"))
+        await stage.passes(1.0)
+        assert "Hold your card" in stage.screen
+        assert stage.world.present_card("card")
+        await stage.closes()
+        await stage.quiet()
+        assert (stage.products, stage.spent) == (["gum"], 50)
+        await stage.act(cmd.EndGrant("f-1"))
+
+    play(scenario, link)

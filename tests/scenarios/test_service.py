@@ -409,3 +409,15 @@ def test_what_a_card_was_asked_for_is_not_bought_in_coins_behind_an_open_door(li
         assert stage.products == ["gum"]
 
     play(story, link=link)
+
+
+def test_credit_that_staff_give_while_a_card_is_awaited_buys_what_was_chosen(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        stage.press("B4")
+        await stage.shows("Hold your card")
+        await stage.act(cmd.GrantCredit(50, "goodwill"))
+        await stage.until(lambda: stage.products == ["gum"])
+        await stage.quiet()
+        assert (stage.spent, stage.credit) == (0, 0)
+
+    play(story, link, judged=False)

@@ -21,6 +21,7 @@ from controller.saga import claims, escrow, give_back, rights, vend
 
 Reply = Future[dict[str, Any]]
 KEEP: Final = "record keep"
+MOTOR: Final = "motor"  # whom the end of a motor test answers
 MAX_PRICE: Final = 9_999_999  # as in the configuration; every machine's change is planned in ms
 
 
@@ -138,15 +139,15 @@ def _later(
         case cmd.TryVend(column=column):
             _need_service(desk)
             _column(desk, column)
+            _need_no_motor(desk)
             saga = vend.open_test(desk, column, by)
             desk.live.replies[f"vend {saga.vend}"] = reply
         case cmd.TryMotor(column=column):
             _need_service(desk)
             _column(desk, column)
-            if "motor" in desk.live.replies:
-                raise CommandRefused("another motor test is running")
+            _need_no_motor(desk)
             desk.write(rec.OperatorActed(by=by, what="motor test", arguments=asdict(command)))
-            desk.live.replies["motor"] = reply
+            desk.live.replies[MOTOR] = reply
             desk.do(fx.Turn(0, column, extra=False))
         case cmd.PayCoins(amount=amount):
             _need_service(desk)
@@ -199,6 +200,11 @@ def _need_service(desk: Desk) -> None:
         raise CommandRefused("only in service mode: `vendctl service on` first")
     if desk.state.sagas:
         raise CommandRefused("a vend or payout is under way; try again when it has ended")
+
+
+def _need_no_motor(desk: Desk) -> None:
+    if MOTOR in desk.live.replies:
+        raise CommandRefused("another motor test is running")
 
 
 def _need_changer(desk: Desk) -> None:
@@ -331,7 +337,7 @@ def enter_wanted_service(desk: Desk) -> None:
 def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     if desk.mode is not Mode.SERVICE:
         return {"service": False}
-    if desk.state.sagas:
+    if desk.state.sagas or MOTOR in desk.live.replies:
         raise CommandRefused("a test or payout is under way; try again when it has ended")
     desk.live.fill_mode = False
     desk.write(rec.ServiceLeft(by=by))

@@ -8,7 +8,7 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine import effects as fx
 from controller.machine.desk import Desk
-from controller.ports import DispenseResult, SensorCheck
+from controller.ports import DispenseOutcome, DispenseResult, SensorCheck
 from controller.saga import recovery as boot
 
 DISK_RETRY_S: Final = 60.0  # between two looks for room on a full disk
@@ -37,11 +37,20 @@ def _motor_tested(desk: Desk, column: str, result: DispenseResult | fx.Failed) -
             "run_ms": round(result.run_s * 1000),
             "detail": result.detail,
         }
-        if result.drops:
-            before = desk.state.stock.of(column).count
-            after = max(0, before - result.drops)
-            desk.write(rec.StockSet(column=column, count=after, before=before, by="motor test"))
+    # As in a vend: what nobody saw counts as gone, rather than to sell what may not be there.
+    if gone := _left(result):
+        before = desk.state.stock.of(column).count
+        after = max(0, before - gone)
+        desk.write(rec.StockSet(column=column, count=after, before=before, by="motor test"))
     desk.answer("motor", answer)
+
+
+def _left(result: DispenseResult | fx.Failed) -> int:
+    """Return how many products a test has taken out of its column, as far as anybody can say."""
+    if isinstance(result, fx.Failed):
+        return int(result.unknown)
+    unseen = result.outcome in (DispenseOutcome.UNKNOWN, DispenseOutcome.BLIND)
+    return result.drops or int(unseen and result.run_s > 0)
 
 
 def _sensor_rechecked(

@@ -433,3 +433,20 @@ def test_an_end_in_mid_turn_leaves_no_motor_on_and_the_money_right(
 def test_the_demo_settings_are_what_these_scenarios_think(link: Link) -> None:
     del link
     assert {c.selection: SETTINGS.price_of(c) for c in SETTINGS.columns} == PRICES
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_motor_test_counts_what_nobody_saw_as_gone(fitted: bool, link: Link) -> None:
+    """Else one too many would be sold, and charged, where nobody can see that nothing falls."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.act(cmd.EnterService())
+        if fitted:
+            stage.breaks("sensor", "blind")
+        said = await stage.act(cmd.TryMotor(DIRECT))
+        assert said["outcome"] == ("blind" if fitted else "unknown")
+        await stage.passes(2.0)  # a product falls
+        assert stage.state.stock.of(DIRECT).count == stage.world.cabinet.stock(DIRECT)
+
+    settings = SETTINGS if fitted else without_sensor(on_unknown="charge")
+    play(scenario, link, settings=settings, judged=False)

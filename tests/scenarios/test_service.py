@@ -411,6 +411,20 @@ def test_what_a_card_was_asked_for_is_not_bought_in_coins_behind_an_open_door(li
     play(story, link=link)
 
 
+@pytest.mark.parametrize("command", [cmd.LeaveService(), cmd.TryVend("B4"), cmd.TryMotor("B4")])
+def test_nothing_else_begins_while_a_motor_is_tested(command: cmd.Command, link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        await enter(stage)
+        test = asyncio.ensure_future(stage.act(cmd.TryMotor("A3")))
+        await stage.passes(0.5)
+        with pytest.raises(CommandRefused, match="test"):
+            await stage.act(command)
+        assert (await test)["outcome"] == "dropped"
+        await leave(stage)
+
+    play(story, link, judged=False)
+
+
 def test_credit_that_staff_give_while_a_card_is_awaited_buys_what_was_chosen(link: Link) -> None:
     async def story(stage: Stage) -> None:
         stage.press("B4")

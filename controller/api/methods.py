@@ -49,6 +49,9 @@ Amount = Annotated[int, Field(ge=0, le=99_999_999)]
 Price = Annotated[int, Field(ge=0, le=9_999_999)]
 Poured = Annotated[int, Field(ge=-65_000, le=65_000)]
 Count = Annotated[int, Field(ge=0, le=999)]
+# Bills of a stacker (a validator counts to 32,767), tokens of a cash box.
+Pieces = Annotated[int, Field(ge=0, le=99_999)]
+Balance = Annotated[int, Field(ge=-99_999_999, le=99_999_999)]
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Column = Annotated[str, Field(min_length=1, max_length=8)]
 GrantId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -215,12 +218,18 @@ class Methods:
         session: Session,
         cashbox: Amount,
         stacker: Amount,
-        bills: Count,
+        bills: Pieces,
         recycler: Amount | None = None,
-        tokens: Count | None = None,
+        tokens: Pieces | None = None,
+        expected: Balance | None = None,
     ) -> Answer:
-        """Book cash box and stacker as emptied and counted; the recycler where it was emptied."""
-        return await self._act(session, cmd.Collect(cashbox, stacker, bills, recycler, tokens))
+        """Book cash box and stacker as emptied and counted; the recycler where it was emptied.
+
+        With ``expected``, only while that is what the books have in all of these.
+        """
+        return await self._act(
+            session, cmd.Collect(cashbox, stacker, bills, recycler, tokens, expected)
+        )
 
     async def vend_test(self, session: Session, column: Column) -> Answer:
         """Deliver one product without payment."""

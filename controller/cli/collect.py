@@ -85,8 +85,16 @@ def collect(
             words = f"{'More' if difference > 0 else 'Less'} than expected"
             screen.line((f"{words}: {full(abs(difference), currency)}", screen.WARN))
         typer.confirm("Book it", abort=True)
+    expected = sum(cash[name] for name in ("cashbox", "stacker", *emptied))
     answer = act(
-        context, "collect", cashbox=box, stacker=stack, bills=bills, tokens=tokens, **emptied
+        context,
+        "collect",
+        cashbox=box,
+        stacker=stack,
+        bills=bills,
+        tokens=tokens,
+        expected=expected,
+        **emptied,
     )
     if json:
         screen.as_json(answer)

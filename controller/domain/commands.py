@@ -112,6 +112,7 @@ class Collect:
     bills: int  # how many bills were taken out of the stacker
     recycler: int | None = None  # counted in the recycler; None: its bills stay
     tokens: int | None = None  # vend tokens in the cash box; None: nobody looked
+    expected: int | None = None  # in all of these, as whoever counted was told; None: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,12 +268,20 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
     counts = (command.cashbox, command.stacker, command.bills, command.recycler, command.tokens)
     if min(count or 0 for count in counts) < 0:
         raise CommandRefused("counts are not negative")
+    booked = stacked + desk.state.ledger.balance(acc.CASH_CASHBOX)
+    booked += desk.state.ledger.balance(acc.CASH_RECYCLER) if emptied else 0
+    if command.expected not in (None, booked):
+        raise CommandRefused(
+            f"{desk.money(booked)} must be there by now, not {desk.money(command.expected)}: "
+            "somebody has paid or collected meanwhile; nothing was booked, look again"
+        )
     data = rec.CashCollected(
         cashbox_counted=command.cashbox,
         cashbox_expected=desk.state.ledger.balance(acc.CASH_CASHBOX),
         stacker_counted=command.stacker,
         stacker_expected=stacked,
-        bills_taken=command.bills,
+        # A validator may have told already that they are gone.
+        bills_taken=min(command.bills, max(0, desk.state.stacker)),
         by=by,
         recycler_emptied=emptied,
         recycler_counted=command.recycler or 0,

@@ -425,6 +425,51 @@ def test_nothing_else_begins_while_a_motor_is_tested(command: cmd.Command, link:
     play(story, link, judged=False)
 
 
+def test_two_technicians_who_collect_at_once_book_it_once(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.coins(200)
+        await stage.buys("A3")
+        stage.world.truth.empty(CASHBOX, TECHNICIAN)
+        await stage.act(cmd.Collect(200, 0, 0, expected=200))
+        with pytest.raises(CommandRefused, match=r"0\.00 EUR must be there by now, not 2\.00 EUR"):
+            await stage.act(cmd.Collect(200, 0, 0, expected=200))
+        assert len(stage.records("cash.collected")) == 1
+        assert stage.state.ledger.balance(acc.UNCLAIMED) == 0
+
+    play(story, link)
+
+
+@pytest.mark.parametrize("counted", ["in the visit", "behind it"])
+def test_bills_that_were_taken_out_are_missed_once_whenever_they_are_counted(
+    counted: str, link: Link
+) -> None:
+    async def story(stage: Stage) -> None:
+        bill = stage.world.bill
+        assert bill is not None
+        await stage.bill(500)
+        await stage.buys("B2")
+        await enter(stage)
+        taken = bill.remove_cashbox()
+        bill.insert_cashbox()
+        if counted == "behind it":
+            await leave(stage)
+            await stage.kill()
+            await stage.opens()  # the validator tells that its stacker is empty
+        said = await stage.act(cmd.Collect(cashbox=0, stacker=taken, bills=1))
+        assert said["difference"] == 0
+        if counted != "behind it":
+            await leave(stage)
+        assert stage.state.stacker == 0
+        await stage.bill(500)
+        await stage.buys("B2")
+        await stage.kill()
+        await stage.opens()
+        assert stage.state.stacker == 1
+        assert stage.flags == []
+
+    play(story, link)
+
+
 def test_credit_that_staff_give_while_a_card_is_awaited_buys_what_was_chosen(link: Link) -> None:
     async def story(stage: Stage) -> None:
         stage.press("B4")

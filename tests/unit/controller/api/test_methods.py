@@ -50,6 +50,11 @@ ACTS: list[tuple[str, dict[str, Any], cmd.Command]] = [
     ("grant.end", {"grant": "f-1"}, cmd.EndGrant("f-1")),
     ("claim.close", {"code": "0042", "how": "till"}, cmd.CloseClaim("0042", "till")),
     ("collect", {"cashbox": 200, "stacker": 500, "bills": 1}, cmd.Collect(200, 500, 1)),
+    (
+        "collect",
+        {"cashbox": 0, "stacker": 0, "bills": 1_500, "tokens": 4_000, "expected": -5},
+        cmd.Collect(0, 0, 1_500, tokens=4_000, expected=-5),
+    ),
     ("coins.count", {}, cmd.CountTubes()),
     ("coins.fill", {"on": True}, cmd.FillCoins(True)),
     ("reader.enable", {"device": "cashless2", "on": False}, cmd.EnableReader("cashless2", False)),

@@ -347,7 +347,7 @@ def test_collecting_asks_counts_and_shows_the_difference(ctl: Any, machine: Any)
         "Cash box         1.90      2.00       -0.10",
         "Stacker          5.00      5.00        0.00",
     ]
-    assert machine.told == [(cmd.Collect(190, 500, 1), machine.told[0][1])]
+    assert machine.told == [(cmd.Collect(190, 500, 1, expected=700), machine.told[0][1])]
 
 
 def test_collecting_books_nothing_without_a_yes(ctl: Any, machine: Any) -> None:

@@ -94,6 +94,8 @@ def paid(answer: dict[str, Any], currency: str, json: bool) -> None:
         screen.as_json(answer)
         return
     screen.line(f"paid back {full(answer['paid_back'], currency)}")
+    if answer.get("bill"):
+        screen.line(f"a bill of {full(answer['bill'], currency)} goes back")
     if answer.get("claimed"):
         words = f"{full(answer['claimed'], currency)} could not be paid: see `vendctl claim list`"
         screen.line((words, screen.BAD))

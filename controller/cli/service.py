@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from controller.cli import screen
-from controller.cli.place import AsJson, act
+from controller.cli.place import AsJson, act, ask
 
 
 def mount(app: typer.Typer) -> None:
@@ -34,7 +34,12 @@ def off(context: typer.Context, json: AsJson = False) -> None:
     if json:
         screen.as_json(answer)
     else:
-        screen.line("the machine sells again")
+        status = ask(context, "status")
+        if status["mode"] in ("service", "out_of_service", "stopping"):
+            words = f"service mode has ended, but nothing is sold: {status['promise']}"
+            screen.line((words, screen.WARN))
+        else:
+            screen.line("the machine sells again")
 
 
 def unlock(

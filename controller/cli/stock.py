@@ -95,6 +95,14 @@ def enable(context: typer.Context, column: ColumnName, json: AsJson = False) -> 
     answer = act(context, "stock.enable", column=column)
     if json:
         screen.as_json(answer)
+        return
+    columns = ask(context, "stock.show")["columns"]
+    found = next((one for one in columns if one["column"] == column), None)
+    if found is not None and found["disabled"]:
+        screen.line((f"{column} is not sold yet: {found['disabled']}", screen.WARN))
+    elif found is not None and not found["count"]:
+        words = f"{column} is enabled; its count is 0: `vendctl stock fill {column}`"
+        screen.line((words, screen.WARN))
     else:
         screen.line(f"{column} sells again")
 

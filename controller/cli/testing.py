@@ -28,7 +28,9 @@ def vend(context: typer.Context, column: ColumnName, json: AsJson = False) -> No
     """Deliver one product without payment, through all steps of a sale; in service mode."""
     answer = act(context, "vend.test", column=column)
     turns = [f"{turn['column']} {turn['outcome']}" for turn in answer.get("turns", ())]
-    _tell(answer, answer["result"], [f"vend {answer['vend']}", *turns], column, json)
+    why = answer.get("reason", "")
+    result = f"failed: {why}" if why else answer["result"]
+    _tell(answer, result, [f"vend {answer['vend']}", *turns], column, json)
 
 
 def motor(context: typer.Context, column: ColumnName, json: AsJson = False) -> None:

@@ -250,11 +250,13 @@ def _return_credit(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
     if desk.state.sagas:
         raise CommandRefused("a vend or payout is under way; try again when it has ended")
     desk.write(rec.OperatorActed(by=by, what="credit return"))
+    waiting = escrow.waiting(desk)
+    bill = 0 if waiting is None else waiting.value
     saga = vend.give_credit_back(desk, "by staff")
     if saga is None:
-        return {"paid_back": 0, "claimed": 0}
+        return {"paid_back": 0, "claimed": 0, "bill": bill}
     if saga.vend not in desk.state.sagas:  # ended at once: nothing could be paid
-        return {"paid_back": saga.paid_back, "claimed": saga.claimed}
+        return {"paid_back": saga.paid_back, "claimed": saga.claimed, "bill": bill}
     desk.live.replies[f"vend {saga.vend}"] = reply
     return None
 

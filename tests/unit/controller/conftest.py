@@ -210,6 +210,9 @@ class FakeMachine:
                 self.write(rec.PriceSet(column=column, price=price, before=before, by=by))
                 self.planogram = PLANOGRAM.with_prices(self.state.prices)
                 return {"column": column, "price": price, "before": before}
+            case cmd.EnableColumn(column):
+                self.write(rec.ColumnEnabled(column=column, by=by))
+                return {"column": column, "disabled": ""}
             case cmd.SyncNow() if self.sync is not None:
                 self.sync.hurry()
                 return {"to": self.write(rec.OperatorActed(by=by, what="sync now"))}

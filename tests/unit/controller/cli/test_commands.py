@@ -1,6 +1,7 @@
 """Commands for stock, prices, money and service, as a technician sees them and as a script does."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,8 +64,6 @@ def test_the_status_fits_a_screen(ctl: Any) -> None:
 
 
 def test_the_status_of_a_busy_machine_has_what_matters_then(ctl: Any, machine: Any) -> None:
-    from dataclasses import replace
-
     machine.now = replace(
         machine.now, mode="out_of_service", exact_change_only=True, up_s=90_000.0, display=()
     )
@@ -88,6 +87,13 @@ def test_the_stock_is_a_table(ctl: Any, machine: Any) -> None:
         "A2      Still water 0.5 l       1.50      0   8  empty",
         "B1      Chocolate bar           1.20      0  12  disabled: column.jammed",
     ]
+
+
+def test_a_column_that_is_enabled_and_sells_nothing_says_why(ctl: Any, machine: Any) -> None:
+    words = "A2 is enabled; its count is 0: `vendctl stock fill A2`"
+    assert ctl("stock", "enable", "A2").lines == [words]
+    machine.write(rec.HealthExceeded(columns=("A1",), reason="too warm for too long", celsius=9.0))
+    assert ctl("stock", "enable", "A1").lines == ["A1 is not sold yet: health.exceeded"]
 
 
 def test_columns_are_filled_counted_and_switched(ctl: Any, machine: Any) -> None:
@@ -242,8 +248,6 @@ def test_claims_are_listed_and_closed(ctl: Any, machine: Any) -> None:
 
 
 def test_the_tubes_are_a_table(ctl: Any, machine: Any) -> None:
-    from dataclasses import replace
-
     machine.now = replace(machine.now, exact_change_only=True, devices={"changer": "lost"})
     assert ctl("coins").lines == [
         "Type  Value EUR  Coins  Total EUR",
@@ -258,8 +262,6 @@ def test_the_tubes_are_a_table(ctl: Any, machine: Any) -> None:
 
 
 def test_a_tube_that_its_changer_calls_defective_is_shown_as_that(ctl: Any, machine: Any) -> None:
-    from dataclasses import replace
-
     machine.now = replace(machine.now, defective_tubes=frozenset({2}))
     assert (
         "   2       0.50      1       0.50  defective, says its device: it pays nothing"
@@ -300,8 +302,6 @@ def test_a_reader_tells_all_it_said_at_set_up(ctl: Any, machine: Any) -> None:
 
 
 def test_a_machine_without_a_reader_says_so(ctl: Any, machine: Any) -> None:
-    from dataclasses import replace
-
     machine.now = replace(machine.now, devices={})
     assert ctl("reader").lines == ["no reader is configured"]
 
@@ -330,8 +330,33 @@ def test_a_test_that_fails_ends_with_code_one(ctl: Any, machine: Any) -> None:
     assert ctl("motor", "test", "A1", "--json").code == 1
 
 
+def test_a_test_vend_that_fails_ends_with_code_one(ctl: Any, machine: Any) -> None:
+    async def act(command: cmd.Command, by: str) -> dict[str, Any]:
+        turns = [{"column": "A1", "outcome": "jammed"}]
+        return {"vend": 40, "result": "tested", "turns": turns, "reason": "jammed"}
+
+    machine.act = act
+    ended = ctl("vend", "test", "A1")
+    assert (ended.code, ended.lines) == (1, ["A1: failed: jammed", "vend 40, A1 jammed"])
+
+
 def test_service_mode_is_left(ctl: Any) -> None:
     assert ctl("service", "off").lines == ["the machine sells again"]
+
+
+def test_a_machine_that_sells_nothing_behind_its_service_says_why(ctl: Any, machine: Any) -> None:
+    machine.now = replace(machine.now, mode="out_of_service", promise="door open")
+    words = "service mode has ended, but nothing is sold: door open"
+    assert ctl("service", "off").lines == [words]
+
+
+def test_a_bill_that_goes_back_with_the_credit_is_told(ctl: Any, machine: Any) -> None:
+    async def act(command: cmd.Command, by: str) -> dict[str, Any]:
+        return {"paid_back": 0, "claimed": 0, "bill": 500}
+
+    machine.act = act
+    words = ["paid back 0.00 EUR", "a bill of 5.00 EUR goes back"]
+    assert ctl("credit", "return").lines == words
 
 
 def test_collecting_asks_counts_and_shows_the_difference(ctl: Any, machine: Any) -> None:

@@ -1,7 +1,8 @@
 """``vendd run``: one process from its configuration file to its exit status.
 
 A journal that can't be used does not end the process: the machine stays out of service with its
-panel and API up, until a technician has begun a new journal or mended the disk.
+panel and API up, until a technician has begun a new journal or mended the disk. One that can't even
+be read is looked for again and again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ from controller.faults import (
 )
 from controller.heartbeat import BEAT_EVERY_S, Heartbeat
 from controller.journal.beginning import begin_new
-from controller.journal.errors import DiskBusyError, JournalBrokenError, JournalRefusedError
+from controller.journal.errors import (
+    DiskBusyError,
+    DiskError,
+    JournalBrokenError,
+    JournalRefusedError,
+)
 from controller.journal.records import REGISTRY
 from controller.log_level import configure_logging
 from controller.machine.inputs import CommandRefused
@@ -53,6 +59,7 @@ EXIT_HARDWARE: Final = 69  # sysexits.h EX_UNAVAILABLE: not there now; start aga
 PINS_EVERY_S: Final = 1.0  # between two looks whether the pins are still there
 JOURNAL_EVERY_S: Final = 10.0  # a folder in memory is looked at; nothing is written
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
+DISK_AGAIN_S: Final = 15.0  # a disk that can't be read may be back
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
 PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
 PRUNE_EVERY_S: Final = 6 * 3_600.0  # some hundred records: fewer than are worth a new base
@@ -113,10 +120,13 @@ async def _run(settings: MachineSettings) -> int:
             async with AsyncExitStack() as stack:
                 try:
                     running = await stack.enter_async_context(app.composed(settings, parts))
-                except JournalRefusedError as error:
+                except DiskBusyError:
+                    raise
+                except (JournalRefusedError, DiskError) as error:
                     log.error("journal.refused", error=str(error))
+                    again_s = DISK_AGAIN_S if isinstance(error, DiskError) else None
                     async with _refusing(settings, parts):
-                        parts = await _strand(settings, parts, str(error), heartbeat, stopping)
+                        await _strand(settings, parts, str(error), heartbeat, stopping, again_s)
                     continue
                 if running.journal.read_only:
                     stranded = Stranded(settings, running.journal.why_read_only)
@@ -353,8 +363,13 @@ async def _strand(
     why: str,
     heartbeat: Heartbeat,
     stopping: asyncio.Event,
-) -> app.Parts:
-    """Stay out of service until a technician begins a new journal, or until asked to stop."""
+    again_s: float | None,
+) -> None:
+    """Stay out of service until a technician begins a new journal, or until asked to stop.
+
+    With ``again_s``, so many seconds, the disk can't be read: perhaps it can be by then. No journal
+    is begun in place of one that nobody could look at.
+    """
     app.switch_off(settings, parts)
     stranded = Stranded(settings, why)
     begun = asyncio.Event()
@@ -372,17 +387,17 @@ async def _strand(
 
     async def over() -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (begun, stopping)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=again_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         await asyncio.sleep(BEAT_EVERY_S)  # let the answer leave
 
     try:
-        service = StrandedService(stranded, None, act, asyncio.get_running_loop().time)
+        may = act if again_s is None else None
+        service = StrandedService(stranded, None, may, asyncio.get_running_loop().time)
         await _serve(settings, service, heartbeat, over)
     finally:
         stranded.close()
-    return parts
 
 
 class _Beat:

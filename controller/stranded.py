@@ -139,7 +139,7 @@ class StrandedService:
     async def act(self, command: Command, by: str) -> dict[str, Any]:
         """Do the one thing that may be done. Raises CommandRefused."""
         if self._act is None:
-            raise CommandRefused(f"out of service, the disk can't be written: {self._stranded.why}")
+            raise CommandRefused(f"out of service, the disk does not work: {self._stranded.why}")
         return await self._act(command, by)
 
     def watch(self, sink: WatchSink) -> Callable[[], None]:

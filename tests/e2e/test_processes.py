@@ -312,5 +312,26 @@ async def test_a_journal_that_is_deleted_under_a_running_vendd_sells_nothing_mor
     assert (await vendd.api.call("status"))["mode"] == "out_of_service"
 
 
+async def test_a_journal_that_cannot_be_read_is_looked_for_until_it_can(rig: Rig) -> None:
+    """A vendd that ended at once, again and again, left the panel's last words and took coins."""
+    await rig.sim.insert_coin(100)
+    await credit(rig, 100)
+    assert rig.vendd is not None
+    await rig.vendd.stop()
+    with_modes = [(path, path.stat().st_mode) for path in rig.home.glob("journal/journal-*.db*")]
+    for path, _ in with_modes:
+        path.chmod(0)
+    vendd = await rig.start_vendd(selling=False, under=without_rights())
+    await rig.sim.wait_for(display="Out of service", timeout_s=PLENTY_S)
+    assert (await vendd.api.call("status"))["mode"] == "out_of_service"
+    await rig.sim.insert_coin(50)
+    await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)
+    for path, mode in with_modes:
+        path.chmod(mode)
+    await credit(rig, 100)
+    await rig.sim.pull_lever()
+    await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
+
+
 def files_below(folder: Path) -> list[Path]:
     return [folder, *folder.rglob("*")]

@@ -283,6 +283,7 @@ class ReaderVends(ReaderCore):
         self._vended = False
         self._last_success = b""
         self.card = None
+        self.told_of_card = False
 
     # -- the other ways of money -------------------------------------------------------------
 
@@ -382,6 +383,7 @@ class ReaderVends(ReaderCore):
         self._vended = False
         self._entry_left = 0
         self.card = None
+        self.told_of_card = False
 
     def _lose_power(self) -> None:
         self._end_work("power")

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.swarm import build
 from simulator.swarm.makes import BILLS, CHANGERS, READERS
-from simulator.swarm.plan import Act, Build, Life, Step
+from simulator.swarm.plan import Act, Build, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.world import Link
 
@@ -40,3 +40,20 @@ def test_a_reader_that_boots_slowly_is_polled_while_others_are_set_up() -> None:
     slow = "changer needs its five milliseconds", "reader boots slowly"
     machine = Build("adapter", recycler=True, makes=slow)
     assert play(build.base_settings(), Life(1, machine, (Step(1),)))[0].findings == []
+
+
+def test_what_one_card_told_of_refunds_holds_for_no_other() -> None:
+    """The simulated reader kept it behind the session's end (seed 982000128)."""
+    machine = Build(reader_refunds=False, wide=True, flagged=True, dear=True)
+    proof = (Act("keys", text="A3"), Act("card", text="grown-up", until="proof"))
+    dear = (
+        Act("bill", 500),
+        Act("keys", text="B2", until="credit"),
+        Act("card", text="card", until="card"),
+    )
+    jam = Trouble("B2", "no_start", when="vend.opened", for_s=25.0)
+    life = Life(1, machine, (Step(1, proof), Step(2, dear, (jam,))))
+    verdict = play(build.base_settings(), life)[0]
+    assert verdict.findings == []
+    assert verdict.hits["vend sold"] == 1
+    assert verdict.hits["vend claimed"] == 1

@@ -28,6 +28,7 @@ from controller.state.cash import Escrow
 TROUBLE_S: Final = 5.0  # for a result all the same, once the validator has told of trouble
 UNTOLD_S: Final = 2.0  # between two looks whether a vend has ended
 LOSSES_MAX: Final = 3  # a validator that comes and goes is asked so often; then it is a claim
+_OURS: Final = (CoinRoute.TUBE, CoinRoute.CASHBOX)
 REFUSED_S: Final = 1.0  # some polls, for what it had to tell behind a refused ESCROW
 AWAY_RETRY_S: Final = 3.0  # between two looks for a validator that is away with a bill
 
@@ -72,6 +73,8 @@ class CashHandling:
                     owner="operator" if filling else "customer",
                 )
             )
+            if any(not c.value and not c.token for c in report.deposited if c.route in _OURS):
+                desk.flag("a coin of which nobody knows the value", None)
             rights.tokens_inserted(desk, report)
             self._credited()
         elif report.note and not manual:
@@ -282,6 +285,8 @@ class CashHandling:
                 into="recycler" if event.kind is BillEventKind.RECYCLED else "stacker",
             )
         )
+        if not event.value:
+            desk.flag("a bill of which nobody knows the value", None)
         self._left_escrow(report.device.value)
         self._credited()
 

@@ -62,6 +62,9 @@ class BillStatus(IntEnum):
     UNKNOWN_STACKED = 21
 
 
+UNKNOWN_STACKED: Final[Pair] = (0, BillStatus.UNKNOWN_STACKED)
+"""The pair that tells of a bill in the stacker whose type nobody knows."""
+
 _STATUSES: Final[dict[int, tuple[str, BillWord]]] = {
     BillStatus.MASTER_INHIBIT: ("master inhibit active", BillWord.STATUS),
     BillStatus.RETURNED: ("bill returned from escrow", BillWord.STATUS),

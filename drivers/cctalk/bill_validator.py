@@ -78,6 +78,8 @@ REMIND_S: Final = 30.0
 """Between two repetitions of what it may take; see `acceptor`."""
 LOST: Final = "events of the bill validator were lost, and may have told of a bill"
 """The flag of events that five others have pushed out of its buffer, unread."""
+UNKNOWN: Final = "a bill that its validator does not know was stacked"
+"""The flag of somebody's money of which nobody knows the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,8 +502,9 @@ class CcTalkBillValidator(PaysNothing):
             await self._remember(buffer)
         self._seen = buffer
         self._unnoted += len(news.events)
-        if bills or news.reset or news.lost or self._unnoted > UNNOTED_EVENTS:
-            await self._report(bills, doubt=LOST if news.lost else "")
+        doubt = LOST if news.lost else UNKNOWN if codec.UNKNOWN_STACKED in news.events else ""
+        if bills or news.reset or doubt or self._unnoted > UNNOTED_EVENTS:
+            await self._report(bills, doubt)
         if news.lost:
             self._faults.raise_(FaultCode.DEVICE_PROTOCOL, f"{news.lost} events were lost")
         return news

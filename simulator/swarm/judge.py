@@ -50,6 +50,8 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
     "coins that the acceptor took, and has no event of any more": frozenset({Excuse.LOST}),
     "events of the bill validator were lost, and may have told of a bill": frozenset({Excuse.LOST}),
+    "a coin of which nobody knows the value": frozenset({Excuse.LINE}),
+    "a bill of which nobody knows the value": frozenset({Excuse.LINE}),
     "silent validator": frozenset({Excuse.BILL}),
     "bill in escrow unknown": frozenset({Excuse.BILL}),
     UNREAD: frozenset({Excuse.BILL, Excuse.LOST}),

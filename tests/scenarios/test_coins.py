@@ -434,3 +434,24 @@ def test_changers_with_habits_of_their_own_sell_and_give_back(
         assert stage.claimed == 0
 
     play(scenario, link, plan=plan(**habit))
+
+
+@pytest.mark.parametrize(
+    ("part", "told", "flag"),
+    [
+        ("changer", "4F 00", "a coin of which nobody knows the value"),
+        ("bill", "8F", "a bill of which nobody knows the value"),
+    ],
+)
+def test_money_of_a_type_that_was_never_told_is_somebodys_and_flagged(
+    part: str, told: str, flag: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        device = stage.world.changer if part == "changer" else stage.world.bill
+        assert device is not None
+        device.say(bytes.fromhex(told))
+        await stage.until(lambda: bool(stage.flags))
+        assert stage.flags == [flag]
+        assert stage.credit == 0
+
+    play(scenario, link, judged=False)

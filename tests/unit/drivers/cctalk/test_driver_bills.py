@@ -13,7 +13,7 @@ from controller.ports import (
     DeviceName,
     DeviceReady,
 )
-from drivers.cctalk.bill_validator import LOST
+from drivers.cctalk.bill_validator import LOST, UNKNOWN
 from drivers.cctalk.headers import Header
 from simulator.peripherals.cctalk_bill import ValidatorSettings
 from simulator.truth import ESCROW, STACKER
@@ -474,4 +474,13 @@ async def test_a_bill_whose_word_was_pushed_out_is_told_by_the_accept_counter(or
     if not stacked:
         await it.bill.stack()
         await until(lambda: it.sink.bills[-1] == ("stacked", 1_000), 5)
+    await it.die()
+
+
+@virtual
+async def test_a_bill_of_unknown_type_in_the_stacker_is_somebodys_money() -> None:
+    it = await taking()
+    it.validator.log.add(0, 21)
+    await until(lambda: doubts(it) == [UNKNOWN], 5)
+    assert it.sink.bills == []
     await it.die()

@@ -389,7 +389,7 @@ class CashHandling:
             return  # not reset since: it may be the one before; asked again behind this one
         self._replaced = False
         if held is not None:
-            if into := self._went_into(held, result):
+            if into := self._went_into(held, result, reset=was_reset):
                 self._word_due = held.bill  # a moment later than its bill is counted
                 desk.write(
                     rec.BillStacked.model_validate(
@@ -446,9 +446,14 @@ class CashHandling:
                 )
             )
 
-    def _went_into(self, held: Escrow, result: StackerCount) -> str:
-        """Tell where the bill that was in escrow is, if a count has gone up by one."""
+    def _went_into(self, held: Escrow, result: StackerCount, *, reset: bool) -> str:
+        """Tell where the bill that was in escrow is, if a count has gone up by one.
+
+        One that waits goes nowhere by itself, but for a reset: then the count tells of another.
+        """
         state = self._desk.state
+        if held.waits and not reset:
+            return ""
         if result.bills == state.stacker + 1:
             return "stacker"
         if result.recycler is None or not state.recycler_counted:

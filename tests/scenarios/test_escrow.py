@@ -531,3 +531,19 @@ def test_where_no_card_may_have_to_pay_the_rest_a_bill_is_kept_at_once(
         assert stacked(stage) == 1
 
     play(scenario, link, settings=machine(escrow) if escrow == "keep" else SETTINGS)
+
+
+def test_a_count_that_tells_of_another_bill_does_not_stack_the_one_that_waits(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.breaks(BILL, "stacker_error", 1)  # one came in of which no record tells
+        assert stage.running is not None
+        stage.running.machine.desk.poke("stacker check")
+        await stage.until(lambda: bool(stage.flags))
+        assert stage.flags == ["bills in the stacker that no record explains"]
+        assert stage.state.escrow is not None
+        assert (stage.credit, stacked(stage)) == (0, 0)
+        stage.press("*")
+        await stage.until(lambda: stage.account.returned == 500)
+
+    play(scenario, link, settings=machine("hold"))

@@ -402,10 +402,11 @@ class CcTalkBillValidator(PaysNothing):
         accepted = await self._accepted(bill_type)
         if accepted is None:
             return  # nobody knows; the controller's deadline decides
-        if (accepted - before) % codec.COUNTER_STEPS:
+        more = (accepted - before) % codec.COUNTER_STEPS
+        if more == 1:
             done = self._bill_event(BillEventKind.STACKED, bill_type)
-        elif not back:
-            return
+        elif more or not back:
+            return  # another validator stands there, or it keeps none: as above
         else:
             reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((codec.Route.RETURN,)))
             if reply is None or codec.decode_route(reply) is not codec.Routed.EMPTY:

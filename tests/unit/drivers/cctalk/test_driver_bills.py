@@ -484,3 +484,17 @@ async def test_a_bill_of_unknown_type_in_the_stacker_is_somebodys_money() -> Non
     await until(lambda: doubts(it) == [UNKNOWN], 5)
     assert it.sink.bills == []
     await it.die()
+
+
+@virtual
+async def test_the_counter_of_another_validator_proves_nothing() -> None:
+    """The broken one was exchanged, with the bill in its escrow."""
+    it = await taking()
+    await escrowed(it)
+    it.cut_power()
+    it.validator.stacked = {2: 5_000}
+    it.restore_power()
+    await until(lambda: it.validator.accepted, 20)
+    await asyncio.sleep(5)
+    assert it.sink.bills == [("escrowed", 1_000)]
+    await it.die()

@@ -114,6 +114,7 @@ async def _run(settings: MachineSettings) -> int:
     heartbeat = Heartbeat.from_environment(os.environ, loop.time, alone)
     beat = _Beat(heartbeat)
     beat.start()
+    heals = True
     try:
         parts = app.real_parts(settings, heartbeat)
         while not stopping.is_set():
@@ -140,15 +141,15 @@ async def _run(settings: MachineSettings) -> int:
                 gc.collect()
                 gc.freeze()
                 beat.stop()  # from here on the actor's loop beats
-                fork = _Fork(running)
+                fork = _Fork(running, heals=heals)
                 status = await _sell(
                     settings, running, parts, heartbeat, stopping, guard_lost, fork, beat
                 )
-                if fork.seq is None or stopping.is_set():
+                if not fork.reason or stopping.is_set():
                     return status
             beat.stop()
             beat.start()
-            await fork.begin(settings, parts)
+            heals = await fork.begin(settings, parts)
         return EXIT_OK
     finally:
         beat.stop()
@@ -280,7 +281,7 @@ async def _keep_in_touch(
     await asyncio.sleep(LINK_AFTER_S)
     try:
         # In a thread: half a second of imports on the loop and the guard would take us for hung.
-        run = await asyncio.to_thread(app.fleet, settings, running, parts, fork.told)
+        run = await asyncio.to_thread(app.fleet, settings, running, parts, fork.told, fork.damaged)
         while run is not None:
             try:
                 await run()
@@ -296,27 +297,61 @@ async def _keep_in_touch(
 
 
 class _Fork:
-    """The fleet holds another chain than this disk: it went back, or is a copy of one."""
+    """This journal can't go on at the fleet, which holds another chain, or can't be told the rest.
 
-    def __init__(self, running: app.Running) -> None:
+    Args:
+        running: What sells on this journal.
+        heals: A damaged one may be left by itself; not when that has failed in this process.
+    """
+
+    def __init__(self, running: app.Running, *, heals: bool) -> None:
         self.seq: int | None = None
+        self.reason = ""
         self._machine = running.machine
+        self._heals = heals
 
     def told(self, seq: int, digest: bytes) -> None:
-        """End what is open, so that a new journal can begin."""
+        """It went back, or is a copy: end what is open, so that a new journal can begin."""
         log.error("journal.forked", seq=seq, hash=digest.hex())
         self.seq = seq
-        self._machine.stop(f"the fleet holds another journal behind record {seq}")
+        self._end(f"the fleet holds another journal behind record {seq}")
 
-    async def begin(self, settings: MachineSettings, parts: app.Parts) -> None:
-        """Begin a journal that carries what the fleet does not have of the old one."""
-        reason = f"the fleet holds another journal behind record {self.seq}"
-        journal = await _begin_new(settings, parts, reason, "fleet", self.seq)
+    def damaged(self, why: str) -> bool:
+        """Nothing behind a record that can't be read would ever be told: a new journal tells it."""
+        if self._heals:
+            log.error("journal.damaged", why=why)
+            self._end(f"the fleet can't be told all of this one: {why}")
+        return self._heals
+
+    def _end(self, reason: str) -> None:
+        self.reason = reason
+        self._machine.stop(reason)
+
+    async def begin(self, settings: MachineSettings, parts: app.Parts) -> bool:
+        """Begin a journal that carries what the fleet does not have of the old one.
+
+        Returns whether a damaged one may be left by itself again: selling on is worth more.
+        """
+        by = "fleet" if self.seq is not None else "vendd"
+        try:
+            journal = await _begin_new(settings, parts, self.reason, by, self.seq, whole=True)
+        except JournalError as error:
+            if self.seq is not None:
+                raise
+            log.error("journal.not_begun", error=str(error))
+            return False
         log.info("journal.begun", journal=journal.hex())
+        return True
 
 
 async def _begin_new(
-    settings: MachineSettings, parts: app.Parts, reason: str, by: str, fork: int | None = None
+    settings: MachineSettings,
+    parts: app.Parts,
+    reason: str,
+    by: str,
+    fork: int | None = None,
+    *,
+    whole: bool = False,
 ) -> bytes:
     return await begin_new(
         parts.storage,
@@ -328,6 +363,7 @@ async def _begin_new(
         reason=reason,
         by=by,
         fork=fork,
+        whole=whole,
     )
 
 

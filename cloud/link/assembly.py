@@ -63,6 +63,8 @@ class Fleet:
         software: What runs.
         forked: Told that the fleet holds another chain behind a record.
         folder: Where the link keeps what is its own: renewed certificates.
+        damaged: Told what can't be read of what the fleet does not have; returns whether the
+            machine begins a new journal.
 
     Raises:
         ConfigError: A certificate or key can't be read.
@@ -78,6 +80,7 @@ class Fleet:
         software: str,
         forked: Callable[[int, bytes], None],
         folder: Path,
+        damaged: Callable[[str], bool] = lambda _why: False,
     ) -> None:
         self._machine = machine
         self._clock = clock
@@ -133,6 +136,7 @@ class Fleet:
             on_down=self._inbox.put,
             on_word=lambda word: self._begin(self._vouched.take(word)),
             on_ack=self.errands.heard,
+            on_damage=damaged,
             beside=self._beside,
         )
         self._hears = False

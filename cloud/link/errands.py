@@ -18,6 +18,7 @@ from cloud.link import window as win
 from cloud.link.packing import Rows, packed
 from cloud.link.transport import Connection
 from controller.clock import Clock
+from controller.faults import JournalError
 from controller.machine.inputs import CommandRefused
 
 EVERY_S: Final = 1.0  # between two words on one command: nobody reads faster
@@ -161,7 +162,13 @@ class Errands:
             return
         one.nonce = self._nonce()
         most = min(win.BATCH_RECORDS, one.last - one.next + 1)
-        message, one.until = await packed(self._books, one.next, one.nonce, most=most)
+        try:
+            message, one.until = await packed(self._books, one.next, one.nonce, most=most)
+        except JournalError as error:
+            one.next = one.last + 1
+            if not one.end.done():
+                one.end.set_exception(CommandRefused(str(error)))
+            return
         one.again_at = now + PATIENCE_S
         done, total = one.next - one.first, one.last - one.first + 1
         self.progress(one.id, "sends records", done, total)

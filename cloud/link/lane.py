@@ -14,6 +14,7 @@ from cloud.contract.messages import Urgent
 from cloud.contract.topics import Topic
 from cloud.link import window as win
 from cloud.link.transport import Connection
+from controller.faults import JournalError
 from controller.journal.envelope import EnvelopeError, read_head
 from controller.journal.reader import StoredRow
 
@@ -101,7 +102,10 @@ class Lane:
         found: list[Copy] = []
         while end > least and len(found) < KEPT:
             first = max(least + 1, end - _CHUNK + 1)
-            rows = await self._books.chunk(first, end - first + 1)
+            try:
+                rows = await self._books.chunk(first, end - first + 1)
+            except JournalError:  # whoever sends it in its turn finds that and tells
+                rows = []
             found += [(row[0], row[1], bytes(row[2])) for row in rows if _is_urgent(row[2])]
             end = first - 1
         self._keep(found)

@@ -35,6 +35,9 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 120.0
 # A vend is a handful of commits within a second: a short wait makes one batch of several.
 GATHER_S: Final = 0.05
+# A record that can't be read is looked at again; the third time it is no hiccup of the disk.
+LOOK_AGAIN_S: Final = 15.0
+LOOKS: Final = 3
 GREET_AGAIN_S: Final = 10.0  # between two greetings: where both chains agree, or unanswered
 NONCES: Final = 64  # remembered of one connection: more than can be on their way
 
@@ -84,6 +87,27 @@ class Status:
         return max(0, self.durable - self.acked)
 
 
+class _Damage:
+    """The record that can't be read, and how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self._seq = 0
+        self._looks = 0
+        self._at_s = 0.0
+
+    def seen(self, seq: int, why: str, now_s: float) -> int:
+        """Note that it can't be read now; returns how often that was so."""
+        self._looks = self._looks + 1 if seq == self._seq else 1
+        self._seq, self._at_s = seq, now_s
+        self.why = f"the journal can't be read: {why}"
+        return self._looks
+
+    def rests_s(self, seq: int | None, now_s: float) -> float:
+        """Return seconds until a record is to be looked at again; 0: now."""
+        return max(0.0, self._at_s + LOOK_AGAIN_S - now_s) if seq and seq == self._seq else 0.0
+
+
 class Link:
     """Keeps the fleet in sync with one journal.
 
@@ -102,6 +126,8 @@ class Link:
         on_down: Takes signed configuration and commands; returns when they are durable.
         on_word: Told the fleet's word for a checkpoint.
         on_ack: Told each acknowledgement.
+        on_damage: Told what can't be read, for good, of what the fleet does not have; returns
+            whether the machine begins a new journal.
         beside: Runs on each connection as long as it lasts (what else the machine says).
     """
 
@@ -120,6 +146,7 @@ class Link:
         on_down: Callable[[Heard], None] | None = None,
         on_word: Callable[[Signed], None] = lambda _word: None,
         on_ack: Callable[[Ack], None] = lambda _ack: None,
+        on_damage: Callable[[str], bool] = lambda _why: False,
         beside: Callable[[Connection], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.status = Status(
@@ -137,6 +164,7 @@ class Link:
         self._on_down = on_down
         self._on_word = on_word
         self._on_ack = on_ack
+        self._on_damage = on_damage
         self._beside = beside
         self._window = win.Window(books.acked_seq)
         # No copy of this disk that starts as well has the records of this start.
@@ -154,6 +182,8 @@ class Link:
         self._clamped_s = -GREET_AGAIN_S  # when the fleet last asked for what is pruned
         self._back_to, self._back_s = 0, 0.0  # where we last went back to, and when
         self._watchers: list[Callable[[], None]] = []
+        self._damage = _Damage()
+        self._agreed = -1  # where the fleet's chain ends, which is ours up to there
 
     # ------------------------------------------------------------------------ for others
 
@@ -222,12 +252,13 @@ class Link:
         self._nonces.clear()
         self._answered = False
         self._used = None
+        self._agreed = -1
         self._on_use(None)
         async with self._transport.connect() as connection:
             state.attempt_number = 1  # it works: the next loss is a first one again
             self._window.again(self._books.acked_seq + 1)
             await self._greet(connection)
-            self.status.last_error = ""
+            self.status.last_error = self._damage.why
             self.status.connected = True
             self.status.transport = self._transport.name
             self._hurry.clear()
@@ -241,18 +272,19 @@ class Link:
                         others.append(group.create_task(self._beside(connection)))
                     listener = group.create_task(self._listen(connection))
                     listener.add_done_callback(lambda _: [task.cancel() for task in others])
+                    sender.add_done_callback(lambda _: self._stopped and listener.cancel())
             except* LinkLostError as errors:
                 lost = first_of(errors)
             if lost is not None:
                 raise lost from None
         if not self._stopped:
-            # Whatever ended it without a word: nothing but a fork ends the keeping in touch.
+            # Whatever ended it without a word: nothing but a new journal ends the keeping in touch.
             raise LinkLostError("the connection ended")
 
     async def _greet(self, connection: Connection) -> None:
         self._greeted_s = self._clock.monotonic_s()
         durable = self._books.durable_seq
-        digest = await self._books.hash_at(durable)
+        digest = await self._hash_at(durable)
         head = None
         if digest is not None:
             head = Position(journal=self._books.journal_id.hex(), seq=durable, hash=digest.hex())
@@ -286,8 +318,13 @@ class Link:
                     self._appear = False
                     await self._greet(connection)
                 first = self._window.wanted(self._books.durable_seq)
-                if first is not None:
+                rests_s = self._damage.rests_s(first, self._clock.monotonic_s())
+                if first is not None and not rests_s:
                     message = await self._pack(first)
+                    if self._stopped:
+                        return
+                    if message is None:
+                        continue
                     task = asyncio.ensure_future(connection.say(Topic.EVENTS, message))
                     saying.add(task)
                     self.status.sent += len(message)
@@ -296,20 +333,21 @@ class Link:
                     log.info("link.no_progress", acked=self._window.acked)
                     self._window.give_up()
                     continue
-                await self._pause(saying)
+                await self._pause(saying, rests_s or win.LONGEST_S)
         finally:
             for task in saying:
                 task.cancel()
             await asyncio.gather(*saying, return_exceptions=True)
 
-    async def _pause(self, saying: set[asyncio.Task[None]]) -> None:
+    async def _pause(self, saying: set[asyncio.Task[None]], most_s: float) -> None:
         """Wait until there is something to do; raise what a batch on its way has met."""
         waking = asyncio.ensure_future(self._wake.wait())
         try:
             ends: set[asyncio.Future[object]] = {waking, *saying}  # type: ignore[arg-type]  # waited for alone
+            due_in = self._window.due_in(self._clock.monotonic_s())
             done, _ = await asyncio.wait(
                 ends,
-                timeout=self._window.due_in(self._clock.monotonic_s()) + GATHER_S,
+                timeout=min(due_in, most_s) + GATHER_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
@@ -320,17 +358,37 @@ class Link:
         if waking in done and not self._window.in_flight:
             await asyncio.sleep(GATHER_S)
 
-    async def _pack(self, first: int) -> bytes:
+    async def _pack(self, first: int) -> bytes | None:
+        """Return a batch; None where its first record can't be read.
+
+        Nothing behind that one can be sent: when it stays so the machine goes on in a new journal,
+        as behind a fork. Only where the fleet's chain ends right before it, and is ours: what it
+        has of another chain its own answer must tell first.
+        """
         try:
             message, last = await packed(self._books, first, self._new_nonce())
-        except JournalError as error:  # nothing behind it can be sent: somebody must be told where
-            self.status.last_error = f"the journal can't be read: {error}"
-            self.status.phase = Phase.OFFLINE
-            self.status.connected = False
+        except JournalError as error:
+            looks = self._damage.seen(first, str(error), self._clock.monotonic_s())
+            log.error("link.damaged", error=str(error), looks=looks)
+            self.status.last_error = self._damage.why
+            agreed = self._books.acked_seq == self._agreed == first - 1
+            if looks >= LOOKS and agreed:
+                self._stopped |= self._on_damage(str(error))
+            # Nothing else is answered, as nothing is sent.
+            self._appear |= looks >= LOOKS and not agreed
             self._changed()
-            raise
+            return None
+        if self._damage.why:
+            self._damage, self.status.last_error = _Damage(), ""
         self._window.sent(first, last, self._clock.monotonic_s())
         return message
+
+    async def _hash_at(self, seq: int) -> bytes | None:
+        """Return a record's hash; None also where it can't be read, which its batch will find."""
+        try:
+            return await self._books.hash_at(seq)
+        except JournalError:
+            return None
 
     # -------------------------------------------------------------------------- downwards
 
@@ -356,7 +414,7 @@ class Link:
         asked, greeting = self._nonces.pop(ack.echo, (None, False))
         books = self._books
         own = ack.journal == books.journal_id.hex()
-        ours = await books.hash_at(ack.seq) if own else None
+        ours = await self._hash_at(ack.seq) if own else None
         meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
         if asked is not None:
             # Half of the round trip: the fleet said it somewhere in between.
@@ -371,6 +429,7 @@ class Link:
                 if own and (greeting or ack.in_use is not None):
                     self._used = ack.in_use is not False  # an older fleet says nothing
             self._answered |= greeting
+            self._agreed = ack.seq if isinstance(meaning, Advanced) else -1
             # Who was not known yet when it greeted has no answer, and only that says all.
             if not self._answered and now - self._greeted_s > GREET_AGAIN_S:
                 await self._greet(connection)

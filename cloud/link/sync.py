@@ -12,6 +12,7 @@ from cloud.link.link import Link
 from controller.api.shapes import SyncShape
 from controller.api.views import utc
 from controller.clock import Clock
+from controller.faults import JournalError
 from controller.journal.store import Journal
 from controller.state.state import State
 
@@ -43,7 +44,10 @@ class SyncView:
         waiting = max(0, last - acked)
         size, oldest_s, certain = 0, None, True
         if waiting:
-            rows = await journal.chunk(acked + 1, SAMPLE)
+            try:
+                rows = await journal.chunk(acked + 1, SAMPLE)
+            except JournalError:
+                rows = []  # the link tells which
             if rows:
                 size = waiting * sum(len(row[2]) for row in rows) // len(rows)
                 oldest_s, certain = self._age(rows[0][2])

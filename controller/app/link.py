@@ -23,6 +23,7 @@ def fleet(
     running: Running,
     parts: Parts,
     forked: Callable[[int, bytes], None],
+    damaged: Callable[[str], bool],
 ) -> Callable[[], Coroutine[Any, Any, None]] | None:
     """Return what keeps the machine in touch with its fleet, or None when it lives alone.
 
@@ -44,5 +45,6 @@ def fleet(
         SOFTWARE,
         forked,
         settings.journal.folder / CLOUD,
+        damaged,
     )
     return tie.run

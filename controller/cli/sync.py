@@ -123,10 +123,10 @@ def _why(found: Shape, target: int, timeout: float) -> str:
     left = screen.many(target - found["acked"], "record")
     if found["quarantined"]:
         return f"the fleet keeps this journal apart: {found['quarantined']}"
+    why = f": {found['error']}" if found["error"] else ""
     if not found["connected"]:
-        why = f": {found['error']}" if found["error"] else ""
         return f"no way to the fleet{why}; {left} wait here"
-    return f"{left} left after {timeout:g} s; it goes on by itself"
+    return f"{left} left after {timeout:g} s{why}; it goes on by itself"
 
 
 Told = Callable[[int, int, Shape], None]

@@ -45,6 +45,7 @@ from controller.journal.opening import (
     fold_tail,
     journals_in,
     locate,
+    open_reading,
 )
 from controller.journal.reader import Position, StoredRow
 from controller.journal.records import JournalBegun, RecordCarried
@@ -264,6 +265,7 @@ async def begin_new(
     reason: str,
     by: str = "",
     fork: int | None = None,
+    whole: bool = False,
 ) -> bytes:
     """Begin a new journal in place of the one that is there, and return its id.
 
@@ -274,10 +276,19 @@ async def begin_new(
     With ``fork`` the old one is whole, and the fleet holds another chain behind that record: what
     this machine wrote behind it becomes records of the new journal, once.
 
+    With ``whole`` nobody stands before it: everything that the old one's machine knew is inherited,
+    or none is begun. What its newest snapshot stands behind may be damaged.
+
     Raises:
         JournalNewerError: A newer software pruned the old one: this one would lose all of it.
+        JournalError: The new one can't be written; with ``whole`` also: the old one can't be used
+            as it is.
     """
+    if whole:
+        await _look(storage, fold, registry)
     old = await _read_old(storage, fold, registry, fork)
+    if whole and (old is None or old.state is None):
+        raise JournalBrokenError("what it knew could not be read once more")
 
     def told(numbers: Mapping[int, int]) -> bytes | None:
         if old is None or old.state is None:
@@ -301,6 +312,13 @@ async def begin_new(
     finally:
         if old is not None and old.backlog is not None:
             await old.backlog.database.close()
+
+
+async def _look(storage: Storage, fold: Fold[S], registry: Registry) -> None:
+    """See that a start could go on in the journal that is there. Raises JournalError."""
+    opened = await open_reading(storage, fold, registry)
+    if opened is not None:
+        await opened.database.close()
 
 
 async def _read_old(
@@ -382,8 +400,7 @@ async def _inherit(
         state, balances = inherited.encode(), fold.balances(inherited)
     after = acked
     if fork is not None:  # a whole journal: what it has dropped of this the fleet has had
-        rows = await reader.rows_after(database, fork, 1)
-        after = rows[0][0] - 1 if rows else fork
+        after = await _dropped(database, journal, key, fork)
     before = None if after == 0 else await _hash_of(database, after)
     backlog = Backlog(database, after, last, before)
     return Inheritance(
@@ -434,6 +451,16 @@ async def _acked(database: Database, journal: bytes) -> int:
     except JournalBrokenError:
         return 0
     return acked if found == journal and type(acked) is int else 0
+
+
+async def _dropped(database: Database, journal: bytes, key: MachineKey | None, fork: int) -> int:
+    """Return the last record behind a fork that is there no more; the fork itself: none is gone."""
+    try:
+        rows = await reader.rows_after(database, fork, 1)
+    except DiskError:  # the first that is there is damaged, and told of as such
+        base = await bases.load(database, journal, key)
+        return fork if base is None else max(fork, base.at.seq)
+    return rows[0][0] - 1 if rows else fork
 
 
 async def _hash_of(database: Database, seq: int) -> bytes | None:

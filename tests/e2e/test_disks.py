@@ -6,7 +6,9 @@ What was sold on any of them is in the fleet once, and what is in the machine is
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -233,3 +235,48 @@ async def test_a_disk_of_last_week_that_sold_on_before_it_was_asked_loses_and_do
         assert await fleet.balances(LOBBY) == await balances_of(lobby)
         assert (await lobby.api.call("journal.verify"))["ok"]
         assert not {alerts.FORKED, alerts.UNADOPTED} & await fleet.causes(LOBBY)
+
+
+async def test_a_record_that_a_bad_card_has_lost_is_left_behind_and_all_others_are_told(
+    fleets: Callable[[str], Any],
+) -> None:
+    async with fleets("") as fleet:
+        lobby = await fleet.machine(LOBBY)
+        await selling(lobby)
+        await sell_one(lobby)
+        first = await fleet.has_all_of(LOBBY, lobby)
+        await fleet.off()
+        await sell_one(lobby)
+        await sell_one(lobby, 200)
+        await stop(lobby)
+        there = (await fleet.stored(first))[-1]
+        path = fleet.folder(LOBBY) / "journal" / f"journal-{first}.db"
+        with closing(sqlite3.connect(path)) as disk, disk:
+            ((hurt,),) = disk.execute(
+                "SELECT min(seq) FROM record WHERE seq > ? AND instr(body, ?)",
+                (there, b"coins.deposited"),
+            )
+            disk.execute(
+                "UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = ?", (hurt,)
+            )
+
+        await selling(lobby)  # a start does not read it
+        await sell_one(lobby)
+        await fleet.on(lobby)
+        lines = await begun_anew(fleet, LOBBY, lobby, 2)
+        await fleet.site.ask(
+            "machine", "adopt-journal", str(fleet.address(LOBBY)), lines[1]["journal"]
+        )
+        await sell_one(lobby)
+        second = await fleet.has_all_of(LOBBY, lobby)
+
+        assert (await fleet.stored(first))[-1] == hurt - 1
+        records = await lobby.api.journal()
+        assert await fleet.stored(second) == [record["seq"] for record in records]
+        told = [one["data"] for one in records if one["type"] == "record.carried"]
+        assert [one["seq"] for one in told if not one["verified"]] == [hurt]
+        assert await fleet.sold(LOBBY) == 5
+        assert await fleet.balances(LOBBY) == await balances_of(lobby)
+        await money_is_there(lobby)
+        (letter,) = await reports.dead_letters(fleet.database)
+        assert f"record {hurt} of journal {first}" in letter["reason"]

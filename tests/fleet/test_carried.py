@@ -22,6 +22,7 @@ from cloud.fleet.ingest.ingest import Ingest
 from cloud.fleet.projections.rebuild import rebuild
 from controller.clock import SystemClock
 from controller.journal.beginning import BootInfo, begin_new
+from controller.journal.errors import JournalBrokenError
 from controller.journal.records import REGISTRY
 from controller.journal.sqlite_aio import DirectoryStorage
 from controller.journal.store import Journal
@@ -62,6 +63,17 @@ class Site:
         with closing(sqlite3.connect(path)) as database, database:
             database.execute("UPDATE record SET boot = 99 WHERE seq = ?", (seq,))
             database.execute("DELETE FROM snapshot")
+        return await self.anew(seed)
+
+    async def hurt(self, books: Journal[State], damage: str, seq: int) -> None:
+        """Damage a record that no start reads: a snapshot stands behind it."""
+        await books.close()
+        path = self.folder / f"journal-{books.journal_id.hex()}.db"
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(damage, (seq,))
+
+    async def anew(self, seed: int, *, whole: bool = False) -> Journal[State]:
+        """Begin a new journal."""
         await begin_new(
             DirectoryStorage(self.folder),
             fold=StateFold(),
@@ -70,6 +82,7 @@ class Site:
             entropy=random.Random(seed).randbytes,
             boot=BootInfo("lobby-1", "EUR", "0.1.0", "", BUILT),
             reason="a test",
+            whole=whole,
         )
         return await self.open()
 
@@ -212,3 +225,58 @@ async def test_what_is_told_again_goes_up_once_however_often_it_is_sent(site: Si
     async with site.database.reading() as connection:
         rows = (await connection.execute(select(t.record.c.journal_id, t.record.c.seq))).all()
     assert len(rows) == len(set(rows)) == after.durable_seq
+
+
+DAMAGE = {
+    "another body": "UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = ?",
+    "another hash": "UPDATE record SET hash = zeroblob(32) WHERE seq = ?",
+    "gone": "DELETE FROM record WHERE seq = ?",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_record_that_no_start_reads_is_left_behind_and_nothing_else(
+    site: Site, damage: str
+) -> None:
+    books = await site.open()
+    await sell_many(books, 3)
+    there = books.durable_seq
+    await site.send(books, there)
+    await books.acknowledge(there, books.head)
+    await sell_many(books, 2)
+    promise(books, 70)
+    await books.commit()
+    await site.hurt(books, DAMAGE[damage], there + 1)  # a coin of the fourth vend
+
+    again = await site.open()
+    assert again.journal_id == books.journal_id, "a start does not see it"
+    sell(again, 200)
+    await again.commit()
+    await again.close()
+    after = await site.anew(2, whole=True)
+    await site.send(after)
+    await registry.adopt_journal(site.database, LOBBY, after.journal_id, START)
+    told = await site.shown()
+
+    assert (told["sold"], told["open"], told["claims"]) == (6, 0, [70])
+    assert told["balances"] == ledger(after)
+    assert [f"record {there + 1} of" in line for line in told["dead"]] == [True]  # type: ignore[attr-defined]
+    pay(after, 70)
+    await after.commit()
+    await site.send(after)
+    assert (await site.shown())["claims"] == []
+
+
+async def test_of_a_journal_whose_end_cannot_be_had_none_is_begun_by_itself(site: Site) -> None:
+    books = await site.open()
+    await sell_many(books, 3)
+    await site.hurt(books, "UPDATE record SET boot = 99 WHERE seq = ?", 9)
+    path = site.folder / f"journal-{books.journal_id.hex()}.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM snapshot")
+    names = sorted(one.name for one in site.folder.glob("journal-*.db"))
+
+    with pytest.raises(JournalBrokenError, match="record 9: fails its hash"):
+        await site.anew(2, whole=True)
+
+    assert sorted(one.name for one in site.folder.glob("journal-*.db")) == names

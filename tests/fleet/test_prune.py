@@ -23,6 +23,7 @@ from tests.fleet.servers import Mosquitto, running
 from tests.fleet.test_forks import pay, promise
 from tests.fleet.test_life import NOW
 from tests.fleet.test_link import OverMqtt, copied, fleet, new_link
+from tests.unit.cloud.contract.kit import JOURNAL, chain
 
 MACHINE = Address("acme", "lobby-1")
 OLD = timedelta(days=-1)  # whatever is there is older than tomorrow
@@ -155,18 +156,19 @@ async def test_closing_ends_it_between_two_steps(tmp_path: Path) -> None:
 class Gone:
     """A journal of which records go while it is read."""
 
-    journal_id = bytes(16)
+    journal_id = JOURNAL
 
     def __init__(self, first: int, *, hash_there: bool) -> None:
-        self.first = first
+        self.base_seq = first - 1
+        self.rows, self.before = chain(20, first=first)
         self.hash_there = hash_there
 
     async def chunk(self, first: int, limit: int) -> list[tuple[int, int, bytes, bytes]]:
-        start = max(first, self.first)
-        return [(seq, 1, b"{}", bytes(32)) for seq in range(start, start + limit)]
+        return [row for row in self.rows if row[0] >= first][:limit]
 
     async def hash_at(self, seq: int) -> bytes | None:
-        return bytes(32) if self.hash_there else None
+        assert seq == self.base_seq, "of the one before the first that is left"
+        return self.before if self.hash_there else None
 
 
 async def test_a_batch_begins_with_what_is_left_or_the_link_begins_again() -> None:

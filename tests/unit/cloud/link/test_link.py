@@ -18,7 +18,6 @@ from cloud.link.lane import RECALLED
 from cloud.link.link import Link
 from cloud.link.transport import Connection, Heard, LinkLostError
 from controller.clock import SystemClock
-from controller.journal.errors import DiskCorruptError
 from controller.journal.reader import StoredRow
 from tests.journal_kit import HandClock
 from tests.unit.cloud.contract.kit import JOURNAL, NOW, chain
@@ -125,26 +124,6 @@ async def test_a_connection_that_ends_without_a_word_is_made_again() -> None:
     await way.next(Topic.PRESENCE)
     assert way.connected == 2
     task.cancel()
-
-
-async def test_a_record_that_cannot_be_read_is_what_the_status_shows() -> None:
-    class Damaged(Books):
-        async def chunk(self, first: int, limit: int) -> list[StoredRow]:
-            raise DiskCorruptError(f"record {first} holds int, str, bytes")
-
-    nonces = count(1)
-    link = Link(
-        Damaged(chain(3)[0]),
-        Way(),
-        SystemClock(),
-        lambda: f"n{next(nonces)}",
-        on_fork=lambda _, __: None,
-        on_time=lambda _, __, ___: None,
-    )
-    with pytest.raises(ExceptionGroup):
-        await link.run()
-    assert link.status.last_error == "the journal can't be read: record 1 holds int, str, bytes"
-    assert (link.status.phase.value, link.status.connected) == ("offline", False)
 
 
 async def test_only_the_answer_to_a_greeting_says_whether_there_was_another_disk() -> None:

@@ -39,7 +39,7 @@ from drivers.mdb.cashless_commands import (
     VendRequest,
     VendSuccess,
 )
-from drivers.mdb.cashless_expect import Expectation, Gone, Phase
+from drivers.mdb.cashless_expect import STANDING_S, Expectation, Gone, Phase
 from drivers.mdb.cashless_revalue import ReaderRevalue
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
 from drivers.mdb.turns import Turn
@@ -473,9 +473,12 @@ class MdbCardReader(ReaderRevalue):
     async def _await_refund(
         self, expectation: Expectation, refused: Expectation, tries: int
     ) -> RefundOutcome:
-        """At least one POLL: an ACK means refunded, Cx refused, silence "still busy"."""
+        """At least one POLL: an ACK means refunded, Cx refused, silence "still busy".
+
+        Some never answer by a plain ACK: what they say for a while, and no more, is as good.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.response_s
+        end, stood_from = loop.time() + self.response_s, NEVER
         before = self._charged()
         while True:
             left = end - loop.time()
@@ -495,7 +498,8 @@ class MdbCardReader(ReaderRevalue):
                 if not heard_before and wrong.state not in _IN_VEND:
                     self._no_vend = True
                     return self._over(wrong.state)
-            if turn is Turn.QUIET:
+            stood_from = min(stood_from, loop.time()) if self._standing else NEVER
+            if turn is Turn.QUIET or loop.time() >= stood_from + STANDING_S:
                 return self._refunded()
             if turn is Turn.LOST or turn is None:
                 return RefundOutcome.UNKNOWN

@@ -39,6 +39,10 @@ it was decided is refused by then, and its end is on record. Else the RESET left
 LATE_CANCEL_S: Final = 1.0
 """A request to end a session that comes so soon after its end was told before it."""
 
+STANDING_S: Final = 1.0
+"""So long a reader has told nothing but what stands in each poll: then it has nothing else to say,
+as by a plain ACK. Its card is pulled, or it wants service."""
+
 US: Final = Identification("VND", "0", "VENDD", 1)
 """What we call ourselves in REQUEST ID."""
 
@@ -112,6 +116,13 @@ def one_shot(message: ReaderMessage) -> bool:
             return message.error_class == 1 or message.is_refund_error
         case _:
             return True
+
+
+def stands(message: ReaderMessage) -> bool:
+    """Whether it may be told in each poll, by a reader that works, and says nothing of a vend."""
+    if isinstance(message, Malfunction):
+        return message.error_class == 2
+    return isinstance(message, SessionCancelRequest)
 
 
 def is_reset(messages: tuple[ReaderMessage, ...]) -> bool:

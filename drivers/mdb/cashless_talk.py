@@ -66,6 +66,7 @@ from drivers.mdb.cashless_expect import (
     ReaderSettings,
     is_reset,
     one_shot,
+    stands,
     time_date,
 )
 from drivers.mdb.cashless_faults import READER_FAULTS, malfunction_fault
@@ -125,6 +126,7 @@ class ReaderTalk(MdbDriver):
         self._session = False
         self._card_refundable: bool | None = None
         self._cancel_told = False
+        self._standing = False  # the last poll brought nothing but what each one may bring
         self._foreign = False  # a session that is of no use to us: end it
         self._ended_at = float("-inf")  # the last request, vend or session
         self._approval_seen = False  # since the request
@@ -302,6 +304,7 @@ class ReaderTalk(MdbDriver):
     def on_quiet(self) -> None:
         """POLL was answered by an ACK."""
         self._reset_told = None
+        self._standing = False
         self._repeats.quiet()
         self._faults.clear(*READER_FAULTS)
         if self._turns:
@@ -317,6 +320,7 @@ class ReaderTalk(MdbDriver):
         if not is_reset(messages):
             self._reset_told = None
         self._malfunctions(messages)
+        self._standing = bool(messages) and all(map(stands, messages))
         for message in messages:
             if new.get(id(message), True):
                 self._message(message)

@@ -84,6 +84,50 @@ async def test_an_ack_at_level_one_leaves_open_whether_the_money_went_back() -> 
     await it.die()
 
 
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("refund_s", [0.0, 2.0])
+@pytest.mark.parametrize("why", ["pulled", "wants service"])
+@virtual
+async def test_a_refund_is_one_though_no_poll_is_answered_by_a_plain_ack(
+    why: str, refund_s: float, kind: LinkKind
+) -> None:
+    it = await selling(replace(CLASSIC, cancel_repeats=True, refund_s=refund_s), kind)
+    await approved(it)
+    if why == "pulled":
+        it.bench.reader.cancel_session()  # it asks for the end of its session in each poll
+    else:
+        it.bench.reader.malfunction(0x51)
+    began = now()
+    assert await it.reader.vend_failure() is RefundOutcome.REFUNDED
+    assert auth(it).state is AuthState.REFUNDED
+    assert now() - began < refund_s + 2.0
+    await it.reader.end_session()
+    await it.die()
+
+
+@virtual
+async def test_what_a_reader_that_does_not_work_says_is_no_proof_of_a_refund() -> None:
+    it = await selling()
+    await approved(it)
+    it.bench.reader.malfunction(0x81)
+    assert await it.reader.vend_failure() is RefundOutcome.UNKNOWN
+    await it.die()
+
+
+@pytest.mark.parametrize("why", ["pulled", "wants service"])
+@virtual
+async def test_a_refund_error_beside_what_each_poll_brings_is_one(why: str) -> None:
+    it = await selling(replace(CLASSIC, cancel_repeats=True))
+    it.bench.reader.faults.refund = "error"
+    await approved(it)
+    if why == "pulled":
+        it.bench.reader.cancel_session()
+    else:
+        it.bench.reader.malfunction(0x51)
+    assert await it.reader.vend_failure() is RefundOutcome.REFUSED
+    await it.die()
+
+
 @virtual
 async def test_a_refundable_card_overrides_its_reader() -> None:
     it = await selling(replace(EXPANDED, can_refund=False))

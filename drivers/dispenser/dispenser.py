@@ -108,10 +108,13 @@ class GpioDispenser:
         self._one_at_a_time = asyncio.Lock()
         self._fallen_by = float("-inf")  # by then a product that was not seen has fallen, or hangs
         self._quiet_by = float("-inf")  # by then one that was seen lies still
+        self._was_open = False  # the door, when this vend's sensor was looked at
 
     async def check_sensor(self, column: str, *, again: bool = False) -> SensorCheck:
         """Self-test the drop sensor, clear its latch and read it back; see the port."""
         self._hardware(column)
+        if not again:
+            self._was_open = self._door is not None and self._door.active
         if self._sensor is None:
             return SensorCheck.NOT_FITTED
         async with self._one_at_a_time:
@@ -145,12 +148,13 @@ class GpioDispenser:
                     return DispenseResult(DispenseOutcome.BLIND, detail="latched before the turn")
             if is_empty:
                 return DispenseResult(DispenseOutcome.EMPTY)
-            was_open = self._door is not None and self._door.active
+            if await self._opened():
+                return DispenseResult(DispenseOutcome.DOOR_OPENED)
             run = await self._run(hardware)
             result = await self._judge(run)
             if not run.only_home or result.outcome is not DispenseOutcome.NOT_SEEN:
                 return result
-            if self._door is not None and self._door.active and not was_open:
+            if await self._opened():
                 return replace(result, outcome=DispenseOutcome.DOOR_OPENED)
             result = await self._judge(await self._run(hardware))
             return replace(result, run_s=run.run_s + result.run_s)
@@ -262,6 +266,16 @@ class GpioDispenser:
         self._fallen_by = self._clock.monotonic_s() + LATE_S
         outcome = DispenseOutcome.BLIND if blind else DispenseOutcome.NOT_SEEN
         return DispenseResult(outcome, run.run_s)
+
+    async def _opened(self) -> bool:
+        """Tell whether the door was opened since the sensor was looked at for this vend.
+
+        A record is written in between, and a slow disk takes its time. Who tests a motor behind an
+        open door had it open before.
+        """
+        if self._door is None or self._was_open:
+            return False
+        return await stands(self._door, DOOR_DEBOUNCE_S)
 
     async def _fell_late(self, sensor: DropSensor, *, no_turn: bool) -> bool:
         """Tell whether what the first turn let go of has fallen before the extra one.

@@ -155,3 +155,22 @@ def test_another_column_delivers_for_one_that_was_switched_off_meanwhile(link: L
         assert [data.column for data in stage.records("dispense.intended")] == ["A2"]
 
     play(story, link)
+
+
+def test_a_motor_stands_still_though_a_slow_disk_writes_as_the_door_is_opened(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        await stage.coins(50)
+        stage.disk.sync_latency = lambda: 1.0
+        stage.press("B4")
+        await stage.passes(1.5)  # it is written down that the motor is to turn
+        stage.world.cabinet.set_door(True)
+        await stage.until(lambda: bool(stage.records("dispense.finished")))
+        stage.disk.sync_latency = None
+        await stage.until(lambda: not stage.state.sagas)
+        await stage.quiet()
+        (turned,) = stage.records("dispense.finished")
+        assert (turned.outcome, turned.run_ms) == ("door_opened", 0)
+        assert stage.spent == 0
+        await sells_again(stage)
+
+    play(story, link)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +223,25 @@ def test_the_last_product_that_falls_late_is_sold_though_its_column_says_empty(
     result = play(direct, story)
     assert result.outcome is (Outcome.EMPTY if falls_s is None else Outcome.DROPPED)
     assert direct.turns("A2") == 1
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+@pytest.mark.parametrize("open_s", [None, 0.001])
+def test_a_door_that_is_opened_before_the_motor_turns_keeps_it_off(
+    direct: Any, play: Play, fitted: bool, open_s: float | None
+) -> None:
+    """Between the look at the sensor and the turn a slow disk writes."""
+
+    async def story(bench: Any) -> DispenseResult:
+        await bench.dispenser.check_sensor("A1")
+        bench.cabinet.set_door(True)
+        if open_s is not None:  # a spike on its cable
+            asyncio.get_running_loop().call_later(open_s, bench.cabinet.set_door, False)
+        result: DispenseResult = await bench.dispenser.turn("A1")
+        return result
+
+    bench = replace(direct, fitted=fitted)
+    result = play(bench, story)
+    if open_s is None:
+        assert (result.outcome, result.run_s) == (Outcome.DOOR_OPENED, 0.0)
+    assert bench.turns("A1") == (0 if open_s is None else 1)

@@ -128,7 +128,7 @@ class AdapterTextLink:
             self.counters.silences += 1
         elif answer.kind is AnswerKind.GARBLED:
             self.counters.garbled += 1
-            if self._told:
+            if self._told or self._port is None:  # or it went with whatever was under way
                 answer = replace(answer, told=True)
         return answer
 

@@ -11,6 +11,7 @@ import pytest
 
 from controller.domain import commands as cmd
 from drivers.mdb.bill_validator import SPOILT
+from drivers.mdb.changer_talk import SPOILT as SPOILT_COIN
 from simulator.oracles import Allowance, check
 from simulator.peripherals.bill_settings import AfterPowerUp
 from simulator.truth import STACKER
@@ -325,3 +326,47 @@ def test_an_answer_that_told_of_no_bill_and_was_damaged_leaves_no_fault() -> Non
         assert bill_faults(stage) == []
 
     play(scenario, "adapter")
+
+
+# --------------------------------------------------- what went with the adapter's own plug
+
+
+def pulls_the_plug(stage: Stage, answer: bytes) -> None:
+    """Somebody pulls the adapter's plug as it is about to hand an answer over, and puts it back."""
+    left = 1
+
+    def look(when: str, data: bytes) -> None:
+        nonlocal left
+        if when == "before receiving" and data.startswith(answer) and left:
+            left -= 1
+            for port in list(stage._lines):
+                port.unplug()
+
+    for port in stage._lines:
+        port.on_traffic = look
+
+
+def test_a_bill_in_escrow_whose_answer_went_with_the_plug_comes_back() -> None:
+    """The adapter has acknowledged it: nobody would ever know of the bill, and it stayed there."""
+
+    async def scenario(stage: Stage) -> None:
+        pulls_the_plug(stage, b"p,91")
+        await stage.until(lambda: stage.world.insert_bill(1_000))
+        await stage.until(lambda: stage.account.returned == 1_000, within_s=60.0)
+        assert SPOILT in stage.flags
+        assert (stage.spent, stage.credit) == (0, 0)
+
+    play(scenario, "adapter", judged=False)
+
+
+def test_a_coin_whose_answer_went_with_the_plug_is_looked_for() -> None:
+    """In the cash box nothing counts it: a person is asked to look."""
+
+    async def scenario(stage: Stage) -> None:
+        pulls_the_plug(stage, b"p,45")
+        stage.world.insert_coin(200)
+        await stage.until(lambda: bool(stage.flags), within_s=60.0)
+        assert stage.flags == [SPOILT_COIN]
+        assert (stage.spent, stage.credit) == (200, 0)
+
+    play(scenario, "adapter", judged=False)

@@ -1,8 +1,8 @@
 """``vendd run``: one process from its configuration file to its exit status.
 
 A journal that can't be used does not end the process: the machine stays out of service with its
-panel and API up, until a technician has begun a new journal or mended the disk. One that can't even
-be read is looked for again and again.
+panel and API up, until a technician has begun a new journal or the disk works again, which is
+tried now and then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -59,7 +59,7 @@ EXIT_HARDWARE: Final = 69  # sysexits.h EX_UNAVAILABLE: not there now; start aga
 PINS_EVERY_S: Final = 1.0  # between two looks whether the pins are still there
 JOURNAL_EVERY_S: Final = 10.0  # a folder in memory is looked at; nothing is written
 REFUSE_EVERY_S: Final = 5.0  # a device that is away may come back with its acceptance on
-DISK_AGAIN_S: Final = 15.0  # a disk that can't be read may be back
+DISK_AGAIN_S: Final = 15.0  # a disk that does not work may do so again, or have room
 LINK_AFTER_S: Final = 2.0  # the network's libraries are loaded when the machine already sells
 PRUNE_AFTER_S: Final = 900.0  # a start has enough to do
 PRUNE_EVERY_S: Final = 6 * 3_600.0  # some hundred records: fewer than are worth a new base
@@ -134,7 +134,7 @@ async def _run(settings: MachineSettings) -> int:
                     stranded.owed(running)
                     service = StrandedService(stranded, running.journal.state, None, loop.time)
                     async with _refusing(settings, parts):
-                        await _serve(settings, service, heartbeat, stopping.wait)
+                        await _serve(settings, service, heartbeat, lambda: _pause(stopping))
                     continue
                 # What a start leaves stays for good: looking through it for garbage would hold up
                 # the bus for 30 ms, on a Pi for 100.
@@ -153,6 +153,13 @@ async def _run(settings: MachineSettings) -> int:
         return EXIT_OK
     finally:
         beat.stop()
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    """Wait before the disk is tried again, or until asked to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISK_AGAIN_S):
+            await stopping.wait()
 
 
 @asynccontextmanager

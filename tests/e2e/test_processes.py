@@ -289,12 +289,13 @@ async def test_a_journal_that_cannot_be_written_shows_what_is_owed_and_takes_not
     assert (await vendd.api.call("status"))["mode"] == "out_of_service"
     await rig.sim.insert_coin(50)
     await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)
-    await vendd.stop()
     for path, mode in with_modes:
         path.chmod(mode)
-    await rig.start_vendd()
+    await credit(rig, 100)  # nobody has to start it for that
     await rig.sim.pull_lever()
     await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
+    await vendd.stop()
+    await rig.start_vendd()
     await in_order(rig)
 
 

@@ -24,7 +24,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
 from controller.journal.store import Journal
 from controller.machine.damage import Stretch
-from controller.machine.effects import Effect, Wake
+from controller.machine.effects import CountTubes, Effect, Wake
 from controller.machine.modes import Modes
 from controller.machine.plan import Judged, Plan
 from controller.machine.table import Mode, Trigger
@@ -137,6 +137,7 @@ class Live:
     unproved: set[int] = field(default_factory=set)  # payouts whose changer fell silent
     owing_since: dict[int, float] = field(default_factory=dict)  # since the first order
     again_at: dict[int, float] = field(default_factory=dict)  # the next order after a short one
+    recounted: set[int] = field(default_factory=set)  # vends that the tubes were asked for
     # Pieces believed as its payout was ordered.
     held_then: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
     seen: dict[int, tuple[object, ...]] = field(default_factory=dict)  # sagas at the last look
@@ -517,6 +518,19 @@ class Desk:
         """Show the customer something for a while; ``text`` is a reader's own."""
         self.live.notice = Notice(message, self.now + seconds, selection, price, amount, code, text)
         self.do(Wake("show", seconds))
+
+    def asks_tubes(self) -> bool:
+        """Have the tubes counted; False where none can be.
+
+        A hand may have filled them, and no switch told of it: before anybody is refused, or gets a
+        claim, for want of coins.
+        """
+        live = self.live
+        here = DeviceName.CHANGER in live.ready and live.tubes_checked and not self.tubes_out
+        if here and self.state.tube_coins():
+            self.do(CountTubes("check"))
+            return True
+        return False
 
     def answer(self, key: str, result: dict[str, Any]) -> None:
         """Answer the command that waits under ``key``, if one does."""

@@ -78,6 +78,7 @@ def confirm(desk: Desk) -> None:
     if change and not desk.policy.multi_vend and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=last, price=needed)
         desk.do(Beep(Tone.ERROR))
+        desk.asks_tubes()
         return
     basket.of = len(basket.items)
     proceed(desk)

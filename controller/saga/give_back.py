@@ -102,6 +102,8 @@ def give_back(desk: Desk, saga: Saga) -> None:
     if saga.short_payouts >= patience.SURE_TRIES and plan.bills and _bills_came_last(saga):
         coins = best_partial(total, desk.coins())  # rather than to ask the recycler once more
         plan = coins if coins.amount >= plan.amount else plan
+    if plan.amount < total and not given_up and _counts_first(desk, saga):
+        return
     if given_up or patience.overdue(desk, saga):
         plan = _last_coins(desk, saga, total)
     if _wait_for_payers(desk, saga, plan, total):
@@ -138,6 +140,14 @@ def give_back(desk: Desk, saga: Saga) -> None:
     desk.live.held_then[saga.vend] = tuple(desk.state.pieces_of(device.value))
     desk.do(Payout(saga.vend, order, device))
     desk.tell(_on_payout(saga), amount=plan.amount, seconds=_PAYING_S)
+
+
+def _counts_first(desk: Desk, saga: Saga) -> bool:
+    """Ask the tubes, once, before what can't be paid becomes a claim; the count goes on with it."""
+    if saga.vend in desk.live.recounted:
+        return False
+    desk.live.recounted.add(saga.vend)
+    return desk.asks_tubes()
 
 
 def _bills_came_last(saga: Saga) -> bool:

@@ -76,6 +76,7 @@ def forget(desk: Desk, saga: Saga) -> None:
     live.timed_out.discard(saga.vend)
     live.seen.pop(saga.vend, None)
     live.held_then.pop(saga.vend, None)
+    live.recounted.discard(saga.vend)
 
 
 # -------------------------------------------------------------------------------------- watch

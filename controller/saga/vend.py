@@ -103,6 +103,7 @@ def select(desk: Desk, selection: str) -> Saga | None:
     if change and alone and not can_change(change, desk.tubes()):
         desk.tell(Message.EXACT_CHANGE_ONLY, selection=selection, price=price)
         desk.do(Beep(Tone.ERROR))
+        desk.asks_tubes()
         return None
     saga = desk.open(
         rec.VendOpened(

@@ -17,7 +17,7 @@ from controller.saga import claims
 from simulator.peripherals.changer_settings import BusyStyle, CoinSpec
 from simulator.plan import WorldPlan, changer_for, plan_for
 from simulator.world import Link
-from tests.scenarios.stage import SETTINGS, Stage, play, with_mdb
+from tests.scenarios.stage import SETTINGS, Stage, play, with_mdb, with_policy
 
 PAID_OTHER = f"changer {FaultCode.CHANGER_PAID_OTHER.value}"
 LEVELS = ("by coins", "by value")
@@ -413,3 +413,32 @@ def test_a_changer_that_picks_coins_itself_leaves_the_owners_reserve(
     coins = (CoinSpec(10, 80, 10), CoinSpec(20, 80, 4), CoinSpec(50), CoinSpec(100))
     settings = with_mdb("changer", keep={20: 3})
     play(scenario, link, settings=settings, plan=plan(level, coins=coins))
+
+
+@pytest.mark.parametrize("basket", [False, True])
+def test_who_is_refused_for_want_of_change_has_the_tubes_counted(basket: bool, link: Link) -> None:
+    """A hand may have filled them, and no switch told of it: nothing else would ask."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.world.fill_tube(50, 10)
+        await stage.coins(100)
+        stage.press("B4#" if basket else "B4")
+        await stage.passes(5.0)
+        assert stage.products == []
+        await stage.buys("#" if basket else "B4")
+        right(stage)
+
+    coins = (CoinSpec(10), CoinSpec(20), CoinSpec(50, 80), CoinSpec(100))
+    settings = with_policy(basket=basket)
+    play(scenario, link, settings=settings, plan=plan("by coins", coins=coins))
+
+
+def test_who_wants_money_back_has_the_tubes_counted_before_a_claim(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.world.fill_tube(50, 10)
+        await stage.gives_back()
+        assert (stage.account.returned, stage.claimed) == (100, 0)
+
+    coins = (CoinSpec(10), CoinSpec(20), CoinSpec(50, 80), CoinSpec(100))
+    play(scenario, link, plan=plan("by coins", coins=coins))

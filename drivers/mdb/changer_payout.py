@@ -122,6 +122,8 @@ async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]
             return True
         if number + 1 < len(parts):
             held = await _fallen(changer, held, coin_type, count, jams)
+            if changer.resets != started:
+                return True
     return True
 
 

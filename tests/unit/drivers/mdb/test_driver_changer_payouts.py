@@ -198,6 +198,28 @@ async def test_a_reset_in_mid_payout_is_told_and_the_tubes_tell_the_rest(by_valu
     await it.die()
 
 
+@pytest.mark.parametrize("busy", list(BusyStyle))
+@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.55, 0.9, 1.5, 2.2, 2.6])
+@virtual
+async def test_nothing_is_ordered_of_a_changer_that_reset_itself_in_mid_payout(
+    busy: BusyStyle, after_s: float
+) -> None:
+    """It would pay behind the evidence, if its motor takes its time."""
+    it = await changer(ChangerSettings(busy=busy)).up()
+    before = counts(it)
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(340, ((4, 3), (2, 2)))))
+    await until(lambda: it.bench.changer._payout.ordered)
+    await asyncio.sleep(after_s)
+    it.bench.changer.self_reset()
+    evidence = await paying
+    told = evidence.tubes
+    assert told is not None
+    await asyncio.sleep(5.0)
+    assert told.counts == counts(it)
+    assert sum(before) >= sum(counts(it))
+    await it.die()
+
+
 @pytest.mark.parametrize("by_value", [False, True])
 @virtual
 async def test_a_jam_ends_the_payout_early_and_is_told(by_value: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.contract.commands import ClaimClose, CommandBody, arguments_of
-from cloud.contract.messages import REVISION_MAX, Desired
+from cloud.contract.messages import REVISION_MAX, Desired, Signed, read
+from cloud.contract.signing import KeyBody
 from cloud.contract.topics import Address, Topic
 from cloud.fleet import schema as t
 from cloud.fleet.broker import Connection
@@ -19,6 +20,8 @@ from cloud.fleet.database import FleetDatabase
 from cloud.fleet.signatory import Signatory
 
 DEFAULT_LIFE_MS = 24 * 3_600_000
+# Revisions at a time: a signer signs so many a minute, and others want to have something signed.
+SIGNED_AGAIN: Final = 50
 
 
 class OrderRefusedError(Exception):
@@ -169,6 +172,58 @@ async def set_desired(
             )
         )
     return body.revision
+
+
+async def sign_again(database: FleetDatabase, signer: Signatory, until_ms: int) -> int:
+    """Sign newest revisions anew whose key ends before a time; returns how many.
+
+    They are retained, and a machine that hears of one later takes none that an ended key has
+    signed. Where there is no key that lives longer all stays as it is.
+
+    Raises:
+        cloud.fleet.signer.SignerError: They may not be signed, or nobody is there who could.
+    """
+    newest = (
+        select(t.desired.c.machine_id, func.max(t.desired.c.revision).label("revision"))
+        .group_by(t.desired.c.machine_id)
+        .subquery()
+    )
+    same = (
+        t.desired.c.machine_id == newest.c.machine_id,
+        t.desired.c.revision == newest.c.revision,
+    )
+    async with database.reading() as reading:
+        query = select(t.desired.c.machine_id, t.desired.c.revision, t.desired.c.message)
+        rows = (await reading.execute(query.join(newest, and_(*same)))).all()
+    count = 0
+    without: set[str] = set()
+    for row in rows:
+        told = read(Signed, bytes(row.message))
+        body = read(Desired, told.body)
+        if _ends(told) >= until_ms or body.tenant in without:
+            continue
+        again = await signer.desired(body)
+        if _ends(again) <= _ends(told):
+            without.add(body.tenant)
+            continue
+        async with database.writing() as connection:
+            await connection.execute(
+                update(t.desired)
+                .where(
+                    t.desired.c.machine_id == row.machine_id,
+                    t.desired.c.revision == row.revision,
+                )
+                .values(message=again.to_bytes())
+            )
+        count += 1
+        if count == SIGNED_AGAIN:
+            break
+    return count
+
+
+def _ends(signed: Signed) -> int:
+    """Return when the key ends that has signed something."""
+    return 0 if signed.key is None else read(KeyBody, signed.key.body).not_after
 
 
 async def publish_open(

@@ -25,6 +25,7 @@ from cloud.fleet.signatory import Signatory, signatory_of
 from config.fleet import FleetSigner
 from tests.fleet.machines import START, Machine, register
 
+DAY_MS = 24 * 3_600_000
 A1 = rec.Shelf(product="tea", price=170, capacity=6)
 
 
@@ -90,6 +91,34 @@ async def test_the_machines_records_say_what_became_of_each_revision(
     assert (shelf["product"], shelf["price"]) == ("tea", 5)
     await rebuild(database, START)
     assert await told() == first
+
+
+async def test_a_revision_outlives_the_key_that_has_signed_it(
+    database: FleetDatabase, keys: Signatory, tmp_path: Path
+) -> None:
+    machine = Machine()
+    await register(database, machine)
+    settings = {"policy": {"max_credit": 1}}
+    for _ in range(2):
+        await wants(database, keys, machine, settings)
+    until = START + (signer.KEY_DAYS + 1) * DAY_MS
+    assert await orders.sign_again(database, keys, until) == 0, "no key lives longer"
+    home = Home(tmp_path / "home")
+    seed = bytes([3]) * 32
+    signer.make_key(home, "acme-2", "acme", (Role.OPERATOR,), seed, START + 9 * DAY_MS)
+
+    assert await orders.sign_again(database, keys, START + signer.KEY_DAYS * DAY_MS) == 0, "not yet"
+    assert await orders.sign_again(database, keys, until) == 1, "the newest"
+    assert await orders.sign_again(database, keys, until) == 0
+
+    async with database.reading() as connection:
+        query = select(t.desired.c.message).order_by(t.desired.c.revision)
+        first, second = (bytes(raw) for raw in (await connection.execute(query)).scalars())
+    verifier = signing.Verifier(signing.public_of(bytes([1]) * 32), machine.address)
+    told = verifier.desired(read(Signed, second), until)
+    assert (told.revision, told.settings) == (2, settings)
+    with pytest.raises(signing.SignatureRefusedError, match="has ended"):
+        verifier.desired(read(Signed, first), until)
 
 
 async def test_a_revision_that_is_taken_closes_the_alert_of_one_that_was_not(

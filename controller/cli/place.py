@@ -18,6 +18,8 @@ DEFAULT_FOLDER: Final = Path("/var/lib/vendd/journal")
 SOCKET_NAME: Final = "vendd.sock"
 FOLDER_NAME: Final = "journal"
 
+_UNTOLD: Final = (Exit.NOT_RUNNING, Exit.FAILED)  # it was asked, and no answer came
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -82,7 +84,13 @@ def ask(context: typer.Context, method: str, **params: Any) -> Any:
 def act(context: typer.Context, method: str, **params: Any) -> Any:
     """Call an acting method, which may move things and take its time. Raises CliError."""
     with Client(place(context).socket) as client:
-        return client.call(method, timeout_s=ACT_TIMEOUT_S, **params)
+        try:
+            return client.call(method, timeout_s=ACT_TIMEOUT_S, **params)
+        except CliError as error:
+            if error.code not in _UNTOLD:
+                raise
+            words = f"{error}\nWhether it was done, or is under way, tells `vendctl journal tail`"
+            raise CliError(words, error.code) from error
 
 
 def completed(

@@ -414,3 +414,15 @@ def test_collecting_can_be_told_everything_at_once(ctl: Any, machine: Any) -> No
     ended = ctl("collect", "--cashbox", "2.10", "--stacker", "5", "--bills", 1, "--yes")
     assert ended.lines[-2] == "Cash box         2.10      2.00       +0.10"
     assert len(machine.told) == 1
+
+
+def test_who_gets_no_answer_is_told_where_it_stands_whether_it_was_done(
+    ctl: Any, machine: Any
+) -> None:
+    async def act(command: cmd.Command, by: str) -> dict[str, Any]:
+        raise RuntimeError("the disk is gone")
+
+    machine.act = act
+    ended = ctl("credit", "grant", "1.50", "--reason", "sorry")
+    assert ended.code == 7
+    assert ended.err.endswith("or is under way, tells `vendctl journal tail`\n")

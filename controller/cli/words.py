@@ -74,6 +74,10 @@ def _collected(data: Data, money: Callable[[int], str]) -> str:
     return f"{money(counted)} counted, {money(expected)} expected{old}, by {data['by']}"
 
 
+def _locked(data: Data) -> int:
+    return int(data["coins"] + data["bills"] + data.get("product", 0))  # the last since it is there
+
+
 def _into(data: Data) -> str:
     return ", into the recycler" if data.get("into") == "recycler" else ""
 
@@ -118,8 +122,8 @@ _WORDS: Final[dict[str, _Say]] = {
     "vend.opened": lambda d, m: (
         f"{d['selection']} {d['product']} {m(d['price'])}{_test(d)}{_by(d)}"
     ),
-    "credit.authorised": lambda d, m: f"{m(d['coins'] + d['bills'])} locked",
-    "credit.restored": lambda d, m: f"{m(d['coins'] + d['bills'])} unlocked",
+    "credit.authorised": lambda d, m: f"{m(_locked(d))} locked",
+    "credit.restored": lambda d, m: f"{m(_locked(d))} unlocked",
     "credit.granted": lambda d, m: f"{m(d['amount'])} by {d['by']}: {d['reason']}",
     "approval.requested": lambda d, m: f"{d['device']}: VEND REQUEST {m(d['amount'])}",
     "approval.cancel_intended": lambda d, _: f"{d['device']}: the request is ended",
@@ -130,7 +134,7 @@ _WORDS: Final[dict[str, _Say]] = {
     "dispense.refused": lambda d, _: f"{d['column']}: {d['reason']}",
     "settle.intended": _settling,
     "settle.finished": _settled,
-    "vend.settled": lambda d, m: f"{m(d['cash'])} earned",
+    "vend.settled": lambda d, m: f"{m(d['cash'] + d.get('product', 0))} earned",
     "vend.closed": lambda d, _: " ".join((d["result"], *d["flags"])),
     "credit_return.opened": lambda d, m: f"{m(d['amount'])}: {d['reason']}",
     "late_approval.opened": lambda d, _: f"{d['device']} approved what nobody waits for",

@@ -85,6 +85,13 @@ def test_no_words_are_kept_for_records_that_do_not_exist() -> None:
             {"cause": "boot", "tubes": [[2, 50, 3, 6], [1, 10, 4, 4]]},
             "boot, 2 tubes, 1 differ",
         ),
+        (
+            "credit.authorised",
+            {"coins": 20, "bills": 0, "lots": [], "product": 150},
+            "1.70 EUR locked",
+        ),
+        ("vend.settled", {"cash": 20, "lots": [], "product": 150}, "1.70 EUR earned"),
+        ("vend.settled", {"cash": 20, "lots": []}, "0.20 EUR earned"),
         ("price.set", {"price": 1}, "price=1"),
         ("of.tomorrow", {"a": 1, "b": "", "c": None, "d": "x"}, "a=1, d=x"),
     ],

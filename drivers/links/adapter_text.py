@@ -183,7 +183,10 @@ class AdapterTextLink:
         for _ in range(SYNC_TRIES):
             if self._port is None:
                 return found
-            got = await self._ask(VERSION, "v" if found is not None else "pv")
+            try:
+                got = await self._ask(VERSION, "v" if found is not None else "pv")
+            except LinkError:
+                return found  # the port is gone by now; the block had left before
             if got is None:
                 continue
             if isinstance(got, Version):

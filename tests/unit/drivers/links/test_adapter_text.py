@@ -214,6 +214,23 @@ async def test_a_cable_pulled_in_mid_exchange_leaves_its_outcome_open() -> None:
 
 
 @virtual
+async def test_a_block_had_left_though_the_port_is_gone_when_its_answer_is_asked_after() -> None:
+    """Whoever pays must not take it for never sent, and pay again."""
+    box = Box()
+    link = await opened(box)
+    box.answers = {"R,0D,30": [None]}
+
+    def goes() -> None:
+        box.gone = True  # and nobody has told of it yet
+
+    asyncio.get_running_loop().call_later(0.1, goes)
+    answer = await link.exchange(b"\x0d\x30")
+    assert (answer.kind, answer.told) == (AnswerKind.GARBLED, True)
+    with pytest.raises(LinkError, match="unplugged"):
+        await link.exchange(b"\x0b")
+
+
+@virtual
 async def test_a_write_that_fails_sent_nothing() -> None:
     box = Box()
     link = await opened(box)

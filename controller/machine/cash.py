@@ -379,12 +379,14 @@ class CashHandling:
         nothing: ours stands, and what was in escrow is asked for again.
         """
         desk, state = self._desk, self._desk.state
+        held = state.escrow
+        if desk.live.stacker_checked and held is not None and not held.claimed:
+            after_reset = False  # a person had been inside: it was to tell of the one before
         counts, was_reset = result.known, after_reset
         if was_reset:
             self._word_due = None  # what it had to tell of before is forgotten
         if not counts:
             result, after_reset = StackerCount(state.stacker, result.full), False
-        held = state.escrow
         if self._replaced and held is not None and desk.live.stacker_checked:
             return  # not reset since: it may be the one before; asked again behind this one
         self._replaced = False

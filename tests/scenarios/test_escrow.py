@@ -547,3 +547,35 @@ def test_a_count_that_tells_of_another_bill_does_not_stack_the_one_that_waits(li
         await stage.until(lambda: stage.account.returned == 500)
 
     play(scenario, link, settings=machine("hold"))
+
+
+def test_a_count_behind_a_visit_that_comes_late_does_not_lose_the_bill_that_waits(
+    link: Link,
+) -> None:
+    """It was to tell where another one went that had been stuck, and failed at first."""
+
+    async def scenario(stage: Stage) -> None:
+        validator = stage.world.bill
+        assert validator is not None
+        stage.breaks(BILL, "jam_on_return")
+        await bill(stage)
+        stage.press("*")
+        await stage.until(lambda: stage.claimed == 500, within_s=60.0)
+        answer = validator._handle
+        validator._handle = (  # type: ignore[method-assign] # it does not answer STACKER
+            lambda payload: None if payload[0] == 0x36 else answer(payload)
+        )
+        validator.clear_jam("technician")
+        await stage.until(lambda: not stage.has_fault(BILL, FaultCode.BILL_JAM))
+        validator.say(b"\xa0")  # "returned"
+        await stage.until(lambda: stage.state.escrow is None)
+        await stage.until(lambda: stage.world.insert_bill(1000), within_s=10.0)
+        await stage.until(lambda: stage.state.escrow is not None)
+        await stage.passes(6.0)
+        validator._handle = answer  # type: ignore[method-assign]
+        await stage.passes(10.0)
+        assert stage.state.escrow is not None, "it is there"
+        stage.press("*")
+        await stage.until(lambda: stage.account.returned == 1000)
+
+    play(scenario, link, settings=machine("hold"))

@@ -35,22 +35,22 @@ async def make_base(
     registry: Registry,
     *,
     limit: int,
+    now_ms: int,
     cutoff_ms: int,
     ended: Callable[[], bool] = lambda: False,
 ) -> Base | None:
     """Fold up to the last record that is at most ``limit`` and old enough, and sign the state.
 
     A record is old enough when its confirmed time is not after ``cutoff_ms``; one whose time was
-    not confirmed goes with the next confirmed one behind it. What this software does not know
-    stays, for who knows it. None: it is not worth it yet, or ``ended`` said so.
+    not confirmed, or by a clock that was wrong (it is after ``now_ms``), goes with the next one
+    behind it. What this software does not know stays, for who knows it. None: it is not worth it
+    yet, or ``ended`` said so.
     """
     old = await bases.load(database, journal, key)
     if old is not None and old.fold > fold.version:
-        return (
-            None  # a newer software's: a snapshot of ours behind it is what this start began with
-        )
+        return None  # a newer software's; this start began with a snapshot of ours behind it
     start = old.at if old else reader.START
-    target = await _last_old_enough(database, journal, start, limit, cutoff_ms)
+    target = await _last_old_enough(database, journal, start, limit, (cutoff_ms, now_ms))
     if target - start.seq < MIN_STEP:
         return None
     try:
@@ -72,6 +72,7 @@ async def make_base(
                     fold,
                     registry,
                     limit=seq - 1,
+                    now_ms=now_ms,
                     cutoff_ms=cutoff_ms,
                     ended=ended,
                 )
@@ -86,15 +87,15 @@ async def make_base(
 
 
 async def _last_old_enough(
-    database: Database, journal: bytes, start: Position, limit: int, cutoff_ms: int
+    database: Database, journal: bytes, start: Position, limit: int, times_ms: tuple[int, int]
 ) -> int:
-    found = start.seq
+    (cutoff_ms, now_ms), found = times_ms, start.seq
     async for rows in reader.walk(database, journal, start):
         for seq, _, body, _ in rows:
             if seq > limit:
                 return found
             head = read_head(body)
-            if head.confirmed:
+            if head.confirmed and head.at_ms <= now_ms:
                 if head.at_ms > cutoff_ms:
                     return found
                 found = seq

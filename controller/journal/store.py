@@ -379,7 +379,6 @@ class Journal(ReadableJournal[S]):
         limit = min(self._acked_seq, self.state.prune_floor() - 1, self._durable - 1)
         if not confirmed or self._key is None or limit <= self._base_seq:
             return 0
-        cutoff_ms = now_ms - retention // _MS
         before = self._base_seq
         # It only reads, and what it may read is in no state that is still needed.
         base = await pruning.make_base(
@@ -389,7 +388,8 @@ class Journal(ReadableJournal[S]):
             self._fold,
             self._registry,
             limit=limit,
-            cutoff_ms=cutoff_ms,
+            now_ms=now_ms,
+            cutoff_ms=now_ms - retention // _MS,
             ended=lambda: self._prune_no_more,
         )
         if base is None:

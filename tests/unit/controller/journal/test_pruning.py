@@ -146,6 +146,22 @@ async def test_a_record_of_unknown_time_goes_with_the_next_known_one() -> None:
     assert await journal.prune(WEEK) == 1503
 
 
+async def test_a_clock_that_was_wrong_for_a_while_keeps_nothing_for_good() -> None:
+    """By ten years, and confirmed: until then nothing would have been dropped."""
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 800)
+    now_ms = int(shop.clock.wall.timestamp() * 1000)
+    journal.label.confirm(now_ms + 10 * 365 * 86_400_000, int(shop.clock.now_s * 1000))
+    await shop.sell(journal, 800)
+    shop.confirm(journal)
+    await shop.sell(journal, 800)
+    await shop.acknowledge(journal)
+    assert await journal.prune(WEEK) == 0
+    shop.clock.advance(8 * 86_400)
+    assert await journal.prune(WEEK) == 2_401
+
+
 async def test_what_the_state_needs_stays() -> None:
     _, journal = await old_journal()
     journal.state.needed = 1800

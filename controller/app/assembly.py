@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from config.machine import MachineSettings
 from controller.app.books import claim_key, open_journal
-from controller.app.box import flight_recorder
+from controller.app.box import Box, flight_recorder
 from controller.app.devices import (
     build_pulse,
     cctalk_line,
@@ -20,13 +20,15 @@ from controller.app.devices import (
 )
 from controller.app.parts import Parts
 from controller.app.running import Running
-from controller.faults import ConfigError
+from controller.faults import ConfigError, JournalError
+from controller.journal.store import Journal
 from controller.machine.desk import Desk
 from controller.machine.runner import Inbox, Machine
 from controller.planning import SettingsPlanner, holding
 from controller.ports import Hands
 from controller.saga.claims import mint
 from controller.spool import FolderSpool
+from controller.state.state import State
 from drivers.dispenser.assembly import build_dispenser
 from drivers.gpio.lines import Lines
 from drivers.links.tapped import TappedLink
@@ -45,6 +47,17 @@ async def compose(settings: MachineSettings, parts: Parts) -> Running:
     if box is not None:
         parts = replace(parts, clock=box.clock)
     journal = await open_journal(settings, parts)
+    try:
+        return await _compose_over(journal, settings, parts, box)
+    except JournalError:
+        with suppress(JournalError):  # it is tried again, perhaps by this process
+            await journal.close()
+        raise
+
+
+async def _compose_over(
+    journal: Journal[State], settings: MachineSettings, parts: Parts, box: Box | None
+) -> Running:
     for setting, wanted, found, is_what in (
         ("id", settings.machine.id, journal.state.machine, "is of"),
         ("currency", settings.machine.currency, journal.state.currency, "counts in"),

@@ -10,13 +10,14 @@ import errno
 
 import pytest
 
+from controller.app.books import CLAIM_KEY_FILE
 from controller.daemon import _keep_house
 from controller.faults import FaultCode, JournalError
 from controller.journal import checkpoints
 from controller.journal import records as rec
 from controller.journal.database import Access
 from controller.journal.envelope import to_ms
-from controller.journal.errors import JournalReadOnlyError
+from controller.journal.errors import DiskIoError, JournalReadOnlyError
 from controller.journal.identity import journal_file
 from controller.journal.pruning import MIN_STEP
 from controller.journal.store import Journal
@@ -269,3 +270,20 @@ def test_an_old_record_that_can_t_be_read_is_told_and_the_machine_sells_on() -> 
         assert stage.has_fault("journal", FaultCode.JOURNAL_BROKEN)
 
     play(scenario, ends=False)
+
+
+def test_a_start_that_fails_behind_its_journal_lets_go_of_it() -> None:
+    """The next try may be the same process's, which would take itself for another vendd."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        await stage.kill()
+        stage.disk.remove(CLAIM_KEY_FILE)
+        stage.disk.fail(Io.WRITE, suffix=f"{CLAIM_KEY_FILE}.new")
+        with pytest.raises(DiskIoError):
+            await stage.boot()
+        stage.disk.heal()
+        await stage.opens()
+        assert stage.credit == 100
+
+    play(scenario)

@@ -23,6 +23,7 @@ from drivers.mdb.bill_commands import (
     encode_command,
 )
 from drivers.mdb.changer_payout import (
+    BUSY,
     LAST_LOOK_S,
     UNHEARD_VALUE_POLLS,
     PayingChanger,
@@ -79,6 +80,8 @@ async def pay_bills(recycler: PayingChanger, bill_type: int, count: int) -> Bill
     if not idle:
         return BillsPaid(idle=False, balked=True)
     status = await ask_bills_paid(recycler)
+    if status == BUSY:
+        return BillsPaid(idle=False, balked=True)
     if status is not None and not answer.heard and not any(status):
         status = None  # zeros of a payout that perhaps never began: the counts decide
     return BillsPaid(idle=True, status=status, balked=balked)

@@ -43,7 +43,7 @@ from drivers.mdb.bill_faults import DISPENSER_BUSY, DISPENSER_FAULTS
 from drivers.mdb.bill_payout import ask_bills_paid, pay_bills
 from drivers.mdb.bill_validator import KINDS, RESULTS, MdbBillValidator
 from drivers.mdb.blocks import MdbBlockError
-from drivers.mdb.changer_payout import wait_idle
+from drivers.mdb.changer_payout import BUSY, wait_idle
 from drivers.mdb.fields import TYPES, types_of
 from drivers.mdb.identity import identity_of
 from drivers.mdb.payout_evidence import evidence_of
@@ -156,6 +156,7 @@ class MdbBillRecycler(MdbBillValidator):
             status = None
             if idle and self.resets == resets:
                 status = await ask_bills_paid(self)
+                idle = status != BUSY
                 if status is not None and not any(status):
                     status = None  # nothing held, or told already: only the counts know
             return await self._evidence(idle=idle, status=status, resets=resets)

@@ -27,6 +27,7 @@ from drivers.mdb.changer_faults import (
 )
 from drivers.mdb.changer_life import ChangerLife
 from drivers.mdb.changer_payout import (
+    BUSY,
     ask_status,
     late_coins,
     pay_coins,
@@ -90,6 +91,7 @@ class MdbChanger(ChangerLife):
             info = self._info
             if idle and info is not None and info.pays_by_value and self.resets == resets:
                 status = await ask_status(self)
+                idle = status != BUSY
                 if status is not None and not any(status):
                     # Nothing held: paid by DISPENSE, or told already. Only the tubes know.
                     status = None

@@ -47,6 +47,9 @@ polls of a payout by ACK, before their motor runs, or all of them: by the standa
 LAST_LOOK_S: Final = 2.0
 """After the limit is over: the changer's non-response time, for one more answer."""
 
+BUSY: Final[tuple[int, ...]] = ()
+"""No status: asked for as long as it may take, it went on saying that it pays."""
+
 _STATUS: Final = encode_command(AskPayoutStatus())
 _VALUE_POLL: Final = encode_command(PayoutValuePoll())
 
@@ -200,6 +203,8 @@ async def pay_value(changer: PayingChanger, value: int) -> tuple[bool, tuple[int
         if changer.resets != started:
             return True, None
         status = await ask_status(changer)
+        if status == BUSY:
+            return False, None
         if status is None or (not answer.heard and not any(status)):
             return True, None
         paid = status if paid is None else tuple(map(sum, zip(paid, status, strict=True)))
@@ -263,7 +268,7 @@ async def ask_status(
     question: bytes = _STATUS,
     read: Callable[[bytes], tuple[int, ...]] = _coins_paid,
 ) -> tuple[int, ...] | None:
-    """PAYOUT STATUS, which an ACK alone calls busy; None when it is not to be had.
+    """PAYOUT STATUS, which an ACK alone calls `BUSY`; None when it is not to be had.
 
     The changer forgets it once it is acknowledged. So on an adapter an answer that got lost behind
     the adapter's own ACK is gone, and must not be asked again: zeros would come.
@@ -271,6 +276,7 @@ async def ask_status(
     loop = asyncio.get_running_loop()
     end = loop.time() + PAYOUT_ANSWER_S
     unheard = 0
+    told: tuple[int, ...] | None = None
     while loop.time() < end and unheard < UNHEARD_VALUE_POLLS:
         try:
             answer = await changer.send(question, Retry.ONCE)
@@ -283,7 +289,8 @@ async def ask_status(
                 return None
         if answer.kind is AnswerKind.GARBLED and not changer.withholds_ack:
             return None
+        told = BUSY if answer.kind is AnswerKind.ACK else None
         unheard = 0 if answer.heard else unheard + 1
         if await changer.turn(PAYOUT_ANSWER_S) is Turn.LOST:
             return None
-    return None
+    return told

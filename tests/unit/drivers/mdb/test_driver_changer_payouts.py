@@ -309,3 +309,18 @@ async def test_a_port_lost_in_mid_payout_leaves_it_open() -> None:
     assert not evidence.idle
     assert evidence.tubes is None
     await it.die()
+
+
+@virtual
+async def test_one_whose_status_alone_says_that_it_pays_on_and_on_is_stopped() -> None:
+    """Its polls are as if it had ended, and no coin falls: without a RESET it would never pay."""
+    it = await changer(ChangerSettings(busy=BusyStyle.NEVER)).up()
+    it.bench.changer.faults.stall = True
+    order = PayoutOrder(300, ((4, 3),), by_value=True)
+    evidence, fell = await pay(it, order)
+    assert (evidence.was_reset, evidence.status, fell) == (True, None, 0)
+    assert not it.bench.changer.paying
+    it.bench.changer.faults.stall = False
+    _, fell = await pay(it, order)
+    assert fell == 300
+    await it.die()

@@ -49,6 +49,22 @@ async def test_the_evidence_of_a_payout_survives_a_kill(
     await it.die()
 
 
+@virtual
+async def test_one_whose_status_alone_says_that_it_pays_is_not_idle_at_a_restart() -> None:
+    """The RESET of its start ends that, and then its tubes tell."""
+    it = await changer(ChangerSettings(busy=BusyStyle.NEVER)).up()
+    info = it.changer.info
+    it.bench.changer.faults.stall = True
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(500, ((4, 5),), by_value=True)))
+    await until(lambda: it.bench.changer.paying)
+    it.cut()
+    await it.die()
+    await asyncio.gather(paying, return_exceptions=True)
+    await it.greet(changer=Known(info))
+    assert not (await it.changer.payout_evidence()).idle
+    await it.die()
+
+
 @pytest.mark.parametrize("by_value", [False, True])
 @pytest.mark.parametrize("busy", [BusyStyle.LATE, BusyStyle.NEVER])
 @virtual

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.machine import languages
+from controller.machine import languages, sessions
 from controller.machine.desk import READERS, Desk
-from controller.machine.effects import Beep, CancelReading, EndSession, Wake
+from controller.machine.effects import Beep, CancelReading, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
@@ -167,7 +167,7 @@ class Keys:
             return
         live.notice = None
         if live.session is not None:
-            desk.do(EndSession(live.session))
+            sessions.end(desk, live.session)
         if desk.policy.must_vend and desk.credit and not live.tried:
             desk.tell(Message.MUST_VEND)
             return

@@ -161,6 +161,63 @@ def test_whoever_keys_while_the_last_session_ends_is_told_what_to_do(kind: str, 
     play(scenario, link, plan=plan(kind, session_end_s=4.0))
 
 
+@pytest.mark.parametrize("how", ["pulled", "coin return"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_keys_behind_a_card_that_was_taken_back_is_told_what_to_do(
+    kind: str, how: str, link: Link
+) -> None:
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        live = stage.running.machine.desk.live
+        await begin(stage)
+        if how == "pulled":
+            stage.world.remove_card()
+        else:
+            stage.press("*")
+        await stage.passes(0.5)
+        seen = len(stage.shown)
+        stage.press("A3")
+        await stage.passes(1.0)
+        assert live.session is not None, "it has not ended yet"
+        told = " ".join(stage.shown[seen:]).lower()
+        assert "declined" not in told
+        assert "please wait" not in told
+        if kind == "always idle":
+            await stage.shows("hold your card")
+            stage.press("*")
+        await stage.quiet()
+        assert charged(stage) == 0
+
+    play(scenario, link, plan=plan(kind, session_end_s=4.0))
+
+
+def test_a_card_at_one_reader_does_not_wait_for_the_other_one_s_session_to_end(link: Link) -> None:
+    settings = with_mdb("cashless2", enabled=True)
+    readers = {
+        name: replace(reader_for("EUR"), serial=f"{n:012d}", options=0, session_end_s=4.0)
+        for n, name in enumerate((READER, "cashless2"), 1)
+    }
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        live = stage.running.machine.desk.live
+        await begin(stage)
+        stage.press("B4")
+        await stage.closes()
+        assert live.session == READER
+        assert stage.world.present_card("prepaid", "cashless2")
+        await stage.until(lambda: live.session == "cashless2", within_s=2.0)
+        await stage.passes(6.0)
+        assert live.session == "cashless2", "the end of the other one is not its"
+        stage.press("A3")
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["gum", "cola"]
+        assert charged(stage) == 250
+
+    play(scenario, link, settings=settings, plan=replace(plan_for(settings), readers=readers))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_whoever_takes_the_card_back_is_asked_for_no_age(kind: str, link: Link) -> None:
     """The reader that is asked for a proof hears SESSION COMPLETE all the same, and soon."""

@@ -70,7 +70,7 @@ class MdbChanger(ChangerLife):
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
                 if before is not None and max(before.counts) < before.cap:
                     lacks = partial(self._lacks, order, before, by_value=value is not None)
-                    evidence = await self._with_late_coins(evidence, lacks, jams)
+                    evidence = await self._with_late_coins(evidence, lacks)
                 evidence = replace(evidence, before=before)
             finally:
                 self._paying = False
@@ -99,7 +99,7 @@ class MdbChanger(ChangerLife):
             if status is not None:
                 return evidence
             # The order may have left a moment ago, and its motor may not have begun.
-            return await self._with_late_coins(evidence, lambda _: True, self._jams)
+            return await self._with_late_coins(evidence, lambda _: True)
 
     async def pour(self, type_: int, count: int) -> TubeCounts:
         """Raise LinkError: tubes count what is in them; see `Changer.pour`."""
@@ -125,11 +125,6 @@ class MdbChanger(ChangerLife):
             return Turn.LOST
         return await self._turn_or(seconds)
 
-    @property
-    def jams(self) -> int:
-        """Return how often it reported that a tube jammed."""
-        return self._jams
-
     async def held(self) -> TubeCounts | None:
         """Ask what the tubes hold; None where that is not answered."""
         try:
@@ -151,14 +146,14 @@ class MdbChanger(ChangerLife):
         return sum(kind.value * fallen[kind.type] for kind in kinds) < order.amount
 
     async def _with_late_coins(
-        self, evidence: PayoutEvidence, lacks: Callable[[TubeCounts], bool], jams: int
+        self, evidence: PayoutEvidence, lacks: Callable[[TubeCounts], bool]
     ) -> PayoutEvidence:
         """Wait for coins that may still fall, though the payout is said to be over."""
         after = evidence.tubes
         if after is None or not evidence.idle or evidence.was_reset:
             return evidence
         resets = self.resets
-        held = await late_coins(self, after, lacks, jams)
+        held = await late_coins(self, after, lacks)
         if held is not None and held.counts == after.counts:
             return evidence
         idle = await wait_idle(self)

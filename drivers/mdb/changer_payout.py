@@ -84,11 +84,6 @@ class PayingChanger(Protocol):
 class CountingChanger(PayingChanger, Protocol):
     """What paying by coins needs beyond that: what is left in the tubes."""
 
-    @property
-    def jams(self) -> int:
-        """Return how often it reported that a tube jammed."""
-        ...
-
     async def held(self) -> TubeCounts | None:
         """Ask TUBE STATUS; None where it is not answered."""
         ...
@@ -112,7 +107,6 @@ async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]
     for number, (coin_type, count) in enumerate(parts):
         if len(parts) > 1 and not number:
             held = await changer.held()
-        jams = changer.jams
         try:
             answer = await changer.send(encode_command(Dispense(coin_type, count)), Retry.ONCE)
         except LinkError:
@@ -124,7 +118,7 @@ async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]
         if not answer.heard or changer.resets != started:
             return True
         if number + 1 < len(parts):
-            held = await _fallen(changer, held, coin_type, count, jams)
+            held = await _fallen(changer, held, coin_type, count)
             if changer.resets != started:
                 return True
     return True
@@ -140,7 +134,7 @@ def _parts_of(coins: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
 
 
 async def _fallen(
-    changer: CountingChanger, before: TubeCounts | None, coin_type: int, count: int, jams: int
+    changer: CountingChanger, before: TubeCounts | None, coin_type: int, count: int
 ) -> TubeCounts | None:
     """Count the tubes, and wait for coins of this type that may still fall."""
     held = await changer.held()
@@ -151,19 +145,19 @@ async def _fallen(
 
     if before is None or held is None or before.counts[coin_type] >= before.cap:
         return held
-    return await late_coins(changer, held, lacks, jams)
+    return await late_coins(changer, held, lacks)
 
 
 async def late_coins(
-    changer: CountingChanger, held: TubeCounts, lacks: Callable[[TubeCounts], bool], jams: int
+    changer: CountingChanger, held: TubeCounts, lacks: Callable[[TubeCounts], bool]
 ) -> TubeCounts | None:
     """Wait while coins lack and fall; returns what is left in the tubes then.
 
     What lacks is ordered anew. So nobody may take a payout that has not begun for one that ended,
-    unless the changer says itself that it jammed.
+    though the changer says that a tube jammed: that may have been the order before.
     """
     resets = changer.resets
-    while lacks(held) and changer.jams == jams:
+    while lacks(held):
         before = held
         await asyncio.sleep(LATE_COIN_S)
         if not await wait_idle(changer) or changer.resets != resets:

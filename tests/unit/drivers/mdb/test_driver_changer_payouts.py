@@ -107,6 +107,18 @@ async def test_a_coin_that_falls_late_behind_one_too_many_is_counted() -> None:
 
 
 @virtual
+async def test_a_coin_that_falls_late_behind_a_jam_is_counted() -> None:
+    """The tube that jammed was that of the order before (seed 983000423)."""
+    it = await changer(ChangerSettings(level=2, busy=BusyStyle.LATE)).up()
+    it.bench.changer.faults.jam_after = 1
+    evidence, fell = await pay(it, PayoutOrder(160, ((4, 1), (3, 1), (1, 1))))
+    assert fell == 110
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts[1] == counts(it)[1]
+    await it.die()
+
+
+@virtual
 async def test_more_than_15_coins_need_several_commands_one_after_the_other() -> None:
     it = await changer().up()
     evidence, fell = await pay(it, PayoutOrder(185, ((0, 37),)))

@@ -465,10 +465,14 @@ async def _dropped(database: Database, journal: bytes, key: MachineKey | None, f
 
 async def _hash_of(database: Database, seq: int) -> bytes | None:
     try:
-        row = await reader.row_at(database, seq)
-    except DiskError:
+        with distrust():
+            row = await reader.row_at(database, seq)
+            if row is not None:
+                return row[3]
+            rows = await database.query("SELECT hash FROM base WHERE seq = ?", (seq,))
+    except JournalError:
         return None
-    return None if row is None else row[3]
+    return rows[0][0] if rows and type(rows[0][0]) is bytes else None
 
 
 async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:

@@ -1,5 +1,6 @@
 """The base that pruning leaves, and what it never takes."""
 
+import json
 import random
 from datetime import timedelta
 from typing import ClassVar
@@ -414,3 +415,17 @@ async def test_behind_an_update_an_older_snapshot_knows_what_stands_behind_an_ol
         await shop.start(fold=PurseFold(2))
     await begun(shop, PurseFold(2))
     assert (await shop.start(fold=PurseFold(2))).state.balances["cash.box"] == 7_000
+
+
+async def test_a_damaged_record_right_behind_what_was_pruned_is_not_told_as_a_good_one() -> None:
+    shop, journal = await old_journal()
+    await shop.sell(journal, 600)
+    assert await journal.prune(WEEK) == journal.acked_seq == 2_502
+    await journal.close()
+    database = await DiskStorage(shop.disk).open(journal_file(journal.journal_id), Access.WRITE)
+    change = "UPDATE record SET body = CAST(body || ' ' AS BLOB) WHERE seq = 2503"
+    await database.transaction([(change, ())])
+    await database.close()
+    await begun(shop)
+    told = [record async for record in (await shop.start()).records() if "carried" in record.type]
+    assert [json.loads(record.body)["data"]["verified"] for record in told[:2]] == [False, True]

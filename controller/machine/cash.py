@@ -451,12 +451,13 @@ class CashHandling:
     def _went_into(self, held: Escrow, result: StackerCount, *, reset: bool) -> str:
         """Tell where the bill that was in escrow is, if a count has gone up by one.
 
-        One that waits goes nowhere by itself, but for a reset: then the count tells of another.
+        One that waits goes nowhere by itself, but for a reset: then the count tells of another. The
+        first count of all has none before it.
         """
         state = self._desk.state
         if held.waits and not reset:
             return ""
-        if result.bills == state.stacker + 1:
+        if state.stacker_counted and result.bills == state.stacker + 1:
             return "stacker"
         if result.recycler is None or not state.recycler_counted:
             return ""

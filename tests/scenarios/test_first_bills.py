@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from controller.domain import accounts as acc
 from controller.domain import commands as cmd
 from controller.faults import FaultCode
 from controller.machine.service import RunningService
+from simulator.clock import run_virtual
 from simulator.plan import WorldPlan, plan_for
 from simulator.truth import STACKER
 from simulator.world import Link
@@ -109,3 +111,27 @@ def test_what_comes_later_is_a_surplus_as_ever(link: Link) -> None:
         assert balance(stage, acc.UNCLAIMED) == -500
 
     play(scenario, link, plan=plan(0), judged=False)
+
+
+@pytest.mark.parametrize("before", [1, 3])
+def test_a_bill_that_is_found_in_escrow_at_the_first_start_is_none_of_the_stacker(
+    before: int, link: Link
+) -> None:
+    """The validator came from elsewhere, one bill in its stacker and another one in escrow."""
+
+    async def found() -> None:
+        stage = Stage(SETTINGS, link=link, plan=plan(before))
+        bill = stage.world.bill
+        assert bill is not None
+        await asyncio.sleep(2.0)
+        bill.accepted = bill.escrowed = 0x0F
+        assert bill.insert_bill(500)
+        await asyncio.sleep(2.0)
+        await stage.opens()
+        await stage.quiet()
+        assert stage.account.returned == 500
+        assert (stage.credit, stage.state.stacker) == (0, before)
+        assert [record.proof for record in stage.records("bill.returned")] == ["counted"]
+        await stage.stop()
+
+    run_virtual(found())

@@ -265,6 +265,11 @@ async def test_a_record_that_no_start_reads_is_left_behind_and_nothing_else(
     await after.commit()
     await site.send(after)
     assert (await site.shown())["claims"] == []
+    report = await audit(site.database, LOBBY, bytes(32))
+    assert report is not None
+    assert report.problem == ""
+    life = await after.verify_life()
+    assert (life.ok, life.journal, life.wrong_seq) == (False, books.journal_id.hex(), there + 1)
 
 
 async def test_of_a_journal_whose_end_cannot_be_had_none_is_begun_by_itself(site: Site) -> None:

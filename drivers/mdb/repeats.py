@@ -14,6 +14,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from enum import Enum, unique
+from typing import Final
+
+STATES: Final = 20
+"""Answers that may tell of states alone before a withheld one comes again (3 s); one that keeps
+nothing that was not acknowledged never says it again."""
 
 
 @unique
@@ -28,13 +33,14 @@ class _Proof(Enum):
 class RepeatFilter:
     """Remembers the last answer's items until its acknowledgement is proved."""
 
-    __slots__ = ("_last", "_owed", "_proof", "astray")
+    __slots__ = ("_last", "_owed", "_proof", "_states", "astray")
 
     def __init__(self) -> None:
         self.astray = False  # the last answer stood in this one, all of it taken for new
         self._last: tuple[bytes, ...] = ()
         self._owed: Counter[bytes] = Counter()
         self._proof = _Proof.HEARD
+        self._states = 0  # answers since a withheld one, that told of states alone
 
     @property
     def pending(self) -> bool:
@@ -98,8 +104,10 @@ class RepeatFilter:
         """
         new = [True] * len(items)
         self.astray = False
-        if not items and self._proof is _Proof.WITHHELD:
+        if not items and self._proof is _Proof.WITHHELD and self._states < STATES:
+            self._states += 1
             return new  # it told a state of its own, and will say the last answer again
+        self._states = 0
         if self._proof is not _Proof.HEARD and items:
             count = len(self._last)
             if tuple(items[:count]) == self._last or (

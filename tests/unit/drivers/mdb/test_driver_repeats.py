@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.mdb.repeats import RepeatFilter
+from drivers.mdb.repeats import STATES, RepeatFilter
 
 COIN = b"\x40\x00"
 TUBE_8 = b"\x53\x08"
@@ -89,6 +89,14 @@ def test_an_answer_without_one_shot_items_proves_no_ack_that_was_withheld() -> N
     found = after([COIN], acked=False)
     assert found.fresh([]) == []
     assert found.fresh([COIN, TUBE_8]) == [False, True]
+
+
+def test_a_device_that_keeps_nothing_is_not_waited_for_for_ever() -> None:
+    found = after([COIN], acked=False)
+    for _ in range(STATES + 1):
+        assert found.fresh([]) == []
+    assert not found.pending
+    assert found.fresh([COIN]) == [True]
 
 
 def test_an_answer_without_one_shot_items_proves_the_ack() -> None:

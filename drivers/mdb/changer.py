@@ -71,6 +71,7 @@ class MdbChanger(ChangerLife):
                 if before is not None and max(before.counts) < before.cap:
                     lacks = partial(self._lacks, order, before, by_value=value is not None)
                     evidence = await self._with_late_coins(evidence, lacks)
+                    evidence = await self._or_none(evidence, before, jams)
                 evidence = replace(evidence, before=before)
             finally:
                 self._paying = False
@@ -163,6 +164,23 @@ class MdbChanger(ChangerLife):
             # PAYOUT STATUS was told too early: asked again, lest it be told of the next payout.
             await ask_status(self)
         return await self._evidence(idle=idle, status=None, resets=resets)
+
+    async def _or_none(
+        self, evidence: PayoutEvidence, before: TubeCounts, jams: int
+    ) -> PayoutEvidence:
+        """RESET one that took an order, says that nothing runs, and let nothing fall.
+
+        One that is stuck and says nothing of payouts looks so: what it may still let fall would
+        come behind an order for the same money, or behind a claim.
+        """
+        after = evidence.tubes
+        none = after is not None and after.counts == before.counts
+        if evidence.was_reset or not evidence.idle or not none or self._jams != jams:
+            return evidence
+        if not await self._end_stuck():
+            return evidence
+        # the RESET that was asked for is not counted
+        return await self._evidence(idle=True, status=None, resets=self.resets - 1)
 
     def _payable(self) -> None:
         if self._served and not self._ready:

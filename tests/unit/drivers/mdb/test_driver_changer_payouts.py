@@ -94,6 +94,19 @@ async def test_a_late_payout_that_never_ends_is_ended_by_a_reset() -> None:
     await it.die()
 
 
+@pytest.mark.parametrize("by_value", [False, True])
+@virtual
+async def test_a_changer_that_says_nothing_and_lets_nothing_fall_is_reset(by_value: bool) -> None:
+    """It can't be told from one that is stuck (seed 983000730)."""
+    it = await changer(ChangerSettings(busy=BusyStyle.NEVER)).up()
+    it.bench.changer.faults.stall = True
+    evidence, fell = await pay(it, PayoutOrder(100, ((4, 1),), by_value))
+    assert fell == 0
+    assert evidence.was_reset
+    assert not it.bench.changer.paying
+    await it.die()
+
+
 @virtual
 async def test_a_coin_that_falls_late_behind_one_too_many_is_counted() -> None:
     """Together they come to more than was ordered before the last one falls (seed 980000049)."""

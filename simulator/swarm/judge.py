@@ -30,6 +30,7 @@ from simulator.whole import Whole
 
 UNREAD: Final = "bills in the stacker that no record explains"
 # What a flag says, and what may have taken the evidence away.
+GIVEN_UP: Final = "bill in escrow unknown"
 FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "drop not known": frozenset({Excuse.DROP}),
     "payout unknown": frozenset({Excuse.PAYOUT}),
@@ -53,7 +54,7 @@ FLAGS: Final[dict[str, frozenset[Excuse]]] = {
     "a coin of which nobody knows the value": frozenset({Excuse.LINE}),
     "a bill of which nobody knows the value": frozenset({Excuse.LINE}),
     "silent validator": frozenset({Excuse.BILL}),
-    "bill in escrow unknown": frozenset({Excuse.BILL}),
+    GIVEN_UP: frozenset({Excuse.BILL}),
     UNREAD: frozenset({Excuse.BILL, Excuse.LOST}),
 }
 FORGOTTEN: Final = (
@@ -522,6 +523,8 @@ class Judge:
                 evidence.forgotten = False
             elif flag.reason == UNREAD and self.mark.unread > 0:
                 continue  # stacked unheard, for somebody before: a count has told of it only now
+            elif flag.reason == GIVEN_UP and self.mark.doubtful:
+                continue  # owed to somebody before, and looked for until now
             elif not evidence.excused(*excuses, at_s=at_s):
                 yield f"flagged {flag.reason!r} ({flag.amount}), and nothing hid the evidence"
 

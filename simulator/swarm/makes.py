@@ -58,9 +58,6 @@ READERS: Final[Mapping[str, Ways]] = {
     "ends sessions slowly": {"session_end_s": 4.0},
     "is silent at a wrong moment": {"wrong_moment": WrongMoment.SILENCE},
     "bears no repetition": {"tolerates_repeats": False},
-    "bears none, and is silent": {
-        "tolerates_repeats": False, "wrong_moment": WrongMoment.SILENCE,
-    },
     "asks again and again to end": {"cancel_repeats": True},
     "takes a completed session for a failed vend": {"complete_cancels": True},
     "has option bits at any level": {"long_id_always": True},

@@ -148,7 +148,7 @@ class Manners:
                 for window in evidence.windows
                 if isinstance(window.why, Trouble)
                 and (window.why.part, window.why.name) == ("sensor", "blind")
-                and window.ends_s > record.mono_ms / 1_000
+                and window.ends_s > (record.mono_ms + 1) / 1_000  # which is rounded down
             ),
             default=0.0,
         )

@@ -387,8 +387,12 @@ class MdbDriver(ABC):
     # ----------------------------------------------------------------------------- dialogues
 
     async def _tell(self, payload: bytes, retry: Retry = Retry.REPEAT) -> None:
-        """Send what must be acknowledged. Raises Lost or ResetItself."""
-        answer = await self._slot.command(payload, retry)
+        """Send what must be acknowledged. Raises Lost or ResetItself.
+
+        What a device did not hear before it reset itself is not said to it again: it is set up
+        anew first.
+        """
+        answer = await self._slot.command(payload, retry, wanted=lambda: not self._was_reset)
         self._check(payload)
         if not answer.heard:
             raise Lost(f"{step_of(payload)} was never acknowledged")

@@ -207,3 +207,18 @@ async def test_of_such_a_tube_nobody_knows_where_the_device_may_repeat_it() -> N
     assert [report.suspect for report in reports] == [1]
     assert it.sink.coins == []
     await it.die()
+
+
+@virtual
+async def test_what_a_changer_that_reset_itself_did_not_hear_is_not_said_again() -> None:
+    """Coins came in before its tubes were counted, and were counted and told (seed 985000178)."""
+    it = await changer(ChangerSettings(boot_s=0.2)).up()
+    heard, setups = len(it.tap.log), len(it.tap.times(0x09))
+    it.bench.changer.self_reset()
+    it.changer.accept(frozenset({1}))
+    await until(lambda: len(it.tap.times(0x09)) > setups)
+    ours = [block for block in it.tap.log[heard:] if block.ours]
+    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
+    assert b"\x0c" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
+    assert b"\x0c" not in [block.data[:1] for block in ours[told:]]
+    await it.die()

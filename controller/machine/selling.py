@@ -46,10 +46,11 @@ def settle_mode(desk: Desk, blocked: str) -> None:
             desk.do(fx.EndSession(desk.live.session))
     elif not blocked and desk.mode is Mode.OUT_OF_SERVICE and not desk.state.sagas:
         desk.fire(Trigger.HEAL)
+    if not desk.state.sagas:
+        desk.live.tried = desk.live.tried and desk.credit > 0
     if desk.mode.selling:
         paid = desk.credit > 0 or bool(desk.state.rights)
         present = paid or desk.live.session is not None
-        desk.live.tried = desk.live.tried and desk.credit > 0
         if present and desk.mode is Mode.IDLE:
             desk.fire(Trigger.MONEY)
         elif not present and desk.mode is Mode.CREDIT:

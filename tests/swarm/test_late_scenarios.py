@@ -1,0 +1,31 @@
+"""What a hunt among devices of other makers found beside them, each as a short story of its own."""
+
+from __future__ import annotations
+
+from simulator.swarm import build
+from simulator.swarm.plan import Act, Build, Life, Step, Trouble
+from simulator.swarm.play import play
+from simulator.swarm.verdict import Verdict
+
+
+def lived(machine: Build, *steps: Step) -> Verdict:
+    """Play these customers, one after the other."""
+    return play(build.base_settings(), Life(1, machine, steps))[0]
+
+
+def coins(*values: int, after_s: float = 0.3) -> tuple[Act, ...]:
+    return tuple(Act("coin", value, after_s=after_s) for value in values)
+
+
+def test_who_tries_before_the_machine_heard_of_their_coins_has_not_tried_with_them() -> None:
+    # A selection without credit at a dead bus opened the way for whatever was put in behind it:
+    # a must-vend machine changed money (seed 985000152).
+    dead = Trouble("bus", "dead", for_s=21.51)
+    acts = (
+        *coins(20, 100, after_s=0.6),
+        Act("chord", text="1B", after_s=0.4, until="credit"),
+        Act("keys", text="B2", until="credit"),
+    )
+    lever = Act("lever", after_s=0.5, until="credit")
+    steps = Step(18, acts, (dead,)), Step(19, (lever,))
+    assert lived(Build(must_vend=True), *steps).findings == []

@@ -29,3 +29,14 @@ def test_who_tries_before_the_machine_heard_of_their_coins_has_not_tried_with_th
     lever = Act("lever", after_s=0.5, until="credit")
     steps = Step(18, acts, (dead,)), Step(19, (lever,))
     assert lived(Build(must_vend=True), *steps).findings == []
+
+
+def test_a_position_that_an_acceptor_told_once_is_known_though_it_says_no_later() -> None:
+    # It was asked again behind a silence, answered NAK, and its coins were worth nothing
+    # (seed 985000184).
+    troubles = (
+        Trouble("acceptor", "silent", when="coins.deposited", at_s=0.806, for_s=8.67),
+        Trouble("acceptor", "naks", 2, when="coins.deposited", for_s=7.52),
+    )
+    step = Step(10, coins(200, 20, after_s=0.6), troubles)
+    assert lived(Build("native", cctalk=True), Step(9), step).findings == []

@@ -147,7 +147,11 @@ def _counts_first(desk: Desk, saga: Saga) -> bool:
     if saga.vend in desk.live.recounted:
         return False
     desk.live.recounted.add(saga.vend)
-    return desk.asks_tubes()
+    if not desk.asks_tubes():
+        return False
+    # A line that has just gone answers late, and the debt's time runs on.
+    desk.live.settling_since.setdefault(saga.vend, desk.now)
+    return True
 
 
 def _bills_came_last(saga: Saga) -> bool:

@@ -40,3 +40,22 @@ def test_a_position_that_an_acceptor_told_once_is_known_though_it_says_no_later(
     )
     step = Step(10, coins(200, 20, after_s=0.6), troubles)
     assert lived(Build("native", cctalk=True), Step(9), step).findings == []
+
+
+def test_the_time_of_a_debt_runs_while_the_tubes_are_counted_over_a_dead_line() -> None:
+    # Whoever waited for coins was promised them seven seconds late (seed 985000967).
+    troubles = (
+        Trouble("A1", "seized", when="vend.opened", for_s=25.0),
+        Trouble("cctalk", "dead", when="payout.intended", at_s=0.393, for_s=200.0),
+    )
+    chords = (
+        Act("chord", text="1B", after_s=0.4, until="credit"),
+        Act("keys", text="B4", until="credit"),
+    )
+    acts = (
+        Act("bill", 500),
+        Act("keys", text="A1", after_s=1.0, until="credit"),
+        Act("keys", text="*", after_s=1.0, until="end"),
+    )
+    machine = Build(multi_vend=True, bill_waits="hold", cctalk=True)
+    assert lived(machine, Step(1, chords), Step(2, acts, troubles)).findings == []

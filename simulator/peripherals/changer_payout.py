@@ -203,6 +203,10 @@ class Payout:
         for name in ("jam_after", "reset_after"):
             if getattr(faults, name) > 0:
                 setattr(faults, name, getattr(faults, name) - 1)
+        if not self._left and self._settings.busy is BusyStyle.NEVER:
+            self.running = False  # who says nothing of it takes the next order right away
+            self._ended(None)
+            return
         self._wait()
 
     def _count(self, kind: int) -> None:

@@ -8,7 +8,7 @@ turn be explained by a trouble that really took that evidence away, or by coins 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +25,7 @@ from simulator.oracles import (
 from simulator.swarm import doubts
 from simulator.swarm.evidence import BOX_COIN, Evidence
 from simulator.swarm.troubles import Excuse
-from simulator.truth import STACKER, TRANSPORT, AuthState, tube
+from simulator.truth import STACKER, TRANSPORT, Authorisation, AuthState, tube
 from simulator.whole import Whole
 
 UNREAD: Final = "bills in the stacker that no record explains"
@@ -286,13 +286,13 @@ class Judge:
         accounts = list(truth.accounts.values())
         spent = sum(account.spent for account in accounts)
         goods = sum(self._prices[name] for account in accounts for name in account.products)
-        claimed = _card_claims(evidence)
+        claimed = _claimed(evidence, truth.authorisations.values())
         discounts = sum(
             auth.requested - auth.amount
             for auth in truth.authorisations.values()
             if auth.state is AuthState.CAPTURED
             and auth.why not in KEPT  # no product, and so no discount on one
-            and claimed.isdisjoint(((auth.item, auth.amount), (NO_ITEM, auth.amount)))
+            and auth.id not in claimed
         )
         discounts += now.given - mark.given
         # What another machine owes its customer, and the fleet has taken over (``elsewhere``).
@@ -495,6 +495,7 @@ class Judge:
             excuse += max(gone, self._uncounted_drops(evidence))
         if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
             excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
+            excuse += max(0, now.doubtful - mark.doubtful)  # perhaps missing, later
         flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)
         if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND, Excuse.REVALUE):
             excuse += flagged
@@ -584,11 +585,15 @@ ECHO_S: Final = 5.0  # the last block of a spoilt line is given up by then
 LATEST_S: Final = 0.2  # behind its beat; the standard polls each device every 25 to 200 ms
 
 
-def _card_claims(evidence: Evidence) -> set[tuple[int, int]]:
-    """Return what card claims are over: the item that was asked for, and the amount."""
+def _claimed(evidence: Evidence, authorisations: Iterable[Authorisation]) -> set[int]:
+    """Return which requests are owed as claims: of those for an item and an amount the last."""
     items = {r.seq: r.data.item for r in evidence.records if isinstance(r.data, rec.VendOpened)}
-    return {
-        (items.get(record.vend or 0, NO_ITEM), record.data.amount)
-        for record in evidence.records
-        if isinstance(record.data, rec.ClaimOpened) and record.data.tender == "card"
-    }
+    latest = sorted(authorisations, key=lambda auth: auth.id, reverse=True)
+    found: set[int] = set()
+    for record in reversed(evidence.records):
+        if not isinstance(record.data, rec.ClaimOpened) or record.data.tender != "card":
+            continue
+        item, amount = items.get(record.vend or 0, NO_ITEM), record.data.amount
+        over = (a.id for a in latest if a.amount == amount and item in (a.item, NO_ITEM))
+        found.update([one for one in over if one not in found][:1])
+    return found

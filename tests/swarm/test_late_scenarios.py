@@ -59,3 +59,25 @@ def test_the_time_of_a_debt_runs_while_the_tubes_are_counted_over_a_dead_line() 
     )
     machine = Build(multi_vend=True, bill_waits="hold", cctalk=True)
     assert lived(machine, Step(1, chords), Step(2, acts, troubles)).findings == []
+
+
+def test_a_claim_over_the_last_of_three_discounts_is_none_over_the_first_two() -> None:
+    # The oracle's mistake: they had one item and one amount (seed 985000499).
+    bars = (
+        Act("keys", text="B3", after_s=0.6),
+        Act("keys", text="B3", after_s=0.6),
+        Act("keys", text="#", after_s=0.8, until="credit"),
+    )
+    card = Act("card", text="discount", after_s=0.5, until="card")
+    steps = Step(1, (Act("keys", text="B3", after_s=0.6),)), Step(6, (card,)), Step(7, bars)
+    machine = Build("native", reader_level=1, stock=2, basket=True, multivend_reader=True)
+    assert lived(machine, *steps).findings == []
+
+
+def test_a_bill_that_was_pulled_out_of_a_jam_is_missing_a_while_later() -> None:
+    # The oracle's mistake: where a validator says nothing of its being disabled, the bill that it
+    # holds no more is looked for half a minute longer (seed 985001291).
+    jam = Trouble("bill", "jam_on_stack", for_s=3.79)
+    acts = Act("bill", 500), Act("card", text="empty", after_s=0.5, until="card")
+    machine = Build(makes=("bill does not say that it is disabled",))
+    assert lived(machine, Step(20, acts, (jam,))).findings == []

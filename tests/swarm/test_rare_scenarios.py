@@ -358,3 +358,29 @@ def test_a_code_among_many_is_read_when_its_turn_comes() -> None:
     selects = Act("keys", text="A2", after_s=0.1, until="credit")
     last = Step(22, (Act("coin", 50, after_s=0.6), selects, *coins(50, 100)))
     assert lived(machine, *before, last).findings == []
+
+
+def test_a_claimed_bill_that_nobody_finds_is_given_up_while_another_is_served() -> None:
+    # The oracle's mistake: it asked what hid it from whoever stood there by then (seed 983000611).
+    silent = Trouble("bill", "weak_stacker", "uncounted", when="bill.escrowed", for_s=16.4)
+    later = Act("keys", text="B2", until="credit")
+    steps = Step(34, (Act("bill", 2000),), (silent,)), Step(35, (later,))
+    assert lived(Build("native"), *steps).findings == []
+
+
+def test_a_column_turns_in_the_millisecond_in_which_its_light_barrier_sees_again() -> None:
+    # The oracle's mistake: records have whole milliseconds (seed 984000397).
+    blind = Trouble("sensor", "blind", at_s=0.863, for_s=1.56)
+    acts = *coins(5, 5, 100, 10), Act("keys", text="B3", until="credit")
+    assert lived(Build("adapter"), Step(13, acts, (blind,))).findings == []
+
+
+def test_a_question_of_age_ends_before_a_bill_goes_back() -> None:
+    # The oracle's mistake: the first "*" is for the question, and the next one for the bill
+    # (seed 983002056).
+    asks = (
+        Act("keys", text="A3", after_s=0.6, until="credit"),
+        Act("keys", text="*", after_s=2.0, until="end"),
+    )
+    machine = Build("native", flagged=True, dear=True)
+    assert lived(machine, Step(1, (Act("bill", 500),)), Step(2, asks)).findings == []

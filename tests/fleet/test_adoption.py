@@ -39,10 +39,11 @@ def follower(machine: Machine, number: int, price: int) -> Machine:
 async def until_it_waits(database: FleetDatabase, task: "asyncio.Task[Any]") -> None:
     """Return when a batch waits for a lock; SQLite's one writer lets it wait at once."""
     await asyncio.sleep(0)
-    async with asyncio.timeout(60), database.reading() as connection:
+    async with asyncio.timeout(60):
         while not database.is_sqlite and not task.done():
-            if (await connection.execute(_WAITING)).scalar_one():
-                return
+            async with database.reading() as connection:  # anew: a transaction sees one moment
+                if (await connection.execute(_WAITING)).scalar_one():
+                    return
             await asyncio.sleep(0.01)
 
 

@@ -36,7 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
-from tests.mutants import cabinets, heirs, lines, owners, policies, rows, strangers
+from tests.mutants import cabinets, heirs, lines, makes, owners, policies, rows, strangers
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -525,4 +525,5 @@ MUTANTS: Final = (
     *lines.MUTANTS,
     *heirs.MUTANTS,
     *rows.MUTANTS,
+    *makes.MUTANTS,
 )

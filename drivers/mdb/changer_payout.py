@@ -154,10 +154,12 @@ async def late_coins(
     """Wait while coins lack and fall; returns what is left in the tubes then.
 
     What lacks is ordered anew. So nobody may take a payout that has not begun for one that ended,
-    though the changer says that a tube jammed: that may have been the order before.
+    though the changer says that a tube jammed: that may have been the order before. A tube whose
+    count goes up and down for ever is waited for as long as a changer that is busy.
     """
-    resets = changer.resets
-    while lacks(held):
+    loop, resets = asyncio.get_running_loop(), changer.resets
+    end = loop.time() + BUSY_LIMIT_S
+    while lacks(held) and loop.time() < end:
         before = held
         await asyncio.sleep(LATE_COIN_S)
         if not await wait_idle(changer) or changer.resets != resets:

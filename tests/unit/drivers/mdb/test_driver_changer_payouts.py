@@ -8,6 +8,7 @@ from controller.faults import LinkError
 from controller.ports import (
     PayoutOrder,
 )
+from drivers.mdb.changer_payout import BUSY_LIMIT_S
 from simulator.bench import LinkKind
 from simulator.peripherals.changer_settings import BusyStyle, ChangerSettings, CoinSpec
 from simulator.truth import tube
@@ -116,6 +117,26 @@ async def test_a_coin_that_falls_late_behind_one_too_many_is_counted() -> None:
     assert fell == 110
     assert evidence.tubes is not None
     assert evidence.tubes.counts == counts(it)
+    await it.die()
+
+
+@virtual
+async def test_a_tube_whose_count_goes_up_and_down_ends_the_wait_for_late_coins() -> None:
+    it = await changer(ChangerSettings(level=2)).up()
+    faults = it.bench.changer.faults
+    faults.short_by = 1
+
+    async def waver() -> None:
+        while True:
+            faults.count_error = {3: (faults.count_error.get(3, 0) + 1) % 7}
+            await asyncio.sleep(0.5)
+
+    wavers = asyncio.create_task(waver())
+    async with asyncio.timeout(2 * BUSY_LIMIT_S):
+        evidence, fell = await pay(it, PayoutOrder(300, ((4, 3),)))
+    assert fell == 200
+    assert evidence.idle
+    wavers.cancel()
     await it.die()
 
 

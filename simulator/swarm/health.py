@@ -91,6 +91,8 @@ class HealthOracle:
                 self._served.update(dict.fromkeys(columns, self._machine.loop.time()))
                 self._gone_off.difference_update(columns)
                 self._held.difference_update(columns)
+            case rec.ServiceEntered() | rec.ServiceLeft():
+                self._attended = self._machine.loop.time()  # for half a second, even
             case rec.DispenseIntended(column=column) if column in self._held:
                 evidence.findings.append(f"{column} turns, and it is held back")
             case _:

@@ -81,3 +81,17 @@ def test_a_bill_that_was_pulled_out_of_a_jam_is_missing_a_while_later() -> None:
     acts = Act("bill", 500), Act("card", text="empty", after_s=0.5, until="card")
     machine = Build(makes=("bill does not say that it is disabled",))
     assert lived(machine, Step(20, acts, (jam,))).findings == []
+
+
+def test_a_visit_that_is_over_at_once_gives_food_the_time_of_a_filling() -> None:
+    # The oracle's mistake: it knew of whole visits alone (seed 1795416779).
+    cold = Trouble("cabin", "warm", 8.0, for_s=54.83)
+    service = Trouble("config", "service", for_s=16.05)
+    buys = Act("bill", 500), Act("keys", text="A1", after_s=1.0, until="credit")
+    steps = (
+        Step(4, buys, (cold,)),
+        Step(7, (Act("keys", text="A2", after_s=0.1, until="credit"),), (service,)),
+        Step(9, (Act("keys", text="B3", after_s=1.0, until="credit"),)),
+    )
+    machine = Build(heated=20.0, ordered=True, makes=("changer counts in cents",))
+    assert lived(machine, *steps).findings == []

@@ -277,13 +277,14 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
             f"{desk.money(booked)} must be there by now, not {desk.money(command.expected)}: "
             "somebody has paid or collected meanwhile; nothing was booked, look again"
         )
+    # A validator may have told already that they are gone.
+    bills = command.bills if unknown else min(command.bills, max(0, desk.state.stacker))
     data = rec.CashCollected(
         cashbox_counted=command.cashbox,
         cashbox_expected=desk.state.ledger.balance(acc.CASH_CASHBOX),
         stacker_counted=command.stacker,
         stacker_expected=stacked,
-        # A validator may have told already that they are gone.
-        bills_taken=min(command.bills, max(0, desk.state.stacker)),
+        bills_taken=bills,
         by=by,
         recycler_emptied=emptied,
         recycler_counted=command.recycler or 0,
@@ -291,6 +292,8 @@ def _collect(desk: Desk, command: cmd.Collect, by: str) -> dict[str, Any]:
         stacker_opening=max(0, command.stacker - stacked) if unknown else 0,
     )
     desk.write(data)
+    if (short := desk.state.stacker) < 0:  # as above, and those of unknown value are known now
+        desk.write(rec.StackerCounted(cause="check", counted=0, believed=short))
     if unknown and not desk.state.stacker_unknown:
         desk.clear_fault(DeviceName.BILL.value, FaultCode.BILL_UNCOUNTED, by)
     answer: dict[str, Any] = {

@@ -81,6 +81,34 @@ def test_they_are_an_opening_balance_once_a_collection_has_counted_them(
     play(scenario, link, plan=plan())
 
 
+def test_they_are_no_less_counted_when_their_validator_has_told_that_they_are_gone(
+    link: Link,
+) -> None:
+    """Whoever took them counts them later, in an office."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.bill(500)
+        await stage.buys("B2")
+        await stage.act(cmd.EnterService())
+        taken = await empties(stage)
+        await stage.act(cmd.LeaveService())
+        await stage.kill()
+        await stage.opens()
+        assert (stage.state.stacker, stage.state.stacker_unknown) == (0, 3)
+        said = await stage.act(cmd.Collect(cashbox=0, stacker=taken, bills=4))
+        assert said["difference"] == 0
+        assert UNCOUNTED not in stage.state.faults
+        assert (stage.state.stacker, stage.state.stacker_unknown) == (0, 0)
+        await stage.bill(500)
+        await stage.buys("B2")
+        await stage.kill()
+        await stage.opens()
+        assert stage.state.stacker == 1
+        assert stage.flags == []
+
+    play(scenario, link, plan=plan())
+
+
 def test_a_collection_without_bills_leaves_them_uncounted(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         await stage.act(cmd.Collect(cashbox=0, stacker=0, bills=0))

@@ -298,6 +298,9 @@ def _pay(desk: Desk, saga: Saga) -> None:
         case Secured.YES if desk.live.asks_after_bill.pop(saga.vend, None) is None:
             _dispense(desk, saga)
             return
+        case Secured.YES if dispensing.next_column(desk, saga) is None:
+            _dispense(desk, saga)  # which says why: this card could not be undone
+            return
         case Secured.YES:
             pass
     reader = _reader_for(desk)

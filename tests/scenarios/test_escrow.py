@@ -519,6 +519,24 @@ def test_and_not_at_all_while_its_worth_could_not_be_paid_back(link: Link) -> No
     play(scenario, link, settings=machine(), plan=plan)
 
 
+@pytest.mark.parametrize("what", ["the door is opened", "the column is switched off"])
+def test_its_card_is_not_asked_once_nothing_can_turn_for_it(what: str, link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: bool(stage.records("stack.intended")))
+        if what == "the door is opened":
+            stage.world.cabinet.set_door(True)
+        else:
+            await stage.act(cmd.DisableColumn("B2", "spoiled"))
+        await stage.closes()
+        await stage.quiet()
+        assert stage.records("approval.requested") == [], "it could not be undone"
+        assert (stage.spent, stage.claimed) == (0, 0)
+
+    play(scenario, link, settings=machine(), plan=reader(machine(), can_refund=False))
+
+
 # ------------------------------------------------------------------------- the settings
 
 

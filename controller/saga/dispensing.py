@@ -64,7 +64,7 @@ def next_column(desk: Desk, saga: Saga) -> str | None:
     if not saga.turns:
         return _another_column(desk, saga, {saga.column}) if why else saga.column
     column, outcome = saga.turns[-1]
-    if _deserves_another(desk, saga, column, outcome):
+    if not why and _deserves_another(desk, saga, column, outcome):
         return column
     if saga.test or outcome == DispenseOutcome.DOOR_OPENED:
         return None

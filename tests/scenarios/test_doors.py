@@ -157,6 +157,22 @@ def test_another_column_delivers_for_one_that_was_switched_off_meanwhile(link: L
     play(story, link)
 
 
+def test_a_column_that_is_switched_off_as_it_turns_has_no_second_chance(link: Link) -> None:
+    async def story(stage: Stage) -> None:
+        stage.breaks("A1", "hang", 1)
+        await stage.coins(100, 50)
+        stage.press("A1")
+        await stage.until(lambda: "dispense" in stage.intents)
+        await stage.act(cmd.DisableColumn("A1", "spoiled"))
+        await stage.closes()
+        await stage.quiet()
+        assert (stage.products, stage.spent) == (["water"], 150)
+        assert [data.column for data in stage.records("dispense.intended")] == ["A1", "A2"]
+        assert stage.records("fault.raised") == [], "it is not known to be at fault"
+
+    play(story, link)
+
+
 def test_a_motor_stands_still_though_a_slow_disk_writes_as_the_door_is_opened(link: Link) -> None:
     async def story(stage: Stage) -> None:
         await stage.coins(50)

@@ -284,10 +284,11 @@ async def begin_new(
         JournalError: The new one can't be written; with ``whole`` also: the old one can't be used
             as it is.
     """
-    if whole:
-        await _look(storage, fold, registry)
+    known = await _look(storage, fold, registry) if whole else 0
     old = await _read_old(storage, fold, registry, fork)
-    if whole and (old is None or old.state is None):
+    if whole and (old is None or old.backlog is None or old.backlog.good < known):
+        if old is not None and old.backlog is not None:
+            await old.backlog.database.close()
         raise JournalBrokenError("what it knew could not be read once more")
 
     def told(numbers: Mapping[int, int]) -> bytes | None:
@@ -314,11 +315,13 @@ async def begin_new(
             await old.backlog.database.close()
 
 
-async def _look(storage: Storage, fold: Fold[S], registry: Registry) -> None:
-    """See that a start could go on in the journal that is there. Raises JournalError."""
+async def _look(storage: Storage, fold: Fold[S], registry: Registry) -> int:
+    """Return how far a start could read the journal that is there. Raises JournalError."""
     opened = await open_reading(storage, fold, registry)
-    if opened is not None:
-        await opened.database.close()
+    if opened is None:
+        return 0
+    await opened.database.close()
+    return opened.folded.at.seq
 
 
 async def _read_old(

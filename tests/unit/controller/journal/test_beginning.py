@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from controller.faults import JournalError
 from controller.journal import beginning
 from controller.journal.beginning import TOLD_AT_ONCE, _readable, begin_new
 from controller.journal.database import PAGE_SIZE, Access, Database, Statement
@@ -15,12 +16,14 @@ from controller.journal.identity import ID_FILE, journal_file
 from controller.journal.reader import StoredRow
 from controller.journal.records import JournalBegun
 from controller.journal.store import Journal
-from simulator.disk import Disk
+from simulator.disk import Choice, Disk, Io
 from simulator.disk_sqlite import DiskStorage, InlineDatabase
 from tests.journal_kit import REGISTRY, HandClock, Purse, PurseFold, boot_info, open_journal, put_in
 
 
-async def begin(disk: Disk, seed: int = 50) -> bytes:
+async def begin(
+    disk: Disk, seed: int = 50, *, whole: bool = False, fork: int | None = None
+) -> bytes:
     return await begin_new(
         DiskStorage(disk),
         fold=PurseFold(),
@@ -30,6 +33,8 @@ async def begin(disk: Disk, seed: int = 50) -> bytes:
         boot=boot_info(),
         reason="the disk was replaced",
         by="uid 1000",
+        fork=fork,
+        whole=whole,
     )
 
 
@@ -355,3 +360,31 @@ async def test_behind_a_fork_a_new_journal_tells_again_what_the_fleet_does_not_h
     report = await again.verify()
     assert report.ok
     await again.close()
+
+
+async def test_a_disk_that_now_and_then_does_not_read_has_nothing_begun_that_knows_less() -> None:
+    """Nobody stands before it, and the next start goes on in the journal that is there."""
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, *([1] * 800))
+    await journal.close()
+    name = journal_file(journal.journal_id)
+    database = await DiskStorage(disk).open(name, Access.WRITE)
+    await database.transaction([("DELETE FROM snapshot WHERE seq > 800", ())])  # left by the end
+    await database.close()
+    outcomes: set[str] = set()
+    for after in range(1_000):
+        copy = disk.image(Choice.EVERYTHING, random.Random(1))
+        for _ in range(2):  # one after the other: what looks again fails once more
+            copy.fail(Io.READ, suffix=name, after=after)
+        try:
+            await begin(copy, whole=True)
+        except JournalError:
+            outcomes.add("the old one")
+        else:
+            outcomes.add("a new one")
+        now = await reopened(copy)
+        assert now.state.balances["cash.box"] == 800, f"what could not be read: {after}"
+        if copy._failures:
+            break
+    assert outcomes == {"the old one", "a new one"}

@@ -46,8 +46,6 @@ ALL_TYPES: Final = 0xFFFF
 class MdbChanger(ChangerLife):
     """Drives one coin changer; constructed as `ChangerTalk`."""
 
-    """A payout never ended: RESET, which aborts it, and initialise again."""
-
     # ------------------------------------------------------------------------------ the port
 
     async def payout(self, order: PayoutOrder) -> PayoutEvidence:
@@ -158,11 +156,11 @@ class MdbChanger(ChangerLife):
         if held is not None and held.counts == after.counts:
             return evidence
         idle = await wait_idle(self)
+        if idle and self._info is not None and self._info.pays_by_value:
+            # PAYOUT STATUS was told too early: asked again, lest it be told of the next payout.
+            idle = await ask_status(self) != BUSY
         if not idle and await self._end_stuck():
             resets -= 1
-        elif idle and self._info is not None and self._info.pays_by_value:
-            # PAYOUT STATUS was told too early: asked again, lest it be told of the next payout.
-            await ask_status(self)
         return await self._evidence(idle=idle, status=None, resets=resets)
 
     async def _or_none(

@@ -1,6 +1,7 @@
 """The changer's driver pays out, and tells what really fell."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,24 @@ async def test_a_late_payout_that_never_ends_is_ended_by_a_reset() -> None:
     assert fell == 0
     assert evidence.was_reset
     assert not it.bench.changer.paying
+    await it.die()
+
+
+@virtual
+async def test_a_late_payout_that_its_status_alone_calls_running_is_ended_by_a_reset() -> None:
+    """Its polls told of it for a while, and then no more."""
+    settings = ChangerSettings(busy=BusyStyle.LATE)
+    it = await changer(settings).up()
+    before, device = counts(it), it.bench.changer
+    paying = asyncio.create_task(it.changer.payout(PayoutOrder(300, ((4, 3),), by_value=True)))
+    await until(lambda: counts(it) != before)
+    device.faults.stall = True
+    device.settings = replace(settings, busy=BusyStyle.NEVER)
+    evidence = await paying
+    assert evidence.was_reset
+    assert not device.paying
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts == counts(it)
     await it.die()
 
 

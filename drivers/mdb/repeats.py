@@ -71,7 +71,7 @@ class RepeatFilter:
 
     def quiet(self) -> None:
         """The device has nothing to say: our ACK was heard."""
-        if self._proof is not _Proof.HEARD:
+        if self._proof is not _Proof.HEARD or self._owed:
             self.clear()
 
     def told(self, *, acked: bool) -> None:

@@ -85,6 +85,15 @@ def test_a_withheld_answer_may_come_back_in_parts() -> None:
     assert found.fresh([TUBE_8, TUBE_9]) == [False, True]
 
 
+def test_what_never_came_back_is_not_owed_behind_a_plain_ack() -> None:
+    found = after([COIN, TUBE_8], acked=False)
+    assert found.fresh([COIN]) == [False]
+    found.told(acked=True)
+    assert found.fresh([]) == []  # a state of its own
+    found.quiet()
+    assert found.fresh([TUBE_8]) == [True]
+
+
 def test_an_answer_without_one_shot_items_proves_no_ack_that_was_withheld() -> None:
     found = after([COIN], acked=False)
     assert found.fresh([]) == []

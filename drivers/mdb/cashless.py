@@ -479,7 +479,7 @@ class MdbCardReader(ReaderRevalue):
         """
         loop = asyncio.get_running_loop()
         end, stood_from = loop.time() + self.response_s, NEVER
-        before = self._charged()
+        before, misses = self._charged(), self._slot.misses
         while True:
             left = end - loop.time()
             turn = await self._turn_or(left) if left > 0 else None
@@ -498,7 +498,8 @@ class MdbCardReader(ReaderRevalue):
                 if not heard_before and wrong.state not in _IN_VEND:
                     self._no_vend = True
                     return self._over(wrong.state)
-            stood_from = min(stood_from, loop.time()) if self._standing else NEVER
+            stands, misses = self._standing and misses == self._slot.misses, self._slot.misses
+            stood_from = min(stood_from, loop.time()) if stands else NEVER
             if turn is Turn.QUIET or loop.time() >= stood_from + STANDING_S:
                 return self._refunded()
             if turn is Turn.LOST or turn is None:

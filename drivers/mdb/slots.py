@@ -395,6 +395,11 @@ class Slot:
         return True
 
     @property
+    def misses(self) -> int:
+        """Return how many blocks had no valid answer."""
+        return self.silences + self.naks + self.garbled
+
+    @property
     def commands(self) -> int:
         """Return how many commands wait."""
         return len(self._queue)

@@ -27,6 +27,7 @@ from tests.unit.drivers.mdb.cashless_kit import (
     approved,
     auth,
     selling,
+    sent,
     session,
 )
 
@@ -102,6 +103,29 @@ async def test_a_refund_is_one_though_no_poll_is_answered_by_a_plain_ack(
     assert auth(it).state is AuthState.REFUNDED
     assert now() - began < refund_s + 2.0
     await it.reader.end_session()
+    await it.die()
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "told"), [(1.5, RefundOutcome.REFUSED), (30.0, RefundOutcome.UNKNOWN)]
+)
+@virtual
+async def test_silence_behind_what_each_poll_brings_is_no_refund(
+    silent_s: float, told: RefundOutcome
+) -> None:
+    """It is busy, or gone: only what it says for a while, poll by poll, is as good as an ACK."""
+    it = await selling(replace(CLASSIC, refund_s=0.0))
+    await approved(it)
+    it.bench.reader.malfunction(0x51)
+    failing = asyncio.create_task(it.reader.vend_failure())
+    await until(lambda: sent(it, b"\x13\x03"))
+    await asyncio.sleep(0.4)
+    it.bench.reader.faults.silent = True
+    await asyncio.sleep(silent_s)
+    it.bench.reader.faults.silent = False
+    await asyncio.sleep(0.4)
+    it.bench.reader.say(b"\x0a\xc0")
+    assert await failing is told
     await it.die()
 
 

@@ -90,7 +90,7 @@ class MdbCardReader(ReaderRevalue):
             self._unsent = False
 
     async def _in_turn(self, price: int, item: int) -> Approved | Denied | Charged:
-        if self._foreign:
+        if self._foreign and self._phase is Phase.NONE:
             self._foreign = False
             await self._complete()  # what is asked in its session would be in its currency
         if not self._ready or self._gone():

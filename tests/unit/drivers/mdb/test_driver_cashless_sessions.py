@@ -36,6 +36,7 @@ from tests.unit.drivers.mdb.cashless_kit import (
     EXPANDED,
     IDLE,
     auth,
+    late,
     selling,
     sent,
     session,
@@ -269,6 +270,19 @@ async def test_nothing_is_asked_for_in_a_session_of_another_currency() -> None:
     assert it.bench.reader.card is None, "its session is over: another card is waited for"
     await it.reader.cancel_vend()
     assert await requesting == Denied("cancelled")
+    await it.die()
+
+
+@virtual
+async def test_a_request_ends_no_session_whose_vend_is_owed_an_outcome() -> None:
+    """It asked for the end, and then told an approval of a life before."""
+    it = await selling(IDLE)
+    await asyncio.sleep(2.0)
+    it.bench.reader.say(b"\x04\x05\x00\x78")
+    await until(lambda: late(it))
+    with pytest.raises(LinkError, match="earlier approval"):
+        await it.reader.request_vend(120, 7)
+    assert sent(it, b"\x13\x04") == []
     await it.die()
 
 

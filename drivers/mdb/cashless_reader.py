@@ -289,7 +289,9 @@ class ReaderLife(ReaderTalk):
             ResetItself: The reader was reset.
         """
         answer = await self._slot.command(
-            self._encode(command), wanted=lambda: not self._session, feed=self._on_answer
+            self._encode(command),
+            wanted=lambda: not (self._session or self._was_reset),
+            feed=self._on_answer,
         )
         self._check(self._encode(command))
         if not answer.heard and not self._session:

@@ -287,6 +287,21 @@ async def test_a_request_ends_no_session_whose_vend_is_owed_an_outcome() -> None
 
 
 @virtual
+async def test_what_a_reader_that_reset_itself_did_not_hear_is_not_said_again() -> None:
+    """It is inactive, and would take it for out of sequence."""
+    it = await selling(replace(CLASSIC, boot_s=0.2))
+    heard = len(it.tap.log)
+    it.bench.reader.self_reset()
+    it.reader.enable(False)
+    await until(lambda: any(block.data[:2] == b"\x11\x00" for block in it.tap.log[heard:]))
+    ours = [block for block in it.tap.log[heard:] if block.ours]
+    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
+    assert b"\x14" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
+    assert b"\x14" not in [block.data[:1] for block in ours[told:]]
+    await it.die()
+
+
+@virtual
 async def test_what_a_reader_asks_for_besides_waits_for_the_end_of_its_vend() -> None:
     """A vend is not to be interrupted: it would be taken for out of sequence."""
     it = await selling()

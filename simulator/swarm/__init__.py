@@ -12,5 +12,5 @@ Where something new goes:
 * a fault: a row in ``troubles.KINDS`` with what it may excuse; ``hands.HANDS`` if it is no
   switch of a simulated device;
 * a row of the failure table: its marks in ``causes.CAUSES``, its phases in ``coverage.STEPS``;
-* money that nothing here counts yet: ``judge``; a flag's words: ``judge.FLAGS``.
+* money that nothing here counts yet: ``judge``; a flag's words: ``flags.FLAGS``.
 """

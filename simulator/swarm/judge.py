@@ -24,43 +24,11 @@ from simulator.oracles import (
 )
 from simulator.swarm import doubts
 from simulator.swarm.evidence import BOX_COIN, Evidence
+from simulator.swarm.flags import FLAGS, FORGOTTEN, GIVEN_UP, UNREAD
 from simulator.swarm.troubles import Excuse
 from simulator.truth import STACKER, TRANSPORT, Authorisation, AuthState, tube
 from simulator.whole import Whole
 
-UNREAD: Final = "bills in the stacker that no record explains"
-# What a flag says, and what may have taken the evidence away.
-GIVEN_UP: Final = "bill in escrow unknown"
-FLAGS: Final[dict[str, frozenset[Excuse]]] = {
-    "drop not known": frozenset({Excuse.DROP}),
-    "payout unknown": frozenset({Excuse.PAYOUT}),
-    "payout paid too much": frozenset({Excuse.OVERPAID, Excuse.PAYOUT}),
-    "reader gone while it was asked": frozenset({Excuse.APPROVAL}),
-    # An approval that is taken back at once, by a cancel or after a restart, is a refund as well.
-    "approval unknown": frozenset({Excuse.APPROVAL, Excuse.REFUND}),
-    "card refund unknown": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
-    "card refund already": frozenset({Excuse.REFUND, Excuse.APPROVAL}),
-    "revalue unknown": frozenset({Excuse.REVALUE, Excuse.APPROVAL, Excuse.REFUND}),
-    "double drop": frozenset({Excuse.GOODS}),
-    "coin not told from a repeat": frozenset({Excuse.REPEAT}),
-    "an answer of the changer came damaged, and may have told of a coin": frozenset({Excuse.LINE}),
-    "an answer of the validator came damaged, and may have told of a bill": frozenset(
-        {Excuse.LINE}
-    ),
-    "pulses that are no coin": frozenset({Excuse.PULSE}),
-    "coins taken before the acceptor's power went, and not read": frozenset({Excuse.LOST}),
-    "coins that the acceptor took, and has no event of any more": frozenset({Excuse.LOST}),
-    "events of the bill validator were lost, and may have told of a bill": frozenset({Excuse.LOST}),
-    "a coin of which nobody knows the value": frozenset({Excuse.LINE}),
-    "a bill of which nobody knows the value": frozenset({Excuse.LINE}),
-    "silent validator": frozenset({Excuse.BILL}),
-    GIVEN_UP: frozenset({Excuse.BILL}),
-    UNREAD: frozenset({Excuse.BILL, Excuse.LOST}),
-}
-FORGOTTEN: Final = (
-    "coins taken before the acceptor's power went, and not read",
-    "coins that the acceptor took, and has no event of any more",
-)
 RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
 BILL_LIMIT: Final = 5_000  # the largest bill there is

@@ -523,7 +523,7 @@ class Brain:
         if saga is not None:
             vend.cancel_approval(desk, saga)
         if desk.live.session is not None and saga is None:
-            desk.do(fx.EndSession(desk.live.session))
+            desk.end_session(desk.live.session)
         desk.live.bill_until = desk.now + escrow.STOPPING_S
         desk.do(fx.Wake("bill", escrow.STOPPING_S))
 

@@ -333,7 +333,7 @@ def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
     desk.write(rec.ServiceEntered(by=by))
     desk.fire(Trigger.ENTER_SERVICE)
     if desk.live.session is not None:
-        desk.do(fx.EndSession(desk.live.session))
+        desk.end_session(desk.live.session)
     return {"service": True, "by": by}
 
 

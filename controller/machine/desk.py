@@ -24,7 +24,7 @@ from controller.journal import records as rec
 from controller.journal.envelope import Record, RecordData, to_ms
 from controller.journal.store import Journal
 from controller.machine.damage import Stretch
-from controller.machine.effects import CountTubes, Effect, Wake
+from controller.machine.effects import CountTubes, Effect, EndSession, Wake
 from controller.machine.modes import Modes
 from controller.machine.plan import Judged, Plan
 from controller.machine.table import Mode, Trigger
@@ -518,6 +518,12 @@ class Desk:
         """Show the customer something for a while; ``text`` is a reader's own."""
         self.live.notice = Notice(message, self.now + seconds, selection, price, amount, code, text)
         self.do(Wake("show", seconds))
+
+    def end_session(self, reader: DeviceName) -> None:
+        """Have a reader's session ended: nothing that is chosen is for its card any more."""
+        if self.live.session is reader:
+            self.live.session_ends = True
+        self.do(EndSession(reader))
 
     def asks_tubes(self) -> bool:
         """Have the tubes counted; False where none can be.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.machine import languages, sessions
+from controller.machine import languages
 from controller.machine.desk import READERS, Desk
 from controller.machine.effects import Beep, CancelReading, Wake
 from controller.machine.table import Mode
@@ -167,7 +167,7 @@ class Keys:
             return
         live.notice = None
         if live.session is not None:
-            sessions.end(desk, live.session)
+            desk.end_session(live.session)
         if desk.policy.must_vend and desk.credit and not live.tried:
             desk.tell(Message.MUST_VEND)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from controller.faults import FaultCode
-from controller.machine import effects as fx
 from controller.machine.configuring import NO_DEVICE
 from controller.machine.desk import Desk
 from controller.machine.table import Mode, Trigger
@@ -43,7 +42,7 @@ def settle_mode(desk: Desk, blocked: str) -> None:
     if blocked and desk.mode is not Mode.OUT_OF_SERVICE:
         desk.fire(Trigger.FAIL)
         if desk.live.session is not None:
-            desk.do(fx.EndSession(desk.live.session))
+            desk.end_session(desk.live.session)
     elif not blocked and desk.mode is Mode.OUT_OF_SERVICE and not desk.state.sagas:
         desk.fire(Trigger.HEAL)
     if not desk.state.sagas:

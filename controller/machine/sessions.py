@@ -16,7 +16,7 @@ def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
     asked, mine = _asked_in_vain(desk, device), _asked_here(desk, device)
     taken = live.session not in (None, device) and not live.session_ends
     if taken or not (desk.mode.selling or asked is not None or mine is not None):
-        desk.do(fx.EndSession(device))
+        desk.end_session(device)
         return
     live.session_ends = live.session_unwanted = live.revalue_asked = False
     live.revalue_limit = None
@@ -63,14 +63,7 @@ def cancel_requested(desk: Desk, device: DeviceName) -> None:
     check = desk.live.age_check
     if check is not None and check.device is device:
         age.forget(desk)  # its reader hears of no end before that question has one
-    end(desk, device)
-
-
-def end(desk: Desk, device: DeviceName) -> None:
-    """Have a session ended: no selection is for its card any more."""
-    if desk.live.session is device:
-        desk.live.session_ends = True
-    desk.do(fx.EndSession(device))
+    desk.end_session(device)
 
 
 def over(desk: Desk) -> None:
@@ -91,4 +84,4 @@ def timed_out(desk: Desk, device: str) -> None:
         # Its own vend ends it, also as the machine stops; one that is paid in cash does not.
         desk.do(fx.Wake(f"session {device}", desk.policy.session_timeout_s))
     else:
-        end(desk, session)
+        desk.end_session(session)

@@ -14,7 +14,7 @@ from controller.domain.basket import MAX_ITEMS, Basket
 from controller.domain.stock import Refusal
 from controller.domain.tubes import can_change
 from controller.machine.desk import Desk
-from controller.machine.effects import Beep, EndSession, Wake
+from controller.machine.effects import Beep, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
@@ -161,6 +161,6 @@ def no_card_came(desk: Desk) -> None:
 def _over(desk: Desk) -> None:
     desk.live.basket.clear()
     if desk.live.session is not None and not desk.live.session_ends:
-        desk.do(EndSession(desk.live.session))
+        desk.end_session(desk.live.session)
     if desk.state.basket_due:
         vend.give_credit_back(desk, "basket")

@@ -26,7 +26,6 @@ from controller.machine.effects import (
     Beep,
     CountStacker,
     CountTubes,
-    EndSession,
     Failed,
     Payout,
     Wake,
@@ -339,8 +338,7 @@ def _close(desk: Desk, saga: Saga) -> None:
     )
     desk.live.revalue_asked = False  # a card may have paid: its limit is another one now
     if saga.device and not basket_rules.keeps_session(desk, saga):
-        desk.do(EndSession(DeviceName(saga.device)))
-        desk.live.session_ends = desk.live.session == saga.device
+        desk.end_session(DeviceName(saga.device))
     basket_rules.closed(desk, saga)
     _farewell(desk, saga)
     if desk.mode.vending:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from controller.journal import records as rec
 from controller.machine.desk import Desk
-from controller.machine.effects import EndSession, Settle
+from controller.machine.effects import Settle
 from controller.machine.promises import show_again
 from controller.ports import DeviceName, LateApprovalReport
 from controller.saga.give_back import open_claim
@@ -73,4 +73,4 @@ def advance(desk: Desk, saga: Saga) -> None:
     show_again(desk, saga)
     device = DeviceName(saga.device)
     if device in desk.live.ready and not desk.state.sagas:
-        desk.do(EndSession(device))
+        desk.end_session(device)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from controller.journal import records as rec
 from controller.machine.desk import Desk
-from controller.machine.effects import AskRevalueLimit, Beep, EndSession, Failed, Revalue
+from controller.machine.effects import AskRevalueLimit, Beep, Failed, Revalue
 from controller.machine.table import Mode, Trigger
 from controller.money import minor_units
 from controller.panel.view import Message
@@ -245,5 +245,4 @@ def _close(desk: Desk, saga: Saga) -> None:
         desk.fire(Trigger.FINISH)
     live.revalue_asked, live.revalue_limit = False, None  # it has changed
     if live.session is device and (saga.claimed or live.session_unwanted or not desk.mode.selling):
-        live.session_ends = True
-        desk.do(EndSession(device))
+        desk.end_session(device)

@@ -19,7 +19,6 @@ from controller.machine.effects import (
     Beep,
     CancelApproval,
     CheckSensor,
-    EndSession,
     Failed,
     ReportCashSale,
     RequestApproval,
@@ -400,7 +399,7 @@ def approval_finished(desk: Desk, saga: Saga, result: Approved | Denied | Charge
     if isinstance(result, Approved):
         desk.live.reselect = ""  # the card was faster than the coins, or than one elsewhere
         if desk.live.session is not None and desk.live.session.value != device:
-            desk.do(EndSession(desk.live.session))
+            desk.end_session(desk.live.session)
         desk.live.timed_out.discard(saga.vend)  # and than our own time-out
         # A token's worth is not told: it buys what was asked for, and that is what is owed for it.
         amount = result.amount if result.amount is not None else saga.card_amount

@@ -218,6 +218,36 @@ def test_a_card_at_one_reader_does_not_wait_for_the_other_one_s_session_to_end(l
     play(scenario, link, settings=settings, plan=replace(plan_for(settings), readers=readers))
 
 
+def test_a_vend_at_one_reader_leaves_the_other_ones_session_ending(link: Link) -> None:
+    """A card was taken back at a slow one: no selection is for it any more, and no later one."""
+    settings = with_mdb("cashless2", enabled=True)
+    slow = replace(reader_for("EUR"), serial="000000000001", options=0, session_end_s=6.0)
+    readers = {READER: slow, "cashless2": replace(reader_for("EUR"), serial="000000000002")}
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        live = stage.running.machine.desk.live
+        await begin(stage)
+        stage.world.remove_card()
+        await stage.passes(0.5)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        stage.press("*")
+        await stage.until(lambda: not stage.state.sagas, within_s=3.0)
+        stage.press("B4")
+        await stage.passes(0.5)
+        assert live.session == READER, "it has not ended yet"
+        asked = [data.device for data in stage.records("approval.requested")]
+        assert asked == ["cashless2", "cashless2"]
+        await stage.until(lambda: stage.world.present_card("card", "cashless2"), within_s=10.0)
+        await stage.closes()
+        await stage.quiet()
+        assert stage.products == ["gum"]
+        assert charged(stage) == 50
+
+    play(scenario, link, settings=settings, plan=replace(plan_for(settings), readers=readers))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_whoever_takes_the_card_back_is_asked_for_no_age(kind: str, link: Link) -> None:
     """The reader that is asked for a proof hears SESSION COMPLETE all the same, and soon."""

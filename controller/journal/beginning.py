@@ -487,7 +487,7 @@ async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:
     """
     seq, last = backlog.after, backlog.good
     digest = chain.GENESIS if seq == 0 else backlog.before
-    async for row in _readable(backlog.database, seq):
+    async for row in _readable(backlog.database, seq, last):
         number, boot, body, stored = row
         while seq + 1 < min(number, last + 1):
             seq, digest = seq + 1, None
@@ -497,15 +497,18 @@ async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:
         seq, digest = number, stored if chained else None
 
 
-async def _readable(database: Database, after: int) -> AsyncIterator[StoredRow]:
+async def _readable(database: Database, after: int, good: int) -> AsyncIterator[StoredRow]:
     """Yield every row behind ``after`` that can be read, across damaged pages, each seq once.
 
-    A damaged page may hold what another page holds as well, or an older state of itself.
+    A damaged page may hold what another page holds as well, or an older state of itself. Where one
+    hides the last row it ends as far behind ``good``, or what was read last, as one look reaches.
     """
+    reach = 0
     try:
         last = await reader.last_seq(database)
     except DiskError:
-        last = after + reader.CHUNK
+        reach = reader.CHUNK
+        last = max(after, good) + reach
     seq, yielded = after, after
     while seq < last:
         try:
@@ -522,6 +525,8 @@ async def _readable(database: Database, after: int) -> AsyncIterator[StoredRow]:
             if row[0] > yielded:
                 yielded = row[0]
                 yield row
+        if reach:
+            last = max(last, yielded + reach)
 
 
 def _in_order(rows: Sequence[StoredRow]) -> list[StoredRow]:

@@ -140,6 +140,20 @@ async def test_records_behind_a_damaged_page_are_carried_too() -> None:
     assert lost[0] < 103 < lost[-1] + 8
 
 
+async def test_before_a_damaged_end_all_that_the_fleet_does_not_have_is_carried() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, *range(1, 1_500))
+    name, last = journal_file(journal.journal_id), journal.durable_seq
+    await journal.close()
+    data = disk.files[name].data
+    data[data.rindex(b'{"amount":1499}') // PAGE_SIZE * PAGE_SIZE] = 0xFF
+    await begin(disk)
+    found = [seq for seq, _ in await carried(await reopened(disk))]
+    assert found == list(range(1, len(found) + 1))
+    assert last - 50 < len(found) < last
+
+
 @pytest.mark.parametrize("damaged", [5, 120, 198])
 async def test_a_long_backlog_goes_over_in_pieces_and_is_the_same(
     monkeypatch: pytest.MonkeyPatch, damaged: int
@@ -324,7 +338,7 @@ class TornPages:
 
 @pytest.mark.parametrize("seqs", [(1, 2, 2, 3), (3, 1, 2), (1, 2, 1, 2), (4, 4)])
 async def test_a_row_that_stands_in_two_pages_is_carried_once(seqs: tuple[int, ...]) -> None:
-    rows = [row[0] async for row in _readable(cast("Database", TornPages(*seqs)), 0)]
+    rows = [row[0] async for row in _readable(cast("Database", TornPages(*seqs)), 0, 0)]
     assert rows == sorted(set(seqs))
 
 

@@ -228,8 +228,9 @@ class CcTalkBillValidator(PaysNothing):
         order, before = self._orders, self._results
         loop = asyncio.get_running_loop()
         end = loop.time() + ROUTE_S
-        unanswered = False
+        unanswered, tries = False, 0
         while True:
+            tries += 1
             async with self._routing:
                 self._extend_at = None
                 reply = await self._unit.try_ask(Header.ROUTE_BILL, bytes((route,)), tries=1)
@@ -254,8 +255,10 @@ class CcTalkBillValidator(PaysNothing):
                     return  # as above: events tell
                 case codec.Routed.FAILED:
                     raise LinkError("the bill validator could not route the bill")
-                case _ if self._serving and order == self._orders and loop.time() < end:
-                    # it is polled on meanwhile: a bill that it gives back by itself is told
+                case _ if (self._serving or tries < TRIES) and (
+                    order == self._orders and loop.time() < end
+                ):
+                    # while it is polled: a bill that it gives back by itself is told
                     unanswered = unanswered or reply is None
                     await asyncio.sleep(POLL_S)
                 case _:

@@ -147,6 +147,22 @@ async def test_a_route_that_is_not_heard_is_repeated() -> None:
     await it.die()
 
 
+@virtual
+async def test_a_route_that_is_not_heard_is_repeated_before_its_validator_is_ready() -> None:
+    """A bill that a new life finds in escrow, and refuses, goes back at once."""
+    it = await taking()
+    await escrowed(it)
+    await it.die()
+    await it.greet()
+    it.validator.faults.lost_routes = 2
+    await it.bill.return_bill()
+    await until(lambda: it.tray == 1_000, 5)
+    it.validator.faults.lost_routes = 1_000
+    with pytest.raises(EffectUnknownError):
+        await it.bill.return_bill()  # nobody polls it: no event would tell
+    await it.die()
+
+
 def loses_an_answer(it: Rig, times: int = 1) -> None:
     """The next routing orders are carried out, and their answers are lost."""
 

@@ -320,8 +320,7 @@ class Brain:
         if is_open:
             self.incidents.raised("door", FaultCode.DOOR_OPEN)
             self.climate.door()
-            if (saga := desk.customer_saga()) is not None:
-                vend.cancel_approval(desk, saga)  # nothing would turn behind it
+            vend.kept_still(desk)
         else:
             self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)

@@ -79,6 +79,7 @@ def _shelf(
         case cmd.DisableColumn(column=column, reason=reason):
             _column(desk, column)
             desk.write(rec.ColumnDisabled(column=column, reason=reason or "by staff", by=by))
+            vend.kept_still(desk)
             return {"column": column, "disabled": reason or "by staff"}
 
 

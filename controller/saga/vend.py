@@ -206,6 +206,18 @@ def paid_meanwhile(desk: Desk) -> None:
         cancel_approval(desk, saga)
 
 
+def kept_still(desk: Desk) -> None:
+    """The door was opened, or a column switched off: no card is asked on to pay for nothing.
+
+    Its reader may not be able to undo it.
+    """
+    saga = desk.customer_saga()
+    if saga is None or saga.intent != "approval":
+        return
+    if dispensing.next_column(desk, saga) is None:
+        cancel_approval(desk, saga)
+
+
 def readers_that_wait(desk: Desk, *, always_idle: bool = False) -> list[DeviceName]:
     """Return the readers that take a card now, or those of them that can be asked before one."""
     infos = {name: desk.live.ready.get(name) for name in READERS if desk.takes_cards(name)}

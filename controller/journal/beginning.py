@@ -514,8 +514,9 @@ async def _readable(database: Database, after: int, good: int) -> AsyncIterator[
         try:
             rows = await reader.rows_after(database, seq)
         except DiskError:
-            rows = await _one_by_one(database, seq, min(seq + reader.CHUNK, last))
-            seq = min(seq + reader.CHUNK, last)
+            end = min(seq + reader.CHUNK, last)
+            rows = await _one_by_one(database, seq, end)
+            seq = end if rows else await _before_next(database, end)
         else:
             read = max((row[0] for row in rows), default=seq)
             if read <= seq:
@@ -536,6 +537,18 @@ def _in_order(rows: Sequence[StoredRow]) -> list[StoredRow]:
         if [type(value) for value in row] == _ROW:
             found.setdefault(row[0], row)
     return [found[seq] for seq in sorted(found)]
+
+
+async def _before_next(database: Database, seq: int) -> int:
+    """Return the number before the next row's: a damaged one may be a million further on.
+
+    ``seq``: there is none, or what it is can't be read.
+    """
+    try:
+        ((found,),) = await database.query("SELECT min(seq) FROM record WHERE seq > ?", (seq,))
+    except DiskError:
+        return seq
+    return seq if found is None else int(found) - 1
 
 
 async def _one_by_one(database: Database, after: int, last: int) -> list[StoredRow]:

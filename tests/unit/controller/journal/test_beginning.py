@@ -154,6 +154,33 @@ async def test_before_a_damaged_end_all_that_the_fleet_does_not_have_is_carried(
     assert last - 50 < len(found) < last
 
 
+async def test_a_row_whose_number_is_damaged_is_not_counted_up_to() -> None:
+    """One bit of it, and a million records would be looked for that never were."""
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, *range(1, 200))
+    name, last = journal_file(journal.journal_id), journal.durable_seq
+    await journal.close()
+    data = disk.files[name].data
+    body = data.rindex(b'{"amount":199}')
+    number = data.rindex(
+        bytes([0x80 | last >> 7, last & 0x7F]), body // PAGE_SIZE * PAGE_SIZE, body
+    )
+    data[number + 1] |= 0x80  # a varint of one more byte (SQLite file format, 1.6)
+    looked: list[int] = []
+    query = InlineDatabase.query
+
+    async def watched(self: InlineDatabase, sql: str, *parameters: Any) -> Any:
+        looked.append(1)
+        return await query(self, sql, *parameters)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(InlineDatabase, "query", watched)
+        await begin(disk)
+    assert [seq for seq, _ in await carried(await reopened(disk))] == list(range(1, last))
+    assert len(looked) < 2_000
+
+
 @pytest.mark.parametrize("damaged", [5, 120, 198])
 async def test_a_long_backlog_goes_over_in_pieces_and_is_the_same(
     monkeypatch: pytest.MonkeyPatch, damaged: int

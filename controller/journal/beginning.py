@@ -385,11 +385,11 @@ async def _inherit(
     fork: int | None,
 ) -> Inheritance:
     problem: JournalError | None = None
+    key = await read_key(storage)
     try:
         acked = await check_identity(database, journal)
     except (JournalBrokenError, JournalMissingError) as error:
-        problem, acked = error, await _acked(database, journal)
-    key = await read_key(storage)
+        problem, acked = error, await _acked(database, journal, key)
     last, confirmed_ms, state = 0, None, None
     balances: Postings = ()
     folded = await _furthest(database, journal, key, fold, registry)
@@ -442,18 +442,22 @@ async def _furthest(
     return best
 
 
-async def _acked(database: Database, journal: bytes) -> int:
+async def _acked(database: Database, journal: bytes, key: MachineKey | None) -> int:
     """Return how far the fleet has a journal whose schema or small tables are damaged.
 
     A snapshot perhaps: that damages no record, and each of these, and what is pruned, is checked by
-    itself. 0: nobody can say, and all of it is told again.
+    itself. Where nobody can say, all of it is told again, but what was pruned: that the fleet has.
     """
+    pruned = 0
+    with suppress(JournalError), distrust():
+        base = await bases.load(database, journal, key)
+        pruned = 0 if base is None else base.at.seq
     try:
         with distrust():
             ((found, acked),) = await database.query("SELECT id, acked_seq FROM journal")
     except JournalBrokenError:
-        return 0
-    return acked if found == journal and type(acked) is int else 0
+        return pruned
+    return max(acked, pruned) if found == journal and type(acked) is int else pruned
 
 
 async def _dropped(database: Database, journal: bytes, key: MachineKey | None, fork: int) -> int:

@@ -404,6 +404,31 @@ async def test_a_base_that_is_not_to_be_believed_loses_nothing_that_a_snapshot_k
     assert (await journal.verify()).ok
 
 
+async def test_what_was_pruned_is_not_told_again_as_lost_where_nobody_can_say_what_was_told() -> (
+    None
+):
+    shop, journal = await old_journal()
+    await shop.sell(journal, 600)
+    pruned = await journal.prune(WEEK)
+    last = journal.durable_seq
+    await journal.close()
+    name = journal_file(journal.journal_id)
+    database = await DiskStorage(shop.disk).open(name, Access.READ)
+    table = "SELECT rootpage FROM sqlite_schema WHERE name = 'journal'"
+    at = (int((await database.query(table))[0][0]) - 1) * PAGE_SIZE
+    await database.close()
+    shop.disk.files[name].data[at : at + PAGE_SIZE] = bytes(PAGE_SIZE)
+    with pytest.raises(JournalBrokenError):
+        await shop.start()
+    await begun(shop)
+    journal = await shop.start()
+    told = [record async for record in journal.records() if "carried" in record.type]
+    carried = [json.loads(record.body)["data"] for record in told]
+    assert [one["seq"] for one in carried] == list(range(pruned + 1, last + 1))
+    assert all(one["verified"] for one in carried)
+    assert journal.state.balances["cash.box"] == 31_000
+
+
 async def test_behind_an_update_an_older_snapshot_knows_what_stands_behind_an_old_damage() -> None:
     shop, journal = await old_journal(700)
     await journal.close()

@@ -24,12 +24,10 @@ from controller.faults import (
     JournalError,
     LinkError,
 )
-from controller.money import exponent
 from controller.ports import (
     BillEvent,
     BillEventKind,
     BillInfo,
-    BillKind,
     BillsReport,
     DeviceLost,
     DeviceName,
@@ -40,30 +38,22 @@ from controller.ports import (
     StackerCount,
 )
 from drivers.cctalk import bill_codec as codec
-from drivers.cctalk.addresses import Category
 from drivers.cctalk.bill_faults import CLEARS, LASTING, RAISES
+from drivers.cctalk.bill_unit import BillUnit
 from drivers.cctalk.bus import TRIES, CcTalkBus, Peer
 from drivers.cctalk.changer import GREET_S, RETRY_S, UNNOTED_EVENTS
 from drivers.cctalk.coin_codec import MASTER_ON
-from drivers.cctalk.countries import countries_of
 from drivers.cctalk.cursor import Cursor, decode_cursor
 from drivers.cctalk.events import NOTHING_NEW, EventBuffer, News, decode_events, news_between
 from drivers.cctalk.fields import mask_of
-from drivers.cctalk.frames import CcTalkError, Checksum
+from drivers.cctalk.frames import Checksum
 from drivers.cctalk.headers import Header
-from drivers.cctalk.money_ids import (
-    BILL_ID_CHARS,
-    CountryScale,
-    decode_bill_id,
-    decode_country_scale,
-)
-from drivers.cctalk.unit import Silent, Unit
+from drivers.cctalk.unit import Silent
 from drivers.fault_book import FaultBook
 from drivers.pays_nothing import PaysNothing
 
 POLL_S: Final = 0.2
 """Between two reads of the event buffer, as advised; after 5 s the validator inhibits itself."""
-TYPES: Final = 16
 MASK_BYTES: Final = 2
 FAULT_POLL_S: Final = 1.0
 """Between two self-checks while something is wrong: events tell only that it began."""
@@ -110,8 +100,7 @@ class CcTalkBillValidator(PaysNothing):
     ) -> None:
         self._bus = bus
         self._sink = sink
-        self._currency = currency
-        self._unit = Unit(bus, Peer(plan.address, plan.checksum), DeviceName.BILL.value)
+        self._unit = BillUnit(bus, Peer(plan.address, plan.checksum), currency)
         self._faults = FaultBook(DeviceName.BILL.value, sink.notify)
         self._info: BillInfo | None = None
         self._values: dict[int, int] = {}
@@ -135,8 +124,6 @@ class CcTalkBillValidator(PaysNothing):
         """It told of a fraud with the bill in escrow; and that none is there any more."""
         self._extend_at: float | None = None
         """When the bill in escrow, about which nobody has decided, is to be held on."""
-        self._counts = False
-        """It keeps accept counters without power."""
         self._escrow: tuple[int, int] | None = None
         """The bill type in escrow, and its accept counter before."""
         self._results = 0
@@ -151,7 +138,7 @@ class CcTalkBillValidator(PaysNothing):
         return DeviceName.BILL
 
     @property
-    def unit(self) -> Unit:
+    def unit(self) -> BillUnit:
         """Return the device at its address."""
         return self._unit
 
@@ -172,9 +159,9 @@ class CcTalkBillValidator(PaysNothing):
             return Greeting(present=False)
         try:
             if self._info is None:
-                self._take(await self._learn())
+                self._take(await self._unit.learn())
             else:
-                await self._options()  # before a bill in escrow is read: what counts it then?
+                await self._unit.options()  # before a bill in escrow is read: what counts it then?
             await self._read()
         except (LinkError, Silent, DeviceFault):
             return Greeting(present=False)
@@ -187,7 +174,7 @@ class CcTalkBillValidator(PaysNothing):
             try:
                 if self._away:
                     await self._unit.back()
-                self._take(await self._learn())
+                self._take(await self._unit.learn())
                 await self._serve()
             except Silent as silent:
                 self._lost(str(silent))
@@ -270,70 +257,6 @@ class CcTalkBillValidator(PaysNothing):
         self._info = info
         self._values = {bill.type: bill.value for bill in info.bills}
 
-    async def _learn(self) -> BillInfo:
-        """Identify it; reads only.
-
-        Raises:
-            Silent: It does not answer what it must.
-            LinkError: The line is down.
-            DeviceFault: It is of no use here.
-        """
-        unit = self._unit
-        await unit.identify(Category.BILL_VALIDATOR)
-        variables = await unit.try_ask(Header.REQUEST_VARIABLE_SET)
-        types = TYPES
-        if variables is not None and variables.data:
-            types = min(variables.data[0] or TYPES, TYPES)
-        escrow = bool(await self._options() & codec.OPTION_ESCROW)
-        scales = {country: await self._scale(country) for country in countries_of(self._currency)}
-        bills: list[BillKind] = []
-        for position in range(1, types + 1):
-            bill = await self._bill(position, scales)
-            if bill is not None:
-                bills.append(bill)
-        if not bills:
-            raise DeviceFault(FaultCode.DEVICE_UNSUITABLE, f"it knows no bills of {self._currency}")
-        return BillInfo(
-            1,
-            1,
-            exponent(self._currency),
-            tuple(bills),
-            has_escrow=escrow,
-            stacker_capacity=0,
-            identity=unit.identity,
-        )
-
-    async def _options(self) -> int:
-        """Ask what it can do, and whether it counts bills without power. Raises LinkError."""
-        flags = await self._unit.try_ask(Header.REQUEST_OPTION_FLAGS)
-        options = flags.data[0] if flags is not None and flags.data else 0
-        kept = codec.OPTION_COUNTERS | codec.OPTION_COUNTERS_KEPT
-        self._counts = options & kept == kept
-        return options
-
-    async def _scale(self, country: str) -> CountryScale | None:
-        reply = await self._unit.try_ask(
-            Header.REQUEST_COUNTRY_SCALING_FACTOR, country.encode("ascii")
-        )
-        try:
-            return None if reply is None else decode_country_scale(reply.data)
-        except CcTalkError:
-            return None
-
-    async def _bill(self, position: int, scales: dict[str, CountryScale | None]) -> BillKind | None:
-        reply = await self._unit.try_ask(Header.REQUEST_BILL_ID, bytes((position,)))
-        if reply is None or len(reply.data) != BILL_ID_CHARS:
-            return None
-        try:
-            bill = decode_bill_id(reply.data)
-            scale = scales.get(bill.country)
-            if bill.value is None or scale is None or not scale.known:
-                return None
-            return BillKind(position - 1, scale.minor(bill.value, exponent(self._currency)))
-        except CcTalkError as wrong:
-            self._unit.oddities.note(wrong.message)
-            return None
-
     def _lost(self, why: str) -> None:
         self._away, self._applied = True, None
         self._unchecked = 0
@@ -402,7 +325,7 @@ class CcTalkBillValidator(PaysNothing):
         if held is None or self._seen is None or _holds(self._seen):
             return
         bill_type, before = held
-        accepted = await self._accepted(bill_type)
+        accepted = await self._unit.accepted(bill_type)
         if accepted is None:
             return  # nobody knows; the controller's deadline decides
         more = (accepted - before) % codec.COUNTER_STEPS
@@ -419,17 +342,6 @@ class CcTalkBillValidator(PaysNothing):
         self._escrow, self._held = None, False
         self._results += 1
         await self._report((done,))
-
-    async def _accepted(self, bill_type: int) -> int | None:
-        """How many bills of a type were ever accepted; None where that is not kept."""
-        if not self._counts:
-            return None
-        reply = await self._unit.try_ask(
-            Header.REQUEST_INDIVIDUAL_ACCEPT_COUNTER, bytes((bill_type,))
-        )
-        return (
-            None if reply is None or len(reply.data) != 3 else int.from_bytes(reply.data, "little")
-        )
 
     async def _enable(self) -> None:
         """After a reset: how it works, then what it may take."""
@@ -520,7 +432,7 @@ class CcTalkBillValidator(PaysNothing):
         """
         kinds = (codec.decode_bill_event(pair) for pair in buffer.pairs)
         held = next((e.bill_type for e in kinds if e.word is codec.BillWord.ESCROWED), None)
-        accepted = None if held is None else await self._accepted(held)
+        accepted = None if held is None else await self._unit.accepted(held)
         if held is not None and accepted is not None:
             self._escrow = held, accepted
 

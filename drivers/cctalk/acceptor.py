@@ -100,9 +100,6 @@ class Acceptor(Unit):
         """When it was last looked for, while it is away."""
         self.unusable: dict[int, str] = {}
         """Positions that can't be used, and why."""
-        self._told: dict[int, bytes] = {}
-        """What each position answered, of the device whose identity is this."""
-        self._told_by = self.identity
         self._currency = currency
         self._routes: dict[int, int] = {}
         self._knows_master = True
@@ -161,12 +158,9 @@ class Acceptor(Unit):
             DeviceFault: It is no coin acceptor.
         """
         await self.identify(Category.COIN_ACCEPTOR)
-        flags = await self.try_ask(Header.REQUEST_OPTION_FLAGS)
-        cvf = flags is not None and bool(flags.data[:1]) and bool(flags.data[0] & OPTION_CVF)
-        if cvf:
+        flags = await self.lasting(Header.REQUEST_OPTION_FLAGS)
+        if flags and flags[0] & OPTION_CVF:
             raise Silent("the acceptor's credit codes are values (CVF), not positions")
-        if self._told_by != self.identity:
-            self._told, self._told_by = {}, self.identity
         kinds = []
         self.unusable = {}
         for position in range(1, POSITIONS + 1):
@@ -176,13 +170,11 @@ class Acceptor(Unit):
         return tuple(kinds)
 
     async def _kind(self, position: int, taken: frozenset[int]) -> CoinKind | None:
-        reply = await self.try_ask(Header.REQUEST_COIN_ID, bytes((position,)))
-        if reply is not None and reply.data:
-            self._told[position] = reply.data
-        elif position not in self._told:
+        told = await self.lasting(Header.REQUEST_COIN_ID, bytes((position,)))
+        if not told:
             return None  # it has fewer positions
         try:
-            coin = decode_coin_id(self._told[position])  # once told, it holds
+            coin = decode_coin_id(told)
             if coin.is_empty:
                 return None
             value = self._value(coin)

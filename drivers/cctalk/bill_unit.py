@@ -53,10 +53,8 @@ class BillUnit(Unit):
             DeviceFault: It is of no use here.
         """
         await self.identify(Category.BILL_VALIDATOR)
-        variables = await self.try_ask(Header.REQUEST_VARIABLE_SET)
-        types = TYPES
-        if variables is not None and variables.data:
-            types = min(variables.data[0] or TYPES, TYPES)
+        variables = await self.lasting(Header.REQUEST_VARIABLE_SET)
+        types = min(variables[0] or TYPES, TYPES) if variables else TYPES
         escrow = bool(await self.options() & codec.OPTION_ESCROW)
         scales = {country: await self._scale(country) for country in countries_of(self._currency)}
         bills: list[BillKind] = []
@@ -78,25 +76,25 @@ class BillUnit(Unit):
 
     async def options(self) -> int:
         """Ask what it can do, and whether it counts bills without power. Raises LinkError."""
-        flags = await self.try_ask(Header.REQUEST_OPTION_FLAGS)
-        options = flags.data[0] if flags is not None and flags.data else 0
+        flags = await self.lasting(Header.REQUEST_OPTION_FLAGS)
+        options = flags[0] if flags else 0
         kept = codec.OPTION_COUNTERS | codec.OPTION_COUNTERS_KEPT
         self._counts = options & kept == kept
         return options
 
     async def _scale(self, country: str) -> CountryScale | None:
-        reply = await self.try_ask(Header.REQUEST_COUNTRY_SCALING_FACTOR, country.encode("ascii"))
+        told = await self.lasting(Header.REQUEST_COUNTRY_SCALING_FACTOR, country.encode("ascii"))
         try:
-            return None if reply is None else decode_country_scale(reply.data)
+            return decode_country_scale(told) if told else None
         except CcTalkError:
             return None
 
     async def _bill(self, position: int, scales: dict[str, CountryScale | None]) -> BillKind | None:
-        reply = await self.try_ask(Header.REQUEST_BILL_ID, bytes((position,)))
-        if reply is None or len(reply.data) != BILL_ID_CHARS:
+        told = await self.lasting(Header.REQUEST_BILL_ID, bytes((position,)))
+        if len(told) != BILL_ID_CHARS:
             return None
         try:
-            bill = decode_bill_id(reply.data)
+            bill = decode_bill_id(told)
             scale = scales.get(bill.country)
             if bill.value is None or scale is None or not scale.known:
                 return None

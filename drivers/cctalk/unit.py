@@ -6,6 +6,7 @@ Source: ccTalk Generic Specification 4.7, part 2 (identification), part 1 (retri
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Final, TypeVar
 
 from controller.faults import DeviceFault, FaultCode
@@ -45,6 +46,10 @@ class Unit:
         self.unanswered = 0
         self.serial = b""
         """The serial number's bytes as they came."""
+        self._lasting: dict[tuple[Header, bytes], bytes] = {}
+        """What it told of itself."""
+        self._known = Identity()
+        """Who told that, as far as it has ever said who it is."""
 
     async def try_ask(self, header: Header, data: bytes = b"", tries: int = TRIES) -> Reply | None:
         """Ask; None when no reply came. Raises LinkError."""
@@ -68,6 +73,17 @@ class Unit:
         if reply is None or reply.kind is not ReplyKind.DATA:
             raise Silent(f"{self.part} gave no data for header {header.value}")
         return reply.data
+
+    async def lasting(self, header: Header, data: bytes = b"") -> bytes:
+        """Ask for what holds as long as the device is the same: once told, it is known.
+
+        Returns:
+            No bytes, when it never told. Raises LinkError.
+        """
+        reply = await self.try_ask(header, data)
+        if reply is not None and reply.data:
+            self._lasting[header, data] = reply.data
+        return self._lasting.get((header, data), b"")
 
     async def read(
         self, header: Header, decode: Callable[[bytes], Value], tries: int = TRIES
@@ -115,6 +131,11 @@ class Unit:
             model=await self._words(Header.REQUEST_PRODUCT_CODE),
             software=await self._words(Header.REQUEST_SOFTWARE_REVISION),
         )
+        now, before = astuple(self.identity), astuple(self._known)
+        if any(one and other and one != other for one, other in zip(now, before, strict=True)):
+            self._lasting.clear()
+            before = now
+        self._known = Identity(*(one or other for one, other in zip(now, before, strict=True)))
 
     async def _words(self, header: Header) -> str:
         reply = await self.try_ask(header)

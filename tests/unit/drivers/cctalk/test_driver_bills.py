@@ -444,6 +444,56 @@ async def test_a_silent_validator_is_lost_and_comes_back() -> None:
     await it.die()
 
 
+def refuses(it: Rig, *headers: Header) -> None:
+    """From now on these are not answered."""
+
+    def look(command: bytes) -> None:
+        it.validator.faults.lost_answers = int(command[0] in headers)
+
+    it.validator.on_command = look
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (Header.REQUEST_BILL_ID,),
+        (Header.REQUEST_COUNTRY_SCALING_FACTOR,),
+        (Header.REQUEST_OPTION_FLAGS,),
+        (Header.REQUEST_BILL_ID, Header.REQUEST_PRODUCT_CODE, Header.REQUEST_SERIAL_NUMBER),
+    ],
+    ids=["bills", "scale", "options", "bills and who it is"],
+)
+@virtual
+async def test_what_a_validator_told_once_holds_though_it_says_no_later(
+    headers: tuple[Header, ...],
+) -> None:
+    """A bill that it took meanwhile would be worth nothing."""
+    it = await taking()
+    info = it.bill.info
+    assert info is not None
+    it.wire.line.dead = True
+    await until(lambda: it.sink.told(DeviceLost), 10)
+    refuses(it, *headers)
+    it.wire.line.dead = False
+    await until(lambda: len(it.sink.told(DeviceReady)) == 2, 60)
+    assert it.bill.info is not None
+    assert it.bill.info.bills == info.bills
+    assert it.bill.info.has_escrow
+    await it.die()
+
+
+@virtual
+async def test_what_another_validator_told_before_does_not_hold() -> None:
+    it = await taking()
+    it.wire.line.dead = True
+    await until(lambda: it.sink.told(DeviceLost), 10)
+    it.validator._identity[Header.REQUEST_PRODUCT_CODE] = b"ANOTHER"
+    refuses(it, Header.REQUEST_BILL_ID)
+    it.wire.line.dead = False
+    await until(lambda: ("bill", "device.unsuitable") in it.sink.faults, 60)
+    await it.die()
+
+
 # ------------------------------------------------------------- more events than are kept
 
 

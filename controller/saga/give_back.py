@@ -51,6 +51,7 @@ from controller.state.saga import Saga
 SHORT_PAYOUTS_MAX: Final = 4  # orders that pay too little; a full one leaves a smaller debt
 MAX_UNITS: Final = 255  # one byte of scaling factors (MDB/ICP 4.2, section 5, PAYOUT)
 PAYOUT_RETRY_S: Final = 3.0  # between two looks for a changer that is away
+_COUNTING_S: Final = 10.0  # no two counts agree while a hand goes on filling the tubes
 _PAYING_S: Final = 30.0  # "your change" is shown so long; a recycler takes that for each bill
 NOTHING: Final = Picked((), 0, 0)
 
@@ -150,6 +151,7 @@ def _counts_first(desk: Desk, saga: Saga) -> bool:
         return False
     # A line that has just gone answers late, and the debt's time runs on.
     desk.live.settling_since.setdefault(saga.vend, desk.now)
+    desk.do(Wake(f"payout {saga.vend}", _COUNTING_S))
     return True
 
 

@@ -442,3 +442,19 @@ def test_who_wants_money_back_has_the_tubes_counted_before_a_claim(link: Link) -
 
     coins = (CoinSpec(10), CoinSpec(20), CoinSpec(50, 80), CoinSpec(100))
     play(scenario, link, plan=plan("by coins", coins=coins))
+
+
+def test_a_hand_that_goes_on_filling_the_tubes_holds_up_no_claim(link: Link) -> None:
+    """No two counts agree meanwhile, and what nobody counts twice is not booked."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.press("*")
+        for _ in range(60):
+            stage.world.fill_tube(50, 1)
+            await stage.passes(0.7)
+        assert stage.claimed == 100
+        await stage.passes(5.0)  # the hand has gone: now they are booked
+
+    coins = (CoinSpec(10), CoinSpec(20), CoinSpec(50, 80), CoinSpec(100))
+    play(scenario, link, plan=plan("by coins", coins=coins))

@@ -10,7 +10,6 @@ Source: MDB/ICP 4.2, section 7 (VEND) and appendix 3.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from controller.faults import EffectUnknownError, FaultCode, JournalError, LinkError
 from controller.money import Money
@@ -21,34 +20,26 @@ from controller.ports import (
     Denied,
     RefundOutcome,
     RequestGivenUpReport,
-    SettleOutcome,
 )
 from drivers.mdb.cashless_codec import (
     BeginSession,
     EndSession,
-    Malfunction,
     OutOfSequence,
-    ReaderState,
     VendApproved,
     VendDenied,
 )
 from drivers.mdb.cashless_commands import (
     SessionComplete,
     VendCancel,
-    VendFailure,
     VendRequest,
-    VendSuccess,
 )
-from drivers.mdb.cashless_expect import STANDING_S, Expectation, Gone, Phase
-from drivers.mdb.cashless_revalue import ReaderRevalue
+from drivers.mdb.cashless_expect import Expectation, Gone, Phase
+from drivers.mdb.cashless_outcome import IN_VEND, ITEM_MASK, ReaderOutcome
 from drivers.mdb.slots import NEVER, POLL_LATEST_S, Retry
 from drivers.mdb.turns import Turn
 
-_ITEM_MASK: Final = 0xFFFF
-_IN_VEND: Final = (ReaderState.VEND, ReaderState.NEGATIVE_VEND)
 
-
-class MdbCardReader(ReaderRevalue):
+class MdbCardReader(ReaderOutcome):
     """Drives one reader; constructed as `ReaderLife`."""
 
     _unsent = False
@@ -63,20 +54,11 @@ class MdbCardReader(ReaderRevalue):
     _decision: Expectation | None = None
     """What the request waits for, while one does."""
 
-    _granted = False
-    """An approval has been handed over: from then on it is its vend's, and no cancel's."""
-
     _cancelling: asyncio.Future[CancelOutcome | Charged] | None = None
     """What becomes, or became, of the cancel of this request."""
 
     _refused = False
     """The reader has denied the last request: nothing of it is open."""
-
-    _untold = False
-    """VEND SUCCESS was never acknowledged: the reader waits for it, or has charged."""
-
-    _no_vend = False
-    """The reader took the last VEND FAILURE for out of sequence."""
 
     # -------------------------------------------------------------------------------- request
 
@@ -126,7 +108,7 @@ class MdbCardReader(ReaderRevalue):
         wrong = self.expect(OutOfSequence)
         try:
             answer = await self._request(
-                VendRequest(units, item & _ITEM_MASK, self._context.expanded),
+                VendRequest(units, item & ITEM_MASK, self._context.expanded),
                 decision,
                 wrong,
                 NEVER if waits_for_card else self.response_s,
@@ -151,7 +133,7 @@ class MdbCardReader(ReaderRevalue):
         if not answer.heard and decision.open:
             return await self._give_up(never_heard=True)
         message = await self.wait_for_first(decision, wrong, seconds)
-        if isinstance(message, OutOfSequence) and message.state in _IN_VEND:
+        if isinstance(message, OutOfSequence) and message.state in IN_VEND:
             # The request runs all the same: the ACK of an earlier try was lost and its repeat was
             # out of sequence, or the reader complains of something else.
             message = await self.wait_for(decision, seconds)
@@ -340,7 +322,7 @@ class MdbCardReader(ReaderRevalue):
                     await self._turn_or(2 * POLL_LATEST_S)
                     return await self._fail_approved(surely=not self._taken_back)
                 case OutOfSequence(state_code=code):
-                    if code is None or message.state in _IN_VEND:
+                    if code is None or message.state in IN_VEND:
                         self._approval_seen = True  # or so it seems
                         return await self._fail_approved(surely=False)
                     return self._in_no_vend()
@@ -390,161 +372,6 @@ class MdbCardReader(ReaderRevalue):
         withheld = self._bus.link.capabilities.withholds_ack
         tells = info is not None and info.can_refund and info.level >= 2
         return CancelOutcome.CANCELLED if withheld and tells else CancelOutcome.NO_VEND
-
-    # -------------------------------------------------------------------------------- outcome
-
-    async def vend_success(self, item: int) -> SettleOutcome:
-        """Report the product as delivered; see `CardReader.vend_success`."""
-        async with self.dialogue():
-            try:
-                return await self._succeed(item)
-            finally:
-                self._end_vend()
-
-    async def _succeed(self, item: int) -> SettleOutcome:
-        if self._charged():
-            return SettleOutcome.RESET
-        if self._gone():
-            return self._never_told()
-        expectation = self.expect(OutOfSequence)
-        try:
-            answer, tries = await self.send(
-                VendSuccess(item & _ITEM_MASK), expectation, Retry.REPEAT
-            )
-            if answer.heard and (tries > 1 or self._taken_back) and expectation.open:
-                # The ACK of an earlier try may have been lost; then the next poll says 0B.
-                await self._turn_or(2 * POLL_LATEST_S)
-        except LinkError:
-            return self._never_told()
-        finally:
-            self.drop(expectation)
-        if self._charged():
-            return SettleOutcome.RESET
-        if expectation.message is not None:
-            return SettleOutcome.DENIED if self._taken_back else SettleOutcome.ALREADY
-        return SettleOutcome.DONE if answer.heard else self._never_told()
-
-    def _never_told(self) -> SettleOutcome:
-        """The reader still waits for an outcome: a RESET ends its vend, and charges it."""
-        self._untold = True
-        self._want_restart()
-        return SettleOutcome.UNKNOWN
-
-    async def vend_failure(self, refundable: bool | None = None) -> RefundOutcome:
-        """Report the failed delivery; see `CardReader.vend_failure`."""
-        self._recall(refundable)
-        async with self.dialogue():
-            # One that resets itself would acknowledge a repeat before it has said JUST RESET.
-            _, outcome = await self._fail(Retry.ALIVE)
-            return outcome
-
-    async def _fail(self, retry: Retry) -> tuple[bool, RefundOutcome]:
-        """VEND FAILURE and the refund dialogue: whether it was heard, and the outcome."""
-        if self._charged():
-            self._end_vend()
-            return False, RefundOutcome.CHARGED
-        if self._gone():
-            self._end_vend()
-            self._want_restart()
-            return False, RefundOutcome.UNKNOWN
-        self._no_vend = False
-        expectation = self.expect(OutOfSequence)
-        refused = self.expect(Malfunction)
-        damaged = self._slot.damaged
-        try:
-            answer, tries = await self.send(VendFailure(), expectation, retry)
-            if not answer.heard and expectation.message is None:
-                self._want_restart()
-                return False, self._lost_refund()
-            outcome = await self._await_refund(expectation, refused, tries)
-            withheld = self._bus.link.capabilities.withholds_ack
-            if outcome is RefundOutcome.REFUNDED and self._slot.damaged != damaged and not withheld:
-                # An adapter acknowledges what it then loses on its way: a refund error, say.
-                return True, RefundOutcome.UNKNOWN
-            return True, outcome
-        except LinkError:
-            self._want_restart()
-            return False, RefundOutcome.UNKNOWN
-        finally:
-            self.drop(expectation)
-            self.drop(refused)
-            self._end_vend()
-
-    async def _await_refund(
-        self, expectation: Expectation, refused: Expectation, tries: int
-    ) -> RefundOutcome:
-        """At least one POLL: an ACK means refunded, Cx refused, silence "still busy".
-
-        Some never answer by a plain ACK: what they say for a while, and no more, is as good.
-        """
-        loop = asyncio.get_running_loop()
-        end, stood_from = loop.time() + self.response_s, NEVER
-        before, misses = self._charged(), self._slot.misses
-        while True:
-            left = end - loop.time()
-            turn = await self._turn_or(left) if left > 0 else None
-            while (message := refused.message) is not None:
-                if isinstance(message, Malfunction) and message.is_refund_error:
-                    return RefundOutcome.REFUSED
-                self.drop(refused)
-                refused = self.expect(Malfunction)
-            if self._charged():
-                # One that resets itself behind the ACK completes a credit update first, if it
-                # takes itself at its word; its refund error went with the reset.
-                return RefundOutcome.CHARGED if before else RefundOutcome.UNKNOWN
-            wrong = expectation.message
-            if isinstance(wrong, OutOfSequence):
-                heard_before = wrong.state is ReaderState.SESSION_IDLE and tries > 1
-                if not heard_before and wrong.state not in _IN_VEND:
-                    self._no_vend = True
-                    return self._over(wrong.state)
-            stands, misses = self._standing and misses == self._slot.misses, self._slot.misses
-            stood_from = min(stood_from, loop.time()) if stands else NEVER
-            if turn is Turn.QUIET or loop.time() >= stood_from + STANDING_S:
-                return self._refunded()
-            if turn is Turn.LOST or turn is None:
-                return RefundOutcome.UNKNOWN
-
-    def _refunded(self) -> RefundOutcome:
-        """What an ACK to the poll proves: something only from a reader that can refund.
-
-        One of level 1 can't report a failure: its ACK leaves open whether the money went back.
-        """
-        info = self._info
-        card = self._card_refundable
-        if info is None or not (info.can_refund if card is None else card):
-            return RefundOutcome.REFUSED
-        return RefundOutcome.REFUNDED if info.level >= 2 else RefundOutcome.UNKNOWN
-
-    def _over(self, state: ReaderState | None) -> RefundOutcome:
-        """The reader is no longer in the vend, which only an outcome or a reset ends.
-
-        In Session Idle or Enabled it was no reset, and nobody here says SUCCESS to a vend that
-        failed: an earlier VEND FAILURE was heard, and its refund error would have been reported
-        until it was acknowledged.
-        """
-        if state is None:
-            return RefundOutcome.UNKNOWN  # level 1 does not say where it is, nor how it got there
-        if state not in (ReaderState.SESSION_IDLE, ReaderState.ENABLED):
-            return RefundOutcome.CHARGED
-        if self._refund_error:
-            return RefundOutcome.REFUSED  # told to a poll of the greeting
-        proved = self._refunded()
-        return RefundOutcome.ALREADY if proved is RefundOutcome.REFUNDED else proved
-
-    def _lost_refund(self) -> RefundOutcome:
-        return RefundOutcome.CHARGED if self._charged() else RefundOutcome.UNKNOWN
-
-    def _charged(self) -> bool:
-        """Whether a reset since the request has made an approval final."""
-        return self._reset_since
-
-    def _end_vend(self) -> None:
-        self._phase = Phase.NONE
-        self._granted = False
-        self._disowned = self._late = False
-        self._dialogue_ended()
-        self._stir.set()
 
     # -------------------------------------------------------------------------------- session
 

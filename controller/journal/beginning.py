@@ -434,11 +434,11 @@ async def _furthest(
         except JournalNewerError:
             raise
         except (JournalRefusedError, DiskError):
-            pass  # what is wrong with it is known; ``found`` stands at its last good record
+            # What is wrong with it is known; ``found`` stands at its last good record.
+            if found is not None and (best is None or found.at.seq > best.at.seq):
+                best = found
         else:
             return found
-        if found is not None and (best is None or found.at.seq > best.at.seq):
-            best = found
     return best
 
 

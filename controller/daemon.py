@@ -253,18 +253,20 @@ async def _keep_house(settings: MachineSettings, running: app.Running) -> None:
         return
     retention = timedelta(days=settings.journal.keep_days)
     await asyncio.sleep(PRUNE_AFTER_S)
-    try:
-        while True:
+    while True:
+        try:
             dropped = await running.journal.prune(retention)
+        except JournalBrokenError as error:
+            log.error("journal.not_pruned", error=str(error))
+            code = FaultCode.JOURNAL_BROKEN  # in what the fleet has: the machine sells on
+            running.machine.inbox.notify(FaultRaised("journal", code, str(error)))
+            return
+        except JournalError as error:  # a disk that could not be read; one not written ends us
+            log.error("journal.not_pruned", error=str(error))
+        else:
             if dropped:
                 log.info("journal.pruned", records=dropped)
-            await asyncio.sleep(PRUNE_EVERY_S)
-    except JournalBrokenError as error:
-        log.error("journal.not_pruned", error=str(error))
-        code = FaultCode.JOURNAL_BROKEN  # in what the fleet has: the machine sells on
-        running.machine.inbox.notify(FaultRaised("journal", code, str(error)))
-    except JournalError as error:
-        log.error("journal.not_pruned", error=str(error))  # which ends the machine
+        await asyncio.sleep(PRUNE_EVERY_S)
 
 
 async def _look_for_the_journal(running: app.Running) -> None:

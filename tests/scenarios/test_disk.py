@@ -10,6 +10,7 @@ import errno
 
 import pytest
 
+from controller import app, daemon
 from controller.app.books import CLAIM_KEY_FILE
 from controller.daemon import _keep_house
 from controller.faults import FaultCode, JournalError
@@ -245,29 +246,69 @@ def test_a_kill_while_the_disk_is_slow_loses_nothing(
     play(scenario, link)
 
 
+def knows_the_time(stage: Stage, days: int) -> None:
+    """Confirm that the software was built so many days ago."""
+    now_ms = to_ms(app.BUILT) + days * DAY_MS
+    journal_of(stage).label.confirm(now_ms, int(stage.loop.time() * 1000))
+
+
+async def grows_old(stage: Stage, change: str = "") -> str:
+    """Let most of a journal be old and at the fleet, and change it; returns its file's name."""
+    journal = journal_of(stage)
+    knows_the_time(stage, 1)
+    for _ in range(2 * MIN_STEP):
+        journal.stage(rec.OperatorActed(by="tech", what="nothing"))
+    await journal.commit()
+    assert await journal.acknowledge(journal.durable_seq, journal.head)
+    await stage.kill()
+    file = journal_file(journal.journal_id)
+    if change:
+        database = await DiskStorage(stage.disk).open(file, Access.WRITE)
+        await database.transaction([(change, ())])
+        await database.close()
+    await stage.opens()
+    knows_the_time(stage, 400)
+    return file
+
+
+async def keep_house(stage: Stage) -> None:
+    assert stage.running is not None
+    await _keep_house(stage.settings.model_copy(update={"cloud": CLOUD}), stage.running)
+
+
 def test_an_old_record_that_can_t_be_read_is_told_and_the_machine_sells_on() -> None:
     """Only pruning reads it again: each start would be ended by it a quarter of an hour later."""
 
     async def scenario(stage: Stage) -> None:
-        journal = journal_of(stage)
-        for _ in range(2 * MIN_STEP):
-            journal.stage(rec.OperatorActed(by="tech", what="nothing"))
-        await journal.commit()
-        assert await journal.acknowledge(journal.durable_seq, journal.head)
-        await stage.kill()
-        file = journal_file(journal.journal_id)
-        database = await DiskStorage(stage.disk).open(file, Access.WRITE)
-        await database.transaction([("UPDATE record SET hash = zeroblob(32) WHERE seq = 99", ())])
-        await database.close()
-        await stage.opens()
-        now_ms = to_ms(stage.clock.wall_utc()) + 400 * DAY_MS
-        journal_of(stage).label.confirm(now_ms, int(stage.loop.time() * 1000))
-        assert stage.running is not None
-        await _keep_house(stage.settings.model_copy(update={"cloud": CLOUD}), stage.running)
+        await grows_old(stage, "UPDATE record SET hash = zeroblob(32) WHERE seq = 99")
+        await keep_house(stage)
         await stage.coins(100, 50)
         await stage.buys("A1")
         assert stage.products == ["water"]
         assert stage.has_fault("journal", FaultCode.JOURNAL_BROKEN)
+
+    play(scenario, ends=False)
+
+
+def test_a_disk_that_once_does_not_read_is_pruned_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A vendd may run for a year, and its disk would be full of what the fleet has."""
+    for name in ("PRUNE_AFTER_S", "PRUNE_EVERY_S"):
+        monkeypatch.setattr(daemon, name, 10.0)
+
+    async def scenario(stage: Stage) -> None:
+        file = await grows_old(stage)
+        stage.disk.fail(Io.READ, suffix=file)
+        house = asyncio.create_task(keep_house(stage))
+        await stage.passes(15.0)
+        assert journal_of(stage).base_seq == 0
+        await stage.passes(10.0)
+        assert journal_of(stage).base_seq > MIN_STEP
+        house.cancel()
+        await stage.coins(100, 50)
+        await stage.buys("A1")
+        assert stage.products == ["water"]
 
     play(scenario, ends=False)
 

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -130,11 +130,11 @@ async def _run(settings: MachineSettings) -> int:
                         await _strand(settings, parts, str(error), heartbeat, stopping, again_s)
                     continue
                 if running.journal.read_only:
-                    stranded = Stranded(settings, running.journal.why_read_only)
-                    stranded.owed(running)
-                    service = StrandedService(stranded, running.journal.state, None, loop.time)
-                    async with _refusing(settings, parts):
-                        await _serve(settings, service, heartbeat, lambda: _pause(stopping))
+                    with closing(Stranded(settings, running.journal.why_read_only)) as stranded:
+                        stranded.owed(running)
+                        service = StrandedService(stranded, running.journal.state, None, loop.time)
+                        async with _refusing(settings, parts):
+                            await _serve(settings, service, heartbeat, lambda: _pause(stopping))
                     continue
                 # What a start leaves stays for good: looking through it for garbage would hold up
                 # the bus for 30 ms, on a Pi for 100.

@@ -54,7 +54,7 @@ class Stranded:
         self._display.show(lines)
 
     def close(self) -> None:
-        """Give the display back."""
+        """Turn no more pages, and give the display back: one that runs on is tried again."""
         self._pager.stop()
         if self._display is not None:
             self._display.close()

@@ -270,7 +270,7 @@ class Offer(Section):
     )  # fmt: skip
     products: Annotated[tuple[ProductId, ...], AfterValidator(_without_repeats)] = ()
     columns: Annotated[tuple[Selection, ...], AfterValidator(_without_repeats)] = ()  # none: all
-    step: CoinOrBill = 5  # prices are rounded down to a multiple of it, minor units
+    step: CoinOrBill = 5  # prices are rounded down to a multiple of it, but not to 0, minor units
 
 
 class Tokens(Section):

@@ -28,7 +28,7 @@ class Offer:
         days: On which it begins, Monday is 0.
         start: Minute of the day.
         end: Minute of the day, itself no more in it; not after ``start``: on the next day.
-        step: The price is rounded down to a multiple of this, minor units.
+        step: The price is rounded down to a multiple of this, minor units; but never to nothing.
     """
 
     name: str
@@ -48,8 +48,10 @@ class Offer:
         return late or ((day - 1) % _DAY in self.days and minute < self.end)
 
     def price(self, price: int) -> int:
-        """Return a price with it."""
-        left = price * (100 - self.percent) // 100
+        """Return a price with it; rounding alone gives nothing away."""
+        left = price * (FREE - self.percent) // FREE
+        if left < self.step and self.percent < FREE:
+            return min(price, self.step)
         return left - left % self.step
 
 

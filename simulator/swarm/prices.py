@@ -102,8 +102,10 @@ class Prices:
 
 
 def price_with(offer: Offer, listed: int) -> int:
-    """Return a price less an offer's percentage, rounded down to its step."""
+    """Return a price less an offer's percentage, rounded down to its step, and to no gift."""
     left = listed * (100 - offer.percent) // 100
+    if offer.percent < 100 and left < offer.step:
+        return min(listed, offer.step)
     return left - left % offer.step
 
 

@@ -90,5 +90,10 @@ def test_an_offer_never_costs_more_and_never_less_than_nothing(
 ) -> None:
     offer = Offer("x", percent, frozenset(), frozenset(), 0, 0, step)
     assert 0 <= offer.price(price) <= price
-    assert offer.price(price) % step == 0
-    assert percent < 100 or offer.price(price) == 0
+    assert offer.price(price) % step == 0 or offer.price(price) == price
+    assert (offer.price(price) == 0) == (percent == 100 or price == 0)
+
+
+def test_rounding_to_large_coins_gives_nothing_away() -> None:
+    gum = Offer("less", 10, frozenset({"A1"}), frozenset(range(7)), 0, 0, step=50)
+    assert [gum.price(listed) for listed in (120, 60, 50, 40)] == [100, 50, 50, 40]

@@ -5,9 +5,9 @@ Nothing here decides what the machine does about a bad journal; it says what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic
 
 from controller.faults import JournalError
@@ -42,6 +42,9 @@ from controller.journal.wal import commits_behind
 
 _PREFIX: Final = "journal-"
 _SUFFIX: Final = ".db"
+
+# Digits of the id file's name of a journal that may be wrong: random ids differ in some thirty.
+_WRONG_DIGITS: Final = 2
 
 Progress = Callable[[int], None]  # told the seq that was reached, now and then
 
@@ -79,7 +82,10 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
     witness = await read_witness(storage)
     if witness is not None:
         if journal_file(witness.journal) not in names:
-            raise JournalMissingError(f"journal {witness.journal.hex()} is gone")
+            meant = _nearly(witness.journal, await journals_in(storage))
+            if meant is None:
+                raise JournalMissingError(f"journal {witness.journal.hex()} is gone")
+            witness = replace(witness, journal=meant)
         return witness.journal, witness
     found = await journals_in(storage)
     if len(found) == 1:
@@ -96,6 +102,18 @@ async def locate(storage: Storage) -> tuple[bytes, Witness | None] | None:
 async def journals_in(storage: Storage) -> list[bytes]:
     """Return the ids of all journals of a folder, the old ones too."""
     return [found for name in await storage.names() if (found := _journal_of(name)) is not None]
+
+
+def _nearly(named: bytes, there: Iterable[bytes]) -> bytes | None:
+    """Return the journal that a damaged id file means: the name of one, but for a digit or two.
+
+    Else one flipped bit would be a journal that is gone, and all that it owes with it.
+    """
+    for journal in there:
+        digits = zip(named.hex(), journal.hex(), strict=True)
+        if sum(one != other for one, other in digits) <= _WRONG_DIGITS:
+            return journal
+    return None
 
 
 def _journal_of(name: str) -> bytes | None:
@@ -340,11 +358,9 @@ async def keep_log(storage: Storage, name: str) -> None:
         return
 
 
-async def begin_log(
-    database: Database, storage: Storage, witness: Witness | None, journal: bytes, seq: int
-) -> None:
+async def begin_log(database: Database, storage: Storage, journal: bytes, seq: int) -> None:
     """Note how far the journal goes, and start with an empty write-ahead log."""
-    if witness != Witness(journal, seq):
+    if await read_witness(storage) != Witness(journal, seq):
         await write_witness(storage, Witness(journal, seq))
     await database.checkpoint(truncate=True)
 

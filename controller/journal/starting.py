@@ -48,7 +48,7 @@ async def open_writing(
         )
         if opened.key is None:
             opened.key = await make_key(storage, entropy)
-        await opening.begin_log(database, storage, witness, journal, opened.folded.at.seq)
+        await opening.begin_log(database, storage, journal, opened.folded.at.seq)
     except DiskCorruptError as error:
         await database.close()
         raise JournalBrokenError(str(error)) from error

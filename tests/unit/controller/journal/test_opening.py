@@ -118,6 +118,18 @@ async def test_an_unreadable_id_file_beside_its_journal_is_written_anew() -> Non
     assert journal.journal_id.hex().encode() in disk.files[ID_FILE].data
 
 
+@pytest.mark.parametrize("digit", [0, 17, 31])
+async def test_an_id_file_with_a_flipped_bit_still_names_its_journal(digit: int) -> None:
+    disk = Disk()
+    name = await sold(disk, 5)
+    at = disk.files[ID_FILE].data.index(name[len("journal-") : -len(".db")].encode()) + digit
+    was = disk.files[ID_FILE].data[at]
+    disk.files[ID_FILE].data[at] = ord("1") if was == ord("0") else ord("0")
+    journal = await reopened(disk)
+    assert journal_file(journal.journal_id) == name
+    assert disk.files[ID_FILE].data[at] == was
+
+
 async def test_two_journals_without_an_id_are_not_guessed_at() -> None:
     disk = Disk()
     await sold(disk, 5)

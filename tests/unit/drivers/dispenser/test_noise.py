@@ -20,6 +20,16 @@ async def vend(bench: Any, column: str) -> DispenseResult:
     return result
 
 
+def passes(bench: Any, *, after_s: float = 0.0, for_s: float = 0.03) -> None:
+    """Something passes the drop sensor, and keeps it dark for so long."""
+    sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
+    if after_s:
+        loop.call_later(after_s, sensor.enter)
+    else:
+        sensor.enter()
+    loop.call_later(after_s + for_s, sensor.leave)
+
+
 def test_a_motors_start_on_the_doors_cable_is_no_open_door(direct: Any, play: Play) -> None:
     async def story(bench: Any) -> DispenseResult:
         def started(level: bool) -> None:
@@ -116,9 +126,7 @@ def test_what_a_jam_lets_go_of_falls_before_the_next_vend_looks(direct: Any, pla
     async def story(bench: Any) -> DispenseResult:
         bench.breaks("A1", jam=True)
         assert (await vend(bench, "A1")).outcome is Outcome.JAMMED
-        loop = asyncio.get_running_loop()
-        loop.call_later(1.5, bench.cabinet.sensor.enter)  # the spiral's tension has gone
-        loop.call_later(1.6, bench.cabinet.sensor.leave)
+        passes(bench, after_s=1.5, for_s=0.1)  # the spiral's tension has gone
         bench.breaks("A2", hang=1)
         return await vend(bench, "A2")
 
@@ -131,12 +139,9 @@ def test_a_product_that_lingers_or_bounces_is_not_the_next_ones(
 ) -> None:
     async def story(bench: Any) -> tuple[DispenseResult, DispenseResult]:
         first = await vend(bench, "A1")
-        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
-        sensor.enter()
-        loop.call_later(dark_s, sensor.leave)
+        passes(bench, for_s=dark_s)
         if again_s is not None:
-            loop.call_later(again_s, sensor.enter)
-            loop.call_later(again_s + 0.03, sensor.leave)
+            passes(bench, after_s=again_s)
         bench.breaks("A2", hang=1)
         return first, await vend(bench, "A2")
 
@@ -187,13 +192,10 @@ def test_a_product_that_fell_late_and_lingers_or_bounces_is_not_the_next_ones(
     async def story(bench: Any) -> tuple[DispenseResult, DispenseResult]:
         bench.breaks("A1", hang=1)
         assert (await vend(bench, "A1")).outcome is Outcome.NOT_SEEN
-        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
-        sensor.enter()  # before the extra turn
-        loop.call_later(dark_s, sensor.leave)
+        passes(bench, for_s=dark_s)  # before the extra turn
         late: DispenseResult = await bench.dispenser.turn("A1", extra=True)
         if again_s is not None:
-            loop.call_later(again_s, sensor.enter)
-            loop.call_later(again_s + 0.03, sensor.leave)
+            passes(bench, after_s=again_s)
         bench.breaks("A2", hang=1)
         return late, await vend(bench, "A2")
 
@@ -212,11 +214,8 @@ def test_the_last_product_that_falls_late_is_sold_though_its_column_says_empty(
         bench.breaks("A2", hang=1)
         assert (await vend(bench, "A2")).outcome is Outcome.NOT_SEEN
         bench.cabinet.empty("A2")
-        sensor, loop = bench.cabinet.sensor, asyncio.get_running_loop()
         if falls_s is not None:
-            loop.call_later(falls_s, sensor.enter)
-            loop.call_later(falls_s + 0.03, sensor.leave)
-            await asyncio.sleep(0.0)
+            passes(bench, after_s=falls_s)
         result: DispenseResult = await bench.dispenser.turn("A2", extra=True)
         return result
 

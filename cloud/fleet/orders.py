@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +19,9 @@ from cloud.fleet.broker import Connection
 from cloud.fleet.configuration import last_revision
 from cloud.fleet.database import FleetDatabase
 from cloud.fleet.signatory import Signatory
+from cloud.fleet.signer import SignerError
+
+log = structlog.get_logger("vendcloud")
 
 DEFAULT_LIFE_MS = 24 * 3_600_000
 # Revisions at a time: a signer signs so many a minute, and others want to have something signed.
@@ -178,10 +182,7 @@ async def sign_again(database: FleetDatabase, signer: Signatory, until_ms: int) 
     """Sign newest revisions anew whose key ends before a time; returns how many.
 
     They are retained, and a machine that hears of one later takes none that an ended key has
-    signed. Where there is no key that lives longer all stays as it is.
-
-    Raises:
-        cloud.fleet.signer.SignerError: They may not be signed, or nobody is there who could.
+    signed. A tenant's stay as they are where it has no key that lives longer, or nobody signs.
     """
     newest = (
         select(t.desired.c.machine_id, func.max(t.desired.c.revision).label("revision"))
@@ -199,10 +200,17 @@ async def sign_again(database: FleetDatabase, signer: Signatory, until_ms: int) 
     without: set[str] = set()
     for row in rows:
         told = read(Signed, bytes(row.message))
-        body = read(Desired, told.body)
-        if _ends(told) >= until_ms or body.tenant in without:
+        if _ends(told) >= until_ms:
             continue
-        again = await signer.desired(body)
+        body = read(Desired, told.body)
+        if body.tenant in without:
+            continue
+        try:
+            again = await signer.desired(body)
+        except SignerError as error:
+            log.warning("desired.not_signed_again", tenant=body.tenant, error=str(error))
+            without.add(body.tenant)
+            continue
         if _ends(again) <= _ends(told):
             without.add(body.tenant)
             continue

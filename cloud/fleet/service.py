@@ -36,7 +36,6 @@ from cloud.fleet.moves import Moves
 from cloud.fleet.now import now_ms
 from cloud.fleet.reach import broker_of, tls_of
 from cloud.fleet.signatory import signatory_of
-from cloud.fleet.signer import SignerError
 from cloud.fleet.worker import Worker
 from config.fleet import ConfigError, FleetHttp, FleetSettings
 
@@ -125,13 +124,9 @@ class Service:
     async def _look_for_ends(self) -> None:
         keys = self._home.folder / self.settings.signer.keys
         await ends.look(self.database, self._home, keys, now_ms())
-        try:
-            count = await orders.sign_again(self.database, self._signatory, now_ms() + ends.OWN_MS)
-        except SignerError as error:
-            log.warning("desired.not_signed_again", error=str(error))
-        else:
-            if count:
-                log.info("desired.signed_again", count=count)
+        count = await orders.sign_again(self.database, self._signatory, now_ms() + ends.OWN_MS)
+        if count:
+            log.info("desired.signed_again", count=count)
 
     def _hears(self) -> bool:
         worker = self.ways.get("broker")

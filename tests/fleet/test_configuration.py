@@ -121,6 +121,24 @@ async def test_a_revision_outlives_the_key_that_has_signed_it(
         verifier.desired(read(Signed, first), until)
 
 
+async def test_a_tenant_without_a_key_that_lives_keeps_no_other_from_being_signed_for(
+    database: FleetDatabase, keys: Signatory, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    signer.make_key(home, "gone-1", "gone", (Role.OPERATOR,), bytes([4]) * 32, START)
+    gone, lives = Machine(tenant="gone"), Machine()
+    for machine in (gone, lives):
+        await register(database, machine)
+        await wants(database, keys, machine, {"policy": {"max_credit": 1}})
+    for path in home.keys.glob("gone-1.*"):
+        path.unlink()
+    signer.make_key(home, "acme-2", "acme", (Role.OPERATOR,), bytes([3]) * 32, START + 9 * DAY_MS)
+
+    until = START + (signer.KEY_DAYS + 1) * DAY_MS
+    assert await orders.sign_again(database, keys, until) == 1
+    assert await orders.sign_again(database, keys, until) == 0
+
+
 async def test_a_revision_that_is_taken_closes_the_alert_of_one_that_was_not(
     database: FleetDatabase, keys: signer.Signer
 ) -> None:

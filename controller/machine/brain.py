@@ -79,6 +79,7 @@ from controller.saga import (
     age,
     basket,
     basket_rules,
+    cards,
     escrow,
     give_back,
     late_card,
@@ -165,11 +166,11 @@ class Brain:
             case BillsReport():
                 self.cash.bills(report)
             case RefundErrorReport():
-                vend.refund_refused(self.desk, report)
+                cards.refund_refused(self.desk, report)
             case LateApprovalReport():
                 late_card.heard(self.desk, report, may_ask=not boot.will_ask(self.recovery))
             case RequestGivenUpReport():
-                vend.given_up(self.desk, report)
+                cards.given_up(self.desk, report)
             case RevalueReport():
                 revalue.heard(self.desk, report)
 
@@ -308,7 +309,7 @@ class Brain:
             case SessionEnded(device=device):
                 if live.session is device:
                     sessions.over(desk)
-                vend.wait_for_card(desk, device)
+                cards.wait_for_card(desk, device)
             case ReaderDisplay(text=text, seconds=seconds):
                 desk.tell(Message.CARD_TEXT, text=text, seconds=min(seconds, 60.0))
             case _:
@@ -320,7 +321,7 @@ class Brain:
         if is_open:
             self.incidents.raised("door", FaultCode.DOOR_OPEN)
             self.climate.door()
-            vend.kept_still(desk)
+            cards.kept_still(desk)
         else:
             self.climate.door()
             self.incidents.cleared("door", FaultCode.DOOR_OPEN)
@@ -418,7 +419,7 @@ class Brain:
             case "recovery" if self.recovery is not None:
                 boot.deadline(desk, self.recovery)
             case "approval" if saga is not None:
-                vend.approval_timed_out(desk, saga)
+                cards.approval_timed_out(desk, saga)
             case "payout" if saga is not None:
                 give_back.look_for_changer(desk, saga)
                 vend.advance(desk, saga)
@@ -520,7 +521,7 @@ class Brain:
         desk.fire(Trigger.STOP)
         saga = desk.customer_saga()
         if saga is not None:
-            vend.cancel_approval(desk, saga)
+            cards.cancel_approval(desk, saga)
         if desk.live.session is not None and saga is None:
             desk.end_session(desk.live.session)
         desk.live.bill_until = desk.now + escrow.STOPPING_S

@@ -21,7 +21,7 @@ from controller.ports import (
     DeviceName,
     StackerCount,
 )
-from controller.saga import basket_rules, escrow, give_back, rights, vend
+from controller.saga import basket_rules, cards, escrow, give_back, rights, vend
 from controller.saga.escrow import ESCROW_DEADLINE_S
 from controller.state.cash import Escrow
 
@@ -124,7 +124,7 @@ class CashHandling:
             promises.left(desk)
         self._reckoned_anew()
         desk.credit_is_new()
-        vend.paid_meanwhile(desk)
+        cards.paid_meanwhile(desk)
 
     def credit_timed_out(self) -> None:
         """Give forgotten credit back, or keep it as unclaimed money, as the owner decided."""

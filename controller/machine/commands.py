@@ -17,7 +17,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
-from controller.saga import claims, escrow, give_back, rights, vend
+from controller.saga import cards, claims, escrow, give_back, rights, vend
 
 Reply = Future[dict[str, Any]]
 KEEP: Final = "record keep"
@@ -79,7 +79,7 @@ def _shelf(
         case cmd.DisableColumn(column=column, reason=reason):
             _column(desk, column)
             desk.write(rec.ColumnDisabled(column=column, reason=reason or "by staff", by=by))
-            vend.kept_still(desk)
+            cards.kept_still(desk)
             return {"column": column, "disabled": reason or "by staff"}
 
 
@@ -95,7 +95,7 @@ def _money(desk: Desk, command: cmd.Command, by: str, reply: Reply) -> dict[str,
                 )
             desk.write(rec.CreditGranted(amount=amount, reason=reason, by=by))
             desk.credit_is_new()
-            vend.paid_meanwhile(desk)
+            cards.paid_meanwhile(desk)
             return {"credit": desk.state.credit.total, "granted": amount}
         case cmd.GrantAppCredit() | cmd.GiveFreeVend():
             return rights.grant(desk, command, by)
@@ -325,7 +325,7 @@ def _enter_service(desk: Desk, by: str, reply: Reply) -> dict[str, Any] | None:
         wanted = desk.live.service_wanted
         if wanted is not None and not wanted[1].done():
             raise CommandRefused(f"{wanted[0]} is about to have it: the reader still waits")
-        vend.cancel_approval(desk, saga)
+        cards.cancel_approval(desk, saga)
         desk.live.service_wanted = (by, reply)
         return None
     if not (desk.mode.selling or desk.mode is Mode.OUT_OF_SERVICE):

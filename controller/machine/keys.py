@@ -14,7 +14,7 @@ from controller.machine.effects import Beep, CancelReading, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import age, basket, basket_rules, revalue, rights, vend
+from controller.saga import age, basket, basket_rules, cards, revalue, rights, vend
 from controller.saga.claims import CODE_DIGITS
 from controller.saga.redeem import redeem
 
@@ -158,7 +158,7 @@ class Keys:
         live.reselect = ""
         saga = desk.customer_saga()
         if saga is not None:
-            vend.cancel_approval(desk, saga)
+            cards.cancel_approval(desk, saga)
             return
         if desk.mode is Mode.OUT_OF_SERVICE:
             vend.give_credit_back(desk, "out of service")  # nothing is sold, but it is theirs

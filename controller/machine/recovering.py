@@ -6,8 +6,8 @@ from typing import Any
 
 from controller.machine import effects as fx
 from controller.machine.desk import Desk
+from controller.saga import cards, revalue
 from controller.saga import recovery as boot
-from controller.saga import revalue, vend
 
 
 def outcome(desk: Desk, recovery: boot.Recovery | None, effect: fx.Effect, result: Any) -> None:
@@ -24,7 +24,7 @@ def outcome(desk: Desk, recovery: boot.Recovery | None, effect: fx.Effect, resul
         case fx.CancelApproval(after_restart=True, begun=begun):
             boot.cancelled(desk, saga, result, begun=begun)
         case fx.Settle(success=success, after_restart=True):
-            vend.book_settle(desk, saga, success=success, result=result)
+            cards.book_settle(desk, saga, success=success, result=result)
         case fx.RevalueEvidence():
             revalue.told_after_restart(desk, saga, result)
         case fx.PayoutEvidenceAfterRestart():

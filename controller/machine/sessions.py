@@ -6,7 +6,7 @@ from controller.machine import effects as fx
 from controller.machine.desk import Desk
 from controller.machine.table import Mode
 from controller.ports import DeviceName, SessionBegun
-from controller.saga import age, vend
+from controller.saga import age, cards
 from controller.state.saga import Saga
 
 
@@ -22,14 +22,14 @@ def begun(desk: Desk, device: DeviceName, session: SessionBegun) -> None:
     live.revalue_limit = None
     if asked is not None:
         live.reselect = asked.selection  # by this card, once the other reader has let go
-        vend.cancel_approval(desk, asked)
+        cards.cancel_approval(desk, asked)
     live.session, live.session_funds, live.session_language = (
         device, session.funds, session.language,
     )  # fmt: skip
     live.session_refundable = session.refundable
     live.notice = None
     if mine is not None:
-        vend.reader_decides(desk, mine)
+        cards.reader_decides(desk, mine)
     desk.do(fx.Wake(f"session {device.value}", desk.policy.session_timeout_s))
 
 
@@ -58,7 +58,7 @@ def cancel_requested(desk: Desk, device: DeviceName) -> None:
     saga = desk.customer_saga()
     if saga is not None and saga.device == device.value:
         desk.live.session_unwanted = saga.kind == "revalue"  # which ends it, once it has ended
-        vend.cancel_approval(desk, saga)  # a request is cancelled, a vend is finished
+        cards.cancel_approval(desk, saga)  # a request is cancelled, a vend is finished
         return
     check = desk.live.age_check
     if check is not None and check.device is device:

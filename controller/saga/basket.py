@@ -18,7 +18,7 @@ from controller.machine.effects import Beep, Wake
 from controller.machine.table import Mode
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import age, escrow, rights, vend
+from controller.saga import age, cards, escrow, rights, vend
 
 # --------------------------------------------------------------------------------- what is keyed
 
@@ -100,7 +100,7 @@ def price_of(desk: Desk, items: list[str]) -> int:
 
 def _may_ask(desk: Desk) -> bool:
     """Tell whether a card can pay: one is in, or a reader can be asked before one is."""
-    return desk.live.session is not None or bool(vend.readers_that_wait(desk, always_idle=True))
+    return desk.live.session is not None or bool(cards.readers_that_wait(desk, always_idle=True))
 
 
 # ---------------------------------------------------------------------------------- buying them
@@ -133,7 +133,7 @@ def _affordable(desk: Desk, basket: Basket) -> bool:
         return True
     if live.session is not None and not live.session_ends:
         return True
-    if not live.session_ends and vend.readers_that_wait(desk, always_idle=True):
+    if not live.session_ends and cards.readers_that_wait(desk, always_idle=True):
         return True
     if basket.asks_until is None:
         basket.asks_until = desk.now + desk.policy.approval_timeout_s
@@ -143,7 +143,7 @@ def _affordable(desk: Desk, basket: Basket) -> bool:
             Message.CARD_PRESENT, selection=item, price=price,
             seconds=desk.policy.approval_timeout_s,
         )  # fmt: skip
-    if desk.now < basket.asks_until and vend.readers_that_wait(desk):
+    if desk.now < basket.asks_until and cards.readers_that_wait(desk):
         return False
     basket.items.clear()
     return False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from controller.journal import records as rec
 from controller.machine.desk import Desk
-from controller.machine.effects import Settle
 from controller.machine.promises import show_again
 from controller.ports import DeviceName, LateApprovalReport
+from controller.saga import cards
 from controller.saga.give_back import open_claim
 from controller.saga.strategy import Strategy
 from controller.state.saga import Saga
@@ -51,13 +51,7 @@ def _knows(saga: Saga, device: str) -> bool:
 def advance(desk: Desk, saga: Saga) -> None:
     """Take the next step: tell the reader; then promise what it does not give back; then close."""
     if saga.card == "approved":
-        desk.write(
-            rec.SettleIntended(
-                device=saga.device, success=False, item=saga.item, amount=saga.card_amount
-            ),
-            saga.vend,
-        )
-        desk.do(Settle(saga.vend, DeviceName(saga.device), success=False, item=saga.item))
+        cards.tell_outcome(desk, saga, success=False)
         return
     if saga.card == "lost" and saga.card_amount:
         open_claim(desk, saga, saga.card_amount, "card", "the reader could not refund")

@@ -121,5 +121,5 @@ def _mark(saga: Saga) -> tuple[object, ...]:
     """Return what changes with each step of a saga."""
     return (
         saga.intent, saga.card, len(saga.turns), saga.failed, saga.dispensed, saga.payouts,
-        saga.owed, saga.claimed, saga.held_coins + saga.held_bills + saga.held_product,
+        saga.owed, saga.claimed, saga.held,
     )  # fmt: skip

@@ -47,7 +47,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import give_back, jackpot, revalue, rights, vend
+from controller.saga import cards, give_back, jackpot, revalue, rights, vend
 from controller.state.saga import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -268,18 +268,18 @@ def _settle_again(desk: Desk, saga: Saga, success: bool, *, reset: bool, told_be
     """
     reader = DeviceName(saga.device)
     if not success and saga.refund_refused:
-        vend.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
+        cards.book_settle(desk, saga, success=False, result=RefundOutcome.REFUSED)
         return False
     if _can_tell(desk, reader, reset=reset):
         card = saga.card_refundable
         desk.do(Settle(saga.vend, reader, success, saga.item, after_restart=True, refundable=card))
         return True
     if success:
-        vend.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
+        cards.book_settle(desk, saga, success=True, result=SettleOutcome.RESET)
     elif reset and not told_before:
-        vend.book_settle(desk, saga, success=False, result=RefundOutcome.CHARGED)
+        cards.book_settle(desk, saga, success=False, result=RefundOutcome.CHARGED)
     else:
-        vend.book_settle(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
+        cards.book_settle(desk, saga, success=False, result=RefundOutcome.UNKNOWN)
     return False
 
 
@@ -339,7 +339,7 @@ def cancelled(
     if saga.intent != "approval":
         return
     if isinstance(result, Charged):
-        data = vend.charged(saga, result)
+        data = cards.charged(saga, result)
     elif saga.refund_refused:
         # It said so, whatever else it says: by now it is in no vend any more. How much it had
         # approved, which may be less than was asked for, it told a life that is over.

@@ -22,7 +22,7 @@ from controller.machine.inputs import CommandRefused
 from controller.machine.promises import kept
 from controller.panel.view import Message
 from controller.ports import Tone
-from controller.saga import claims, vend
+from controller.saga import cards, claims
 from controller.state.claims import Claim
 
 MAX_WRONG: Final = 5
@@ -85,7 +85,7 @@ def _honoured(desk: Desk) -> None:
         desk.live.notice = None
     desk.do(Beep(Tone.OK))
     desk.credit_is_new()
-    vend.paid_meanwhile(desk)
+    cards.paid_meanwhile(desk)
 
 
 def _wrong(

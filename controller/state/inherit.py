@@ -73,7 +73,7 @@ def _clocks_and_numbers(old: State, new: State) -> None:
 
 def _cash(saga: Saga) -> Postings:
     """Return what becomes of the cash that a saga held."""
-    held = saga.held_coins + saga.held_bills + saga.held_product
+    held = saga.held
     if saga.cash_settled or not held:
         return ()
     if saga.dispensed:

@@ -77,6 +77,16 @@ class Saga:
     tokens_claimed: int = 0
     flags: list[str] = field(default_factory=list)
 
+    @property
+    def held(self) -> int:
+        """Return the credit that is locked for it, in minor units."""
+        return self.held_coins + self.held_bills + self.held_product
+
+    @property
+    def due(self) -> int:
+        """Return what of the price neither credit, a bill in escrow nor a right covers yet."""
+        return self.price - self.right_worth - self.held - self.bill_due
+
 
 @dataclass(slots=True)
 class Closed:

@@ -24,7 +24,7 @@ from controller.ports import (
     RefundOutcome,
     SettleOutcome,
 )
-from controller.saga import give_back, recovery, vend
+from controller.saga import cards, give_back, recovery, vend
 from controller.saga.payout import Reconciled
 from controller.state.climate import ClimateState
 from controller.state.state import State
@@ -421,7 +421,7 @@ def make_coins_of_a_card(soil: Soil) -> None:
 
         return book
 
-    soil.wrap(vend, "book_settle", make)
+    soil.wrap(cards, "book_settle", make)
 
 
 def flag_what_is_certain(soil: Soil) -> None:

@@ -21,6 +21,7 @@ from controller.saga import (
     age,
     basket,
     basket_rules,
+    cards,
     dispensing,
     escrow,
     late_card,
@@ -353,11 +354,11 @@ def have_the_next_coin_take_a_code_away(soil: Soil) -> None:
 
 
 def never_give_a_request_up(soil: Soil) -> None:
-    soil.put(vend, "approval_timed_out", lambda desk, saga: None)
+    soil.put(cards, "approval_timed_out", lambda desk, saga: None)
 
 
 def overhear_a_reader_s_refund_error(soil: Soil) -> None:
-    soil.put(vend, "refund_refused", lambda desk, report: None)
+    soil.put(cards, "refund_refused", lambda desk, report: None)
 
 
 def judge_a_claim_s_age_by_any_clock(soil: Soil) -> None:
@@ -428,7 +429,7 @@ def take_a_reset_reader_for_one_that_gave_back(soil: Soil) -> None:
 
         return book
 
-    soil.wrap(vend, "book_settle", make)
+    soil.wrap(cards, "book_settle", make)
 
 
 MUTANTS: Final = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.saga import vend
+from controller.saga import cards
 from drivers.mdb.cashless import MdbCardReader
 from simulator.swarm import build
 from simulator.swarm import draw as drawing
@@ -60,7 +60,7 @@ def test_a_refund_error_that_nobody_writes_down_is_found(
     keeps = Trouble("cashless1", "refund", "error", when="approval.requested")
     life = Life(9, Build(link=link), (Step(1, acts, (fails, keeps)), NEXT))
     assert play(BASE, life)[0].findings == []
-    monkeypatch.setattr(vend, "refund_refused", lambda desk, report: None)
+    monkeypatch.setattr(cards, "refund_refused", lambda desk, report: None)
     found = play(BASE, life)[0].findings
     assert found == ["cashless1 told that it could not give back, and nobody wrote it down"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.climate import Climate, Health
 from config.machine import MachineSettings
@@ -16,6 +16,7 @@ def climate_contradictions(settings: MachineSettings) -> Iterator[str]:
     if settings.health and climate is None:
         yield "health: nobody can say how warm it is; allowed: with a climate section only"
         return
+    yield from _twice(settings.health)
     products = {product.id for product in settings.products}
     columns = {column.selection for column in settings.columns}
     for index, rule in enumerate(settings.health):
@@ -30,10 +31,29 @@ def climate_contradictions(settings: MachineSettings) -> Iterator[str]:
             yield from _rule(key, rule, climate)
 
 
+def _twice(rules: Sequence[Health]) -> Iterator[str]:
+    """Yield what two rules name: one of its limits would be kept, the other one silently not."""
+    for table in ("products", "columns"):
+        first: dict[str, int] = {}
+        for index, rule in enumerate(rules):
+            for name in getattr(rule, table):
+                if first.setdefault(name, index) != index:
+                    yield (
+                        f'health[{index}].{table}: "{name}" stands in health[{first[name]}] '
+                        "already; allowed: each once"
+                    )
+
+
 def _climate(climate: Climate) -> Iterator[str]:
     names = [thermometer.name for thermometer in climate.thermometers]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f'climate.thermometers: "{name}" is there twice; allowed: each once'
+    for index, thermometer in enumerate(climate.thermometers):
+        if thermometer.lowest_c >= thermometer.highest_c:
+            yield (
+                f"climate.thermometers[{index}].highest_c = {thermometer.highest_c:g}: nothing is "
+                f"a temperature; allowed: more than lowest_c = {thermometer.lowest_c:g}"
+            )
     if climate.leading not in names:
         yield f'climate.cabinet = "{climate.cabinet}": allowed: {", ".join(names)}'
     defrost, cooling, heating = climate.defrost, climate.cooling, climate.heating

@@ -24,6 +24,7 @@ _UART_PINS: Final = (14, 15)
 _CHARACTERS: Final = 80
 # The level from which a reader has a word for it (MDB/ICP 4.2, section 7).
 REVALUES_FROM: Final = 2
+ENTER: Final = "#"  # buys what is in a basket
 # What a Raspberry Pi calls its mini UART.
 _MINI_UARTS: Final = ("/dev/ttyS0",)
 
@@ -32,6 +33,7 @@ def contradictions(settings: MachineSettings) -> Iterator[str]:
     """Yield what is wrong between keys, each as ``key = value: what and what is allowed``."""
     yield from _machine(settings)
     yield from _planogram(settings)
+    yield from _keyed(settings)
     yield from _tokens(settings)
     yield from _credit(settings)
     yield from _offers(settings)
@@ -123,6 +125,25 @@ def _planogram(settings: MachineSettings) -> Iterator[str]:
                 f"columns[{index}].max_on_s = {column.max_on_s}: is no longer than one turn; "
                 f"allowed: more than turn_s = {column.turn_s}"
             )
+
+
+def _keyed(settings: MachineSettings) -> Iterator[str]:
+    """Yield what no customer can key, where there are keys at all."""
+    if settings.keypad is None:
+        return
+    there = settings.pressable()
+    for index, column in enumerate(settings.columns):
+        lacking = [key for key in column.selection if key not in there]
+        if lacking:
+            yield (
+                f'columns[{index}].selection = "{column.selection}": "{lacking[0]}" is not on the '
+                f"keypad; there: {_pressable(settings)}"
+            )
+    if settings.policy.basket and ENTER not in there:
+        yield (
+            f'policy.basket = true: no basket is bought without "{ENTER}", which is not on the '
+            f"keypad; there: {_pressable(settings)}"
+        )
 
 
 def _tokens(settings: MachineSettings) -> Iterator[str]:

@@ -69,6 +69,16 @@ def test_a_whole_climate_becomes_a_plan_and_rules(tmp_path: Path) -> None:
         ('columns = ["B4"]', 'columns = ["D9"]', 'health[1].columns = "D9": is not there'),
         ("above_c = 5", "allowed_s = 60", "health[0]: allowed: one of above_c and below_c"),
         ('products = ["cola"]', "products = []", "health[0]: is about nothing"),
+        (
+            'columns = ["B4"]',
+            'columns = ["B4"]\nproducts = ["cola"]',
+            'health[1].products: "cola" stands in health[0] already; allowed: each once',
+        ),
+        (
+            'path = "w1/28-00/w1_slave"',
+            'path = "w1/28-00/w1_slave", lowest_c = 20, highest_c = 10',
+            "climate.thermometers[0].highest_c = 10: nothing is a temperature",
+        ),
         ("above_c = 5", "above_c = 4", "health[0].above_c = 4: is exceeded before the compressor"),
         ("above_c = 5", 'above_c = 5\nthermometer = "x"', 'health[0].thermometer = "x": allowed'),
         ('name = "evaporator"', 'name = "cabin"', '"cabin" is there twice'),

@@ -457,6 +457,22 @@ def test_a_layout_that_does_not_fit_its_keypad_is_refused(
     assert mistake.endswith(said)
 
 
+def test_what_no_customer_can_key_is_refused(tmp_path: Path) -> None:
+    keys = 'codes = { 2 = "1", 3 = "2", 4 = "3", 30 = "A", 1 = "*" }'
+    path = _changed(
+        tmp_path,
+        DEMO,
+        ('path = "keypad"', f'path = "keypad"\n{keys}\n'),
+        ("[policy]", "[policy]\nbasket = true"),
+    )
+
+    there = "is not on the keypad; there: *, 1, 2, 3, A"
+    assert _mistakes(path) == [
+        *(f'columns[{i}].selection = "B{i - 2}": "B" {there}' for i in range(3, 7)),
+        f'policy.basket = true: no basket is bought without "#", which {there}',
+    ]
+
+
 def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
     path = _changed(
         tmp_path,

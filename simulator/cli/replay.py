@@ -34,7 +34,9 @@ def replay(
     for file in files:
         try:
             found = decide(unpacked(file.read_bytes()))
-        except (OSError, ValueError, ReplayError) as error:
+        except OSError as error:
+            raise SimulatorError(f"{file}: {error.strerror or error}") from error
+        except (ValueError, ReplayError) as error:
             raise SimulatorError(f"{file}: {error}") from error
         same = same and found.same
         if as_json:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from controller.clock import SystemClock
 from simulator.cli.common import Json
-from simulator.client import SimulatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +53,10 @@ def swarm(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Search seeds for broken promises; exit code 1 when there is one."""
+    """Search seeds for broken promises.
+
+    Exit code 1 when there is one, 2 when what is asked for can't be played.
+    """
     from simulator.swarm import report  # noqa: PLC0415 - this command alone needs a whole world
     from simulator.swarm.run import carry_out_all  # noqa: PLC0415 - see above
 
@@ -113,7 +115,7 @@ def _orders(
     shrink: bool,
     fold: bool,
 ) -> tuple[Iterable[Order], int]:
-    """Read what is asked for, and count it. Raises SimulatorError, typer.BadParameter."""
+    """Read what is asked for, and count it. Raises typer.BadParameter."""
     from simulator.swarm.draw import UnknownFaultsError, luck  # noqa: PLC0415 - see above
     from simulator.swarm.run import Order  # noqa: PLC0415 - see above
     from simulator.swarm.token import BadTokenError, decode  # noqa: PLC0415 - see above
@@ -122,14 +124,14 @@ def _orders(
         try:
             life = decode(replay)
         except BadTokenError as error:
-            raise SimulatorError(str(error)) from error
+            raise typer.BadParameter(str(error)) from error
         return [Order(life.seed, len(life.steps), shrink=False, fold=fold, life=life)], 1
     if link not in (None, *LINKS):
         raise typer.BadParameter(f"no link {link!r}; there are: {', '.join(LINKS)}")
     try:
         luck(faults)
     except UnknownFaultsError as error:
-        raise SimulatorError(str(error)) from error
+        raise typer.BadParameter(str(error)) from error
     first, last = _range(seeds)
     orders = (
         Order(seed, vends, faults, link, _numbers(only, vends), shrink, fold)  # type: ignore[arg-type]  # checked above

@@ -308,6 +308,36 @@ async def test_an_acknowledgement_of_another_chain_is_a_fork() -> None:
     assert journal.acked_seq == 0
 
 
+@pytest.mark.parametrize("damage", ["gone", "another hash", "another type"])
+async def test_what_the_fleet_has_is_known_though_this_disk_has_lost_it_since(damage: str) -> None:
+    """Each of the fleet's answers says so; ended by it, the link would tell nothing ever again."""
+    shop = Shop()
+    journal = await shop.start()
+    await put_in(journal, 1, 2, 4, 8)
+    fourth = (await journal.read(4))[0]
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    changes = {
+        "gone": "DELETE FROM record WHERE seq = 4",
+        "another hash": "UPDATE record SET hash = zeroblob(32) WHERE seq = 4",
+    }
+    if damage in changes:
+        database = await DiskStorage(shop.disk).open(name, Access.WRITE)
+        await database.transaction([(changes[damage], ())])
+        await database.close()
+    else:  # text, not bytes: the last but one of the head's types (SQLite file format, 2.1)
+        data = shop.disk.files[name].data
+        for at in (
+            data.index(fourth.body),
+            data.rindex(fourth.body),
+        ):  # moved as its page was split
+            data[at - 2] ^= 1
+    journal = await shop.start()
+    assert not await journal.acknowledge(4, b"7" * 32)
+    assert await journal.acknowledge(4, fourth.hash)
+    assert journal.acked_seq == 4
+
+
 async def test_an_acknowledgement_that_cannot_be_kept_poisons_the_journal() -> None:
     shop = Shop()
     journal = await shop.start()

@@ -189,6 +189,9 @@ def advance(desk: Desk, saga: Saga) -> None:
 
 def _pay(desk: Desk, saga: Saga) -> None:
     """Dispense once the whole price is locked or approved; or see to what is missing."""
+    if not saga.bill_asked and dispensing.next_column(desk, saga) is None:
+        _dispense(desk, saga)  # which says why: a bill that waits for it goes back itself
+        return
     match escrow.secure(desk, saga):
         case Secured.ON_ITS_WAY:
             return

@@ -127,6 +127,34 @@ def test_a_card_that_was_approved_before_the_timer_ran_out_is_not_charged(link: 
     play(scenario, link, settings=PLAIN)
 
 
+def test_no_bill_is_stacked_for_what_got_too_warm_as_its_card_was_asked(link: Link) -> None:
+    """It goes back itself: there may be no coins to pay it back with."""
+    dear = [
+        column.model_copy(update={"price": 740}) if column.selection == "A3" else column
+        for column in PLAIN.columns
+    ]
+
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        warm(stage)
+        stage.breaks("cashless1", "extra_approve_s", 30.0)
+        await stage.passes(ALLOWED_S - 15.0)
+        assert stage.world.insert_bill(500)
+        await stage.until(lambda: stage.state.escrow is not None)
+        await stage.passes(1.0)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        assert stage.world.present_card("card")
+        await stage.closes()
+        await stage.quiet()
+        assert held(stage)
+        assert stage.records("approval.finished")[-1].outcome == "approved"
+        assert stage.records("stack.intended") == []
+        assert (stage.account.returned, stage.spent) == (500, 0)
+
+    play(scenario, link, settings=PLAIN.model_copy(update={"columns": tuple(dear)}))
+
+
 def test_a_column_that_gets_too_warm_in_a_turn_is_not_turned_once_more(link: Link) -> None:
     impatient = cooled(
         health=(Health(products=("cola",), above_c=5.0, allowed_s=3.0, after_filling_s=3.0),)

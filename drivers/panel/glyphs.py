@@ -1,8 +1,8 @@
 """From text to the codes of an HD44780 with ROM A00, eight letters of one's own included.
 
-The ROM has ä ö ü ñ ß and no accents, no capital umlauts and no euro sign. What a text needs of
-those is drawn into the eight custom characters; what does not fit there, or has no drawing, is
-written without its accent. Pure.
+The ROM has ä ö ü ñ ß £ ¥ and no accents, no capital umlauts and no other sign of a currency. What a
+text needs of those is drawn into the eight custom characters; what does not fit there, or has no
+drawing, is written without its accent. Pure.
 Source: Hitachi HD44780U data sheet, table 4 (ROM code A00).
 """
 
@@ -52,7 +52,19 @@ _DRAWINGS: Final[dict[str, str]] = {
     "ç": "...../.###./#..../#...#/.###./..#../.##../.....",
     "¿": "..#../...../..#../.#.../#..../#...#/.###./.....",
     "¡": "..#../...../..#../..#../..#../..#../..#../.....",
+    "₹": "#####/...#./#####/..#../.#.../..#../...#./.....",
+    "₩": "#...#/#.#.#/#####/#.#.#/#####/.#.#./.#.#./.....",
+    "₪": "##..#/#.#.#/#.#.#/#.#.#/#.#.#/#.#.#/#..##/.....",
+    "₫": "...#./.####/...#./.####/#..#./#..#./.####/#####",
+    "₱": "####./#####/#...#/#####/####./#..../#..../.....",
+    "฿": "..#../####./#.#.#/####./#.#.#/####./..#../.....",
+    "₵": "..#../.####/#.#../#.#../#.#../.####/..#../.....",
+    "₦": "#...#/##..#/#####/#.#.#/#####/#..##/#...#/.....",
+    "₡": "..#.#/.####/#.##./#.#../##.#./.####/#.#../.....",
 }
+
+# What amounts are written with: a price without its sign is worse than a word without its accent.
+_SIGNS: Final = frozenset("€₹₩₪₫₱฿₵₦₡")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +85,7 @@ class Glyphs:
         """Encode lines for a glass of ``cols`` x ``rows`` and take the slots that they need."""
         text = [_cut(line, cols) for line in [*lines, *[""] * rows][:rows]]
         drawn = [_to_draw(line) for line in text]
-        # The euro first: a price without its sign is worse than a word without its accent.
-        letters = sorted(dict.fromkeys("".join(drawn)), key=lambda letter: letter != "€")
+        letters = sorted(dict.fromkeys("".join(drawn)), key=lambda letter: letter not in _SIGNS)
         wanted = letters[:CUSTOM]
         free = [slot for slot, letter in enumerate(self._slots) if letter not in wanted]
         load = []

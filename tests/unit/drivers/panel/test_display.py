@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from config.models import Display as DisplayPlan
 from controller.faults import ConfigError, FaultCode
+from controller.money import CURRENCIES
+from controller.panel.render import Renderer
+from controller.panel.texts import load_shipped
 from controller.ports import DeviceEvent, FaultCleared, FaultRaised
 from drivers.panel import i2c_bus
 from drivers.panel.assembly import build_display
@@ -61,6 +64,18 @@ def test_what_has_no_room_or_no_drawing_is_written_plainly_and_the_euro_stays() 
     assert second == "/- ? Lódz 'x' ?"
     assert price == "1,50 €"
     assert last == "a b c"
+
+
+@pytest.mark.parametrize("territory", ["", "_GH", "_NG", "_CR"])
+def test_a_price_has_its_sign_in_every_currency(territory: str) -> None:
+    rig = Rig()
+    languages = ("en", "de", "es")
+    renderer = Renderer(load_shipped(languages), f"en{territory}")
+    for language in languages:
+        for currency in CURRENCIES:
+            price = renderer.money(123_456, currency, language)
+            rig.display.show(["ÄÖÜáéíóúÑ", price])
+            assert rig.read()[1] == price
 
 
 def test_the_same_text_again_sends_nothing() -> None:

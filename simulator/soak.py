@@ -24,7 +24,8 @@ from simulator.soak_instants import Instants
 from simulator.soak_progress import Bar
 from simulator.swarm import coverage
 from simulator.swarm.report import Tally, replay_command
-from simulator.swarm.run import Order, carry_out_all, quietly
+from simulator.swarm.run import Order, carry_out_all
+from simulator.swarm.workers import quietly, stopped_by_term
 
 ROOT: Final = Path(__file__).parent.parent
 CONFIG: Final = ROOT / "config" / "machines" / "demo.toml"
@@ -35,6 +36,7 @@ FAULTS: Final = "tests/fleet/test_every_fault.py"
 FAULT_SEEDS: Final = 3
 CUSTOMERS: Final = 40  # in one life
 SHOWN: Final = 50  # findings on the screen
+INTERRUPTED: Final = 130
 
 
 class Soak:
@@ -52,19 +54,24 @@ class Soak:
         given, clock = self.given, self.clock
         began = clock.monotonic_s()
         tally = Tally()
-        with Bar(self.console, clock, "vends", given.vends) as bar:
-            for verdict in carry_out_all(self._orders(tally, began), given.workers):
-                tally.add(verdict)
-                if verdict.findings:
-                    self._say(f"seed {verdict.life.seed}: {'; '.join(verdict.findings)}")
-                    self._say(f"  again: {replay_command(verdict)}")
-                rate = tally.vends / max(clock.monotonic_s() - began, 1e-9)
-                hit = coverage.share(tally.cells)
-                bar.advance(verdict.vends, f"{rate:.0f}/s, {hit:.0%} of the cells")
-        self.broken += len(tally.broken)
-        seconds = clock.monotonic_s() - began
-        lines = list(soak_page.swarm_lines(tally, seconds, CUSTOMERS, given.workers))
-        self._tell("swarm", lines)
+        try:
+            with Bar(self.console, clock, "vends", given.vends) as bar:
+                for verdict in carry_out_all(self._orders(tally, began), given.workers):
+                    tally.add(verdict)
+                    if verdict.findings:
+                        self._say(f"seed {verdict.life.seed}: {'; '.join(verdict.findings)}")
+                        self._say(f"  again: {replay_command(verdict)}")
+                    rate = tally.vends / max(clock.monotonic_s() - began, 1e-9)
+                    hit = coverage.share(tally.cells)
+                    bar.advance(verdict.vends, f"{rate:.0f}/s, {hit:.0%} of the cells")
+        except BaseException:
+            given.write = None  # what it found until then is told, and is no whole run's
+            raise
+        finally:
+            self.broken += len(tally.broken)
+            seconds = clock.monotonic_s() - began
+            lines = soak_page.swarm_lines(tally, seconds, CUSTOMERS, given.workers)
+            self._tell("swarm", list(lines))
 
     def _orders(self, tally: Tally, began: float) -> Iterator[Order]:
         seed = self.given.seed
@@ -182,10 +189,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fleet-minutes", type=float, default=30.0, help="of kills around a fleet")
     parser.add_argument("--write", type=Path, help="put the figures into this page")
     given = parser.parse_args(arguments)
+    parts: Sequence[str] = given.only or PARTS
+    if given.write is not None:
+        try:
+            page = given.write.read_text(encoding="utf-8")
+            for part in parts:
+                soak_page.replace_block(page, part, [])
+        except (OSError, ValueError) as error:
+            parser.error(f"{given.write}: {error}")
     quietly()
     soak = Soak(given, Console(highlight=False))
-    for part in given.only or PARTS:
-        getattr(soak, part)()
+    try:
+        with stopped_by_term():
+            for part in parts:
+                getattr(soak, part)()
+    except KeyboardInterrupt:
+        soak.console.print("stopped before its end")
+        return 1 if soak.broken else INTERRUPTED
     return 1 if soak.broken else 0
 
 

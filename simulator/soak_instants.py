@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +15,7 @@ from config.machine import MachineSettings
 from config.settings import load
 from simulator.cuts import Cut, Point, Verdict, cut, points_of
 from simulator.stories import EVERY
-from simulator.swarm.run import quietly
+from simulator.swarm.workers import share_out
 from simulator.world import Link
 
 CONFIG: Final = Path(__file__).parent.parent / "config" / "machines" / "demo.toml"
@@ -106,5 +104,4 @@ def jobs(stride: int, images: int) -> list[Job]:
 
 def carry_out(work_list: list[Job], workers: int = os.cpu_count() or 1) -> Iterator[list[Verdict]]:
     """Yield the verdicts of each job, in order."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=quietly) as pool:
-        yield from pool.map(work, work_list)
+    return share_out(work, work_list, workers)

@@ -59,6 +59,7 @@ def swarm(
     """
     from simulator.swarm import report  # noqa: PLC0415 - this command alone needs a whole world
     from simulator.swarm.run import carry_out_all  # noqa: PLC0415 - see above
+    from simulator.swarm.workers import stopped_by_term  # noqa: PLC0415 - see above
 
     orders, lives = _orders(
         seeds=seeds, vends=vends, faults=faults, link=link, only=only, replay=replay,
@@ -81,7 +82,7 @@ def swarm(
 
     stopped = False
     try:
-        with bar:
+        with stopped_by_term(), bar:
             for verdict in carry_out_all(in_time(), workers):
                 tally.add(verdict)
                 if verdict.findings:

@@ -22,7 +22,7 @@ from simulator.shapes import TruthView
 from simulator.swarm.judge import Judge, Mark
 from simulator.swarm.plan import Life, Step
 from simulator.swarm.play import Player
-from simulator.swarm.run import quietly
+from simulator.swarm.workers import quietly
 from simulator.truth import Account
 from simulator.views import truth
 

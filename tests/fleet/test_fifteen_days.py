@@ -40,7 +40,7 @@ from simulator.lived.keep import keep
 from simulator.lived.live import Liver, Past
 from simulator.pytest_plugin import DEMO
 from simulator.swarm.plan import Act, End, Step
-from simulator.swarm.run import quietly
+from simulator.swarm.workers import quietly
 from tests.fleet.books import known
 from tests.fleet.links import PLENTY_S, balances, in_sync, link_of, linked, over_mqtt
 from tests.fleet.proxy import Proxy

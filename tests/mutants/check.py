@@ -11,16 +11,15 @@ import argparse
 import json
 import statistics
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Final
 
 from simulator.swarm import build
 from simulator.swarm.draw import draw, luck
 from simulator.swarm.plan import Life
 from simulator.swarm.play import play
-from simulator.swarm.run import quietly
+from simulator.swarm.workers import share_out
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.planting import Mutant, planted
 
@@ -80,10 +79,7 @@ def main() -> int:
     ]
     jobs = [(index, 1 + part * SPREAD) for index in wanted for part in range(RANGES)]
     rows: list[dict[str, object]] = []
-    with ProcessPoolExecutor(
-        given.workers, mp_context=get_context("spawn"), initializer=quietly
-    ) as pool:
-        found = pool.map(carry_out, jobs)
+    with closing(share_out(carry_out, jobs, given.workers)) as found:
         for index in wanted:
             runs = [next(found) for _ in range(RANGES)]
             median = statistics.median(run.vends for run in runs)

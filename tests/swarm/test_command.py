@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import select
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from multiprocessing import active_children
-from typing import Any
+from threading import Event
+from typing import Final
 
 import pytest
 from rich.console import Console
@@ -22,6 +27,7 @@ from simulator.swarm.report import story
 from simulator.swarm.run import Order, carry_out_all
 from simulator.swarm.shrink import shrink
 from simulator.swarm.verdict import Verdict
+from tests.swarm.stopping import stopped_in_the_third
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -70,19 +76,11 @@ def test_json_names_the_seed_of_each_trace(capsys: pytest.CaptureFixture[str]) -
     assert (told["broken"], told["stopped"]) == ([], False)
 
 
-def interrupted(orders: Any, workers: int = 1) -> Iterator[Verdict]:
-    """Play two lives, and have Ctrl-C pressed in the third."""
-    del workers
-    for number, order in enumerate(orders):
-        if number == 2:
-            raise KeyboardInterrupt
-        yield run.carry_out(order)
-
-
-def test_ctrl_c_keeps_what_was_found_until_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_it_hears_what_was_found_until_then(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "carry_out_all", interrupted)
+    monkeypatch.setattr(run, "carry_out_all", partial(stopped_in_the_third, number))
     words = ("--seeds", "1..9", "--vends", "2", "--faults", "none")
     code, out, _ = typed(capsys, *words, "--json")
     assert code == 130
@@ -91,6 +89,34 @@ def test_ctrl_c_keeps_what_was_found_until_then(
     code, out, _ = typed(capsys, *words)
     assert code == 130
     assert out.startswith("stopped before its end\n2 lives")
+
+
+def whose(job: int) -> int:
+    """Tell who works, or work for ever."""
+    if job:
+        Event().wait()
+    return os.getpid()
+
+
+ITS_STARTER: Final = """
+from simulator.swarm.workers import share_out
+from tests.swarm.test_command import whose
+for pid in share_out(whose, [0, 1, 1, 1], 1):
+    print(pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_whoever_started_it(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", ITS_STARTER], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        worker = os.pidfd_open(int(starter.stdout.readline()))
+        try:
+            starter.send_signal(number)
+            assert starter.wait() == -number
+            assert select.select([worker], [], [], 30.0)[0] == [worker], "it still works"
+        finally:
+            os.close(worker)
 
 
 def test_who_stops_listening_leaves_no_worker_behind() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from simulator.soak_page import (
 from simulator.swarm import coverage
 from simulator.swarm.report import Tally
 from tests.e2e.kill_kit import TURNS
+from tests.swarm.stopping import stopped_in_the_third
 
 PAGE = "head\n<!-- soak:swarm -->\nold\n<!-- /soak:swarm -->\ntail\n"
 ROOT = Path(__file__).parents[3]
@@ -87,6 +90,36 @@ def test_a_short_run_of_the_swarm_writes_its_figures(
     assert soak.main(arguments) == 0
     assert "| broken promises | 0 |" in page.read_text(encoding="utf-8")
     assert "vends a second" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_tells_what_it_found_and_leaves_the_page_alone(
+    number: signal.Signals,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE, encoding="utf-8")
+    monkeypatch.setattr(soak, "carry_out_all", partial(stopped_in_the_third, number))
+    assert soak.main(["--only", "swarm", "--workers", "1", "--write", str(page)]) == 130
+    assert page.read_text(encoding="utf-8") == PAGE
+    said = capsys.readouterr().out
+    assert "| lives | 2 |" in said
+    assert "stopped before its end" in said
+
+
+@pytest.mark.parametrize("text", [None, "no marks"])
+def test_a_page_that_has_no_place_for_the_figures_is_told_of_before_the_run(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    if text is not None:
+        page.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        soak.main(["--only", "swarm", "--vends", "1", "--write", str(page)])
+    assert ended.value.code == 2
+    assert str(page) in capsys.readouterr().err
 
 
 def test_a_few_instants_of_every_story_end_well(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from simulator.swarm.build import base_settings, plan_of, settings_of
 from simulator.swarm.draw import Luck, draw
 from simulator.swarm.plan import Build, Life
 from simulator.swarm.play import Player
-from simulator.swarm.run import quietly
+from simulator.swarm.workers import quietly
 from simulator.world import World
 from simulator.world_state import StateError
 

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,28 +272,38 @@ def without_rights() -> tuple[str, ...]:
     return ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", "--")
 
 
-async def test_a_journal_that_cannot_be_written_shows_what_is_owed_and_takes_nothing(
-    rig: Rig,
-) -> None:
+async def owes_until_it_may(rig: Rig, patterns: list[str], mask: int, *shown: str) -> None:
+    """Start without rights to the journal, with credit in it; paid when the rights are back.
+
+    Nobody has to start it for that.
+    """
     await rig.sim.insert_coin(100)
     await credit(rig, 100)
     assert rig.vendd is not None
     await rig.vendd.stop()
-    with_modes = [(path, path.stat().st_mode) for path in files_below(rig.home / "journal")]
+    paths = [path for pattern in patterns for path in rig.home.glob(pattern)]
+    with_modes = [(path, path.stat().st_mode) for path in paths]
     for path, mode in with_modes:
-        path.chmod(mode & ~0o222)
+        path.chmod(mode & mask)
     vendd = await rig.start_vendd(selling=False, under=without_rights())
-    await rig.sim.wait_for(display="We owe you", timeout_s=PLENTY_S)
-    await rig.sim.wait_for(display="€1.00", timeout_s=PLENTY_S)
+    for words in shown:
+        await rig.sim.wait_for(display=words, timeout_s=PLENTY_S)
     assert (await vendd.api.call("status"))["mode"] == "out_of_service"
     await rig.sim.insert_coin(50)
     await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)
     for path, mode in with_modes:
         path.chmod(mode)
-    await credit(rig, 100)  # nobody has to start it for that
+    await credit(rig, 100)
     await rig.sim.pull_lever()
     await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
-    await vendd.stop()
+
+
+async def test_a_journal_that_cannot_be_written_shows_what_is_owed_and_takes_nothing(
+    rig: Rig,
+) -> None:
+    await owes_until_it_may(rig, ["journal", "journal/**/*"], ~0o222, "We owe you", "€1.00")
+    assert rig.vendd is not None
+    await rig.vendd.stop()
     await rig.start_vendd()
     await in_order(rig)
 
@@ -315,24 +324,4 @@ async def test_a_journal_that_is_deleted_under_a_running_vendd_sells_nothing_mor
 
 async def test_a_journal_that_cannot_be_read_is_looked_for_until_it_can(rig: Rig) -> None:
     """A vendd that ended at once, again and again, left the panel's last words and took coins."""
-    await rig.sim.insert_coin(100)
-    await credit(rig, 100)
-    assert rig.vendd is not None
-    await rig.vendd.stop()
-    with_modes = [(path, path.stat().st_mode) for path in rig.home.glob("journal/journal-*.db*")]
-    for path, _ in with_modes:
-        path.chmod(0)
-    vendd = await rig.start_vendd(selling=False, under=without_rights())
-    await rig.sim.wait_for(display="Out of service", timeout_s=PLENTY_S)
-    assert (await vendd.api.call("status"))["mode"] == "out_of_service"
-    await rig.sim.insert_coin(50)
-    await rig.sim.wait_for(totals={"returned": 50}, timeout_s=PLENTY_S)
-    for path, mode in with_modes:
-        path.chmod(mode)
-    await credit(rig, 100)
-    await rig.sim.pull_lever()
-    await rig.sim.wait_for(totals={"returned": 150}, timeout_s=PLENTY_S)
-
-
-def files_below(folder: Path) -> list[Path]:
-    return [folder, *folder.rglob("*")]
+    await owes_until_it_may(rig, ["journal/journal-*.db*"], 0, "Out of service")

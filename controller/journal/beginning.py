@@ -21,6 +21,7 @@ from controller.journal.database import Access, Database, Statement, Storage, co
 from controller.journal.envelope import Postings, Registry, check_postings, encode_body, to_ms
 from controller.journal.errors import (
     DiskError,
+    DiskIoError,
     JournalBrokenError,
     JournalMissingError,
     JournalNewerError,
@@ -56,6 +57,7 @@ _FIRST_TOLD: Final = 2  # behind ``journal.begun``
 # Records written at once: a sync costs as much as some hundred of them, and memory is a few MiB.
 TOLD_AT_ONCE: Final = 4_096
 _TO_CHECKPOINT: Final = 8  # pieces: the log beside the new file stays below some 20 MiB
+_LOOKS: Final = 3  # at what a disk that dies does not read: perhaps it does the next time
 _UNFINISHED: Final = "journal.new"
 _ROW: Final = [int, int, bytes, bytes]  # a damaged page may hold anything in its place
 Carried = tuple[StoredRow, bool]  # a row of the old journal, and whether it verified
@@ -338,20 +340,25 @@ async def _read_old(
         journal = None if located is None else located[0]
     if journal is None:
         return None
-    nothing = Inheritance(journal, 0, None, None, ())
-    try:
-        database = await storage.open(journal_file(journal), Access.READ)
-    except DiskError:
-        return nothing
+    for _ in range(_LOOKS):
+        try:
+            return await _read_one(storage, journal, fold, registry, fork)
+        except JournalNewerError:
+            raise
+        except DiskIoError:
+            continue
+        except JournalError:
+            break
+    return Inheritance(journal, 0, None, None, ())
+
+
+async def _read_one(
+    storage: Storage, journal: bytes, fold: Fold[S], registry: Registry, fork: int | None
+) -> Inheritance:
+    database = await storage.open(journal_file(journal), Access.READ)
     try:
         with distrust():
             return await _inherit(database, storage, journal, fold, registry, fork)
-    except JournalNewerError:
-        await database.close()
-        raise
-    except JournalError:
-        await database.close()
-        return nothing
     except BaseException:
         await database.close()
         raise

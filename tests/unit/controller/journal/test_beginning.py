@@ -403,16 +403,38 @@ async def test_behind_a_fork_a_new_journal_tells_again_what_the_fleet_does_not_h
     await again.close()
 
 
-async def test_a_disk_that_now_and_then_does_not_read_has_nothing_begun_that_knows_less() -> None:
-    """Nobody stands before it, and the next start goes on in the journal that is there."""
+async def old_and_young() -> tuple[Disk, str]:
+    """A journal whose last snapshot stands before its end, and its file's name."""
     disk = Disk()
     journal = await open_journal(DiskStorage(disk))
-    await put_in(journal, *([1] * 800))
+    await put_in(journal, *([1] * 520))
     await journal.close()
     name = journal_file(journal.journal_id)
     database = await DiskStorage(disk).open(name, Access.WRITE)
-    await database.transaction([("DELETE FROM snapshot WHERE seq > 800", ())])  # left by the end
+    await database.transaction([("DELETE FROM snapshot WHERE seq > 510", ())])  # left by the end
     await database.close()
+    return disk, name
+
+
+async def test_a_disk_that_once_does_not_read_loses_nothing_that_it_reads_the_next_time() -> None:
+    """A card that dies: a technician begins a new journal, and all of it can still be had."""
+    disk, name = await old_and_young()
+    for after in range(1_000):
+        copy = disk.image(Choice.EVERYTHING, random.Random(1))
+        copy.fail(Io.READ, suffix=name, after=after)
+        await begin(copy)
+        now = await reopened(copy)
+        assert now.state.balances.get("cash.box") == 520, f"what could not be read: {after}"
+        assert len(await carried(now)) == 522, f"what could not be read: {after}"
+        if copy._failures:
+            break
+    else:
+        raise AssertionError("it reads more than that")
+
+
+async def test_a_disk_that_now_and_then_does_not_read_has_nothing_begun_that_knows_less() -> None:
+    """Nobody stands before it, and the next start goes on in the journal that is there."""
+    disk, name = await old_and_young()
     outcomes: set[str] = set()
     for after in range(1_000):
         copy = disk.image(Choice.EVERYTHING, random.Random(1))
@@ -425,7 +447,7 @@ async def test_a_disk_that_now_and_then_does_not_read_has_nothing_begun_that_kno
         else:
             outcomes.add("a new one")
         now = await reopened(copy)
-        assert now.state.balances["cash.box"] == 800, f"what could not be read: {after}"
+        assert now.state.balances["cash.box"] == 520, f"what could not be read: {after}"
         if copy._failures:
             break
     assert outcomes == {"the old one", "a new one"}

@@ -220,7 +220,7 @@ def view(desk: Desk) -> PanelView:
         case Mode.OUT_OF_SERVICE if state.orders.lock is not None:
             message = Message.LOCKED
         case Mode.OUT_OF_SERVICE | Mode.STOPPING:
-            message = Message.OUT_OF_SERVICE
+            message = _of_none(desk)
         case Mode.CREDIT if live.session is not None and not credit:
             message = Message.SESSION
         case Mode.CREDIT if not credit and state.rights:
@@ -245,13 +245,19 @@ def view(desk: Desk) -> PanelView:
         language=language,
         selection=live.keyed,
         credit=credit,
-        amount=live.session_funds if message is Message.SESSION else None,
+        amount={Message.SESSION: live.session_funds, Message.OWED: credit}.get(message),
         exact_change=message in (Message.WELCOME, Message.CREDIT) and exact_change_only(desk),
         cash=cash,
         cards=cards,
         key=desk.policy.revalue_key if message is Message.CREDIT_CARD else key,
         other=other,
     )
+
+
+def _of_none(desk: Desk) -> Message:
+    """Return what is said where nothing is sold: whose credit waits sees it, and "*" returns it."""
+    owes = desk.credit and desk.mode is Mode.OUT_OF_SERVICE
+    return Message.OWED if owes else Message.OUT_OF_SERVICE
 
 
 def _of_credit(desk: Desk) -> Message:

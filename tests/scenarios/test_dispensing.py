@@ -369,6 +369,21 @@ def test_a_door_that_opens_over_a_credit_gives_it_back_when_it_is_asked_for(link
     play(scenario, link)
 
 
+def test_a_machine_that_sells_nothing_says_whose_credit_it_has(link: Link) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        stage.world.cabinet.set_door(True)
+        await stage.shows("we owe you")
+        await stage.shows("1.00")
+        stage.press("*")
+        await stage.until(lambda: not stage.credit)
+        await stage.until(lambda: "owe" not in stage.screen.lower())
+        await stage.shows("out of")
+        assert stage.spent == 0
+
+    play(scenario, link)
+
+
 def test_a_column_that_says_it_is_empty_is_sold_out_at_once(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
         stage.world.cabinet.empty(DIRECT)

@@ -84,6 +84,7 @@ from controller.saga import (
     give_back,
     late_card,
     patience,
+    proofs,
     redeem,
     revalue,
     rights,
@@ -372,7 +373,7 @@ class Brain:
             case fx.VerifyAge():
                 self._age_told(effect, result)
             case fx.Payout() if saga is not None:
-                give_back.payout_finished(desk, saga, result)
+                proofs.payout_finished(desk, saga, result)
                 vend.advance(desk, saga)
             case _:
                 recovering.outcome(desk, self.recovery, effect, result)
@@ -421,7 +422,7 @@ class Brain:
             case "approval" if saga is not None:
                 cards.approval_timed_out(desk, saga)
             case "payout" if saga is not None:
-                give_back.look_for_changer(desk, saga)
+                proofs.look_for_changer(desk, saga)
                 vend.advance(desk, saga)
             case "watch":
                 self._watch()

@@ -17,7 +17,7 @@ from controller.machine.desk import READERS, Desk
 from controller.machine.inputs import CommandRefused
 from controller.machine.table import Mode, Trigger
 from controller.ports import DeviceName
-from controller.saga import cards, claims, escrow, give_back, rights, vend
+from controller.saga import cards, claims, escrow, proofs, rights, vend
 
 Reply = Future[dict[str, Any]]
 KEEP: Final = "record keep"
@@ -363,7 +363,7 @@ def _leave_service(desk: Desk, by: str) -> dict[str, Any]:
     if DeviceName.CHANGER in desk.live.ready:
         desk.live.staff_counts = True
         desk.do(fx.CountTubes("fill"))
-    if give_back.payer_ready(desk, DeviceName.BILL):
+    if proofs.payer_ready(desk, DeviceName.BILL):
         desk.do(fx.CountStacker("fill"))
     if desk.state.escrow is not None and desk.state.escrow.claimed:
         desk.do(fx.CountStacker("boot"))  # a person has been inside: it is out, or stacked

@@ -12,7 +12,7 @@ from controller.machine.cash import CashHandling
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
 from controller.ports import BillInfo, ChangerInfo, DeviceName, StackerCount, TubeCounts
-from controller.saga import give_back, vend
+from controller.saga import proofs, vend
 from controller.saga import recovery as boot
 
 RECOUNT_S: Final = 1.0  # some polls: whatever the changer had to tell is told by then
@@ -32,10 +32,10 @@ def tubes_counted(
             if desk.live.staff_counts:
                 cause = "fill"  # whoever asked first: the door closes as the visit ends
             first = not desk.state.tubes_counted
-            if "tubes" in desk.live.replies and not give_back.differences(desk, result):
+            if "tubes" in desk.live.replies and not proofs.differences(desk, result):
                 # A technician has counted, and the books are right.
                 desk.clear_fault(DeviceName.CHANGER.value, FaultCode.CHANGER_PAID_OTHER)
-            give_back.book_tubes(desk, result, "first_start" if first else cause)
+            proofs.book_tubes(desk, result, "first_start" if first else cause)
             desk.live.staff_counts = False
         # A device that is being reset is counted once more when it is ready.
         desk.live.tubes_checked = DeviceName.CHANGER in desk.live.ready
@@ -52,7 +52,7 @@ def tubes_counted(
 def coins_poured(desk: Desk, result: TubeCounts | fx.Failed) -> None:
     """Take what staff have poured into the tubes."""
     if isinstance(result, TubeCounts):
-        give_back.book_tubes(desk, result, "fill")
+        proofs.book_tubes(desk, result, "fill")
         tubes = [{"type": t, "value": v, "count": n} for t, v, n in desk.state.tube_coins()]
         desk.answer("pour", {"ok": True, "tubes": tubes})
         return
@@ -66,7 +66,7 @@ def _told_twice(desk: Desk, cause: str, counts: TubeCounts) -> bool:
 
     A coin lies in its tube before a poll tells of it. After a reset there is none such.
     """
-    differs = give_back.differences(desk, counts)
+    differs = proofs.differences(desk, counts)
     again, desk.live.tubes_doubt = desk.live.tubes_doubt, differs
     return cause == "boot" or not differs or differs == again
 
@@ -101,10 +101,10 @@ def _recycler_counted(
     """
     if _proves_payout(desk, recovery, DeviceName.BILL, counts):
         return
-    differs = give_back.differences(desk, counts, DeviceName.BILL.value)
+    differs = proofs.differences(desk, counts, DeviceName.BILL.value)
     again, desk.live.recycler_doubt = desk.live.recycler_doubt, differs
     if cause == "boot" or not differs or differs == again:
-        give_back.book_recycler(desk, counts, cause)
+        proofs.book_recycler(desk, counts, cause)
     else:
         desk.do(fx.Wake(f"stacker {cause}", RECOUNT_S))
 
@@ -123,7 +123,7 @@ def _proves_payout(
     if recovery is not None and recovery.phase is boot.Phase.COUNT:
         boot.payout_counted(desk, saga, counts)
     elif saga.vend in desk.live.unproved:
-        give_back.payout_proved(desk, saga, counts)
+        proofs.payout_proved(desk, saga, counts)
     return True
 
 

@@ -47,7 +47,7 @@ from controller.ports import (
     SettleOutcome,
     TubeCounts,
 )
-from controller.saga import cards, give_back, jackpot, revalue, rights, vend
+from controller.saga import cards, jackpot, proofs, revalue, rights, vend
 from controller.state.saga import Saga
 
 START_DEADLINE_S: Final = 15.0  # a device that takes longer joins later; the machine sells without
@@ -137,7 +137,7 @@ def proceed(desk: Desk, recovery: Recovery) -> None:
                 recovery.phase = Phase.END
                 for saga in list(desk.state.sagas.values()):
                     if saga.intent == "payout":
-                        give_back.wait_for_proof(desk, saga)
+                        proofs.wait_for_proof(desk, saga)
                     vend.advance(desk, saga)
             case _:
                 _finish(desk, recovery)
@@ -391,9 +391,9 @@ def payout_cleared(desk: Desk, saga: Saga, result: PayoutEvidence | Failed) -> N
         return  # a recycler that was reset tells nothing before it is initialised
     if desk.state.power_cut_since(saga):
         result = replace(result, was_reset=True)
-    give_back.book_payout(desk, saga, result)
+    proofs.book_payout(desk, saga, result)
 
 
 def payout_counted(desk: Desk, saga: Saga, counts: TubeCounts) -> None:
     """The device is initialised and counted: its counts are the only proof that is left."""
-    give_back.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))
+    proofs.book_payout(desk, saga, PayoutEvidence(idle=True, tubes=counts))

@@ -24,7 +24,7 @@ from controller.ports import (
     RefundOutcome,
     SettleOutcome,
 )
-from controller.saga import cards, give_back, recovery, vend
+from controller.saga import cards, give_back, proofs, recovery, vend
 from controller.saga.payout import Reconciled
 from controller.state.climate import ClimateState
 from controller.state.state import State
@@ -100,7 +100,7 @@ def believe_the_order_and_not_the_tubes(soil: Soil) -> None:
                 paid.append((kind, value, taken))
         return Reconciled(tuple(paid), "both", certain=True)
 
-    soil.put(give_back, "reconcile", reconcile)
+    soil.put(proofs, "reconcile", reconcile)
 
 
 def take_every_payout_for_unpaid_after_a_restart(soil: Soil) -> None:
@@ -238,7 +238,7 @@ def book_every_coin_into_a_tube(soil: Soil) -> None:
 
 
 def explain_no_difference_of_the_tubes(soil: Soil) -> None:
-    soil.put(give_back, "book_tubes", lambda desk, counted, cause: None)
+    soil.put(proofs, "book_tubes", lambda desk, counted, cause: None)
 
 
 def credit_no_stacked_bill(soil: Soil) -> None:
@@ -432,7 +432,7 @@ def flag_what_is_certain(soil: Soil) -> None:
 
         return book
 
-    soil.wrap(give_back, "book_payout", make)
+    soil.wrap(proofs, "book_payout", make)
 
 
 def miscount_a_coin_type(soil: Soil) -> None:

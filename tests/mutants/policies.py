@@ -19,7 +19,7 @@ from controller.machine.desk import Desk
 from controller.machine.performing import Performer
 from controller.machine.runner import Machine
 from controller.ports import DeviceName
-from controller.saga import escrow, give_back, redeem, revalue, vend
+from controller.saga import escrow, give_back, proofs, redeem, revalue, vend
 from controller.saga import rights as promised
 from controller.state import state, table
 from controller.state.remote import Remote
@@ -300,7 +300,7 @@ def book_what_is_found_as_the_operator_s(soil: Soil) -> None:
 
         return book
 
-    soil.wrap(give_back, "book_tubes", make)
+    soil.wrap(proofs, "book_tubes", make)
 
 
 def tell_the_wrong_reader_that_its_session_is_over(soil: Soil) -> None:

@@ -34,12 +34,17 @@ def test_a_stacked_bill_that_is_never_told_is_an_alarm_and_then_credit_by_the_co
     play(scenario, link)
 
 
+async def goes_unseen(stage: Stage) -> None:
+    """A bill leaves escrow, and nobody tells or counts it: its customer gets a claim."""
+    stage.breaks(BILL, "weak_stacker", "uncounted")
+    await offer(stage, 1000)
+    await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
+    stage.mends(BILL, "weak_stacker")
+
+
 def test_a_bill_that_nobody_tells_and_nobody_counts_is_a_claim(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
-        stage.breaks(BILL, "weak_stacker", "uncounted")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
-        stage.mends(BILL, "weak_stacker")
+        await goes_unseen(stage)
         await stage.quiet()
         assert stage.credit == 0
         assert not offers(stage, 500), "nothing goes where a bill is stuck"
@@ -61,12 +66,7 @@ def test_bills_are_taken_again_behind_one_that_left_escrow_without_a_word(link: 
     """Its validator says that none is there; when no word of it can come any more, it is out."""
 
     async def scenario(stage: Stage) -> None:
-        bill = stage.world.bill
-        assert bill is not None
-        stage.breaks(BILL, "weak_stacker", "uncounted")
-        await offer(stage, 1000)
-        await stage.until(lambda: stage.claimed == 1000, within_s=60.0)
-        stage.mends(BILL, "weak_stacker")
+        await goes_unseen(stage)
         await stage.passes(25.0)
         assert stage.state.escrow is not None, "a word may come yet"
         assert not offers(stage, 500)
@@ -78,6 +78,8 @@ def test_bills_are_taken_again_behind_one_that_left_escrow_without_a_word(link: 
         await stage.bill(500)
         await stage.buys("B2")
         # A technician finds two bills in the stacker, one that nobody knew of.
+        bill = stage.world.bill
+        assert bill is not None
         await stage.act(cmd.EnterService())
         assert bill.remove_cashbox() == 1500
         await stage.until(lambda: stage.has_fault(BILL, FaultCode.BILL_CASHBOX_OUT))

@@ -96,6 +96,7 @@ class Evidence:
     untold: set[str] = field(default_factory=set)  # readers whose approval was lost on its way
     ends: list[str] = field(default_factory=list)
     fell: Counter[str] = field(default_factory=Counter)  # products, by column, whoever saw them
+    pulled: int = 0  # of bills that somebody took out of a validator that does not say so
     findings: list[str] = field(default_factory=list)
     forgotten: bool = False  # coins went unread with an acceptor's events; a flag will say so
     payable: set[str] = field(default_factory=set)  # claims that the tubes could have paid then

@@ -463,7 +463,8 @@ class Judge:
             excuse += max(gone, self._uncounted_drops(evidence))
         if evidence.excused(Excuse.OVERPAID, Excuse.BILL, Excuse.COUNT, Excuse.PAYOUT):
             excuse += max(0, now.missing - mark.missing - (now.unclaimed - mark.unclaimed))
-            excuse += max(0, now.doubtful - mark.doubtful)  # perhaps missing, later
+            # Perhaps missing, later: who took it out told nobody.
+            excuse += min(max(0, now.doubtful - mark.doubtful), evidence.pulled)
         flagged = sum(claim.amount for claim in evidence.of(rec.ClaimOpened) if claim.flagged)
         if evidence.excused(Excuse.PAYOUT, Excuse.APPROVAL, Excuse.REFUND, Excuse.REVALUE):
             excuse += flagged
@@ -492,7 +493,7 @@ class Judge:
                 evidence.forgotten = False
             elif flag.reason == UNREAD and self.mark.unread > 0:
                 continue  # stacked unheard, for somebody before: a count has told of it only now
-            elif flag.reason == GIVEN_UP and self.mark.doubtful:
+            elif flag.reason == GIVEN_UP and 0 < self.mark.doubtful == flag.amount:
                 continue  # owed to somebody before, and looked for until now
             elif not evidence.excused(*excuses, at_s=at_s):
                 yield f"flagged {flag.reason!r} ({flag.amount}), and nothing hid the evidence"

@@ -44,6 +44,7 @@ from simulator.whole import NotQuietError, Whole
 
 DARK_S: Final = 2.0
 FELL: Final = ("(fell)", "(fell unseen)")  # the latter past the light barrier
+PULLED: Final = ("(jam cleared)", "(pulled out)")  # bills, by hand
 TRUTH_SHOWN: Final = 400  # facts, in a report
 
 
@@ -363,6 +364,8 @@ class Player(Lives):
             column = fact.detail.partition("column:")[2].partition(" ")[0]
             self.watch.evidence.fell[column] += 1
             self.coverage.fell()
+        elif fact.what == "moved" and fact.detail.endswith(PULLED):
+            self.watch.evidence.pulled += int(fact.detail.split(":")[0].split()[-1])
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
         self.rules.fact(fact)

@@ -36,7 +36,7 @@ from drivers.mdb.changer import MdbChanger
 from drivers.mdb.device import MdbDriver
 from drivers.mdb.repeats import RepeatFilter
 from drivers.mdb.scheduler import MdbBus
-from tests.mutants import cabinets, heirs, lines, makes, owners, policies, rows, strangers
+from tests.mutants import bills, cabinets, heirs, lines, makes, owners, policies, rows, strangers
 from tests.mutants.planting import Mutant, Soil
 
 
@@ -526,4 +526,5 @@ MUTANTS: Final = (
     *heirs.MUTANTS,
     *rows.MUTANTS,
     *makes.MUTANTS,
+    *bills.MUTANTS,
 )

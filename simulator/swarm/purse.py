@@ -53,10 +53,6 @@ class Purse:
         self._bill = 0  # that waits in escrow, of this life: nothing was asked about it
         self._bill_seq = 0
         self._wanted = 0  # of it what its customer has asked for
-        self._proves = False  # an age may be asked for, by what was keyed last
-        settings = machine.settings
-        adult = {product.id for product in settings.products if product.min_age}
-        self._adult = [c.selection for c in settings.columns if c.product in adult]
         self._returning: set[int] = set()  # sagas that give credit back
         self._keyed_s = self._chose_s = float("-inf")  # any key; one beside credit
         self._vends: dict[int, _Vend] = {}
@@ -86,6 +82,7 @@ class Purse:
             rec.ClaimOpened: self._claims,
             rec.CreditReturnOpened: self._returns,
             rec.CreditKept: self._keeps,
+            rec.AgeChecked: self._asks_age,
             rec.VendClosed: self._closes,
         }
 
@@ -139,10 +136,7 @@ class Purse:
         )
         now_s = self._machine.loop.time()
         if text == "*" and now_s - self._keyed_s > ALONE_S and self._machine.mode == "credit":
-            kept = policy.must_vend or policy.basket or self._proves
-            self._wanted = 0 if kept else self._bill
-        # a question of age is what ends first
-        self._proves = text != "*" and (self._proves or any(one in text for one in self._adult))
+            self._wanted = 0 if policy.must_vend or policy.basket else self._bill
         self._keyed_s = now_s
         if self._machine.mode == "credit":
             self._chose_s = now_s
@@ -187,6 +181,11 @@ class Purse:
         del evidence
         self._escrow = record.boot, record.mono_ms, self.credit + data.value
         self._bill, self._bill_seq, self._wanted = data.value, record.seq, 0
+
+    def _asks_age(self, record: Record, data: rec.AgeChecked, evidence: Evidence) -> None:
+        del record, evidence
+        if data.outcome == "cancelled":
+            self._wanted = 0  # that "*" was for the question, which ends first
 
     def _waits_no_more(self, record: Record, data: object, evidence: Evidence) -> None:
         del record, evidence

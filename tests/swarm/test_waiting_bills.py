@@ -85,3 +85,16 @@ def test_an_owner_may_want_a_try_before_a_bill_goes_back(what: str) -> None:
     bench.rules.purse.keyed("*")
     bench.rules.check(bench.evidence)
     assert bench.findings == []
+
+
+@pytest.mark.parametrize(("outcome", "told"), [("cancelled", 0), ("not_proved", 1)])
+def test_the_key_that_ends_a_question_of_age_asks_no_bill_back(
+    bench: Bench, outcome: str, told: int
+) -> None:
+    bench.rules.purse.keyed("A3")
+    bench.now_s += 50.0
+    bench.rules.purse.keyed("*")
+    asked = {"device": "cashless1", "age": 18, "column": "A3", "outcome": outcome}
+    bench.told(rec.AgeChecked.model_validate(asked))
+    bench.rules.check(bench.evidence)
+    assert bench.findings == ["a bill of 500 waits, and was asked back"] * told

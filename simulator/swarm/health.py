@@ -91,7 +91,7 @@ class HealthOracle:
                 self._served.update(dict.fromkeys(columns, self._machine.loop.time()))
                 self._gone_off.difference_update(columns)
                 self._held.difference_update(columns)
-            case rec.ServiceEntered() | rec.ServiceLeft():
+            case rec.ServiceEntered() | rec.ServiceLeft() if _visited(evidence):
                 self._attended = self._machine.loop.time()  # for half a second, even
             case rec.DispenseIntended(column=column) if column in self._held:
                 evidence.findings.append(f"{column} turns, and it is held back")
@@ -159,3 +159,8 @@ class HealthOracle:
     def _settle(self) -> None:
         """Bring the air to now."""
         _ = self._cabin.celsius
+
+
+def _visited(evidence: Evidence) -> bool:
+    """Tell whether somebody truly came to serve it; whole visits are told of (``attended``)."""
+    return any((one.part, one.name) == ("config", "service") for one in evidence.struck)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from controller.domain import climate
+from controller.journal import records as rec
+from controller.machine.brain import Brain
 from drivers.dispenser import dispenser
 from tests.mutants.planting import Mutant, Soil
 
@@ -81,7 +83,23 @@ def turn_on_as_the_door_is_opened(soil: Soil) -> None:
     soil.put(dispenser, "DOOR_DEBOUNCE_S", 60.0)
 
 
+def take_an_opened_door_for_a_visit(soil: Soil) -> None:
+    """Whatever is too warm has the time of a filling again."""
+
+    def make(real: Any) -> Any:
+        def door(self: Any, is_open: bool) -> None:
+            real(self, is_open)
+            if is_open and self.desk.mode.selling and not self.desk.state.sagas:
+                self.desk.write(rec.ServiceEntered(by="door"))
+                self.desk.write(rec.ServiceLeft(by="door"))
+
+        return door
+
+    soil.wrap(Brain, "_door", make)
+
+
 MUTANTS: Final = (
+    Mutant("take an opened door for a visit", take_an_opened_door_for_a_visit, "cabin.warm,door"),
     Mutant("cool without a hysteresis", cool_without_a_hysteresis),
     Mutant("defrost by the clock alone", defrost_by_the_clock_alone),
     Mutant("cool the room", cool_the_room, "door"),

@@ -20,6 +20,7 @@ from simulator.swarm.cooling import CoolingOracle
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.health import LATE_S, HealthOracle
 from simulator.swarm.intents import Intents
+from simulator.swarm.plan import Trouble
 from simulator.swarm.times import Times
 from simulator.swarm.troubles import Excuse
 from simulator.thermal import Span
@@ -179,6 +180,23 @@ def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
     machine.now += 3.0
     assert oracle.check(Evidence()) == ["A3 has been too warm for too long, and is not held back"]
     assert exceeds() == ["A3 is held back 2 s later than its health timer allows"]
+
+
+@pytest.mark.parametrize(("came", "told"), [(True, 0), (False, 1)])
+def test_a_visit_is_one_if_somebody_came(came: bool, told: int) -> None:
+    machine = SimpleNamespace(now=100.0)
+    machine.loop = SimpleNamespace(time=lambda: machine.now)
+    span = Span(5.0, hot=False)
+    cabin = SimpleNamespace(watch=lambda limit_c, hot: span, celsius=12.0)
+    machine.world = SimpleNamespace(cabin=cabin)
+    rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
+    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    span.since_s = machine.now = 200.0
+    evidence = Evidence(struck=[Trouble("config", "service")] if came else [])
+    record: Any = SimpleNamespace(data=rec.ServiceLeft(by="technician"), mono_ms=0)
+    oracle.record(record, evidence)
+    machine.now += 20.0 + LATE_S + 3.0
+    assert len(oracle.check(evidence)) == told
 
 
 @pytest.mark.parametrize(("later_s", "told"), [(4.0, 0), (20.0, 1)])

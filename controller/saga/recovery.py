@@ -342,8 +342,9 @@ def cancelled(
         data = cards.charged(saga, result)
     elif saga.refund_refused:
         # It said so, whatever else it says: by now it is in no vend any more. How much it had
-        # approved, which may be less than was asked for, it told a life that is over.
-        desk.flag("approval unknown", saga.vend, saga.card_amount)
+        # approved, which may be less than was asked for, it may have told a life that is over.
+        if not saga.kept_known:
+            desk.flag("approval unknown", saga.vend, saga.card_amount)
         data = rec.ApprovalFinished(
             device=saga.device, outcome="charged", amount=saga.card_amount, detail="after restart"
         )

@@ -18,7 +18,7 @@ def _approval_requested(s: State, r: Record, d: rec.ApprovalRequested) -> None:
     saga.intent, saga.intent_boot = "approval", r.boot
     saga.device, saga.card_amount = d.device, d.amount
     saga.card_refundable = d.refundable
-    saga.cancel_intended = saga.refund_refused = False
+    saga.cancel_intended = saga.refund_refused = saga.kept_known = False
     s.cards_asked[d.device] = r.seq if r.vend is None else r.vend, d.amount
 
 
@@ -61,6 +61,7 @@ def _refund_refused(s: State, r: Record, d: rec.RefundRefused) -> None:
         saga.refund_refused = True
         if saga.intent == "approval" and d.amount is not None:
             saga.card_amount = d.amount  # and not what was asked for: a discount
+            saga.kept_known = True
 
 
 def _late_approval_opened(s: State, r: Record, d: rec.LateApprovalOpened) -> None:

@@ -50,6 +50,7 @@ class Saga:
     card_refundable: bool | None = None  # the card's own word, as its session told
     cancel_intended: bool = False  # the request is being ended before it has an answer
     refund_refused: bool = False  # the reader has told a refund error, whatever it says later
+    kept_known: bool = False  # and on record is how much it had approved, and so keeps
     revalued: int = 0  # put on the card
     # the act that has an intent and no outcome yet
     intent: Intent = ""

@@ -187,10 +187,7 @@ def test_an_approval_that_comes_after_a_restart_and_stays_is_owed_to_the_cent_an
 def test_a_refund_error_on_record_is_believed_behind_a_restart_that_finds_no_vend(
     link: Link,
 ) -> None:
-    """The life that had cancelled died before it had written down how that ended.
-
-    Nor how much had been approved, which a reader's own discount may make less: a person looks.
-    """
+    """The life that had cancelled died before it had written down how that ended."""
 
     async def scenario(stage: Stage) -> None:
         cancels_as_it_approves(stage)
@@ -207,6 +204,27 @@ def test_a_refund_error_on_record_is_believed_behind_a_restart_that_finds_no_ven
         await refused
         await stage.kill()
         await stage.opens()
+        assert stage.records("approval.finished")[-1].outcome == "charged"
+        assert stage.claimed == stage.account.charged == 50
+        assert stage.flags == [], "how much it keeps is on record"
+
+    plan = plan_for(SETTINGS)
+    readers = {"cashless1": replace(plan.readers["cashless1"], options=0)}
+    play(scenario, link, plan=replace(plan, readers=readers))
+
+
+def test_a_refund_error_of_what_no_record_tells_the_amount_of_is_looked_at(link: Link) -> None:
+    """A reader's own discount may have made it less than was asked for."""
+
+    async def scenario(stage: Stage) -> None:
+        cancels_as_it_approves(stage)
+        auths = stage.world.truth.authorisations
+        await shows(stage, "one-way")
+        await stage.until(lambda: any(auth.amount for auth in auths.values()))
+        await stage.passes(0.4)
+        await stage.kill()
+        await stage.opens()
+        assert [data.amount for data in stage.records("refund.refused")] == [None]
         assert stage.records("approval.finished")[-1].outcome == "charged"
         assert stage.claimed == stage.account.charged == 50
         assert stage.flags == ["approval unknown"]

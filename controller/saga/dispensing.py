@@ -83,7 +83,6 @@ def _deserves_another(desk: Desk, saga: Saga, column: str, outcome: str) -> bool
     """Tell whether a column is turned once more: nothing was seen to drop, the first time."""
     first = [c for c, _ in saga.turns].count(column) == 1
     may = column in desk.planogram.columns and desk.planogram.columns[column].extra_turn
-    may = may and (saga.test or column not in desk.unhealthy)  # it may have got too warm meanwhile
     return outcome == DispenseOutcome.NOT_SEEN and first and may
 
 

@@ -172,6 +172,7 @@ def test_a_column_that_gets_too_warm_in_a_turn_is_not_turned_once_more(link: Lin
         await stage.quiet()
         assert [data.outcome for data in stage.records("dispense.finished")] == ["not_seen"]
         assert held(stage)
+        assert not stage.has_fault("A3", FaultCode.COLUMN_NOT_SEEN), "it had no second chance"
         assert (stage.products, stage.spent) == ([], 0)
 
     play(scenario, link, settings=impatient)

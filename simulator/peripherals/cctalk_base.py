@@ -316,7 +316,7 @@ class EventLog:
 
     Attributes:
         answer: The answer to a buffered read: the counter, and the pairs, newest first.
-        told: Nothing has happened since the last read.
+        told: Nothing has happened since the last read, nor has it begun anew.
     """
 
     def __init__(self) -> None:
@@ -339,8 +339,8 @@ class EventLog:
         self.answer = bytes((counter, first, second)) + self.answer[1:-2]
 
     def clear(self) -> None:
-        """Begin anew, as after power-up."""
-        self.told = True
+        """Begin anew, as after power-up: whoever had read some events has yet to read that."""
+        self.told = not self.counter and self.told
         self.answer = bytes(1 + 2 * EVENTS_KEPT)
 
     def read(self) -> bytes:

@@ -95,3 +95,13 @@ def test_a_visit_that_is_over_at_once_gives_food_the_time_of_a_filling() -> None
     )
     machine = Build(heated=20.0, ordered=True, makes=("changer counts in cents",))
     assert lived(machine, *steps).findings == []
+
+
+def test_nobody_is_judged_before_a_validator_s_reset_was_read() -> None:
+    # The oracle's mistake: a bill came out of escrow by it, the line took a second to be heard
+    # again, and an empty list of events looked like one that was read (seed 640040).
+    resets = Trouble("billcc", "resets", 1, when="bill.escrowed", for_s=18.3)
+    buys = Act("bill", 500), Act("keys", text="B3#", until="credit")
+    nothing = Step(3, (Act("keys", text="#"),))
+    machine = Build(cctalk=True, dear=True)
+    assert lived(machine, nothing, Step(4, buys, (resets,))).findings == []

@@ -52,6 +52,10 @@ class Backlog:
         """Return a record's hash."""
         return bytes(32) if seq == 0 else self._rows[seq - 1][3]
 
+    async def has(self, seq: int, digest: bytes) -> bool:
+        """Tell whether that is a record's hash."""
+        return await self.hash_at(seq) == digest
+
     async def acknowledge(self, seq: int, digest: bytes) -> bool:
         """Note what the fleet has."""
         self.acked_seq = max(self.acked_seq, seq)

@@ -49,6 +49,10 @@ class Books(Reading, Protocol):
         """Return a record's hash; None when it is not there (any more)."""
         ...
 
+    async def has(self, seq: int, digest: bytes) -> bool:
+        """Tell whether that is a record's hash, which may be damaged here since."""
+        ...
+
     async def acknowledge(self, seq: int, digest: bytes) -> bool:
         """Note what the fleet has; False when it holds another chain."""
         ...
@@ -390,6 +394,11 @@ class Link:
         except JournalError:
             return None
 
+    async def _ours_at(self, seq: int, digest: bytes) -> bytes | None:
+        """Return a record's hash: theirs, if that was written, whatever stands there now."""
+        ours = await self._hash_at(seq)
+        return digest if ours not in (None, digest) and await self._books.has(seq, digest) else ours
+
     # -------------------------------------------------------------------------- downwards
 
     async def _listen(self, connection: Connection) -> None:
@@ -414,7 +423,7 @@ class Link:
         asked, greeting = self._nonces.pop(ack.echo, (None, False))
         books = self._books
         own = ack.journal == books.journal_id.hex()
-        ours = await self._hash_at(ack.seq) if own else None
+        ours = await self._ours_at(ack.seq, bytes.fromhex(ack.hash)) if own else None
         meaning = meaning_of(ack, books.journal_id, books.durable_seq, ours)
         if asked is not None:
             # Half of the round trip: the fleet said it somewhere in between.
@@ -451,7 +460,7 @@ class Link:
                     await self._greet(connection)
             case Forked(seq=seq, hash=digest):
                 # One that answers nothing of this connection may be retained, from another disk.
-                if asked is not None and await books.hash_at(seq) == digest:
+                if asked is not None and await books.has(seq, digest):
                     self._stopped = True
                     self.status.phase = Phase.FORKED
                     self._changed()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic
 
 from controller.journal import chain, reader, verify
 from controller.journal.database import Database
 from controller.journal.envelope import Record, Registry, decode
+from controller.journal.errors import DiskError
 from controller.journal.export import export_lines
 from controller.journal.fold import Fold, S
 from controller.journal.identity import MachineKey
@@ -102,6 +104,16 @@ class ReadableJournal(Generic[S]):
             return row[3]
         rows = await self._database.query("SELECT hash FROM base WHERE seq = ?", (seq,))
         return bytes(rows[0][0]) if rows else None
+
+    async def has(self, seq: int, digest: bytes) -> bool:
+        """Tell whether that is a record's hash; of a damaged one the next one's says it as well."""
+        with suppress(DiskError):
+            if await self.hash_at(seq) == digest:
+                return True
+        row = None
+        with suppress(DiskError):
+            row = await reader.row_at(self._database, seq + 1)
+        return row is not None and chain.link(digest, self._id, *row[:3]) == row[3]
 
     def export(self, first: int = 1, last: int | None = None) -> AsyncIterator[str]:
         """Yield the lines of an export (``controller.journal.export``)."""

@@ -17,7 +17,7 @@ from typing import Final
 
 from controller.clock import Clock
 from controller.faults import InvariantError, JournalError
-from controller.journal import ballast, chain, opening, pruning, reader, starting
+from controller.journal import ballast, chain, opening, pruning, starting
 from controller.journal import snapshots as snaps
 from controller.journal.beginning import BootInfo
 from controller.journal.checkpoints import Checkpointer
@@ -418,7 +418,7 @@ class Journal(ReadableJournal[S]):
             return False
         if seq <= max(self._acked_seq, self._base_seq):
             return True
-        if not await self._has(seq, digest):
+        if not await self.has(seq, digest):
             return False
         while self._noting is not None and not self._noting.done():
             await asyncio.shield(self._noting)
@@ -426,16 +426,6 @@ class Journal(ReadableJournal[S]):
             self._noting = asyncio.get_running_loop().create_task(self._note_acked(seq))
             await asyncio.shield(self._noting)
         return True
-
-    async def _has(self, seq: int, digest: bytes) -> bool:
-        """Tell whether that is a record's hash; of a damaged one the next one's says it as well."""
-        row = None
-        with suppress(DiskCorruptError):
-            row = await reader.row_at(self._database, seq)
-        if row is not None and row[3] == digest:
-            return True
-        row = await reader.row_at(self._database, seq + 1)
-        return row is not None and chain.link(digest, self._id, *row[:3]) == row[3]
 
     async def _note_acked(self, seq: int) -> None:
         try:

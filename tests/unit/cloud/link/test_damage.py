@@ -9,16 +9,24 @@ from itertools import count
 import pytest
 
 from cloud.contract.batch import unpack
+from cloud.contract.messages import Ack
 from cloud.contract.topics import Topic
 from cloud.link import link as linking
 from cloud.link.errands import Errands
 from cloud.link.link import LOOKS, Link
+from cloud.link.link import Books as Read
 from cloud.link.packing import packed
 from controller.clock import SystemClock
+from controller.journal.database import Access
 from controller.journal.errors import DiskCorruptError, JournalBrokenError
+from controller.journal.identity import journal_file
 from controller.journal.reader import StoredRow
+from controller.journal.store import Journal
 from controller.machine.inputs import CommandRefused
-from tests.unit.cloud.contract.kit import chain
+from simulator.disk import Disk
+from simulator.disk_sqlite import DiskStorage
+from tests.journal_kit import Purse, open_journal, put_in
+from tests.unit.cloud.contract.kit import NOW, chain
 from tests.unit.cloud.link.test_link import Books, Way, ack
 
 HURT = 4
@@ -45,7 +53,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 class Looking:
     """A link that runs, and what it has told of its journal's damage."""
 
-    def __init__(self, books: Books, way: Way, *, heals: bool) -> None:
+    def __init__(self, books: Read, way: Way, *, heals: bool) -> None:
         nonces = count(1)
         self.told: asyncio.Queue[str] = asyncio.Queue()
         self.looks = 0
@@ -66,7 +74,7 @@ class Looking:
 
 
 @contextmanager
-def looking(books: Books, way: Way, *, heals: bool = True) -> Iterator[Looking]:
+def looking(books: Read, way: Way, *, heals: bool = True) -> Iterator[Looking]:
     made = Looking(books, way, heals=heals)
     yield made
     made.task.cancel()
@@ -155,3 +163,74 @@ async def test_a_range_that_is_asked_for_ends_at_it_and_the_link_goes_on() -> No
             await asked
     assert not running.done()
     running.cancel()
+
+
+async def hurt(*seqs: int) -> tuple[Journal[Purse], Ack]:
+    """A journal that goes on behind damage, and the word that the fleet has the fourth record.
+
+    Of one that is hurt the hash is another; of several no value has its type any more.
+    """
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4, 8)
+    digest = await journal.hash_at(HURT)
+    assert digest is not None
+    bodies = [(await journal.read(seq))[0].body for seq in seqs]
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    if len(seqs) == 1:
+        database = await DiskStorage(disk).open(name, Access.WRITE)
+        change = "UPDATE record SET hash = zeroblob(32) WHERE seq = ?"
+        await database.transaction([(change, seqs)])
+        await database.close()
+    else:
+        data = disk.files[name].data
+        for body in bodies:  # text, not bytes: the last but one of the head's types
+            for at in {data.index(body), data.rindex(body)}:  # moved as its page was split
+                data[at - 2] ^= 1
+    journal = await open_journal(DiskStorage(disk))
+    told = Ack(journal=journal.journal_id.hex(), seq=HURT, hash=digest.hex(), time=NOW, echo="n1")
+    return journal, told
+
+
+async def test_one_that_the_fleet_has_and_whose_hash_is_another_now_ends_for_a_new_journal() -> (
+    None
+):
+    journal, told = await hurt(HURT)
+    way = Way()
+    with looking(journal, way) as found:
+        await way.next(Topic.PRESENCE)
+        way.tell(told)
+        async with asyncio.timeout(60):
+            await found.task
+    assert journal.acked_seq == HURT
+    assert found.told.get_nowait() == "record 5: fails its hash"
+    assert found.told.empty()
+
+
+async def test_a_fork_at_one_whose_hash_is_another_now_is_one() -> None:
+    """The fleet's word names the last record of both, whatever became of it on this disk."""
+    journal, told = await hurt(HURT)
+    way, forks = Way(), list[int]()
+    link = Link(journal, way, SystemClock(), lambda: "n1", on_fork=lambda seq, _: forks.append(seq))
+    task = asyncio.create_task(link.run())
+    await way.next(Topic.PRESENCE)
+    fork = {"journal": told.journal, "seq": told.seq, "hash": told.hash}
+    beyond = told.model_dump() | {"seq": 99, "hash": "77" * 32, "fork": fork}
+    way.tell(Ack.model_validate(beyond))
+    async with asyncio.timeout(60):
+        await task
+    assert forks == [HURT]
+
+
+async def test_where_nobody_can_say_whose_it_is_the_link_stays_all_the_same() -> None:
+    journal, told = await hurt(HURT, HURT + 1)
+    way = Way()
+    with looking(journal, way) as found:
+        await way.next(Topic.PRESENCE)
+        way.tell(told)
+        async with asyncio.timeout(60):
+            await found.looked.wait()
+        assert not found.task.done()
+    assert found.told.empty()
+    assert journal.acked_seq == 0

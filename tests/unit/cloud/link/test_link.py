@@ -45,6 +45,9 @@ class Books:
         there = max(1, self.base_seq) <= seq <= self.durable_seq
         return self.rows[seq - 1][3] if there else None
 
+    async def has(self, seq: int, digest: bytes) -> bool:
+        return await self.hash_at(seq) == digest
+
     async def acknowledge(self, seq: int, digest: bytes) -> bool:
         self.acked_seq = max(self.acked_seq, seq)
         return self.rows[seq - 1][3] == digest

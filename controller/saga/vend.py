@@ -206,9 +206,11 @@ def _pay(desk: Desk, saga: Saga) -> None:
             return
         case Secured.YES:
             pass
-    reader = cards.reader_for(desk)
+    stops = desk.mode is Mode.STOPPING  # nothing new is begun, and nobody may come for a minute
+    reader = None if stops else cards.reader_for(desk)
     if reader is None:  # the card was taken away while its bill was stacked
-        desk.write(rec.DispenseRefused(column=saga.column, reason="no reader"), saga.vend)
+        why = "stopping" if stops else "no reader"
+        desk.write(rec.DispenseRefused(column=saga.column, reason=why), saga.vend)
         advance(desk, saga)
     else:
         cards.request(desk, saga, reader)

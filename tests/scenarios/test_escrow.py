@@ -537,6 +537,26 @@ def test_its_card_is_not_asked_once_nothing_can_turn_for_it(what: str, link: Lin
     play(scenario, link, settings=machine(), plan=reader(machine(), can_refund=False))
 
 
+def test_nor_once_the_machine_stops(link: Link) -> None:
+    """Nobody may come with one for a minute, and systemd waits for less."""
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        await bill(stage)
+        stage.press("B2")
+        await stage.until(lambda: bool(stage.records("stack.intended")))
+        stage.running.machine.stop("test")
+        stopped = stage.loop.time()
+        await stage.ends()
+        assert stage.loop.time() < stopped + 20.0
+        assert stage.records("approval.requested") == []
+        assert (stage.spent, stage.claimed) == (0, 0)
+        await stage.kill()
+        await stage.opens()
+
+    play(scenario, link, settings=machine(), plan=reader(machine(), can_refund=False))
+
+
 # ------------------------------------------------------------------------- the settings
 
 

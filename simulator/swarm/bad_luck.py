@@ -96,7 +96,8 @@ class BadLuck:
         if kind.key == "changer.short_by" and trouble.value == ALWAYS_SHORT:
             # Each order pays nothing: in the end there is a claim.
             kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER})
-        if kind.part == "bill" and Excuse.BILL in kind.excuses and self._build.recycler:
+        away = kind.part == "bill" and Excuse.BILL in kind.excuses
+        if (away or kind.key == "bill.resets") and self._build.recycler:
             # A validator that is away pays nothing out either.
             kind = replace(kind, excuses=kind.excuses | {Excuse.CHANGER, Excuse.PAYOUT})
         return kind

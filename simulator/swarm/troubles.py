@@ -102,8 +102,16 @@ _FEW: Final = (1, 2, 3)
 _WEAK: Final = ("lost", "late", "held", "uncounted")
 
 
-def _talk(away: frozenset[Excuse], phases: tuple[str, ...]) -> list[tuple[object, ...]]:
-    """Return what may go wrong with any peripheral's talk."""
+def _talk(
+    away: frozenset[Excuse], phases: tuple[str, ...], anew: frozenset[Excuse] | None = None
+) -> list[tuple[object, ...]]:
+    """Return what may go wrong with any peripheral's talk.
+
+    Args:
+        away: What its silence excuses.
+        phases: Records behind which it matters.
+        anew: What a reset of its own excuses, if less than that.
+    """
     return [
         ("mute_s", (*_SHORT_SILENCE, *_LONG_SILENCE), phases, away, 60.0),
         ("silent", (True,), phases, away, 12.0),
@@ -115,7 +123,7 @@ def _talk(away: frozenset[Excuse], phases: tuple[str, ...]) -> list[tuple[object
         ("deaf_to_acks", (1, 2), phases, frozenset({Excuse.REPEAT})),
         ("repeated_items", (1,), phases, frozenset({Excuse.REPEAT})),
         ("reversed_items", (1,), phases),
-        ("resets", (1,), phases, away),
+        ("resets", (1,), phases, away if anew is None else anew),
         # Its ACK beside another's reads like JUST RESET behind an adapter, and hides an approval.
         ("chatter", _FEW, phases, frozenset({Excuse.APPROVAL})),
     ]
@@ -152,7 +160,8 @@ KINDS: Final[tuple[Kind, ...]] = (
             ("busy_s", (1.0, 5.0), PAYING),
         ],
     ),
-    *_kinds("bill", _talk(frozenset({Excuse.BILL}), BILLS)),
+    # A reset gives a bill back, or the count tells that it was stacked.
+    *_kinds("bill", _talk(frozenset({Excuse.BILL}), BILLS, NONE)),
     *_kinds(
         "bill",
         [

@@ -40,6 +40,7 @@ def look_for_ever_for_what_a_reset_gave_back(soil: Soil) -> None:
 
 
 MUTANTS: Final = (
+    Mutant("owe what a reset gave back", owe_what_a_reset_gave_back, "bill.resets"),
     Mutant(
         "look for ever for what a reset gave back",
         look_for_ever_for_what_a_reset_gave_back,

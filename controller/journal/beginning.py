@@ -24,7 +24,6 @@ from controller.journal.errors import (
     DiskIoError,
     JournalBrokenError,
     JournalMissingError,
-    JournalNewerError,
     JournalRefusedError,
 )
 from controller.journal.fold import Fold, S
@@ -38,18 +37,10 @@ from controller.journal.identity import (
     read_witness,
     write_witness,
 )
-from controller.journal.opening import (
-    Folded,
-    check_identity,
-    distrust,
-    fold_start,
-    fold_tail,
-    journals_in,
-    locate,
-    open_reading,
-)
+from controller.journal.opening import check_identity, distrust, locate, open_reading
 from controller.journal.reader import Position, StoredRow
 from controller.journal.records import JournalBegun, RecordCarried
+from controller.journal.salvage import furthest, last_of_several, looked
 from controller.journal.schema import migrate
 from controller.journal.wall_label import WallLabel
 
@@ -57,7 +48,6 @@ _FIRST_TOLD: Final = 2  # behind ``journal.begun``
 # Records written at once: a sync costs as much as some hundred of them, and memory is a few MiB.
 TOLD_AT_ONCE: Final = 4_096
 _TO_CHECKPOINT: Final = 8  # pieces: the log beside the new file stays below some 20 MiB
-_LOOKS: Final = 3  # at what a disk that dies does not read: perhaps it does the next time
 _UNFINISHED: Final = "journal.new"
 _ROW: Final = [int, int, bytes, bytes]  # a damaged page may hold anything in its place
 Carried = tuple[StoredRow, bool]  # a row of the old journal, and whether it verified
@@ -283,8 +273,8 @@ async def begin_new(
 
     Raises:
         JournalNewerError: A newer software pruned the old one: this one would lose all of it.
-        JournalError: The new one can't be written; with ``whole`` also: the old one can't be used
-            as it is.
+        JournalError: The new one can't be written, or nobody could look at the old one; with
+            ``whole`` also: the old one can't be used as it is.
     """
     known = await _look(storage, fold, registry) if whole else 0
     old = await _read_old(storage, fold, registry, fork)
@@ -335,21 +325,13 @@ async def _read_old(
         witness = await read_witness(storage)
         if witness is not None:
             return Inheritance(witness.journal, 0, None, None, ())
-        journal = await _last_of_several(storage, fold, registry)
+        journal = await last_of_several(storage, fold, registry)
     else:
         journal = None if located is None else located[0]
     if journal is None:
         return None
-    for _ in range(_LOOKS):
-        try:
-            return await _read_one(storage, journal, fold, registry, fork)
-        except JournalNewerError:
-            raise
-        except DiskIoError:
-            continue
-        except JournalError:
-            break
-    return Inheritance(journal, 0, None, None, ())
+    found = await looked(lambda: _read_one(storage, journal, fold, registry, fork))
+    return found or Inheritance(journal, 0, None, None, ())
 
 
 async def _read_one(
@@ -364,25 +346,6 @@ async def _read_one(
         raise
 
 
-async def _last_of_several(storage: Storage, fold: Fold[S], registry: Registry) -> bytes | None:
-    """Return the journal that no other follows; None where that is not one alone."""
-    key, found = await read_key(storage), await journals_in(storage)
-    followed: set[str] = set()
-    for journal in found:
-        with suppress(JournalError):  # what can't be read follows nobody
-            database = await storage.open(journal_file(journal), Access.READ)
-            try:
-                with distrust():
-                    folded = await _furthest(database, journal, key, fold, registry)
-            finally:
-                await database.close()
-            previous = None if folded is None else fold.previous(folded.state)
-            if previous is not None:
-                followed.add(previous[0])
-    last = [journal for journal in found if journal.hex() not in followed]
-    return last[0] if len(last) == 1 else None
-
-
 async def _inherit(
     database: Database,
     storage: Storage,
@@ -395,11 +358,11 @@ async def _inherit(
     key = await read_key(storage)
     try:
         acked = await check_identity(database, journal)
-    except (JournalBrokenError, JournalMissingError) as error:
+    except (JournalBrokenError, JournalMissingError, DiskIoError) as error:
         problem, acked = error, await _acked(database, journal, key)
     last, confirmed_ms, state = 0, None, None
     balances: Postings = ()
-    folded = await _furthest(database, journal, key, fold, registry)
+    folded = await furthest(database, journal, key, fold, registry)
     if problem is not None and (folded is None or not folded.at.seq):
         raise problem
     if folded is not None and folded.at.seq:
@@ -418,37 +381,6 @@ async def _inherit(
     )
 
 
-async def _furthest(
-    database: Database,
-    journal: bytes,
-    key: MachineKey | None,
-    fold: Fold[S],
-    registry: Registry,
-) -> Folded[S] | None:
-    """Return the state after the last good record; None when nothing can be read.
-
-    Behind an update no snapshot is this software's own, and damage that every start has passed over
-    would end the folding there: then an older one's is the better beginning.
-    """
-    best: Folded[S] | None = None
-    for older in (False, True):
-        found: Folded[S] | None = None
-        try:
-            found, _, _ = await fold_start(
-                database, journal, key, fold, forgiving=True, older=older
-            )
-            await fold_tail(database, journal, registry, found)
-        except JournalNewerError:
-            raise
-        except (JournalRefusedError, DiskError):
-            # What is wrong with it is known; ``found`` stands at its last good record.
-            if found is not None and (best is None or found.at.seq > best.at.seq):
-                best = found
-        else:
-            return found
-    return best
-
-
 async def _acked(database: Database, journal: bytes, key: MachineKey | None) -> int:
     """Return how far the fleet has a journal whose schema or small tables are damaged.
 
@@ -462,7 +394,7 @@ async def _acked(database: Database, journal: bytes, key: MachineKey | None) -> 
     try:
         with distrust():
             ((found, acked),) = await database.query("SELECT id, acked_seq FROM journal")
-    except JournalBrokenError:
+    except (JournalBrokenError, DiskIoError):
         return pruned
     return max(acked, pruned) if found == journal and type(acked) is int else pruned
 

@@ -11,7 +11,12 @@ from controller.faults import JournalError
 from controller.journal import beginning
 from controller.journal.beginning import TOLD_AT_ONCE, _readable, begin_new
 from controller.journal.database import PAGE_SIZE, Access, Database, Statement
-from controller.journal.errors import JournalBrokenError, JournalRefusedError
+from controller.journal.errors import (
+    DiskBusyError,
+    DiskIoError,
+    JournalBrokenError,
+    JournalRefusedError,
+)
 from controller.journal.identity import ID_FILE, journal_file
 from controller.journal.reader import StoredRow
 from controller.journal.records import JournalBegun
@@ -451,3 +456,50 @@ async def test_a_disk_that_now_and_then_does_not_read_has_nothing_begun_that_kno
         if copy._failures:
             break
     assert outcomes == {"the old one", "a new one"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_one_that_another_process_has_open_is_not_taken_for_one_that_knows_nothing(
+    monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    disk, _ = await old_and_young()
+    if not named:
+        await begin(disk)
+        disk.remove(ID_FILE)
+
+    opens = DiskStorage.open
+
+    async def busy(storage: DiskStorage, name: str, access: Access) -> InlineDatabase:
+        if access is Access.READ:
+            raise DiskBusyError("it is open in another process")
+        return await opens(storage, name, access)
+
+    monkeypatch.setattr(DiskStorage, "open", busy)
+    before = set(disk.files)
+    with pytest.raises(DiskBusyError):
+        await begin(disk, seed=51)
+    assert set(disk.files) == before
+
+
+async def test_in_place_of_one_that_cannot_be_looked_at_none_is_begun() -> None:
+    disk, name = await old_and_young()
+    for _ in range(3):
+        disk.fail(Io.READ, suffix=name)
+    with pytest.raises(DiskIoError):
+        await begin(disk)
+    assert (await reopened(disk)).state.balances["cash.box"] == 520
+
+
+async def test_a_disk_that_twice_does_not_read_loses_nothing_that_it_reads_the_third_time() -> None:
+    disk, name = await old_and_young()
+    for after in range(1_000):
+        copy = disk.image(Choice.EVERYTHING, random.Random(1))
+        for _ in range(2):  # one after the other: what looks again fails once more
+            copy.fail(Io.READ, suffix=name, after=after)
+        await begin(copy)
+        now = await reopened(copy)
+        assert now.state.balances.get("cash.box") == 520, f"what could not be read: {after}"
+        if copy._failures:
+            break
+    else:
+        raise AssertionError("it reads more than that")

@@ -122,3 +122,26 @@ def test_the_last_of_several_journals_is_found_without_the_file_that_names_it() 
         assert stage.products == ["water"]
 
     play(scenario, allowance=Allowance(blind=True))
+
+
+@pytest.mark.parametrize("went_on", [True, False], ids=["the old one went on", "a third was begun"])
+def test_a_journal_that_a_kill_has_left_unnamed_is_not_taken_for_the_last(went_on: bool) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.coins(100)
+        await stage.kill()
+        named = bytes(stage.disk.files[ID_FILE].data)
+        await stage.begin_journal("killed before it is named")
+        stage.disk.files[ID_FILE].data[:] = named
+        if not went_on:
+            await stage.begin_journal("once more")
+        await stage.opens()
+        await stage.coins(50)
+        await stage.kill()
+        stage.disk.remove(ID_FILE)
+        with pytest.raises(JournalBrokenError, match="journals"):
+            await stage.boot()
+        await stage.begin_journal("the id file is gone")
+        await stage.opens()
+        assert stage.credit == 150
+
+    play(scenario)

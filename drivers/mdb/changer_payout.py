@@ -93,7 +93,7 @@ async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]
     """DISPENSE each (type, count), at most 15 coins at a time, waiting for each to end.
 
     Stops at the first command whose ACK was not seen, at a reset and at a loss: the evidence then
-    tells how far it came.
+    tells how far it came. The rest of a tube that jammed on the way is not ordered.
 
     Returns:
         Whether the changer is known to have stopped paying.
@@ -107,6 +107,8 @@ async def pay_coins(changer: CountingChanger, coins: tuple[tuple[int, int], ...]
     for number, (coin_type, count) in enumerate(parts):
         if len(parts) > 1 and not number:
             held = await changer.held()
+        if number and held is not None and coin_type in held.defective:
+            continue  # its tube has jammed meanwhile: nobody could count what fell of the rest
         try:
             answer = await changer.send(encode_command(Dispense(coin_type, count)), Retry.ONCE)
         except LinkError:

@@ -181,6 +181,23 @@ async def test_more_than_15_coins_need_several_commands_one_after_the_other() ->
     await it.die()
 
 
+@pytest.mark.parametrize("busy", [BusyStyle.REPORT, BusyStyle.LATE])
+@virtual
+async def test_no_more_is_ordered_of_a_tube_that_jammed_in_the_command_before(
+    busy: BusyStyle,
+) -> None:
+    """Its changer can't count it any more: coins fell behind the claim for them (88123063)."""
+    it = await changer(ChangerSettings(level=2, busy=busy)).up()
+    it.bench.changer.faults.jam_after = 2
+    evidence, fell = await pay(it, PayoutOrder(2110, ((4, 20), (3, 2), (1, 1))))
+    assert fell == 310
+    assert len(it.tap.times(0x0D)) == 3
+    assert evidence.idle
+    assert evidence.tubes is not None
+    assert evidence.tubes.counts[1] == counts(it)[1]
+    await it.die()
+
+
 @virtual
 async def test_more_than_255_units_need_several_payouts_and_one_sum() -> None:
     it = await changer().up()

@@ -276,7 +276,11 @@ class ReaderLife(ReaderTalk):
         """
         if self._applied_on:
             return
-        answer, _ = await self.send(ReaderEnable(), None, Retry.REPEAT)
+        answer = await self._slot.command(
+            self._encode(ReaderEnable()),
+            wanted=lambda: self._ready and not self._was_reset,
+            feed=self._on_answer,
+        )
         if not self._ready or not (answer.heard or self._session):
             raise LinkError(f"{self._name.value} was not enabled; nothing was asked")
         self._applied_on = True

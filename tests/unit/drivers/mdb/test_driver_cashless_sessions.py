@@ -302,6 +302,24 @@ async def test_what_a_reader_that_reset_itself_did_not_hear_is_not_said_again() 
 
 
 @virtual
+async def test_nor_is_a_reader_that_reset_itself_enabled_once_more_for_a_request() -> None:
+    it = await selling(replace(IDLE, boot_s=0.2))
+    it.reader.enable(False)
+    await until(lambda: sent(it, b"\x14\x00"))
+    await asyncio.sleep(0.5)
+    heard = len(it.tap.log)
+    it.bench.reader.self_reset()
+    with pytest.raises(LinkError, match="nothing was asked"):
+        await it.reader.request_vend(120, 7)
+    await until(lambda: any(block.data[:2] == b"\x11\x00" for block in it.tap.log[heard:]))
+    ours = [block for block in it.tap.log[heard:] if block.ours]
+    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
+    assert b"\x14" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
+    assert b"\x14" not in [block.data[:1] for block in ours[told:]]
+    await it.die()
+
+
+@virtual
 async def test_what_a_reader_asks_for_besides_waits_for_the_end_of_its_vend() -> None:
     """A vend is not to be interrupted: it would be taken for out of sequence."""
     it = await selling()

@@ -86,7 +86,7 @@ class Backlog:
     database: Database  # open
     after: int  # the last record that the fleet has
     good: int  # the last one of the good chain
-    before: bytes | None  # the hash of the record ``after``; None: it can't be read
+    before: tuple[bytes, ...]  # what the hash of the record ``after`` may be; none: nobody knows
 
 
 @dataclass(slots=True)
@@ -374,7 +374,7 @@ async def _inherit(
     after = acked
     if fork is not None:  # a whole journal: what it has dropped of this the fleet has had
         after = await _dropped(database, journal, key, fork)
-    before = None if after == 0 else await _hash_of(database, after)
+    before = (chain.GENESIS,) if after == 0 else await _hashes_of(database, journal, after)
     backlog = Backlog(database, after, last, before)
     return Inheritance(
         journal, last if fork is None else fork, confirmed_ms, state, balances, backlog
@@ -409,16 +409,23 @@ async def _dropped(database: Database, journal: bytes, key: MachineKey | None, f
     return rows[0][0] - 1 if rows else fork
 
 
-async def _hash_of(database: Database, seq: int) -> bytes | None:
+async def _hashes_of(database: Database, journal: bytes, seq: int) -> tuple[bytes, ...]:
+    """Return a record's hash as it stands there, and as the one before makes it; what is known."""
+    row, before = await _row_of(database, seq), await _row_of(database, seq - 1)
+    if row is not None:
+        return (row[3],) if before is None else (row[3], chain.link(before[3], journal, *row[:3]))
     try:
         with distrust():
-            row = await reader.row_at(database, seq)
-            if row is not None:
-                return row[3]
             rows = await database.query("SELECT hash FROM base WHERE seq = ?", (seq,))
     except JournalError:
-        return None
-    return rows[0][0] if rows and type(rows[0][0]) is bytes else None
+        return ()
+    return (rows[0][0],) if rows and type(rows[0][0]) is bytes else ()
+
+
+async def _row_of(database: Database, seq: int) -> StoredRow | None:
+    with suppress(JournalError), distrust():
+        return await reader.row_at(database, seq)
+    return None
 
 
 async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:
@@ -426,18 +433,19 @@ async def _judged(journal: bytes, backlog: Backlog) -> AsyncIterator[Carried]:
 
     Up to the last good one without a gap, so that their new numbers keep the distance of the old
     ones: in place of one that can't be read an empty one. A snapshot may stand behind a damaged
-    record, and what is right there counts in the balances.
+    record, and what is right there counts in the balances. Behind one whose hash is not right
+    either its bytes are damaged or that hash: what follows the one or the other is right.
     """
-    seq, last = backlog.after, backlog.good
-    digest = chain.GENESIS if seq == 0 else backlog.before
+    seq, last, before = backlog.after, backlog.good, backlog.before
     async for row in _readable(backlog.database, seq, last):
         number, boot, body, stored = row
         while seq + 1 < min(number, last + 1):
-            seq, digest = seq + 1, None
+            seq, before = seq + 1, ()
             yield (seq, 1, b"", b""), False
-        chained = digest is None or chain.link(digest, journal, number, boot, body) == stored
+        made = [chain.link(digest, journal, number, boot, body) for digest in before]
+        chained = not made or stored in made
         yield row, number <= last and chained
-        seq, digest = number, stored if chained else None
+        seq, before = number, (stored,) if chained else (stored, made[0])
 
 
 async def _readable(database: Database, after: int, good: int) -> AsyncIterator[StoredRow]:

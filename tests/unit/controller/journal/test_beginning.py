@@ -503,3 +503,38 @@ async def test_a_disk_that_twice_does_not_read_loses_nothing_that_it_reads_the_t
             break
     else:
         raise AssertionError("it reads more than that")
+
+
+@pytest.mark.parametrize(
+    ("what", "good"),
+    [
+        pytest.param({4: "hash"}, [5, 6, 7, 8], id="told, its hash"),
+        pytest.param({4: "body"}, [5, 6, 7, 8], id="told, its bytes"),
+        pytest.param({4: "body", 5: "body"}, [6, 7, 8], id="told and not, their bytes"),
+        pytest.param({6: "hash"}, [5, 7, 8], id="not told, its hash"),
+        pytest.param({6: "body"}, [5, 7, 8], id="not told, its bytes"),
+        pytest.param({6: "body", 7: "body"}, [5, 8], id="not told, the bytes of two"),
+    ],
+)
+async def test_what_stands_beside_damage_is_told_as_what_it_is(
+    what: dict[int, str], good: list[int]
+) -> None:
+    """A good one that is told as damaged is not counted; a damaged one that is told as good is."""
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4, 8, 16, 32)
+    digest = await journal.hash_at(4)
+    assert digest is not None
+    await journal.acknowledge(4, digest)
+    await journal.close()
+    database = await DiskStorage(disk).open(journal_file(journal.journal_id), Access.WRITE)
+    hurts = {"hash": "hash = zeroblob(32)", "body": "body = CAST(body || ' ' AS BLOB)"}
+    changes: list[Statement] = [
+        (f"UPDATE record SET {hurts[one]} WHERE seq = ?", (seq,)) for seq, one in what.items()
+    ]
+    await database.transaction(changes)
+    await database.close()
+    await begin(disk, whole=True)
+    told = await carried(await reopened(disk))
+    assert [seq for seq, _ in told] == [5, 6, 7, 8]
+    assert [seq for seq, verified in told if verified] == good

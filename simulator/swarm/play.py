@@ -39,12 +39,13 @@ from simulator.swarm.times import Times
 from simulator.swarm.trace import line_of
 from simulator.swarm.troubles import Excuse
 from simulator.swarm.verdict import Verdict
-from simulator.truth import Fact
+from simulator.truth import TRAY, Fact, Kind
 from simulator.whole import NotQuietError, Whole
 
 DARK_S: Final = 2.0
 FELL: Final = ("(fell)", "(fell unseen)")  # the latter past the light barrier
-PULLED: Final = ("(jam cleared)", "(pulled out)")  # bills, by hand
+BILL: Final = f"{Kind.BILL.value} "  # of which one moves at a time
+PULLED: Final = (f"-> {TRAY} (jam cleared)", f"-> {TRAY} (pulled out)")  # by hand
 TRUTH_SHOWN: Final = 400  # facts, in a report
 
 
@@ -364,8 +365,8 @@ class Player(Lives):
             column = fact.detail.partition("column:")[2].partition(" ")[0]
             self.watch.evidence.fell[column] += 1
             self.coverage.fell()
-        elif fact.what == "moved" and fact.detail.endswith(PULLED):
-            self.watch.evidence.pulled += int(fact.detail.split(":")[0].split()[-1])
+        elif fact.what == "moved" and fact.detail.startswith(BILL) and fact.detail.endswith(PULLED):
+            self.watch.evidence.pulled += int(fact.detail.removeprefix(BILL).partition(":")[0])
         if self.health is not None:
             self.health.fact(fact, self.watch.evidence)
         self.rules.fact(fact)

@@ -19,7 +19,18 @@ from simulator.swarm.plan import Act, Build, Life, Step, Trouble
 from simulator.swarm.play import Player
 from simulator.swarm.troubles import BY_KEY, Excuse
 from simulator.swarm.verdict import Verdict
-from simulator.truth import CASHBOX, CUSTOMER, TECHNICIAN, TRANSPORT, tube
+from simulator.truth import (
+    CASHBOX,
+    CUSTOMER,
+    ESCROW,
+    SLOT,
+    TECHNICIAN,
+    TRANSPORT,
+    TRAY,
+    Kind,
+    Thing,
+    tube,
+)
 
 BUYS = Step(1, (Act("coin", 50), Act("keys", text="B4", until="credit")))
 Spoil = Callable[[Player], None]
@@ -172,6 +183,21 @@ def test_an_excuse_ends_with_its_customer() -> None:
         watch.evidence.open(BY_KEY["changer.stall"], Trouble("changer", "stall"), 0.0)
         watch.begin()
         assert not watch.evidence.excused(Excuse.PAYOUT)
+
+    run_virtual(run())
+
+
+def test_bills_alone_are_pulled_out_of_a_validator_and_no_coins_or_tokens_of_a_jam() -> None:
+    async def run() -> None:
+        player = Player(build.base_settings(), Life(1))
+        truth, evidence = player.machine.world.truth, player.watch.evidence
+        for coin in (Thing(Kind.COIN, 50), Thing(Kind.COIN, name="token")):
+            truth.move(coin, CUSTOMER, SLOT, 2)
+            truth.move(coin, SLOT, TRAY, 2, why="jam cleared")
+        assert evidence.pulled == 0
+        truth.move(Thing(Kind.BILL, 500), CUSTOMER, ESCROW)
+        truth.move(Thing(Kind.BILL, 500), ESCROW, TRAY, why="pulled out")
+        assert evidence.pulled == 500
 
     run_virtual(run())
 

@@ -546,12 +546,15 @@ class Judge:
             return
         if reopened or echo:
             return  # its cable was away, or a block on its way, since before this customer
-        if late > LATEST_S and not evidence.ends:
+        # Behind a power cut all of them may be silent in turn.
+        latest = max(LATEST_S, (running.bus.bus.attached - 1) * SILENCE_S)
+        if late > latest and not evidence.ends:
             yield f"a device was polled {late:.3f} s late"
 
 
 ECHO_S: Final = 5.0  # the last block of a spoilt line is given up by then
 LATEST_S: Final = 0.2  # behind its beat; the standard polls each device every 25 to 200 ms
+SILENCE_S: Final = 0.074  # for which a native link waits for a device that says nothing
 
 
 def _claimed(evidence: Evidence, authorisations: Iterable[Authorisation]) -> set[int]:

@@ -105,3 +105,11 @@ def test_nobody_is_judged_before_a_validator_s_reset_was_read() -> None:
     nothing = Step(3, (Act("keys", text="#"),))
     machine = Build(cctalk=True, dear=True)
     assert lived(machine, nothing, Step(4, buys, (resets,))).findings == []
+
+
+def test_four_devices_that_are_all_silent_behind_a_power_cut_have_to_wait_for_each_other() -> None:
+    # The oracle's mistake: it knew of three (seed 988000843).
+    slow = ("bill is slow", "reader boots slowly")
+    machine = Build("native", second_reader=True, makes=slow)
+    life = Life(1, machine, (Step(40, ()),), finale="old")
+    assert play(build.base_settings(), life)[0].findings == []

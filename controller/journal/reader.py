@@ -44,12 +44,15 @@ async def rows_after(database: Database, seq: int, limit: int = CHUNK) -> list[S
     rows: list[StoredRow] = await database.query(
         "SELECT seq, boot, body, hash FROM record WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
     )
-    for index, (_, boot, body, digest) in enumerate(rows):
-        if type(body) is not bytes or type(digest) is not bytes or type(boot) is not int:
-            if index:
-                return rows[:index]
-            found = ", ".join(type(value).__name__ for value in (boot, body, digest))
-            raise DiskCorruptError(f"record {rows[0][0]} holds {found}, not int, bytes, bytes")
+    for index, (number, boot, body, digest) in enumerate(rows):
+        if type(body) is bytes and type(digest) is bytes and type(boot) is int and boot >= 0:
+            continue
+        if index:
+            return rows[:index]
+        found = ", ".join(type(value).__name__ for value in (boot, body, digest))
+        if found == "int, bytes, bytes":
+            raise DiskCorruptError(f"record {number} is of start {boot}")
+        raise DiskCorruptError(f"record {number} holds {found}, not int, bytes, bytes")
     return rows
 
 

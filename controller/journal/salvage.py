@@ -65,10 +65,11 @@ async def furthest(
         for _ in range(LOOKS):
             found: Folded[S] | None = None
             try:
-                found, *_ = await fold_start(
-                    database, journal, key, fold, forgiving=True, older=older
-                )
-                await fold_tail(database, journal, registry, found)
+                with distrust():
+                    found, *_ = await fold_start(
+                        database, journal, key, fold, forgiving=True, older=older
+                    )
+                    await fold_tail(database, journal, registry, found)
             except JournalNewerError:
                 raise
             except (JournalRefusedError, DiskError) as error:

@@ -538,3 +538,26 @@ async def test_what_stands_beside_damage_is_told_as_what_it_is(
     told = await carried(await reopened(disk))
     assert [seq for seq, _ in told] == [5, 6, 7, 8]
     assert [seq for seq, verified in told if verified] == good
+
+
+@pytest.mark.parametrize("before_all", [True, False], ids=["behind the snapshot", "before it"])
+async def test_a_bit_that_makes_a_boot_negative_is_damage_as_any_other(before_all: bool) -> None:
+    """No hash is made of one: a start, a technician and the link met what they did not expect."""
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4, 8)
+    await journal.close()
+    database = await DiskStorage(disk).open(journal_file(journal.journal_id), Access.WRITE)
+    changes: list[Statement] = [("UPDATE record SET boot = boot - 128 WHERE seq = 5", ())]
+    if before_all:
+        changes.append(("DELETE FROM snapshot", ()))
+    await database.transaction(changes)
+    await database.close()
+    if before_all:
+        with pytest.raises(JournalBrokenError, match="record 5: "):
+            await reopened(disk)
+    await begin(disk)
+    now = await reopened(disk)
+    assert now.state.balances["cash.box"] == (3 if before_all else 15)
+    good = not before_all
+    assert await carried(now) == [(1, True), (2, True), (3, True), (4, True), (6, good)]

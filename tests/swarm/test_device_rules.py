@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -148,15 +149,20 @@ def test_an_answer_is_acknowledged_in_time_and_the_line_is_never_broken() -> Non
     ]
 
 
-def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
-    machine = SimpleNamespace(now=0.0)
+def cabinet(celsius: float) -> tuple[SimpleNamespace, Span, Callable[[], HealthOracle]]:
+    """Return a machine with one column under a rule, how long it has been warm, and its judges."""
+    machine = SimpleNamespace(now=100.0)
     machine.loop = SimpleNamespace(time=lambda: machine.now)
     span = Span(5.0, hot=False)
-    machine.world = SimpleNamespace(
-        cabin=SimpleNamespace(watch=lambda limit_c, hot: span, celsius=12.0)
-    )
+    cabin = SimpleNamespace(watch=lambda limit_c, hot: span, celsius=celsius)
+    machine.world = SimpleNamespace(cabin=cabin)
     rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
-    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    return machine, span, lambda: HealthOracle(cast("Whole", machine), (rule,))
+
+
+def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
+    machine, span, judge = cabinet(12.0)
+    oracle = judge()
 
     def exceeds() -> list[str]:
         data = rec.HealthExceeded(columns=("A3",), reason=TOO_LONG, celsius=12.0)
@@ -171,7 +177,7 @@ def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
     assert exceeds() == []
     machine.now += 30.0
     assert oracle.check(Evidence()) == [], "it is held back"
-    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    oracle = judge()
     oracle.record(  # by a technician; the timer begins anew
         cast("Any", SimpleNamespace(data=rec.HealthServed(columns=("A3",)), mono_ms=0)), Evidence()
     )
@@ -184,13 +190,8 @@ def test_food_that_is_too_warm_for_too_long_is_held_back_in_time() -> None:
 
 @pytest.mark.parametrize(("came", "told"), [(True, 0), (False, 1)])
 def test_a_visit_is_one_if_somebody_came(came: bool, told: int) -> None:
-    machine = SimpleNamespace(now=100.0)
-    machine.loop = SimpleNamespace(time=lambda: machine.now)
-    span = Span(5.0, hot=False)
-    cabin = SimpleNamespace(watch=lambda limit_c, hot: span, celsius=12.0)
-    machine.world = SimpleNamespace(cabin=cabin)
-    rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
-    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    machine, span, judge = cabinet(12.0)
+    oracle = judge()
     span.since_s = machine.now = 200.0
     evidence = Evidence(struck=[Trouble("config", "service")] if came else [])
     record: Any = SimpleNamespace(data=rec.ServiceLeft(by="technician"), mono_ms=0)
@@ -203,13 +204,8 @@ def test_a_visit_is_one_if_somebody_came(came: bool, told: int) -> None:
 def test_a_thermometer_that_was_blind_until_somebody_left_is_judged_a_reading_later(
     later_s: float, told: int
 ) -> None:
-    machine = SimpleNamespace(now=100.0)
-    machine.loop = SimpleNamespace(time=lambda: machine.now)
-    span = Span(5.0, hot=False)
-    cabin = SimpleNamespace(watch=lambda limit_c, hot: span, celsius=3.0)
-    machine.world = SimpleNamespace(cabin=cabin)
-    rule = HealthRule("A3", "cabin", 5.0, hot=False, allowed_s=20.0, after_filling_s=30.0)
-    oracle = HealthOracle(cast("Whole", machine), (rule,))
+    machine, _, judge = cabinet(3.0)
+    oracle = judge()
     blind = Evidence()
     blind.hide("a thermometer", 40.0, Excuse.WARM)
     oracle.check(blind)  # its customer has left

@@ -29,7 +29,7 @@ from simulator.peripherals.reader_settings import (
     ReaderState,
 )
 from simulator.truth import AuthState
-from tests.mdb_kit import now, until, virtual
+from tests.mdb_kit import Rig, now, until, virtual
 from tests.unit.drivers.mdb.cashless_kit import (
     BOTH,
     CLASSIC,
@@ -286,6 +286,15 @@ async def test_a_request_ends_no_session_whose_vend_is_owed_an_outcome() -> None
     await it.die()
 
 
+async def hears_of_no_enabling(it: Rig, heard: int) -> None:
+    """Wait for its set-up, and see that it was told to take cards before its JUST RESET alone."""
+    await until(lambda: any(block.data[:2] == b"\x11\x00" for block in it.tap.log[heard:]))
+    ours = [block for block in it.tap.log[heard:] if block.ours]
+    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
+    assert b"\x14" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
+    assert b"\x14" not in [block.data[:1] for block in ours[told:]]
+
+
 @virtual
 async def test_what_a_reader_that_reset_itself_did_not_hear_is_not_said_again() -> None:
     """It is inactive, and would take it for out of sequence."""
@@ -293,11 +302,7 @@ async def test_what_a_reader_that_reset_itself_did_not_hear_is_not_said_again() 
     heard = len(it.tap.log)
     it.bench.reader.self_reset()
     it.reader.enable(False)
-    await until(lambda: any(block.data[:2] == b"\x11\x00" for block in it.tap.log[heard:]))
-    ours = [block for block in it.tap.log[heard:] if block.ours]
-    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
-    assert b"\x14" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
-    assert b"\x14" not in [block.data[:1] for block in ours[told:]]
+    await hears_of_no_enabling(it, heard)
     await it.die()
 
 
@@ -311,11 +316,7 @@ async def test_nor_is_a_reader_that_reset_itself_enabled_once_more_for_a_request
     it.bench.reader.self_reset()
     with pytest.raises(LinkError, match="nothing was asked"):
         await it.reader.request_vend(120, 7)
-    await until(lambda: any(block.data[:2] == b"\x11\x00" for block in it.tap.log[heard:]))
-    ours = [block for block in it.tap.log[heard:] if block.ours]
-    told = next(at for at, block in enumerate(ours) if block.control)  # our ACK of JUST RESET
-    assert b"\x14" in [block.data[:1] for block in ours[:told]], "it was said, and not heard"
-    assert b"\x14" not in [block.data[:1] for block in ours[told:]]
+    await hears_of_no_enabling(it, heard)
     await it.die()
 
 

@@ -108,19 +108,28 @@ def test_a_column_of_the_same_product_that_is_under_no_rule_delivers() -> None:
     play(scenario, settings=cooled(health=(own,)))
 
 
+async def approved_too_late(stage: Stage, bill: int = 0) -> None:
+    """Have a card asked while it is too warm, which is approved as the time has run out."""
+    await past_the_first_cool_down(stage)
+    warm(stage)
+    stage.breaks("cashless1", "extra_approve_s", 30.0)
+    await stage.passes(ALLOWED_S - 15.0)
+    if bill:
+        assert stage.world.insert_bill(bill)
+        await stage.until(lambda: stage.state.escrow is not None)
+        await stage.passes(1.0)
+    stage.press("A3")
+    await stage.until(lambda: "approval" in stage.intents)
+    assert stage.world.present_card("card")
+    await stage.closes()
+    await stage.quiet()
+    assert held(stage)
+    assert stage.records("approval.finished")[-1].outcome == "approved"
+
+
 def test_a_card_that_was_approved_before_the_timer_ran_out_is_not_charged(link: Link) -> None:
     async def scenario(stage: Stage) -> None:
-        await past_the_first_cool_down(stage)
-        warm(stage)
-        stage.breaks("cashless1", "extra_approve_s", 30.0)
-        await stage.passes(ALLOWED_S - 15.0)
-        stage.press("A3")
-        await stage.until(lambda: "approval" in stage.intents)
-        assert stage.world.present_card("card")
-        await stage.closes()
-        await stage.quiet()
-        assert held(stage)
-        assert stage.records("approval.finished")[-1].outcome == "approved"
+        await approved_too_late(stage)
         assert stage.records("dispense.refused")[-1].reason == "health timer"
         assert (stage.products, stage.spent) == ([], 0)
 
@@ -135,20 +144,7 @@ def test_no_bill_is_stacked_for_what_got_too_warm_as_its_card_was_asked(link: Li
     ]
 
     async def scenario(stage: Stage) -> None:
-        await past_the_first_cool_down(stage)
-        warm(stage)
-        stage.breaks("cashless1", "extra_approve_s", 30.0)
-        await stage.passes(ALLOWED_S - 15.0)
-        assert stage.world.insert_bill(500)
-        await stage.until(lambda: stage.state.escrow is not None)
-        await stage.passes(1.0)
-        stage.press("A3")
-        await stage.until(lambda: "approval" in stage.intents)
-        assert stage.world.present_card("card")
-        await stage.closes()
-        await stage.quiet()
-        assert held(stage)
-        assert stage.records("approval.finished")[-1].outcome == "approved"
+        await approved_too_late(stage, bill=500)
         assert stage.records("stack.intended") == []
         assert (stage.account.returned, stage.spent) == (500, 0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 from typing import Final
 
 # A coin's price when it is one of k left: _SCALE/k, so the last one costs most. 720720 is the
@@ -145,7 +146,8 @@ class ChangeRule:
         self._key: tuple[tuple[int, int], ...] | None = None
         self._unsafe: frozenset[int] = frozenset()
         sums = _unlimited_sums(self._accepted, max(wanted, default=0))
-        promised = (2 << max(max_change, 0)) - 2  # amounts 1..max_change
+        largest = min(max(max_change, 0), max(self._accepted, default=0))
+        promised = (2 << largest) - 2  # amounts 1..max_change: none is above what is put in last
         self._needed: dict[int, int] = {}
         for value in self._accepted:
             needed = 0
@@ -183,6 +185,7 @@ def _by_value(available: Sequence[TubeCoins]) -> tuple[list[int], list[int]]:
 
 def _suffix_reach(values: list[int], counts: list[int], limit: int) -> list[int]:
     """Return for each index the sums <= ``limit`` that the values from there on can make."""
+    limit = min(limit, sum(map(mul, values, counts)))
     mask = (2 << limit) - 1
     reach = [1] * (len(values) + 1)
     for index in range(len(values) - 1, -1, -1):

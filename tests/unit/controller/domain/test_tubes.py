@@ -165,6 +165,15 @@ def test_the_partial_plan_is_the_largest_payable_sum_not_above_the_amount(
     assert payable(available, 60) == sum(1 << total for total in sums if total <= 60)
 
 
+def test_a_limit_far_beyond_what_the_tubes_hold_costs_nothing() -> None:
+    """Each amount up to it is a bit: an owner's 999,999.99 would cost 12 MB at every coin."""
+    endless = 10**18
+    assert payable(EURO, endless) == payable(EURO, 7_700)
+    assert best_partial(endless, EURO).amount == 7_700
+    assert plan_payout(endless, EURO) is None
+    assert not exact_change_only(EURO, [150], [200, 500], endless)
+
+
 def test_nothing_is_paid_of_nothing() -> None:
     assert best_partial(0, EURO) == best_partial(-10, EURO) == best_partial(50, []) == NOTHING
     assert can_change(0, [])

@@ -523,8 +523,9 @@ class Brain:
         saga = desk.customer_saga()
         if saga is not None:
             cards.cancel_approval(desk, saga)
-        if desk.live.session is not None and saga is None:
-            desk.end_session(desk.live.session)
+        session = desk.live.session
+        if session is not None and (saga is None or saga.device != session.value):
+            desk.end_session(session)  # else its own vend does
         desk.live.bill_until = desk.now + escrow.STOPPING_S
         desk.do(fx.Wake("bill", escrow.STOPPING_S))
 

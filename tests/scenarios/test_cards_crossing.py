@@ -8,6 +8,7 @@ import pytest
 
 from simulator.peripherals.base import ACK_ONLY, Reply
 from simulator.peripherals.reader_messages import VEND_DENIED
+from simulator.peripherals.reader_settings import ReaderState
 from simulator.plan import plan_for, reader_for
 from simulator.truth import AuthState
 from simulator.world import Link
@@ -216,6 +217,26 @@ def test_a_card_at_one_reader_does_not_wait_for_the_other_one_s_session_to_end(l
         assert charged(stage) == 250
 
     play(scenario, link, settings=settings, plan=replace(plan_for(settings), readers=readers))
+
+
+def test_a_stop_amid_a_vend_for_coins_ends_the_session_that_is_none_of_its(link: Link) -> None:
+    """Nobody else would: its card would stay in the reader until the next start."""
+
+    async def scenario(stage: Stage) -> None:
+        assert stage.running is not None
+        await begin(stage)
+        await stage.coins(50)
+        stage.press("B4")
+        await stage.until(lambda: "dispense" in stage.intents)
+        stage.running.machine.stop("test")
+        await stage.ends()
+        assert stage.records("approval.requested") == []
+        assert stage.products == ["gum"]
+        assert stage.world.readers[READER].state in (ReaderState.ENABLED, ReaderState.DISABLED)
+        await stage.kill()
+        await stage.opens()
+
+    play(scenario, link, plan=plan("classic"))
 
 
 def test_a_vend_at_one_reader_leaves_the_other_ones_session_ending(link: Link) -> None:

@@ -23,7 +23,7 @@ from controller.journal.errors import (
     DiskError,
     DiskIoError,
     JournalBrokenError,
-    JournalMissingError,
+    JournalNewerError,
     JournalRefusedError,
 )
 from controller.journal.fold import Fold, S
@@ -358,7 +358,9 @@ async def _inherit(
     key = await read_key(storage)
     try:
         acked = await check_identity(database, journal)
-    except (JournalBrokenError, JournalMissingError, DiskIoError) as error:
+    except JournalNewerError:
+        raise
+    except (JournalRefusedError, DiskIoError) as error:  # of another one nothing is verified
         problem, acked = error, await _acked(database, journal, key)
     last, confirmed_ms, state = 0, None, None
     balances: Postings = ()

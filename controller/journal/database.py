@@ -127,6 +127,8 @@ PRAGMAS: Final = (
     f"PRAGMA cache_size=-{_CACHE_KIB}",
 )
 READ_PRAGMAS: Final = (
+    # Before the schema is read: a damaged table's text hides no other table. Nothing is written.
+    "PRAGMA writable_schema=ON",
     "PRAGMA locking_mode=EXCLUSIVE",
     "PRAGMA query_only=ON",
     "PRAGMA trusted_schema=OFF",

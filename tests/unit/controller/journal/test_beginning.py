@@ -15,6 +15,7 @@ from controller.journal.errors import (
     DiskBusyError,
     DiskIoError,
     JournalBrokenError,
+    JournalForeignError,
     JournalRefusedError,
 )
 from controller.journal.identity import ID_FILE, journal_file
@@ -248,7 +249,9 @@ async def test_a_damaged_page_beside_the_records_loses_none_of_them(table: str) 
 USER_VERSION = 63  # its last byte (SQLite file format, 1.3)
 
 
-@pytest.mark.parametrize("where", [b"cked_seq", b"digest BLOB", b"signature BLOB", b""])
+@pytest.mark.parametrize(
+    "where", [b"cked_seq", b"digest BLOB", b"signature BLOB", b"CREATE TABLE base", b""]
+)
 async def test_a_bit_that_is_damaged_in_the_schema_loses_no_record(where: bytes) -> None:
     disk = Disk()
     journal = await open_journal(DiskStorage(disk))
@@ -263,6 +266,21 @@ async def test_a_bit_that_is_damaged_in_the_schema_loses_no_record(where: bytes)
         await reopened(disk)
     await begin(disk)
     assert (await reopened(disk)).state.balances["cash.box"] == 7
+
+
+async def test_a_bit_of_its_own_name_makes_a_journal_no_other_machines() -> None:
+    disk = Disk()
+    journal = await open_journal(DiskStorage(disk))
+    await put_in(journal, 1, 2, 4)
+    name = journal_file(journal.journal_id)
+    await journal.close()
+    disk.files[name].data[disk.files[name].data.index(journal.journal_id)] ^= 1
+    with pytest.raises(JournalForeignError):
+        await reopened(disk)
+    await begin(disk)
+    now = await reopened(disk)
+    assert now.state.balances["cash.box"] == 7
+    assert [verified for _, verified in await carried(now)] == [True] * 5
 
 
 async def test_a_journal_that_is_gone_is_named_by_its_id_file() -> None:

@@ -16,6 +16,8 @@ from controller.faults import FaultCode
 from controller.journal import records as rec
 from controller.machine.desk import Desk
 from controller.machine.inputs import CommandRefused
+from controller.ports import DeviceName
+from controller.saga import cards, escrow
 from controller.state.climate import ColumnHealth
 
 # So far below its limit (above, for hot food) a temperature sets the timer back: else a
@@ -105,6 +107,9 @@ class HealthKeeping:
         desk.write(rec.HealthExceeded(columns=tuple(columns), reason=reason, celsius=celsius))
         for column in columns:
             desk.raise_fault(column, FaultCode.HEALTH_EXCEEDED, reason)
+        saga = desk.customer_saga()
+        if saga is not None and saga.device and escrow.stacked_first(desk, DeviceName(saga.device)):
+            cards.kept_still(desk)  # any other reader gives its money back behind VEND FAILURE
 
 
 def _stands(column: ColumnHealth) -> bool:

@@ -17,6 +17,7 @@ from controller.faults import FaultCode
 from controller.machine.inputs import CommandRefused
 from simulator.world import Link
 from tests.climate_kit import cooled, thermal
+from tests.scenarios import card_kit
 from tests.scenarios.stage import SETTINGS, Stage, play
 
 ALLOWED_S, FILLED_S = 60.0, 120.0
@@ -134,6 +135,26 @@ def test_a_card_that_was_approved_before_the_timer_ran_out_is_not_charged(link: 
         assert (stage.products, stage.spent) == ([], 0)
 
     play(scenario, link, settings=PLAIN)
+
+
+def test_a_reader_that_cannot_refund_is_not_asked_on_for_what_got_too_warm(link: Link) -> None:
+    """Whoever came with a card a moment later was charged, and had a claim."""
+
+    async def scenario(stage: Stage) -> None:
+        await past_the_first_cool_down(stage)
+        warm(stage)
+        await stage.passes(ALLOWED_S - 15.0)
+        stage.press("A3")
+        await stage.until(lambda: "approval" in stage.intents)
+        await comes(stage, lambda: held(stage), 60.0)
+        await stage.passes(1.0)
+        stage.world.present_card("card")
+        await stage.until(lambda: not stage.state.sagas)
+        await stage.quiet()
+        assert stage.records("approval.finished")[-1].outcome == "cancelled"
+        assert (stage.products, stage.spent, stage.claimed) == ([], 0, 0)
+
+    play(scenario, link, settings=PLAIN, plan=card_kit.plan(can_refund=False))
 
 
 def test_no_bill_is_stacked_for_what_got_too_warm_as_its_card_was_asked(link: Link) -> None:

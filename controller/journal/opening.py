@@ -316,6 +316,8 @@ async def read_journal(
             seq=last + 1,
             last_good=last,
         )
+    if acked > last:  # a damaged number: nobody has what was never written, and all is told again
+        acked = base_seq
     return Opened(database, journal, key, acked, base_seq, folded)
 
 

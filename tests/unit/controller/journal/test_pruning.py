@@ -338,6 +338,24 @@ async def test_what_the_fleet_has_is_known_though_this_disk_has_lost_it_since(da
     assert journal.acked_seq == 4
 
 
+async def test_nothing_is_dropped_or_kept_back_by_a_damaged_word_of_what_the_fleet_has() -> None:
+    """A bit of that number: all that was never told would have been pruned, untold."""
+    shop = Shop()
+    journal = await shop.start()
+    await shop.sell(journal, 1_500)
+    name, last = journal_file(journal.journal_id), journal.durable_seq
+    await journal.close()
+    database = await DiskStorage(shop.disk).open(name, Access.WRITE)
+    await database.transaction([(f"UPDATE journal SET acked_seq = {last + (1 << 20)}", ())])
+    await database.close()
+    shop.clock.advance(8 * 86_400)
+    journal = await shop.start()
+    assert journal.acked_seq == 0
+    assert await journal.prune(WEEK) == 0
+    await shop.acknowledge(journal)
+    assert journal.acked_seq == journal.durable_seq
+
+
 async def test_an_acknowledgement_that_cannot_be_kept_poisons_the_journal() -> None:
     shop = Shop()
     journal = await shop.start()

@@ -67,8 +67,8 @@ class MdbChanger(ChangerLife):
                     resets -= 1  # a RESET like any other: the tubes alone can tell
                 evidence = await self._evidence(idle=idle, status=status, resets=resets)
                 if before is not None and max(before.counts) < before.cap:
-                    lacks = partial(self._lacks, order, before, by_value=value is not None)
-                    evidence = await self._with_late_coins(evidence, lacks)
+                    other = partial(self._paid_other, order, before, by_value=value is not None)
+                    evidence = await self._with_late_coins(evidence, other)
                     evidence = await self._or_none(evidence, before, jams)
                 evidence = replace(evidence, before=before)
             finally:
@@ -131,28 +131,31 @@ class MdbChanger(ChangerLife):
         except LinkError:
             return None
 
-    def _lacks(
+    def _paid_other(
         self, order: PayoutOrder, before: TubeCounts, now: TubeCounts, *, by_value: bool
     ) -> bool:
-        """Tell whether coins that were ordered have not left the tubes.
+        """Tell whether other coins have left the tubes than were ordered: it may not be done.
 
         Of one coin too many may have fallen, and another one not yet.
         """
         fallen = [was - left for was, left in zip(before.counts, now.counts, strict=True)]
         if not by_value:
-            return any(fallen[coin_type] < count for coin_type, count in order.coins)
+            ordered = dict.fromkeys(range(len(fallen)), 0)
+            for coin_type, count in order.coins:
+                ordered[coin_type] += count
+            return any(fallen[coin_type] != count for coin_type, count in ordered.items())
         kinds = [kind for kind in self._kinds.values() if kind.in_tube]
-        return sum(kind.value * fallen[kind.type] for kind in kinds) < order.amount
+        return sum(kind.value * fallen[kind.type] for kind in kinds) != order.amount
 
     async def _with_late_coins(
-        self, evidence: PayoutEvidence, lacks: Callable[[TubeCounts], bool]
+        self, evidence: PayoutEvidence, other: Callable[[TubeCounts], bool]
     ) -> PayoutEvidence:
         """Wait for coins that may still fall, though the payout is said to be over."""
         after = evidence.tubes
         if after is None or not evidence.idle or evidence.was_reset:
             return evidence
         resets = self.resets
-        held = await late_coins(self, after, lacks)
+        held = await late_coins(self, after, other)
         if held is not None and held.counts == after.counts:
             return evidence
         idle = await wait_idle(self)

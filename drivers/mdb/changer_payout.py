@@ -41,8 +41,9 @@ STILL_VALUE_POLLS: Final = 20
 """Value polls that bring nothing while POLL says "not busy" (5 s): it ended without saying so."""
 
 LATE_COIN_S: Final = 2.0
-"""Coins that lack are waited for so long, the changer's non-response time. Some answer the first
-polls of a payout by ACK, before their motor runs, or all of them: by the standard it has ended."""
+"""Coins that lack, or are too many, are waited for so long, the changer's non-response time. Some
+answer the first polls of a payout by ACK, before their motor runs, or all of them: by the standard
+it has ended."""
 
 LAST_LOOK_S: Final = 2.0
 """After the limit is over: the changer's non-response time, for one more answer."""
@@ -138,30 +139,31 @@ def _parts_of(coins: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
 async def _fallen(
     changer: CountingChanger, before: TubeCounts | None, coin_type: int, count: int
 ) -> TubeCounts | None:
-    """Count the tubes, and wait for coins of this type that may still fall."""
+    """Count the tubes, and wait for coins of this type that may still fall, or for more of them."""
     held = await changer.held()
 
-    def lacks(now: TubeCounts) -> bool:
+    def other(now: TubeCounts) -> bool:
         assert before is not None
-        return before.counts[coin_type] - now.counts[coin_type] < count
+        return before.counts[coin_type] - now.counts[coin_type] != count
 
     if before is None or held is None or before.counts[coin_type] >= before.cap:
         return held
-    return await late_coins(changer, held, lacks)
+    return await late_coins(changer, held, other)
 
 
 async def late_coins(
-    changer: CountingChanger, held: TubeCounts, lacks: Callable[[TubeCounts], bool]
+    changer: CountingChanger, held: TubeCounts, other: Callable[[TubeCounts], bool]
 ) -> TubeCounts | None:
-    """Wait while coins lack and fall; returns what is left in the tubes then.
+    """Wait while other coins than were ordered fall; returns what is left in the tubes then.
 
     What lacks is ordered anew. So nobody may take a payout that has not begun for one that ended,
-    though the changer says that a tube jammed: that may have been the order before. A tube whose
-    count goes up and down for ever is waited for as long as a changer that is busy.
+    though the changer says that a tube jammed: that may have been the order before. Nor is one
+    known to be done that has paid too much. A tube whose count goes up and down for ever is waited
+    for as long as a changer that is busy.
     """
     loop, resets = asyncio.get_running_loop(), changer.resets
     end = loop.time() + BUSY_LIMIT_S
-    while lacks(held) and loop.time() < end:
+    while other(held) and loop.time() < end:
         before = held
         await asyncio.sleep(LATE_COIN_S)
         if not await wait_idle(changer) or changer.resets != resets:

@@ -14,6 +14,7 @@ from controller.journal.envelope import Record
 from simulator.clock import VirtualDeadlockError, VirtualLivelockError, run_virtual
 from simulator.disk import Disk
 from simulator.panel import Frame
+from simulator.peripherals.changer_settings import BusyStyle
 from simulator.pins.board import Edge
 from simulator.plan import WorldPlan
 from simulator.swarm import build
@@ -192,8 +193,7 @@ class Player(Lives):
         if self.fleet is not None:  # a machine that is locked sells nothing
             await self._while_alive(self.fleet.settled())
         await self._while_alive(self._calm())
-        if self.watch.evidence.excused(Excuse.COUNT):
-            # Whoever mended the tubes has them counted.
+        if self._must_count():
             count = machine.loop.create_task(self.technician.count())
             await self._while_alive(count.done)
             await self._while_alive(self._calm())
@@ -223,6 +223,15 @@ class Player(Lives):
             if self._off():
                 return await self._visit()
         return findings
+
+    def _must_count(self) -> bool:
+        """Whether the tubes are counted: by whoever mended them, or for what nobody can know.
+
+        Where a changer says nothing of payouts, one that has paid all that was ordered is over.
+        """
+        evidence, changer = self.watch.evidence, self.machine.world.changer
+        quiet = changer is not None and changer.settings.busy is BusyStyle.NEVER
+        return evidence.excused(Excuse.COUNT) or (quiet and evidence.excused(Excuse.OVERPAID))
 
     async def _list_prices(self) -> None:
         pricing = self.machine.loop.create_task(self.technician.prices())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from simulator.swarm import build
 from simulator.swarm.plan import Act, Build, Life, Step, Trouble
 from simulator.swarm.play import play
@@ -113,3 +115,17 @@ def test_four_devices_that_are_all_silent_behind_a_power_cut_have_to_wait_for_ea
     machine = Build("native", second_reader=True, makes=slow)
     life = Life(1, machine, (Step(40, ()),), finale="old")
     assert play(build.base_settings(), life)[0].findings == []
+
+
+@pytest.mark.parametrize(("put_in", "extra"), [((200,), 2), ((200, 100), 1)])
+def test_a_changer_that_says_nothing_of_payouts_and_pays_too_much_is_counted(
+    put_in: tuple[int, ...], extra: int
+) -> None:
+    # The tubes were counted between two coins too many, and that was taken for the end
+    # (seed 989000614). Behind the last coin that was ordered it is one, so what falls then is found
+    # by the next count: the oracle knew of none.
+    too_many = Trouble("changer", "extra_coins", extra, when="payout.intended", for_s=12.0)
+    lever = Act("lever", after_s=0.5, until="credit"), Act("wait", after_s=3.0)
+    step = Step(35, (*coins(*put_in, after_s=0.6), *lever), (too_many,))
+    silent = "changer says nothing of a payout", "changer pays fast"
+    assert lived(Build("native", changer_level=2, makes=silent), step).findings == []

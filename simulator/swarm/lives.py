@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.faults import FaultCode, JournalError
 from controller.journal.errors import JournalRefusedError
 from controller.machine.counts import RECOUNT_S
+from drivers.mdb.scheduler import BUS_PART
 from simulator.swarm.bad_luck import BadLuck
 from simulator.swarm.coverage import Coverage
 from simulator.swarm.damage import (
@@ -37,6 +38,7 @@ RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has en
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
 SILENT: Final = "hopper {} " + FaultCode.DEVICE_SILENT.value
+LINE_SILENT: Final = f"{BUS_PART} {FaultCode.DEVICE_SILENT.value}"
 OFF: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
 
 
@@ -169,7 +171,12 @@ class Lives:
         )
 
     def _unnoticed(self) -> bool:
-        """Tell whether a hopper answers again that was silent, and will be counted."""
+        """Tell whether a line works again, or a hopper answers and will be counted.
+
+        The line is opened anew first, and what was on its way is flagged as lost.
+        """
+        if LINE_SILENT in self.machine.state.faults:
+            return True
         line = self.machine.world.cctalk
         return line is not None and any(
             hopper.fit and SILENT.format(hopper.address) in self.machine.state.faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.swarm import build
-from simulator.swarm.plan import Act, Build, Life, Step, Trouble
+from simulator.swarm.plan import Act, Build, End, Life, Step, Trouble
 from simulator.swarm.play import play
 from simulator.swarm.verdict import Verdict
 
@@ -129,3 +129,25 @@ def test_a_changer_that_says_nothing_of_payouts_and_pays_too_much_is_counted(
     step = Step(35, (*coins(*put_in, after_s=0.6), *lever), (too_many,))
     silent = "changer says nothing of a payout", "changer pays fast"
     assert lived(Build("native", changer_level=2, makes=silent), step).findings == []
+
+
+def test_a_line_that_is_opened_anew_hides_what_was_on_its_way_from_whom_it_struck() -> None:
+    # The oracle's mistake: it looked for a flag of it at the next customer's (seed 989001535).
+    dead = Trouble("line", "dead", when="dispense.intended", for_s=12.47)
+    redeems = Act("redeem", after_s=0.5), Act("keys", text="B1", after_s=1.0, until="credit")
+    twice = (
+        Act("keys", text="A3", after_s=0.1, until="credit"),
+        Act("keys", text="A3", until="credit"),
+        Act("wait", after_s=0.5, until="end"),
+    )
+    free = Act("free", text="free-00b1050b53ff A1 60")
+    steps = (
+        Step(24, coins(200, after_s=0.25)),
+        Step(25, (Act("keys", text="*", after_s=1.0, until="end"),)),
+        Step(27, redeems, end=End("power", "claim.redeemed", 2, dark_s=5.0)),
+        Step(28, (free, Act("keys", text="A1", after_s=0.5, until="credit"))),
+        Step(32, twice, (dead,)),
+        Step(33, ()),
+    )
+    machine = Build(reader_level=1, reconfigured=True, load_limit=0, pulse=True)
+    assert play(build.base_settings(), Life(989001535, machine, steps))[0].findings == []

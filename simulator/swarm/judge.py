@@ -15,6 +15,7 @@ from typing import Final
 from controller.domain import accounts as acc
 from controller.journal import records as rec
 from controller.ports import DispenseOutcome
+from drivers.mdb.changer_talk import COIN_GAP_S
 from simulator.oracles import (
     KEPT,
     everything_ended,
@@ -421,9 +422,16 @@ class Judge:
 
     def _repeats(self, evidence: Evidence) -> int:
         """Return the worth of cash-box coins that were flagged, not being told from a repeat."""
-        if not evidence.excused(Excuse.REPEAT):
+        if not (evidence.excused(Excuse.REPEAT) or self._acknowledged_late(evidence)):
             return 0
         return BOX_COIN * sum("repeat" in flag.reason for flag in evidence.flags())
+
+    def _acknowledged_late(self, evidence: Evidence) -> bool:
+        """Tell whether a coin may have had its acknowledgement as the next one like it fell.
+
+        A slow disk withholds it on the native link; no two coins are closer to each other.
+        """
+        return self.machine.link == "native" and evidence.slowest_commit_s() >= COIN_GAP_S
 
     def _decided(self, evidence: Evidence, policy: str) -> int:
         """Return the price of vends that the owner's rule decided, the drop not being known."""
@@ -489,6 +497,8 @@ class Judge:
                 yield f"a flag that no oracle knows: {flag.reason!r}"
             elif Excuse.LOST in excuses and evidence.lost:
                 continue  # what the flag asks about was told to a life that ended
+            elif Excuse.REPEAT in excuses and self._acknowledged_late(evidence):
+                continue
             elif evidence.forgotten and flag.reason in FORGOTTEN:
                 evidence.forgotten = False
             elif flag.reason == UNREAD and self.mark.unread > 0:

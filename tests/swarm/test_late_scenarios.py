@@ -151,3 +151,13 @@ def test_a_line_that_is_opened_anew_hides_what_was_on_its_way_from_whom_it_struc
     )
     machine = Build(reader_level=1, reconfigured=True, load_limit=0, pulse=True)
     assert play(build.base_settings(), Life(989001535, machine, steps))[0].findings == []
+
+
+def test_a_coin_that_falls_as_a_slow_disk_lets_the_one_before_it_be_acknowledged_is_flagged() -> (
+    None
+):
+    # The oracle's mistake: the same word comes at the poll right behind the first ACK for it, and
+    # nobody can tell whether that was heard (seed 989002394).
+    slow = Trouble("disk", "latency_s", 0.5, for_s=21.87)
+    machine = Build("native", display=False)
+    assert lived(machine, Step(28, coins(200, 200, after_s=0.6), (slow,))).findings == []

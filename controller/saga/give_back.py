@@ -260,11 +260,11 @@ def _wait_for_payers(desk: Desk, saga: Saga, plan: PayoutPlan, total: int) -> bo
     ):
         desk.live.settling_since.pop(saga.vend, None)
         return False
-    since = desk.live.settling_since.setdefault(saga.vend, desk.now)
-    if desk.now - since >= patience.limit_s(desk):
+    left_s = patience.for_absent_s(desk, saga)
+    if left_s <= 0:
         desk.live.timed_out.add(saga.vend)
         return False
-    desk.do(Wake(f"payout {saga.vend}", PAYOUT_RETRY_S))
+    desk.do(Wake(f"payout {saga.vend}", min(PAYOUT_RETRY_S, left_s)))
     desk.tell(Message.STARTING, seconds=PAYOUT_RETRY_S * 2)
     return True
 

@@ -62,6 +62,18 @@ def overdue(desk: Desk, saga: Saga) -> bool:
     return True
 
 
+def for_absent_s(desk: Desk, saga: Saga) -> float:
+    """Return how long who could pay is still waited for, while they are away; 0 or less: no more.
+
+    Behind orders that paid too little it is what those have left of the time of this debt.
+    """
+    since = desk.live.settling_since.setdefault(saga.vend, desk.now)
+    if saga.short_payouts >= SURE_TRIES:
+        since = min(since, desk.live.owing_since.get(saga.vend, since))
+    left = limit_s(desk) - (desk.now - since)
+    return left if left > ROUNDING_S else 0.0
+
+
 def limit_s(desk: Desk) -> float:
     """Return how long a debt is tried for before it becomes a claim, in seconds."""
     limit = desk.policy.refund_deadline_s

@@ -311,6 +311,26 @@ def test_a_recycler_that_is_gone_for_good_leaves_a_flagged_claim(link: Link) -> 
     plays(scenario, link, allowance=Allowance(blind=True))
 
 
+def test_one_that_falls_silent_is_waited_for_until_the_deadline_of_its_debt(link: Link) -> None:
+    """Which counts from the first order, and not from when it was missed (seed 989002767)."""
+
+    async def scenario(stage: Stage) -> None:
+        for value in (5, 10, 20, 50, 100):
+            stage.world.empty_tube(value)
+        await stage.bill(2_000)
+        stage.press("*")
+        await stage.until(lambda: "payout" in stage.intents)
+        ordered_s = stage.loop.time()
+        stage.breaks("bill", "silent", True)
+        await stage.until(lambda: bool(stage.records("vend.closed")))
+        deadline_s = SETTINGS.policy.refund_deadline_s
+        assert stage.loop.time() - ordered_s < deadline_s + 1.0
+        assert stage.claimed == 2_000
+        assert len(stage.records("payout.finished")) > 1
+
+    plays(scenario, link)
+
+
 # -------------------------------------------------------------------------- kills, power cuts
 
 

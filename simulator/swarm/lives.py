@@ -336,7 +336,7 @@ class Lives:
         self.coverage.happens(f"end.{end.how}", "RECOVERY" if recovering else "")
         self._counting = False
         self._hit = None
-        if end.how == "stop" and machine.running is not None and not machine.ended:
+        if end.how == "stop" and machine.task is not None and not machine.ended:
             await self._stop()
         elif end.how == "power":
             self._life_ended(power=True)
@@ -365,8 +365,8 @@ class Lives:
 
     async def _stop(self) -> None:
         machine = self.machine
-        assert machine.running is not None, "it lives"
         task = machine.task
+        assert machine.running is not None, "it lives"
         assert task is not None, "it lives"
         machine.running.machine.stop("test")
         await asyncio.wait({task}, timeout=STOP_S)

@@ -161,3 +161,12 @@ def test_a_coin_that_falls_as_a_slow_disk_lets_the_one_before_it_be_acknowledged
     slow = Trouble("disk", "latency_s", 0.5, for_s=21.87)
     machine = Build("native", display=False)
     assert lived(machine, Step(28, coins(200, 200, after_s=0.6), (slow,))).findings == []
+
+
+def test_a_machine_that_may_only_read_its_journal_is_stopped_like_any_other() -> None:
+    # The swarm's mistake: such a one was started, and nothing of it ran (seed 989003187).
+    fails = Trouble("disk", "write_fails", 1, at_s=1.689, for_s=12.35)
+    again = End("stop", "", 12, dark_s=20.0)
+    killed = End("kill", "coins.deposited", 2, dark_s=1.0, again=(again,))
+    step = Step(12, coins(200), (fails,), end=killed)
+    assert lived(Build("native"), step).findings == []

@@ -15,7 +15,6 @@ from typing import Final
 from controller.domain import accounts as acc
 from controller.journal import records as rec
 from controller.ports import DispenseOutcome
-from drivers.mdb.changer_talk import COIN_GAP_S
 from simulator.oracles import (
     KEPT,
     everything_ended,
@@ -32,6 +31,7 @@ from simulator.whole import Whole
 
 RESETS: Final = ("self", "reset", "break", "power")  # which make an approval final
 ERROR_LEVEL: Final = 2  # from which a reader can tell that it could not refund
+APART_S: Final = 0.25  # two coins at least: no changer sorts more than four a second
 BILL_LIMIT: Final = 5_000  # the largest bill there is
 NO_ITEM: Final = -1  # of an approval that came when nobody waited for it any more
 
@@ -431,7 +431,7 @@ class Judge:
 
         A slow disk withholds it on the native link; no two coins are closer to each other.
         """
-        return self.machine.link == "native" and evidence.slowest_commit_s() >= COIN_GAP_S
+        return self.machine.link == "native" and evidence.slowest_commit_s() >= APART_S
 
     def _decided(self, evidence: Evidence, policy: str) -> int:
         """Return the price of vends that the owner's rule decided, the drop not being known."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from controller.faults import FaultCode, JournalError
 from controller.journal.errors import JournalRefusedError
 from controller.machine.counts import RECOUNT_S
-from drivers.mdb.scheduler import BUS_PART
 from simulator.swarm.bad_luck import BadLuck
 from simulator.swarm.coverage import Coverage
 from simulator.swarm.damage import (
@@ -38,7 +37,7 @@ RESTART_S: Final = 2.0  # systemd's pause before it starts a program that has en
 STOP_S: Final = 30.0  # TimeoutStopSec: then it is killed
 BOOTS_MAX: Final = 12
 SILENT: Final = "hopper {} " + FaultCode.DEVICE_SILENT.value
-LINE_SILENT: Final = f"{BUS_PART} {FaultCode.DEVICE_SILENT.value}"
+LINE_SILENT: Final = "mdb " + FaultCode.DEVICE_SILENT.value
 OFF: Final = f"machine {FaultCode.MACHINE_REFUNDS.value}"
 
 

@@ -43,7 +43,7 @@ from controller.journal.errors import (
     JournalBrokenError,
     JournalRefusedError,
 )
-from controller.journal.records import REGISTRY
+from controller.journal.records import REGISTRY, JournalBegun
 from controller.log_level import configure_logging
 from controller.machine.inputs import CommandRefused
 from controller.machine.service import RunningService
@@ -343,13 +343,13 @@ class _Fork:
         """
         by = "fleet" if self.seq is not None else "vendd"
         try:
-            journal = await _begin_new(settings, parts, self.reason, by, self.seq, whole=True)
+            made = await _begin_new(settings, parts, self.reason, by, self.seq, whole=True)
         except JournalError as error:
             if self.seq is not None:
                 raise
             log.error("journal.not_begun", error=str(error))
             return False
-        log.info("journal.begun", journal=journal.hex())
+        log.info("journal.begun", journal=made.journal)
         return True
 
 
@@ -361,7 +361,7 @@ async def _begin_new(
     fork: int | None = None,
     *,
     whole: bool = False,
-) -> bytes:
+) -> JournalBegun:
     return await begin_new(
         parts.storage,
         fold=StateFold(),
@@ -424,9 +424,10 @@ async def _strand(
             raise CommandRefused(
                 f"out of service: {why}; `vendctl journal begin --reason …` ends it"
             )
-        journal = await _begin_new(settings, parts, command.reason, by)
+        made = await _begin_new(settings, parts, command.reason, by)
         begun.set()
-        return {"journal": journal.hex(), "reason": command.reason}
+        old, known = made.previous or ("", 0)
+        return {"journal": made.journal, "reason": made.reason, "previous": old, "known": known}
 
     stranded.show()
 

@@ -266,5 +266,10 @@ def begin(
     answer = act(context, "journal.begin", reason=reason)
     if json:
         screen.as_json(answer)
+    elif known := answer["known"]:
+        screen.line(f"a new journal was begun: it knows what the old one did at record {known:,}")
     else:
-        screen.line("a new journal was begun")
+        screen.line(
+            "a new journal was begun, with empty books: nothing of an old one could be read. "
+            "Credit, open claims and stock are not known to it"
+        )

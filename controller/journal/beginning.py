@@ -126,8 +126,8 @@ async def create(
     told: Callable[[Mapping[int, int]], bytes | None] | None = None,
     reason: str = "first start",
     by: str = "",
-) -> bytes:
-    """Make a journal with its first record, switch to it and return its id.
+) -> JournalBegun:
+    """Make a journal with its first record, switch to it and return what that says.
 
     ``told`` returns the state that it inherits, when the numbers of what it tells again are known.
     """
@@ -174,7 +174,7 @@ async def create(
     await storage.remove(companions(_UNFINISHED)[1:])
     await storage.rename(_UNFINISHED, journal_file(journal))
     await write_witness(storage, Witness(journal, 1))
-    return journal
+    return begun
 
 
 def _inherited(
@@ -258,8 +258,8 @@ async def begin_new(
     by: str = "",
     fork: int | None = None,
     whole: bool = False,
-) -> bytes:
-    """Begin a new journal in place of the one that is there, and return its id.
+) -> JournalBegun:
+    """Begin a new journal in place of the one that is there, and return its first record.
 
     The old one must be closed. Whatever of it can be read and verified becomes the new one's
     base through ``fold.inherit``; its readable records that the fleet has not acknowledged become

@@ -30,7 +30,8 @@ async def open_writing(
     """
     located = await opening.locate(storage)
     if located is None:
-        made = await beginning.create(storage, clock=clock, entropy=entropy, boot=boot)
+        begun = await beginning.create(storage, clock=clock, entropy=entropy, boot=boot)
+        made = bytes.fromhex(begun.journal)
         located = made, Witness(made, 1)
     journal, witness = located
     opening.check_note(witness)

@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -320,6 +321,42 @@ async def test_a_journal_that_is_deleted_under_a_running_vendd_sells_nothing_mor
     vendd = await rig.start_vendd(selling=False)
     await rig.sim.wait_for(display="Out of service", timeout_s=PLENTY_S)
     assert (await vendd.api.call("status"))["mode"] == "out_of_service"
+
+
+@pytest.mark.parametrize(
+    ("broken", "says", "keeps"),
+    [
+        ("its last record", "it knows what the old one did at record", 100),
+        ("all of it", "nothing of an old one could be read", 0),
+    ],
+)
+async def test_a_technician_begins_a_new_journal_and_hears_what_it_knows(
+    broken: str, says: str, keeps: int, rig: Rig
+) -> None:
+    await rig.sim.insert_coin(100)
+    await credit(rig, 100)
+    assert rig.vendd is not None
+    await rig.vendd.stop()
+    (file,) = rig.settings.journal.folder.glob("journal-*.db")
+    if broken == "all of it":
+        file.write_bytes(b"\xff" * file.stat().st_size)
+    else:
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE record SET hash = zeroblob(32) ORDER BY seq DESC LIMIT 1")
+    vendd = await rig.start_vendd(selling=False)
+    await rig.sim.wait_for(display="Out of service", timeout_s=PLENTY_S)
+    assert (await vendd.api.call("status"))["mode"] == "out_of_service"
+    code, said = await run_program(
+        "-c", "from controller.cli import main; main()",
+        "--home", str(rig.home), "journal", "begin", "--yes", "--reason", "its card broke",
+    )  # fmt: skip
+    assert (code, says in " ".join(said.split())) == (0, True), said
+    words = f"Credit €{keeps / 100:.2f}" if keeps else "Welcome"
+    await rig.sim.wait_for(display=words, timeout_s=PLENTY_S)  # it goes on by itself
+    status = await vendctl(rig, "status")
+    assert status["credit"] == keeps
+    verified = await vendctl(rig, "journal", "verify")
+    assert verified["ok"]
 
 
 async def test_a_journal_that_cannot_be_read_is_looked_for_until_it_can(rig: Rig) -> None:

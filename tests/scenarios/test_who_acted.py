@@ -44,7 +44,7 @@ ELSEWHERE = {
     "coins.pour": "hoppers: tests/scenarios/test_cctalk.py",
     "health.served": "a column that is held back: tests/scenarios/test_health_timer.py",
     "machine.unlock": "a lock by the fleet: tests/scenarios/test_fleet_orders.py",
-    "journal.begin": "a journal that is lost: tests/unit/controller/test_stranded.py",
+    "journal.begin": "a journal that is lost: tests/e2e/test_processes.py",
 }
 NO_FACT = {
     "record.keep": "keeps what was heard; no fact of the machine changes",

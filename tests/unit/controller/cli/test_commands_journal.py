@@ -134,8 +134,13 @@ def test_a_new_journal_is_begun_after_a_question(ctl: Any, machine: Any) -> None
     assert ctl("journal", "begin", "--reason", "new card", typed="n\n").code != 0
     assert machine.told == []
     ended = ctl("journal", "begin", "--reason", "new card", typed="y\n")
-    assert ended.lines[-1].endswith("a new journal was begun")
+    assert ended.lines[-1].endswith("it knows what the old one did at record 1,204")
     assert machine.told[0][0] == cmd.BeginJournal("new card")
+
+
+def test_a_technician_hears_that_a_new_journal_knows_nothing(ctl: Any) -> None:
+    said = " ".join(ctl("journal", "begin", "--reason", "card is gone", "--yes").lines)
+    assert "with empty books: nothing of an old one could be read" in said
 
 
 # -------------------------------------------------------------------------------------- trace

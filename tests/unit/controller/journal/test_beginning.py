@@ -30,7 +30,7 @@ from tests.journal_kit import REGISTRY, HandClock, Purse, PurseFold, boot_info, 
 async def begin(
     disk: Disk, seed: int = 50, *, whole: bool = False, fork: int | None = None
 ) -> bytes:
-    return await begin_new(
+    begun = await begin_new(
         DiskStorage(disk),
         fold=PurseFold(),
         registry=REGISTRY,
@@ -42,6 +42,7 @@ async def begin(
         fork=fork,
         whole=whole,
     )
+    return bytes.fromhex(begun.journal)
 
 
 async def reopened(disk: Disk) -> Journal[Purse]:

@@ -112,7 +112,7 @@ class Purse:
             self._touched_s = self._machine.loop.time()
             if self.credit > before:
                 self._raised_s = now_s
-        self._tried = self._tried and bool(self.credit or self._vends or self._load)
+        self._tried = self._tried and bool(self.credit or self._bill or self._vends or self._load)
 
     def begin(self) -> None:
         """Some records can't be read any more, or say something else: what is there is given."""
@@ -341,7 +341,7 @@ class Purse:
         vend = self._vends.pop(record.vend or 0, None)
         basket = self._kept if vend is None else vend.opened.basket
         self._kept = basket if closed.kept else 0
-        self._tried = self._tried and bool(self.credit)
+        self._tried = self._tried and bool(self.credit or self._bill)
         if vend is None or vend.opened.test or closed.kept or not self._now(record):
             return
         policy = self._machine.settings.policy

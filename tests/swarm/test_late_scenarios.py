@@ -170,3 +170,11 @@ def test_a_machine_that_may_only_read_its_journal_is_stopped_like_any_other() ->
     killed = End("kill", "coins.deposited", 2, dark_s=1.0, again=(again,))
     step = Step(12, coins(200), (fails,), end=killed)
     assert lived(Build("native"), step).findings == []
+
+
+def test_who_keys_what_a_waiting_bill_does_not_pay_has_tried_to_buy() -> None:
+    # The oracle's mistake: a bill in escrow was no credit to it (seed 995001583).
+    keys = Act("bill", 500), Act("keys", text="A3", until="credit")
+    lever = Act("lever", after_s=0.5, until="credit")
+    machine = Build(flagged=True, must_vend=True, dear=True)
+    assert lived(machine, Step(17, keys), Step(18, (*coins(50), lever))).findings == []

@@ -147,6 +147,8 @@ class MdbCardReader(ReaderOutcome):
                 return await self._denied_after_all()
             case VendApproved(amount):
                 return Approved(None if amount is None else self.to_minor(amount))
+            case VendDenied() if self._phase is Phase.APPROVED:
+                return await self._denied_after_all()  # it approved behind it, in one answer
             case VendDenied():
                 self._refused = True
                 self._disowned = True  # an approval after all would have to be failed
@@ -182,10 +184,11 @@ class MdbCardReader(ReaderOutcome):
         raise EffectUnknownError(f"{self._name.value}: approved, and the cancel unanswered")
 
     async def _denied_after_all(self) -> Denied:
-        """VEND DENIED came behind VEND APPROVED: messages count in their order, so nothing is sold.
+        """VEND DENIED came behind VEND APPROVED, or before it in one answer: nothing is sold.
 
-        By that order the reader is in no vend any more (MDB/ICP 4.2, section 7). VEND FAILURE asks
-        it: one that has kept the approval all the same gives it back, or what it took is unknown.
+        Messages count in their order, and behind a denial the reader is in no vend any more
+        (MDB/ICP 4.2, section 7). VEND FAILURE asks it: one that has kept the approval all the same
+        gives it back, or what it took is unknown.
         """
         ended = self._cancelling = asyncio.get_running_loop().create_future()
         outcome: CancelOutcome | Charged = CancelOutcome.UNKNOWN

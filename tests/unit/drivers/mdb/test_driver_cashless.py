@@ -77,14 +77,17 @@ async def test_an_approval_that_is_denied_right_behind_is_none(
     await it.die()
 
 
+@pytest.mark.parametrize("reversed_items", [0, 1])
 @pytest.mark.parametrize("kind", BOTH)
 @virtual
-async def test_an_approval_that_stays_though_it_is_denied_right_behind_is_given_back(
-    kind: LinkKind,
+async def test_an_approval_that_stays_though_it_is_denied_beside_it_is_given_back(
+    kind: LinkKind, reversed_items: int
 ) -> None:
+    """Right behind it, or right before it in one answer (seed 995001158)."""
     it = await selling(CLASSIC, kind)
     await session(it)
-    it.bench.reader.faults.denies_approved = "stays"
+    faults = it.bench.reader.faults
+    faults.denies_approved, faults.reversed_items = "stays", reversed_items
     assert await it.reader.request_vend(120, 7) == Denied("declined")
     assert auth(it).state is AuthState.REFUNDED
     await it.die()

@@ -5,6 +5,7 @@ Source: MDB/ICP 4.2, section 5.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -140,7 +141,8 @@ class MdbChanger(ChangerLife):
         """
         fallen = [was - left for was, left in zip(before.counts, now.counts, strict=True)]
         if not by_value:
-            ordered = dict.fromkeys(range(len(fallen)), 0)
+            # Of the others a count may waver for ever, and none of their coins was to fall.
+            ordered = Counter[int]()
             for coin_type, count in order.coins:
                 ordered[coin_type] += count
             return any(fallen[coin_type] != count for coin_type, count in ordered.items())

@@ -160,6 +160,26 @@ async def test_a_tube_whose_count_goes_up_and_down_ends_the_wait_for_late_coins(
 
 
 @virtual
+async def test_a_tube_that_was_not_asked_holds_up_no_payout_however_its_count_wavers() -> None:
+    it = await changer(ChangerSettings(level=2)).up()
+    faults = it.bench.changer.faults
+
+    async def waver() -> None:
+        while True:
+            faults.count_error = {3: (faults.count_error.get(3, 0) + 1) % 7}
+            await asyncio.sleep(0.5)
+
+    wavers = asyncio.create_task(waver())
+    began = now()
+    evidence, fell = await pay(it, PayoutOrder(300, ((4, 3),)))
+    assert fell == 300
+    assert evidence.idle
+    assert now() - began < 5.0
+    wavers.cancel()
+    await it.die()
+
+
+@virtual
 async def test_a_coin_that_falls_late_behind_a_jam_is_counted() -> None:
     """The tube that jammed was that of the order before (seed 983000423)."""
     it = await changer(ChangerSettings(level=2, busy=BusyStyle.LATE)).up()

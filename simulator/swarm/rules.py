@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from controller.faults import FaultCode
 from controller.journal import records as rec
-from controller.journal.envelope import Record
+from controller.journal.envelope import Record, UnknownData
 from controller.saga.claims import well_formed
 from simulator.swarm.baskets import Baskets
 from simulator.swarm.codes import Codes
@@ -49,12 +49,17 @@ class Rules:
         self._failed_machine = 0
         self._unknown: dict[int, str] = {}  # by open vend: a turn of which nobody knows the end
         self._faulty: Counter[str] = Counter()  # of them those whose last turn told of a fault
+        self._unblamed: Counter[str] = Counter()  # of these those that were kept from their second
+        self._kept_from: dict[int, str] = {}  # by open vend: the column that has such a turn now
+        self._unhealthy: set[str] = set()
+        self._off: set[str] = set()
         self._ages: list[int] = []  # that a reader has truly seen proved
         self._proved: tuple[int, int, float] = (0, 0, 0.0)  # boot, years, when
         self._grants: set[str] = set()
         self._paid: dict[int, tuple[str, int]] = {}  # by an app's open right: its id and amount
         self._refunds: Counter[str] = Counter()  # by id: what its app has yet to be asked for
-        self._inherited = 0  # the same of rights that an older journal granted
+        self._inherited = 0  # the same of rights whose grant nobody can read (an older journal's)
+        self._unread: set[int] = set()  # records behind a damage
         self._codes: set[str] = set()
         self._dated: list[int] = []  # when claims were made, where somebody confirmed that time
         self._guesses = 0
@@ -75,6 +80,8 @@ class Rules:
             rec.DispenseFinished: self._turned,
             rec.DispenseDecided: self._decided,
             rec.VendClosed: self._closes,
+            rec.HealthExceeded: self._too_warm,
+            rec.HealthServed: self._healthy,
             rec.ColumnDisabled: self._disabled,
             rec.ColumnEnabled: self._enabled,
             rec.ServiceLeft: self._served,
@@ -90,6 +97,7 @@ class Rules:
             rec.MachineLocked: self._locks,
             rec.FaultRaised: self._fails,
             rec.MachineUnlocked: self._unlocks,
+            UnknownData: self._cannot_read,
         }
         self._rules = defaultdict[type[Any], list[Callable[[Record, Any, Evidence], None]]](list)
         for rules in (
@@ -199,6 +207,7 @@ class Rules:
 
     def _may_turn(self, record: Record, data: rec.DispenseIntended, evidence: Evidence) -> None:
         opened, column = self._opened.get(record.vend or 0), data.column
+        self._kept_from.pop(record.vend or 0, None)
         if opened is None or opened.test or not self._is_of_this_life(record):
             return
         policy = self._machine.settings.policy
@@ -207,8 +216,9 @@ class Rules:
             tell(f"{column} turns, and it has failed {self._failed[column]} times in a row")
         if 0 < policy.machine_refunds_max <= self._failed_machine:
             tell(f"{column} turns, and {self._failed_machine} vends have failed in a row")
-        if self._faulty[column] > policy.column_retries:
-            tell(f"{column} turns, and {self._faulty[column]} vends in a row found it at fault")
+        blamed = self._faulty[column] - self._unblamed[column]
+        if blamed > policy.column_retries:
+            tell(f"{column} turns, and {blamed} vends in a row found it at fault")
 
     def _turned(self, record: Record, data: rec.DispenseFinished, evidence: Evidence) -> None:
         del evidence
@@ -217,7 +227,16 @@ class Rules:
         turns = self._turns.setdefault(record.vend or 0, {})
         if data.outcome == "unknown" or (data.outcome == "blind" and (data.run_ms or turns)):
             self._unknown[record.vend or 0] = data.column
+        if seen == "not_seen" and data.column not in turns and self._stays_from(data.column):
+            self._kept_from[record.vend or 0] = data.column
         turns[data.column] = seen
+
+    def _stays_from(self, column: str) -> bool:
+        """Tell whether a column that would turn once more may not: one turn is not yet a fault."""
+        plan = self._columns.get(column)
+        held = column in self._unhealthy or column in self._off
+        held = held or self._machine.world.cabinet.door_open
+        return plan is not None and plan.extra_turn and held
 
     def _decided(self, record: Record, data: rec.DispenseDecided, evidence: Evidence) -> None:
         self._unknown.pop(record.vend or 0, None)
@@ -230,6 +249,7 @@ class Rules:
     def _closes(self, record: Record, data: rec.VendClosed, evidence: Evidence) -> None:
         vend = record.vend or 0
         opened, turns = self._opened.pop(vend, None), self._turns.pop(vend, {})
+        kept_from = self._kept_from.pop(vend, "")
         if column := self._unknown.pop(vend, ""):
             evidence.findings.append(
                 f"nobody knows whether {column} let something fall, and no rule has decided that"
@@ -238,9 +258,10 @@ class Rules:
             return
         for column, outcome in turns.items():
             if outcome == "dropped":
-                self._faulty.pop(column, None)
+                self._works(column)
             elif outcome in FAULTY and not opened.test:
                 self._faulty[column] += 1
+                self._unblamed[column] += column == kept_from
         if opened.test:
             return
         if data.result == "sold":
@@ -250,7 +271,20 @@ class Rules:
             self._failed_machine += 1
             self._failed.update(turns.keys())
 
+    def _works(self, column: str) -> None:
+        self._faulty.pop(column, None)
+        self._unblamed.pop(column, None)
+
+    def _too_warm(self, record: Record, data: rec.HealthExceeded, evidence: Evidence) -> None:
+        del record, evidence
+        self._unhealthy.update(data.columns)
+
+    def _healthy(self, record: Record, data: rec.HealthServed, evidence: Evidence) -> None:
+        del record, evidence
+        self._unhealthy.difference_update(data.columns)
+
     def _disabled(self, record: Record, data: rec.ColumnDisabled, evidence: Evidence) -> None:
+        self._off.add(data.column)
         retries, found = self._machine.settings.policy.column_retries, self._faulty[data.column]
         ours = self._is_of_this_life(record) and self._machine.state.previous is None
         if data.reason in OFF_FOR and found < retries and ours:  # an older journal may know more
@@ -262,7 +296,8 @@ class Rules:
     def _enabled(self, record: Record, data: rec.ColumnEnabled, evidence: Evidence) -> None:
         del record, evidence
         self._failed.pop(data.column, None)
-        self._faulty.pop(data.column, None)
+        self._works(data.column)
+        self._off.discard(data.column)
 
     def _served(self, record: Record, data: rec.ServiceLeft, evidence: Evidence) -> None:
         del record, data, evidence
@@ -338,6 +373,10 @@ class Rules:
         self._grants.add(granted.id)
         self._paid[record.seq] = granted.id, granted.amount
 
+    def _cannot_read(self, record: Record, data: UnknownData, evidence: Evidence) -> None:
+        del data, evidence
+        self._unread.add(record.seq)
+
     def _used(self, record: Record, data: rec.RightUsed, evidence: Evidence) -> None:
         del record, evidence
         self._over(data, data.worth)
@@ -356,7 +395,7 @@ class Rules:
         id_, amount = self._paid.pop(data.right, ("", 0))
         if amount:
             self._refunds[id_] += amount - worth
-        elif data.right < 0 and data.kind == "app":
+        elif (data.right < 0 or data.right in self._unread) and data.kind == "app":
             self._inherited += data.amount - worth
 
     def _asked_back(self, record: Record, data: rec.RefundRequested, _: Evidence) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from config.machine import MachineSettings
 from controller.domain.stock import ColumnStock, Stock
 from controller.journal import records as rec
-from controller.journal.envelope import Record, RecordData
+from controller.journal.envelope import Record, RecordData, UnknownData
 from simulator.swarm import build
 from simulator.swarm.evidence import Evidence
 from simulator.swarm.rules import Rules
@@ -48,7 +48,8 @@ class Bench:
         self.loop = SimpleNamespace(time=lambda: self.now_s)
         self.clock = SimpleNamespace(wall_utc=lambda: LATE)
         self.running = SimpleNamespace(machine=self)
-        self.world = SimpleNamespace(readers=self.readers, changer=object())
+        cabinet = SimpleNamespace(door_open=False)
+        self.world = SimpleNamespace(readers=self.readers, changer=object(), cabinet=cabinet)
         self.rules = Rules(cast("Whole", self))
 
     @property
@@ -77,6 +78,17 @@ class Bench:
         record = SimpleNamespace(
             seq=self.seq, boot=self.boot, vend=vend, type=data.type, data=data, mono_ms=mono_ms,
             at_ms=at_ms, confirmed=confirmed, postings=data.postings(),
+        )  # fmt: skip
+        self.rules.record(cast("Record", record), self.evidence)
+        return self.seq
+
+    def damaged(self, kind: str) -> int:
+        """Have a record that is read again, and can't be; return its seq."""
+        self.seq += 1
+        data = UnknownData(kind, 1, b"{", "does not fit")
+        record = SimpleNamespace(
+            seq=self.seq, boot=self.boot, vend=None, type=kind, data=data, mono_ms=0,
+            at_ms=0, confirmed=False, postings=(),
         )  # fmt: skip
         self.rules.record(cast("Record", record), self.evidence)
         return self.seq

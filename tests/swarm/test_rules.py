@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from config.models import Offer
@@ -115,6 +117,40 @@ def test_what_an_end_left_open_is_no_fault_of_the_column(bench: Bench) -> None:
     assert bench.findings == []
 
 
+def is_too_warm(bench: Bench) -> None:
+    bench.told(rec.HealthExceeded(columns=("A3",), reason="not cold enough for too long"))
+
+
+def is_behind_a_door(bench: Bench) -> None:
+    bench.world.cabinet.door_open = True
+
+
+def is_off(bench: Bench) -> None:
+    bench.told(rec.ColumnDisabled(column="A3", reason="by staff"))
+
+
+@pytest.mark.parametrize("keep", [is_too_warm, is_behind_a_door, is_off])
+@pytest.mark.parametrize("outcome", ["not_seen", "jammed"])
+@pytest.mark.parametrize("second", [False, True])
+def test_a_turn_whose_second_one_was_kept_from_it_is_not_yet_a_fault(
+    keep: Callable[[Bench], None], outcome: str, second: bool, bench: Bench
+) -> None:
+    # A product hung as the timer of its column ran out (seed 996000376).
+    vend = bench.opens()
+    bench.turns(vend)
+    keep(bench)
+    done = {"column": "A3", "outcome": outcome, "proof": "watched"}
+    bench.told(rec.DispenseFinished.model_validate(done), vend)
+    if second:
+        bench.turns(vend)
+        bench.told(rec.DispenseFinished.model_validate(done), vend)
+    bench.told(rec.VendClosed(result="refunded"), vend)
+    bench.turns(bench.opens())
+    unblamed = outcome == "not_seen" and not second
+    told = "A3 turns, and 1 vends in a row found it at fault"
+    assert bench.findings == ([] if unblamed else [told])
+
+
 PATIENT = settings(
     policy=build.base_settings().policy.model_copy(
         update={"column_retries": 2, "column_refunds_max": 0}
@@ -129,7 +165,7 @@ def test_a_product_that_only_the_latch_saw_ends_no_row_of_faults() -> None:
         bench.fails(outcome=outcome, proof=seen)
     bench.told(OFF)
     assert bench.findings == []
-    bench.fails()
+    bench.fails(outcome="jammed")
     bench.turns(bench.opens())
     assert bench.findings == ["A3 turns, and 3 vends in a row found it at fault"]
 
@@ -403,6 +439,21 @@ def test_what_an_app_paid_under_an_older_journal_is_used_or_asked_back(
         bench.told(rec.RefundRequested.model_validate(data), 9)
     for _ in range(2):
         bench.rules.check(bench.evidence)
+    told = f"apps paid under an older journal, and {left} of it was neither used nor asked back"
+    assert bench.findings == ([told] if left else [])
+
+
+@pytest.mark.parametrize(("asked", "left"), [(50, 0), (0, 50), (250, -200)])
+def test_what_an_app_paid_by_a_grant_that_nobody_can_read_is_used_or_asked_back(
+    asked: int, left: int, bench: Bench
+) -> None:
+    # The journal is heard once more behind a damage to it (seed 995005795).
+    right = bench.damaged("right.granted")
+    bench.told(rec.RightUsed(right=right, kind="app", amount=250, worth=200), 9)
+    if asked:
+        data = {"tender": "app", "reference": "app-1", "amount": asked, "reason": "rest"}
+        bench.told(rec.RefundRequested.model_validate(data), 9)
+    bench.rules.check(bench.evidence)
     told = f"apps paid under an older journal, and {left} of it was neither used nor asked back"
     assert bench.findings == ([told] if left else [])
 

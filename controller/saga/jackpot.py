@@ -40,9 +40,9 @@ def hold_to_policy(desk: Desk) -> None:
     for column in desk.planogram.columns:
         if desk.state.column_faults.get(column, 0) > desk.policy.column_retries:
             faults = (code for code in _FAULTS if f"{column} {code.value}" in desk.state.faults)
-            fault = next(faults, FaultCode.COLUMN_NOT_SEEN)
-            desk.raise_fault(column, fault)
-            _turn_off(desk, column, fault)
+            # None: its one turn let nothing fall, and something kept it from its second.
+            if fault := next(faults, None):
+                _turn_off(desk, column, fault)
     guard(desk, desk.planogram.columns)
 
 

@@ -121,6 +121,10 @@ def test_no_second_turn_follows_behind_a_door_that_is_opened_as_the_motor_stops(
         assert len(stage.records("dispense.intended")) == 1
         assert stage.spent == 0
         assert not stage.state.stock.of("A1").disabled, "it had no second chance"
+        stage.world.cabinet.set_door(False)
+        await stage.kill()
+        await stage.opens()
+        assert not stage.state.stock.of("A1").disabled, "nor does the next start blame it"
         await sells_again(stage)
 
     play(story, link)

@@ -41,7 +41,8 @@ from drivers.mdb.bill_commands import (
 )
 from drivers.mdb.bill_faults import DISPENSER_BUSY, DISPENSER_FAULTS
 from drivers.mdb.bill_payout import ask_bills_paid, pay_bills
-from drivers.mdb.bill_validator import KINDS, RESULTS, MdbBillValidator
+from drivers.mdb.bill_shots import RESULTS
+from drivers.mdb.bill_validator import KINDS, MdbBillValidator
 from drivers.mdb.blocks import MdbBlockError
 from drivers.mdb.changer_payout import BUSY, wait_idle
 from drivers.mdb.fields import TYPES, types_of

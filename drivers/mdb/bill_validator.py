@@ -49,9 +49,9 @@ from drivers.mdb.bill_commands import (
 from drivers.mdb.bill_faults import (
     DISABLING,
     INCIDENTS,
-    ONE_SHOT,
     RECYCLER_ONE_SHOT,
 )
+from drivers.mdb.bill_shots import RESULTS, Shot, but_what_is_held, one_shots
 from drivers.mdb.blocks import NON_RESPONSE_BILL_S, PAYOUT_ANSWER_S, Address, MdbBlockError
 from drivers.mdb.denominations import BILLS, refuse_odd_money
 from drivers.mdb.device import MdbDriver
@@ -89,12 +89,6 @@ KINDS: Final[Mapping[codec.BillRoute, BillEventKind]] = {
     codec.BillRoute.REJECTED: BillEventKind.REJECTED,
 }
 """The recycler's other routes are audit of a mode that is enabled where it recycles."""
-
-RESULTS: Final = frozenset(
-    {codec.BillRoute.STACKED, codec.BillRoute.RETURNED, codec.BillRoute.RECYCLED}
-)
-
-Shot = codec.BillEvent | codec.ValidatorReported | codec.RecyclerReported
 
 STACKED: Final = bytes((0x80,))
 """Any bill in the stacker."""
@@ -253,7 +247,7 @@ class MdbBillValidator(PaysNothing, MdbDriver):
         if isinstance(known.info, BillInfo):
             self._take(known.info)
         if known.last_answer and self._bus.link.capabilities.withholds_ack:
-            shots = _one_shots(codec.decode_poll(known.last_answer))
+            shots = one_shots(codec.decode_poll(known.last_answer))
             self._gate.repeats.restore([item.raw for item in shots])
             self._gate.restored = True
 
@@ -443,11 +437,13 @@ class MdbBillValidator(PaysNothing, MdbDriver):
             self._tell_spoilt()
         answer = codec.decode_poll(data)
         self._conditions(answer)
-        shots = _one_shots(answer)
+        shots = one_shots(answer)
         if shots and self._surplus is not None:
             self._unrepeated(shots)
         new = self._gate.repeats.fresh([item.raw for item in shots])
         fresh = [item for item, is_new in zip(shots, new, strict=True) if is_new]
+        if self._held:
+            fresh = but_what_is_held(fresh)
         bills = [item for item in fresh if isinstance(item, codec.BillEvent)]
         for item in fresh:
             if isinstance(item, codec.ValidatorReported):
@@ -571,13 +567,3 @@ class MdbBillValidator(PaysNothing, MdbDriver):
     def _end_escrow(self) -> None:
         self._results += 1
         self._result_due = None
-
-
-def _one_shots(answer: codec.PollAnswer) -> list[Shot]:
-    return [
-        item
-        for item in answer.items
-        if isinstance(item, codec.BillEvent)
-        or (isinstance(item, codec.ValidatorReported) and item.status in ONE_SHOT)
-        or (isinstance(item, codec.RecyclerReported) and item.status in RECYCLER_ONE_SHOT)
-    ]

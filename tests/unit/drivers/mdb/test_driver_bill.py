@@ -139,6 +139,29 @@ async def test_a_bill_is_held_stacked_and_the_stacker_asked(kind: LinkKind) -> N
     await it.die()
 
 
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (["29", "91 81"], ["stacked"]),  # it said a state in between, and had heard no ACK
+        (["29", "91 A1"], ["returned"]),
+        (["81 91"], ["stacked", "escrowed"]),  # the next bill was quick
+        (["81", "91 81"], ["stacked", "escrowed", "stacked"]),  # one that it stacks unbidden
+        (["29", "91 80"], ["escrowed", "stacked"]),  # of two kinds: nobody knows
+    ],
+)
+@virtual
+async def test_a_bill_in_escrow_is_none_but_itself_until_it_is_said_where_it_went(
+    answers: list[str], told: list[str]
+) -> None:
+    it = await selling()
+    await escrowed(it)
+    for answer in answers:
+        it.bill.on_items(bytes.fromhex(answer))
+        it.bill.on_told(acked=True)
+    assert [kind for kind, _ in it.sink.bills[1:]] == told
+    await it.die()
+
+
 @virtual
 async def test_a_returned_bill_is_told() -> None:
     it = await selling()

@@ -45,7 +45,8 @@ def free_port() -> int:
     """Return a port of the loopback that nobody uses now, nor will by chance.
 
     It lies below the ports that the kernel hands out to connections, so that a server which is
-    stopped and started again finds its port free. Raises SiteError.
+    stopped and started again finds its port free. Nobody who asks here is given it again before
+    this process ends: its server may start only later. Raises SiteError.
     """
     for _ in range(_PORT_TRIES):
         with socket.socket() as drawn:  # the kernel draws well
@@ -53,8 +54,22 @@ def free_port() -> int:
             port: int = _PORTS[drawn.getsockname()[1] % len(_PORTS)]
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if _is_ours(port):
+                return port
     raise SiteError(f"no free port from {_PORTS.start} to {_PORTS.stop - 1} on the loopback")
+
+
+def _is_ours(port: int) -> bool:
+    """Tell whether no process was given a port; it is ours then, until this process ends."""
+    sign = socket.socket(socket.AF_UNIX)
+    try:
+        # In no file system, and of the same network as the port: the kernel takes it down with us.
+        sign.bind(f"\0vendd-port-{port}")
+    except OSError:
+        sign.close()
+        return False
+    sign.detach()
+    return True
 
 
 def mosquitto_program() -> str:

@@ -6,15 +6,15 @@ free vend is a technician's or the fleet's word; app credit is money that the ap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 RightKind = Literal["app", "free", "token"]
 
 MAX_OPEN: Final = 8  # rights that wait at once: customers come one by one, and grants live minutes
-MAX_IDS: Final = 2_000  # grants remembered; one more is refused rather than an old one run twice
 REMEMBERED_MS: Final = 30 * 86_400_000  # as long as a signed command may be valid
+MAX_IDS: Final = 10_000  # grants remembered, 333 a day: none more, rather than an old one twice
 MIN_LIFE_S: Final = 1.0
 MAX_LIFE_S: Final = 86_400.0
 _ORDER: Final[dict[RightKind, int]] = {"app": 0, "free": 1, "token": 2}
@@ -49,6 +49,15 @@ class Grant:
     outcome: Literal["open", "used", "returned", "ended"] = "open"
     at_ms: int = 0  # UTC label of its record
     confirmed: bool = False  # that label was confirmed when it was written
+
+
+def outlived(grants: Mapping[str, Grant], at_ms: int) -> list[str]:
+    """Return the grants that need no longer be remembered at a confirmed time (UTC, ms)."""
+    return [
+        id_
+        for id_, grant in grants.items()
+        if grant.confirmed and grant.outcome != "open" and at_ms - grant.at_ms > REMEMBERED_MS
+    ]
 
 
 def best(rights: Iterable[Right], column: str, tokens_buy: frozenset[str]) -> Right | None:

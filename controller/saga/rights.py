@@ -84,7 +84,7 @@ def _may_grant(desk: Desk, command: cmd.GrantAppCredit | cmd.GiveFreeVend) -> No
     waiting = [right for right in desk.state.rights.values() if right.kind != "token"]
     if len(waiting) >= dom.MAX_OPEN:
         raise CommandRefused(f"{len(waiting)} grants wait already; try again later")
-    if len(desk.state.grants) >= dom.MAX_IDS:
+    if _remembered(desk) >= dom.MAX_IDS:
         raise CommandRefused("too many grants to remember: none that may come again is forgotten")
     if not command.column:
         return
@@ -96,6 +96,14 @@ def _may_grant(desk: Desk, command: cmd.GrantAppCredit | cmd.GiveFreeVend) -> No
     if stock.disabled or stock.count <= kept:
         why = f"disabled: {stock.disabled}" if stock.disabled else "sold out, or set aside"
         raise CommandRefused(f"column {command.column} is {why}")
+
+
+def _remembered(desk: Desk) -> int:
+    """Return how many grants would be remembered beside one that is given now."""
+    grants = desk.state.grants
+    if len(grants) < dom.MAX_IDS or not desk.journal.label.confirmed:
+        return len(grants)
+    return len(grants) - len(dom.outlived(grants, desk.now_ms))
 
 
 def _answer(id_: str, grant_: dom.Grant, *, repeat: bool) -> dict[str, Any]:

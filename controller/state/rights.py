@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from controller.domain import accounts as acc
-from controller.domain.rights import REMEMBERED_MS, Grant, Right
+from controller.domain.rights import Grant, Right, outlived
 from controller.journal import records as rec
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ def _right_granted(s: State, r: Record, d: rec.RightGranted) -> None:
         r.seq, d.kind, d.amount, d.column, d.id, r.boot, r.mono_ms + d.lives_ms if d.lives_ms else 0
     )
     if r.confirmed:
-        over = [
-            id_
-            for id_, grant in s.grants.items()
-            if grant.confirmed and grant.outcome != "open" and r.at_ms - grant.at_ms > REMEMBERED_MS
-        ]
-        for id_ in over:
+        for id_ in outlived(s.grants, r.at_ms):
             del s.grants[id_]
     s.grants[d.id] = Grant(r.seq, d.kind, d.amount, d.column, "open", r.at_ms, r.confirmed)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from config.machine import MachineSettings
 from config.models import Tokens
 from controller.domain import accounts as acc
 from controller.domain import commands as cmd
+from controller.domain.rights import MAX_IDS, REMEMBERED_MS, Grant
 from controller.machine.inputs import CommandRefused
 from simulator.oracles import Allowance
 from simulator.truth import CASHBOX, TECHNICIAN
 from simulator.world import Link
 from tests.scenarios.stage import SETTINGS, Stage, play, with_policy
+from tests.scenarios.test_remote_commands import confirm
 
 WITH_TOKENS = SETTINGS.model_copy(update={"tokens": Tokens(products=("water", "cola"))})
 
@@ -275,6 +279,36 @@ def test_what_an_app_paid_too_much_goes_back_to_the_app(link: Link) -> None:
         assert pieces(stage, acc.APP_RECEIVABLE) == 200
 
     play(scenario, link)
+
+
+def test_a_grant_is_forgotten_30_days_later_and_none_before_though_another_be_refused() -> None:
+    """A command that carries it is valid no longer then; before, it might come once more."""
+
+    def grant(id_: str) -> cmd.GrantAppCredit:
+        return cmd.GrantAppCredit(id_, 200, 60.0, "A3")
+
+    async def scenario(stage: Stage) -> None:
+        await confirm(stage)
+        await stage.act(grant("now"))
+        known = stage.state.grants
+        old_ms = known["now"].at_ms - REMEMBERED_MS - 1
+        young = Grant(1, "app", 200, "A3", "used", old_ms + 60_000, confirmed=True)
+        known["open"] = replace(young, outcome="open", at_ms=old_ms)
+        known["of no known time"] = replace(young, at_ms=old_ms, confirmed=False)
+        kept = [*known]
+        known["old"] = replace(young, at_ms=old_ms)
+        for number in range(MAX_IDS - len(kept)):
+            known[f"young {number}"] = young
+        with pytest.raises(CommandRefused, match="too many grants to remember"):
+            await stage.act(grant("more"))
+        assert (await stage.act(grant("young 0")))["repeat"]
+        del known["young 1"]
+        await stage.act(grant("more"))  # and "old" is forgotten, which may have waited for it
+        assert len(known) == MAX_IDS
+        assert known.keys() >= {*kept, "more"}
+        assert "old" not in known
+
+    play(scenario, "native")
 
 
 def test_app_credit_may_be_a_part_of_the_price(link: Link) -> None:

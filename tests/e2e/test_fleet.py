@@ -68,9 +68,9 @@ async def sell_one(rig: Rig) -> None:
     await rig.sim.insert_coin(100)
     await rig.sim.insert_coin(50)
     await rig.sim.wait_for(display="Credit €1.50", timeout_s=PLENTY_S)
-    mark = rig.api
+    mark = (await rig.api.call("ledger.show"))["seq"]  # else an earlier one's end is this one's
     await rig.sim.press_keys("A1")
-    await mark.until_record("vend.closed", within_s=PLENTY_S)
+    await rig.api.until_record("vend.closed", within_s=PLENTY_S, after=mark)
     await rig.settled()
 
 
@@ -111,9 +111,9 @@ async def test_a_vend_is_in_the_cloud_and_a_price_comes_back(rigs: StartRig, sit
     # A collection states the books; the fleet countersigns, and the machine writes that down.
     held = (await rig.api.call("ledger.show"))["accounts"]
     box = next((row["debit"] for row in held if row["account"] == "cash.cashbox"), 0)
-    mark = rig.api
+    mark = (await rig.api.call("ledger.show"))["seq"]
     await rig.api.call("collect", cashbox=box, stacker=0, bills=0)
-    await mark.until_record("checkpoint.countersigned", within_s=PLENTY_S)
+    await rig.api.until_record("checkpoint.countersigned", within_s=PLENTY_S, after=mark)
     report = await rig.api.call("journal.verify")
     assert (report["ok"], report["rooted"]) == (True, True)
     assert report["proved"] > 0

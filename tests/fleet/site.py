@@ -18,7 +18,7 @@ from cloud.fleet.cli.app import app
 from cloud.link import trust
 from cloud.mqtt import Broker
 from simulator.fleet.site import free_port
-from tests.fleet.servers import mosquitto_program, select_pause
+from tests.fleet.servers import PATIENCE_S, mosquitto_program, select_pause
 
 
 def vendcloud(home: Path, *arguments: str, code: int = 0, out: bool = False) -> str:
@@ -127,7 +127,7 @@ class Site:
         for process in reversed(self.processes):
             process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE_S) == 0
 
     def broker(self, address: Address) -> Broker:
         folder = self.home / "tls" / "machines" / address.tenant

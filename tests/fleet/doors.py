@@ -47,11 +47,17 @@ class Certified:
 
 
 class Doors:
-    """A fleet's folder with its authority, and doors that open and close."""
+    """A fleet's folder with its authority, and doors that open and close.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where.
+        now: When its certificates are issued.
+    """
+
+    def __init__(self, folder: Path, now: datetime = NOW) -> None:
         self.home = Home(folder)
-        self.ca = authority.make_authority(NOW)
+        self.now = now
+        self.ca = authority.make_authority(now)
         self.port = free_port()
         write_public(self.home.tls / "ca.pem", self.ca.certificate)
         write_private(self.home.tls / "ca-key.pem", self.ca.key)
@@ -68,7 +74,7 @@ class Doors:
         ca: authority.Pair | None = None,
     ) -> Certified:
         """Issue a certificate that nobody has written down."""
-        pair, _ = authority.issue(ca or self.ca, common, NOW + begins, hosts=hosts, days=days)
+        pair, _ = authority.issue(ca or self.ca, common, self.now + begins, hosts=hosts, days=days)
         made = Certified(
             self.home.tls / "ca.pem",
             self.home.tls / f"{name}.pem",

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -155,7 +156,8 @@ class OverHttps(Way):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.doors = Doors(folder / "home")
+        # Of today, as its machines' time is: those of a fixed day will have ended.
+        self.doors = Doors(folder / "home", datetime.now(UTC))
 
     async def ready(self, database: FleetDatabase) -> None:
         self.certified = await self.doors.machine(database, MACHINE)
